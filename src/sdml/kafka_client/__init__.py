@@ -1,0 +1,1 @@
+"""The import paths of the former client; new programs import `sdml_kafka`."""

@@ -1,0 +1,176 @@
+"""The consumer loop: the one actor that touches the consumer. Polls, opens what is assigned, and
+hands over what is taken away."""
+
+from collections.abc import Awaitable, Callable
+from logging import getLogger
+
+import anyio
+from attrs import define
+
+from sdml_kafka.actors.committer import Committer
+from sdml_kafka.actors.intake import POLL_RECORDS, Intake
+from sdml_kafka.actors.router import Router
+from sdml_kafka.core.ledger import Tenancy
+from sdml_kafka.errors import BrokerUnreachable
+from sdml_kafka.kafka.port import (
+    Assignment,
+    Connect,
+    Consumer,
+    ConsumerSettings,
+    Revocation,
+    TopicPartition,
+)
+from sdml_kafka.runtime import Actor, Life
+
+log = getLogger("sdml_kafka.listener")
+
+IDLE_POLL_S = 0.2
+HELD_BACK_POLL_S = 0.02
+"""While some partitions wait for their readers a poll of the others must not take long."""
+START_RETRY_S = 0.3
+CLOSE_TIMEOUT_S = 2.0
+COMMIT_START_TIMEOUT_S = 2.0
+
+OnRebalance = Callable[[frozenset[TopicPartition]], Awaitable[None]]
+
+
+@define
+class Patience:
+    """How long the loop waits, in seconds; `drain_s` falls to 0 when there is no time for it."""
+
+    start_s: float
+    drain_s: float
+
+
+class ConsumerLoop(Actor):
+    def __init__(
+        self,
+        connect: Connect,
+        intake: Intake,
+        router: Router,
+        committer: Committer,
+        patience: Patience,
+        on_connected: Callable[[ConsumerSettings], None],
+        on_assigned: OnRebalance | None,
+        on_revoked: OnRebalance | None,
+    ) -> None:
+        self._connect = connect
+        self._intake = intake
+        self._router = router
+        self._committer = committer
+        self._patience = patience
+        self._on_connected = on_connected
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
+        self._revocation: Revocation | None = None
+
+    async def run(self, life: Life) -> None:
+        deadline = anyio.current_time() + self._patience.start_s
+        with life.cancel_on_stop():
+            while True:
+                async with self._connect() as consumer:
+                    try:
+                        remaining = max(0.1, deadline - anyio.current_time())
+                        await consumer.start(self._router.topics, remaining)
+                    except BrokerUnreachable:
+                        if anyio.current_time() + START_RETRY_S >= deadline:
+                            raise
+                    else:
+                        self._on_connected(consumer.settings)
+                        await self._live(consumer, life)
+                        return
+                await anyio.sleep(START_RETRY_S)
+
+    async def _live(self, consumer: Consumer, life: Life) -> None:
+        self._committer.consumer = consumer
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._hand_over_when_asked, consumer)
+                try:
+                    await self._poll(consumer, life)
+                finally:
+                    tasks.cancel_scope.cancel()
+                    await self._leave()
+                    self._release()  # of a hand-over that the leave has taken over
+        finally:
+            self._committer.consumer = None
+
+    # -- polling -------------------------------------------------------------------------
+
+    async def _poll(self, consumer: Consumer, life: Life) -> None:
+        intake = self._intake
+        while True:
+            ready = intake.ready()
+            timeout_s = IDLE_POLL_S
+            if len(ready) < intake.read_count():
+                timeout_s = HELD_BACK_POLL_S
+                if not ready:
+                    with anyio.move_on_after(IDLE_POLL_S):
+                        await intake.wait_ready()
+                    timeout_s, ready = 0.0, intake.ready()
+            polled = await consumer.poll(ready, POLL_RECORDS, timeout_s)
+            if polled.assignment is not None:
+                await self._opened(polled.assignment)
+                life.started()
+            if polled.health is not None:
+                intake.health = polled.health
+            intake.accept(polled.records)
+
+    async def _opened(self, assignment: Assignment) -> None:
+        self._intake.open(assignment)
+        self._intake.rebalances += 1
+        if None in assignment.committed.values():
+            # With `latest` a group without a commit starts at the end again: whoever gets these
+            # partitions next would skip what came meanwhile.
+            await self._committer.commit_last(COMMIT_START_TIMEOUT_S)
+        await self._tell(self._on_assigned, frozenset(assignment.positions))
+
+    async def _tell(
+        self, callback: OnRebalance | None, partitions: frozenset[TopicPartition]
+    ) -> None:
+        if callback is None:
+            return
+        try:
+            await callback(partitions)
+        except Exception:
+            log.exception("the rebalance listener raised")
+
+    # -- letting go ----------------------------------------------------------------------
+
+    async def _hand_over_when_asked(self, consumer: Consumer) -> None:
+        while True:
+            self._revocation = await consumer.revocation()
+            await self._hand_over(self._revocation)
+            self._release()
+
+    def _release(self) -> None:
+        if self._revocation is not None:
+            self._revocation.release()
+            self._revocation = None
+
+    async def _hand_over(self, revocation: Revocation) -> None:
+        keys = revocation.partitions
+        tenancies = self._withdraw(keys)
+        if not revocation.lost:
+            commit_s = min(2.0, revocation.deadline_s / 3)
+            drain_s = min(self._patience.drain_s, revocation.deadline_s - commit_s)
+            with anyio.move_on_after(drain_s):
+                await self._intake.drained(tenancies)
+            with anyio.move_on_after(commit_s):
+                await self._tell(self._on_revoked, keys)
+                await self._committer.commit_last(commit_s)
+        self._intake.close(keys)
+
+    async def _leave(self) -> None:
+        """Withdraw what waits, let what is in hand finish, commit it. Bounded, then let go."""
+        tenancies = self._withdraw(frozenset(self._intake.partitions))
+        with anyio.move_on_after(self._patience.drain_s, shield=True):
+            await self._intake.drained(tenancies)
+        with anyio.move_on_after(CLOSE_TIMEOUT_S + 1.0, shield=True):
+            await self._committer.commit_last(CLOSE_TIMEOUT_S)
+        self._intake.close(list(self._intake.partitions))
+
+    def _withdraw(self, keys: frozenset[TopicPartition]) -> list[Tenancy]:
+        tenancies = self._intake.withdraw(keys)
+        self._router.withdraw(tenancies)
+        return tenancies

@@ -1,0 +1,135 @@
+"""The partitions that are ours: what was fetched and not dispatched, and the ledger of the rest.
+
+The meeting place of the actors: the consumer loop opens and closes partitions here and puts
+records in, the dispatcher takes them out. Plain synchronous calls; nothing here waits but
+`wait_ready` and `drained`.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import anyio
+from attrs import define, field
+
+from sdml_kafka.core.ledger import Ledger, Tenancy
+from sdml_kafka.kafka.port import Assignment, Health, Record, TopicPartition
+
+POLL_RECORDS = 500
+
+
+@define(eq=False)
+class Partition:
+    key: TopicPartition
+    tenancy: Tenancy
+    backlog: list[Record] = field(factory=list, init=False)
+    """Fetched and not dispatched, oldest first."""
+    busy: bool = field(default=False, init=False)
+    """An async parser works on it."""
+
+    def take(self, count: int) -> None:
+        del self.backlog[:count]
+
+
+class Intake:
+    def __init__(self, max_in_flight: int, is_read: Callable[[str], bool]) -> None:
+        self.max_in_flight = max_in_flight
+        self.ledger = Ledger()
+        self.partitions: dict[TopicPartition, Partition] = {}
+        self.health = Health(False, {})
+        self.rebalances = 0
+        self.failure: Exception | None = None
+        """What stops the listener: a failed delivery, a parse error under the policy `raise`."""
+        self.on_work: Callable[[], None] = lambda: None
+        """Called when the dispatcher has something to do."""
+        self._is_read = is_read
+        self._ready = anyio.Event()
+
+    # -- the consumer loop's side --------------------------------------------------------
+
+    def open(self, assignment: Assignment) -> None:
+        self.close(list(self.partitions))
+        for key, position in assignment.positions.items():
+            tenancy = self.ledger.open(
+                *key, assignment.epoch, position, assignment.committed.get(key)
+            )
+            self.partitions[key] = Partition(key, tenancy)
+
+    def accept(self, records: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        """Take a poll's records; those of partitions that are being taken away are let go."""
+        for key, batch in records.items():
+            partition = self.partitions.get(key)
+            if partition is not None and not partition.tenancy.withdrawn:
+                partition.backlog.extend(batch)
+        if records:
+            self.on_work()
+
+    def ready(self) -> list[TopicPartition]:
+        """The partitions that may be polled: read by somebody, nothing waiting, room in flight."""
+        return [
+            partition.key
+            for partition in self.partitions.values()
+            if not partition.backlog
+            and partition.tenancy.in_flight < self.max_in_flight
+            and not partition.tenancy.withdrawn
+            and self._is_read(partition.key.topic)
+        ]
+
+    def read_count(self) -> int:
+        """How many partitions somebody reads, ready or not."""
+        return sum(self._is_read(key.topic) for key in self.partitions)
+
+    async def wait_ready(self) -> None:
+        """Until some partition may be ready; ask `ready` first."""
+        self._ready = anyio.Event()
+        for partition in self.partitions.values():
+            if partition.tenancy.in_flight >= self.max_in_flight:
+                self.watch_in_flight(partition.tenancy)
+        await self._ready.wait()
+
+    def watch_in_flight(self, tenancy: Tenancy) -> None:
+        """Go on with a full partition when half of what is in flight has finished."""
+        low = self.max_in_flight // 2
+
+        def watch() -> None:
+            if tenancy.in_flight <= low:
+                tenancy.watch = None
+                self.tell_ready()
+                self.on_work()
+
+        if not tenancy.withdrawn:
+            tenancy.watch = watch
+
+    def tell_ready(self) -> None:
+        self._ready.set()
+
+    # -- taking away ---------------------------------------------------------------------
+
+    def withdraw(self, keys: Collection[TopicPartition]) -> list[Tenancy]:
+        """Hand out nothing more of these; what is in hand may still finish."""
+        tenancies = [self.partitions[key].tenancy for key in keys if key in self.partitions]
+        for key in keys:
+            if key in self.partitions:
+                self.partitions[key].tenancy.withdrawn = True
+                self.partitions[key].backlog.clear()
+        return tenancies
+
+    async def drained(self, tenancies: Sequence[Tenancy]) -> None:
+        """Until nobody has a record of these in hand."""
+        while any(tenancy.in_hand > 0 for tenancy in tenancies):
+            changed = anyio.Event()
+            for tenancy in tenancies:
+                tenancy.watch = changed.set
+            await changed.wait()
+
+    def close(self, keys: Collection[TopicPartition]) -> None:
+        """End their tenancies: what finishes from now on is late."""
+        for key in keys:
+            if self.partitions.pop(key, None) is not None:
+                self.ledger.close(*key)
+
+    # -- the users' side -----------------------------------------------------------------
+
+    def fail(self, error: Exception) -> None:
+        """Stop the listener with this error; the first one counts."""
+        if self.failure is None:
+            self.failure = error
+            self.on_work()

@@ -1,0 +1,93 @@
+"""The port over aiokafka: a driver on the asyncio side that owns the consumer, and a thin front
+for the actors that reaches it through its home.
+
+What aiokafka really does, and so what the driver guards against, is said where it matters.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+
+from sdml_kafka.kafka.driver import Driver
+from sdml_kafka.kafka.home import Home, open_home
+from sdml_kafka.kafka.log_noise import quieter_logs
+from sdml_kafka.kafka.port import (
+    Connect,
+    Consumer,
+    ConsumerSettings,
+    Polled,
+    Revocation,
+    TopicPartition,
+)
+
+CLOSE_TIMEOUT_S = 5.0
+
+ConsumerFactory = Callable[[], object]
+"""Returns a new `aiokafka.AIOKafkaConsumer`; `object`, since aiokafka is not typed."""
+
+
+def connect(consumer_factory: ConsumerFactory) -> Connect:
+    """A port's `Connect` over the consumers that `consumer_factory` builds, one each time.
+
+    The factory is called where an asyncio loop runs, on trio too; its consumer must be neither
+    started nor subscribed.
+    """
+
+    @asynccontextmanager
+    async def open_consumer() -> AsyncIterator[Consumer]:
+        with quieter_logs():
+            async with open_home() as home:
+                driver = await home.call(partial(_build, consumer_factory))
+                consumer = AiokafkaConsumer(home, driver)
+                try:
+                    yield consumer
+                finally:
+                    await consumer.close(CLOSE_TIMEOUT_S)
+
+    return open_consumer
+
+
+async def _build(consumer_factory: ConsumerFactory) -> Driver:
+    return Driver(consumer_factory())
+
+
+class AiokafkaConsumer:
+    """The actors' side: every call crosses to the driver's loop and back."""
+
+    def __init__(self, home: Home, driver: Driver) -> None:
+        self._home = home
+        self._driver = driver
+
+    @property
+    def settings(self) -> ConsumerSettings:
+        return self._driver.settings
+
+    async def start(self, topics: Collection[str], timeout_s: float) -> None:
+        await self._home.call(partial(self._driver.start, topics, timeout_s))
+
+    async def poll(
+        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+    ) -> Polled:
+        return await self._home.call(partial(self._driver.poll, ready, max_records, timeout_s))
+
+    async def revocation(self) -> Revocation:
+        pending = await self._home.call(self._driver.next_revocation)
+        return Revocation(
+            pending.epoch,
+            pending.partitions,
+            pending.lost,
+            pending.deadline_s,
+            lambda: self._home.call_soon(pending.released.set),
+        )
+
+    async def commit(
+        self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
+    ) -> None:
+        await self._home.call(partial(self._driver.commit, epoch, offsets, timeout_s))
+
+    async def close(self, timeout_s: float) -> None:
+        # The driver bounds itself; this shield only lets it finish under a cancelled scope.
+        with anyio.move_on_after(timeout_s + 1.0, shield=True):
+            await self._home.call(partial(self._driver.close, timeout_s))

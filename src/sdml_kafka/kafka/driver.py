@@ -1,0 +1,406 @@
+"""The driver: owns one aiokafka consumer, on the asyncio side. All of it runs in one loop.
+
+It polls in a task of its own that is never cancelled inside `getmany` (a cancelled one leaks a
+count that switches off the idle check), bounds every call into aiokafka, and puts what the
+rebalance callbacks say in order with the records.
+"""
+
+import asyncio
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as ClientPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from attrs import define, field
+
+from sdml_kafka.errors import (
+    AuthenticationFailed,
+    BrokerUnreachable,
+    CommitFailed,
+    CommitRejected,
+    ConfigurationError,
+    ConsumerFailed,
+)
+from sdml_kafka.kafka import aiokafka_private as private
+from sdml_kafka.kafka import failures
+from sdml_kafka.kafka.isolation import Isolation
+from sdml_kafka.kafka.log_noise import ErrorLines
+from sdml_kafka.kafka.port import Assignment, Health, Polled, Record, TopicPartition
+
+NOBODY = ClientPartition("", 0)
+"""`getmany()` without arguments means all partitions; this one means none, keeps the membership
+and every buffer."""
+
+HEALTH_INTERVAL_S = 0.2
+MISSING_TOPIC_INTERVAL_S = 0.5
+TOPIC_CREATION_S = 1.0
+COMMIT_RETRY_S = 0.1
+POSITION_TIMEOUT_S = 5.0
+REBALANCE_MARGIN_S = 1.0
+
+Batches = dict[TopicPartition, Sequence[Record]]
+
+
+@define(eq=False)
+class PendingRevocation:
+    epoch: int
+    partitions: frozenset[TopicPartition]
+    lost: bool
+    deadline_s: float
+    released: asyncio.Event = field(factory=asyncio.Event)
+
+
+class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
+    def __init__(self, consumer: object) -> None:
+        self._consumer = _checked(consumer)
+        self.settings = private.settings_of(self._consumer)
+        private.disable_auto_commit(self._consumer)
+        self._loop = asyncio.get_running_loop()
+        self._topics: frozenset[str] = frozenset()
+        self._known: set[TopicPartition] = set()
+        self._epoch = 0
+        self._generation = -1
+        self._may_commit = False
+        self._to_open: frozenset[TopicPartition] | None = None
+        self._assigned: frozenset[TopicPartition] = frozenset()
+        self._getmany: asyncio.Task[Any] | None = None
+        self._stash: Batches = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._isolation = Isolation()
+        self._commit: asyncio.Task[None] | None = None
+        self._revocations: asyncio.Queue[PendingRevocation] = asyncio.Queue()
+        self._pending: PendingRevocation | None = None
+        self._health_at = self._metadata_at = 0.0
+        self._closing = False
+
+    # -- start ---------------------------------------------------------------------------
+
+    async def start(self, topics: Collection[str], timeout_s: float) -> None:
+        self._topics = frozenset(topics)
+        with ErrorLines() as lines:
+            # Subscribing comes after, since a start with a topic that is missing takes
+            # request_timeout_ms and then fails.
+            starting = self._loop.create_task(self._consumer.start())
+            done, _ = await asyncio.wait({starting}, timeout=timeout_s)
+            if not done:
+                starting.cancel()
+                await asyncio.wait({starting}, timeout=1.0)
+                raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {_HINT}")
+            if (error := _error_of(starting)) is not None:
+                raise _start_failure(error, lines) from error
+        await self._find_topics()
+        self._consumer.subscribe(list(self._topics), listener=self)
+
+    async def _find_topics(self) -> None:
+        """See which partitions exist; a broker that creates topics gets a moment to do so.
+
+        Partitions that appear later are read from their beginning: with `latest`, what came
+        before we noticed them would be lost.
+        """
+        private.track_topics(self._consumer, set(self._topics))
+        deadline = self._loop.time() + TOPIC_CREATION_S
+        while True:
+            await asyncio.wait(
+                {asyncio.ensure_future(private.refresh_metadata(self._consumer))},
+                timeout=max(0.1, deadline - self._loop.time()),
+            )
+            if not self._missing_topics() or self._loop.time() >= deadline:
+                break
+            await asyncio.sleep(0.1)
+        self._known = {
+            TopicPartition(topic, partition)
+            for topic in self._topics
+            for partition in self._consumer.partitions_for_topic(topic) or ()
+        }
+
+    def _missing_topics(self) -> frozenset[str]:
+        return frozenset(
+            topic for topic in self._topics if not self._consumer.partitions_for_topic(topic)
+        )
+
+    # -- poll ----------------------------------------------------------------------------
+
+    async def poll(
+        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+    ) -> Polled:
+        if self._closing:
+            raise ConsumerFailed("the consumer is closed")
+        if (dead := private.dead_task(self._consumer)) is not None:
+            raise ConsumerFailed(f"aiokafka's {dead} has died")
+        if self._getmany is not None or (self._to_open is None and not self._stash):
+            await self._fetch(ready, max_records, timeout_s)
+        assignment = None
+        if self._to_open is not None and self._getmany is None:
+            assignment = await self._open()
+        if self._to_open is not None or self._pending is not None:
+            return Polled({}, None, self._health())
+        records, self._stash = self._stash, {}
+        for partition, batch in records.items():
+            self._next[partition] = batch[-1].offset + 1
+        return Polled(records, assignment, self._health())
+
+    async def _fetch(
+        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+    ) -> None:
+        if self._getmany is None:
+            partitions, most = self._isolation.narrow(ready, max_records)
+            self._getmany = self._loop.create_task(
+                self._consumer.getmany(
+                    *(map(_client, partitions) if partitions else (NOBODY,)),
+                    timeout_ms=int(timeout_s * 1000),
+                    max_records=most,
+                )
+            )
+        task = self._getmany
+        # In a rebalance `getmany` ignores its time-out: then it is left to itself, and asked
+        # for again by the next poll.
+        done, _ = await asyncio.wait({task}, timeout=timeout_s + 0.05)
+        if not done or self._getmany is not task:
+            return
+        self._getmany = None
+        if (error := _error_of(task)) is not None:
+            self._recover(error)
+            return
+        self._stash = {TopicPartition(*key): batch for key, batch in task.result().items()}
+        self._isolation.delivered(self._stash)
+
+    def _recover(self, error: BaseException) -> None:
+        """After any exception aiokafka may have dropped healthy records of other partitions."""
+        if isinstance(error, asyncio.CancelledError):
+            raise ConsumerFailed("aiokafka cancelled a poll that nobody had asked it to") from error
+        if (final := failures.from_poll(error)) is not None:
+            raise final from error
+        if private.dead_task(self._consumer) is not None:
+            raise ConsumerFailed(f"aiokafka's coordination has died: {error!r}") from error
+        for partition in self._consumer.assignment():
+            if (offset := self._next.get(TopicPartition(*partition))) is not None:
+                self._consumer.seek(partition, offset)
+        self._isolation.raised(error, self._assigned)
+
+    # -- assignment ----------------------------------------------------------------------
+
+    async def _open(self) -> Assignment | None:
+        """Position what was assigned. Until every partition is, no record is handed on."""
+        epoch, partitions = self._epoch, self._to_open or frozenset()
+        work = self._loop.create_task(self._positions(partitions, dict(self._stash)))
+        done, _ = await asyncio.wait({work}, timeout=POSITION_TIMEOUT_S)
+        if not done:
+            work.cancel()
+            await asyncio.wait({work})
+            return None
+        if epoch != self._epoch or self._pending is not None:
+            return None
+        if (error := _error_of(work)) is not None:
+            if (final := failures.from_poll(error)) is not None:
+                raise final from error
+            return None
+        positions, committed = work.result()
+        self._to_open, self._assigned = None, partitions
+        self._next = dict(positions)
+        return Assignment(epoch, positions, committed)
+
+    async def _positions(
+        self, partitions: Collection[TopicPartition], already: Batches
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int | None]]:
+        order = list(partitions)
+        found = await _gather([self._consumer.committed(_client(partition)) for partition in order])
+        committed: dict[TopicPartition, int | None] = dict(zip(order, found, strict=True))
+        late = [p for p in order if committed[p] is None and p not in self._known]
+        if late and not already:
+            await self._consumer.seek_to_beginning(*map(_client, late))
+        unread = [partition for partition in order if partition not in already]
+        offsets = await _gather(
+            [self._consumer.position(_client(partition)) for partition in unread]
+        )
+        positions = dict(zip(unread, offsets, strict=True))
+        positions.update({partition: batch[0].offset for partition, batch in already.items()})
+        return positions, committed
+
+    def on_partitions_assigned(self, assigned: Collection[ClientPartition]) -> None:
+        # Heartbeats stand still until this returns: only note it.
+        self._epoch += 1
+        self._generation = private.generation(self._consumer)
+        self._to_open = frozenset(TopicPartition(*partition) for partition in assigned)
+        self._isolation = Isolation()
+        self._may_commit = True
+
+    # -- revocation ----------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: Collection[ClientPartition]) -> None:
+        self._stash, self._to_open = {}, None
+        if self._getmany is not None and self._getmany.done():
+            self._getmany = None
+        lost = private.generation(self._consumer) == -1
+        if lost:
+            self._may_commit = False
+        deadline_s = max(
+            0.5,
+            self.settings.rebalance_timeout_s
+            - private.heartbeat_interval_s(self._consumer)  # it may have begun this long ago
+            - REBALANCE_MARGIN_S,
+        )
+        if revoked and not self._closing:
+            pending = PendingRevocation(
+                self._epoch, frozenset(TopicPartition(*p) for p in revoked), lost, deadline_s
+            )
+            await self._hand_over(pending)
+        self._may_commit = False
+
+    async def _hand_over(self, pending: PendingRevocation) -> None:
+        self._pending = pending
+        self._revocations.put_nowait(pending)
+        released = self._loop.create_task(pending.released.wait())
+        await asyncio.wait({released}, timeout=pending.deadline_s)
+        released.cancel()
+        self._pending = None
+        self._assigned = frozenset()
+        if self._commit is not None and not pending.lost:
+            await asyncio.wait({self._commit}, timeout=REBALANCE_MARGIN_S / 2)
+
+    async def next_revocation(self) -> PendingRevocation:
+        return await self._revocations.get()
+
+    # -- commit --------------------------------------------------------------------------
+
+    async def commit(
+        self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
+    ) -> None:
+        deadline = self._loop.time() + timeout_s
+        last: BaseException | None = None
+        while True:
+            self._check_may_commit(epoch)
+            if self._commit is None:
+                self._commit = self._loop.create_task(private.send_commit(self._consumer, offsets))
+                ours = True
+            else:
+                ours = False  # one that outlived its caller's patience; in order, so wait for it
+            task = self._commit
+            done, _ = await asyncio.wait({task}, timeout=max(0.0, deadline - self._loop.time()))
+            if not done:
+                raise CommitFailed(
+                    f"no answer within {timeout_s:g} s: the commit may have gone through or not"
+                ) from last
+            if self._commit is task:
+                self._commit = None
+            error = _error_of(task)
+            if ours and error is None:
+                return
+            if ours and error is not None:
+                if (final := failures.from_commit(error)) is not None:
+                    raise final from error
+                last = error
+                if self._loop.time() + COMMIT_RETRY_S >= deadline:
+                    raise CommitFailed(f"the group's coordinator is away: {error!r}") from error
+                await asyncio.sleep(COMMIT_RETRY_S)
+
+    def _check_may_commit(self, epoch: int) -> None:
+        """The broker checks the membership alone, neither ownership nor, out of the group, that."""
+        if not self._may_commit or epoch != self._epoch:
+            raise CommitRejected("the assignment that this commit belongs to is over")
+        if private.generation(self._consumer) != self._generation:
+            raise CommitRejected("the member is out of its group")
+
+    # -- health and close ----------------------------------------------------------------
+
+    def _health(self) -> Health | None:
+        now = self._loop.time()
+        if now - self._health_at < HEALTH_INTERVAL_S:
+            return None
+        self._health_at = now
+        missing = self._missing_topics()
+        if missing and now - self._metadata_at >= MISSING_TOPIC_INTERVAL_S:
+            self._metadata_at = now
+            private.refresh_metadata(self._consumer)
+        return Health(
+            private.is_connected(self._consumer),
+            self._high_watermarks(),
+            missing,
+            self._isolation.held(),
+        )
+
+    def _high_watermarks(self) -> dict[TopicPartition, int]:
+        assigned = self._consumer.assignment()
+        marks = {
+            partition: self._consumer.highwater(partition)
+            for partition in self._assigned
+            if partition in assigned
+        }
+        return {partition: mark for partition, mark in marks.items() if mark is not None}
+
+    async def close(self, timeout_s: float) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._may_commit = False
+        if self._pending is not None:
+            self._pending.released.set()
+        stopping = self._loop.create_task(self._consumer.stop())
+        await asyncio.wait({stopping}, timeout=timeout_s)
+        if not stopping.done():
+            stopping.cancel()
+            await asyncio.wait({stopping}, timeout=0.5)
+        if not stopping.done() or _error_of(stopping) is not None:
+            finishing = self._loop.create_task(private.finish_stop(self._consumer))
+            await asyncio.wait({finishing}, timeout=1.0)
+        leftover = [task for task in (self._getmany, self._commit) if task is not None]
+        for task in leftover:
+            task.cancel()
+        if leftover:
+            await asyncio.wait(leftover, timeout=0.5)
+        for task in leftover:
+            if task.done():
+                _error_of(task)
+
+
+_HINT = "Check the address, the network and that Kafka runs; security_protocol has to fit too."
+
+
+def _client(partition: TopicPartition) -> ClientPartition:
+    """Equal to ours, but aiokafka asserts that it is its own."""
+    return ClientPartition(*partition)
+
+
+def _checked(consumer: object) -> AIOKafkaConsumer:
+    if not isinstance(consumer, AIOKafkaConsumer):
+        raise ConfigurationError(
+            "consumer_factory has to return a new aiokafka.AIOKafkaConsumer, "
+            f"not {type(consumer).__name__}"
+        )
+    if (use := private.in_use(consumer)) is not None:
+        raise ConfigurationError(
+            f"consumer_factory returned a consumer that is already {use}: it has to return a new "
+            "one each time, without topics, not started; the listener subscribes and starts it."
+        )
+    if not private.settings_of(consumer).group_id:
+        raise ConfigurationError(
+            "The consumer has no group_id, so it could not commit. Give it one: the listeners "
+            "with the same group_id share the partitions of their topics."
+        )
+    return consumer
+
+
+def _start_failure(error: BaseException, lines: ErrorLines) -> BaseException:
+    if (reason := lines.authentication_failure()) is not None:
+        return AuthenticationFailed(f"The broker refused the credentials: {reason}")
+    if (reason := lines.tls_failure()) is not None:
+        return AuthenticationFailed(f"The broker's certificate was not accepted: {reason}")
+    if (final := failures.from_poll(error)) is not None:
+        return final
+    if isinstance(error, KafkaConnectionError):
+        return BrokerUnreachable(f"{error}. {_HINT}")
+    if isinstance(error, KafkaError | asyncio.CancelledError):
+        return ConsumerFailed(f"the client did not start: {error!r}")
+    return error
+
+
+def _error_of(task: "asyncio.Task[Any]") -> BaseException | None:
+    """The error of a task that is done; a cancellation is one too, never raised as such."""
+    if task.cancelled():
+        return asyncio.CancelledError()
+    return task.exception()
+
+
+async def _gather[T](calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    return list(await asyncio.gather(*calls))

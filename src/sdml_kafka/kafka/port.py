@@ -1,0 +1,140 @@
+"""What the actors need of Kafka, and no more: implemented by the aiokafka adapter and by the
+in-memory twin in `sdml_kafka.testing`, which pass one contract suite."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, Protocol
+
+from attrs import frozen
+
+
+class TopicPartition(NamedTuple):
+    """Equal to aiokafka's `TopicPartition`, and as a mapping's key interchangeable with it."""
+
+    topic: str
+    partition: int
+
+
+class Record(Protocol):
+    """A record as it came from Kafka; aiokafka's `ConsumerRecord` is one."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since the epoch."""
+        ...
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+@frozen
+class Assignment:
+    """The partitions that are ours from now on, each positioned.
+
+    `epoch` counts the assignments of this consumer. `positions` is the offset that each
+    partition is read from, `committed` what the group had committed (None: nothing yet).
+    """
+
+    epoch: int
+    positions: Mapping[TopicPartition, int]
+    committed: Mapping[TopicPartition, int | None]
+
+
+@frozen
+class Revocation:
+    """Partitions that are being taken away; the rebalance waits until `release` is called.
+
+    `lost`: the member was out of the group by then, so others may own the partitions already:
+    nothing may be committed for them. `deadline_s` is how long the group will wait, from now.
+    """
+
+    epoch: int
+    partitions: frozenset[TopicPartition]
+    lost: bool
+    deadline_s: float
+    release: Callable[[], None]
+
+
+@frozen
+class Health:
+    """What the client knows of the world without asking."""
+
+    connected: bool
+    high_watermarks: Mapping[TopicPartition, int]
+    missing_topics: frozenset[str] = frozenset()
+    held: Mapping[TopicPartition, str] = {}
+    """Partitions that cannot be read on, with the reason (a batch that does not decode)."""
+
+
+@frozen
+class Polled:
+    """One poll's harvest. An assignment comes before the first records that belong to it."""
+
+    records: Mapping[TopicPartition, Sequence[Record]]
+    assignment: Assignment | None = None
+    health: Health | None = None
+    """Only when it was looked at again."""
+
+
+class Consumer(Protocol):
+    """One member of a group. Every call ends within its time-out and may be cancelled:
+    then nothing is left waiting, though a request already sent may still be carried out."""
+
+    @property
+    def settings(self) -> "ConsumerSettings": ...
+
+    async def start(self, topics: Collection[str], timeout_s: float) -> None:
+        """Join the group. Raises ConfigurationError, BrokerUnreachable, AuthenticationFailed,
+        AuthorizationFailed. The first assignment comes out of `poll`."""
+
+    async def poll(
+        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+    ) -> Polled:
+        """Records of the partitions in `ready` alone (none: only keep the membership alive).
+
+        Never raises for an outage. Raises AuthorizationFailed, and ConsumerFailed when this
+        consumer has to be replaced.
+        """
+        ...
+
+    async def revocation(self) -> Revocation:
+        """Wait for the next one. It must be released, whatever happens."""
+        ...
+
+    async def commit(
+        self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
+    ) -> None:
+        """Commit the offset of the next record to read, of partitions assigned in `epoch`.
+
+        At most one at a time. Raises CommitRejected when that epoch is over, CommitFailed when
+        it did not get through in time (it may have all the same), AuthorizationFailed.
+        """
+
+    async def close(self, timeout_s: float) -> None:
+        """Leave the group and let go of every socket and task. Commits nothing."""
+
+
+@frozen
+class ConsumerSettings:
+    """What the user's consumer was built with, as far as the runtime minds."""
+
+    group_id: str
+    auto_commit_interval_s: float | None
+    """None: it was built with `enable_auto_commit=False`."""
+    rebalance_timeout_s: float
+
+
+Connect = Callable[[], AbstractAsyncContextManager[Consumer]]
+"""Makes a new consumer, not yet started; leaving the context closes what is left of it."""
+
+OnRebalance = Callable[[frozenset[TopicPartition]], Awaitable[None]]

@@ -1,0 +1,48 @@
+"""Makes a listener's status out of what its parts know."""
+
+from collections.abc import Iterator
+
+import anyio
+
+from sdml_kafka.actors.intake import Intake, Partition
+from sdml_kafka.runtime import ActorSnapshot
+from sdml_kafka.status import Counters, ListenerStatus, PartitionStatus
+
+
+def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> ListenerStatus:
+    ledger = intake.ledger
+    return ListenerStatus(
+        tree=tree,
+        connected=intake.health.connected,
+        partitions={key: _partition(intake, p) for key, p in intake.partitions.items()},
+        missing_topics=intake.health.missing_topics,
+        counters=Counters(
+            delivered=ledger.delivered(),
+            finished=ledger.finished,
+            parse_errors=parse_errors,
+            late_finishes=ledger.late_finishes,
+            restarts=sum(actor.restarts for actor in _actors(tree)),
+            rebalances=intake.rebalances,
+        ),
+    )
+
+
+def _partition(intake: Intake, partition: Partition) -> PartitionStatus:
+    tenancy = partition.tenancy
+    end = intake.health.high_watermarks.get(partition.key)
+    since = tenancy.frontier_since()
+    return PartitionStatus(
+        position=tenancy.position(),
+        committed=tenancy.committed,
+        high_watermark=end,
+        lag=None if end is None else max(0, end - tenancy.frontier()),
+        in_flight=tenancy.in_flight,
+        frontier_age_s=0.0 if since is None else anyio.current_time() - since,
+        held=intake.health.held.get(partition.key),
+    )
+
+
+def _actors(tree: ActorSnapshot) -> Iterator[ActorSnapshot]:
+    yield tree
+    for child in tree.children:
+        yield from _actors(child)

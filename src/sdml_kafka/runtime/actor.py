@@ -1,0 +1,122 @@
+"""Actors, and the view that each has of its own life."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+import anyio
+
+from sdml_kafka.runtime.events import Event
+from sdml_kafka.runtime.mailbox import Mailbox
+from sdml_kafka.runtime.snapshot import ActorSnapshot
+
+
+def _ignore(*_: object) -> None:
+    pass
+
+
+class Life:
+    """An actor's view of its own life: the actor says that it is ready, and learns when to stop.
+
+    Supervisors make one for each life. To drive an actor by hand, in a test say, make one, run
+    the actor with it in a task, `await life.wait_settled()` and later `life.request_stop()`.
+    """
+
+    def __init__(
+        self,
+        path: tuple[str, ...] = ("actor",),
+        *,
+        on_started: Callable[[], object] = _ignore,
+        on_event: Callable[[Event], object] = _ignore,
+        wait_dispensable: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`path`: names from the root down to the actor; the callbacks are its owner's."""
+        self.path = path
+        self.report = on_event
+        self._on_started = on_started
+        self._wait_dispensable = wait_dispensable
+        self._ready = False
+        self._settled = anyio.Event()
+        self._stop = anyio.Event()
+        self._cut_short: set[anyio.CancelScope] = set()
+
+    # For the actor
+
+    def started(self) -> None:
+        """Say that the actor is ready; whoever waits for that goes on. Again is harmless."""
+        if not self._ready:
+            self._ready = True
+            self._settled.set()
+            self._on_started()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the actor was asked to stop."""
+        return self._stop.is_set()
+
+    async def wait_stopping(self) -> None:
+        """Return when the actor is asked to stop."""
+        await self._stop.wait()
+
+    @contextmanager
+    def cancel_on_stop(self) -> Generator[anyio.CancelScope]:
+        """`with life.cancel_on_stop():` a scope that is cancelled when the stop is asked for."""
+        with anyio.CancelScope() as scope:
+            if self.stopping:
+                scope.cancel("asked to stop")
+            self._cut_short.add(scope)
+            try:
+                yield scope
+            finally:
+                self._cut_short.discard(scope)
+
+    # For the owner of the life
+
+    @property
+    def ready(self) -> bool:
+        """Whether the actor said that it is ready."""
+        return self._ready
+
+    async def wait_settled(self) -> None:
+        """Return when the actor is ready, or ended without."""
+        await self._settled.wait()
+
+    def settle(self) -> None:
+        """The actor ended: nobody needs to wait for it to be ready."""
+        self._settled.set()
+
+    def request_stop(self) -> bool:
+        """Ask the actor to stop; returns whether any of its tasks was waiting for that."""
+        heard = bool(self._cut_short) or self._stop.statistics().tasks_waiting > 0
+        self._stop.set()
+        for scope in self._cut_short:
+            scope.cancel("asked to stop")
+        return heard
+
+    async def wait_dispensable(self) -> None:
+        """For a supervisor that fails: return when nobody needs its children any more.
+
+        At the root that is when the body, which is cancelled for it, has been left.
+        """
+        if self._ready and self._wait_dispensable is not None:
+            await self._wait_dispensable()
+
+
+class Actor(ABC):
+    """Something that runs on its own and is supervised."""
+
+    mailbox: Mailbox[Any] | None = None
+    """Shown in the snapshot. It belongs to whoever made it, and outlives the actor."""
+
+    @abstractmethod
+    async def run(self, life: Life) -> None:
+        """Run until done (return), failed (raise) or asked to stop (return soon).
+
+        Call `life.started()` once what the actor offers can be used. Cancelled if it does not
+        stop in time.
+        """
+
+    def members(self) -> tuple[ActorSnapshot, ...]:
+        """Snapshots of the actors that this one supervises, if it does."""
+        return ()

@@ -1,0 +1,162 @@
+"""A supervisor's record of one child, across all of its lives."""
+
+from typing import Protocol
+
+import anyio.abc
+
+from sdml_kafka.runtime.actor import Actor, Life
+from sdml_kafka.runtime.decide import Member, Standing, count_attempt
+from sdml_kafka.runtime.errors import StartTimeout, UnexpectedExit, describe
+from sdml_kafka.runtime.events import (
+    ActorFinished,
+    ActorRestarting,
+    ActorStarted,
+    ActorStopped,
+    Event,
+)
+from sdml_kafka.runtime.incarnation import Incarnation
+from sdml_kafka.runtime.snapshot import ActorSnapshot, ActorState, still_starting
+from sdml_kafka.runtime.spec import ChildSpec, Restarts
+
+
+class Parent(Protocol):
+    """What a child needs of its supervisor."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Names from the root down to the supervisor."""
+        ...
+
+    @property
+    def closing(self) -> bool:
+        """Whether the supervisor restarts no more."""
+        ...
+
+    def now(self) -> float:
+        """The time in seconds."""
+        ...
+
+    def emit(self, event: Event) -> None:
+        """Tell the observer."""
+        ...
+
+    def child_crashed(self, child: "Child", error: BaseException) -> None:
+        """The child failed, and its task is about to end."""
+        ...
+
+
+class Child:
+    """One child of a supervisor: its present life, its state, and its history."""
+
+    def __init__(self, index: int, spec: ChildSpec, parent: Parent) -> None:
+        self.index = index
+        self.spec = spec
+        self.state = ActorState.NEW
+        self.last_error: BaseException | None = None
+        self.attempt = 0
+        self._parent = parent
+        self._restarts = 0
+        self._life: Incarnation | None = None
+        self._born_at = 0.0
+        self._ready_at: float | None = None
+        self._up_s = 0.0
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Names from the root down to the child."""
+        return (*self._parent.path, self.spec.name)
+
+    @property
+    def crashed(self) -> bool:
+        """Whether its latest life failed, and no other has begun."""
+        return self.state is ActorState.CRASHED
+
+    @property
+    def actor(self) -> Actor | None:
+        """The actor of its present or latest life."""
+        return self._life.actor if self._life is not None else None
+
+    @property
+    def member(self) -> Member:
+        """What restart plans are made of."""
+        standing: Standing = "down"
+        if self._life is not None and not self._life.ended:
+            standing = "up"
+        elif self.state is ActorState.FINISHED:
+            standing = "done"
+        return Member(self.spec.restart, standing)
+
+    async def start(self, tasks: anyio.abc.TaskGroup) -> BaseException | None:
+        """Begin a life, wait until it is ready, and return None, or what it failed of by then.
+
+        A child that ended without an error, being done, counts as ready.
+        """
+        life = Life(self.path, on_started=self._on_started, on_event=self._parent.emit)
+        self._life = Incarnation(self.spec.factory, life, self._on_end)
+        self.state = ActorState.STARTING
+        self._born_at, self._ready_at = self._parent.now(), None
+        tasks.start_soon(self._life.live, name="/".join(self.path))
+        if not await self._life.wait_settled(self.spec.start_timeout_s):
+            late = StartTimeout(still_starting(self.view()), self.spec.start_timeout_s)
+            await self._life.fail(late, self.spec.stop_timeout_s)
+            return late
+        return self.last_error if self.crashed else None
+
+    async def stop(self) -> None:
+        """Stop it within its time, or cancel it; return when it has ended."""
+        if self._life is None or self._life.ended:
+            return
+        self.state = ActorState.STOPPING
+        await self._life.stop(self.spec.stop_timeout_s)
+
+    def will_restart(self, delay_s: float) -> None:
+        """Note and tell that it starts again after `delay_s`."""
+        self._restarts += 1
+        self.state = ActorState.RESTARTING
+        self._parent.emit(ActorRestarting(self.path, delay_s))
+
+    def next_attempt(self, restarts: Restarts) -> int:
+        """The number of the restart after its latest failure: it governs the backoff."""
+        self.attempt = count_attempt(self.attempt, self._up_s, restarts)
+        return self.attempt
+
+    def view(self) -> ActorSnapshot:
+        """Its snapshot, and those of the actors below it."""
+        actor = self.actor
+        alive = self._life is not None and not self._life.ended
+        mailbox = actor.mailbox if actor is not None else None
+        return ActorSnapshot(
+            name=self.spec.name,
+            state=self.state,
+            restarts=self._restarts,
+            last_error=describe(self.last_error) if self.last_error is not None else None,
+            inbox_depth=mailbox.depth if mailbox is not None else 0,
+            inbox_capacity=mailbox.capacity if mailbox is not None else 0,
+            age_s=self._parent.now() - self._born_at if alive else 0.0,
+            children=actor.members() if actor is not None else (),
+        )
+
+    def _on_started(self) -> None:
+        self._ready_at = self._parent.now()
+        if self.state is ActorState.STARTING:
+            self.state = ActorState.RUNNING
+        self._parent.emit(ActorStarted(self.path, self._restarts))
+
+    def _on_end(self) -> None:
+        life = self._life
+        assert life is not None
+        self._up_s = self._parent.now() - self._ready_at if self._ready_at is not None else 0.0
+        asked = life.life.stopping or life.cancelled or self._parent.closing
+        error = life.error
+        if error is None and not asked and self.spec.restart == "permanent":
+            error = UnexpectedExit(self.spec.name)
+        if error is not None:
+            self.last_error = error
+            self.state = ActorState.CRASHED
+            self._parent.child_crashed(self, error)
+        elif asked:
+            self.state = ActorState.STOPPED
+            self._parent.emit(ActorStopped(self.path, life.cancelled))
+        else:
+            self.state = ActorState.FINISHED
+            self._parent.emit(ActorFinished(self.path))

@@ -1,0 +1,126 @@
+"""One life of one actor, in a task of its own."""
+
+import math
+from collections.abc import Callable
+from typing import cast
+
+import anyio
+
+from sdml_kafka.runtime.actor import Actor, Life
+from sdml_kafka.runtime.errors import UnaskedCancellation, is_grave
+
+
+class Incarnation:
+    """One life of one actor, from its factory to its end.
+
+    Run `live()` in a task. Nothing that the actor raises leaves that task: it is kept in `error`
+    for the owner, since an exception in a task group would take the siblings along (and a
+    SystemExit or KeyboardInterrupt in an asyncio task would leave the event loop at once).
+    """
+
+    def __init__(
+        self,
+        factory: Callable[[], Actor],
+        life: Life,
+        on_end: Callable[[], object],
+        *,
+        shield: bool = False,
+    ) -> None:
+        """`shield`: outside cancellation does not reach the actor; its owner then must stop it."""
+        self.life = life
+        self.actor: Actor | None = None
+        self.error: BaseException | None = None
+        self.cancelled = False
+        self._begun = False
+        self._factory = factory
+        self._on_end = on_end
+        self._scope = anyio.CancelScope(shield=shield)
+        self._ended = anyio.Event()
+
+    async def live(self) -> None:
+        """Run the actor to its end. Raises only the cancellation of the task group around it."""
+        self._begun = True
+        try:
+            if self.life.stopping:
+                return
+            with self._scope:
+                self.actor = self._factory()
+                await self.actor.run(self.life)
+            self.cancelled = self._scope.cancelled_caught
+        except BaseException as exc:
+            if self._judge(exc):
+                raise
+        finally:
+            self.life.settle()
+            self._ended.set()
+            self._on_end()
+
+    def _judge(self, exc: BaseException) -> bool:
+        """Note what ended the actor; true if it is a cancellation that has to go on."""
+        error = without_cancellation(exc)
+        if error is None:
+            cancelled_around = anyio.current_effective_deadline() == -math.inf
+            self.cancelled = cancelled_around or self._scope.cancel_called
+            if self.cancelled:
+                return cancelled_around
+            error = UnaskedCancellation(self.life.path[-1])
+            error.__cause__ = exc
+        if self.error is None or is_grave(error):
+            self.error = error
+        else:  # `fail` was called: that comes first, what came of it is kept as its cause
+            self.error.__cause__ = error
+        return False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the actor has ended."""
+        return self._ended.is_set()
+
+    async def wait_settled(self, timeout_s: float) -> bool:
+        """Wait until the actor is ready or ended; false if that took too long."""
+        with anyio.move_on_after(timeout_s):
+            await self.life.wait_settled()
+            return True
+        return False
+
+    async def stop(self, timeout_s: float, *, shield: bool = False) -> None:
+        """Ask the actor to stop, give it `timeout_s`, cancel it, and wait for its end.
+
+        One that is not ready yet, and does not listen, is cancelled at once: whatever it waits
+        for to become ready, nobody needs it any more. With `shield` outside cancellation does not
+        cut its time short.
+        """
+        heard = self.life.request_stop()
+        if not self._begun:
+            return  # its task will see that it has nothing to do
+        if self.life.ready or heard:
+            with anyio.move_on_after(timeout_s, shield=shield):
+                await self._ended.wait()
+        self.cancel("did not stop in time")
+        await self._ended.wait()
+
+    def cancel(self, reason: str) -> None:
+        """Cancel the actor, if it has not ended."""
+        if not self.ended:
+            self._scope.cancel(reason)
+
+    async def fail(self, error: Exception, timeout_s: float) -> None:
+        """Stop the actor for `error`, which becomes its own."""
+        self.error = error
+        await self.stop(timeout_s)
+
+
+def without_cancellation(exc: BaseException) -> BaseException | None:
+    """What an exception says apart from cancellation; None if that is all there is.
+
+    Groups that hold one exception stand for that exception, larger ones stay groups.
+    """
+    cancelled = anyio.get_cancelled_exc_class()
+    if isinstance(exc, cancelled):
+        return None
+    if not isinstance(exc, BaseExceptionGroup):
+        return exc
+    rest = cast("BaseExceptionGroup[BaseException]", exc).split(cancelled)[1]
+    if rest is not None and len(rest.exceptions) == 1:
+        return without_cancellation(rest.exceptions[0])
+    return rest

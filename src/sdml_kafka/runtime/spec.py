@@ -1,0 +1,80 @@
+"""How actors are to be supervised, as data."""
+
+import math
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from attrs import frozen
+
+from sdml_kafka.runtime.actor import Actor
+
+RestartType = Literal["permanent", "transient", "temporary"]
+"""When an actor that ended is started again: always; only after a failure; never."""
+
+Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
+"""Who is restarted when one fails: itself; all; itself and those started after it."""
+
+
+def check_choice(name: str, value: str, choices: object) -> None:
+    """`ValueError` unless `value` is one of the `Literal` `choices`."""
+    if value not in get_args(choices):
+        allowed = ", ".join(map(repr, get_args(choices)))
+        raise ValueError(f"{name} must be one of {allowed}, not {value!r}")
+
+
+def check_seconds(name: str, value: float) -> None:
+    """`ValueError` unless `value` is a finite number of seconds, 0 or more."""
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"{name} must be a finite number of seconds, 0 or more, not {value!r}")
+
+
+@frozen
+class ChildSpec:
+    """One child of a supervisor. `ValueError` for values out of range."""
+
+    name: str
+    """Names it among its siblings, in snapshots, events and logs."""
+    factory: Callable[[], Actor]
+    """Makes a new actor for each life; raising counts as a crash of the actor."""
+    restart: RestartType = "permanent"
+    start_timeout_s: float = 10.0
+    """How long it may take to say that it is ready."""
+    stop_timeout_s: float = 5.0
+    """How long it may take to stop when asked, before it is cancelled."""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("name must not be empty")
+        check_choice("restart", self.restart, RestartType)
+        check_seconds("start_timeout_s", self.start_timeout_s)
+        check_seconds("stop_timeout_s", self.stop_timeout_s)
+
+
+@frozen
+class Restarts:
+    """How often and how fast a supervisor restarts. `ValueError` for values out of range."""
+
+    max_restarts: int = 5
+    """At most so many restarts in any window, of all children together; one more is a failure."""
+    window_s: float = 60.0
+    """Length of the window; a child that was ready for so long starts over with `backoff_s`."""
+    backoff_s: float = 0.1
+    """Delay before the first restart; it doubles with each further one."""
+    backoff_max_s: float = 5.0
+    """No delay is longer, jitter included."""
+    jitter: float = 0.2
+    """Each delay is made up to this part shorter or longer by chance: from 0 to 1."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.max_restarts < 0:
+            raise ValueError(f"max_restarts must be 0 or more, not {self.max_restarts!r}")
+        check_seconds("window_s", self.window_s)
+        check_seconds("backoff_s", self.backoff_s)
+        check_seconds("backoff_max_s", self.backoff_max_s)
+        if self.backoff_max_s < self.backoff_s:
+            raise ValueError(
+                f"backoff_max_s ({self.backoff_max_s!r}) must not be less than "
+                f"backoff_s ({self.backoff_s!r})"
+            )
+        if not 0 <= self.jitter <= 1:
+            raise ValueError(f"jitter must be from 0 to 1, not {self.jitter!r}")

@@ -1,0 +1,37 @@
+"""For tests of any program: a real Apache Kafka out of pip, and pytest fixtures for it."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._embedded import EmbeddedKafka
+    from ._errors import (
+        EmbeddedKafkaError,
+        JavaNotFoundError,
+        KafkaDownloadError,
+        KafkaStartError,
+    )
+
+_HOMES = {
+    "EmbeddedKafka": "_embedded",
+    "EmbeddedKafkaError": "_errors",
+    "JavaNotFoundError": "_errors",
+    "KafkaDownloadError": "_errors",
+    "KafkaStartError": "_errors",
+}
+
+__all__ = [
+    "EmbeddedKafka",
+    "EmbeddedKafkaError",
+    "JavaNotFoundError",
+    "KafkaDownloadError",
+    "KafkaStartError",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import on first use: every pytest run in this environment imports this module."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOMES[name]}", __name__), name)

@@ -1,0 +1,21 @@
+"""What can go wrong with the embedded Kafka."""
+
+
+class EmbeddedKafkaError(Exception):
+    """The embedded Kafka cannot do what was asked; the text says what to do."""
+
+
+class JavaNotFoundError(EmbeddedKafkaError):
+    """No Java that can run Kafka is installed, and neither is the extra that brings one."""
+
+
+class KafkaDownloadError(EmbeddedKafkaError):
+    """Kafka's jars are not in the cache and could not be downloaded."""
+
+
+class KafkaStartError(EmbeddedKafkaError):
+    """A node ended, or was not ready in time."""
+
+
+class StartCancelled(EmbeddedKafkaError):
+    """The embedded Kafka was closed, or its start cancelled, while something waited for it."""

@@ -1,0 +1,270 @@
+"""Cancellation from outside, at every point, and cancellation that nobody asked for."""
+# ruff: noqa: PT012  (what is raised out of the whole `async with` is what is tested)
+
+import asyncio
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any
+
+import anyio
+import pytest
+
+from sdml_kafka.runtime import (
+    Actor,
+    ActorState,
+    ChildSpec,
+    Life,
+    Restarts,
+    RestartsExhausted,
+    Supervisor,
+    UnaskedCancellation,
+    UnexpectedExit,
+    supervise,
+)
+
+from .stage import Stage
+
+pytestmark = pytest.mark.anyio
+AT_ONCE = Restarts(backoff_s=0)
+on_asyncio = pytest.mark.parametrize(
+    "anyio_backend", [pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio")]
+)
+
+
+@types.coroutine
+def watched(
+    work: Coroutine[Any, Any, None], at_checkpoint: Callable[[], None]
+) -> Generator[Any, Any, None]:
+    """Run `work`, with a call at each point at which it lets go of the event loop."""
+    answer: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            wish = work.send(answer) if error is None else work.throw(error)
+        except StopIteration:
+            return
+        at_checkpoint()
+        answer, error = None, None
+        try:
+            answer = yield wish
+        except BaseException as exc:
+            error = exc
+
+
+async def cancel_at_each_checkpoint(scenario: Callable[[], Coroutine[Any, Any, None]]) -> int:
+    """Run `scenario` cancelled at its 1st, then at its 2nd, ... checkpoint, until it ends before.
+
+    Returns how often it was cancelled.
+    """
+    for last in range(1, 1000):
+        seen = 0
+        scope = anyio.CancelScope()
+
+        def count() -> None:
+            nonlocal seen
+            seen += 1
+            if seen == last:
+                scope.cancel()
+
+        with scope:
+            await watched(scenario(), count)
+        if seen < last:
+            return last - 1
+    raise AssertionError("never got through")
+
+
+async def hold(supervisor: Supervisor, body: Callable[[], Awaitable[None]]) -> None:
+    async with supervise(supervisor):
+        await body()
+
+
+@pytest.mark.parametrize("on_stop", ["returns", "waits"])
+async def test_cancelled_at_any_point_it_leaves_nothing_behind(on_stop: str) -> None:
+    cancelled = 0
+    tasks = len(anyio.get_running_tasks())
+
+    async def linger() -> None:
+        if on_stop == "waits":
+            for _ in range(3):
+                await anyio.lowlevel.checkpoint()
+
+    async def scenario() -> None:
+        stage = Stage()
+        inner = [stage.spec("b", on_stop=linger), stage.spec("c", on_stop=linger)]
+        children = [
+            stage.spec("a", on_stop=linger),
+            ChildSpec("nested", lambda: Supervisor("nested", inner)),
+            stage.spec("d", on_stop=linger),
+        ]
+        supervisor = Supervisor("root", children, restarts=AT_ONCE)
+        try:
+            async with supervise(supervisor):
+                stage.crash("a")
+                await stage.until("+a", 2)
+        finally:
+            started = [entry[1] for entry in stage.log if entry[0] == "+"]
+            ended = [entry[1] for entry in stage.log if entry[0] == "-"]
+            assert sorted(started) == sorted(ended)
+            order = [name for name in ended if name != "a"]
+            assert order == sorted(order, reverse=True)
+            states = {child.state for child in supervisor.snapshot().children}
+            assert states <= {ActorState.NEW, ActorState.STOPPED}
+            assert len(anyio.get_running_tasks()) == tasks
+
+    cancelled = await cancel_at_each_checkpoint(scenario)
+    assert cancelled >= 4
+
+
+async def test_cancelled_from_outside_the_children_still_stop_gracefully(stage: Stage) -> None:
+    async def finish() -> None:
+        await anyio.wait_all_tasks_blocked()
+        stage.write("finished")
+
+    with anyio.CancelScope() as outside:
+        async with supervise(
+            Supervisor("root", [stage.spec("a", on_stop=finish), stage.spec("b")])
+        ):
+            stage.take()
+            outside.cancel()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                stage.write("body left")
+    assert outside.cancelled_caught
+    assert stage.take() == ["body left", "-b", "finished", "-a"]
+
+
+async def test_an_error_of_a_body_that_is_cancelled_is_not_lost(stage: Stage) -> None:
+    with anyio.CancelScope() as outside, pytest.raises(KeyError):
+        async with supervise(Supervisor("root", [stage.spec("a")])):
+            outside.cancel()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                raise KeyError("cleanup")
+    assert stage.take() == ["+a", "-a"]
+
+
+async def test_a_failure_is_not_lost_in_a_cancellation_from_outside(stage: Stage) -> None:
+    never = Restarts(max_restarts=0)
+    with anyio.CancelScope() as outside, pytest.raises(RestartsExhausted):
+        async with supervise(Supervisor("root", [stage.spec("a")], restarts=never)):
+            stage.crash("a")
+            try:
+                await anyio.sleep_forever()
+            finally:
+                outside.cancel()
+
+
+@on_asyncio
+async def test_asyncio_task_cancel_and_timeout_work_as_ever(stage: Stage) -> None:
+    entered = asyncio.Event()
+
+    async def body() -> None:
+        entered.set()
+        await asyncio.sleep(100)
+
+    async def host() -> None:
+        await hold(Supervisor("root", [stage.spec("a")]), body)
+
+    task = asyncio.create_task(host())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelled()
+    assert stage.take() == ["+a", "-a"]
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await host()
+    assert stage.take() == ["+a", "-a"]
+
+
+@on_asyncio
+async def test_a_second_task_cancel_ends_the_grace(stage: Stage) -> None:
+    stubborn = stage.spec("a", heeds_stop=False, stop_timeout_s=100)
+    entered = asyncio.Event()
+
+    async def body() -> None:
+        entered.set()
+        await asyncio.sleep(100)
+
+    async def host() -> None:
+        async with supervise(Supervisor("root", [stubborn]), stop_timeout_s=100):
+            await body()
+
+    task = asyncio.create_task(host())
+    await entered.wait()
+    task.cancel()
+    await anyio.wait_all_tasks_blocked()
+    assert stage.take() == ["+a"]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert stage.take() == ["-a"]
+
+
+@on_asyncio
+@pytest.mark.parametrize("grouped", [False, True])
+async def test_a_cancellation_that_nobody_asked_for_is_a_crash(stage: Stage, grouped: bool) -> None:
+    class Unlucky(Actor):
+        async def run(self, life: Life) -> None:
+            life.started()
+            future = asyncio.get_running_loop().create_future()
+            asyncio.get_running_loop().call_soon(future.cancel)
+            if not grouped:
+                await future
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anyio.sleep_forever)
+                await future
+
+    children = [stage.spec("a"), ChildSpec("b", Unlucky)]
+    policy = Restarts(max_restarts=2, backoff_s=0)
+    with pytest.raises(RestartsExhausted, match="'b'") as caught:
+        async with supervise(Supervisor("root", children, restarts=policy)):
+            await anyio.sleep_forever()
+    cause = caught.value.__cause__
+    assert isinstance(cause, UnaskedCancellation)
+    assert isinstance(cause.__cause__, asyncio.CancelledError)
+    assert stage.take() == ["+a", "-a"]
+
+
+@on_asyncio
+async def test_a_foreign_cancel_of_the_task_of_a_child_is_a_crash(stage: Stage) -> None:
+    supervisor = Supervisor("root", [stage.spec("a")], restarts=AT_ONCE)
+    async with supervise(supervisor):
+        for task in asyncio.all_tasks():
+            if task.get_name() == "root/a":
+                task.cancel()
+        await stage.until("+a", 2)
+        await anyio.wait_all_tasks_blocked()
+        (child,) = supervisor.snapshot().children
+        assert child.last_error is not None
+        assert child.last_error.startswith("UnaskedCancellation")
+    assert stage.take() == ["+a", "-a", "+a", "-a"]
+
+
+@on_asyncio
+@pytest.mark.parametrize("name", ["root", "root/a"])
+async def test_foreign_cancels_before_a_task_has_run_are_no_deadlock(
+    stage: Stage, name: str
+) -> None:
+    def cancel() -> None:
+        for task in asyncio.all_tasks():
+            if task.get_name() == name:
+                task.cancel()
+
+    async def restart() -> None:
+        asyncio.get_running_loop().call_soon(cancel)
+
+    children = [stage.spec("a"), stage.spec("b", on_start=restart)]
+    with anyio.fail_after(5):
+        if name == "root":
+            asyncio.get_running_loop().call_soon(cancel)
+            with pytest.raises((UnexpectedExit, UnaskedCancellation)):
+                async with supervise(Supervisor("root", children)):
+                    await anyio.sleep_forever()
+        else:
+            async with supervise(Supervisor("root", children, restarts=AT_ONCE)):
+                await stage.until("+a", 2)
