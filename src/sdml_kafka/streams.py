@@ -92,13 +92,12 @@ class TypeStream[T]:
 class _Hand:
     """Takes items off the queue for one loop, as long as its stream is open."""
 
-    __slots__ = ("__weakref__", "_breath_at", "_breath_items", "_queue", "_stream", "items")
+    __slots__ = ("__weakref__", "_breath_at", "_queue", "_stream", "items")
 
     def __init__(self, queue: TypedQueue, stream: TypeStream[Any]) -> None:
         self.items = queue.items
         self._queue = queue
         self._stream = stream
-        self._breath_items = BREATH_ITEMS
         self._breath_at = 0.0
 
     async def wait(self) -> None:
@@ -108,12 +107,7 @@ class _Hand:
             raise StopAsyncIteration
         self._breath_at = anyio.current_time() + BREATH_S
 
-    def wants_breath(self) -> bool:
-        self._breath_items -= 1
-        return self._breath_items == 0
-
     async def breathe(self) -> None:
-        self._breath_items = BREATH_ITEMS
         now = anyio.current_time()
         if now > self._breath_at:
             await anyio.lowlevel.checkpoint()
@@ -131,28 +125,34 @@ class _Hand:
 class _Loop[T]:
     """One `async for`. Dropping it is how breaking off shows, so its item is given back then."""
 
-    __slots__ = ("_hand", "_item")
+    __slots__ = ("_hand", "_item", "_until_breath")
 
     def __init__(self, hand: _Hand) -> None:
         self._hand = hand
         self._item: Item | None = None
+        self._until_breath = BREATH_ITEMS
 
     def __aiter__(self) -> "_Loop[T]":
         return self
 
     async def __anext__(self) -> T:
+        # Once for each record: nothing is called here that can be written out.
         item = self._item
         if item is not None:
             self._item = None
             item[0].finish(item[1])
         hand = self._hand
-        if hand.wants_breath():
+        self._until_breath -= 1
+        if not self._until_breath:
+            self._until_breath = BREATH_ITEMS
             await hand.breathe()
-        if not hand.items:
+        items = hand.items
+        if not items:
             await hand.wait()
-        self._item = item = hand.items.popleft()
+        item = items.popleft()
+        self._item = item
         item[0].tenancy.taken += 1
-        return cast(T, item[2])
+        return item[2]  # type: ignore[return-value]  # a cast would cost a call
 
     def __del__(self) -> None:
         if self._item is not None:
@@ -222,18 +222,21 @@ class Delivery[T]:
 
 
 class _Deliveries[T]:
-    __slots__ = ("_hand", "_on_failure")
+    __slots__ = ("_hand", "_on_failure", "_until_breath")
 
     def __init__(self, hand: _Hand, on_failure: Callable[[Exception], None]) -> None:
         self._hand = hand
         self._on_failure = on_failure
+        self._until_breath = BREATH_ITEMS
 
     def __aiter__(self) -> "_Deliveries[T]":
         return self
 
     async def __anext__(self) -> Delivery[T]:
         hand = self._hand
-        if hand.wants_breath():
+        self._until_breath -= 1
+        if not self._until_breath:
+            self._until_breath = BREATH_ITEMS
             await hand.breathe()
         if not hand.items:
             await hand.wait()

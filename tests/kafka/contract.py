@@ -6,7 +6,7 @@ import pytest
 from sdml_kafka.errors import CommitRejected, ConsumerFailed
 from sdml_kafka.kafka.port import TopicPartition
 
-from .world import PATIENCE_S, Seat, World, poll_until, releasing, seat, share_out
+from .world import PATIENCE_S, World, poll_until, releasing, seat, share_out
 
 
 def partitions(topic: str, count: int) -> list[TopicPartition]:
@@ -286,11 +286,14 @@ class Contract:
         self, world: World, topic: str, group: str
     ) -> None:
         connect = world.connect(group)
-        async with seat(connect, topic) as first, seat(connect, topic) as second:
-            async with releasing(first, second):
-                await share_out(2, first, second)
-                await second.consumer.close(5.0)
-                await poll_until(lambda: len(first.partitions) == 2, first)
+        async with (
+            seat(connect, topic) as first,
+            seat(connect, topic) as second,
+            releasing(first, second),
+        ):
+            await share_out(2, first, second)
+            await second.consumer.close(5.0)
+            await poll_until(lambda: len(first.partitions) == 2, first)
 
     async def test_leaving_the_context_is_closing(
         self, world: World, topic: str, group: str
@@ -393,16 +396,18 @@ class Contract:
         self, world: World, topic: str, group: str
     ) -> None:
         connect = world.connect(group)
-        async with seat(connect, topic) as first, releasing(first):
-            async with seat(connect, topic) as second:
-                async with releasing(second):
-                    await share_out(2, first, second)
-                with anyio.move_on_after(0.1) as scope:
-                    await second.poll(timeout_s=4 * PATIENCE_S)
-                assert scope.cancelled_caught
-                with anyio.fail_after(6.0):
-                    await second.consumer.close(5.0)
-                await poll_until(lambda: len(first.partitions) == 2, first)
+        async with (
+            seat(connect, topic) as first,
+            seat(connect, topic) as second,
+            releasing(first, second),
+        ):
+            await share_out(2, first, second)
+            with anyio.move_on_after(0.1) as scope:
+                await second.poll(timeout_s=4 * PATIENCE_S)
+            assert scope.cancelled_caught
+            with anyio.fail_after(6.0):
+                await second.consumer.close(5.0)
+            await poll_until(lambda: len(first.partitions) == 2, first)
 
     async def test_a_cancelled_wait_loses_no_revocation(
         self, world: World, topic: str, group: str
@@ -462,6 +467,3 @@ class Contract:
             await poll_until(lambda: member.count == 3, member)
 
         assert await world.committed(group, p0) is None
-
-
-__all__ = ["Contract", "Seat"]

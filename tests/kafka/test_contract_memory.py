@@ -3,13 +3,12 @@
 from itertools import count
 
 import pytest
-from trio.testing import MockClock
 
 from sdml_kafka.kafka.port import Connect, TopicPartition
 from sdml_kafka.testing.memory import MemoryBroker
 
 from .contract import Contract
-from .world import World
+from .world import Reset, World, backend_in_virtual_time
 
 
 class MemoryWorld:
@@ -18,13 +17,10 @@ class MemoryWorld:
         self._numbers = count(1)
 
     def connect(
-        self, group: str, *, auto_offset_reset: str = "latest", rebalance_timeout_s: float = 10.0
+        self, group: str, *, auto_offset_reset: Reset = "latest", rebalance_timeout_s: float = 10.0
     ) -> Connect:
-        assert auto_offset_reset in ("earliest", "latest")
         return self._broker.connect(
-            group,
-            auto_offset_reset="earliest" if auto_offset_reset == "earliest" else "latest",
-            rebalance_timeout_s=rebalance_timeout_s,
+            group, auto_offset_reset=auto_offset_reset, rebalance_timeout_s=rebalance_timeout_s
         )
 
     def name(self) -> str:
@@ -43,9 +39,7 @@ class MemoryWorld:
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
-    if request.param == "trio":
-        return "trio", {"clock": MockClock(autojump_threshold=0)}
-    return "asyncio", {"use_uvloop": False}
+    return backend_in_virtual_time(request.param)
 
 
 @pytest.mark.anyio

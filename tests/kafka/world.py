@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Literal, Protocol
 
 import anyio
+from trio.testing import MockClock
 
 from sdml_kafka.kafka.port import (
     Assignment,
@@ -21,12 +22,21 @@ PATIENCE_S = 20.0
 POLL_S = 0.1
 CALL_S = 10.0
 
+Reset = Literal["earliest", "latest"]
+
+
+def backend_in_virtual_time(name: str) -> tuple[str, dict[str, object]]:
+    """For the pytest plugin of anyio; asyncio has no virtual time, so there it is the real one."""
+    if name == "trio":
+        return "trio", {"clock": MockClock(autojump_threshold=0)}
+    return "asyncio", {"use_uvloop": False}
+
 
 class World(Protocol):
     """A broker under test."""
 
     def connect(
-        self, group: str, *, auto_offset_reset: str = ..., rebalance_timeout_s: float = ...
+        self, group: str, *, auto_offset_reset: Reset = ..., rebalance_timeout_s: float = ...
     ) -> Connect: ...
 
     def name(self) -> str:

@@ -65,15 +65,20 @@ async def test_a_mailbox_outlives_its_actor_and_is_shown(stage: Stage) -> None:
                         raise ValueError(message)
                     stage.write(message)
 
-    slow = Restarts(backoff_s=0.01, jitter=0)
-    supervisor = Supervisor("root", [ChildSpec("reader", Reader)], restarts=slow)
+    between_lives: list[ActorSnapshot] = []
+
+    def look(event: Event) -> None:
+        if isinstance(event, ActorRestarting):
+            between_lives.extend(supervisor.snapshot().children)
+
+    children = [ChildSpec("reader", Reader)]
+    supervisor = Supervisor("root", children, restarts=AT_ONCE, on_event=look)
     async with supervise(supervisor):
         for message in ("one", "crash", "two", "three"):
             inbox.send_nowait(message)
-        await anyio.wait_all_tasks_blocked()
-        (reader,) = supervisor.snapshot().children
-        assert (reader.inbox_depth, reader.inbox_capacity) == (2, 5)
         await stage.until("three")
+    (reader,) = between_lives
+    assert (reader.inbox_depth, reader.inbox_capacity) == (2, 5)
     assert stage.take() == ["one", "two", "three"]
     inbox.close()
 

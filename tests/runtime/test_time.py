@@ -116,6 +116,38 @@ async def test_the_stop_as_a_whole_is_bounded(stage: Stage, cancelled: bool) -> 
     assert set(stage.take()) == {"+a", "+b", "+c", "-a", "-b", "-c"}
 
 
+@pytest.mark.parametrize("nested", [False, True])
+async def test_a_failed_start_that_is_cancelled_still_stops_gracefully(
+    stage: Stage, nested: bool
+) -> None:
+    async def slow() -> None:
+        await anyio.sleep(3)
+        stage.write("took its time")
+
+    async def fail() -> None:
+        raise OSError("no disk")
+
+    children = [stage.spec("a", on_stop=slow), stage.spec("b", on_start=fail)]
+    if nested:
+        below = children
+        children = [ChildSpec("nested", lambda: Supervisor("nested", below))]
+    with anyio.move_on_after(1), pytest.raises(OSError, match="no disk"):
+        async with supervise(Supervisor("root", children)):
+            pytest.fail("must not be entered")
+    assert stage.take() == ["+a", "+b", "-b", "took its time", "-a"]
+
+
+async def test_a_child_that_is_not_ready_and_does_not_listen_is_cancelled_at_once(
+    stage: Stage,
+) -> None:
+    with anyio.move_on_after(1) as outside:
+        async with supervise(Supervisor("root", [stage.spec("a", on_start=anyio.sleep_forever)])):
+            pytest.fail("must not be entered")
+    assert outside.cancelled_caught
+    assert anyio.current_time() == 1
+    assert stage.take() == ["+a", "-a"]
+
+
 async def test_the_backoff_grows_is_capped_and_starts_over_after_a_window_in_good_health(
     stage: Stage,
 ) -> None:

@@ -25,7 +25,7 @@ from sdml_kafka.runtime import Actor, Life
 log = getLogger("sdml_kafka.listener")
 
 IDLE_POLL_S = 0.2
-HELD_BACK_POLL_S = 0.02
+HELD_BACK_POLL_S = 0.01
 """While some partitions wait for their readers a poll of the others must not take long."""
 START_RETRY_S = 0.3
 CLOSE_TIMEOUT_S = 2.0

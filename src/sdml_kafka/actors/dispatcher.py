@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 from attrs import define, frozen
 
-from sdml_kafka.actors.intake import Intake, Partition
+from sdml_kafka.actors.intake import POLL_RECORDS, Intake, Partition
 from sdml_kafka.actors.router import Route, Router
 from sdml_kafka.actors.specs import CompiledSpec, name_of
 from sdml_kafka.errors import ParseFailed
@@ -38,6 +38,7 @@ class Parsed:
 
     values: list[object]
     indices: Sequence[int]
+    bad: Sequence[int] = ()
 
 
 class Dispatcher(Actor):
@@ -104,7 +105,7 @@ class Dispatcher(Actor):
             return False
         partition.take(count)
         _deliver(partition, records, routes, parsed)
-        if not partition.backlog:
+        if len(partition.backlog) < POLL_RECORDS:
             self._intake.tell_ready()
         return True
 
@@ -148,7 +149,7 @@ class Dispatcher(Actor):
         if not bad:
             return Parsed(values, range(len(records)))
         gone = set(bad)
-        return Parsed(values, [index for index in range(len(records)) if index not in gone])
+        return Parsed(values, [index for index in range(len(records)) if index not in gone], bad)
 
     async def _second_look(self, spec: CompiledSpec, value: object) -> object:
         """A value of another type; a plain function may also have returned an awaitable."""
@@ -190,10 +191,10 @@ def _deliver(
     parsed: Sequence[Parsed],
 ) -> None:
     """Enter a slice into the ledger and put it into the queues: one step, nothing in between."""
-    left = [0] * len(records)
+    left = [sum(len(route.queues) for route in routes)] * len(records)
     for route, result in zip(routes, parsed, strict=True):
-        for index in result.indices:
-            left[index] += len(route.queues)
+        for index in result.bad:
+            left[index] -= len(route.queues)
     chunk = partition.tenancy.deliver(_offsets(records), left, anyio.current_time())
     for route, result in zip(routes, parsed, strict=True):
         if len(result.values) < len(records):

@@ -63,12 +63,11 @@ class Intake:
             self.on_work()
 
     def ready(self) -> list[TopicPartition]:
-        """The partitions that may be polled: read by somebody, nothing waiting, room in flight."""
+        """The partitions that may be polled: read by somebody, with room for more."""
         return [
             partition.key
             for partition in self.partitions.values()
-            if not partition.backlog
-            and partition.tenancy.in_flight < self.max_in_flight
+            if len(partition.backlog) < POLL_RECORDS
             and not partition.tenancy.withdrawn
             and self._is_read(partition.key.topic)
         ]
@@ -80,9 +79,6 @@ class Intake:
     async def wait_ready(self) -> None:
         """Until some partition may be ready; ask `ready` first."""
         self._ready = anyio.Event()
-        for partition in self.partitions.values():
-            if partition.tenancy.in_flight >= self.max_in_flight:
-                self.watch_in_flight(partition.tenancy)
         await self._ready.wait()
 
     def watch_in_flight(self, tenancy: Tenancy) -> None:
@@ -92,7 +88,6 @@ class Intake:
         def watch() -> None:
             if tenancy.in_flight <= low:
                 tenancy.watch = None
-                self.tell_ready()
                 self.on_work()
 
         if not tenancy.withdrawn:

@@ -40,13 +40,23 @@ class Chunk:
 
     def finish(self, index: int) -> None:
         """One destination of record `index` is done with it."""
+        # Once for each record: written out in one piece, since calls are what costs here.
         tenancy = self.tenancy
         tenancy.returned += 1
         left = self.left[index] - 1
         self.left[index] = left
         if left == 0:
             self.unfinished -= 1
-            tenancy.finished_one(self)
+            ledger = tenancy.ledger
+            if tenancy.open:
+                finished = ledger.finished + 1
+                ledger.finished = finished
+                if finished >= ledger.notify_at:
+                    ledger.notify_once()
+                if self.unfinished == 0:
+                    tenancy.fold(self)
+            else:
+                ledger.late_finishes += 1
         if tenancy.watch is not None:
             tenancy.watch()
 
@@ -70,8 +80,6 @@ class Tenancy:
     start: int
     committed: int | None
     open: bool = field(default=True, init=False)
-    in_flight: int = field(default=0, init=False)
-    """Records delivered and not finished."""
     taken: int = field(default=0, init=False)
     returned: int = field(default=0, init=False)
     """What users took in hand so far, and what of it they finished or gave back."""
@@ -91,23 +99,13 @@ class Tenancy:
         `left` says for each how many destinations have to finish it; 0 is finished already.
         """
         chunk = Chunk(self, offsets, offsets[-1] + 1, left, now)
-        self.in_flight += chunk.unfinished
         self.ledger.count_settled(len(left) - chunk.unfinished)
         self._chunks.append(chunk)
         if chunk.unfinished == 0:
-            self._fold(chunk)
+            self.fold(chunk)
         return chunk
 
-    def finished_one(self, chunk: Chunk) -> None:
-        if not self.open:
-            self.ledger.late_finishes += 1
-            return
-        self.in_flight -= 1
-        self.ledger.count_finished()
-        if chunk.unfinished == 0:
-            self._fold(chunk)
-
-    def _fold(self, chunk: Chunk) -> None:
+    def fold(self, chunk: Chunk) -> None:
         """Forget a chunk that is all finished, so that memory follows what is unfinished,
         however far ahead of the frontier the finishes run."""
         if chunk is self._chunks[0]:
@@ -117,6 +115,11 @@ class Tenancy:
         at = self._chunks.index(chunk)
         self._chunks[at - 1].next_offset = chunk.next_offset
         del self._chunks[at]
+
+    @property
+    def in_flight(self) -> int:
+        """Records delivered and not finished."""
+        return sum(chunk.unfinished for chunk in self._chunks)
 
     @property
     def in_hand(self) -> int:
@@ -172,19 +175,15 @@ class Ledger:
         """How often a record was put into a user's hands, over all tenancies."""
         return self._taken_before + sum(t.taken for t in self.tenancies.values())
 
-    def count_finished(self) -> None:
-        self.finished += 1
-        if self.finished >= self.notify_at:
-            self.notify_at = NEVER
-            self.notify()
-
     def count_settled(self, count: int) -> None:
         """Records that were finished as they came (skipped, or of no interest)."""
-        if count:
-            self.finished += count
-            if self.finished >= self.notify_at:
-                self.notify_at = NEVER
-                self.notify()
+        self.finished += count
+        if self.finished >= self.notify_at:
+            self.notify_once()
+
+    def notify_once(self) -> None:
+        self.notify_at = NEVER
+        self.notify()
 
     def committable(self) -> dict[tuple[str, int], tuple[int, int]]:
         """What a commit would move: {(topic, partition): (epoch, offset)}; never backwards."""

@@ -37,6 +37,7 @@ class Life:
         self._on_started = on_started
         self._wait_dispensable = wait_dispensable
         self._ready = False
+        self._ending = False
         self._settled = anyio.Event()
         self._stop = anyio.Event()
         self._cut_short: set[anyio.CancelScope] = set()
@@ -71,6 +72,10 @@ class Life:
             finally:
                 self._cut_short.discard(scope)
 
+    def ending(self) -> None:
+        """Say that the actor is ending of itself: asked to stop now, it is given its time."""
+        self._ending = True
+
     # For the owner of the life
 
     @property
@@ -87,8 +92,9 @@ class Life:
         self._settled.set()
 
     def request_stop(self) -> bool:
-        """Ask the actor to stop; returns whether any of its tasks was waiting for that."""
-        heard = bool(self._cut_short) or self._stop.statistics().tasks_waiting > 0
+        """Ask the actor to stop; returns whether it listens, or is ending anyway."""
+        waiting = self._stop.statistics().tasks_waiting
+        heard = self._ending or bool(self._cut_short) or waiting > 0
         self._stop.set()
         for scope in self._cut_short:
             scope.cancel("asked to stop")

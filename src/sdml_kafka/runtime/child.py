@@ -105,6 +105,8 @@ class Child:
     async def stop(self) -> None:
         """Stop it within its time, or cancel it; return when it has ended."""
         if self._life is None or self._life.ended:
+            if self.state is ActorState.RESTARTING:
+                self.state = ActorState.STOPPED
             return
         self.state = ActorState.STOPPING
         await self._life.stop(self.spec.stop_timeout_s)

@@ -145,6 +145,7 @@ class Supervisor(Actor):
     async def _close(self, tasks: anyio.abc.TaskGroup, life: Life) -> None:
         """Stop the children in reverse order, once nobody needs them any more."""
         self._state = ActorState.STOPPING
+        life.ending()
         if self.failure is not None:
             self.emit(SupervisorGaveUp(self.path, self.failure))
             await life.wait_dispensable()

@@ -59,28 +59,36 @@ class Cluster:
             jars = kafka_jars(default_cache(), JarDownload(settings.progress), self._cancelled)
             self._go_on()
             deadline = time.monotonic() + settings.start_timeout_s
-            self._processes = Processes()
-            for attempt in range(1, _PORT_ATTEMPTS + 1):
-                self.ports = choose_ports(settings.nodes, settings.port)
-                self.nodes = [Node(n, self._processes) for n in range(settings.nodes)]
-                for node in self.nodes:
-                    node.configure(java.executable, jars, self.ports, settings.properties)
+            processes = self._processes = Processes()
+            attempt = 1
+            while True:
+                self._configure(processes, java.executable, jars)
                 try:
                     self._bring_up(deadline)
                     return
                 except KafkaStartError:
-                    if attempt == _PORT_ATTEMPTS or not any(
-                        node.lost_a_port for node in self.nodes
-                    ):
+                    lost = any(node.lost_a_port for node in self.nodes)
+                    if attempt == _PORT_ATTEMPTS or not lost:
                         raise
-                    self._start_over()
+                attempt += 1
+                self._start_over()
+
+    def _configure(self, processes: Processes, java: Path, jars: Sequence[Path]) -> None:
+        self.ports = choose_ports(self._settings.nodes, self._settings.port)
+        self.nodes = [Node(number, processes) for number in range(self._settings.nodes)]
+        for node in self.nodes:
+            node.configure(java, jars, self.ports, self._settings.properties)
 
     def _bring_up(self, deadline: float) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes)[:22].decode()
+        def wait(seconds: float) -> None:
+            self._check_time(deadline, "its storage is being formatted")
+            self.pause(seconds)
+
+        cluster_id = _new_cluster_id()
         for node in self.nodes:
             node.begin_format(cluster_id)
         for node in self.nodes:
-            node.end_format(self.pause)
+            node.end_format(wait)
         for node in self.nodes:
             node.start()
         self._wait_until_usable(self.nodes, deadline)
@@ -120,17 +128,21 @@ class Cluster:
 
     def _wait_until_usable(self, started: Sequence[Node], deadline: float) -> None:
         while True:
+            self._check_alive(started)
             missing = self._missing(started)
             self._check_alive(started)
             if missing is None:
                 return
-            if time.monotonic() > deadline:
-                logs = "\n".join(node.log_tail() for node in started)
-                raise KafkaStartError(
-                    f"Kafka was not ready in {self._settings.start_timeout_s:g} s ({missing}): on "
-                    f"a slow or busy machine raise `start_timeout_s`. The end of its log:\n{logs}"
-                )
+            self._check_time(deadline, missing)
             self.pause(_POLL_S)
+
+    def _check_time(self, deadline: float, missing: str) -> None:
+        if time.monotonic() > deadline:
+            logs = "\n".join(node.log_tail() for node in self.nodes)
+            raise KafkaStartError(
+                f"Kafka was not ready in {self._settings.start_timeout_s:g} s ({missing}): on a "
+                f"slow or busy machine raise `start_timeout_s`. The end of its log:\n{logs}"
+            )
 
     def _check_alive(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
@@ -167,3 +179,8 @@ class Cluster:
             if not _probe.group_is_served(("127.0.0.1", port), letter):
                 return "its group coordinator is not ready"
         return None
+
+
+def _new_cluster_id() -> str:
+    encoded = base64.urlsafe_b64encode(uuid.uuid4().bytes)[:22].decode()
+    return f"K{encoded[1:]}"  # one that starts with a dash would be taken for an option

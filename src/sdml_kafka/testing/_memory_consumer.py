@@ -242,10 +242,10 @@ class MemoryConsumer:
             await anyio.sleep(min(self._state.faults.commit_latency_s, max(0.0, deadline - now())))
             self._group.advance(now())
         self._state.send(request)
-        while not request.answered:
-            if now() >= deadline:
-                raise CommitFailed("no answer in time: the commit may have gone through or not")
+        while not request.answered and now() < deadline:
             await self._state.wait(self._group, deadline)
+        if now() >= deadline:
+            raise CommitFailed("no answer in time: the commit may have gone through or not")
         if request.error is not None:
             self._notice_that_it_is_out()
             raise request.error

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Set
 
 _METADATA, _FIND_COORDINATOR, _DESCRIBE_GROUPS = 3, 10, 15
-_TIMEOUT_S = 2.0
+_TIMEOUT_S = 1.0
 _NO_ERROR, _GROUP_AUTHORIZATION_FAILED = 0, 30
 
 type Address = tuple[str, int]

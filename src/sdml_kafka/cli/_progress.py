@@ -1,0 +1,62 @@
+"""How a listener gets on, in lines for people."""
+
+from collections.abc import Callable, Iterator
+
+import anyio
+
+from sdml_kafka import ListenerStatus
+from sdml_kafka.cli._terminal import say
+
+LOOK_EVERY_S = 0.5
+LINE_EVERY_S = 3.0
+
+
+class Progress:
+    def __init__(self, status: Callable[[], ListenerStatus], count: Callable[[], int]) -> None:
+        self._status = status
+        self._count = count
+        self._said: frozenset[str] = frozenset()
+        self._last_count = 0
+
+    async def run(self, shows_lines: bool) -> None:
+        """Troubles as they begin; with `shows_lines`, a line of numbers every few seconds."""
+        line_at = anyio.current_time() + LINE_EVERY_S
+        while True:
+            await anyio.sleep(LOOK_EVERY_S)
+            status = self._status()
+            self._say_troubles(status)
+            if shows_lines and anyio.current_time() >= line_at:
+                line_at += LINE_EVERY_S
+                say(self.line(status))
+
+    def line(self, status: ListenerStatus) -> str:
+        count = self._count()
+        rate = (count - self._last_count) / LINE_EVERY_S
+        self._last_count = count
+        partitions = status.partitions.values()
+        lag = sum(partition.lag or 0 for partition in partitions)
+        number = len(partitions)
+        return (
+            f"{count:,} records, {rate:,.0f}/s, lag {lag:,} "
+            f"in {number} partition{'' if number == 1 else 's'}"
+        )
+
+    def _say_troubles(self, status: ListenerStatus) -> None:
+        now = frozenset(troubles(status))
+        for text in sorted(now - self._said):
+            say(text)
+        self._said = now
+
+
+def troubles(status: ListenerStatus) -> Iterator[str]:
+    """What somebody has to know who wonders why nothing comes."""
+    if not status.connected:
+        yield "no broker answers; trying on"
+    for topic in status.missing_topics:
+        yield f"there is no topic {topic} yet; it is read as soon as there is"
+    for (topic, partition), status_of in status.partitions.items():
+        if status_of.held is not None:
+            yield (
+                f"partition {partition} of {topic} cannot be read on at offset "
+                f"{status_of.position}: {status_of.held}"
+            )

@@ -1,0 +1,119 @@
+"""Members of one group on a real broker: hand-over, and what happens when one dies or freezes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from sdml_kafka import KafkaListener
+from sdml_kafka.testing import EmbeddedKafka
+from tests.listener.load import Load, Reader, committed, create_topic, produce, texts, unique
+
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+
+ROOT = Path(__file__).parents[2]
+
+
+def member(kafka: EmbeddedKafka, topic: str, group: str) -> KafkaListener:
+    return KafkaListener(
+        texts(topic),
+        bootstrap_servers=kafka.bootstrap_servers,
+        group_id=group,
+        auto_offset_reset="earliest",
+        heartbeat_interval_ms=300,
+        auto_commit={"every": 200, "interval_s": 0.5},
+    )
+
+
+@asynccontextmanager
+async def reading(listener: KafkaListener) -> AsyncIterator[Reader]:
+    async with anyio.create_task_group() as tasks:
+        async with listener:
+            reader = Reader(listener)
+            tasks.start_soon(reader.read)
+            yield reader
+
+
+async def test_a_member_joins_and_leaves_and_nothing_is_lost_or_repeated(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic, group = await create_topic(bootstrap, unique("handover")), unique("group")
+    with anyio.fail_after(60), Load(bootstrap, topic) as load:
+        async with reading(member(embedded_kafka, topic, group)) as first:
+            await first.has_seen(300)
+            async with reading(member(embedded_kafka, topic, group)) as second:
+                await second.has_seen(300)
+            await first.has_seen(len(first.seen) + 300)
+            sent = await load.finish()
+            await first.has_seen_all(sent, second)
+    times = Counter(first.seen + second.seen)
+    assert set(times) == sent
+    assert [value for value, count in times.items() if count > 1] == []
+
+
+async def test_a_member_that_is_killed_loses_nothing(embedded_kafka: EmbeddedKafka) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic, group = await create_topic(bootstrap, unique("killed")), unique("group")
+    with anyio.fail_after(60), Load(bootstrap, topic) as load:
+        async with reading(member(embedded_kafka, topic, group)) as survivor:
+            with running_member(bootstrap, topic, group) as victim:
+                lines = await lines_of(victim, 300)
+                victim.kill()
+            sent = await load.finish()
+            await survivor.has_seen_all(sent - set(lines))
+    assert set(survivor.seen) | set(lines) == sent
+
+
+async def test_a_member_frozen_past_its_session_cannot_commit_over_its_successor(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic, group = await create_topic(bootstrap, unique("frozen"), 1), unique("group")
+    with anyio.fail_after(90):
+        await produce(bootstrap, topic, map(str, range(100)))
+        with running_member(bootstrap, topic, group, "--slow") as frozen:
+            await lines_of(frozen, 3)
+            os.kill(frozen.pid, signal.SIGSTOP)
+            async with reading(member(embedded_kafka, topic, group)) as successor:
+                await successor.has_seen_all({str(number) for number in range(10, 100)})
+                await successor.listener.commit()
+                assert (await committed(bootstrap, group))[topic, 0] >= 99
+            os.kill(frozen.pid, signal.SIGCONT)
+            # It goes on, and is left the last record or none: its own commits do not go back.
+            frozen.send_signal(signal.SIGTERM)
+            await anyio.to_thread.run_sync(frozen.wait)
+    assert (await committed(bootstrap, group))[topic, 0] >= 99
+
+
+class running_member:  # noqa: N801  used as a function
+    """A member in a process of its own that prints each item when it has finished it."""
+
+    def __init__(self, bootstrap: str, topic: str, group: str, *flags: str) -> None:
+        self._command = [sys.executable, "-m", "tests.listener.member", bootstrap, topic, group]
+        self._command += flags
+
+    def __enter__(self) -> "subprocess.Popen[str]":
+        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+async def lines_of(process: "subprocess.Popen[str]", count: int) -> list[str]:
+    assert process.stdout is not None
+    out = process.stdout
+    return [
+        json.loads(line)
+        for line in await anyio.to_thread.run_sync(lambda: [out.readline() for _ in range(count)])
+    ]
