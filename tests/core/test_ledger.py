@@ -20,6 +20,7 @@ class ModelRecord:
     offset: int
     left: int
     delivered_at: float
+    in_hand: int = 0
 
 
 @define(eq=False)
@@ -48,6 +49,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.pending: list[ModelRecord] = []
         self.finished = 0
         self.late = 0
+        self.taken = 0
         self.epoch = 0
         self.clock = 0.0
         self.notified = 0
@@ -112,7 +114,15 @@ class LedgerMachine(RuleBasedStateMachine):
             if left:
                 self.pending.append(record)
 
+    def _take(self, record: ModelRecord) -> None:
+        record.in_hand += 1
+        record.stay.tenancy.taken += 1
+        self.taken += record.stay.open
+
     def _finish_once(self, record: ModelRecord) -> None:
+        if not record.in_hand:
+            self._take(record)
+        record.in_hand -= 1
         record.left -= 1
         if record.left == 0:
             self.pending.remove(record)
@@ -121,6 +131,20 @@ class LedgerMachine(RuleBasedStateMachine):
             else:
                 self.late += 1
         record.chunk.finish(record.index)
+
+    @precondition(lambda self: self.pending)
+    @rule(pick=st.integers(0, 1000))
+    def take(self, pick: int) -> None:
+        record = self.pending[pick % len(self.pending)]
+        if record.in_hand < record.left:
+            self._take(record)
+
+    @rule(pick=st.integers(0, 1000))
+    def give_back(self, pick: int) -> None:
+        if in_hand := [record for record in self.pending if record.in_hand]:
+            record = in_hand[pick % len(in_hand)]
+            record.in_hand -= 1
+            record.chunk.give_back()
 
     @precondition(lambda self: self.pending)
     @rule(pick=st.integers(0, 1000))
@@ -196,6 +220,8 @@ class LedgerMachine(RuleBasedStateMachine):
         assert self.ledger.notify_at == self.notify_at
         for stay in self.stays.values():
             assert stay.tenancy.in_flight == len(stay.unfinished())
+            assert stay.tenancy.in_hand == sum(record.in_hand for record in stay.records)
+        assert self.ledger.delivered() == self.taken
 
     @invariant()
     def memory_follows_the_unfinished(self) -> None:
@@ -218,7 +244,7 @@ def test_one_slow_record_does_not_keep_what_finished_after_it() -> None:
     assert tenancy.position() == 10_000
 
 
-def test_the_watch_sees_every_finish_until_the_tenancy_ends() -> None:
+def test_the_watch_sees_every_return_until_the_tenancy_ends() -> None:
     ledger = Ledger()
     tenancy = ledger.open("topic", 0, epoch=1, start=0, committed=None)
     chunk = tenancy.deliver([0, 1, 2], [1, 2, 1], now=0.0)
@@ -228,10 +254,11 @@ def test_the_watch_sees_every_finish_until_the_tenancy_ends() -> None:
     chunk.finish(1)
     chunk.finish(1)
     chunk.finish(0)
+    chunk.give_back()
     ledger.close("topic", 0)
     chunk.finish(2)
 
-    assert seen == [2, 1]
+    assert seen == [3, 2, 1, 1]
     assert ledger.late_finishes == 1
 
 

@@ -1,6 +1,7 @@
 """What can be typed, and what it means: arguments in, frozen options out."""
 
 import argparse
+import re
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any, Literal, cast
@@ -158,7 +159,7 @@ exit codes:
 
 def _add_listen(commands: Any) -> None:
     parser = _add_command(commands, "listen", "write a topic's records as lines of JSON", _LISTEN)
-    parser.add_argument("topics", metavar="TOPIC", nargs="+")
+    parser.add_argument("topics", metavar="TOPIC", nargs="+", type=_topic)
     parser.add_argument("--bootstrap", metavar="HOST:PORT", type=_bootstrap, required=True)
     parser.add_argument(
         "--group",
@@ -238,6 +239,14 @@ def _bootstrap(text: str) -> str:
             raise argparse.ArgumentTypeError(
                 f"{address!r} is not HOST:PORT (several are separated by commas)"
             )
+    return text
+
+
+def _topic(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) or text in (".", ".."):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be a topic: 1 to 249 letters, digits, '.', '_' and '-'"
+        )
     return text
 
 

@@ -1,5 +1,6 @@
 """`sdml-kafka listen`: the records of topics as lines of JSON."""
 
+import logging
 import signal
 import sys
 from collections import deque
@@ -25,7 +26,8 @@ LOOK_EVERY_S = 0.5
 def run_listen(options: ListenOptions) -> int:
     """Run until something ends it; returns the exit code."""
     require_backend(options.backend)
-    set_up_logging()
+    # Until it has begun, the one line that says why it cannot is enough.
+    set_up_logging(logging.CRITICAL)
     return anyio.run(_Listen(options).run, backend=options.backend)
 
 
@@ -50,6 +52,7 @@ class _Listen:
         try:
             async with self._listener() as listener:
                 has_begun = True
+                set_up_logging()
                 progress = Progress(listener.status, lambda: self._copy.written)
                 tasks.start_soon(progress.run, self._shows_progress)
                 stream = await listener.subscribe(bytes)

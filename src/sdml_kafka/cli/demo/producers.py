@@ -1,0 +1,107 @@
+"""The senders of the demo, and its topic: plain aiokafka, on whichever loop that lives."""
+
+from asyncio import Future
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.abc
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from sdml_kafka.cli.demo.ledger import Ledger
+from sdml_kafka.cli.demo.order import order_value
+from sdml_kafka.kafka.home import Home
+
+TICK_S = 0.02
+CUSTOMERS = 97
+FLUSH_TIMEOUT_S = 30.0
+ADMIN_TIMEOUT_S = 10.0
+
+
+class Producer:
+    """Sends orders at a steady rate and enters in the ledger what the broker acknowledged."""
+
+    def __init__(self, name: str, servers: str, topic: str, rate: float, ledger: Ledger) -> None:
+        self._name = name
+        self._servers = servers
+        self._topic = topic
+        self._per_tick = max(1, round(rate * TICK_S))
+        self._ledger = ledger
+        self._stopping = False
+        self._count = 0
+
+    def stop(self) -> None:
+        """Send no more; `run` ends once all is acknowledged. From any thread."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """On the asyncio side. Idempotent, so that retries in an outage write nothing twice."""
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            client_id=self._name,
+            enable_idempotence=True,
+            linger_ms=5,
+            request_timeout_ms=10_000,
+        )
+        try:
+            await producer.start()
+            while not self._stopping:
+                for _ in range(self._per_tick):
+                    await self._send(producer)
+                await anyio.sleep(TICK_S)
+            with anyio.move_on_after(FLUSH_TIMEOUT_S):
+                await producer.flush()
+        finally:
+            with anyio.move_on_after(2.0, shield=True):
+                await producer.stop()
+
+    async def _send(self, producer: AIOKafkaProducer) -> None:
+        self._count += 1
+        order = f"{self._name}-{self._count:06}"
+        value = order_value(order, self._count * 37 % 500)
+        key = f"customer-{self._count % CUSTOMERS}".encode()
+        acknowledged = await producer.send(self._topic, value, key=key)
+        acknowledged.add_done_callback(partial(self._on_acknowledged, order))
+
+    def _on_acknowledged(self, order: str, outcome: "Future[Any]") -> None:
+        if not outcome.cancelled() and outcome.exception() is None:
+            self._ledger.sent(order)
+
+
+@asynccontextmanager
+async def sending(home: Home, producers: list[Producer]) -> AsyncIterator[None]:
+    """Senders that send during the body; leaving waits until all they sent is acknowledged."""
+    async with anyio.create_task_group() as tasks:
+        for producer in producers:
+            tasks.start_soon(home.call, producer.run)
+        try:
+            yield
+        finally:
+            for producer in producers:
+                producer.stop()
+
+
+@asynccontextmanager
+async def a_topic(home: Home, servers: str, topic: str, partitions: int) -> AsyncIterator[None]:
+    """A topic that is there during the body. Raises what aiokafka raises."""
+    new = NewTopic(topic, num_partitions=partitions, replication_factor=-1)
+    await home.call(partial(_administer, servers, "create_topics", [new]))
+    try:
+        yield
+    finally:
+        with anyio.move_on_after(ADMIN_TIMEOUT_S, shield=True):
+            await home.call(partial(_administer, servers, "delete_topics", [topic]))
+
+
+async def _administer(servers: str, method: str, argument: list[Any]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    try:
+        with anyio.fail_after(ADMIN_TIMEOUT_S):
+            await admin.start()
+            await getattr(admin, method)(argument)
+    finally:
+        with anyio.move_on_after(2.0, shield=True):
+            await admin.close()
