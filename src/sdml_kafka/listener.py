@@ -1,6 +1,6 @@
 """KafkaListener: wires the actors together, and no more."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypedDict, TypeVar, overload
 
@@ -163,7 +163,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         ]
 
     @asynccontextmanager
-    async def __asynccontextmanager__(self) -> AsyncIterator[Self]:
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         if self._state != "new":
             raise ClientClosed("A listener can be entered once: make a new one")
         self._state = "starting"

@@ -95,7 +95,7 @@ class _Hand:
     __slots__ = ("__weakref__", "_breath_at", "_queue", "_stream", "items")
 
     def __init__(self, queue: TypedQueue, stream: TypeStream[Any]) -> None:
-        self.items = queue.items
+        self.items: deque[Item] = queue.items
         self._queue = queue
         self._stream = stream
         self._breath_at = 0.0
@@ -119,7 +119,7 @@ class _Hand:
         self._queue.give_back(item)
 
     def stop(self) -> None:
-        self.items = deque()
+        self.items = deque[Item]()
 
 
 class _Loop[T]:

@@ -201,6 +201,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def committable_moves_forward_up_to_the_frontier(self) -> None:
         committable = self.ledger.committable()
         for partition, stay in self.stays.items():
+            assert stay.tenancy.committed == stay.committed
             committed = -1 if stay.committed is None else stay.committed
             if ("topic", partition) not in committable:
                 assert stay.frontier() <= committed
@@ -278,6 +279,19 @@ def test_notify_may_ask_for_the_next_count() -> None:
         chunk.finish(index)
 
     assert notified_at == [3, 6, 9]
+
+
+def test_notify_comes_also_when_many_finish_at_once() -> None:
+    ledger = Ledger()
+    notified_at = list[int]()
+    ledger.notify = lambda: notified_at.append(ledger.finished)
+    ledger.notify_at = 3
+    tenancy = ledger.open("topic", 0, epoch=1, start=0, committed=None)
+
+    for _ in range(2):
+        tenancy.deliver(range(5), [0] * 5, now=0.0)
+
+    assert notified_at == [5]
 
 
 def test_closing_what_is_not_open_is_nothing() -> None:

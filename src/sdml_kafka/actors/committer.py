@@ -10,7 +10,7 @@ from sdml_kafka.errors import CommitFailed, CommitRejected
 from sdml_kafka.kafka.port import Consumer, TopicPartition
 from sdml_kafka.runtime import Actor, Life
 
-log = getLogger("sdml_kafka.listener")
+_log = getLogger("sdml_kafka.listener")
 
 COMMIT_TIMEOUT_S = 5.0
 RETRY_S = 1.0
@@ -45,7 +45,7 @@ class Committer:
         try:
             await self.commit(timeout_s)
         except CommitFailed as error:
-            log.warning("what finished last was not committed and will come again: %s", error)
+            _log.warning("what finished last was not committed and will come again: %s", error)
 
     async def _commit(self, deadline: float) -> None:
         moves = self._ledger.committable()
@@ -93,7 +93,7 @@ class CommitScheduler(Actor):
         except CommitRejected:
             pass  # the partitions are being handed over, which commits by itself
         except CommitFailed as error:
-            log.warning("commit failed, to be tried again: %s", error)
+            _log.warning("commit failed, to be tried again: %s", error)
             schedule.failed(anyio.current_time(), RETRY_S)
             return
         schedule.committed(anyio.current_time(), taken)

@@ -22,7 +22,7 @@ from sdml_kafka.kafka.port import (
 )
 from sdml_kafka.runtime import Actor, Life
 
-log = getLogger("sdml_kafka.listener")
+_log = getLogger("sdml_kafka.listener")
 
 IDLE_POLL_S = 0.2
 HELD_BACK_POLL_S = 0.01
@@ -133,7 +133,7 @@ class ConsumerLoop(Actor):
         try:
             await callback(partitions)
         except Exception:
-            log.exception("the rebalance listener raised")
+            _log.exception("the rebalance listener raised")
 
     # -- letting go ----------------------------------------------------------------------
 

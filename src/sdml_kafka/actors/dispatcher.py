@@ -18,13 +18,15 @@ from sdml_kafka.errors import ParseFailed
 from sdml_kafka.kafka.port import Record
 from sdml_kafka.runtime import Actor, Life, Mailbox
 
-log = getLogger("sdml_kafka.listener")
+_log = getLogger("sdml_kafka.listener")
 
 SLICE = 256
 BREATH_S = 0.01
+MOST_ERROR_TEXT = 200
 """A parser may hold up the event loop this long before others get their turn."""
 
-OnParseError = Literal["skip", "raise"] | Callable[[Any, Exception], Awaitable[None] | None]
+ParseErrorHandler = Callable[[Any, Exception], Awaitable[None] | None]
+OnParseError = Literal["skip", "raise"] | ParseErrorHandler
 
 
 @frozen
@@ -164,24 +166,23 @@ class Dispatcher(Actor):
     async def _failed(self, spec: CompiledSpec, record: Record, error: Exception) -> None:
         self._count_parse_error()
         where = f"{record.topic!r} partition {record.partition} offset {record.offset}"
+        # An error's text may quote the record: escaped by repr, and cut.
+        why = repr(error)[:MOST_ERROR_TEXT]
         if self._on_parse_error == "skip":
-            log.warning("skipped a record that did not parse: %s: %r", where, error)
-        elif self._on_parse_error == "raise":
-            failure = ParseFailed(
-                f"{where} did not parse as {name_of(spec.type)}: {error!r}. Mend the parser or "
-                "the record, or pass on_parse_error='skip'."
-            )
-            failure.__cause__ = error
+            _log.warning("skipped a record that did not parse: %s: %s", where, why)
+            return
+        try:
+            if isinstance(self._on_parse_error, str):
+                raise ParseFailed(
+                    f"{where} did not parse as {name_of(spec.type)}: {why}. Mend the parser or "
+                    "the record, or pass on_parse_error='skip'."
+                ) from error
+            outcome = self._on_parse_error(record, error)
+            if outcome is not None:
+                await outcome
+        except Exception as failure:
             self._intake.fail(failure)
-            raise failure
-        else:
-            try:
-                outcome = self._on_parse_error(record, error)
-                if isawaitable(outcome):
-                    await outcome
-            except Exception as failure:
-                self._intake.fail(failure)
-                raise
+            raise
 
 
 def _deliver(

@@ -20,7 +20,7 @@ POLL_RECORDS = 500
 class Partition:
     key: TopicPartition
     tenancy: Tenancy
-    backlog: list[Record] = field(factory=list, init=False)
+    backlog: list[Record] = field(factory=list[Record], init=False)
     """Fetched and not dispatched, oldest first."""
     busy: bool = field(default=False, init=False)
     """An async parser works on it."""
@@ -32,9 +32,9 @@ class Partition:
 class Intake:
     def __init__(self, max_in_flight: int, is_read: Callable[[str], bool]) -> None:
         self.max_in_flight = max_in_flight
-        self.ledger = Ledger()
+        self.ledger: Ledger = Ledger()
         self.partitions: dict[TopicPartition, Partition] = {}
-        self.health = Health(False, {})
+        self.health: Health = Health(False, {})
         self.rebalances = 0
         self.failure: Exception | None = None
         """What stops the listener: a failed delivery, a parse error under the policy `raise`."""

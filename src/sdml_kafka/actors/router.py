@@ -23,7 +23,7 @@ class Router:
         self._shared: dict[Hashable, TypedQueue] = {}
         self._fresh: list[TypedQueue] = []
         self._routes: dict[str, tuple[Route, ...]] = {}
-        self.topics = frozenset(topic for spec in specs for topic in spec.topics)
+        self.topics: frozenset[str] = frozenset(topic for spec in specs for topic in spec.topics)
 
     def subscribe(self, type_: Hashable, maxsize: int, *, fresh: bool) -> TypedQueue:
         if type_ not in {spec.type for spec in self._specs}:

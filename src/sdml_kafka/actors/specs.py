@@ -63,7 +63,8 @@ def accepted_by(hint: Any) -> type | tuple[type, ...]:
     if origin is Annotated:
         return accepted_by(get_args(hint)[0])
     if origin is Literal:
-        return tuple({type(value) for value in get_args(hint)})
+        values: tuple[object, ...] = get_args(hint)
+        return tuple({type(value) for value in values})
     if isinstance(origin, type):
         return origin
     if not isinstance(hint, type):  # Any, a NewType, a TypeVar
@@ -72,7 +73,7 @@ def accepted_by(hint: Any) -> type | tuple[type, ...]:
     try:
         isinstance(None, hint)
     except TypeError:  # a TypedDict, or a Protocol that cannot be checked
-        return dict if issubclass(hint, dict) or hasattr(hint, "__total__") else object
+        return dict if hasattr(hint, "__total__") else object
     return hint
 
 
@@ -80,7 +81,10 @@ def _flat(hints: Sequence[Any]) -> tuple[type, ...]:
     flat: list[type] = []
     for hint in hints:
         accepted = accepted_by(hint)
-        flat.extend(accepted if isinstance(accepted, tuple) else (accepted,))
+        if isinstance(accepted, tuple):
+            flat.extend(accepted)
+        else:
+            flat.append(accepted)
     return tuple(flat)
 
 

@@ -20,7 +20,7 @@ class TypedQueue:
         self.items: deque[Item] = deque()
         self.maxsizes: list[int] = []
         """One for each open stream; 0 is without a bound of its own."""
-        self.closed = False
+        self.closed: bool = False
         self.error: Exception | None = None
         self._on_room = on_room
         self._blocked = False
@@ -54,7 +54,8 @@ class TypedQueue:
 
     def close(self, error: Exception | None = None) -> None:
         """Hand out nothing more: loops end quietly, or with `error`."""
-        self.closed, self.error = True, error
+        self.closed = True
+        self.error = error
         self.items.clear()
         self.wake_all()
 

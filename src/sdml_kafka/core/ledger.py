@@ -87,7 +87,7 @@ class Tenancy:
     """Being taken away: nothing more is handed out, what is in hand may still finish."""
     watch: "Callable[[], None] | None" = field(default=None, init=False)
     """Called after each finish while somebody waits for `in_flight` or `in_hand` to fall."""
-    _chunks: deque[Chunk] = field(factory=deque, init=False)
+    _chunks: deque[Chunk] = field(factory=deque[Chunk], init=False)
     _settled: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -145,7 +145,9 @@ class Tenancy:
 class Ledger:
     """The open tenancies of one consumer, and the counts over all of them."""
 
-    tenancies: dict[tuple[str, int], Tenancy] = field(factory=dict, init=False)
+    tenancies: dict[tuple[str, int], Tenancy] = field(
+        factory=dict[tuple[str, int], Tenancy], init=False
+    )
     finished: int = field(default=0, init=False)
     """Records finished since the beginning, over all tenancies."""
     late_finishes: int = field(default=0, init=False)

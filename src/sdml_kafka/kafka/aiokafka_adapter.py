@@ -4,7 +4,7 @@ for the actors that reaches it through its home.
 What aiokafka really does, and so what the driver guards against, is said where it matters.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -36,7 +36,7 @@ def connect(consumer_factory: ConsumerFactory) -> Connect:
     """
 
     @asynccontextmanager
-    async def open_consumer() -> AsyncIterator[Consumer]:
+    async def open_consumer() -> AsyncGenerator[Consumer]:
         with quieter_logs():
             async with open_home() as home:
                 driver = await home.call(partial(_build, consumer_factory))

@@ -1,3 +1,5 @@
+# pyright: basic
+# aiokafka is not typed.
 """Every private attribute of aiokafka that this package touches, and why.
 
 Checked on aiokafka 0.13.0 and 0.14.0. Read-only but for `disable_auto_commit`.

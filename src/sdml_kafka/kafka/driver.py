@@ -1,3 +1,5 @@
+# pyright: basic
+# aiokafka is not typed.
 """The driver: owns one aiokafka consumer, on the asyncio side. All of it runs in one loop.
 
 It polls in a task of its own that is never cancelled inside `getmany` (a cancelled one leaks a
@@ -27,9 +29,16 @@ from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
 from sdml_kafka.kafka.isolation import Isolation
 from sdml_kafka.kafka.log_noise import ErrorLines
-from sdml_kafka.kafka.port import Assignment, Health, Polled, Record, TopicPartition
+from sdml_kafka.kafka.port import (
+    Assignment,
+    ConsumerSettings,
+    Health,
+    Polled,
+    Record,
+    TopicPartition,
+)
 
-NOBODY = ClientPartition("", 0)
+NOBODY: Any = ClientPartition("", 0)
 """`getmany()` without arguments means all partitions; this one means none, keeps the membership
 and every buffer."""
 
@@ -55,7 +64,7 @@ class PendingRevocation:
 class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
     def __init__(self, consumer: object) -> None:
         self._consumer = _checked(consumer)
-        self.settings = private.settings_of(self._consumer)
+        self.settings: ConsumerSettings = private.settings_of(self._consumer)
         private.disable_auto_commit(self._consumer)
         self._loop = asyncio.get_running_loop()
         self._topics: frozenset[str] = frozenset()

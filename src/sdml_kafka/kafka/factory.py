@@ -1,3 +1,5 @@
+# pyright: basic
+# aiokafka is not typed.
 """The consumer that a listener builds when it is given two strings instead of a factory."""
 
 from collections.abc import Mapping

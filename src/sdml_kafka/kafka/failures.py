@@ -1,3 +1,5 @@
+# pyright: basic
+# aiokafka is not typed.
 """What aiokafka's errors mean for us: who has to act, and whether a restart can help."""
 
 from aiokafka import errors as kafka

@@ -11,7 +11,7 @@ side computes. The thread has none of this, and costs one crossing for each batc
 import asyncio
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from logging import getLogger
@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import anyio
 
-log = getLogger("sdml_kafka.kafka")
+_log = getLogger("sdml_kafka.kafka")
 
 THREAD_END_TIMEOUT_S = 5.0
 
@@ -39,7 +39,7 @@ def on_trio() -> bool:
 
 
 @asynccontextmanager
-async def open_home() -> AsyncIterator[Home]:
+async def open_home() -> AsyncGenerator[Home]:
     """The running asyncio loop, or under trio a thread with one that ends with this context."""
     if not on_trio():
         yield _RunningLoop()
@@ -52,7 +52,7 @@ async def open_home() -> AsyncIterator[Home]:
         with anyio.move_on_after(THREAD_END_TIMEOUT_S, shield=True) as scope:
             await home.stop()
         if scope.cancelled_caught:
-            log.error("the Kafka client's thread did not end within %s s", THREAD_END_TIMEOUT_S)
+            _log.error("the Kafka client's thread did not end within %s s", THREAD_END_TIMEOUT_S)
 
 
 class _RunningLoop:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 LOGGERS = (
@@ -48,7 +48,7 @@ _users = 0
 
 
 @contextmanager
-def quieter_logs() -> Iterator[None]:
+def quieter_logs() -> Generator[None]:
     """Rate-limit aiokafka's loggers while any client of ours is open."""
     global _users
     _users += 1

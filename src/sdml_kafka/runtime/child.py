@@ -51,9 +51,9 @@ class Child:
     def __init__(self, index: int, spec: ChildSpec, parent: Parent) -> None:
         self.index = index
         self.spec = spec
-        self.state = ActorState.NEW
+        self.state: ActorState = ActorState.NEW
         self.last_error: BaseException | None = None
-        self.attempt = 0
+        self.attempt: int = 0
         self._parent = parent
         self._restarts = 0
         self._life: Incarnation | None = None

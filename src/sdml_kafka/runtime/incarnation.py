@@ -30,7 +30,7 @@ class Incarnation:
         self.life = life
         self.actor: Actor | None = None
         self.error: BaseException | None = None
-        self.cancelled = False
+        self.cancelled: bool = False
         self._begun = False
         self._factory = factory
         self._on_end = on_end

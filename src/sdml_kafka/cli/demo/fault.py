@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import Any
 
 from sdml_kafka import TopicPartition
 from sdml_kafka.kafka.port import Connect, Consumer, Polled
@@ -48,6 +47,3 @@ class _Faulty:
     ) -> Polled:
         self._transport.check()
         return await self._consumer.poll(ready, max_records, timeout_s)
-
-    def __getattr__(self, name: str) -> Any:  # of a port that has grown
-        return getattr(self._consumer, name)

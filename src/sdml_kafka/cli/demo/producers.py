@@ -2,7 +2,7 @@
 
 from asyncio import Future
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import anyio
 import anyio.abc
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, for_code
 
 from sdml_kafka.cli.demo.ledger import Ledger
 from sdml_kafka.cli.demo.order import order_value
@@ -84,24 +85,30 @@ async def sending(home: Home, producers: list[Producer]) -> AsyncIterator[None]:
                 producer.stop()
 
 
-@asynccontextmanager
-async def a_topic(home: Home, servers: str, topic: str, partitions: int) -> AsyncIterator[None]:
-    """A topic that is there during the body. Raises what aiokafka raises."""
+async def create_topic(servers: str, topic: str, partitions: int) -> None:
+    """On the asyncio side. Raises KafkaError, TimeoutError."""
     new = NewTopic(topic, num_partitions=partitions, replication_factor=-1)
-    await home.call(partial(_administer, servers, "create_topics", [new]))
-    try:
-        yield
-    finally:
-        with anyio.move_on_after(ADMIN_TIMEOUT_S, shield=True):
-            await home.call(partial(_administer, servers, "delete_topics", [topic]))
+    async with _admin(servers) as admin:
+        answer = await admin.create_topics([new])
+    for _, code, text in answer.topic_errors:
+        if code != 0:
+            raise for_code(code)(text)
 
 
-async def _administer(servers: str, method: str, argument: list[Any]) -> None:
+async def delete_topic(servers: str, topic: str) -> None:
+    """On the asyncio side. A topic that stays behind is no reason to fail."""
+    with suppress(KafkaError, TimeoutError):
+        async with _admin(servers) as admin:
+            await admin.delete_topics([topic])
+
+
+@asynccontextmanager
+async def _admin(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     try:
         with anyio.fail_after(ADMIN_TIMEOUT_S):
             await admin.start()
-            await getattr(admin, method)(argument)
+            yield admin
     finally:
         with anyio.move_on_after(2.0, shield=True):
             await admin.close()

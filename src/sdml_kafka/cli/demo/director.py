@@ -1,0 +1,89 @@
+"""Makes happen what the plan says, and waits until everything has come to rest."""
+
+import anyio
+import anyio.abc
+
+from sdml_kafka.cli.demo.ledger import Cause, Disturbance, Ledger
+from sdml_kafka.cli.demo.plan import Act, Plan
+from sdml_kafka.cli.demo.stage import Stage
+from sdml_kafka.testing import EmbeddedKafka
+
+SETTLE_TIMEOUT_S = 30.0
+LOOK_EVERY_S = 0.05
+
+
+class Director:
+    """The first member crashes; the last one leaves and comes back."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        ledger: Ledger,
+        kafka: EmbeddedKafka | None,
+        tasks: anyio.abc.TaskGroup,
+    ) -> None:
+        self._stage = stage
+        self._story = stage.story
+        self._ledger = ledger
+        self._kafka = kafka
+        self._tasks = tasks
+
+    async def gather(self) -> None:
+        """All members join."""
+        async with anyio.create_task_group() as joins:
+            for member in self._stage.members:
+                joins.start_soon(member.join, self._tasks)
+
+    async def play(self, plan: Plan) -> None:
+        self._story.begin()
+        self._story.tell("records begin to flow")
+        if self._kafka is None:
+            self._story.tell("this broker is not the demo's own, so it will not be restarted")
+        for step in plan.steps:
+            await anyio.sleep(step.at_s - self._story.now_s())
+            await self._do(step.act)
+            self._stage.steps_done += 1
+        await anyio.sleep(plan.seconds - self._story.now_s())
+
+    async def settle(self) -> None:
+        """Until every record sent is finished; bounded, since one may be lost."""
+        self._story.tell(f"{self._ledger.sent_count:,} records sent and acknowledged")
+        with anyio.move_on_after(SETTLE_TIMEOUT_S):
+            while not self._ledger.is_settled():
+                await anyio.sleep(LOOK_EVERY_S)
+            self._story.tell("all of them finished", "good")
+
+    async def dismiss(self) -> None:
+        """All members leave."""
+        async with anyio.create_task_group() as leaves:
+            for member in self._stage.members:
+                leaves.start_soon(member.leave)
+        self._story.tell("both listeners have left")
+
+    async def _do(self, act: Act) -> None:
+        first, last = self._stage.members[0], self._stage.members[-1]
+        match act:
+            case Act.LEAVE:
+                self._story.tell(f"{last.name} leaves the group", "bad")
+                await last.leave()
+            case Act.RETURN:
+                self._story.tell(f"{last.name} comes back", "good")
+                await last.join(self._tasks)
+            case Act.CRASH:
+                self._story.tell(f"{first.name}: the next poll is made to fail", "bad")
+                first.crash()
+            case Act.RESTART_BROKER:
+                await self._restart_broker()
+
+    async def _restart_broker(self) -> None:
+        assert self._kafka is not None
+        since_s = self._story.now_s()
+        outage = Disturbance(Cause.BROKER, None, since_s)
+        self._ledger.disturbed(outage)
+        self._story.tell("the broker goes down", "bad")
+        self._stage.broker_is_up = False
+        await self._kafka.stop_async()
+        self._story.tell("the broker is gone; senders and listeners wait")
+        await self._kafka.restart_async()
+        self._stage.broker_is_up = True
+        self._story.tell(f"the broker is back after {self._story.now_s() - since_s:.1f} s", "good")

@@ -1,0 +1,141 @@
+"""One member of the group: a KafkaListener and the loops over its stream."""
+
+from collections.abc import Callable, Collection
+
+import anyio
+import anyio.abc
+from attrs import frozen
+
+from sdml_kafka import (
+    AutoCommit,
+    KafkaListener,
+    ListenerStatus,
+    SdmlKafkaError,
+    TopicPartition,
+    TypeStream,
+)
+from sdml_kafka.cli.demo.fault import FaultyTransport
+from sdml_kafka.cli.demo.ledger import Cause, Disturbance, Finish, Holder, Ledger
+from sdml_kafka.cli.demo.order import Order, parse_order
+from sdml_kafka.cli.demo.scene import MemberView
+from sdml_kafka.cli.demo.story import Story
+from sdml_kafka.kafka.aiokafka_adapter import connect
+from sdml_kafka.kafka.factory import default_consumer_factory
+from sdml_kafka.runtime import ActorCrashed, Event, RuntimeFailure
+
+LOOPS = 4
+WORK_S = 0.002
+"""How long an order takes: so one member alone keeps up, but not by much."""
+
+
+@frozen
+class Group:
+    servers: str
+    name: str
+    topic: str
+
+
+class Member:
+    def __init__(
+        self,
+        name: str,
+        group: Group,
+        ledger: Ledger,
+        story: Story,
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self.name = name
+        self._group = group
+        self._ledger = ledger
+        self._story = story
+        self._on_failure = on_failure
+        # Heartbeats tell of a rebalance; the default of 3 s would make each one that long.
+        options = {"auto_offset_reset": "earliest", "heartbeat_interval_ms": 300}
+        self._transport = FaultyTransport(
+            connect(default_consumer_factory(group.servers, group.name, options))
+        )
+        self._state = "away"
+        self._listener: KafkaListener | None = None
+        self._assignment = 0
+        self._settled = anyio.Event()
+        self._leaving = anyio.Event()
+        self._left = anyio.Event()
+
+    # -- what the demo does with it ------------------------------------------------------
+
+    async def join(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Returns when it is in the group and reads, or has failed."""
+        self._settled, self._leaving, self._left = anyio.Event(), anyio.Event(), anyio.Event()
+        tasks.start_soon(self._stay)
+        await self._settled.wait()
+
+    async def leave(self) -> None:
+        """Returns when it is out of the group and every loop has ended."""
+        if self._listener is not None:
+            self._state = "leaving"
+            self._leaving.set()
+            await self._left.wait()
+
+    def crash(self) -> None:
+        self._transport.fail_next_poll()
+
+    def status(self) -> ListenerStatus | None:
+        return None if self._listener is None else self._listener.status()
+
+    def view(self) -> MemberView:
+        status = self.status()
+        if status is None:
+            return MemberView(self.name, self._state, None, 0)
+        return MemberView(self.name, self._state, status.tree, len(status.partitions))
+
+    # -- one stay in the group -----------------------------------------------------------
+
+    async def _stay(self) -> None:
+        self._state = "joining"
+        try:
+            async with anyio.create_task_group() as loops:
+                async with self._new_listener() as listener:
+                    self._state = "in the group"
+                    stream = await listener.subscribe(Order)
+                    for _ in range(LOOPS):
+                        loops.start_soon(self._work, stream)
+                    self._settled.set()
+                    await self._leaving.wait()
+        except* (SdmlKafkaError, RuntimeFailure) as failures:
+            self._on_failure(failures.exceptions[0])
+        finally:
+            self._state, self._listener = "away", None
+            self._settled.set()
+            self._left.set()
+
+    def _new_listener(self) -> KafkaListener:
+        self._listener = KafkaListener(
+            [{"topics": [self._group.topic], "type": Order, "parser": parse_order}],
+            transport=self._transport,
+            auto_commit=AutoCommit(every=500, interval_s=0.5),
+            rebalance_listener=self,
+            on_event=self._on_event,
+        )
+        return self._listener
+
+    async def _work(self, stream: TypeStream[Order]) -> None:
+        async for order in stream:
+            holder = Holder(self.name, self._assignment)
+            await anyio.sleep(WORK_S)
+            self._ledger.finished(order.id, Finish(order.place, holder, self._story.now_s()))
+
+    # -- what its listener tells ---------------------------------------------------------
+
+    def on_partitions_assigned(self, partitions: Collection[TopicPartition]) -> None:
+        self._assignment += 1
+        numbers = " ".join(str(number) for _, number in sorted(partitions)) or "none"
+        self._story.tell(f"{self.name}: reads partitions {numbers}")
+
+    def on_partitions_revoked(self, partitions: Collection[TopicPartition]) -> None:
+        pass  # the assignment that follows says enough
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, ActorCrashed):
+            now_s = self._story.now_s()
+            self._ledger.disturbed(Disturbance(Cause.CRASH, self.name, now_s, now_s))
+        self._story.tell_event(self.name, event)

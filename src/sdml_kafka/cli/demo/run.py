@@ -1,0 +1,151 @@
+"""Plays the demo: broker, members, senders, and the plan of what goes wrong."""
+
+import logging
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+from aiokafka.errors import KafkaError
+
+from sdml_kafka.cli._arguments import DemoOptions
+from sdml_kafka.cli._terminal import complain, set_up_logging
+from sdml_kafka.cli.demo.closing import evidence
+from sdml_kafka.cli.demo.director import Director
+from sdml_kafka.cli.demo.ledger import Ledger
+from sdml_kafka.cli.demo.member import Group, Member
+from sdml_kafka.cli.demo.plan import make_plan
+from sdml_kafka.cli.demo.producers import Producer, create_topic, delete_topic, sending
+from sdml_kafka.cli.demo.show import Show
+from sdml_kafka.cli.demo.stage import Stage
+from sdml_kafka.cli.listen import cancel_on_signal
+from sdml_kafka.kafka.home import Home, open_home
+from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError
+
+BALANCED, FAILED, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
+PARTITIONS = 4
+NAMES = ("ada", "bob")
+PRODUCERS = 3
+RATE = 350.0
+"""Records a second of each producer."""
+
+
+def run(options: DemoOptions) -> int:
+    set_up_logging(logging.CRITICAL)  # what happens is shown
+    return anyio.run(Demo(options, open_show()).run, backend=options.backend)
+
+
+def open_show() -> Show:
+    """A live picture in a terminal that can show one, plain lines elsewhere."""
+    from rich.console import Console
+
+    console = Console()
+    if (
+        sys.stdout.isatty()
+        and os.environ.get("TERM") != "dumb"
+        and console.encoding.lower().startswith("utf")
+    ):
+        from sdml_kafka.cli.demo.view import LiveShow
+
+        return LiveShow(console)
+    from sdml_kafka.cli.demo.plain import PlainShow
+
+    return PlainShow()
+
+
+class Demo:
+    def __init__(self, options: DemoOptions, show: Show) -> None:
+        self._options = options
+        self._show = show
+        self._plan = make_plan(options.seconds, owns_broker=options.bootstrap is None)
+        self._ledger = Ledger()
+        self._kafka: EmbeddedKafka | None = None
+        self._failure: Exception | None = None
+        self._has_begun = False
+
+    async def run(self) -> int:
+        """Returns the exit code."""
+        is_over = False
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(cancel_on_signal, tasks.cancel_scope)
+            await self._run()
+            is_over = True
+            tasks.cancel_scope.cancel()
+        self._show.close()
+        if self._failure is not None:
+            complain(f"demo: {self._failure or type(self._failure).__name__}")
+        if self._has_begun:
+            self._show.balance(
+                self._ledger.balance(), list(evidence(self._ledger.lost(), self._ledger.repeats))
+            )
+        if not is_over:
+            return INTERRUPTED
+        if not self._has_begun:
+            return CANNOT_RUN
+        return BALANCED if self._failure is None and self._ledger.balance().holds else FAILED
+
+    async def _run(self) -> None:
+        try:
+            async with self._servers() as servers, open_home() as home:
+                async with self._topic(home, servers) as topic:
+                    await self._perform(home, servers, topic)
+        except* (EmbeddedKafkaError, KafkaError, TimeoutError) as failures:
+            self._failure = _first(failures)
+
+    @asynccontextmanager
+    async def _servers(self) -> AsyncIterator[str]:
+        if self._options.bootstrap is not None:
+            self._show.starting(f"connecting to {self._options.bootstrap} ...")
+            yield self._options.bootstrap
+            return
+        self._show.starting("starting Apache Kafka ...")
+        async with EmbeddedKafka(progress=self._show.starting) as self._kafka:
+            yield self._kafka.bootstrap_servers
+
+    @asynccontextmanager
+    async def _topic(self, home: Home, servers: str) -> AsyncIterator[str]:
+        topic = "orders" if self._kafka else f"sdml-kafka-demo-{secrets.token_hex(4)}"
+        await home.call(partial(create_topic, servers, topic, PARTITIONS))
+        try:
+            yield topic
+        finally:
+            if self._kafka is None:
+                with anyio.CancelScope(shield=True):  # bounded in itself
+                    await home.call(partial(delete_topic, servers, topic))
+
+    async def _perform(self, home: Home, servers: str, topic: str) -> None:
+        stage = Stage(self._title(servers), self._plan, self._ledger, self._show)
+        async with anyio.create_task_group() as tasks:
+
+            def fail(error: Exception) -> None:
+                self._failure = self._failure or error
+                tasks.cancel_scope.cancel("a listener failed")
+
+            group = Group(servers, f"{topic}-group", topic)
+            stage.members = [Member(name, group, self._ledger, stage.story, fail) for name in NAMES]
+            tasks.start_soon(stage.keep_showing)
+            director = Director(stage, self._ledger, self._kafka, tasks)
+            await director.gather()
+            senders = [
+                Producer(f"sender{number}", servers, topic, RATE, self._ledger)
+                for number in range(1, PRODUCERS + 1)
+            ]
+            async with sending(home, senders):
+                self._has_begun = True
+                await director.play(self._plan)
+            await director.settle()
+            await director.dismiss()
+            tasks.cancel_scope.cancel()
+        stage.update()
+
+    def _title(self, servers: str) -> str:
+        whose = "Apache Kafka" if self._kafka is not None else "the Kafka"
+        return f"sdml-kafka demo on {self._options.backend} · {whose} at {servers}"
+
+
+def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+    error = errors.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

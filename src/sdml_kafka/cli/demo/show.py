@@ -1,0 +1,24 @@
+"""What the demo needs of whatever shows it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sdml_kafka.cli.demo.ledger import Balance
+from sdml_kafka.cli.demo.scene import Line, Scene
+
+
+class Show(Protocol):
+    def starting(self, text: str) -> None:
+        """Before anything can be shown. From any thread."""
+
+    def line(self, line: Line) -> None:
+        """Something happened."""
+
+    def update(self, scene: Scene) -> None:
+        """Several times a second."""
+
+    def close(self) -> None:
+        """Leave the terminal as it was. Again is harmless."""
+
+    def balance(self, balance: Balance, evidence: Sequence[str]) -> None:
+        """The outcome; nothing moves any more."""

@@ -1,0 +1,213 @@
+"""The demo as a live picture in a terminal."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from sdml_kafka.cli._terminal import one_line
+from sdml_kafka.cli.demo import trees
+from sdml_kafka.cli.demo.closing import entries, verdict
+from sdml_kafka.cli.demo.ledger import Balance
+from sdml_kafka.cli.demo.scene import Line, MemberView, PartitionView, Scene
+from sdml_kafka.runtime import ActorState
+
+STATES = {
+    ActorState.RUNNING: ("●", "green"),
+    ActorState.STARTING: ("◐", "yellow"),
+    ActorState.RESTARTING: ("◐", "yellow"),
+    ActorState.CRASHED: ("✖", "bold red"),
+}
+TONES = {"good": "green", "bad": "red", "plain": ""}
+BARS = "▁▂▃▄▅▆▇█"
+TREE_HEIGHT = 4
+FLOW_WIDTH = 26
+FIXED_HEIGHT = 2 + (TREE_HEIGHT + 2) + 7 + 2
+"""Header, trees, partitions, and the frame of the log: it gets what is left."""
+
+
+class LiveShow:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._status: Status | None = None
+        self._live: Live | None = None
+
+    def starting(self, text: str) -> None:
+        if self._status is None:
+            self._status = self._console.status(text)
+            self._status.start()
+        self._status.update(Text(one_line(text)))
+
+    def line(self, line: Line) -> None:
+        pass  # the next picture shows it
+
+    def update(self, scene: Scene) -> None:
+        if self._live is None:
+            self._end_status()
+            self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
+            self._live.start()
+        height = max(3, self._console.size.height - 1 - FIXED_HEIGHT)
+        self._live.update(picture(scene, height), refresh=True)
+
+    def close(self) -> None:
+        self._end_status()
+        if self._live is not None:
+            self._live.stop()
+
+    def balance(self, balance: Balance, evidence: Sequence[str]) -> None:
+        table = Table.grid(padding=(0, 3))
+        table.add_column(no_wrap=True)
+        table.add_column(justify="right")
+        for label, count in entries(balance):
+            style = "dim" if label.startswith(" ") and not count else ""
+            table.add_row(label, f"{count:,}", style=style)
+        tone = "green" if balance.holds else "bold red"
+        mark = "✔ " if balance.holds else "✖ "
+        rest = [Text(one_line(text), style="red") for text in evidence]
+        self._console.print(
+            Panel(
+                Group(table, *rest, Text(), Text(mark + verdict(balance), style=f"bold {tone}")),
+                title="ledger",
+                title_align="left",
+                border_style=tone,
+                box=box.ROUNDED,
+                expand=False,
+                padding=(0, 2),
+            )
+        )
+
+    def _end_status(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+def picture(scene: Scene, log_height: int) -> RenderableType:
+    return Group(
+        _header(scene),
+        _side_by_side([_member(member) for member in scene.members]),
+        _side_by_side([_partitions(scene.partitions), _flow(scene)], widths=[None, FLOW_WIDTH]),
+        _log(scene.lines, log_height),
+    )
+
+
+def _header(scene: Scene) -> RenderableType:
+    top = Table.grid(expand=True)
+    top.add_column(ratio=1, no_wrap=True)
+    top.add_column(justify="right", no_wrap=True)
+    broker = ("● broker up", "green") if scene.broker_is_up else ("✖ broker down", "bold red")
+    top.add_row(Text(scene.title, style="bold"), Text(*broker))
+    bottom = Table.grid(expand=True, padding=(0, 1))
+    bottom.add_column(width=8, no_wrap=True)
+    bottom.add_column(ratio=1)
+    bottom.add_column(width=30, justify="right", no_wrap=True)
+    done = min(scene.elapsed_s, scene.seconds)
+    bottom.add_row(
+        f"{scene.elapsed_s:5.1f} s",
+        ProgressBar(total=scene.seconds, completed=done),
+        Text(scene.coming, style="cyan"),
+    )
+    return Group(top, bottom)
+
+
+def _member(member: MemberView) -> Panel:
+    is_away = member.tree is None
+    body: RenderableType = Text(f"\n{member.state}", style="dim", justify="center")
+    if member.tree is not None:
+        body = table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(ratio=1, no_wrap=True)
+        for _ in range(3):
+            table.add_column(no_wrap=True)
+        for row in trees.rows(member.tree):
+            actor = row.actor
+            mark, style = STATES.get(actor.state, ("○", "dim"))
+            guide = "" if not row.is_child else "  " * (row.depth - 1) + "├╰"[row.is_last] + " "
+            table.add_row(
+                Text.assemble((guide, "dim"), actor.name),
+                Text(f"↻{actor.restarts}" if actor.restarts else "", style="yellow"),
+                Text(trees.inbox(actor), style="dim"),
+                Text(f"{mark} {actor.state.value}", style=style),
+            )
+    return _panel(
+        body,
+        f"{member.name} · {member.state}",
+        style="dim" if is_away else "blue",
+        height=TREE_HEIGHT + 2,
+    )
+
+
+def _partitions(partitions: Sequence[PartitionView]) -> Panel:
+    table = Table(box=None, expand=True, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("", no_wrap=True)
+    table.add_column("read by", no_wrap=True)
+    for name in ("position", "committed", "lag", "in flight"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for partition in partitions:
+        status = partition.status
+        committed = "-" if status.committed is None else f"{status.committed:,}"
+        lag = "-" if status.lag is None else f"{status.lag:,}"
+        table.add_row(
+            str(partition.number),
+            partition.owner or "handed over",
+            f"{status.position:,}",
+            committed,
+            Text(lag, style="yellow" if (status.lag or 0) > 100 else ""),
+            f"{status.in_flight:,}",
+            style="" if partition.owner else "dim",
+        )
+    return _panel(table, "partitions", height=7)
+
+
+def _flow(scene: Scene) -> Panel:
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", ratio=1, no_wrap=True)
+    table.add_row("sent", f"{scene.sent:,}")
+    table.add_row("", Text(f"{scene.sent_rate:,.0f}/s", style="dim"))
+    table.add_row("finished", f"{scene.finished:,}")
+    table.add_row("", Text(f"{scene.finished_rate:,.0f}/s", style="dim"))
+    spark = Text(sparkline(scene.history, FLOW_WIDTH - 4), style="cyan", no_wrap=True)
+    return _panel(Group(table, spark), "flow", height=7)
+
+
+def _log(lines: Sequence[Line], height: int) -> Panel:
+    shown = lines[-height:]
+    texts = [
+        Text.assemble((f"{line.at_s:5.1f} s  ", "dim"), (one_line(line.text), TONES[line.tone]))
+        for line in shown
+    ]
+    for text in texts:
+        text.no_wrap, text.overflow = True, "ellipsis"
+    return _panel(Group(*texts), "what happened", height=height + 2)
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    shown = values[-width:]
+    top = max(shown, default=0.0)
+    if top <= 0:
+        return BARS[0] * len(shown)
+    return "".join(BARS[round(max(0.0, value) / top * (len(BARS) - 1))] for value in shown)
+
+
+def _panel(
+    body: RenderableType, title: str, *, style: str = "blue", height: int | None = None
+) -> Panel:
+    return Panel(
+        body, title=title, title_align="left", border_style=style, box=box.ROUNDED, height=height
+    )
+
+
+def _side_by_side(
+    parts: Sequence[RenderableType], widths: Sequence[int | None] | None = None
+) -> Table:
+    grid = Table.grid(expand=True)
+    for width in widths or [None] * len(parts):
+        grid.add_column(width=width, ratio=1 if width is None else None)
+    grid.add_row(*parts)
+    return grid
