@@ -278,7 +278,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         self._committer.automatic = self._policy is not None
 
     def _on_routes_changed(self) -> None:
-        self._intake.tell_ready()
+        self._intake.on_ready()
         tell_work(self._work)
 
     def _count_parse_error(self) -> None:

@@ -231,7 +231,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
 
 TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestLedger.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
 def test_one_slow_record_does_not_keep_what_finished_after_it() -> None:

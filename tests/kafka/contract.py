@@ -424,6 +424,23 @@ class Contract:
                 async with releasing(first, second):
                     await share_out(2, first, second)
 
+    async def test_an_impatient_wait_gets_the_revocation_all_the_same(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        connect = world.connect(group)
+        async with seat(connect, topic) as first:
+            await share_out(2, first)
+            async with seat(connect, topic) as second:
+                revocation = None
+                with anyio.fail_after(5.0):  # less than the group would wait
+                    while revocation is None:
+                        with anyio.move_on_after(0.001):
+                            revocation = await first.consumer.revocation()
+                first.assignment = None
+                revocation.release()
+                async with releasing(first, second):
+                    await share_out(2, first, second)
+
     async def test_after_a_cancelled_commit_the_next_one_goes_through(
         self, world: World, topic: str, group: str
     ) -> None:

@@ -25,8 +25,6 @@ from sdml_kafka.runtime import Actor, Life
 _log = getLogger("sdml_kafka.listener")
 
 IDLE_POLL_S = 0.2
-HELD_BACK_POLL_S = 0.01
-"""While some partitions wait for their readers a poll of the others must not take long."""
 START_RETRY_S = 0.3
 CLOSE_TIMEOUT_S = 2.0
 COMMIT_START_TIMEOUT_S = 2.0
@@ -83,6 +81,7 @@ class ConsumerLoop(Actor):
 
     async def _live(self, consumer: Consumer, life: Life) -> None:
         self._committer.consumer = consumer
+        self._intake.on_ready = consumer.nudge
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._hand_over_when_asked, consumer)
@@ -94,21 +93,14 @@ class ConsumerLoop(Actor):
                     self._release()  # of a hand-over that the leave has taken over
         finally:
             self._committer.consumer = None
+            self._intake.on_ready = lambda: None
 
     # -- polling -------------------------------------------------------------------------
 
     async def _poll(self, consumer: Consumer, life: Life) -> None:
         intake = self._intake
         while True:
-            ready = intake.ready()
-            timeout_s = IDLE_POLL_S
-            if len(ready) < intake.read_count():
-                timeout_s = HELD_BACK_POLL_S
-                if not ready:
-                    with anyio.move_on_after(IDLE_POLL_S):
-                        await intake.wait_ready()
-                    timeout_s, ready = 0.0, intake.ready()
-            polled = await consumer.poll(ready, POLL_RECORDS, timeout_s)
+            polled = await consumer.poll(intake.ready(), POLL_RECORDS, IDLE_POLL_S)
             if polled.assignment is not None:
                 await self._opened(polled.assignment)
                 life.started()

@@ -105,10 +105,11 @@ class Dispatcher(Actor):
         parsed = [await self._parse(route.spec, records) for route in routes]
         if partition.tenancy.withdrawn:
             return False
+        was_ready = len(partition.backlog) < POLL_RECORDS
         partition.take(count)
         _deliver(partition, records, routes, parsed)
-        if len(partition.backlog) < POLL_RECORDS:
-            self._intake.tell_ready()
+        if not was_ready and len(partition.backlog) < POLL_RECORDS:
+            self._intake.on_ready()
         return True
 
     def _room(self, partition: Partition, routes: Sequence[Route]) -> int:

@@ -2,7 +2,7 @@
 
 The meeting place of the actors: the consumer loop opens and closes partitions here and puts
 records in, the dispatcher takes them out. Plain synchronous calls; nothing here waits but
-`wait_ready` and `drained`.
+`drained`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -41,7 +41,8 @@ class Intake:
         self.on_work: Callable[[], None] = lambda: None
         """Called when the dispatcher has something to do."""
         self._is_read = is_read
-        self._ready = anyio.Event()
+        self.on_ready: Callable[[], None] = lambda: None
+        """Called when some partition may be polled that could not be before."""
 
     # -- the consumer loop's side --------------------------------------------------------
 
@@ -72,15 +73,6 @@ class Intake:
             and self._is_read(partition.key.topic)
         ]
 
-    def read_count(self) -> int:
-        """How many partitions somebody reads, ready or not."""
-        return sum(self._is_read(key.topic) for key in self.partitions)
-
-    async def wait_ready(self) -> None:
-        """Until some partition may be ready; ask `ready` first."""
-        self._ready = anyio.Event()
-        await self._ready.wait()
-
     def watch_in_flight(self, tenancy: Tenancy) -> None:
         """Go on with a full partition when half of what is in flight has finished."""
         low = self.max_in_flight // 2
@@ -92,9 +84,6 @@ class Intake:
 
         if not tenancy.withdrawn:
             tenancy.watch = watch
-
-    def tell_ready(self) -> None:
-        self._ready.set()
 
     # -- taking away ---------------------------------------------------------------------
 

@@ -27,6 +27,12 @@ def complain(text: object) -> None:
     say(f"sdml-kafka: {text}")
 
 
+def first_of(errors: BaseExceptionGroup[Exception]) -> Exception:
+    """The error itself, out of what task groups wrap it in."""
+    error = errors.exceptions[0]
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
+
+
 def require(module: str, extra: str) -> None:
     """Raise CannotRun unless the module of one of the package's extras is installed."""
     if find_spec(module) is None:

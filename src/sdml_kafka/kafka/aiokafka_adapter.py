@@ -72,6 +72,9 @@ class AiokafkaConsumer:
     ) -> Polled:
         return await self._home.call(partial(self._driver.poll, ready, max_records, timeout_s))
 
+    def nudge(self) -> None:
+        self._home.call_soon(self._driver.nudge)
+
     async def revocation(self) -> Revocation:
         pending = await self._home.call(self._driver.next_revocation)
         return Revocation(
@@ -79,7 +82,7 @@ class AiokafkaConsumer:
             pending.partitions,
             pending.lost,
             pending.deadline_s,
-            lambda: self._home.call_soon(pending.released.set),
+            lambda: self._home.call_soon(partial(self._driver.release, pending)),
         )
 
     async def commit(

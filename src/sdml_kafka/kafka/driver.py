@@ -27,6 +27,7 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
+from sdml_kafka.kafka.fetches import Batches, Fetches, as_client, error_of
 from sdml_kafka.kafka.isolation import Isolation
 from sdml_kafka.kafka.log_noise import ErrorLines
 from sdml_kafka.kafka.port import (
@@ -34,13 +35,8 @@ from sdml_kafka.kafka.port import (
     ConsumerSettings,
     Health,
     Polled,
-    Record,
     TopicPartition,
 )
-
-NOBODY: Any = ClientPartition("", 0)
-"""`getmany()` without arguments means all partitions; this one means none, keeps the membership
-and every buffer."""
 
 HEALTH_INTERVAL_S = 0.2
 MISSING_TOPIC_INTERVAL_S = 0.5
@@ -48,8 +44,6 @@ TOPIC_CREATION_S = 1.0
 COMMIT_RETRY_S = 0.1
 POSITION_TIMEOUT_S = 5.0
 REBALANCE_MARGIN_S = 1.0
-
-Batches = dict[TopicPartition, Sequence[Record]]
 
 
 @define(eq=False)
@@ -74,12 +68,12 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         self._may_commit = False
         self._to_open: frozenset[TopicPartition] | None = None
         self._assigned: frozenset[TopicPartition] = frozenset()
-        self._getmany: asyncio.Task[Any] | None = None
+        self._fetches = Fetches(self._consumer)
         self._stash: Batches = {}
         self._next: dict[TopicPartition, int] = {}
         self._isolation = Isolation()
         self._commit: asyncio.Task[None] | None = None
-        self._revocations: asyncio.Queue[PendingRevocation] = asyncio.Queue()
+        self._announced = asyncio.Event()
         self._pending: PendingRevocation | None = None
         self._health_at = self._metadata_at = 0.0
         self._closing = False
@@ -97,7 +91,7 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                 starting.cancel()
                 await asyncio.wait({starting}, timeout=1.0)
                 raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {_HINT}")
-            if (error := _error_of(starting)) is not None:
+            if (error := error_of(starting)) is not None:
                 raise _start_failure(error, lines) from error
         await self._find_topics()
         self._consumer.subscribe(list(self._topics), listener=self)
@@ -138,10 +132,10 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             raise ConsumerFailed("the consumer is closed")
         if (dead := private.dead_task(self._consumer)) is not None:
             raise ConsumerFailed(f"aiokafka's {dead} has died")
-        if self._getmany is not None or (self._to_open is None and not self._stash):
+        if self._to_open is None or self._fetches.reading():
             await self._fetch(ready, max_records, timeout_s)
         assignment = None
-        if self._to_open is not None and self._getmany is None:
+        if self._to_open is not None and not self._fetches.reading():
             assignment = await self._open()
         if self._to_open is not None or self._pending is not None:
             return Polled({}, None, self._health())
@@ -150,30 +144,21 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             self._next[partition] = batch[-1].offset + 1
         return Polled(records, assignment, self._health())
 
+    def nudge(self) -> None:
+        self._fetches.nudge()
+
     async def _fetch(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
     ) -> None:
-        if self._getmany is None:
+        if not self._isolation.is_on or not self._fetches.reading():
             partitions, most = self._isolation.narrow(ready, max_records)
-            self._getmany = self._loop.create_task(
-                self._consumer.getmany(
-                    *(map(_client, partitions) if partitions else (NOBODY,)),
-                    timeout_ms=int(timeout_s * 1000),
-                    max_records=most,
-                )
-            )
-        task = self._getmany
-        # In a rebalance `getmany` ignores its time-out: then it is left to itself, and asked
-        # for again by the next poll.
-        done, _ = await asyncio.wait({task}, timeout=timeout_s + 0.05)
-        if not done or self._getmany is not task:
-            return
-        self._getmany = None
-        if (error := _error_of(task)) is not None:
+            self._fetches.start(partitions, most, timeout_s)
+        batches, error = await self._fetches.next(timeout_s)
+        self._stash.update(batches)
+        if error is not None:
             self._recover(error)
-            return
-        self._stash = {TopicPartition(*key): batch for key, batch in task.result().items()}
-        self._isolation.delivered(self._stash)
+        else:
+            self._isolation.delivered(batches)
 
     def _recover(self, error: BaseException) -> None:
         """After any exception aiokafka may have dropped healthy records of other partitions."""
@@ -184,9 +169,14 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         if private.dead_task(self._consumer) is not None:
             raise ConsumerFailed(f"aiokafka's coordination has died: {error!r}") from error
         for partition in self._consumer.assignment():
-            if (offset := self._next.get(TopicPartition(*partition))) is not None:
+            if (offset := self._expected(TopicPartition(*partition))) is not None:
                 self._consumer.seek(partition, offset)
         self._isolation.raised(error, self._assigned)
+
+    def _expected(self, partition: TopicPartition) -> int | None:
+        if batch := self._stash.get(partition):
+            return batch[-1].offset + 1
+        return self._next.get(partition)
 
     # -- assignment ----------------------------------------------------------------------
 
@@ -201,7 +191,7 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             return None
         if epoch != self._epoch or self._pending is not None:
             return None
-        if (error := _error_of(work)) is not None:
+        if (error := error_of(work)) is not None:
             if (final := failures.from_poll(error)) is not None:
                 raise final from error
             return None
@@ -214,16 +204,22 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         self, partitions: Collection[TopicPartition], already: Batches
     ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int | None]]:
         order = list(partitions)
-        found = await _gather([self._consumer.committed(_client(partition)) for partition in order])
+        found = await _gather(
+            [self._consumer.committed(as_client(partition)) for partition in order]
+        )
         committed: dict[TopicPartition, int | None] = dict(zip(order, found, strict=True))
-        late = [p for p in order if committed[p] is None and p not in self._known]
-        if late and not already:
-            await self._consumer.seek_to_beginning(*map(_client, late))
         unread = [partition for partition in order if partition not in already]
         offsets = await _gather(
-            [self._consumer.position(_client(partition)) for partition in unread]
+            [self._consumer.position(as_client(partition)) for partition in unread]
         )
         positions = dict(zip(unread, offsets, strict=True))
+        late = [p for p in unread if committed[p] is None and p not in self._known]
+        if late:
+            # Only now: while aiokafka resolves a position, it overwrites what was sought.
+            first = await self._consumer.beginning_offsets(map(as_client, late))
+            for partition in late:
+                positions[partition] = first[as_client(partition)]
+                self._consumer.seek(as_client(partition), positions[partition])
         positions.update({partition: batch[0].offset for partition, batch in already.items()})
         return positions, committed
 
@@ -234,13 +230,13 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         self._to_open = frozenset(TopicPartition(*partition) for partition in assigned)
         self._isolation = Isolation()
         self._may_commit = True
+        self._fetches.nudge()
 
     # -- revocation ----------------------------------------------------------------------
 
     async def on_partitions_revoked(self, revoked: Collection[ClientPartition]) -> None:
         self._stash, self._to_open = {}, None
-        if self._getmany is not None and self._getmany.done():
-            self._getmany = None
+        self._fetches.forget_ended()
         lost = private.generation(self._consumer) == -1
         if lost:
             self._may_commit = False
@@ -259,7 +255,7 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
 
     async def _hand_over(self, pending: PendingRevocation) -> None:
         self._pending = pending
-        self._revocations.put_nowait(pending)
+        self._announced.set()
         released = self._loop.create_task(pending.released.wait())
         await asyncio.wait({released}, timeout=pending.deadline_s)
         released.cancel()
@@ -269,7 +265,16 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             await asyncio.wait({self._commit}, timeout=REBALANCE_MARGIN_S / 2)
 
     async def next_revocation(self) -> PendingRevocation:
-        return await self._revocations.get()
+        """The same one again until it is released: its asker may have been cancelled."""
+        while self._pending is None or self._pending.released.is_set():
+            self._announced.clear()
+            await self._announced.wait()
+        return self._pending
+
+    def release(self, pending: PendingRevocation) -> None:
+        if self._pending is pending:
+            self._may_commit = False
+        pending.released.set()
 
     # -- commit --------------------------------------------------------------------------
 
@@ -293,7 +298,7 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                 ) from last
             if self._commit is task:
                 self._commit = None
-            error = _error_of(task)
+            error = error_of(task)
             if ours and error is None:
                 return
             if ours and error is not None:
@@ -350,25 +355,18 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         if not stopping.done():
             stopping.cancel()
             await asyncio.wait({stopping}, timeout=0.5)
-        if not stopping.done() or _error_of(stopping) is not None:
+        if not stopping.done() or error_of(stopping) is not None:
             finishing = self._loop.create_task(private.finish_stop(self._consumer))
             await asyncio.wait({finishing}, timeout=1.0)
-        leftover = [task for task in (self._getmany, self._commit) if task is not None]
-        for task in leftover:
-            task.cancel()
-        if leftover:
-            await asyncio.wait(leftover, timeout=0.5)
-        for task in leftover:
-            if task.done():
-                _error_of(task)
+        await self._fetches.close()
+        if self._commit is not None:
+            self._commit.cancel()
+            await asyncio.wait({self._commit}, timeout=0.5)
+            if self._commit.done():
+                error_of(self._commit)
 
 
 _HINT = "Check the address, the network and that Kafka runs; security_protocol has to fit too."
-
-
-def _client(partition: TopicPartition) -> ClientPartition:
-    """Equal to ours, but aiokafka asserts that it is its own."""
-    return ClientPartition(*partition)
 
 
 def _checked(consumer: object) -> AIOKafkaConsumer:
@@ -402,13 +400,6 @@ def _start_failure(error: BaseException, lines: ErrorLines) -> BaseException:
     if isinstance(error, KafkaError | asyncio.CancelledError):
         return ConsumerFailed(f"the client did not start: {error!r}")
     return error
-
-
-def _error_of(task: "asyncio.Task[Any]") -> BaseException | None:
-    """The error of a task that is done; a cancellation is one too, never raised as such."""
-    if task.cancelled():
-        return asyncio.CancelledError()
-    return task.exception()
 
 
 async def _gather[T](calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -14,6 +14,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context, copy_context
 from logging import getLogger
 from typing import Any, Protocol
 
@@ -74,6 +75,7 @@ class _ThreadedLoop:
         self._started, self._ended = anyio.Event(), anyio.Event()
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
+        self._context: Context
         # Daemonic, so that a client that hangs cannot keep a program from ending.
         self._thread = threading.Thread(target=self._run, name="sdml-kafka", daemon=True)
 
@@ -116,7 +118,9 @@ class _ThreadedLoop:
 
     def call_soon(self, function: Callable[[], object]) -> None:
         with suppress(RuntimeError):  # the loop has closed: there is nothing left to tell
-            self._loop.call_soon_threadsafe(function)
+            # In a context of that side: the caller's says that this is trio, and anyio and
+            # sniffio would believe it (a token provider that uses httpx, say).
+            self._loop.call_soon_threadsafe(function, context=self._context)
 
     def _tell(self, function: Callable[[], object]) -> None:
         import trio
@@ -134,5 +138,6 @@ class _ThreadedLoop:
 
     async def _live(self) -> None:
         self._stop = asyncio.Event()
+        self._context = copy_context()
         self._tell(self._started.set)
         await self._stop.wait()

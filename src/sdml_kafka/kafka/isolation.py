@@ -18,6 +18,11 @@ class Isolation:
         self._held: dict[TopicPartition, str] = {}
         self._asked: TopicPartition | None = None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether partitions are being polled one by one."""
+        return bool(self._suspects)
+
     def held(self) -> Mapping[TopicPartition, str]:
         return dict(self._held)
 

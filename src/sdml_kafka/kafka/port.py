@@ -100,12 +100,16 @@ class Consumer(Protocol):
     async def poll(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
     ) -> Polled:
-        """Records of the partitions in `ready` alone (none: only keep the membership alive).
+        """Records of the partitions in `ready` alone (none: only keep the membership alive), at
+        most `max_records` of each. A read that an earlier poll began may end in a later one.
 
         Never raises for an outage. Raises AuthorizationFailed, and ConsumerFailed when this
         consumer has to be replaced.
         """
         ...
+
+    def nudge(self) -> None:
+        """Let a poll that waits return now, since other partitions are ready. Never waits."""
 
     async def revocation(self) -> Revocation:
         """Wait for the next one. It must be released, whatever happens."""

@@ -42,6 +42,7 @@ class MemoryConsumer:
         self._busy = set[str]()
         self._turn = 0
         self._health_told: Health | None = None
+        self._nudged = False
 
     @property
     def member_id(self) -> str:
@@ -126,9 +127,14 @@ class MemoryConsumer:
                 self._check_open()
                 self._raise_ordered_failure()
                 assignment, records = self._harvest(ready, max_records)
-                if assignment is not None or records or now() >= deadline:
+                if assignment is not None or records or self._nudged or now() >= deadline:
+                    self._nudged = False
                     return Polled(records, assignment, self._health_news())
                 await self._state.wait(self._group, deadline)
+
+    def nudge(self) -> None:
+        self._nudged = True
+        self._state.signal.fire()
 
     @contextmanager
     def _polling(self) -> Generator[None]:

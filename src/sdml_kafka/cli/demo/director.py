@@ -40,18 +40,21 @@ class Director:
         if self._kafka is None:
             self._story.tell("this broker is not the demo's own, so it will not be restarted")
         for step in plan.steps:
-            await anyio.sleep(step.at_s - self._story.now_s())
+            await self._story.sleep_until(step.at_s)
             await self._do(step.act)
             self._stage.steps_done += 1
-        await anyio.sleep(plan.seconds - self._story.now_s())
+        await self._story.sleep_until(plan.seconds)
 
     async def settle(self) -> None:
         """Until every record sent is finished; bounded, since one may be lost."""
         self._story.tell(f"{self._ledger.sent_count:,} records sent and acknowledged")
         with anyio.move_on_after(SETTLE_TIMEOUT_S):
-            while not self._ledger.is_settled():
-                await anyio.sleep(LOOK_EVERY_S)
+            await self._ledger_settled()
             self._story.tell("all of them finished", "good")
+
+    async def _ledger_settled(self) -> None:
+        while not self._ledger.is_settled():  # noqa: ASYNC110  (the ledger is pure)
+            await anyio.sleep(LOOK_EVERY_S)
 
     async def dismiss(self) -> None:
         """All members leave."""

@@ -1,7 +1,8 @@
 """The crash that is made to happen: a client whose poll fails once, when it is told to."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
+from typing import cast
 
 from sdml_kafka import TopicPartition
 from sdml_kafka.kafka.port import Connect, Consumer, Polled
@@ -22,9 +23,9 @@ class FaultyTransport:
         self._is_armed = True
 
     @asynccontextmanager
-    async def __call__(self) -> AsyncIterator[Consumer]:
+    async def __call__(self) -> AsyncGenerator[Consumer]:
         async with self._connect() as consumer:
-            yield _Faulty(consumer, self)
+            yield cast(Consumer, _Faulty(consumer, self))
 
     def check(self) -> None:
         if self._is_armed:
@@ -33,17 +34,17 @@ class FaultyTransport:
 
 
 class _Faulty:
+    """Everything but `poll` is the real consumer's."""
+
     def __init__(self, consumer: Consumer, transport: FaultyTransport) -> None:
         self._consumer = consumer
         self._transport = transport
-        self.settings = consumer.settings
-        self.start = consumer.start
-        self.revocation = consumer.revocation
-        self.commit = consumer.commit
-        self.close = consumer.close
 
     async def poll(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
     ) -> Polled:
         self._transport.check()
         return await self._consumer.poll(ready, max_records, timeout_s)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._consumer, name)

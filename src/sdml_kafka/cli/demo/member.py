@@ -14,6 +14,7 @@ from sdml_kafka import (
     TopicPartition,
     TypeStream,
 )
+from sdml_kafka.cli._terminal import first_of
 from sdml_kafka.cli.demo.fault import FaultyTransport
 from sdml_kafka.cli.demo.ledger import Cause, Disturbance, Finish, Holder, Ledger
 from sdml_kafka.cli.demo.order import Order, parse_order
@@ -93,16 +94,16 @@ class Member:
     async def _stay(self) -> None:
         self._state = "joining"
         try:
-            async with anyio.create_task_group() as loops:
-                async with self._new_listener() as listener:
-                    self._state = "in the group"
-                    stream = await listener.subscribe(Order)
-                    for _ in range(LOOPS):
-                        loops.start_soon(self._work, stream)
-                    self._settled.set()
-                    await self._leaving.wait()
+            # The loops outlive the listener: leaving it ends them.
+            async with anyio.create_task_group() as loops, self._new_listener() as listener:
+                self._state = "in the group"
+                stream = await listener.subscribe(Order)
+                for _ in range(LOOPS):
+                    loops.start_soon(self._work, stream)
+                self._settled.set()
+                await self._leaving.wait()
         except* (SdmlKafkaError, RuntimeFailure) as failures:
-            self._on_failure(failures.exceptions[0])
+            self._on_failure(first_of(failures))
         finally:
             self._state, self._listener = "away", None
             self._settled.set()

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from sdml_kafka.cli._terminal import one_line
 from sdml_kafka.cli.demo import trees
-from sdml_kafka.cli.demo.closing import entries, verdict
-from sdml_kafka.cli.demo.ledger import Balance
+from sdml_kafka.cli.demo.closing import Closing
 from sdml_kafka.cli.demo.scene import Line, MemberView, Scene
 
 LINE_EVERY_S = 2.0
@@ -39,13 +38,13 @@ class PlainShow:
             self._print_trees(self._scene.members)
             self._scene = None
 
-    def balance(self, balance: Balance, evidence: Sequence[str]) -> None:
+    def books(self, closing: Closing) -> None:
         self._print("ledger")
-        for label, count in entries(balance):
+        for label, count in closing.entries:
             self._print(f"  {label:<38} {count:>9,}")
-        for text in evidence:
+        for text in closing.evidence:
             self._print(f"  {text}")
-        self._print(verdict(balance))
+        self._print(closing.verdict)
 
     def _print_trees(self, members: Sequence[MemberView]) -> None:
         for member in members:
@@ -53,7 +52,8 @@ class PlainShow:
             if member.tree is not None:
                 for row in trees.rows(member.tree):
                     actor = row.actor
-                    notes = [actor.state.value, trees.restarts(actor), trees.inbox(actor)]
+                    inbox = trees.inbox(actor)
+                    notes = [actor.state.value, trees.restarts(actor), inbox and f"inbox {inbox}"]
                     name = "  " * row.depth + actor.name
                     self._print(f"  {name:<22} {'  '.join(filter(None, notes))}")
 

@@ -1,7 +1,8 @@
+# pyright: basic
 """The senders of the demo, and its topic: plain aiokafka, on whichever loop that lives."""
 
 from asyncio import Future
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -22,6 +23,10 @@ FLUSH_TIMEOUT_S = 30.0
 ADMIN_TIMEOUT_S = 10.0
 
 
+class DemoFailed(Exception):
+    """The demo cannot go on; the text says why."""
+
+
 class Producer:
     """Sends orders at a steady rate and enters in the ledger what the broker acknowledged."""
 
@@ -39,7 +44,14 @@ class Producer:
         self._stopping = True
 
     async def run(self) -> None:
-        """On the asyncio side. Idempotent, so that retries in an outage write nothing twice."""
+        """On the asyncio side. Raises DemoFailed."""
+        try:
+            await self._run()
+        except KafkaError as error:
+            raise DemoFailed(f"{self._name} cannot send: {error!r}") from error
+
+    async def _run(self) -> None:
+        # Idempotent, so that retries in an outage write nothing twice.
         producer = AIOKafkaProducer(
             bootstrap_servers=self._servers,
             client_id=self._name,
@@ -73,7 +85,7 @@ class Producer:
 
 
 @asynccontextmanager
-async def sending(home: Home, producers: list[Producer]) -> AsyncIterator[None]:
+async def sending(home: Home, producers: list[Producer]) -> AsyncGenerator[None]:
     """Senders that send during the body; leaving waits until all they sent is acknowledged."""
     async with anyio.create_task_group() as tasks:
         for producer in producers:
@@ -86,13 +98,18 @@ async def sending(home: Home, producers: list[Producer]) -> AsyncIterator[None]:
 
 
 async def create_topic(servers: str, topic: str, partitions: int) -> None:
-    """On the asyncio side. Raises KafkaError, TimeoutError."""
-    new = NewTopic(topic, num_partitions=partitions, replication_factor=-1)
-    async with _admin(servers) as admin:
-        answer = await admin.create_topics([new])
-    for _, code, text in answer.topic_errors:
-        if code != 0:
-            raise for_code(code)(text)
+    """On the asyncio side. Raises DemoFailed."""
+    # Replicated as the broker's default is; without the empty assignment that is refused.
+    new = NewTopic(topic, partitions, replication_factor=-1, replica_assignments={})
+    try:
+        async with _admin(servers) as admin:
+            answer: Any = await admin.create_topics([new])
+        for _, code, text in answer.topic_errors:
+            if code != 0:
+                raise for_code(code)(text)
+    except (KafkaError, TimeoutError) as error:
+        reason = str(error) or f"no answer within {ADMIN_TIMEOUT_S:g} s"
+        raise DemoFailed(f"the topic {topic} cannot be made at {servers}: {reason}") from error
 
 
 async def delete_topic(servers: str, topic: str) -> None:
@@ -103,7 +120,7 @@ async def delete_topic(servers: str, topic: str) -> None:
 
 
 @asynccontextmanager
-async def _admin(servers: str) -> AsyncIterator[AIOKafkaAdminClient]:
+async def _admin(servers: str) -> AsyncGenerator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(bootstrap_servers=servers)
     try:
         with anyio.fail_after(ADMIN_TIMEOUT_S):

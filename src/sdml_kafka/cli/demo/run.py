@@ -4,21 +4,20 @@ import logging
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
-from aiokafka.errors import KafkaError
 
 from sdml_kafka.cli._arguments import DemoOptions
-from sdml_kafka.cli._terminal import complain, set_up_logging
-from sdml_kafka.cli.demo.closing import evidence
+from sdml_kafka.cli._terminal import complain, first_of, set_up_logging
+from sdml_kafka.cli.demo.closing import close_books
 from sdml_kafka.cli.demo.director import Director
 from sdml_kafka.cli.demo.ledger import Ledger
 from sdml_kafka.cli.demo.member import Group, Member
 from sdml_kafka.cli.demo.plan import make_plan
-from sdml_kafka.cli.demo.producers import Producer, create_topic, delete_topic, sending
+from sdml_kafka.cli.demo.producers import DemoFailed, Producer, create_topic, delete_topic, sending
 from sdml_kafka.cli.demo.show import Show
 from sdml_kafka.cli.demo.stage import Stage
 from sdml_kafka.cli.listen import cancel_on_signal
@@ -69,34 +68,37 @@ class Demo:
     async def run(self) -> int:
         """Returns the exit code."""
         is_over = False
-        async with anyio.create_task_group() as tasks:
-            await tasks.start(cancel_on_signal, tasks.cancel_scope)
-            await self._run()
-            is_over = True
-            tasks.cancel_scope.cancel()
-        self._show.close()
+        try:
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(cancel_on_signal, tasks.cancel_scope)
+                await self._run()
+                is_over = True
+                tasks.cancel_scope.cancel()
+        finally:
+            self._show.close()
         if self._failure is not None:
-            complain(f"demo: {self._failure or type(self._failure).__name__}")
-        if self._has_begun:
-            self._show.balance(
-                self._ledger.balance(), list(evidence(self._ledger.lost(), self._ledger.repeats))
-            )
+            complain(f"demo: {self._failure}")
+        if not self._has_begun:
+            return CANNOT_RUN if is_over else INTERRUPTED
+        closing = close_books(self._ledger, cut_short=not is_over or self._failure is not None)
+        self._show.books(closing)
         if not is_over:
             return INTERRUPTED
-        if not self._has_begun:
-            return CANNOT_RUN
-        return BALANCED if self._failure is None and self._ledger.balance().holds else FAILED
+        return BALANCED if closing.is_good else FAILED
 
     async def _run(self) -> None:
         try:
-            async with self._servers() as servers, open_home() as home:
-                async with self._topic(home, servers) as topic:
-                    await self._perform(home, servers, topic)
-        except* (EmbeddedKafkaError, KafkaError, TimeoutError) as failures:
-            self._failure = _first(failures)
+            async with (
+                self._servers() as servers,
+                open_home() as home,
+                self._topic(home, servers) as topic,
+            ):
+                await self._perform(home, servers, topic)
+        except* (EmbeddedKafkaError, DemoFailed) as failures:
+            self._failure = first_of(failures)
 
     @asynccontextmanager
-    async def _servers(self) -> AsyncIterator[str]:
+    async def _servers(self) -> AsyncGenerator[str]:
         if self._options.bootstrap is not None:
             self._show.starting(f"connecting to {self._options.bootstrap} ...")
             yield self._options.bootstrap
@@ -106,7 +108,7 @@ class Demo:
             yield self._kafka.bootstrap_servers
 
     @asynccontextmanager
-    async def _topic(self, home: Home, servers: str) -> AsyncIterator[str]:
+    async def _topic(self, home: Home, servers: str) -> AsyncGenerator[str]:
         topic = "orders" if self._kafka else f"sdml-kafka-demo-{secrets.token_hex(4)}"
         await home.call(partial(create_topic, servers, topic, PARTITIONS))
         try:
@@ -144,8 +146,3 @@ class Demo:
     def _title(self, servers: str) -> str:
         whose = "Apache Kafka" if self._kafka is not None else "the Kafka"
         return f"sdml-kafka demo on {self._options.backend} · {whose} at {servers}"
-
-
-def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
-    error = errors.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error

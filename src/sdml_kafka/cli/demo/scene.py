@@ -54,11 +54,11 @@ class Scene:
 
     @property
     def lag(self) -> int:
-        return sum(partition.status.lag or 0 for partition in self.partitions)
+        return sum(each.status.lag or 0 for each in self.partitions if each.owner)
 
     @property
     def in_flight(self) -> int:
-        return sum(partition.status.in_flight for partition in self.partitions)
+        return sum(each.status.in_flight for each in self.partitions if each.owner)
 
 
 @define

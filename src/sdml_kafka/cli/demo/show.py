@@ -1,9 +1,8 @@
 """What the demo needs of whatever shows it."""
 
-from collections.abc import Sequence
 from typing import Protocol
 
-from sdml_kafka.cli.demo.ledger import Balance
+from sdml_kafka.cli.demo.closing import Closing
 from sdml_kafka.cli.demo.scene import Line, Scene
 
 
@@ -20,5 +19,5 @@ class Show(Protocol):
     def close(self) -> None:
         """Leave the terminal as it was. Again is harmless."""
 
-    def balance(self, balance: Balance, evidence: Sequence[str]) -> None:
+    def books(self, closing: Closing) -> None:
         """The outcome; nothing moves any more."""

@@ -27,4 +27,4 @@ def restarts(actor: ActorSnapshot) -> str:
 
 
 def inbox(actor: ActorSnapshot) -> str:
-    return f"inbox {actor.inbox_depth}/{actor.inbox_capacity}" if actor.inbox_capacity else ""
+    return f"{actor.inbox_depth}/{actor.inbox_capacity}" if actor.inbox_capacity else ""

@@ -13,16 +13,15 @@ from rich.text import Text
 
 from sdml_kafka.cli._terminal import one_line
 from sdml_kafka.cli.demo import trees
-from sdml_kafka.cli.demo.closing import entries, verdict
-from sdml_kafka.cli.demo.ledger import Balance
+from sdml_kafka.cli.demo.closing import Closing
 from sdml_kafka.cli.demo.scene import Line, MemberView, PartitionView, Scene
 from sdml_kafka.runtime import ActorState
 
 STATES = {
-    ActorState.RUNNING: ("●", "green"),
-    ActorState.STARTING: ("◐", "yellow"),
-    ActorState.RESTARTING: ("◐", "yellow"),
-    ActorState.CRASHED: ("✖", "bold red"),
+    ActorState.RUNNING: ("● running", "green"),
+    ActorState.STARTING: ("◐ starting", "yellow"),
+    ActorState.RESTARTING: ("◐ restarts", "yellow"),
+    ActorState.CRASHED: ("✖ crashed", "bold red"),
 }
 TONES = {"good": "green", "bad": "red", "plain": ""}
 BARS = "▁▂▃▄▅▆▇█"
@@ -60,19 +59,19 @@ class LiveShow:
         if self._live is not None:
             self._live.stop()
 
-    def balance(self, balance: Balance, evidence: Sequence[str]) -> None:
+    def books(self, closing: Closing) -> None:
         table = Table.grid(padding=(0, 3))
         table.add_column(no_wrap=True)
         table.add_column(justify="right")
-        for label, count in entries(balance):
+        for label, count in closing.entries:
             style = "dim" if label.startswith(" ") and not count else ""
             table.add_row(label, f"{count:,}", style=style)
-        tone = "green" if balance.holds else "bold red"
-        mark = "✔ " if balance.holds else "✖ "
-        rest = [Text(one_line(text), style="red") for text in evidence]
+        tone = "green" if closing.is_good else "red"
+        mark = "✔ " if closing.is_good else "✖ "
+        evidence = [Text(one_line(text), style="red") for text in closing.evidence]
         self._console.print(
             Panel(
-                Group(table, *rest, Text(), Text(mark + verdict(balance), style=f"bold {tone}")),
+                Group(table, *evidence, Text(), Text(mark + closing.verdict, f"bold {tone}")),
                 title="ledger",
                 title_align="left",
                 border_style=tone,
@@ -126,19 +125,20 @@ def _member(member: MemberView) -> Panel:
             table.add_column(no_wrap=True)
         for row in trees.rows(member.tree):
             actor = row.actor
-            mark, style = STATES.get(actor.state, ("○", "dim"))
+            state = STATES.get(actor.state, (f"○ {actor.state.value}", "dim"))
             guide = "" if not row.is_child else "  " * (row.depth - 1) + "├╰"[row.is_last] + " "
             table.add_row(
                 Text.assemble((guide, "dim"), actor.name),
                 Text(f"↻{actor.restarts}" if actor.restarts else "", style="yellow"),
                 Text(trees.inbox(actor), style="dim"),
-                Text(f"{mark} {actor.state.value}", style=style),
+                Text(*state),
             )
     return _panel(
         body,
         f"{member.name} · {member.state}",
         style="dim" if is_away else "blue",
         height=TREE_HEIGHT + 2,
+        subtitle=None if is_away else "↻ restarts · inbox filled/size",
     )
 
 
@@ -151,14 +151,15 @@ def _partitions(partitions: Sequence[PartitionView]) -> Panel:
     for partition in partitions:
         status = partition.status
         committed = "-" if status.committed is None else f"{status.committed:,}"
-        lag = "-" if status.lag is None else f"{status.lag:,}"
+        # What nobody reads has the numbers of the last one who did.
+        lag = "-" if status.lag is None or not partition.owner else f"{status.lag:,}"
         table.add_row(
             str(partition.number),
-            partition.owner or "handed over",
+            partition.owner or "nobody",
             f"{status.position:,}",
             committed,
             Text(lag, style="yellow" if (status.lag or 0) > 100 else ""),
-            f"{status.in_flight:,}",
+            f"{status.in_flight:,}" if partition.owner else "-",
             style="" if partition.owner else "dim",
         )
     return _panel(table, "partitions", height=7)
@@ -196,10 +197,22 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def _panel(
-    body: RenderableType, title: str, *, style: str = "blue", height: int | None = None
+    body: RenderableType,
+    title: str,
+    *,
+    height: int,
+    style: str = "blue",
+    subtitle: str | None = None,
 ) -> Panel:
     return Panel(
-        body, title=title, title_align="left", border_style=style, box=box.ROUNDED, height=height
+        body,
+        title=title,
+        title_align="left",
+        border_style=style,
+        box=box.ROUNDED,
+        height=height,
+        subtitle=subtitle and Text(subtitle, style="dim"),
+        subtitle_align="right",
     )
 
 

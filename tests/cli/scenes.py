@@ -1,0 +1,55 @@
+"""Values to show."""
+
+from sdml_kafka import PartitionStatus
+from sdml_kafka.cli.demo.scene import Line, MemberView, PartitionView, Scene
+from sdml_kafka.runtime import ActorSnapshot, ActorState
+
+
+def partition_status(
+    *, position: int = 20, lag: int | None = 5, in_flight: int = 3, held: str | None = None
+) -> PartitionStatus:
+    return PartitionStatus(
+        position=position,
+        committed=10,
+        high_watermark=25,
+        lag=lag,
+        in_flight=in_flight,
+        frontier_age_s=0.1,
+        held=held,
+    )
+
+
+def tree() -> ActorSnapshot:
+    def actor(name: str, state: ActorState, restarts: int, capacity: int) -> ActorSnapshot:
+        return ActorSnapshot(name, state, restarts, None, 0, capacity, 1.0)
+
+    children = (
+        actor("consumer-loop", ActorState.RESTARTING, 1, 0),
+        actor("dispatcher", ActorState.RUNNING, 1, 1),
+        actor("commit-scheduler", ActorState.STOPPED, 0, 0),
+    )
+    return ActorSnapshot("listener", ActorState.RUNNING, 0, None, 0, 0, 1.0, children)
+
+
+def scene(elapsed_s: float = 4.0) -> Scene:
+    return Scene(
+        title="sdml-kafka demo · somewhere",
+        elapsed_s=elapsed_s,
+        seconds=20.0,
+        coming="an actor crashes in 2 s",
+        broker_is_up=False,
+        members=(
+            MemberView("ada", "in the group", tree(), 2),
+            MemberView("bob", "away", None, 0),
+        ),
+        partitions=(
+            PartitionView(0, "ada", partition_status()),
+            PartitionView(1, None, partition_status(lag=900, in_flight=77)),
+        ),
+        sent=1234,
+        finished=1200,
+        sent_rate=100.0,
+        finished_rate=90.0,
+        history=(0.0, 50.0, 100.0),
+        lines=tuple(Line(number / 10, f"line {number} \x1b[31m", "bad") for number in range(40)),
+    )

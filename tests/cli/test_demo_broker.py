@@ -1,0 +1,57 @@
+"""`sdml-kafka demo` as people run it. It brings its own Kafka."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sdml_kafka.testing import EmbeddedKafka
+
+pytestmark = pytest.mark.broker
+
+PROGRAM = str(Path(sys.executable).with_name("sdml-kafka"))
+PATIENCE_S = 100.0
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_the_books_balance(backend: str) -> None:
+    argv = [PROGRAM, "demo", "--seconds", "8", "--backend", backend]
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    shown = ended.stdout
+    assert ended.returncode == 0, shown + ended.stderr
+    assert ended.stderr == ""
+    counts = dict(re.findall(r"^  +(\w[^\n]*?) +([\d,]+)$", shown, re.MULTILINE))
+    assert counts["sent: acknowledged by Kafka"] == counts["finished: by the loops of a listener"]
+    assert counts["lost"] == counts["unexplained"] == "0"
+    for text in (
+        "bob leaves the group",
+        "bob comes back",
+        "ada: consumer-loop crashed",
+        "ada: consumer-loop runs again",
+        "the broker is back",
+        "all of them finished",
+        "commit-scheduler     running",
+    ):
+        assert text in shown
+    assert shown.splitlines()[-1].startswith("balanced: nothing lost")
+    assert "\x1b" not in shown
+
+
+def test_ctrl_c_ends_it_tidily(embedded_kafka: EmbeddedKafka) -> None:
+    argv = [PROGRAM, "demo", "--bootstrap", embedded_kafka.bootstrap_servers]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "records begin to flow" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        shown, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130
+    assert errors == ""
+    assert "cut short" in shown.splitlines()[-1]
+    assert "lost" not in shown

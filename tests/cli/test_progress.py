@@ -1,0 +1,45 @@
+from sdml_kafka import Counters, ListenerStatus, PartitionStatus, TopicPartition
+from sdml_kafka.cli._progress import Progress, troubles
+from sdml_kafka.runtime import ActorSnapshot, ActorState
+
+from .scenes import partition_status
+
+
+def status(
+    *,
+    connected: bool = True,
+    missing: frozenset[str] = frozenset(),
+    partitions: dict[TopicPartition, PartitionStatus] | None = None,
+) -> ListenerStatus:
+    return ListenerStatus(
+        tree=ActorSnapshot("listener", ActorState.RUNNING, 0, None, 0, 0, 1.0),
+        connected=connected,
+        partitions=partitions or {},
+        missing_topics=missing,
+        counters=Counters(0, 0, 0, 0, 0, 0),
+    )
+
+
+def test_a_line_of_numbers() -> None:
+    partitions = {
+        TopicPartition("t", 0): partition_status(lag=1000),
+        TopicPartition("t", 1): partition_status(lag=None),
+    }
+    now = status(partitions=partitions)
+    progress = Progress(lambda: now, lambda: 1500)
+    assert progress.line(now) == "1,500 records, 500/s, lag 1,000 in 2 partitions"
+    assert progress.line(now) == "1,500 records, 0/s, lag 1,000 in 2 partitions"
+
+
+def test_no_troubles() -> None:
+    assert list(troubles(status())) == []
+
+
+def test_troubles_are_named() -> None:
+    held = {TopicPartition("t", 3): partition_status(held="CorruptRecord", position=9)}
+    seen = list(troubles(status(connected=False, missing=frozenset({"m"}), partitions=held)))
+    assert seen == [
+        "no broker answers; trying on",
+        "there is no topic m yet; it is read as soon as there is",
+        "partition 3 of t cannot be read on at offset 9: CorruptRecord",
+    ]
