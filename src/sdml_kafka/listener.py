@@ -6,10 +6,12 @@ from typing import Any, Self, TypedDict, TypeVar, overload
 
 import anyio
 
+from sdml_kafka.actors.batch_parser import BatchParser, OnParseError
 from sdml_kafka.actors.committer import CommitScheduler, Committer
 from sdml_kafka.actors.consumer_loop import ConsumerLoop, Patience
-from sdml_kafka.actors.dispatcher import Dispatcher, OnParseError, Work, tell_work
+from sdml_kafka.actors.dispatcher import Dispatcher, Work, tell_work
 from sdml_kafka.actors.intake import Intake
+from sdml_kafka.actors.reader import Readers
 from sdml_kafka.actors.router import Router
 from sdml_kafka.actors.specs import compile_specs
 from sdml_kafka.errors import (
@@ -108,7 +110,6 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         self._auto_commit = _auto_commit(auto_commit)
         self._policy = self._auto_commit
         self._on_assigned, self._on_revoked = callbacks_of(rebalance_listener)
-        self._on_parse_error: OnParseError = on_parse_error
         self._patience = Patience(start_timeout, drain_timeout)
         self._stop_timeout_s = stop_timeout
         self._parse_errors = 0
@@ -118,7 +119,10 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         self._router = Router(compile_specs(parsers), self._on_routes_changed)
         self._intake = Intake(max_in_flight, lambda topic: bool(self._router.routes(topic)))
         self._intake.on_work = lambda: tell_work(self._work)
-        self._committer = Committer(self._intake.ledger)
+        self._parser = BatchParser(on_parse_error, self._count_parse_error, self._intake.fail)
+        self._readers = Readers()
+        self._intake.flush = self._readers.flush
+        self._committer = Committer(self._intake.ledger, self._readers.flush)
         self._supervisor = Supervisor(
             "listener",
             self._children(),
@@ -152,8 +156,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
                     self._work,
                     self._intake,
                     self._router,
-                    self._on_parse_error,
-                    self._count_parse_error,
+                    self._parser,
                 ),
             ),
             ChildSpec(
@@ -241,7 +244,10 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
             await self.start()
         queue = self._router.subscribe(tp, queue_maxsize, fresh=fresh)
         return TypeStream(
-            queue, lambda: self._router.unsubscribe(queue, queue_maxsize), self._intake.fail
+            queue,
+            self._readers,
+            lambda: self._router.unsubscribe(queue, queue_maxsize),
+            self._intake.fail,
         )
 
     async def commit(self) -> None:
@@ -276,6 +282,8 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         if self._policy is None and interval_s is not None:
             self._policy = AutoCommit(interval_s=interval_s)
         self._committer.automatic = self._policy is not None
+        if self._policy is not None and self._policy.every is not None:
+            self._readers.most = min(self._readers.most, self._policy.every)
 
     def _on_routes_changed(self) -> None:
         self._intake.on_ready()

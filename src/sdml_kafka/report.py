@@ -10,6 +10,7 @@ from sdml_kafka.status import Counters, ListenerStatus, PartitionStatus
 
 
 def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> ListenerStatus:
+    intake.flush()
     ledger = intake.ledger
     return ListenerStatus(
         tree=tree,

@@ -1,6 +1,5 @@
 """What a program reads: a stream of parsed values, or of deliveries that it settles itself."""
 
-from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Any, cast
@@ -9,12 +8,9 @@ from weakref import WeakSet
 import anyio
 import anyio.lowlevel
 
-from sdml_kafka.actors.typed_queue import Item, TypedQueue
+from sdml_kafka.actors.reader import Reader, Readers
+from sdml_kafka.actors.typed_queue import Parcel, TypedQueue
 from sdml_kafka.errors import ClientClosed, StreamBusy
-
-BREATH_ITEMS = 32
-BREATH_S = 0.005
-"""A loop whose body never waits lets the others run this often, so that heartbeats go on."""
 
 
 class TypeStream[T]:
@@ -28,19 +24,21 @@ class TypeStream[T]:
     def __init__(
         self,
         queue: TypedQueue,
+        readers: Readers,
         on_close: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
         self._queue = queue
+        self._readers = readers
         self._on_close = on_close
         self._on_failure = on_failure
         self._closed = False
-        self._loops: WeakSet[_Hand] = WeakSet()
-        self._by_hand: _Loop[T] | None = None
+        self._own: WeakSet[Reader[T]] = WeakSet()
+        self._by_hand: AsyncIterator[T] | None = None
         self._puller: int | None = None
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return _Loop[T](self._hand())
+        return self._reader()
 
     async def __anext__(self) -> T:
         """The next item, without a loop: the one before it is finished then.
@@ -49,24 +47,24 @@ class TypeStream[T]:
         """
         task = anyio.get_current_task().id
         if self._by_hand is None:
-            self._by_hand, self._puller = _Loop[T](self._hand()), task
+            self._by_hand, self._puller = aiter(self), task
         elif task != self._puller:
             raise StreamBusy(
                 "Another task pulls this stream with anext(), and each call finishes the item "
                 "before it. Loop with `async for` in each task instead: loops share the records."
             )
-        return await self._by_hand.__anext__()
+        return await anext(self._by_hand)
 
     def deliveries(self) -> AsyncIterator["Delivery[T]"]:
         """The same records, to be finished in any order, many at a time: see `Delivery`."""
-        return _Deliveries[T](self._hand(), self._on_failure)
+        return _Deliveries[T](self._reader(), self._queue, self._on_failure)
 
     async def aclose(self) -> None:
         """Close this stream: its loops end, what they had not finished is given back."""
         if not self._closed:
             self._closed = True
-            for loop in list(self._loops):
-                loop.stop()
+            for reader in list(self._own):
+                reader.stop()
             self._by_hand = None
             self._on_close()
             self._queue.wake_all()
@@ -78,85 +76,12 @@ class TypeStream[T]:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    def is_closed(self) -> bool:
-        return self._closed
-
-    def _hand(self) -> "_Hand":
+    def _reader(self) -> Reader[T]:
         if self._closed:
             raise ClientClosed("this stream is closed: subscribe again")
-        hand = _Hand(self._queue, self)
-        self._loops.add(hand)
-        return hand
-
-
-class _Hand:
-    """Takes items off the queue for one loop, as long as its stream is open."""
-
-    __slots__ = ("__weakref__", "_breath_at", "_queue", "_stream", "items")
-
-    def __init__(self, queue: TypedQueue, stream: TypeStream[Any]) -> None:
-        self.items: deque[Item] = queue.items
-        self._queue = queue
-        self._stream = stream
-        self._breath_at = 0.0
-
-    async def wait(self) -> None:
-        if not await self._queue.wait(self._stream.is_closed):
-            if self._queue.error is not None:
-                raise self._queue.error
-            raise StopAsyncIteration
-        self._breath_at = anyio.current_time() + BREATH_S
-
-    async def breathe(self) -> None:
-        now = anyio.current_time()
-        if now > self._breath_at:
-            await anyio.lowlevel.checkpoint()
-            self._breath_at = now + BREATH_S
-        else:
-            await anyio.lowlevel.checkpoint_if_cancelled()
-
-    def give_back(self, item: Item) -> None:
-        self._queue.give_back(item)
-
-    def stop(self) -> None:
-        self.items = deque[Item]()
-
-
-class _Loop[T]:
-    """One `async for`. Dropping it is how breaking off shows, so its item is given back then."""
-
-    __slots__ = ("_hand", "_item", "_until_breath")
-
-    def __init__(self, hand: _Hand) -> None:
-        self._hand = hand
-        self._item: Item | None = None
-        self._until_breath = BREATH_ITEMS
-
-    def __aiter__(self) -> "_Loop[T]":
-        return self
-
-    async def __anext__(self) -> T:
-        # Once for each record: nothing is called here that can be written out.
-        item = self._item
-        if item is not None:
-            self._item = None
-            item[0].finish(item[1])
-        hand = self._hand
-        self._until_breath -= 1
-        if not self._until_breath:
-            self._until_breath = BREATH_ITEMS
-            await hand.breathe()
-        items = hand.items
-        if not items:
-            await hand.wait()
-        item = items.popleft()
-        self._item = item
-        item[0].tenancy.taken += 1
-        return item[2]  # type: ignore[return-value]  # a cast would cost a call
-
-    def __del__(self) -> None:
-        if self._item is not None:
-            self._hand.give_back(self._item)
+        reader = Reader[T](self._queue, self._readers, lambda: self._closed)
+        self._own.add(reader)
+        return reader
 
 
 class Delivery[T]:
@@ -167,28 +92,31 @@ class Delivery[T]:
     dropped unsettled is given back.
     """
 
-    __slots__ = ("_hand", "_item", "_on_failure", "_settled")
+    __slots__ = ("_at", "_on_failure", "_parcel", "_queue", "_settled")
 
-    def __init__(self, item: Item, hand: _Hand, on_failure: Callable[[Exception], None]) -> None:
-        self._item = item
-        self._hand = hand
-        self._on_failure = on_failure
+    def __init__(
+        self, parcel: Parcel, at: int, queue: TypedQueue, on_failure: Callable[[Exception], None]
+    ) -> None:
         self._settled = False
+        self._parcel = parcel
+        self._at = at
+        self._queue = queue
+        self._on_failure = on_failure
 
     @property
     def value(self) -> T:
-        return cast(T, self._item[2])
+        return cast(T, self._parcel.values[self._at])
 
     @property
     def record(self) -> Any:
         """The record as it came from Kafka."""
-        return self._item[3]
+        return self._parcel.records[self._at]
 
     def done(self) -> None:
         """Finished: the record may be committed. Again is harmless."""
         if not self._settled:
             self._settled = True
-            self._item[0].finish(self._item[1])
+            self._parcel.chunk.finish(self._parcel.indices[self._at])
 
     def fail(self, error: Exception) -> None:
         """Not finished: the listener stops with `error`, and the record comes again later."""
@@ -199,7 +127,7 @@ class Delivery[T]:
     def _give_back(self) -> None:
         if not self._settled:
             self._settled = True
-            self._hand.give_back(self._item)
+            self._queue.give_back(self._parcel, self._at)
 
     async def __aenter__(self) -> "Delivery[T]":
         return self
@@ -222,24 +150,16 @@ class Delivery[T]:
 
 
 class _Deliveries[T]:
-    __slots__ = ("_hand", "_on_failure", "_until_breath")
-
-    def __init__(self, hand: _Hand, on_failure: Callable[[Exception], None]) -> None:
-        self._hand = hand
+    def __init__(
+        self, reader: Reader[T], queue: TypedQueue, on_failure: Callable[[Exception], None]
+    ) -> None:
+        self._reader = reader
+        self._queue = queue
         self._on_failure = on_failure
-        self._until_breath = BREATH_ITEMS
 
     def __aiter__(self) -> "_Deliveries[T]":
         return self
 
     async def __anext__(self) -> Delivery[T]:
-        hand = self._hand
-        self._until_breath -= 1
-        if not self._until_breath:
-            self._until_breath = BREATH_ITEMS
-            await hand.breathe()
-        if not hand.items:
-            await hand.wait()
-        item = hand.items.popleft()
-        item[0].tenancy.taken += 1
-        return Delivery(item, hand, self._on_failure)
+        await anext(self._reader)
+        return Delivery(*self._reader.take(), self._queue, self._on_failure)

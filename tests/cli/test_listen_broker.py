@@ -153,3 +153,17 @@ def test_nobody_there_is_one_line_and_exit_code_2() -> None:
     assert ended.stderr.startswith(b"sdml-kafka: listen: ")
     assert b"127.0.0.1" in ended.stderr
     assert ended.stderr.count(b"\n") == 1
+
+
+def test_a_full_disk_is_one_line_and_exit_code_1(embedded_kafka: EmbeddedKafka, topic: str) -> None:
+    produce(embedded_kafka, topic, 3)
+    argv = [PROGRAM, "listen", topic, "--group", f"{topic}-group"]
+    argv += ["--bootstrap", embedded_kafka.bootstrap_servers]
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            argv, stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False
+        )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(b"sdml-kafka: listen: ")
+    assert ended.stderr.count(b"\n") == 1
+    assert not any(committed(embedded_kafka, f"{topic}-group").values())

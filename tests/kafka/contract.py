@@ -171,7 +171,18 @@ class Contract:
 
             assert member.values(p0) == [b"wakes"]
 
-    async def test_a_poll_brings_at_most_max_records_and_the_rest_comes_next(
+    async def test_a_nudged_poll_returns_at_once(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            with anyio.fail_after(PATIENCE_S):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(member.poll, (), 500, 2 * PATIENCE_S)
+                    await anyio.wait_all_tasks_blocked()
+                    member.consumer.nudge()
+
+    async def test_a_poll_brings_at_most_max_records_of_each_and_the_rest_comes_next(
         self, world: World, topic: str, group: str
     ) -> None:
         p0, p1 = partitions(topic, 2)
@@ -436,7 +447,8 @@ class Contract:
                     while revocation is None:
                         with anyio.move_on_after(0.001):
                             revocation = await first.consumer.revocation()
-                first.assignment = None
+                again = await first.revoked()
+                assert again.epoch == revocation.epoch
                 revocation.release()
                 async with releasing(first, second):
                     await share_out(2, first, second)

@@ -141,10 +141,13 @@ async def releasing(*seats: Seat) -> AsyncGenerator[None]:
     """Whatever is asked back is released at once."""
 
     async def release(each: Seat) -> None:
+        last_released = 0
         while True:
             revocation = await each.consumer.revocation()
+            assert revocation.epoch > last_released, "the same one again after its release"
             each.assignment = None
             revocation.release()
+            last_released = revocation.epoch
 
     async with anyio.create_task_group() as tasks:
         for each in seats:

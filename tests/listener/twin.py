@@ -49,21 +49,23 @@ def listener_on(
 async def take(stream: TypeStream[Any], count: int) -> list[Any]:
     """Finish the next `count` items and be handed one more, which is given back."""
     taken: list[Any] = []
-    async for value in stream:
-        if len(taken) == count:
-            break
-        taken.append(value)
+    with anyio.fail_after(PATIENCE_S):
+        async for value in stream:
+            if len(taken) == count:
+                break
+            taken.append(value)
     return taken
 
 
 async def take_last(stream: TypeStream[Any], count: int) -> list[Any]:
     """Finish the next `count` items, and then no more are asked for."""
     taken: list[Any] = []
-    async for delivery in stream.deliveries():
-        taken.append(delivery.value)
-        delivery.done()
-        if len(taken) == count:
-            break
+    with anyio.fail_after(PATIENCE_S):
+        async for delivery in stream.deliveries():
+            taken.append(delivery.value)
+            delivery.done()
+            if len(taken) == count:
+                break
     return taken
 
 

@@ -1,5 +1,6 @@
 """Commits: one at a time, of whatever has finished when it starts; and the actor that says when."""
 
+from collections.abc import Callable
 from logging import getLogger
 
 import anyio
@@ -19,8 +20,9 @@ RETRY_S = 1.0
 class Committer:
     """Used by the schedule, by the hand-over and by the user; they take turns."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, flush: Callable[[], None]) -> None:
         self._ledger = ledger
+        self._flush = flush
         self._lock = anyio.Lock()
         self.consumer: Consumer | None = None
         self.automatic = True
@@ -48,6 +50,7 @@ class Committer:
             _log.warning("what finished last was not committed and will come again: %s", error)
 
     async def _commit(self, deadline: float) -> None:
+        self._flush()
         moves = self._ledger.committable()
         if not moves:
             return

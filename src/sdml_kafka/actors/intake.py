@@ -40,6 +40,8 @@ class Intake:
         """What stops the listener: a failed delivery, a parse error under the policy `raise`."""
         self.on_work: Callable[[], None] = lambda: None
         """Called when the dispatcher has something to do."""
+        self.flush: Callable[[], None] = lambda: None
+        """Brings the ledger up to date with the readers."""
         self._is_read = is_read
         self.on_ready: Callable[[], None] = lambda: None
         """Called when some partition may be polled that could not be before."""
@@ -98,6 +100,7 @@ class Intake:
 
     async def drained(self, tenancies: Sequence[Tenancy]) -> None:
         """Until nobody has a record of these in hand."""
+        self.flush()
         while any(tenancy.in_hand > 0 for tenancy in tenancies):
             changed = anyio.Event()
             for tenancy in tenancies:

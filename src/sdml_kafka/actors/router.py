@@ -7,7 +7,10 @@ from attrs import frozen
 from sdml_kafka.actors.specs import CompiledSpec, name_of
 from sdml_kafka.actors.typed_queue import TypedQueue
 from sdml_kafka.core.ledger import Tenancy
-from sdml_kafka.errors import UnknownType
+from sdml_kafka.errors import ConfigurationError, UnknownType
+
+MOST_DESTINATIONS = 200
+"""The ledger counts the destinations of a record in a byte."""
 
 
 @frozen
@@ -32,6 +35,11 @@ class Router:
                 f"No parser yields {name_of(type_)}; those given yield: {known}. Subscribe to one "
                 "of these, or add a ParserSpec."
             )
+        if len(list(self.queues())) >= MOST_DESTINATIONS:
+            raise ConfigurationError(
+                f"{MOST_DESTINATIONS} streams of their own are the most a listener can have: "
+                "subscribe without fresh=True to share the records of a type"
+            )
         if fresh:
             queue = TypedQueue(type_, self._on_change, fresh=True)
             self._fresh.append(queue)
@@ -51,17 +59,17 @@ class Router:
         self._changed()
 
     def _dissolve(self, queue: TypedQueue) -> None:
-        items = list(queue.items)
-        queue.items.clear()
+        parcels = queue.take_all()
         if any(other.type == queue.type and other.maxsizes for other in self.queues()):
-            for chunk, index, _, _ in items:
-                chunk.tenancy.taken += 1
-                chunk.finish(index)
+            for parcel in parcels:
+                parcel.chunk.tenancy.taken += len(parcel.indices)
+                parcel.chunk.finish_run(parcel.indices)
         else:
             shared = self._shared.setdefault(
                 queue.type, TypedQueue(queue.type, self._on_change, fresh=False)
             )
-            shared.put(items)
+            for parcel in parcels:
+                shared.put(parcel)
 
     def queues(self) -> Iterable[TypedQueue]:
         return [*self._shared.values(), *self._fresh]

@@ -1,14 +1,29 @@
 """The records of one type on their way to the loops that share them."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Sequence
 
 import anyio
+from attrs import define, field
 
 from sdml_kafka.core.ledger import Chunk, Tenancy
+from sdml_kafka.kafka.port import Record
 
-Item = tuple[Chunk, int, object, object]
-"""(chunk, index in it, parsed value, record): a plain tuple, since there is one for each record."""
+
+@define(eq=False)
+class Parcel:
+    """Parsed records of one chunk. Its readers take them one by one: `next` is whose turn it is."""
+
+    chunk: Chunk
+    values: Sequence[object]
+    indices: Sequence[int]
+    """Where each is in the chunk."""
+    records: Sequence[Record]
+    next: int = field(default=0, init=False)
+    end: int = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.end = len(self.values)
 
 
 class TypedQueue:
@@ -17,67 +32,92 @@ class TypedQueue:
     def __init__(self, type_: object, on_room: Callable[[], None], *, fresh: bool) -> None:
         self.type = type_
         self.fresh = fresh
-        self.items: deque[Item] = deque()
         self.maxsizes: list[int] = []
         """One for each open stream; 0 is without a bound of its own."""
         self.closed: bool = False
         self.error: Exception | None = None
+        self._parcels: deque[Parcel] = deque()
         self._on_room = on_room
         self._blocked = False
         self._waiters: deque[anyio.Event] = deque()
+
+    def __len__(self) -> int:
+        return sum(parcel.end - parcel.next for parcel in self._parcels)
 
     def room(self) -> int | None:
         """How many more fit; None: no bound. At 0 the dispatcher is called when it is empty."""
         if not self.maxsizes or 0 in self.maxsizes:
             return None
-        room = max(self.maxsizes) - len(self.items)
+        room = max(self.maxsizes) - len(self)
         self._blocked = room <= 0
         return max(0, room)
 
-    def put(self, items: Iterable[Item]) -> None:
-        self.items.extend(items)
-        self._wake(len(self.items))
+    def put(self, parcel: Parcel) -> None:
+        self._parcels.append(parcel)
+        self._wake(parcel.end - parcel.next)
 
-    def give_back(self, item: Item) -> None:
-        """An item that was taken and not finished: it is the next one to be handed out."""
-        chunk = item[0]
+    def head(self) -> Parcel | None:
+        """The parcel that has the next record; None when there is none."""
+        parcels = self._parcels
+        while parcels and parcels[0].next >= parcels[0].end:
+            parcels.popleft()
+        return parcels[0] if parcels else None
+
+    def give_back(self, parcel: Parcel, at: int) -> None:
+        """A record that was taken and not finished: it is the next one to be handed out."""
+        chunk = parcel.chunk
         chunk.give_back()
         if chunk.tenancy.open and not chunk.tenancy.withdrawn and not self.closed:
-            self.items.appendleft(item)
+            one = slice(at, at + 1)
+            self._parcels.appendleft(
+                Parcel(chunk, parcel.values[one], parcel.indices[one], parcel.records[one])
+            )
             self._wake(1)
 
     def withdraw(self, tenancies: Collection[Tenancy]) -> None:
         """Take back what waits of these tenancies."""
-        kept = [item for item in self.items if item[0].tenancy not in tenancies]
-        self.items.clear()
-        self.items.extend(kept)
+        for parcel in self._parcels:
+            if parcel.chunk.tenancy in tenancies:
+                parcel.next = parcel.end  # also for a reader that is in the middle of it
+
+    def take_all(self) -> list[Parcel]:
+        """Empty it: what waited, each record with nobody's turn."""
+        parcels = [
+            Parcel(
+                parcel.chunk,
+                parcel.values[parcel.next :],
+                parcel.indices[parcel.next :],
+                parcel.records[parcel.next :],
+            )
+            for parcel in self._parcels
+        ]
+        for parcel in self._parcels:
+            parcel.next = parcel.end
+        self._parcels.clear()
+        return parcels
 
     def close(self, error: Exception | None = None) -> None:
         """Hand out nothing more: loops end quietly, or with `error`."""
         self.closed = True
         self.error = error
-        self.items.clear()
+        self.take_all()
         self.wake_all()
 
-    async def wait(self, is_over: Callable[[], bool]) -> bool:
-        """Until there is an item (True), or the queue or the caller's stream is closed (False)."""
-        while not self.items:
-            if self.closed or is_over():
-                return False
-            if self._blocked:
-                self._blocked = False
-                self._on_room()
-            event = anyio.Event()
-            self._waiters.append(event)
-            try:
-                await event.wait()
-            except BaseException:
-                if event.is_set():  # it was our turn: let somebody else have it
-                    self._wake(1)
-                else:
-                    self._waiters.remove(event)
-                raise
-        return not (self.closed or is_over())
+    async def wait(self) -> None:
+        """Until there may be a record, or `wake_all`."""
+        if self._blocked:
+            self._blocked = False
+            self._on_room()
+        event = anyio.Event()
+        self._waiters.append(event)
+        try:
+            await event.wait()
+        except BaseException:
+            if event.is_set():  # it was our turn: let somebody else have it
+                self._wake(1)
+            else:
+                self._waiters.remove(event)
+            raise
 
     def wake_all(self) -> None:
         self._wake(len(self._waiters))

@@ -1,7 +1,5 @@
 """The command line: `sdml-kafka demo`, `listen` and `broker`."""
 
-import os
-import sys
 from collections.abc import Sequence
 
 from sdml_kafka.cli._arguments import DemoOptions, ListenOptions, parse_arguments
@@ -9,7 +7,6 @@ from sdml_kafka.cli._terminal import CannotRun, complain
 
 CANNOT_RUN = 2
 INTERRUPTED = 130
-PIPE_CLOSED = 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +30,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         return CANNOT_RUN
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # What Python itself would still flush at its end has nowhere to go either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED

@@ -15,7 +15,14 @@ from sdml_kafka.cli._arguments import ListenOptions
 from sdml_kafka.cli._lines import as_line
 from sdml_kafka.cli._output import PIPE_BUF, Output
 from sdml_kafka.cli._progress import Progress
-from sdml_kafka.cli._terminal import complain, require_backend, say, set_up_logging
+from sdml_kafka.cli._terminal import (
+    CannotRun,
+    complain,
+    first_of,
+    require_backend,
+    say,
+    set_up_logging,
+)
 from sdml_kafka.runtime import RuntimeFailure
 
 DONE, FAILED, COULD_NOT_BEGIN = 0, 1, 2
@@ -26,6 +33,8 @@ LOOK_EVERY_S = 0.5
 def run_listen(options: ListenOptions) -> int:
     """Run until something ends it; returns the exit code."""
     require_backend(options.backend)
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise CannotRun("stdout is closed, so there is nowhere to write the records")
     # Until it has begun, the one line that says why it cannot is enough.
     set_up_logging(logging.CRITICAL)
     return anyio.run(_Listen(options).run, backend=options.backend)
@@ -48,7 +57,7 @@ class _Listen:
         return code
 
     async def _listen(self, tasks: anyio.abc.TaskGroup) -> int:
-        has_begun = False
+        has_begun, failure = False, None
         try:
             async with self._listener() as listener:
                 has_begun = True
@@ -57,10 +66,12 @@ class _Listen:
                 tasks.start_soon(progress.run, self._shows_progress)
                 stream = await listener.subscribe(bytes)
                 await self._copy.run(stream.deliveries())
-        except (SdmlKafkaError, RuntimeFailure, OSError) as error:
-            complain(f"listen: {error}")
-            return FAILED if has_begun else COULD_NOT_BEGIN
-        return DONE
+        except* (SdmlKafkaError, RuntimeFailure, OSError) as failures:
+            failure = first_of(failures)
+        if failure is None:
+            return DONE
+        complain(f"listen: {failure}")
+        return FAILED if has_begun else COULD_NOT_BEGIN
 
     def _listener(self) -> KafkaListener:
         options = self._options

@@ -1,8 +1,7 @@
 """The offset ledger: what was delivered, what has finished, and so what may be committed.
 
-Pure. One owner; plain synchronous calls, since finishing happens once for each record. A
-partition that is assigned again is a new tenancy with an epoch of its own; what finishes in a
-past tenancy is counted and moves nothing.
+Pure. One owner; plain synchronous calls. A partition that is assigned again is a new tenancy
+with an epoch of its own; what finishes in a past tenancy is counted and moves nothing.
 """
 
 from collections import deque
@@ -17,16 +16,15 @@ NEVER = 1 << 62
 class Chunk:
     """Consecutive records of one tenancy that were delivered together.
 
-    `left[i]` is how many of its destinations have yet to finish record i.
+    `left[i]` is how many of its destinations have yet to finish record i, at most 255.
     """
 
     tenancy: "Tenancy"
     offsets: Sequence[int]
     next_offset: int
-    left: list[int]
+    left: bytearray
     delivered_at: float
     unfinished: int = field(init=False)
-    _cursor: int = field(default=0, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.unfinished = len(self.left) - self.left.count(0)
@@ -40,33 +38,40 @@ class Chunk:
 
     def finish(self, index: int) -> None:
         """One destination of record `index` is done with it."""
-        # Once for each record: written out in one piece, since calls are what costs here.
+        self.finish_run((index,))
+
+    def finish_run(self, indices: Sequence[int]) -> None:
+        """One destination of these records is done with them; fast for a `range`."""
         tenancy = self.tenancy
-        tenancy.returned += 1
-        left = self.left[index] - 1
-        self.left[index] = left
-        if left == 0:
-            self.unfinished -= 1
-            ledger = tenancy.ledger
-            if tenancy.open:
-                finished = ledger.finished + 1
-                ledger.finished = finished
-                if finished >= ledger.notify_at:
-                    ledger.notify_once()
-                if self.unfinished == 0:
-                    tenancy.fold(self)
-            else:
-                ledger.late_finishes += 1
+        tenancy.returned += len(indices)
+        ended = self._count_down(indices)
+        self.unfinished -= ended
+        if tenancy.open:
+            tenancy.ledger.count_finished(ended)
+            if ended and self.unfinished == 0:
+                tenancy.fold(self)
+        else:
+            tenancy.ledger.late_finishes += ended
         if tenancy.watch is not None:
             tenancy.watch()
+
+    def _count_down(self, indices: Sequence[int]) -> int:
+        """How many of them have no destination left."""
+        left, count = self.left, len(indices)
+        if isinstance(indices, range) and left.count(1, indices.start, indices.stop) == count:
+            left[indices.start : indices.stop] = bytes(count)
+            return count
+        ended = 0
+        for index in indices:
+            left[index] -= 1
+            ended += left[index] == 0
+        return ended
 
     def frontier(self) -> int:
         """The offset of the first unfinished record here; `next_offset` when there is none."""
         if self.unfinished == 0:
             return self.next_offset
-        while self.left[self._cursor] == 0:
-            self._cursor += 1
-        return self.offsets[self._cursor]
+        return self.offsets[len(self.left) - len(self.left.lstrip(b"\0"))]
 
 
 @define(eq=False)
@@ -93,13 +98,13 @@ class Tenancy:
     def __attrs_post_init__(self) -> None:
         self._settled = self.start
 
-    def deliver(self, offsets: Sequence[int], left: list[int], now: float) -> Chunk:
+    def deliver(self, offsets: Sequence[int], left: Sequence[int], now: float) -> Chunk:
         """Enter records that go out now, in offset order.
 
         `left` says for each how many destinations have to finish it; 0 is finished already.
         """
-        chunk = Chunk(self, offsets, offsets[-1] + 1, left, now)
-        self.ledger.count_settled(len(left) - chunk.unfinished)
+        chunk = Chunk(self, offsets, offsets[-1] + 1, bytearray(left), now)
+        self.ledger.count_finished(len(left) - chunk.unfinished)
         self._chunks.append(chunk)
         if chunk.unfinished == 0:
             self.fold(chunk)
@@ -177,15 +182,11 @@ class Ledger:
         """How often a record was put into a user's hands, over all tenancies."""
         return self._taken_before + sum(t.taken for t in self.tenancies.values())
 
-    def count_settled(self, count: int) -> None:
-        """Records that were finished as they came (skipped, or of no interest)."""
+    def count_finished(self, count: int) -> None:
         self.finished += count
         if self.finished >= self.notify_at:
-            self.notify_once()
-
-    def notify_once(self) -> None:
-        self.notify_at = NEVER
-        self.notify()
+            self.notify_at = NEVER
+            self.notify()
 
     def committable(self) -> dict[tuple[str, int], tuple[int, int]]:
         """What a commit would move: {(topic, partition): (epoch, offset)}; never backwards."""

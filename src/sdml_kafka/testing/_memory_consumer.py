@@ -40,7 +40,6 @@ class MemoryConsumer:
         self._started = self._closed = False
         self._failed: ConsumerFailed | None = None
         self._busy = set[str]()
-        self._turn = 0
         self._health_told: Health | None = None
         self._nudged = False
 
@@ -167,21 +166,12 @@ class MemoryConsumer:
         return assignment, self._take(ready, most)
 
     def _take(self, ready: Collection[TopicPartition], most: int) -> Batches:
-        """One partition is emptied before the next is looked at; the first one changes."""
-        order = [
-            partition
-            for each in ready
-            if (partition := TopicPartition(*each)) in self._member.partitions
-            and partition not in self._state.faults.spoiled
-        ]
-        self._turn += 1
-        start = self._turn % max(1, len(order))
+        readable = self._member.partitions - self._state.faults.spoiled.keys()
         taken: dict[TopicPartition, Sequence[Record]] = {}
-        for partition in order[start:] + order[:start]:
+        for partition in sorted(readable.intersection(TopicPartition(*each) for each in ready)):
             position = self._member.positions[partition]
-            if most and (batch := self._state.logs[partition].read(position, most)):
+            if batch := self._state.logs[partition].read(position, most):
                 taken[partition] = batch
-                most -= len(batch)
                 self._member.positions[partition] = batch[-1].offset + 1
         return taken
 
@@ -208,13 +198,13 @@ class MemoryConsumer:
     # -- revocation ----------------------------------------------------------------------
 
     async def revocation(self) -> Revocation:
+        """The same one again until it is released."""
         self._check_open()
         with self._alone("revocation"):
             await anyio.lowlevel.checkpoint()
             self._group.advance(now())
-            while self._member.asked is None:
+            while (asked := self._member.asked) is None:
                 await self._state.wait(self._group, float("inf"))
-        asked, self._member.asked = self._member.asked, None
         return Revocation(
             asked.epoch,
             asked.partitions,

@@ -38,7 +38,7 @@ class MemberOptions:
 
 @frozen
 class Asked:
-    """A revocation that the member was not told of yet."""
+    """What a member has yet to release."""
 
     epoch: int
     partitions: frozenset[TopicPartition]

@@ -24,21 +24,21 @@ class Signal:
     """Wakes everybody who waits for the state to change."""
 
     def __init__(self) -> None:
-        self._waiting = set[anyio.Event]()
+        self._waiting = dict[anyio.Event, None]()  # in order, for runs that repeat
 
     def fire(self) -> None:
-        waiting, self._waiting = self._waiting, set[anyio.Event]()
+        waiting, self._waiting = self._waiting, dict[anyio.Event, None]()
         for event in waiting:
             event.set()
 
     async def wait(self, until: float) -> None:
         event = anyio.Event()
-        self._waiting.add(event)
+        self._waiting[event] = None
         try:
             with anyio.CancelScope(deadline=until):
                 await event.wait()
         finally:
-            self._waiting.discard(event)
+            self._waiting.pop(event, None)
 
 
 @define(eq=False)

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
-from sdml_kafka.cli.demo.ledger import Balance, Cause, Ledger
+from sdml_kafka.cli.demo.ledger import Balance, Cause, Finish, Ledger
 
 EVIDENCE = 5
-"""How many of the records that do not add up are shown one by one."""
+"""How many of the lost records, and of the repeated ones, are shown one by one."""
 
 
 @frozen
 class Closing:
     entries: tuple[tuple[str, int], ...]
     evidence: tuple[str, ...]
-    """The records that do not add up, some of them."""
+    """Records that were lost or repeated, some of them."""
     verdict: str
     is_good: bool
 
@@ -55,10 +55,16 @@ def _verdict(balance: Balance) -> str:
 def _evidence(ledger: Ledger) -> Iterator[str]:
     for order in ledger.lost()[:EVIDENCE]:
         yield f"lost: {order}"
-    unexplained = [repeat for repeat in ledger.repeats if repeat.cause is Cause.UNEXPLAINED]
-    for repeat in unexplained[:EVIDENCE]:
+    # Those that nothing explains come first.
+    repeats = sorted(ledger.repeats, key=lambda repeat: repeat.cause is not Cause.UNEXPLAINED)
+    for repeat in repeats[:EVIDENCE]:
+        first, again = repeat.first, repeat.again
         yield (
-            f"unexplained: {repeat.order} at {repeat.first.place}: "
-            f"{repeat.first.holder} at {repeat.first.at_s:.2f} s, "
-            f"{repeat.again.holder} at {repeat.again.at_s:.2f} s"
+            f"{repeat.cause}: {repeat.order} of partition {first.place.partition} at offset "
+            f"{first.place.offset}, {_by(first)}, then {_by(again)}"
         )
+
+
+def _by(finish: Finish) -> str:
+    holder = finish.holder
+    return f"by {holder.member} in assignment {holder.assignment} at {finish.at_s:.2f} s"

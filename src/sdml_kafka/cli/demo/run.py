@@ -24,7 +24,7 @@ from sdml_kafka.cli.listen import cancel_on_signal
 from sdml_kafka.kafka.home import Home, open_home
 from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError
 
-BALANCED, FAILED, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
+BALANCED, FAILED, CANNOT_RUN, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 PARTITIONS = 4
 NAMES = ("ada", "bob")
 PRODUCERS = 3
@@ -34,7 +34,13 @@ RATE = 350.0
 
 def run(options: DemoOptions) -> int:
     set_up_logging(logging.CRITICAL)  # what happens is shown
-    return anyio.run(Demo(options, open_show()).run, backend=options.backend)
+    code = PIPE_CLOSED
+    try:
+        code = anyio.run(Demo(options, open_show()).run, backend=options.backend)
+    except* BrokenPipeError:
+        # What Python itself would still flush at its end has nowhere to go either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
 
 
 def open_show() -> Show:

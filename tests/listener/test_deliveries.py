@@ -1,0 +1,210 @@
+"""Deliveries: finished in any order, many at a time, failed, given back."""
+
+import gc
+
+import anyio
+import pytest
+
+from sdml_kafka import Delivery, KafkaListener
+from tests.listener.twin import (
+    GROUP,
+    P0,
+    broker_with,
+    listener_on,
+    loops,
+    take_last,
+    until,
+)
+from tests.listener.virtual_time import in_virtual_time
+
+pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
+
+
+async def open_up(listener: KafkaListener, count: int) -> list[Delivery[str]]:
+    """So many deliveries, none of them settled."""
+    opened = []
+    async for delivery in (await listener.subscribe(str)).deliveries():
+        opened.append(delivery)
+        if len(opened) == count:
+            break
+    return opened
+
+
+async def test_deliveries_may_finish_in_any_order_and_the_commit_waits_for_the_lowest() -> None:
+    broker = broker_with(*"abcd")
+    async with listener_on(broker) as listener:
+        a, b, c, d = await open_up(listener, 4)
+        assert (a.value, a.record.offset, a.record.value) == ("a", 0, b"a")
+        for delivery, committed in ((d, 0), (b, 0), (a, 2), (c, 4)):
+            delivery.done()
+            delivery.done()  # again is harmless
+            await listener.commit()
+            assert broker.committed(GROUP, P0) == committed
+        assert listener.status().counters.finished == 4
+
+
+async def test_async_with_finishes_a_delivery() -> None:
+    broker = broker_with(*"ab")
+    async with listener_on(broker) as listener:
+        for delivery in await open_up(listener, 2):
+            async with delivery as same:
+                assert same is delivery
+        assert listener.status().counters.finished == 2
+    assert broker.committed(GROUP, P0) == 2
+
+
+async def test_deliveries_are_worked_on_concurrently() -> None:
+    broker = broker_with(*map(str, range(30)))
+    seen: list[str] = []
+
+    async def work(delivery: Delivery[str]) -> None:
+        async with delivery:
+            await anyio.sleep(1 / (1 + int(delivery.value)))
+            seen.append(delivery.value)
+
+    async with listener_on(broker) as listener, anyio.create_task_group() as tasks:
+        count = 0
+        async for delivery in (await listener.subscribe(str)).deliveries():
+            tasks.start_soon(work, delivery)
+            if (count := count + 1) == 30:
+                break
+    assert seen == [str(number) for number in reversed(range(30))]
+    assert broker.committed(GROUP, P0) == 30
+
+
+@pytest.mark.parametrize("how", ["raises", "fails"])
+async def test_a_failed_delivery_stops_the_listener_with_that_very_error(how: str) -> None:
+    broker, boom = broker_with(*"abc"), KeyError("boom")
+    with pytest.raises(KeyError) as caught:
+        async with listener_on(broker) as listener:
+            a, b, c = await open_up(listener, 3)
+            a.done()
+            c.done()
+            if how == "raises":
+                async with b:
+                    raise boom
+            b.fail(boom)
+            b.fail(ValueError("again is harmless"))
+            await anyio.sleep_forever()
+    assert caught.value is boom
+    assert broker.committed(GROUP, P0) == 1
+    async with listener_on(broker) as listener:
+        assert await take_last(await listener.subscribe(str), 2) == ["b", "c"]
+
+
+async def test_a_failed_delivery_is_not_handed_out_again() -> None:
+    broker, seen = broker_with(*"ab"), []
+    with pytest.raises(KeyError, match="boom"):
+        async with listener_on(broker) as listener:
+            async for delivery in (await listener.subscribe(str)).deliveries():
+                seen.append(delivery.value)
+                if delivery.value == "a":
+                    delivery.fail(KeyError("boom"))
+    assert seen in (["a"], ["a", "b"])
+
+
+async def test_a_delivery_that_fails_in_another_task_stops_the_body() -> None:
+    broker = broker_with("a")
+
+    async def work(listener: KafkaListener) -> None:
+        (delivery,) = await open_up(listener, 1)
+        delivery.fail(KeyError("boom"))
+
+    async with anyio.create_task_group() as tasks:
+        with pytest.raises(KeyError, match="boom"):
+            async with listener_on(broker) as listener:
+                tasks.start_soon(work, listener)
+                await anyio.sleep_forever()
+    assert broker.committed(GROUP, P0) == 0
+
+
+async def test_a_delivery_whose_body_is_cancelled_is_given_back() -> None:
+    broker = broker_with(*"ab")
+    async with listener_on(broker) as listener:
+        a, b = await open_up(listener, 2)
+        b.done()
+        with anyio.CancelScope() as scope:
+            async with a:
+                scope.cancel()
+                await anyio.lowlevel.checkpoint()
+        assert listener.status().counters.finished == 1
+        assert await take_last(await listener.subscribe(str), 1) == ["a"]
+    assert broker.committed(GROUP, P0) == 2
+
+
+async def test_many_that_are_cancelled_at_once_come_again_in_order() -> None:
+    broker = broker_with(*map(str, range(40)))
+
+    async def work(delivery: Delivery[str]) -> None:
+        async with delivery:
+            await anyio.sleep_forever()
+
+    async with listener_on(broker) as listener:
+        async with anyio.create_task_group() as tasks:
+            for delivery in await open_up(listener, 20):
+                tasks.start_soon(work, delivery)
+            del delivery
+            await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+        again = await take_last(await listener.subscribe(str), 40)
+    assert again == [str(number) for number in range(40)]
+
+
+async def test_a_delivery_that_is_dropped_is_given_back() -> None:
+    broker = broker_with(*"abc")
+    async with listener_on(broker) as listener:
+        opened = await open_up(listener, 3)
+        opened[1].done()
+        opened.clear()
+        gc.collect()
+        assert await take_last(await listener.subscribe(str), 2) == ["a", "c"]
+    assert broker.committed(GROUP, P0) == 3
+
+
+async def test_as_many_are_open_at_once_as_max_in_flight_allows() -> None:
+    broker = broker_with(*map(str, range(20)))
+    async with listener_on(broker, max_in_flight=5) as listener:
+        stream = await listener.subscribe(str)
+        opened: list[Delivery[str]] = []
+
+        async def read() -> None:
+            async for delivery in stream.deliveries():
+                opened.append(delivery)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            await until(lambda: len(opened) == 5)
+            await anyio.sleep(10)
+            assert len(opened) == 5
+            while len(opened) < 20:
+                for delivery in opened:
+                    delivery.done()
+                await until(lambda known=len(opened): len(opened) > known)  # type: ignore[misc]
+            tasks.cancel_scope.cancel()
+            opened[-1].done()
+
+
+async def test_deliveries_and_loops_share_the_records_of_a_stream() -> None:
+    broker = broker_with(*map(str, range(10)))
+    async with listener_on(broker) as listener:
+        stream = await listener.subscribe(str)
+        opened = await open_up(listener, 4)
+        async with loops(stream) as (loop,):
+            await loop.has_seen(6)
+            assert [each.value for each in opened] + loop.seen == [str(n) for n in range(10)]
+            await listener.commit()
+            assert broker.committed(GROUP, P0) == 0
+            for delivery in opened:
+                delivery.done()
+            await listener.commit()
+            assert broker.committed(GROUP, P0) == 10
+
+
+async def test_what_is_settled_after_the_listener_was_left_moves_nothing() -> None:
+    broker = broker_with(*"ab")
+    async with listener_on(broker, drain_timeout=1.0) as listener:
+        a, b = await open_up(listener, 2)
+    a.done()
+    b.fail(KeyError("late"))
+    assert broker.committed(GROUP, P0) == 0
+    assert listener.status().counters.late_finishes == 1
