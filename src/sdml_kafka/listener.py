@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypedDict, TypeVar, overload
+from weakref import WeakSet, finalize
 
 import anyio
 
@@ -116,10 +117,12 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         self._state = "new"
         self._runner: TaskRunner | None = None
         self._work = Mailbox[Work](1)
+        finalize(self, self._work.close)  # of one that is never entered
         self._router = Router(compile_specs(parsers), self._on_routes_changed)
         self._intake = Intake(max_in_flight, lambda topic: bool(self._router.routes(topic)))
         self._intake.on_work = lambda: tell_work(self._work)
         self._parser = BatchParser(on_parse_error, self._count_parse_error, self._intake.fail)
+        self._streams = WeakSet[TypeStream[Any]]()
         self._readers = Readers()
         self._intake.flush = self._readers.flush
         self._committer = Committer(self._intake.ledger, self._readers.flush)
@@ -186,6 +189,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
                     self._state = "closed"
                     if self._runner is None or self._runner.stopping:
                         self._router.close()
+                    self._let_go_of_pulled()
         finally:
             self._state = "closed"
             if self._runner is None:
@@ -203,15 +207,20 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
             raise ClientNotStarted(
                 "start() and stop() work on asyncio only. On trio: `async with KafkaListener(...)`"
             )
+        if self._state == "closed":
+            raise ClientClosed("The listener was left: make and enter a new one")
         if self._runner is not None:
             await self._runner.wait_started()
-            return
-        self._runner = TaskRunner(self, "sdml-kafka listener", self._router.close)
-        await self._runner.start()
+        elif self._state == "starting":
+            raise ClientNotStarted("The listener is being entered: use it inside its `async with`")
+        elif self._state == "new":
+            self._runner = TaskRunner(self, "sdml-kafka listener", self._router.close)
+            await self._runner.start()
 
     async def stop(self) -> None:
         """The same as leaving. Again is harmless. Raises what the listener failed with."""
         if self._runner is not None:
+            self._let_go_of_pulled()
             await self._runner.stop()
 
     # -- what a program does with it -----------------------------------------------------
@@ -240,15 +249,17 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
             raise ConfigurationError(f"queue_maxsize is 0 or more, not {queue_maxsize!r}")
         if self._state == "closed":
             raise ClientClosed("The listener was left: make and enter a new one to subscribe")
-        if self._state in ("new", "starting"):
+        if self._state != "running":
             await self.start()
         queue = self._router.subscribe(tp, queue_maxsize, fresh=fresh)
-        return TypeStream(
+        stream = TypeStream[Any](
             queue,
             self._readers,
             lambda: self._router.unsubscribe(queue, queue_maxsize),
             self._intake.fail,
         )
+        self._streams.add(stream)
+        return stream
 
     async def commit(self) -> None:
         """Commit everything that has finished, now.
@@ -284,6 +295,11 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         self._committer.automatic = self._policy is not None
         if self._policy is not None and self._policy.every is not None:
             self._readers.most = min(self._readers.most, self._policy.every)
+
+    def _let_go_of_pulled(self) -> None:
+        task = anyio.get_current_task().id
+        for stream in list(self._streams):
+            stream.let_go(task)
 
     def _on_routes_changed(self) -> None:
         self._intake.on_ready()

@@ -31,6 +31,8 @@ def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> L
 def _partition(intake: Intake, partition: Partition) -> PartitionStatus:
     tenancy = partition.tenancy
     end = intake.health.high_watermarks.get(partition.key)
+    if end is not None:
+        end = max(end, tenancy.position())  # what the broker last said may be behind
     since = tenancy.frontier_since()
     return PartitionStatus(
         position=tenancy.position(),

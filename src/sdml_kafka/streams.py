@@ -70,6 +70,11 @@ class TypeStream[T]:
             self._queue.wake_all()
         await anyio.lowlevel.checkpoint()
 
+    def let_go(self, task: int) -> None:
+        """Give back what this task pulled with `anext()`: it will not finish it any more."""
+        if task == self._puller:
+            self._by_hand = self._puller = None
+
     async def __aenter__(self) -> "TypeStream[T]":
         return self
 
@@ -121,8 +126,9 @@ class Delivery[T]:
     def fail(self, error: Exception) -> None:
         """Not finished: the listener stops with `error`, and the record comes again later."""
         if not self._settled:
+            self._settled = True
+            self._parcel.chunk.give_back()  # but to no other loop
             self._on_failure(error)
-            self._give_back()
 
     def _give_back(self) -> None:
         if not self._settled:

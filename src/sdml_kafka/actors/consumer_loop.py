@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from logging import getLogger
 
 import anyio
-from attrs import define
+from attrs import define, evolve
 
 from sdml_kafka.actors.committer import Committer
 from sdml_kafka.actors.intake import POLL_RECORDS, Intake
@@ -93,6 +93,7 @@ class ConsumerLoop(Actor):
                     self._release()  # of a hand-over that the leave has taken over
         finally:
             self._committer.consumer = None
+            self._intake.health = evolve(self._intake.health, connected=False)
             self._intake.on_ready = lambda: None
 
     # -- polling -------------------------------------------------------------------------
@@ -143,14 +144,16 @@ class ConsumerLoop(Actor):
     async def _hand_over(self, revocation: Revocation) -> None:
         keys = revocation.partitions
         tenancies = self._withdraw(keys)
+        step_s = min(2.0, revocation.deadline_s / 4)
         if not revocation.lost:
-            commit_s = min(2.0, revocation.deadline_s / 3)
-            drain_s = min(self._patience.drain_s, revocation.deadline_s - commit_s)
+            drain_s = min(self._patience.drain_s, revocation.deadline_s - 2 * step_s)
             with anyio.move_on_after(drain_s):
                 await self._intake.drained(tenancies)
-            with anyio.move_on_after(commit_s):
-                await self._tell(self._on_revoked, keys)
-                await self._committer.commit_last(commit_s)
+        with anyio.move_on_after(step_s):
+            await self._tell(self._on_revoked, keys)
+        if not revocation.lost:
+            with anyio.move_on_after(step_s):
+                await self._committer.commit_last(step_s)
         self._intake.close(keys)
 
     async def _leave(self) -> None:

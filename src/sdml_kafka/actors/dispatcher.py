@@ -80,8 +80,16 @@ class Dispatcher(Actor):
         if count == 0:
             return False
         records = partition.backlog[:count]
-        parsed = [await self._parser.parse(route.spec, records) for route in routes]
+        queues = [queue for route in routes for queue in route.queues]
+        for queue in queues:
+            queue.reserved += count
+        try:
+            parsed = [await self._parser.parse(route.spec, records) for route in routes]
+        finally:
+            for queue in queues:
+                queue.reserved -= count
         if partition.tenancy.withdrawn:
+            tell_work(self._work)  # others may have what was reserved
             return False
         was_ready = len(partition.backlog) < POLL_RECORDS
         partition.take(count)

@@ -29,7 +29,7 @@ class Router:
         self.topics: frozenset[str] = frozenset(topic for spec in specs for topic in spec.topics)
 
     def subscribe(self, type_: Hashable, maxsize: int, *, fresh: bool) -> TypedQueue:
-        if type_ not in {spec.type for spec in self._specs}:
+        if type_ not in [spec.type for spec in self._specs]:  # it may not be hashable
             known = ", ".join(sorted({name_of(spec.type) for spec in self._specs}))
             raise UnknownType(
                 f"No parser yields {name_of(type_)}; those given yield: {known}. Subscribe to one "
@@ -55,6 +55,7 @@ class Router:
         queue.maxsizes.remove(maxsize)
         if queue in self._fresh:
             self._fresh.remove(queue)
+            queue.on_orphan = lambda: self._dissolve(queue)
             self._dissolve(queue)
         self._changed()
 
@@ -62,14 +63,14 @@ class Router:
         parcels = queue.take_all()
         if any(other.type == queue.type and other.maxsizes for other in self.queues()):
             for parcel in parcels:
-                parcel.chunk.tenancy.taken += len(parcel.indices)
+                parcel.chunk.tenancy.returned -= len(parcel.indices)  # nobody had taken them
                 parcel.chunk.finish_run(parcel.indices)
         else:
             shared = self._shared.setdefault(
                 queue.type, TypedQueue(queue.type, self._on_change, fresh=False)
             )
             for parcel in parcels:
-                shared.put(parcel)
+                shared.put_back(parcel)
 
     def queues(self) -> Iterable[TypedQueue]:
         return [*self._shared.values(), *self._fresh]

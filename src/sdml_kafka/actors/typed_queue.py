@@ -25,6 +25,11 @@ class Parcel:
     def __attrs_post_init__(self) -> None:
         self.end = len(self.values)
 
+    @property
+    def offset(self) -> int:
+        """Of the next record."""
+        return self.chunk.offsets[self.indices[self.next]]
+
 
 class TypedQueue:
     """Bounded by who fills it: the dispatcher asks for `room` first. Shared by its readers."""
@@ -37,6 +42,10 @@ class TypedQueue:
         self.closed: bool = False
         self.error: Exception | None = None
         self._parcels: deque[Parcel] = deque()
+        self.reserved = 0
+        """Records that are being parsed for it."""
+        self.on_orphan: Callable[[], None] | None = None
+        """Set when its last stream has closed: called for what comes in after that."""
         self._on_room = on_room
         self._blocked = False
         self._waiters: deque[anyio.Event] = deque()
@@ -48,13 +57,17 @@ class TypedQueue:
         """How many more fit; None: no bound. At 0 the dispatcher is called when it is empty."""
         if not self.maxsizes or 0 in self.maxsizes:
             return None
-        room = max(self.maxsizes) - len(self)
+        room = max(self.maxsizes) - len(self) - self.reserved
         self._blocked = room <= 0
         return max(0, room)
 
     def put(self, parcel: Parcel) -> None:
+        if self.closed:
+            return  # the dispatcher runs on a little: a loop must not go on behind a gap
         self._parcels.append(parcel)
         self._wake(parcel.end - parcel.next)
+        if self.on_orphan is not None:
+            self.on_orphan()
 
     def head(self) -> Parcel | None:
         """The parcel that has the next record; None when there is none."""
@@ -69,10 +82,25 @@ class TypedQueue:
         chunk.give_back()
         if chunk.tenancy.open and not chunk.tenancy.withdrawn and not self.closed:
             one = slice(at, at + 1)
-            self._parcels.appendleft(
+            self.put_back(
                 Parcel(chunk, parcel.values[one], parcel.indices[one], parcel.records[one])
             )
-            self._wake(1)
+            if self.on_orphan is not None:
+                self.on_orphan()
+
+    def put_back(self, parcel: Parcel) -> None:
+        self._parcels.insert(self._place_of(parcel), parcel)
+        self._wake(parcel.end - parcel.next)
+
+    def _place_of(self, back: Parcel) -> int:
+        """First, but after those of its partition that came back already and come before it."""
+        place = 0
+        for number, parcel in enumerate(self._parcels, start=1):
+            if parcel.next < parcel.end and parcel.chunk.tenancy is back.chunk.tenancy:
+                if parcel.offset > back.offset:
+                    break
+                place = number
+        return place
 
     def withdraw(self, tenancies: Collection[Tenancy]) -> None:
         """Take back what waits of these tenancies."""

@@ -20,6 +20,8 @@ from typing import Any, Protocol
 
 import anyio
 
+from sdml_kafka.errors import ConsumerFailed
+
 _log = getLogger("sdml_kafka.kafka")
 
 THREAD_END_TIMEOUT_S = 5.0
@@ -57,14 +59,11 @@ async def open_home() -> AsyncGenerator[Home]:
 
 
 class _RunningLoop:
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-
     async def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await function()
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        self._loop.call_soon(function)
+        function()  # we are on that loop already
 
 
 class _ThreadedLoop:
@@ -108,6 +107,8 @@ class _ThreadedLoop:
                 outcome.set_result(task.result())
             self._tell(finished.set)
 
+        if self._loop.is_closed():
+            raise ConsumerFailed("the client's thread has ended")
         self.call_soon(start)
         try:
             await finished.wait()

@@ -1,4 +1,4 @@
-"""For tests of any program: a real Apache Kafka out of pip, and pytest fixtures for it."""
+"""For tests of any program: a real Apache Kafka out of pip, an in-memory twin, and fixtures."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         KafkaDownloadError,
         KafkaStartError,
     )
+    from .memory import MemoryBroker, MemoryRecord
 
 _HOMES = {
     "EmbeddedKafka": "_embedded",
@@ -17,6 +18,8 @@ _HOMES = {
     "JavaNotFoundError": "_errors",
     "KafkaDownloadError": "_errors",
     "KafkaStartError": "_errors",
+    "MemoryBroker": "memory",
+    "MemoryRecord": "memory",
 }
 
 __all__ = [
@@ -25,6 +28,8 @@ __all__ = [
     "JavaNotFoundError",
     "KafkaDownloadError",
     "KafkaStartError",
+    "MemoryBroker",
+    "MemoryRecord",
 ]
 
 
