@@ -245,7 +245,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         Raises UnknownType when no parser yields `tp`, ConfigurationError for a negative size,
         ClientClosed after the listener was left. One that was not started is started (asyncio).
         """
-        if isinstance(queue_maxsize, bool) or queue_maxsize < 0:
+        if type(queue_maxsize) is not int or queue_maxsize < 0:
             raise ConfigurationError(f"queue_maxsize is 0 or more, not {queue_maxsize!r}")
         if self._state == "closed":
             raise ClientClosed("The listener was left: make and enter a new one to subscribe")

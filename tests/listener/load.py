@@ -3,7 +3,7 @@ from a thread of its own, and a look at a group's commits from outside."""
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -28,9 +28,11 @@ async def on_asyncio[T](work: Coroutine[Any, Any, T]) -> T:
     return await anyio.to_thread.run_sync(asyncio.run, work)
 
 
-async def create_topic(bootstrap: str, name: str, partitions: int = 4) -> str:
+async def create_topic(
+    bootstrap: str, name: str, partitions: int = 4, *, login: Mapping[str, str] | None = None
+) -> str:
     async def create() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **(login or {}))
         await admin.start()
         await admin.create_topics([NewTopic(name, partitions, 1)])
         await admin.close()
@@ -39,9 +41,16 @@ async def create_topic(bootstrap: str, name: str, partitions: int = 4) -> str:
     return name
 
 
-async def produce(bootstrap: str, topic: str, values: Iterable[str], **where: Any) -> None:
+async def produce(
+    bootstrap: str,
+    topic: str,
+    values: Iterable[str],
+    *,
+    login: Mapping[str, str] | None = None,
+    **where: Any,
+) -> None:
     async def send_all() -> None:
-        async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap, **(login or {})) as producer:
             for value in values:
                 await producer.send(topic, value.encode(), **where)
             await producer.flush()
@@ -125,5 +134,5 @@ class Reader:
 
     async def has_seen_all(self, values: set[str], *others: "Reader") -> None:
         """Until it and the others have seen all of them between them."""
-        while not values <= set(self.seen).union(*(other.seen for other in others)):
+        while not values <= set(self.seen).union(*(other.seen for other in others)):  # noqa: ASYNC110
             await anyio.sleep(0.02)

@@ -10,7 +10,7 @@ from sdml_kafka import KafkaListener
 from tests.listener.load import texts
 
 
-async def main(bootstrap: str, topic: str, group: str, pause_s: float) -> None:
+async def main(bootstrap: str, topic: str, group: str, slow: bool) -> None:
     async with anyio.create_task_group() as tasks:
 
         async def end_on_sigterm() -> None:
@@ -26,12 +26,12 @@ async def main(bootstrap: str, topic: str, group: str, pause_s: float) -> None:
             auto_offset_reset="earliest",
             session_timeout_ms=6000,
             heartbeat_interval_ms=300,
-            auto_commit={"every": 1},
+            auto_commit={"every": 10_000 if slow else 1},
         ) as listener:
             async for value in await listener.subscribe(str):
                 print(json.dumps(value), flush=True)
-                await anyio.sleep(pause_s)
+                await anyio.sleep(0.2 if slow else 0.0)
 
 
 if __name__ == "__main__":
-    anyio.run(main, *sys.argv[1:4], 0.2 if "--slow" in sys.argv else 0.0)
+    anyio.run(main, *sys.argv[1:4], "--slow" in sys.argv)

@@ -74,18 +74,20 @@ async def test_another_member_joins_and_nothing_is_seen_twice() -> None:
     async def work(_: object) -> None:
         await anyio.sleep(0.05)
 
-    async with listener_on(broker) as first:
-        async with loops(await first.subscribe(str), work=work) as (one,):
-            await one.has_seen(50)
-            async with listener_on(broker) as second:
-                assert first.assigned_table() == {TOPIC: [0]}
-                assert second.assigned_table() == {TOPIC: [1]}
-                async with loops(await second.subscribe(str), work=work) as (two,):
-                    await two.has_seen(50)
-                    await second.commit()
-                # Its loop was cancelled with an item in hand, which the other one gets.
-            await until(lambda: first.status().counters.finished + len(two.seen) - 1 == 400)
-            assert first.assigned_table() == {TOPIC: [0, 1]}
+    async with (
+        listener_on(broker) as first,
+        loops(await first.subscribe(str), work=work) as (one,),
+    ):
+        await one.has_seen(50)
+        async with listener_on(broker) as second:
+            assert first.assigned_table() == {TOPIC: [0]}
+            assert second.assigned_table() == {TOPIC: [1]}
+            async with loops(await second.subscribe(str), work=work) as (two,):
+                await two.has_seen(50)
+                await second.commit()
+            # Its loop was cancelled with an item in hand, which the other one gets.
+        await until(lambda: first.status().counters.finished + len(two.seen) - 1 == 400)
+        assert first.assigned_table() == {TOPIC: [0, 1]}
     assert sorted(one.seen + two.seen[:-1], key=int) == [str(number) for number in range(400)]
 
 

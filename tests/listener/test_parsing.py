@@ -213,14 +213,16 @@ async def test_an_async_parser_that_is_slow_on_one_partition_holds_up_no_other()
             await gate(record)
         return str(record.value.decode())
 
-    async with listener_on(broker, parsers=specs(parse, str)) as listener:
-        async with loops(await listener.subscribe(str)) as (loop,):
-            await loop.has_seen(300)
-            assert loop.seen == [str(number) for number in range(300)]
-            fill(broker, range(300, 310), partition=1)
-            await loop.has_seen(310)
-            gate.open()
-            await loop.has_seen(311)
+    async with (
+        listener_on(broker, parsers=specs(parse, str)) as listener,
+        loops(await listener.subscribe(str)) as (loop,),
+    ):
+        await loop.has_seen(300)
+        assert loop.seen == [str(number) for number in range(300)]
+        fill(broker, range(300, 310), partition=1)
+        await loop.has_seen(310)
+        gate.open()
+        await loop.has_seen(311)
     assert loop.seen[-1] == "slow"
 
 

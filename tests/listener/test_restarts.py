@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from sdml_kafka import AuthorizationFailed, ConsumerFailed, RestartsExhausted
+from sdml_kafka import AuthorizationFailed, ConsumerFailed, KafkaListener, RestartsExhausted
 from sdml_kafka.policies import Restarts
 from sdml_kafka.runtime import ActorState, Event
 from tests.listener.twin import (
@@ -22,15 +22,23 @@ from tests.listener.virtual_time import in_virtual_time
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 
 
+async def has_finished(listener: KafkaListener, count: int) -> None:
+    await until(lambda: listener.status().counters.finished == count)
+
+
+async def has_rebalanced(listener: KafkaListener, before: int) -> None:
+    await until(lambda: listener.status().counters.rebalances > before)
+
+
 @pytest.mark.parametrize("error", [ConsumerFailed("died"), RuntimeError("a bug")])
 async def test_a_stream_stays_open_over_a_restart_and_nothing_is_lost(error: Exception) -> None:
     broker = broker_with(*map(str, range(10)))
     async with listener_on(broker) as listener:
         async with loops(await listener.subscribe(str)) as (loop,):
             for count in (1, 2):
-                await until(lambda count=count: listener.status().counters.finished == 10 * count)
+                await has_finished(listener, 10 * count)
                 broker.fail_next_poll(error)
-                await until(lambda count=count: listener.status().counters.rebalances > count)
+                await has_rebalanced(listener, count)
                 fill(broker, range(10 * count, 10 * count + 10))
             await loop.has_seen(30)
             assert loop.seen == [str(number) for number in range(30)]
@@ -83,7 +91,7 @@ async def test_too_many_restarts_come_out_as_one_clear_error_with_its_cause() ->
         async with listener_on(broker, restarts=Restarts(max_restarts=2)) as listener:
             for count in range(1, 4):
                 broker.fail_next_poll(last)
-                await until(lambda count=count: listener.status().counters.rebalances > count)
+                await has_rebalanced(listener, count)
     assert caught.value.__cause__ is last
 
 

@@ -108,12 +108,11 @@ async def test_a_missing_topic_is_named_and_read_from_its_beginning_once_it_exis
 async def test_a_partition_that_cannot_be_read_is_held_and_the_others_go_on() -> None:
     broker = broker_with("a", partitions=2)
     broker.spoil(P0, "CorruptRecordException: bad header")
-    async with listener_on(broker) as listener:
-        async with loops(await listener.subscribe(str)) as (loop,):
-            fill(broker, range(5), partition=1)
-            await loop.has_seen(5)
-            held = {key: each.held for key, each in listener.status().partitions.items()}
-            assert held == {P0: "CorruptRecordException: bad header", P1: None}
-            broker.mend(P0)
-            await loop.has_seen(6)
-            await until(lambda: listener.status().partitions[TopicPartition(TOPIC, 0)].held is None)
+    async with listener_on(broker) as listener, loops(await listener.subscribe(str)) as (loop,):
+        fill(broker, range(5), partition=1)
+        await loop.has_seen(5)
+        held = {key: each.held for key, each in listener.status().partitions.items()}
+        assert held == {P0: "CorruptRecordException: bad header", P1: None}
+        broker.mend(P0)
+        await loop.has_seen(6)
+        await until(lambda: listener.status().partitions[TopicPartition(TOPIC, 0)].held is None)

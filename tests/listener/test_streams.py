@@ -1,9 +1,11 @@
 """Streams: what finishes an item, what gives it back, and who shares what."""
 
+from typing import Any
+
 import anyio
 import pytest
 
-from sdml_kafka import ClientClosed, StreamBusy, TypeStream
+from sdml_kafka import ClientClosed, ParserSpec, StreamBusy, TypeStream
 from sdml_kafka.testing.memory import MemoryBroker
 from tests.listener.twin import (
     GROUP,
@@ -25,10 +27,18 @@ from tests.listener.virtual_time import in_virtual_time
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 
 
+def parsed_by(parser: Any) -> list[ParserSpec[Any]]:
+    return [{"topics": [TOPIC], "type": str, "parser": parser}]
+
+
+def numbers_of(topic: str, times: int = 1) -> ParserSpec[Any]:
+    return {"topics": [topic], "type": int, "parser": lambda record: times * int(record.value)}
+
+
 async def test_asking_for_the_next_item_finishes_the_one_before() -> None:
     broker = broker_with("a", "b", "c")
     async with listener_on(broker, auto_commit={"every": 1}) as listener:
-        seen = []
+        seen: list[str] = []
         async for value in await listener.subscribe(str):
             await until(lambda: (broker.committed(GROUP, P0) or 0) == len(seen))
             assert listener.status().counters.finished == len(seen)
@@ -232,8 +242,7 @@ async def test_a_fresh_stream_that_closes_while_its_records_are_parsed_is_not_st
         await gate(record)
         return "x"
 
-    parsers = [{**TEXTS, "parser": parse}]
-    async with listener_on(broker, parsers=parsers) as listener:  # type: ignore[arg-type]
+    async with listener_on(broker, parsers=parsed_by(parse)) as listener:
         shared = await listener.subscribe(str)
         fresh = await listener.subscribe(str, fresh=True)
         await until(lambda: gate.arrived)
@@ -266,8 +275,7 @@ async def test_queue_maxsize_holds_with_an_async_parser_too() -> None:
 
     broker = broker_with(*map(str, range(50)), partitions=2)
     fill(broker, range(50), partition=1)
-    parsers = [{**TEXTS, "parser": parse}]
-    async with listener_on(broker, parsers=parsers) as listener:  # type: ignore[arg-type]
+    async with listener_on(broker, parsers=parsed_by(parse)) as listener:
         stream = await listener.subscribe(str, queue_maxsize=4)
         most = count = 0
         async for _ in stream:
@@ -283,7 +291,7 @@ async def test_a_slow_stream_holds_back_only_the_partitions_that_feed_it() -> No
     broker = MemoryBroker({TOPIC: 1, "other": 1})
     fill(broker, range(5000))
     fill(broker, range(5000), topic="other")
-    numbers = {"topics": ["other"], "type": int, "parser": lambda record: int(record.value)}
+    numbers = numbers_of("other")
     async with listener_on(
         broker, parsers=[TEXTS, numbers], max_poll_interval_s=5.0, session_timeout_s=5.0
     ) as listener:
@@ -325,9 +333,8 @@ async def test_max_in_flight_is_an_exact_bound(bound: int) -> None:
 
 async def test_several_specs_on_one_topic_all_run() -> None:
     broker = broker_with("1", "2")
-    numbers = {"topics": [TOPIC], "type": int, "parser": lambda record: int(record.value)}
-    doubled = {"topics": [TOPIC], "type": int, "parser": lambda record: 2 * int(record.value)}
-    async with listener_on(broker, parsers=[TEXTS, numbers, doubled]) as listener:
+    parsers = [TEXTS, numbers_of(TOPIC), numbers_of(TOPIC, times=2)]
+    async with listener_on(broker, parsers=parsers) as listener:
         texts, ints = await listener.subscribe(str), await listener.subscribe(int)
         assert await take_last(texts, 2) == ["1", "2"]
         await listener.commit()
@@ -339,8 +346,7 @@ async def test_several_specs_on_one_topic_all_run() -> None:
 
 async def test_several_specs_of_one_type_on_one_topic_fit_a_small_queue() -> None:
     broker = broker_with("1", "2", "3")
-    numbers = {"topics": [TOPIC], "type": int, "parser": lambda record: int(record.value)}
-    async with listener_on(broker, parsers=[numbers, numbers]) as listener:
+    async with listener_on(broker, parsers=[numbers_of(TOPIC), numbers_of(TOPIC)]) as listener:
         ints = await listener.subscribe(int, queue_maxsize=1)
         assert await take_last(ints, 6) == [1, 1, 2, 2, 3, 3]
 

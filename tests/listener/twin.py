@@ -70,9 +70,9 @@ async def take_last(stream: TypeStream[Any], count: int) -> list[Any]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait in virtual time."""
+    """Wait for it, looking again and again: in virtual time that takes none."""
     with anyio.fail_after(PATIENCE_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  what is waited for tells nobody
             await anyio.sleep(0.01)
 
 

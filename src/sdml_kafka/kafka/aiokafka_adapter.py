@@ -9,7 +9,10 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
+from aiokafka import AIOKafkaConsumer
 
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka.driver import Driver
 from sdml_kafka.kafka.home import Home, open_home
 from sdml_kafka.kafka.log_noise import quieter_logs
@@ -50,7 +53,13 @@ def connect(consumer_factory: ConsumerFactory) -> Connect:
 
 
 async def _build(consumer_factory: ConsumerFactory) -> Driver:
-    return Driver(consumer_factory())
+    consumer = consumer_factory()
+    try:
+        return Driver(consumer)
+    except ConfigurationError:
+        if isinstance(consumer, AIOKafkaConsumer) and private.in_use(consumer) != "started":
+            await consumer.stop()  # nobody else will, and it complains when it is dropped open
+        raise
 
 
 class AiokafkaConsumer:

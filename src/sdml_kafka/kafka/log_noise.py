@@ -30,6 +30,10 @@ class RepeatFilter(logging.Filter):
         self._seen: dict[tuple[str, object], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if _tells_credentials(record):
+            return False
+        for lines in _listening:
+            lines.hear(record)
         key = (record.name, record.msg)
         now = time.monotonic()
         since, count = self._seen.get(key, (now, 0))
@@ -43,6 +47,13 @@ class RepeatFilter(logging.Filter):
         return count < BURST
 
 
+def _tells_credentials(record: logging.LogRecord) -> bool:
+    """aiokafka's DEBUG lines hold each request as it is, the one with the password too."""
+    args = record.args if isinstance(record.args, tuple) else ()
+    return any(type(arg).__name__.startswith("SaslAuthenticate") for arg in args)
+
+
+_listening: "list[ErrorLines]" = []
 _filter = RepeatFilter()
 _users = 0
 
@@ -64,23 +75,23 @@ def quieter_logs() -> Generator[None]:
                 logging.getLogger(name).removeFilter(_filter)
 
 
-class ErrorLines(logging.Handler):
-    """Collects what aiokafka logs at ERROR: its exception for a failed start has no cause."""
+class ErrorLines:
+    """Collects what aiokafka logs at ERROR, inside `quieter_logs`, those that it keeps back too:
+    aiokafka's exception for a failed start has no cause."""
 
     def __init__(self) -> None:
-        super().__init__(logging.ERROR)
         self.lines: list[str] = []
 
-    def emit(self, record: logging.LogRecord) -> None:
-        if len(self.lines) < 20:
+    def hear(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.ERROR and len(self.lines) < 20:
             self.lines.append(record.getMessage())
 
     def __enter__(self) -> "ErrorLines":
-        logging.getLogger("aiokafka").addHandler(self)
+        _listening.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        logging.getLogger("aiokafka").removeHandler(self)
+        _listening.remove(self)
 
     def authentication_failure(self) -> str | None:
         """The broker's own words, when a line says that it refused our credentials."""

@@ -1,0 +1,43 @@
+"""Read orders, on asyncio. Start it twice, and the two share the work.
+
+    uv run python examples/asyncio_listener.py [bootstrap]
+"""
+
+import asyncio
+import json
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sdml_kafka import KafkaListener, ParserSpec, Record
+
+
+@dataclass(frozen=True)
+class Order:
+    number: int
+    item: str
+
+
+def parse_order(record: Record) -> Order:
+    return Order(**json.loads(record.value or b""))
+
+
+ORDERS: ParserSpec[Order] = {"topics": ["orders"], "type": Order, "parser": parse_order}
+
+
+async def main(bootstrap: str = "127.0.0.1:9092") -> None:
+    async with KafkaListener(
+        [ORDERS],
+        bootstrap_servers=bootstrap,
+        group_id="asyncio-example",
+        auto_offset_reset="earliest",
+    ) as listener:
+        async for order in await listener.subscribe(Order):
+            # Asking for the next order finishes this one. Break it off before that, and it is
+            # not committed: whoever reads next in this group gets it again.
+            print(f"order {order.number}: {order.item}", flush=True)
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main(*sys.argv[1:]))

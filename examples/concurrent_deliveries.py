@@ -1,0 +1,49 @@
+"""Work on many orders at once, finished in whatever order they finish.
+
+What is committed never runs ahead of the oldest order that is still being worked on.
+
+    uv run python examples/concurrent_deliveries.py [bootstrap]
+"""
+
+import sys
+from contextlib import suppress
+from random import uniform
+from typing import Any
+
+import anyio
+
+from sdml_kafka import Delivery, KafkaListener, ParserSpec, parse_json
+
+type Order = dict[str, Any]
+
+ORDERS: ParserSpec[Order] = {"topics": ["orders"], "type": dict, "parser": parse_json}
+
+
+async def ship(delivery: Delivery[Order], couriers: anyio.CapacityLimiter) -> None:
+    # The end of this block finishes the order. An exception in it would stop the listener, and
+    # a cancellation give the order back; it comes again either way.
+    async with delivery, couriers:
+        await anyio.sleep(uniform(0.1, 1))
+        print(f"shipped order {delivery.value['number']}", flush=True)
+
+
+async def main(bootstrap: str = "127.0.0.1:9092") -> None:
+    couriers = anyio.CapacityLimiter(10)
+    async with (
+        KafkaListener(
+            [ORDERS],
+            bootstrap_servers=bootstrap,
+            group_id="concurrent-example",
+            auto_offset_reset="earliest",
+            max_in_flight=100,  # of a partition: so many may wait for a courier
+        ) as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        stream = await listener.subscribe(dict)
+        async for delivery in stream.deliveries():
+            tasks.start_soon(ship, delivery, couriers)
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        anyio.run(main, *sys.argv[1:])

@@ -1,0 +1,48 @@
+"""Read orders, on trio: two loops share them, and a third task watches how far behind they are.
+
+    uv run python examples/trio_listener.py [bootstrap]
+"""
+
+import sys
+from contextlib import suppress
+
+import trio
+
+from sdml_kafka import KafkaListener, ParserSpec, TypeStream, parse_text
+
+TEXTS: ParserSpec[str] = {"topics": ["orders"], "type": str, "parser": parse_text}
+
+
+async def work(name: str, stream: TypeStream[str]) -> None:
+    async for text in stream:
+        print(f"{name} has {text}", flush=True)
+        await trio.sleep(0.1)
+
+
+async def watch(listener: KafkaListener) -> None:
+    while True:
+        status = listener.status()
+        lag = sum(partition.lag or 0 for partition in status.partitions.values())
+        print(f"{status.counters.finished} finished, {lag} to go", flush=True)
+        await trio.sleep(1)
+
+
+async def main(bootstrap: str = "127.0.0.1:9092") -> None:
+    async with (
+        KafkaListener(
+            [TEXTS],
+            bootstrap_servers=bootstrap,
+            group_id="trio-example",
+            auto_offset_reset="earliest",
+        ) as listener,
+        trio.open_nursery() as nursery,
+    ):
+        stream = await listener.subscribe(str)
+        nursery.start_soon(work, "Ann", stream)
+        nursery.start_soon(work, "Bob", stream)
+        nursery.start_soon(watch, listener)
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        trio.run(main, *sys.argv[1:])
