@@ -1,16 +1,15 @@
-"""A listener that lives as long as a web app; http://127.0.0.1:8000 shows its status. It is plain
-ASGI, so the same goes for any framework and server, on asyncio and on trio. With uvicorn:
+"""A listener inside a web app's lifespan, and a page that shows its status.
 
-    uv run --with uvicorn python examples/asgi_lifespan.py [bootstrap]
+Plain ASGI, for any framework and server, on asyncio and on trio. With uvicorn, on port 8000:
+uv run --with uvicorn python examples/asgi_lifespan.py [bootstrap]
 """
 
 import json
 import sys
-import traceback
 from typing import Any
 
 import anyio
-import attrs
+from attrs import asdict
 
 from sdml_kafka import KafkaListener, ParserSpec, TypeStream, parse_text
 
@@ -26,27 +25,25 @@ async def lifespan(listener: KafkaListener, state: dict[str, Any], receive: Any,
     await receive()  # lifespan.startup
     phase = "startup"
     try:
-        # The listener is left first, so that handle() ends by itself, after the order in hand.
+        # Left in reverse: first the listener, so that handle() ends after the order in hand.
         async with anyio.create_task_group() as tasks, listener:
             tasks.start_soon(handle, await listener.subscribe(str))
             state["listener"] = listener
             phase = "shutdown"
             await send({"type": "lifespan.startup.complete"})
             await receive()  # lifespan.shutdown
-    except Exception:
-        await send({"type": f"lifespan.{phase}.failed", "message": traceback.format_exc()})
-    else:
         await send({"type": "lifespan.shutdown.complete"})
+    except Exception as error:
+        await send({"type": f"lifespan.{phase}.failed", "message": repr(error)})
 
 
 async def show(listener: KafkaListener, send: Any) -> None:
-    status = attrs.asdict(listener.status())
-    status["partitions"] = {f"{tp[0]}-{tp[1]}": one for tp, one in status["partitions"].items()}
-    code = 200 if listener.status().tree.state == "running" else 503
-    headers = [(b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": code, "headers": headers})
-    body = json.dumps(status, indent=2, default=list).encode()
-    await send({"type": "http.response.body", "body": body})
+    status = listener.status()
+    lag = {f"{topic}-{n}": each.lag for (topic, n), each in status.partitions.items()}
+    shown = {"connected": status.connected, "lag": lag, "counters": asdict(status.counters)}
+    code = 200 if status.tree.state == "running" else 503
+    await send({"type": "http.response.start", "status": code})
+    await send({"type": "http.response.body", "body": json.dumps(shown).encode()})
 
 
 def make_app(bootstrap: str = "127.0.0.1:9092") -> Any:
@@ -61,6 +58,4 @@ def make_app(bootstrap: str = "127.0.0.1:9092") -> Any:
 
 
 if __name__ == "__main__":
-    import uvicorn  # type: ignore[import-not-found]
-
-    uvicorn.run(make_app(*sys.argv[1:]))
+    __import__("uvicorn").run(make_app(*sys.argv[1:]))

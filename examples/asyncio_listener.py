@@ -1,6 +1,8 @@
-"""Read orders, on asyncio. Start it twice, and the two share the work.
+"""Read orders, on asyncio.
 
     uv run python examples/asyncio_listener.py [bootstrap]
+
+Start it twice, and the two share the work.
 """
 
 import asyncio
@@ -25,7 +27,7 @@ def parse_order(record: Record) -> Order:
 ORDERS: ParserSpec[Order] = {"topics": ["orders"], "type": Order, "parser": parse_order}
 
 
-async def main(bootstrap: str = "127.0.0.1:9092") -> None:
+async def main(bootstrap: str) -> None:
     async with KafkaListener(
         [ORDERS],
         bootstrap_servers=bootstrap,
@@ -33,11 +35,11 @@ async def main(bootstrap: str = "127.0.0.1:9092") -> None:
         auto_offset_reset="earliest",
     ) as listener:
         async for order in await listener.subscribe(Order):
-            # Asking for the next order finishes this one. Break it off before that, and it is
-            # not committed: whoever reads next in this group gets it again.
+            # Asking for the next order finishes this one. An order whose loop ends before that
+            # is not committed: whoever reads next in this group gets it again.
             print(f"order {order.number}: {order.item}", flush=True)
 
 
 if __name__ == "__main__":
     with suppress(KeyboardInterrupt):
-        asyncio.run(main(*sys.argv[1:]))
+        asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:9092"))

@@ -1,8 +1,8 @@
-"""Work on many orders at once, finished in whatever order they finish.
-
-What is committed never runs ahead of the oldest order that is still being worked on.
+"""Work on many orders at once; they finish in any order.
 
     uv run python examples/concurrent_deliveries.py [bootstrap]
+
+What is committed never runs ahead of the oldest order of its partition that is still worked on.
 """
 
 import sys
@@ -20,14 +20,14 @@ ORDERS: ParserSpec[Order] = {"topics": ["orders"], "type": dict, "parser": parse
 
 
 async def ship(delivery: Delivery[Order], couriers: anyio.CapacityLimiter) -> None:
-    # The end of this block finishes the order. An exception in it would stop the listener, and
-    # a cancellation give the order back; it comes again either way.
+    # Leaving this block finishes the order. An exception in it stops the listener, a cancellation
+    # gives the order back: either way it is not committed, and comes again.
     async with delivery, couriers:
         await anyio.sleep(uniform(0.1, 1))
         print(f"shipped order {delivery.value['number']}", flush=True)
 
 
-async def main(bootstrap: str = "127.0.0.1:9092") -> None:
+async def main(bootstrap: str) -> None:
     couriers = anyio.CapacityLimiter(10)
     async with (
         KafkaListener(
@@ -35,7 +35,7 @@ async def main(bootstrap: str = "127.0.0.1:9092") -> None:
             bootstrap_servers=bootstrap,
             group_id="concurrent-example",
             auto_offset_reset="earliest",
-            max_in_flight=100,  # of a partition: so many may wait for a courier
+            max_in_flight=100,  # orders of a partition that are shipped or wait for a courier
         ) as listener,
         anyio.create_task_group() as tasks,
     ):
@@ -46,4 +46,4 @@ async def main(bootstrap: str = "127.0.0.1:9092") -> None:
 
 if __name__ == "__main__":
     with suppress(KeyboardInterrupt):
-        anyio.run(main, *sys.argv[1:])
+        anyio.run(main, sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:9092")

@@ -1,6 +1,8 @@
-"""A program for the former client, as it was: old imports, a factory, start() and no `async with`.
+"""A program for the former client, as it was written: it runs unchanged.
 
     uv run python examples/quickstart_former_client.py [bootstrap]
+
+New programs import `sdml_kafka`, and say `async with KafkaListener(...)`.
 """
 
 import asyncio
@@ -17,11 +19,11 @@ BOOTSTRAP = sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:9092"
 
 
 def parse_event(record: ConsumerRecord) -> dict[str, Any]:
-    return {"topic": record.topic, "event": json.loads(record.value)}
+    return {"topic": record.topic, "value": json.loads(record.value)}
 
 
 specs: list[ParserSpec[dict[str, Any]]] = [
-    {"topics": ["events"], "type": dict, "parser": parse_event}
+    {"topics": ["events"], "type": dict, "parser": parse_event},
 ]
 
 listener = KafkaListener(

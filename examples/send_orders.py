@@ -1,6 +1,8 @@
-"""Send an order every now and then, for the other examples to read. Ctrl-C stops it.
+"""Send orders for the other examples to read, three a second.
 
     uv run python examples/send_orders.py [bootstrap] [how many]
+
+It needs nothing of this package: any producer will do.
 """
 
 import asyncio

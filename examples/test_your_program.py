@@ -1,11 +1,10 @@
-"""How to test a program: on a broker in memory (milliseconds), and on a real Kafka (once a run).
+"""How to test a program: on a broker in memory, in milliseconds, and on a real Kafka.
 
-    uv run pytest examples/test_your_program.py
-
-Each test runs on asyncio and on trio. The fixture `embedded_kafka` comes with this package.
+Each test runs on asyncio and on trio: uv run pytest examples/test_your_program.py
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
@@ -17,20 +16,19 @@ from sdml_kafka.testing import EmbeddedKafka, MemoryBroker
 GUESTS: ParserSpec[str] = {"topics": ["guests"], "type": str, "parser": parse_text}
 
 
-async def greet(listener: KafkaListener, greetings: list[str]) -> None:
+async def greet(listener: KafkaListener, say: Callable[[str], Awaitable[None]]) -> None:
     """The program."""
     async for name in await listener.subscribe(str):
-        greetings.append(f"Hello, {name}!")
+        await say(f"Hello, {name}!")
 
 
-async def greetings_of(listener: KafkaListener, count: int) -> list[str]:
-    greetings: list[str] = []
-    with anyio.fail_after(10):
+async def hear(listener: KafkaListener, count: int) -> list[str]:
+    mouth, ear = anyio.create_memory_object_stream[str](count)
+    with anyio.fail_after(10), mouth, ear:
         async with anyio.create_task_group() as tasks, listener:
-            tasks.start_soon(greet, listener, greetings)
-            while listener.status().counters.finished < count:
-                await anyio.sleep(0.01)
-    return greetings
+            tasks.start_soon(greet, listener, mouth.send)
+            heard = [await ear.receive() for _ in range(count)]
+    return heard
 
 
 @pytest.mark.anyio
@@ -40,12 +38,12 @@ async def test_in_memory() -> None:
     broker.produce("guests", b"Bob")
     connect = broker.connect("door", auto_offset_reset="earliest")
     listener = KafkaListener([GUESTS], transport=connect)
-    assert await greetings_of(listener, 2) == ["Hello, Ann!", "Hello, Bob!"]
+    assert await hear(listener, 2) == ["Hello, Ann!", "Hello, Bob!"]
     assert broker.committed("door", TopicPartition("guests", 0)) == 2
 
 
 @pytest.fixture
-def bootstrap(embedded_kafka: EmbeddedKafka) -> str:
+def bootstrap(embedded_kafka: EmbeddedKafka) -> str:  # that fixture comes with this package
     async def produce() -> None:
         async with AIOKafkaProducer(bootstrap_servers=embedded_kafka.bootstrap_servers) as producer:
             await producer.send_and_wait("guests", b"Eve")
@@ -56,6 +54,7 @@ def bootstrap(embedded_kafka: EmbeddedKafka) -> str:
 
 @pytest.mark.anyio
 async def test_on_a_real_kafka(bootstrap: str) -> None:
-    options = {"group_id": "door", "auto_offset_reset": "earliest"}
-    listener = KafkaListener([GUESTS], bootstrap_servers=bootstrap, **options)
-    assert await greetings_of(listener, 1) == ["Hello, Eve!"]
+    listener = KafkaListener(
+        [GUESTS], bootstrap_servers=bootstrap, group_id="door", auto_offset_reset="earliest"
+    )
+    assert await hear(listener, 1) == ["Hello, Eve!"]

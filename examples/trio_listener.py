@@ -1,6 +1,8 @@
-"""Read orders, on trio: two loops share them, and a third task watches how far behind they are.
+"""Read orders, on trio: two loops share them, and a third task watches how many are left.
 
     uv run python examples/trio_listener.py [bootstrap]
+
+A stream ends when its listener is left, and a listener that fails cancels the nursery.
 """
 
 import sys
@@ -27,7 +29,7 @@ async def watch(listener: KafkaListener) -> None:
         await trio.sleep(1)
 
 
-async def main(bootstrap: str = "127.0.0.1:9092") -> None:
+async def main(bootstrap: str) -> None:
     async with (
         KafkaListener(
             [TEXTS],
@@ -45,4 +47,4 @@ async def main(bootstrap: str = "127.0.0.1:9092") -> None:
 
 if __name__ == "__main__":
     with suppress(KeyboardInterrupt):
-        trio.run(main, *sys.argv[1:])
+        trio.run(main, sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:9092")

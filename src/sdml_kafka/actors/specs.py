@@ -3,7 +3,7 @@
 import builtins
 import inspect
 import types
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAliasType, TypeVar, Union, get_args, get_origin
 
 from attrs import frozen
@@ -38,7 +38,7 @@ def _compile(number: int, spec: Mapping[str, Any]) -> CompiledSpec:
     topics, hint, parser = spec["topics"], spec["type"], spec["parser"]
     if (
         isinstance(topics, str)
-        or not isinstance(topics, Iterable)
+        or not hasattr(topics, "__iter__")
         or not all(isinstance(topic, str) and topic for topic in topics)
     ):
         raise ConfigurationError(f"{where}: topics is a list of names, not {topics!r}")

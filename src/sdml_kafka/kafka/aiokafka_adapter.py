@@ -9,11 +9,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
-from aiokafka import AIOKafkaConsumer
 
-from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.kafka import aiokafka_private as private
-from sdml_kafka.kafka.driver import Driver
+from sdml_kafka.kafka.driver import Driver, driver_of
 from sdml_kafka.kafka.home import Home, open_home
 from sdml_kafka.kafka.log_noise import quieter_logs
 from sdml_kafka.kafka.port import (
@@ -53,13 +50,7 @@ def connect(consumer_factory: ConsumerFactory) -> Connect:
 
 
 async def _build(consumer_factory: ConsumerFactory) -> Driver:
-    consumer = consumer_factory()
-    try:
-        return Driver(consumer)
-    except ConfigurationError:
-        if isinstance(consumer, AIOKafkaConsumer) and private.in_use(consumer) != "started":
-            await consumer.stop()  # nobody else will, and it complains when it is dropped open
-        raise
+    return await driver_of(consumer_factory())
 
 
 class AiokafkaConsumer:

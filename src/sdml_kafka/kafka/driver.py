@@ -369,6 +369,16 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
 _HINT = "Check the address, the network and that Kafka runs; security_protocol has to fit too."
 
 
+async def driver_of(consumer: object) -> Driver:
+    """Raises ConfigurationError for what a factory must not return."""
+    try:
+        return Driver(consumer)
+    except ConfigurationError:
+        if isinstance(consumer, AIOKafkaConsumer) and private.in_use(consumer) != "started":
+            await consumer.stop()  # nobody else will, and it complains when it is dropped open
+        raise
+
+
 def _checked(consumer: object) -> AIOKafkaConsumer:
     if not isinstance(consumer, AIOKafkaConsumer):
         raise ConfigurationError(
