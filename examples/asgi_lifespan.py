@@ -1,15 +1,12 @@
-"""A listener inside a web app's lifespan, and a page that shows its status.
-
-Plain ASGI, for any framework and server, on asyncio and on trio. With uvicorn, on port 8000:
-uv run --with uvicorn python examples/asgi_lifespan.py [bootstrap]
-"""
+"""A listener inside a web app's lifespan, and a page on port 8000 that shows its status.
+Plain ASGI, so it fits any framework and server, on asyncio and on trio. To see it:
+uv run --with uvicorn python examples/asgi_lifespan.py [bootstrap]"""
 
 import json
 import sys
 from typing import Any
 
 import anyio
-from attrs import asdict
 
 from sdml_kafka import KafkaListener, ParserSpec, TypeStream, parse_text
 
@@ -23,24 +20,23 @@ async def handle(stream: TypeStream[str]) -> None:
 
 async def lifespan(listener: KafkaListener, state: dict[str, Any], receive: Any, send: Any) -> None:
     await receive()  # lifespan.startup
-    phase = "startup"
     try:
         # Left in reverse: first the listener, so that handle() ends after the order in hand.
         async with anyio.create_task_group() as tasks, listener:
             tasks.start_soon(handle, await listener.subscribe(str))
             state["listener"] = listener
-            phase = "shutdown"
             await send({"type": "lifespan.startup.complete"})
             await receive()  # lifespan.shutdown
         await send({"type": "lifespan.shutdown.complete"})
     except Exception as error:
+        phase = "shutdown" if "listener" in state else "startup"
         await send({"type": f"lifespan.{phase}.failed", "message": repr(error)})
 
 
 async def show(listener: KafkaListener, send: Any) -> None:
     status = listener.status()
     lag = {f"{topic}-{n}": each.lag for (topic, n), each in status.partitions.items()}
-    shown = {"connected": status.connected, "lag": lag, "counters": asdict(status.counters)}
+    shown = {"connected": status.connected, "finished": status.counters.finished, "lag": lag}
     code = 200 if status.tree.state == "running" else 503
     await send({"type": "http.response.start", "status": code})
     await send({"type": "http.response.body", "body": json.dumps(shown).encode()})
@@ -58,4 +54,6 @@ def make_app(bootstrap: str = "127.0.0.1:9092") -> Any:
 
 
 if __name__ == "__main__":
-    __import__("uvicorn").run(make_app(*sys.argv[1:]))
+    import uvicorn  # type: ignore[import-not-found]
+
+    uvicorn.run(make_app(*sys.argv[1:]))

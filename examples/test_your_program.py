@@ -1,5 +1,4 @@
 """How to test a program: on a broker in memory, in milliseconds, and on a real Kafka.
-
 Each test runs on asyncio and on trio: uv run pytest examples/test_your_program.py
 """
 

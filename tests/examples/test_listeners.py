@@ -1,0 +1,95 @@
+"""The examples that listen run as their readers run them: as programs, until Ctrl-C."""
+
+import asyncio
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Timer
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from sdml_kafka.testing import EmbeddedKafka
+
+pytestmark = pytest.mark.broker
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PATIENCE_S = 20.0
+ORDERS = 5
+
+
+@contextmanager
+def running(name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The example as a program; warnings are errors. Killed when it takes too long."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        timer = Timer(PATIENCE_S, process.kill)
+        timer.start()
+        try:
+            yield process
+        finally:
+            timer.cancel()
+            process.kill()
+
+
+def committed(bootstrap: str, group: str) -> int:
+    """How many records of `orders` the group has committed."""
+
+    async def ask() -> int:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            offsets = await admin.list_consumer_group_offsets(group)
+        finally:
+            await admin.close()
+        return sum(entry.offset for tp, entry in offsets.items() if tp.topic == "orders")
+
+    return asyncio.run(ask())
+
+
+@pytest.fixture(scope="module")
+def bootstrap(embedded_kafka: EmbeddedKafka) -> str:
+    """A Kafka with the orders that the sending example sent."""
+    address = embedded_kafka.bootstrap_servers
+    with running("send_orders.py", address, str(ORDERS)) as process:
+        out, err = process.communicate()
+    assert (process.returncode, out.count("sent order")) == (0, ORDERS), err
+    return address
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("asyncio_listener", r"order (\d+): \w+"),
+        ("trio_listener", r'(?:Ann|Bob) has {"number": (\d+), "item": "\w+"}'),
+        ("concurrent_deliveries", r"shipped order (\d+)"),
+    ],
+    ids=["asyncio", "trio", "concurrent"],
+)
+def test_reads_all_orders_and_ctrl_c_commits_them(bootstrap: str, name: str, line: str) -> None:
+    waiting = {str(number) for number in range(ORDERS)}
+    with running(f"{name}.py", bootstrap) as process:
+        assert process.stdout is not None
+        for text in process.stdout:
+            if found := re.fullmatch(line, text.strip()):
+                waiting.discard(found[1])
+            if not waiting and _all_finished(name, text):
+                break
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert (waiting, process.returncode, err) == (set(), 0, "")
+    group = f"{name.partition('_')[0]}-example"
+    assert committed(bootstrap, group) >= ORDERS
+
+
+def _all_finished(name: str, text: str) -> bool:
+    """What is printed is not yet finished: the trio example says when it is."""
+    return name != "trio_listener" or " 0 to go" in text
