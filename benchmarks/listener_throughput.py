@@ -20,7 +20,7 @@ from typing import Any
 import anyio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from sdml_kafka import KafkaListener, parse_bytes, parse_json
+from sdml_kafka import KafkaListener, TypeStream, parse_bytes, parse_json
 from sdml_kafka.testing import EmbeddedKafka
 
 TOPIC = "benchmark"
@@ -78,13 +78,12 @@ async def listener(bootstrap: str, count: int, parser: Callable[[Any], Any]) -> 
         auto_commit={"every": 1000},
     ) as client:
         began, seen = time.perf_counter(), 0
-        stream = await client.subscribe(type_)
+        stream: TypeStream[Any] = await client.subscribe(type_)
         async for _ in stream:
             seen += 1
             if seen == count:
                 break
-        took = time.perf_counter() - began
-    return took
+        return time.perf_counter() - began
 
 
 Contestant = tuple[str, Callable[[str, int, Any], Awaitable[float]], dict[str, bool]]
@@ -124,7 +123,8 @@ def main() -> None:
     arguments.add_argument("--one", nargs=2, metavar=("NAME", "BOOTSTRAP"), help="internal")
     options = arguments.parse_args()
     if options.one:
-        run_one(*options.one, options.records, options.parser)
+        name, bootstrap = options.one
+        run_one(name, bootstrap, options.records, options.parser)
         return
     with EmbeddedKafka(properties={"num.partitions": str(PARTITIONS)}) as kafka:
         asyncio.run(fill(kafka.bootstrap_servers, options.records))

@@ -61,6 +61,10 @@ class TypeStream[T]:
 
     async def aclose(self) -> None:
         """Close this stream: its loops end, what they had not finished is given back."""
+        self._close()
+        await anyio.lowlevel.checkpoint()
+
+    def _close(self) -> None:
         if not self._closed:
             self._closed = True
             for reader in list(self._own):
@@ -68,7 +72,10 @@ class TypeStream[T]:
             self._by_hand = None
             self._on_close()
             self._queue.wake_all()
-        await anyio.lowlevel.checkpoint()
+
+    def __del__(self) -> None:
+        # Nobody can read it any more: a fresh one would hold up commits for ever.
+        self._close()
 
     def let_go(self, task: int) -> None:
         """Give back what this task pulled with `anext()`: it will not finish it any more."""

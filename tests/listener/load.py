@@ -3,7 +3,7 @@ from a thread of its own, and a look at a group's commits from outside."""
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 from uuid import uuid4
@@ -71,6 +71,12 @@ async def committed(bootstrap: str, group: str) -> dict[tuple[str, int], int]:
     return await on_asyncio(ask())
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """For what nobody tells: that a broker is seen to be away, say."""
+    while not condition():  # noqa: ASYNC110
+        await anyio.sleep(0.02)
+
+
 class Load:
     """Sends numbered texts until it is stopped. `sent` holds those that the broker acknowledged."""
 
@@ -134,5 +140,4 @@ class Reader:
 
     async def has_seen_all(self, values: set[str], *others: "Reader") -> None:
         """Until it and the others have seen all of them between them."""
-        while not values <= set(self.seen).union(*(other.seen for other in others)):  # noqa: ASYNC110
-            await anyio.sleep(0.02)
+        await until(lambda: values <= set(self.seen).union(*(other.seen for other in others)))

@@ -34,4 +34,5 @@ async def main(bootstrap: str, topic: str, group: str, slow: bool) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, *sys.argv[1:4], "--slow" in sys.argv)
+    bootstrap, topic, group = sys.argv[1:4]
+    anyio.run(main, bootstrap, topic, group, "--slow" in sys.argv)

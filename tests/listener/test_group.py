@@ -35,11 +35,10 @@ def member(kafka: EmbeddedKafka, topic: str, group: str) -> KafkaListener:
 
 @asynccontextmanager
 async def reading(listener: KafkaListener) -> AsyncIterator[Reader]:
-    async with anyio.create_task_group() as tasks:
-        async with listener:
-            reader = Reader(listener)
-            tasks.start_soon(reader.read)
-            yield reader
+    async with anyio.create_task_group() as tasks, listener:
+        reader = Reader(listener)
+        tasks.start_soon(reader.read)
+        yield reader
 
 
 async def test_a_member_joins_and_leaves_and_nothing_is_lost_or_repeated(
@@ -96,7 +95,7 @@ async def test_a_member_frozen_past_its_session_cannot_commit_over_its_successor
     assert (await committed(bootstrap, group))[topic, 0] == 100
 
 
-class running_member:  # noqa: N801  used as a function
+class running_member:
     """A member in a process of its own that prints each item when it has finished it."""
 
     def __init__(self, bootstrap: str, topic: str, group: str, *flags: str) -> None:

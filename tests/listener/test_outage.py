@@ -1,13 +1,14 @@
 """A broker that dies, comes back or stays away, under listeners that are at work."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import anyio
 import pytest
 
 from sdml_kafka import BrokerUnreachable, KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
-from tests.listener.load import Load, Reader, create_topic, produce, texts, unique
+from tests.listener.load import Load, Reader, create_topic, produce, texts, unique, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
@@ -19,7 +20,7 @@ def mortal_kafka() -> Iterator[EmbeddedKafka]:
         yield kafka
 
 
-def listener_on(kafka: EmbeddedKafka, topic: str, **options: float) -> KafkaListener:
+def listener_on(kafka: EmbeddedKafka, topic: str, **options: Any) -> KafkaListener:
     return KafkaListener(
         texts(topic),
         bootstrap_servers=kafka.bootstrap_servers,
@@ -38,8 +39,7 @@ async def test_the_stream_goes_on_over_a_restart_of_the_broker(mortal_kafka: Emb
             tasks.start_soon(reader.read)
             await reader.has_seen(300)
             await anyio.to_thread.run_sync(mortal_kafka.kill)
-            while listener.status().connected:
-                await anyio.sleep(0.05)
+            await until(lambda: not listener.status().connected)
             await anyio.to_thread.run_sync(mortal_kafka.restart)
             await reader.has_seen(len(reader.seen) + 300)
             assert listener.status().connected

@@ -1,5 +1,4 @@
 """Cancellation from outside, at every point, and cancellation that nobody asked for."""
-# ruff: noqa: PT012  (what is raised out of the whole `async with` is what is tested)
 
 import asyncio
 import gc

@@ -1,4 +1,3 @@
-# ruff: noqa: PT012  (what is raised out of the whole `async with` is what is tested)
 """Failures that no restart mends, on their way out of the `async with`."""
 
 import anyio

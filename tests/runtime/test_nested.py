@@ -1,5 +1,4 @@
 """Supervisors as children."""
-# ruff: noqa: PT012  (what is raised out of the whole `async with` is what is tested)
 
 import anyio
 import pytest

@@ -1,4 +1,3 @@
-# ruff: noqa: PT012  (what is raised out of the whole `async with` is what is tested)
 """What comes of a child that ends: strategies and restart types."""
 
 from typing import get_args

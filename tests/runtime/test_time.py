@@ -1,5 +1,4 @@
 """All that takes time, in virtual time."""
-# ruff: noqa: PT012  (what is raised out of the whole `async with` is what is tested)
 
 import anyio
 import pytest

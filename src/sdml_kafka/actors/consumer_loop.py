@@ -24,10 +24,12 @@ from sdml_kafka.runtime import Actor, Life
 
 _log = getLogger("sdml_kafka.listener")
 
-IDLE_POLL_S = 0.2
+IDLE_POLL_S = 0.5
 START_RETRY_S = 0.3
 CLOSE_TIMEOUT_S = 2.0
 COMMIT_START_TIMEOUT_S = 2.0
+CALLBACK_TIMEOUT_S = 5.0
+"""Nothing is read while the user's `on_partitions_assigned` runs."""
 
 OnRebalance = Callable[[frozenset[TopicPartition]], Awaitable[None]]
 
@@ -116,7 +118,10 @@ class ConsumerLoop(Actor):
             # With `latest` a group without a commit starts at the end again: whoever gets these
             # partitions next would skip what came meanwhile.
             await self._committer.commit_last(COMMIT_START_TIMEOUT_S)
-        await self._tell(self._on_assigned, frozenset(assignment.positions))
+        with anyio.move_on_after(CALLBACK_TIMEOUT_S) as scope:
+            await self._tell(self._on_assigned, frozenset(assignment.positions))
+        if scope.cancelled_caught:
+            _log.warning("on_partitions_assigned took over %s s: cut off", CALLBACK_TIMEOUT_S)
 
     async def _tell(
         self, callback: OnRebalance | None, partitions: frozenset[TopicPartition]

@@ -26,7 +26,7 @@ class Readers:
 
     def __init__(self) -> None:
         self._all: WeakSet[Reader[Any]] = WeakSet()
-        self.most = 256
+        self.most = 128
         """How many records a reader may take before it tells the ledger."""
 
     def add(self, reader: "Reader[Any]") -> None:

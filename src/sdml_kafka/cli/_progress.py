@@ -6,6 +6,7 @@ import anyio
 
 from sdml_kafka import ListenerStatus
 from sdml_kafka.cli._terminal import say
+from sdml_kafka.runtime import ActorState
 
 LOOK_EVERY_S = 0.5
 LINE_EVERY_S = 3.0
@@ -50,7 +51,8 @@ class Progress:
 
 def troubles(status: ListenerStatus) -> Iterator[str]:
     """What somebody has to know who wonders why nothing comes."""
-    if not status.connected:
+    works = all(actor.state is ActorState.RUNNING for actor in status.tree.children)
+    if works and not status.connected:  # while it leaves or restarts that says nothing
         yield "no broker answers; trying on"
     for topic in status.missing_topics:
         yield f"there is no topic {topic} yet; it is read as soon as there is"

@@ -132,10 +132,10 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             raise ConsumerFailed("the consumer is closed")
         if (dead := private.dead_task(self._consumer)) is not None:
             raise ConsumerFailed(f"aiokafka's {dead} has died")
-        if self._to_open is None or self._fetches.reading():
+        if self._to_open is None:
             await self._fetch(ready, max_records, timeout_s)
         assignment = None
-        if self._to_open is not None and not self._fetches.reading():
+        if self._to_open is not None:
             assignment = await self._open()
         if self._to_open is not None or self._pending is not None:
             return Polled({}, None, self._health())
@@ -153,7 +153,11 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         if not self._isolation.is_on or not self._fetches.reading():
             partitions, most = self._isolation.narrow(ready, max_records)
             self._fetches.start(partitions, most, timeout_s)
-        batches, error = await self._fetches.next(timeout_s)
+        await self._fetches.wait(timeout_s)
+        self._collect()
+
+    def _collect(self) -> None:
+        batches, error = self._fetches.collect()
         self._stash.update(batches)
         if error is not None:
             self._recover(error)
@@ -183,7 +187,7 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
     async def _open(self) -> Assignment | None:
         """Position what was assigned. Until every partition is, no record is handed on."""
         epoch, partitions = self._epoch, self._to_open or frozenset()
-        work = self._loop.create_task(self._positions(partitions, dict(self._stash)))
+        work = self._loop.create_task(self._positions(list(partitions)))
         done, _ = await asyncio.wait({work}, timeout=POSITION_TIMEOUT_S)
         if not done:
             work.cancel()
@@ -198,29 +202,27 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         positions, committed = work.result()
         self._to_open, self._assigned = None, partitions
         self._next = dict(positions)
+        self._collect()
+        # A read that was out meanwhile may have taken records before the position was asked for.
+        for partition, batch in self._stash.items():
+            positions[partition] = min(batch[0].offset, positions[partition])
         return Assignment(epoch, positions, committed)
 
     async def _positions(
-        self, partitions: Collection[TopicPartition], already: Batches
+        self, partitions: Sequence[TopicPartition]
     ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int | None]]:
-        order = list(partitions)
-        found = await _gather(
-            [self._consumer.committed(as_client(partition)) for partition in order]
-        )
-        committed: dict[TopicPartition, int | None] = dict(zip(order, found, strict=True))
-        unread = [partition for partition in order if partition not in already]
-        offsets = await _gather(
-            [self._consumer.position(as_client(partition)) for partition in unread]
-        )
-        positions = dict(zip(unread, offsets, strict=True))
-        late = [p for p in unread if committed[p] is None and p not in self._known]
+        clients = [as_client(partition) for partition in partitions]
+        found = await _gather([self._consumer.committed(client) for client in clients])
+        committed: dict[TopicPartition, int | None] = dict(zip(partitions, found, strict=True))
+        offsets = await _gather([self._consumer.position(client) for client in clients])
+        positions = dict(zip(partitions, offsets, strict=True))
+        late = [p for p in partitions if committed[p] is None and p not in self._known]
         if late:
             # Only now: while aiokafka resolves a position, it overwrites what was sought.
-            first = await self._consumer.beginning_offsets(map(as_client, late))
+            first = await self._consumer.beginning_offsets([as_client(p) for p in late])
             for partition in late:
                 positions[partition] = first[as_client(partition)]
                 self._consumer.seek(as_client(partition), positions[partition])
-        positions.update({partition: batch[0].offset for partition, batch in already.items()})
         return positions, committed
 
     def on_partitions_assigned(self, assigned: Collection[ClientPartition]) -> None:

@@ -36,7 +36,7 @@ class Fetches:
         self._nudged: asyncio.Future[None] = self._loop.create_future()
 
     def nudge(self) -> None:
-        """Let a `next` that waits return now."""
+        """Let a `wait` return now."""
         if not self._nudged.done():
             self._nudged.set_result(None)
 
@@ -57,11 +57,8 @@ class Fetches:
             )
             self._tasks[task] = wanted
 
-    async def next(self, timeout_s: float) -> tuple[Batches, BaseException | None]:
-        """What the calls that have ended brought, and an error if one of them raised.
-
-        In a rebalance `getmany` ignores its time-out: then it stays out.
-        """
+    async def wait(self, timeout_s: float) -> None:
+        """Until a call has ended, or `nudge`. In a rebalance `getmany` ignores its time-out."""
         await asyncio.wait(
             {*self._tasks, self._nudged},
             timeout=timeout_s + 0.05,
@@ -69,6 +66,9 @@ class Fetches:
         )
         if self._nudged.done():
             self._nudged = self._loop.create_future()
+
+    def collect(self) -> tuple[Batches, BaseException | None]:
+        """What the calls that have ended brought, and an error if one of them raised."""
         batches: Batches = {}
         error: BaseException | None = None
         for task in [task for task in self._tasks if task.done()]:
