@@ -60,7 +60,7 @@ def produced(bootstrap: str) -> int:
     """How many records `orders` holds: other tests use it, too."""
 
     async def ask() -> int:
-        async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
+        async with AIOKafkaConsumer("orders", bootstrap_servers=bootstrap) as consumer:
             numbers = consumer.partitions_for_topic("orders")
             ends = await consumer.end_offsets([TopicPartition("orders", n) for n in numbers])
         return sum(ends.values())
