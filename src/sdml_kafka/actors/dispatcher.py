@@ -8,7 +8,7 @@ import anyio.lowlevel
 from attrs import frozen
 
 from sdml_kafka.actors.batch_parser import BatchParser, Parsed
-from sdml_kafka.actors.intake import POLL_RECORDS, Intake, Partition
+from sdml_kafka.actors.intake import LOW_BACKLOG, Intake, Partition
 from sdml_kafka.actors.router import Route, Router
 from sdml_kafka.actors.typed_queue import Parcel
 from sdml_kafka.kafka.port import Record
@@ -91,10 +91,10 @@ class Dispatcher(Actor):
         if partition.tenancy.withdrawn:
             tell_work(self._work)  # others may have what was reserved
             return False
-        was_ready = len(partition.backlog) < POLL_RECORDS
+        was_ready = len(partition.backlog) < LOW_BACKLOG
         partition.take(count)
         _deliver(partition, records, routes, parsed)
-        if not was_ready and len(partition.backlog) < POLL_RECORDS:
+        if not was_ready and len(partition.backlog) < LOW_BACKLOG:
             self._intake.on_ready()
         return True
 
@@ -109,8 +109,7 @@ class Dispatcher(Actor):
             room = free
         for route in routes:
             for queue in route.queues:
-                if (fits := queue.room()) is not None:
-                    room = min(room, fits)
+                room = min(room, queue.room())
         return max(0, room)
 
 

@@ -13,7 +13,11 @@ from attrs import define, field
 from sdml_kafka.core.ledger import Ledger, Tenancy
 from sdml_kafka.kafka.port import Assignment, Health, Record, TopicPartition
 
-POLL_RECORDS = 500
+POLL_RECORDS = 2000
+"""About what one fetch of a partition brings (1 MB): emptied at once, since a client that empties
+its partitions bit by bit also fetches bit by bit. It holds up the event loop for some 5 ms."""
+LOW_BACKLOG = 500
+"""A partition is polled again when fewer records of it wait to be parsed."""
 
 
 @define(eq=False)
@@ -70,7 +74,7 @@ class Intake:
         return [
             partition.key
             for partition in self.partitions.values()
-            if len(partition.backlog) < POLL_RECORDS
+            if len(partition.backlog) < LOW_BACKLOG
             and not partition.tenancy.withdrawn
             and self._is_read(partition.key.topic)
         ]

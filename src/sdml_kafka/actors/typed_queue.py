@@ -9,6 +9,10 @@ from attrs import define, field
 from sdml_kafka.core.ledger import Chunk, Tenancy
 from sdml_kafka.kafka.port import Record
 
+AHEAD = 500
+"""Parsed records that wait in a queue at most. Few, since what is parsed long before it is read
+has left the processor's caches by then; the rest waits unparsed."""
+
 
 @define(eq=False)
 class Parcel:
@@ -53,11 +57,12 @@ class TypedQueue:
     def __len__(self) -> int:
         return sum(parcel.end - parcel.next for parcel in self._parcels)
 
-    def room(self) -> int | None:
-        """How many more fit; None: no bound. At 0 the dispatcher is called when it is empty."""
-        if not self.maxsizes or 0 in self.maxsizes:
-            return None
-        room = max(self.maxsizes) - len(self) - self.reserved
+    def room(self) -> int:
+        """How many more fit. At 0 the dispatcher is called when it is empty."""
+        most = AHEAD
+        if self.maxsizes and 0 not in self.maxsizes:
+            most = min(most, max(self.maxsizes))
+        room = most - len(self) - self.reserved
         self._blocked = room <= 0
         return max(0, room)
 
