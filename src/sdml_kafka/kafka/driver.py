@@ -14,11 +14,9 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import KafkaConnectionError, KafkaError
 from attrs import define, field
 
 from sdml_kafka.errors import (
-    AuthenticationFailed,
     BrokerUnreachable,
     CommitFailed,
     CommitRejected,
@@ -27,6 +25,7 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
+from sdml_kafka.kafka.commits import Commits
 from sdml_kafka.kafka.fetches import Batches, Fetches, as_client, error_of
 from sdml_kafka.kafka.isolation import Isolation
 from sdml_kafka.kafka.log_noise import ErrorLines
@@ -37,11 +36,11 @@ from sdml_kafka.kafka.port import (
     Polled,
     TopicPartition,
 )
+from sdml_kafka.kafka.starting import HINT, checked, start_failure
 
 HEALTH_INTERVAL_S = 0.2
 MISSING_TOPIC_INTERVAL_S = 0.5
 TOPIC_CREATION_S = 1.0
-COMMIT_RETRY_S = 0.1
 POSITION_TIMEOUT_S = 5.0
 REBALANCE_MARGIN_S = 1.0
 
@@ -57,7 +56,7 @@ class PendingRevocation:
 
 class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
     def __init__(self, consumer: object) -> None:
-        self._consumer = _checked(consumer)
+        self._consumer = checked(consumer)
         self.settings: ConsumerSettings = private.settings_of(self._consumer)
         private.disable_auto_commit(self._consumer)
         self._loop = asyncio.get_running_loop()
@@ -72,7 +71,7 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         self._stash: Batches = {}
         self._next: dict[TopicPartition, int] = {}
         self._isolation = Isolation()
-        self._commit: asyncio.Task[None] | None = None
+        self._commits = Commits(self._consumer)
         self._announced = asyncio.Event()
         self._pending: PendingRevocation | None = None
         self._health_at = self._metadata_at = 0.0
@@ -90,9 +89,9 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             if not done:
                 starting.cancel()
                 await asyncio.wait({starting}, timeout=1.0)
-                raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {_HINT}")
+                raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {HINT}")
             if (error := error_of(starting)) is not None:
-                raise _start_failure(error, lines) from error
+                raise start_failure(error, lines) from error
         await self._find_topics()
         self._consumer.subscribe(list(self._topics), listener=self)
 
@@ -263,8 +262,8 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
         released.cancel()
         self._pending = None
         self._assigned = frozenset()
-        if self._commit is not None and not pending.lost:
-            await asyncio.wait({self._commit}, timeout=REBALANCE_MARGIN_S / 2)
+        if not pending.lost:
+            await self._commits.settle(REBALANCE_MARGIN_S / 2)
 
     async def next_revocation(self) -> PendingRevocation:
         """The same one again until it is released: its asker may have been cancelled."""
@@ -283,33 +282,7 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
     async def commit(
         self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
     ) -> None:
-        deadline = self._loop.time() + timeout_s
-        last: BaseException | None = None
-        while True:
-            self._check_may_commit(epoch)
-            if self._commit is None:
-                self._commit = self._loop.create_task(private.send_commit(self._consumer, offsets))
-                ours = True
-            else:
-                ours = False  # one that outlived its caller's patience; in order, so wait for it
-            task = self._commit
-            done, _ = await asyncio.wait({task}, timeout=max(0.0, deadline - self._loop.time()))
-            if not done:
-                raise CommitFailed(
-                    f"no answer within {timeout_s:g} s: the commit may have gone through or not"
-                ) from last
-            if self._commit is task:
-                self._commit = None
-            error = error_of(task)
-            if ours and error is None:
-                return
-            if ours and error is not None:
-                if (final := failures.from_commit(error)) is not None:
-                    raise final from error
-                last = error
-                if self._loop.time() + COMMIT_RETRY_S >= deadline:
-                    raise CommitFailed(f"the group's coordinator is away: {error!r}") from error
-                await asyncio.sleep(COMMIT_RETRY_S)
+        await self._commits.commit(offsets, timeout_s, lambda: self._check_may_commit(epoch))
 
     def _check_may_commit(self, epoch: int) -> None:
         """The broker checks the membership alone, neither ownership nor, out of the group, that."""
@@ -317,6 +290,8 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             raise CommitRejected("the assignment that this commit belongs to is over")
         if private.generation(self._consumer) != self._generation:
             raise CommitRejected("the member is out of its group")
+        if (dead := private.dead_task(self._consumer)) is not None:
+            raise CommitFailed(f"aiokafka's {dead} has ended")
 
     # -- health and close ----------------------------------------------------------------
 
@@ -361,14 +336,7 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             finishing = self._loop.create_task(private.finish_stop(self._consumer))
             await asyncio.wait({finishing}, timeout=1.0)
         await self._fetches.close()
-        if self._commit is not None:
-            self._commit.cancel()
-            await asyncio.wait({self._commit}, timeout=0.5)
-            if self._commit.done():
-                error_of(self._commit)
-
-
-_HINT = "Check the address, the network and that Kafka runs; security_protocol has to fit too."
+        await self._commits.close()
 
 
 async def driver_of(consumer: object) -> Driver:
@@ -379,39 +347,6 @@ async def driver_of(consumer: object) -> Driver:
         if isinstance(consumer, AIOKafkaConsumer) and private.in_use(consumer) != "started":
             await consumer.stop()  # nobody else will, and it complains when it is dropped open
         raise
-
-
-def _checked(consumer: object) -> AIOKafkaConsumer:
-    if not isinstance(consumer, AIOKafkaConsumer):
-        raise ConfigurationError(
-            "consumer_factory has to return a new aiokafka.AIOKafkaConsumer, "
-            f"not {type(consumer).__name__}"
-        )
-    if (use := private.in_use(consumer)) is not None:
-        raise ConfigurationError(
-            f"consumer_factory returned a consumer that is already {use}: it has to return a new "
-            "one each time, without topics, not started; the listener subscribes and starts it."
-        )
-    if not private.settings_of(consumer).group_id:
-        raise ConfigurationError(
-            "The consumer has no group_id, so it could not commit. Give it one: the listeners "
-            "with the same group_id share the partitions of their topics."
-        )
-    return consumer
-
-
-def _start_failure(error: BaseException, lines: ErrorLines) -> BaseException:
-    if (reason := lines.authentication_failure()) is not None:
-        return AuthenticationFailed(f"The broker refused the credentials: {reason}")
-    if (reason := lines.tls_failure()) is not None:
-        return AuthenticationFailed(f"The broker's certificate was not accepted: {reason}")
-    if (final := failures.from_poll(error)) is not None:
-        return final
-    if isinstance(error, KafkaConnectionError):
-        return BrokerUnreachable(f"{error}. {_HINT}")
-    if isinstance(error, KafkaError | asyncio.CancelledError):
-        return ConsumerFailed(f"the client did not start: {error!r}")
-    return error
 
 
 async def _gather[T](calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

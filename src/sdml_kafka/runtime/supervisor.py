@@ -200,11 +200,13 @@ class Supervisor(Actor):
 
     def child_crashed(self, child: Child, error: BaseException) -> None:
         """A child failed: tell, then have it mended, or fail."""
-        if not _logged_below(child.actor, error):
+        final = is_grave(error) or (isinstance(error, Exception) and self._fatal(error))
+        # What cannot be mended comes out of the `async with`: no need to log it as well.
+        if not final and not _logged_below(child.actor, error):
             text = describe(error)
             _logger.error("actor %s crashed: %s", "/".join(child.path), text, exc_info=error)
         self.emit(ActorCrashed(child.path, error))
-        if is_grave(error) or (isinstance(error, Exception) and self._fatal(error)):
+        if final:
             self._fail(error)
         elif decide.wants_restart(child.spec.restart, failed=True):
             self._down.append(child.index)

@@ -1,0 +1,53 @@
+# pyright: basic
+# aiokafka is not typed.
+"""What a consumer of the user's factory has to be, and what it means when it does not start."""
+
+import asyncio
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from sdml_kafka.errors import (
+    AuthenticationFailed,
+    BrokerUnreachable,
+    ConfigurationError,
+    ConsumerFailed,
+)
+from sdml_kafka.kafka import aiokafka_private as private
+from sdml_kafka.kafka import failures
+from sdml_kafka.kafka.log_noise import ErrorLines
+
+HINT = "Check the address, the network and that Kafka runs; security_protocol has to fit too."
+
+
+def checked(consumer: object) -> AIOKafkaConsumer:
+    if not isinstance(consumer, AIOKafkaConsumer):
+        raise ConfigurationError(
+            "consumer_factory has to return a new aiokafka.AIOKafkaConsumer, "
+            f"not {type(consumer).__name__}"
+        )
+    if (use := private.in_use(consumer)) is not None:
+        raise ConfigurationError(
+            f"consumer_factory returned a consumer that is already {use}: it has to return a new "
+            "one each time, without topics, not started; the listener subscribes and starts it."
+        )
+    if not private.settings_of(consumer).group_id:
+        raise ConfigurationError(
+            "The consumer has no group_id, so it could not commit. Give it one: the listeners "
+            "with the same group_id share the partitions of their topics."
+        )
+    return consumer
+
+
+def start_failure(error: BaseException, lines: ErrorLines) -> BaseException:
+    if (reason := lines.authentication_failure()) is not None:
+        return AuthenticationFailed(f"The broker refused the credentials: {reason}")
+    if (reason := lines.tls_failure()) is not None:
+        return AuthenticationFailed(f"The broker's certificate was not accepted: {reason}")
+    if (final := failures.from_poll(error)) is not None:
+        return final
+    if isinstance(error, KafkaConnectionError):
+        return BrokerUnreachable(f"{error}. {HINT}")
+    if isinstance(error, KafkaError | asyncio.CancelledError):
+        return ConsumerFailed(f"the client did not start: {error!r}")
+    return error
