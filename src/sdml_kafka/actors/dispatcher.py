@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -31,7 +32,8 @@ class Dispatcher(Actor):
         router: Router,
         parser: BatchParser,
     ) -> None:
-        self.mailbox = self._work = mailbox
+        self.mailbox: Mailbox[Any] | None = mailbox
+        self._work = mailbox
         self._intake = intake
         self._router = router
         self._parser = parser

@@ -65,9 +65,9 @@ class Reader[T]:
         self._is_over = is_over
         self._breathed_at = 0.0
         self._run = 1
-        self.parcel = _NOTHING
+        self.parcel: Parcel = _NOTHING
         self._start = self._limit = 0
-        self.expected = 1
+        self.expected: int = 1
         readers.add(self)
 
     def __aiter__(self) -> "Reader[T]":

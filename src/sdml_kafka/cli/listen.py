@@ -104,7 +104,7 @@ class Copy:
     """
 
     def __init__(self, output: Output, maximum: int | None) -> None:
-        self.written = 0
+        self.written: int = 0
         self._output = output
         self._left = maximum
         self._taken: deque[Delivery[bytes]] = deque()

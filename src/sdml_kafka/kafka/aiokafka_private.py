@@ -24,89 +24,83 @@ Of its parts:
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from sdml_kafka.kafka.port import ConsumerSettings
 
+Client = Any
+"""An `aiokafka.AIOKafkaConsumer`; aiokafka is not typed."""
 
-def _inside(consumer: AIOKafkaConsumer) -> Any:
-    return cast(Any, consumer)
 
-
-def settings_of(consumer: AIOKafkaConsumer) -> ConsumerSettings:
-    inside = _inside(consumer)
-    interval_ms = inside._auto_commit_interval_ms if inside._enable_auto_commit else None
+def settings_of(consumer: Client) -> ConsumerSettings:
+    interval_ms = consumer._auto_commit_interval_ms if consumer._enable_auto_commit else None
     return ConsumerSettings(
-        group_id=inside._group_id,
+        group_id=consumer._group_id,
         auto_commit_interval_s=None if interval_ms is None else interval_ms / 1000,
-        rebalance_timeout_s=inside._rebalance_timeout_ms / 1000,
+        rebalance_timeout_s=consumer._rebalance_timeout_ms / 1000,
     )
 
 
-def disable_auto_commit(consumer: AIOKafkaConsumer) -> None:
-    _inside(consumer)._enable_auto_commit = False
+def disable_auto_commit(consumer: Client) -> None:
+    consumer._enable_auto_commit = False
 
 
-def heartbeat_interval_s(consumer: AIOKafkaConsumer) -> float:
-    return float(_inside(consumer)._heartbeat_interval_ms) / 1000
+def heartbeat_interval_s(consumer: Client) -> float:
+    return float(consumer._heartbeat_interval_ms) / 1000
 
 
-def in_use(consumer: AIOKafkaConsumer) -> str | None:
+def in_use(consumer: Client) -> str | None:
     """What was already done with it; None for a fresh one."""
-    inside = _inside(consumer)
-    if inside._fetcher is not None or inside._closed:
+    if consumer._fetcher is not None or consumer._closed:
         return "started"
-    if inside._subscription.subscription is not None:
+    if consumer._subscription.subscription is not None:
         return "subscribed"
     return None
 
 
-def generation(consumer: AIOKafkaConsumer) -> int:
-    coordinator = _inside(consumer)._coordinator
+def generation(consumer: Client) -> int:
+    coordinator = consumer._coordinator
     return -1 if coordinator is None else int(coordinator.generation)
 
 
-async def send_commit(consumer: AIOKafkaConsumer, offsets: Mapping[Any, int]) -> None:
+async def send_commit(consumer: Client, offsets: Mapping[Any, int]) -> None:
     """One request, stamped with the member's generation as of the call; no retries."""
     stamped = {
         ClientPartition(*partition): OffsetAndMetadata(offset, "")
         for partition, offset in offsets.items()
     }
-    await _inside(consumer)._coordinator._do_commit_offsets(None, stamped)
+    await consumer._coordinator._do_commit_offsets(None, stamped)
 
 
-def dead_task(consumer: AIOKafkaConsumer) -> str | None:
+def dead_task(consumer: Client) -> str | None:
     """The name of an internal task that has ended though the consumer goes on."""
-    inside = _inside(consumer)
     for owner, name in (("_coordinator", "_coordination_task"), ("_fetcher", "_fetch_task")):
-        task = getattr(getattr(inside, owner), name, None)
+        task = getattr(getattr(consumer, owner), name, None)
         if task is not None and task.done():
             return name.strip("_").replace("_", " ")
     return None
 
 
-def is_connected(consumer: AIOKafkaConsumer) -> bool:
-    return any(conn.connected() for conn in _inside(consumer)._client._conns.values())
+def is_connected(consumer: Client) -> bool:
+    return any(conn.connected() for conn in consumer._client._conns.values())
 
 
-def refresh_metadata(consumer: AIOKafkaConsumer) -> "asyncio.Future[bool]":
-    future: asyncio.Future[bool] = _inside(consumer)._client.force_metadata_update()
+def refresh_metadata(consumer: Client) -> "asyncio.Future[bool]":
+    future: asyncio.Future[bool] = consumer._client.force_metadata_update()
     return future
 
 
-def track_topics(consumer: AIOKafkaConsumer, topics: set[str]) -> "asyncio.Future[bool]":
-    future: asyncio.Future[bool] = _inside(consumer)._client.set_topics(topics)
+def track_topics(consumer: Client, topics: set[str]) -> "asyncio.Future[bool]":
+    future: asyncio.Future[bool] = consumer._client.set_topics(topics)
     return future
 
 
-async def finish_stop(consumer: AIOKafkaConsumer) -> None:
+async def finish_stop(consumer: Client) -> None:
     """What `stop()` leaves undone when it raises or is cut off."""
-    inside = _inside(consumer)
-    if inside._fetcher is not None:
+    if consumer._fetcher is not None:
         with suppress(asyncio.CancelledError, Exception):
-            await inside._fetcher.close()
-    await inside._client.close()
+            await consumer._fetcher.close()
+    await consumer._client.close()

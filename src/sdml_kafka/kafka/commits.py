@@ -5,11 +5,10 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
-from aiokafka import AIOKafkaConsumer
-
 from sdml_kafka.errors import CommitFailed
 from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
+from sdml_kafka.kafka.aiokafka_private import Client
 from sdml_kafka.kafka.fetches import error_of
 from sdml_kafka.kafka.port import TopicPartition
 
@@ -20,7 +19,7 @@ class Commits:
     """A commit that outlives its caller's patience stays in flight: the next one waits for it, so
     that they reach the broker in order."""
 
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, consumer: Client) -> None:
         self._consumer = consumer
         self._loop = asyncio.get_running_loop()
         self._in_flight: asyncio.Task[None] | None = None

@@ -12,7 +12,6 @@ from collections.abc import Collection, Coroutine, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from aiokafka import TopicPartition as ClientPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from attrs import define, field
 
@@ -54,7 +53,18 @@ class PendingRevocation:
     released: asyncio.Event = field(factory=asyncio.Event)
 
 
-class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
+class _Callbacks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
+    def __init__(self, driver: "Driver") -> None:
+        self._driver = driver
+
+    def on_partitions_assigned(self, assigned: Collection[Any]) -> None:
+        self._driver.assigned([TopicPartition(*partition) for partition in assigned])
+
+    async def on_partitions_revoked(self, revoked: Collection[Any]) -> None:
+        await self._driver.revoked([TopicPartition(*partition) for partition in revoked])
+
+
+class Driver:
     def __init__(self, consumer: object) -> None:
         self._consumer = checked(consumer)
         self.settings: ConsumerSettings = private.settings_of(self._consumer)
@@ -93,7 +103,7 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             if (error := error_of(starting)) is not None:
                 raise start_failure(error, lines) from error
         await self._find_topics()
-        self._consumer.subscribe(list(self._topics), listener=self)
+        self._consumer.subscribe(list(self._topics), listener=_Callbacks(self))
 
     async def _find_topics(self) -> None:
         """See which partitions exist; a broker that creates topics gets a moment to do so.
@@ -224,18 +234,18 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
                 self._consumer.seek(as_client(partition), positions[partition])
         return positions, committed
 
-    def on_partitions_assigned(self, assigned: Collection[ClientPartition]) -> None:
+    def assigned(self, assigned: Collection[TopicPartition]) -> None:
         # Heartbeats stand still until this returns: only note it.
         self._epoch += 1
         self._generation = private.generation(self._consumer)
-        self._to_open = frozenset(TopicPartition(*partition) for partition in assigned)
+        self._to_open = frozenset(assigned)
         self._isolation = Isolation()
         self._may_commit = True
         self._fetches.nudge()
 
     # -- revocation ----------------------------------------------------------------------
 
-    async def on_partitions_revoked(self, revoked: Collection[ClientPartition]) -> None:
+    async def revoked(self, revoked: Collection[TopicPartition]) -> None:
         self._stash, self._to_open = {}, None
         self._fetches.forget_ended()
         lost = private.generation(self._consumer) == -1
@@ -248,9 +258,7 @@ class Driver(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is no
             - REBALANCE_MARGIN_S,
         )
         if revoked and not self._closing:
-            pending = PendingRevocation(
-                self._epoch, frozenset(TopicPartition(*p) for p in revoked), lost, deadline_s
-            )
+            pending = PendingRevocation(self._epoch, frozenset(revoked), lost, deadline_s)
             await self._hand_over(pending)
         self._may_commit = False
 

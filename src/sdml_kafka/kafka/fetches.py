@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
 
+from sdml_kafka.kafka.aiokafka_private import Client
 from sdml_kafka.kafka.port import Record, TopicPartition
 
 NOBODY: Any = ClientPartition("", 0)
@@ -23,13 +23,13 @@ and every buffer."""
 Batches = dict[TopicPartition, Sequence[Record]]
 
 
-def as_client(partition: TopicPartition) -> ClientPartition:
+def as_client(partition: TopicPartition) -> Any:
     """Equal to ours, but aiokafka asserts that it is its own."""
     return ClientPartition(*partition)
 
 
 class Fetches:
-    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+    def __init__(self, consumer: Client) -> None:
         self._consumer = consumer
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[asyncio.Task[Any], frozenset[TopicPartition]] = {}

@@ -15,12 +15,13 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
+from sdml_kafka.kafka.aiokafka_private import Client
 from sdml_kafka.kafka.log_noise import ErrorLines
 
 HINT = "Check the address, the network and that Kafka runs; security_protocol has to fit too."
 
 
-def checked(consumer: object) -> AIOKafkaConsumer:
+def checked(consumer: object) -> Client:
     if not isinstance(consumer, AIOKafkaConsumer):
         raise ConfigurationError(
             "consumer_factory has to return a new aiokafka.AIOKafkaConsumer, "

@@ -22,7 +22,7 @@ COMING = {
 
 class Stage:
     def __init__(self, title: str, plan: Plan, ledger: Ledger, show: Show) -> None:
-        self.story = Story(show.line)
+        self.story: Story = Story(show.line)
         self.members: list[Member] = []
         self.steps_done = 0
         self.broker_is_up = True
