@@ -1,11 +1,20 @@
-"""Every behaviour test runs on both backends; those that name `uvloop_too` on uvloop as well."""
+"""Every behaviour test runs on asyncio and trio; those marked `uvloop_too` on uvloop as well."""
 
 import pytest
 
 ASYNCIO = pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio")
+UVLOOP = pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop")
 TRIO = pytest.param(("trio", {}), id="trio")
 
 
-@pytest.fixture(params=[ASYNCIO, TRIO])
+@pytest.fixture(params=[ASYNCIO, TRIO, UVLOOP])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [
+        item
+        for item in items
+        if "uvloop" not in item.name or item.get_closest_marker("uvloop_too") is not None
+    ]

@@ -17,7 +17,7 @@ from sdml_kafka import KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
 from tests.listener.load import Load, Reader, committed, create_topic, produce, texts, unique
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from sdml_kafka import BrokerUnreachable, KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
 from tests.listener.load import Load, Reader, create_topic, produce, texts, unique, until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ async def test_the_stream_goes_on_over_a_restart_of_the_broker(mortal_kafka: Emb
             await until(lambda: not listener.status().connected)
             await anyio.to_thread.run_sync(mortal_kafka.restart)
             await reader.has_seen(len(reader.seen) + 300)
-            assert listener.status().connected
+            await until(lambda: listener.status().connected)
             sent = await load.finish()
             await reader.has_seen_all(sent)
     assert set(reader.seen) == sent
