@@ -12,6 +12,7 @@ __all__ = [
     "CommitRejected",
     "ConfigurationError",
     "ConsumerFailed",
+    "JoinTimeout",
     "ParseFailed",
     "RestartsExhausted",
     "SdmlKafkaError",
@@ -51,6 +52,10 @@ class ParseFailed(SdmlKafkaError):
 
 class BrokerUnreachable(SdmlKafkaError, ConnectionError):
     """No broker answered in time; the address, the network or the broker needs a look."""
+
+
+class JoinTimeout(SdmlKafkaError, TimeoutError):
+    """The group did not finish its rebalance in time; one of its members may hold it up."""
 
 
 class AuthenticationFailed(SdmlKafkaError):

@@ -319,6 +319,11 @@ def _factory(
     client_options: Mapping[str, Any],
 ) -> ConsumerFactory:
     if consumer_factory is not None:
+        if not callable(consumer_factory):
+            raise ConfigurationError(
+                "consumer_factory is called for each start and restart: pass a function, "
+                "lambda: AIOKafkaConsumer(...)"
+            )
         extra = [
             name
             for name, value in (("bootstrap_servers", bootstrap_servers), ("group_id", group_id))
@@ -343,10 +348,12 @@ def _auto_commit(value: AutoCommit | AutoCommitDict | None) -> AutoCommit | None
         return value
     try:
         return AutoCommit(**value)
-    except (TypeError, ValueError) as error:
+    except TypeError:
         raise ConfigurationError(
-            f"auto_commit is {{'every': n, 'interval_s': s}}, either key alone will do: {error}"
-        ) from error
+            f"auto_commit is {{'every': n, 'interval_s': s}}, either key alone will do, not {value}"
+        ) from None
+    except ValueError as error:
+        raise ConfigurationError(f"{error}; either key alone will do") from error
 
 
 def _check_numbers(

@@ -114,7 +114,7 @@ class BatchParser:
         self._count_parse_error()
         where = f"{record.topic!r} partition {record.partition} offset {record.offset}"
         # An error's text may quote the record: escaped by repr, and cut.
-        why = repr(error)[:MOST_ERROR_TEXT]
+        why = _brief(error)
         if self._on_parse_error == "skip":
             _log.warning("skipped a record that did not parse: %s: %s", where, why)
             return
@@ -130,3 +130,10 @@ class BatchParser:
         except Exception as failure:
             self._on_failure(failure)
             raise
+
+
+def _brief(error: Exception) -> str:
+    try:
+        return repr(error)[:MOST_ERROR_TEXT]
+    except Exception:  # it is the user's class
+        return f"{type(error).__name__}, whose repr raises"

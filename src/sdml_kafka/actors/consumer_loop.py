@@ -11,7 +11,7 @@ from sdml_kafka.actors.committer import Committer
 from sdml_kafka.actors.intake import POLL_RECORDS, Intake
 from sdml_kafka.actors.router import Router
 from sdml_kafka.core.ledger import Tenancy
-from sdml_kafka.errors import BrokerUnreachable
+from sdml_kafka.errors import BrokerUnreachable, JoinTimeout
 from sdml_kafka.kafka.port import (
     Assignment,
     Connect,
@@ -77,18 +77,18 @@ class ConsumerLoop(Actor):
                             raise
                     else:
                         self._on_connected(consumer.settings)
-                        await self._live(consumer, life)
+                        await self._live(consumer, life, deadline)
                         return
                 await anyio.sleep(START_RETRY_S)
 
-    async def _live(self, consumer: Consumer, life: Life) -> None:
+    async def _live(self, consumer: Consumer, life: Life, join_by: float) -> None:
         self._committer.consumer = consumer
         self._intake.on_ready = consumer.nudge
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._hand_over_when_asked, consumer)
                 try:
-                    await self._poll(consumer, life)
+                    await self._poll(consumer, life, join_by)
                 finally:
                     tasks.cancel_scope.cancel()
                     await self._leave()
@@ -100,14 +100,22 @@ class ConsumerLoop(Actor):
 
     # -- polling -------------------------------------------------------------------------
 
-    async def _poll(self, consumer: Consumer, life: Life) -> None:
+    async def _poll(self, consumer: Consumer, life: Life, join_by: float) -> None:
         intake = self._intake
         while True:
             polled = await consumer.poll(intake.ready(), POLL_RECORDS, IDLE_POLL_S)
             if polled.assignment is not None:
                 await self._opened(polled.assignment)
                 life.started()
+            elif not life.ready and anyio.current_time() >= join_by:
+                raise JoinTimeout(
+                    f"The group's rebalance did not end within {self._patience.start_s:g} s. A "
+                    "member that died holds it up until its session times out, one that drains "
+                    "until it has: try again, or allow more with start_timeout."
+                )
             if polled.health is not None:
+                for topic in polled.health.missing_topics - intake.health.missing_topics:
+                    _log.warning("topic %r does not exist; it is read as soon as it does", topic)
                 intake.health = polled.health
             intake.accept(polled.records)
 

@@ -22,6 +22,8 @@ class CompiledSpec:
 
 
 def compile_specs(parsers: Sequence[Mapping[str, Any]]) -> tuple[CompiledSpec, ...]:
+    if isinstance(parsers, Mapping):
+        raise ConfigurationError("parsers is a list of specs, not one spec: put it into [ ]")
     if not parsers:
         raise ConfigurationError(
             "parsers is empty: give at least one spec, "

@@ -22,7 +22,7 @@ from sdml_kafka.kafka.port import (
     TopicPartition,
 )
 
-CLOSE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 2.0
 
 ConsumerFactory = Callable[[], object]
 """Returns a new `aiokafka.AIOKafkaConsumer`; `object`, since aiokafka is not typed."""

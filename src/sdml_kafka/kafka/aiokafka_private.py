@@ -18,6 +18,8 @@ Of its parts:
 - `_coordinator._coordination_task`, `_fetcher._fetch_task`: dead tasks that nothing else reports.
 - `_client._conns`, `force_metadata_update`, `set_topics`: whether a broker is there; topics that
   do not exist yet.
+- `_coordinator.member_id`, `coordinator_id`, `group_id`, `_client.send`, `_group_instance_id`: to
+  leave the group when `stop()` cannot, stuck in a rebalance.
 - `_fetcher.close`, `_client.close`: the second half of a `stop()` that raised or was cut off.
 """
 
@@ -27,6 +29,8 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka import TopicPartition as ClientPartition
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from sdml_kafka.kafka.port import ConsumerSettings
@@ -96,6 +100,20 @@ def refresh_metadata(consumer: Client) -> "asyncio.Future[bool]":
 def track_topics(consumer: Client, topics: set[str]) -> "asyncio.Future[bool]":
     future: asyncio.Future[bool] = consumer._client.set_topics(topics)
     return future
+
+
+async def leave_group(consumer: Client) -> None:
+    """Tell the group that we are gone, beside a join that occupies the usual connection.
+
+    What `stop()` does itself when it gets that far; a static member stays, as there.
+    """
+    coordinator = consumer._coordinator
+    if coordinator is None or not coordinator.member_id or coordinator.coordinator_id is None:
+        return
+    if consumer._group_instance_id is None:
+        with suppress(KafkaError):
+            request = LeaveGroupRequest(coordinator.group_id, coordinator.member_id)
+            await consumer._client.send(coordinator.coordinator_id, request)
 
 
 async def finish_stop(consumer: Client) -> None:

@@ -82,6 +82,7 @@ class Driver:
         self._next: dict[TopicPartition, int] = {}
         self._isolation = Isolation()
         self._commits = Commits(self._consumer)
+        self._starting: asyncio.Task[None] | None = None
         self._announced = asyncio.Event()
         self._pending: PendingRevocation | None = None
         self._health_at = self._metadata_at = 0.0
@@ -94,11 +95,9 @@ class Driver:
         with ErrorLines() as lines:
             # Subscribing comes after, since a start with a topic that is missing takes
             # request_timeout_ms and then fails.
-            starting = self._loop.create_task(self._consumer.start())
+            self._starting = starting = self._loop.create_task(self._consumer.start())
             done, _ = await asyncio.wait({starting}, timeout=timeout_s)
             if not done:
-                starting.cancel()
-                await asyncio.wait({starting}, timeout=1.0)
                 raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {HINT}")
             if (error := error_of(starting)) is not None:
                 raise start_failure(error, lines) from error
@@ -335,11 +334,19 @@ class Driver:
         self._may_commit = False
         if self._pending is not None:
             self._pending.released.set()
+        if self._starting is not None and not self._starting.done():
+            # Left alone it would go on, and start tasks on a consumer that is closed by then.
+            self._starting.cancel()
+            await asyncio.wait({self._starting}, timeout=1.0)
         stopping = self._loop.create_task(self._consumer.stop())
         await asyncio.wait({stopping}, timeout=timeout_s)
         if not stopping.done():
+            # It waits for a rebalance that others hold up, and so would they for us.
+            leaving = self._loop.create_task(private.leave_group(self._consumer))
+            await asyncio.wait({leaving}, timeout=0.5)
+            leaving.cancel()
             stopping.cancel()
-            await asyncio.wait({stopping}, timeout=0.5)
+            await asyncio.wait({leaving, stopping}, timeout=0.5)
         if not stopping.done() or error_of(stopping) is not None:
             finishing = self._loop.create_task(private.finish_stop(self._consumer))
             await asyncio.wait({finishing}, timeout=1.0)

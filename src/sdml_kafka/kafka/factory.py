@@ -7,6 +7,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 
+from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.kafka.aiokafka_adapter import ConsumerFactory
 
 DEFAULTS: Mapping[str, Any] = {
@@ -30,6 +31,15 @@ def default_consumer_factory(
     settings = {**DEFAULTS, **options}
 
     def consumer_factory() -> object:
-        return AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, group_id=group_id, **settings)
+        try:
+            return AIOKafkaConsumer(
+                bootstrap_servers=bootstrap_servers, group_id=group_id, **settings
+            )
+        except (TypeError, ValueError) as error:
+            # The error names what is wrong, never what was given for it: that may be a secret.
+            raise ConfigurationError(
+                f"aiokafka does not take {', '.join(['bootstrap_servers', *options])}: "
+                f"{error}. bootstrap_servers is 'host:port', several with commas."
+            ) from error
 
     return consumer_factory
