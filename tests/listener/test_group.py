@@ -125,3 +125,24 @@ async def lines_of(process: "subprocess.Popen[str]", count: int) -> list[str]:
         json.loads(line)
         for line in await anyio.to_thread.run_sync(lambda: [out.readline() for _ in range(count)])
     ]
+
+
+async def test_a_cancelled_enter_is_no_member_that_others_wait_for(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic, group = await create_topic(bootstrap, unique("zombie")), unique("group")
+    with anyio.fail_after(60):
+        with running_member(bootstrap, topic, group, "--slow") as dead:
+            await produce(bootstrap, topic, ["a"])
+            await lines_of(dead, 1)
+            dead.kill()  # its session of 6 s holds up the group
+            with anyio.move_on_after(1.0) as scope:
+                async with member(embedded_kafka, topic, group):
+                    pytest.fail("entered")
+            assert scope.cancelled_caught
+            cancelled_at = anyio.current_time()
+            async with member(embedded_kafka, topic, group) as late:
+                # Were the cancelled one a member, its session of 10 s would come on top.
+                assert anyio.current_time() - cancelled_at < 8.0
+                assert late.assigned_table() == {topic: [0, 1, 2, 3]}

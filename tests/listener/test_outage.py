@@ -1,5 +1,7 @@
 """A broker that dies, comes back or stays away, under listeners that are at work."""
 
+import asyncio
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,5 +103,24 @@ async def test_a_broker_that_does_not_answer_is_a_clear_error_in_time(
             async with listener_on(mortal_kafka, "topic", start_timeout=1.0):
                 pytest.fail("entered")
         assert anyio.current_time() - began < 4.0
+    finally:
+        mortal_kafka.thaw()
+
+
+async def test_a_cancelled_start_leaves_nothing_behind(
+    mortal_kafka: EmbeddedKafka, anyio_backend_name: str
+) -> None:
+    def living() -> set[object]:
+        tasks = asyncio.all_tasks() if anyio_backend_name == "asyncio" else ()
+        return {*tasks, *(t for t in threading.enumerate() if t.name == "sdml-kafka")}
+
+    before = living()
+    mortal_kafka.freeze()
+    try:
+        with anyio.move_on_after(0.3) as scope:
+            async with listener_on(mortal_kafka, "topic"):
+                pytest.fail("entered")
+        assert scope.cancelled_caught
+        assert living() == before
     finally:
         mortal_kafka.thaw()

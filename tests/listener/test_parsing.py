@@ -285,3 +285,20 @@ async def test_gaps_in_the_offsets_are_no_matter() -> None:
             assert await take_last(stream, 1) == [value]
             await listener.commit()
             assert broker.committed(GROUP, P0) in (committed, committed + 3)
+
+
+async def test_an_error_that_cannot_even_be_shown_is_skipped_like_any_other() -> None:
+    class Unshowable(Exception):
+        def __repr__(self) -> str:
+            raise RuntimeError("no repr")
+
+    def parse(record: Any) -> int:
+        if record.value == b"oops":
+            raise Unshowable
+        return int(record.value)
+
+    broker = broker_with("0", "oops", "2")
+    async with listener_on(broker, parsers=specs(parse)) as listener:
+        assert await take_last(await listener.subscribe(int), 2) == [0, 2]
+        assert listener.status().counters.parse_errors == 1
+        assert listener.status().counters.restarts == 0
