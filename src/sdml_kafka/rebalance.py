@@ -1,12 +1,9 @@
 """The user's own rebalance listener, called on the program's side of the client."""
 
 import inspect
-from collections.abc import Awaitable, Callable
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.kafka.port import TopicPartition
-
-OnRebalance = Callable[[frozenset[TopicPartition]], Awaitable[None]]
+from sdml_kafka.kafka.port import OnRebalance, TopicPartition
 
 
 def callbacks_of(listener: object | None) -> tuple[OnRebalance | None, OnRebalance | None]:

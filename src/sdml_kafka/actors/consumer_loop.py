@@ -1,7 +1,7 @@
 """The consumer loop: the one actor that touches the consumer. Polls, opens what is assigned, and
 hands over what is taken away."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from logging import getLogger
 
 import anyio
@@ -17,6 +17,7 @@ from sdml_kafka.kafka.port import (
     Connect,
     Consumer,
     ConsumerSettings,
+    OnRebalance,
     Revocation,
     TopicPartition,
 )
@@ -30,8 +31,6 @@ CLOSE_TIMEOUT_S = 2.0
 COMMIT_START_TIMEOUT_S = 2.0
 CALLBACK_TIMEOUT_S = 5.0
 """Nothing is read while the user's `on_partitions_assigned` runs."""
-
-OnRebalance = Callable[[frozenset[TopicPartition]], Awaitable[None]]
 
 
 @define

@@ -142,3 +142,4 @@ Connect = Callable[[], AbstractAsyncContextManager[Consumer]]
 """Makes a new consumer, not yet started; leaving the context closes what is left of it."""
 
 OnRebalance = Callable[[frozenset[TopicPartition]], Awaitable[None]]
+"""The user's own callback, on the program's side of the client."""

@@ -150,17 +150,20 @@ def _partitions(partitions: Sequence[PartitionView]) -> Panel:
         table.add_column(name, justify="right", no_wrap=True)
     for partition in partitions:
         status = partition.status
-        committed = "-" if status.committed is None else f"{status.committed:,}"
-        # What nobody reads has the numbers of the last one who did.
-        lag = "-" if status.lag is None or not partition.owner else f"{status.lag:,}"
+        if partition.owner is None:
+            # Its numbers are of the last one who read it, from before that one left.
+            table.add_row(str(partition.number), "nobody", *"----", style="dim")
+            continue
         table.add_row(
             str(partition.number),
-            partition.owner or "nobody",
+            partition.owner,
             f"{status.position:,}",
-            committed,
-            Text(lag, style="yellow" if (status.lag or 0) > 100 else ""),
-            f"{status.in_flight:,}" if partition.owner else "-",
-            style="" if partition.owner else "dim",
+            "-" if status.committed is None else f"{status.committed:,}",
+            Text(
+                "-" if status.lag is None else f"{status.lag:,}",
+                style="yellow" if (status.lag or 0) > 100 else "",
+            ),
+            f"{status.in_flight:,}",
         )
     return _panel(table, "partitions", height=7)
 
