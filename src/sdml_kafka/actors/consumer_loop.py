@@ -137,7 +137,7 @@ class ConsumerLoop(Actor):
             return
         try:
             await callback(partitions)
-        except Exception:
+        except Exception:  # the user's code must not end the hand-over
             _log.exception("the rebalance listener raised")
 
     # -- letting go ----------------------------------------------------------------------

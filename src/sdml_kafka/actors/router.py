@@ -41,10 +41,10 @@ class Router:
                 "subscribe without fresh=True to share the records of a type"
             )
         if fresh:
-            queue = TypedQueue(type_, self._on_change, fresh=True)
+            queue = TypedQueue(type_, self._on_change)
             self._fresh.append(queue)
         else:
-            queue = self._shared.setdefault(type_, TypedQueue(type_, self._on_change, fresh=False))
+            queue = self._shared.setdefault(type_, TypedQueue(type_, self._on_change))
         queue.maxsizes.append(maxsize)
         self._changed()
         return queue
@@ -66,9 +66,7 @@ class Router:
                 parcel.chunk.tenancy.returned -= len(parcel.indices)  # nobody had taken them
                 parcel.chunk.finish_run(parcel.indices)
         else:
-            shared = self._shared.setdefault(
-                queue.type, TypedQueue(queue.type, self._on_change, fresh=False)
-            )
+            shared = self._shared.setdefault(queue.type, TypedQueue(queue.type, self._on_change))
             for parcel in parcels:
                 shared.put_back(parcel)
 

@@ -38,9 +38,8 @@ class Parcel:
 class TypedQueue:
     """Bounded by who fills it: the dispatcher asks for `room` first. Shared by its readers."""
 
-    def __init__(self, type_: object, on_room: Callable[[], None], *, fresh: bool) -> None:
+    def __init__(self, type_: object, on_room: Callable[[], None]) -> None:
         self.type = type_
-        self.fresh = fresh
         self.maxsizes: list[int] = []
         """One for each open stream; 0 is without a bound of its own."""
         self.closed: bool = False
