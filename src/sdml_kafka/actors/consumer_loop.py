@@ -8,7 +8,7 @@ import anyio
 from attrs import define, evolve
 
 from sdml_kafka.actors.committer import Committer
-from sdml_kafka.actors.intake import POLL_RECORDS, Intake
+from sdml_kafka.actors.intake import Intake
 from sdml_kafka.actors.router import Router
 from sdml_kafka.core.ledger import Tenancy
 from sdml_kafka.errors import BrokerUnreachable, JoinTimeout
@@ -100,9 +100,9 @@ class ConsumerLoop(Actor):
     # -- polling -------------------------------------------------------------------------
 
     async def _poll(self, consumer: Consumer, life: Life, join_by: float) -> None:
-        intake = self._intake
+        intake, poll_records = self._intake, consumer.settings.poll_records
         while True:
-            polled = await consumer.poll(intake.ready(), POLL_RECORDS, IDLE_POLL_S)
+            polled = await consumer.poll(intake.ready(), poll_records, IDLE_POLL_S)
             if polled.assignment is not None:
                 await self._opened(polled.assignment)
                 life.started()

@@ -13,9 +13,6 @@ from attrs import define, field
 from sdml_kafka.core.ledger import Ledger, Tenancy
 from sdml_kafka.kafka.port import Assignment, Health, Record, TopicPartition
 
-POLL_RECORDS = 2000
-"""About what one fetch of a partition brings (1 MB): emptied at once, since a client that empties
-its partitions bit by bit also fetches bit by bit. It holds up the event loop for some 5 ms."""
 LOW_BACKLOG = 500
 """A partition is polled again when fewer records of it wait to be parsed."""
 

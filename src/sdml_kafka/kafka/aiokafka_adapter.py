@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
+from attrs import evolve
 
 from sdml_kafka.kafka.driver import Driver, driver_of
 from sdml_kafka.kafka.home import Home, open_home
@@ -16,13 +17,14 @@ from sdml_kafka.kafka.log_noise import quieter_logs
 from sdml_kafka.kafka.port import (
     Connect,
     Consumer,
-    ConsumerSettings,
     Polled,
     Revocation,
     TopicPartition,
 )
 
 CLOSE_TIMEOUT_S = 2.0
+POLL_RECORDS_IN_A_THREAD = 8000
+"""Some 20 ms of decoding, in which nobody but the heartbeat waits for that loop."""
 
 ConsumerFactory = Callable[[], object]
 """Returns a new `aiokafka.AIOKafkaConsumer`; `object`, since aiokafka is not typed."""
@@ -59,10 +61,9 @@ class AiokafkaConsumer:
     def __init__(self, home: Home, driver: Driver) -> None:
         self._home = home
         self._driver = driver
-
-    @property
-    def settings(self) -> ConsumerSettings:
-        return self._driver.settings
+        self.settings = driver.settings
+        if not home.shares_the_loop:
+            self.settings = evolve(self.settings, poll_records=POLL_RECORDS_IN_A_THREAD)
 
     async def start(self, topics: Collection[str], timeout_s: float) -> None:
         await self._home.call(partial(self._driver.start, topics, timeout_s))

@@ -28,6 +28,9 @@ THREAD_END_TIMEOUT_S = 5.0
 
 
 class Home(Protocol):
+    shares_the_loop: bool
+    """What computes there holds up the program, too."""
+
     async def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run it on the asyncio side. A cancelled caller cancels it there."""
         ...
@@ -59,6 +62,8 @@ async def open_home() -> AsyncGenerator[Home]:
 
 
 class _RunningLoop:
+    shares_the_loop = True
+
     async def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         return await function()
 
@@ -67,6 +72,8 @@ class _RunningLoop:
 
 
 class _ThreadedLoop:
+    shares_the_loop = False
+
     def __init__(self) -> None:
         import trio
 

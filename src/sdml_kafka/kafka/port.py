@@ -136,6 +136,10 @@ class ConsumerSettings:
     auto_commit_interval_s: float | None
     """None: it was built with `enable_auto_commit=False`."""
     rebalance_timeout_s: float
+    poll_records: int = 2000
+    """How many records a poll should take at most. The default is about what one fetch of a
+    partition brings (1 MB), emptied at once, since a client that empties its partitions bit by
+    bit also fetches bit by bit; decoding them holds up the client's event loop for some 5 ms."""
 
 
 Connect = Callable[[], AbstractAsyncContextManager[Consumer]]
