@@ -6,18 +6,28 @@ __all__ = [
     "AuthenticationFailed",
     "AuthorizationFailed",
     "BrokerUnreachable",
+    "CallIdInUse",
+    "CallTimeout",
     "ClientClosed",
     "ClientNotStarted",
     "CommitFailed",
     "CommitRejected",
     "ConfigurationError",
     "ConsumerFailed",
+    "GroupShared",
     "JoinTimeout",
     "ParseFailed",
+    "PayloadTooLarge",
+    "ProducerFailed",
+    "RemoteError",
+    "ReplyInvalid",
     "RestartsExhausted",
     "SdmlKafkaError",
+    "SendFailed",
     "StartTimeout",
+    "StreamBroken",
     "StreamBusy",
+    "TopicMissing",
     "UnknownType",
 ]
 
@@ -76,3 +86,59 @@ class CommitRejected(CommitFailed):
 
 class ConsumerFailed(SdmlKafkaError):
     """The client below died or misbehaved; its actor is restarted with a new one."""
+
+
+class ProducerFailed(SdmlKafkaError):
+    """The client below died or misbehaved; its actor is restarted with a new one."""
+
+
+class SendFailed(SdmlKafkaError):
+    """A record did not go out. `in_doubt`: it may have arrived all the same."""
+
+    def __init__(self, text: str, *, in_doubt: bool = False) -> None:
+        super().__init__(text)
+        self.in_doubt = in_doubt
+
+
+class TopicMissing(SendFailed):
+    """The topic does not exist, and the broker does not create topics by itself."""
+
+
+class PayloadTooLarge(SendFailed):
+    """The record is larger than the producer or the broker allows."""
+
+
+class CallTimeout(SdmlKafkaError, TimeoutError):
+    """The deadline of a call passed; its cause is the last trouble with the broker, if any."""
+
+
+class CallIdInUse(ConfigurationError):
+    """The correlation id belongs to a call that is still waiting."""
+
+
+class GroupShared(ConfigurationError):
+    """Other members of the client's group have some of its reply partitions."""
+
+
+class ReplyInvalid(SdmlKafkaError):
+    """The reply did not parse, or to another type than the call expects."""
+
+
+class StreamBroken(SdmlKafkaError):
+    """Some of the replies of a stream are missing."""
+
+
+class RemoteError(SdmlKafkaError):
+    """The server answered with an error. A handler raises it to choose the status itself.
+
+    `status`: `invalid_argument`, `not_found`, `internal`, `deadline_exceeded`, `unavailable`, or
+    a word of the server's own: ASCII letters, digits, `_`, `-`, `.`, at most 64.
+    """
+
+    def __init__(self, status: str, text: str = "") -> None:
+        super().__init__(status, text)
+        self.status = status
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.status}: {self.text}" if self.text else self.status

@@ -48,6 +48,22 @@ class Assignment:
     epoch: int
     positions: Mapping[TopicPartition, int]
     committed: Mapping[TopicPartition, int | None]
+    elsewhere: frozenset[TopicPartition] = frozenset()
+    """Partitions of our topics that other members of the group have."""
+
+
+@frozen
+class Tail:
+    """How a member reads that commits nothing: from the end as of its start, whatever the group
+    has committed, and after a rebalance on from where it was.
+
+    `positions`: where to go on in partitions that an earlier consumer read. `share`: of each
+    topic fetch one partition only, the one that is in `positions`, else number `share` modulo
+    their count; the others are assigned, yet neither fetched nor in `Assignment.positions`.
+    """
+
+    positions: Mapping[TopicPartition, int] = {}
+    share: int | None = None
 
 
 @frozen
@@ -93,9 +109,12 @@ class Consumer(Protocol):
     @property
     def settings(self) -> "ConsumerSettings": ...
 
-    async def start(self, topics: Collection[str], timeout_s: float) -> None:
+    async def start(
+        self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
+    ) -> None:
         """Join the group. Raises ConfigurationError, BrokerUnreachable, AuthenticationFailed,
-        AuthorizationFailed. The first assignment comes out of `poll`."""
+        AuthorizationFailed. The first assignment comes out of `poll`. Without a `tail` reading
+        starts at what the group has committed."""
 
     async def poll(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
@@ -144,6 +163,74 @@ class ConsumerSettings:
 
 Connect = Callable[[], AbstractAsyncContextManager[Consumer]]
 """Makes a new consumer, not yet started; leaving the context closes what is left of it."""
+
+
+class Message(NamedTuple):
+    """A record to be sent. Without a `partition` the key decides, without a key the client."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    headers: Sequence[tuple[str, bytes]] = ()
+    partition: int | None = None
+
+
+OnSent = Callable[[Exception | None], None]
+"""Told on the program's side, once: None when the broker has acknowledged the record."""
+
+
+def always() -> bool:
+    return True
+
+
+class Producer(Protocol):
+    """Sends records, in the order of the calls for each partition as far as nothing fails."""
+
+    @property
+    def connected(self) -> bool: ...
+
+    async def start(self, timeout_s: float) -> None:
+        """Raises ConfigurationError, BrokerUnreachable, AuthenticationFailed."""
+
+    def send(
+        self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        """Never waits and never raises. `is_wanted` is asked while the record has to wait, and
+        before it goes out: when it is not any more, it is dropped and nobody is told.
+
+        Told errors: TopicMissing (the broker neither has the topic nor creates it),
+        PayloadTooLarge, AuthorizationFailed, ConfigurationError (a name or partition that cannot
+        be), SendFailed (`in_doubt`: it may have arrived all the same). An outage is no error: the
+        record waits for the broker as long as the client below waits.
+        """
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Until everything given to `send` was told or dropped; False when that takes longer."""
+        ...
+
+    async def watch(self) -> None:
+        """Wait until this producer has to be replaced, then raise ProducerFailed."""
+
+    async def create_topic(
+        self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float
+    ) -> bool:
+        """False: it was there. Raises AuthorizationFailed, ConfigurationError, SendFailed."""
+        ...
+
+    async def delete_topic(self, topic: str, timeout_s: float) -> None:
+        """Also when it is not there. Raises AuthorizationFailed, SendFailed."""
+
+    async def live_members(self, group_id: str, timeout_s: float) -> int:
+        """How many members the group has. Raises AuthorizationFailed, SendFailed."""
+        ...
+
+    async def close(self, timeout_s: float) -> None:
+        """Let go of every socket and task. What was not acknowledged by then is told as
+        SendFailed, in doubt."""
+
+
+ConnectProducer = Callable[[], AbstractAsyncContextManager[Producer]]
+"""Makes a new producer, not yet started; leaving the context closes what is left of it."""
 
 OnRebalance = Callable[[frozenset[TopicPartition]], Awaitable[None]]
 """The user's own callback, on the program's side of the client."""
