@@ -1,27 +1,49 @@
 """Kafka for structured concurrency: supervised actors on anyio, for asyncio, uvloop and trio."""
 
+from sdml_kafka.actors.call import Call
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
     BrokerUnreachable,
+    CallIdInUse,
+    CallTimeout,
     ClientClosed,
     ClientNotStarted,
     CommitFailed,
     CommitRejected,
     ConfigurationError,
     ConsumerFailed,
+    GroupShared,
     JoinTimeout,
     ParseFailed,
+    PayloadTooLarge,
+    ProducerFailed,
+    RemoteError,
+    ReplyInvalid,
     RestartsExhausted,
     SdmlKafkaError,
+    SendFailed,
+    StreamBroken,
     StreamBusy,
+    TopicMissing,
     UnknownType,
 )
 from sdml_kafka.kafka.port import Record, TopicPartition
 from sdml_kafka.listener import KafkaListener
 from sdml_kafka.parsing import Parser, ParserSpec, parse_bytes, parse_json, parse_text
-from sdml_kafka.policies import AutoCommit, Restarts
-from sdml_kafka.status import Counters, ListenerStatus, PartitionStatus
+from sdml_kafka.policies import AutoCommit, Dedupe, Restarts
+from sdml_kafka.reply_stream import ReplyStream
+from sdml_kafka.rpc import KafkaRPC
+from sdml_kafka.server import KafkaRPCServer
+from sdml_kafka.status import (
+    Counters,
+    ListenerStatus,
+    PartitionStatus,
+    RPCCounters,
+    RPCStatus,
+    ServerCounters,
+    ServerStatus,
+)
 from sdml_kafka.streams import Delivery, TypeStream
 
 __all__ = [
@@ -29,6 +51,9 @@ __all__ = [
     "AuthorizationFailed",
     "AutoCommit",
     "BrokerUnreachable",
+    "Call",
+    "CallIdInUse",
+    "CallTimeout",
     "ClientClosed",
     "ClientNotStarted",
     "CommitFailed",
@@ -36,19 +61,35 @@ __all__ = [
     "ConfigurationError",
     "ConsumerFailed",
     "Counters",
+    "Dedupe",
     "Delivery",
+    "GroupShared",
     "JoinTimeout",
     "KafkaListener",
+    "KafkaRPC",
+    "KafkaRPCServer",
     "ListenerStatus",
     "ParseFailed",
     "Parser",
     "ParserSpec",
     "PartitionStatus",
+    "PayloadTooLarge",
+    "ProducerFailed",
+    "RPCCounters",
+    "RPCStatus",
     "Record",
+    "RemoteError",
+    "ReplyInvalid",
+    "ReplyStream",
     "Restarts",
     "RestartsExhausted",
     "SdmlKafkaError",
+    "SendFailed",
+    "ServerCounters",
+    "ServerStatus",
+    "StreamBroken",
     "StreamBusy",
+    "TopicMissing",
     "TopicPartition",
     "TypeStream",
     "UnknownType",

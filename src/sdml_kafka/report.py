@@ -1,12 +1,19 @@
-"""Makes a listener's status out of what its parts know."""
+"""Makes the status of a listener and of a server out of what their parts know."""
 
 from collections.abc import Iterator
 
 import anyio
 
+from sdml_kafka.actors.counts import Counts
 from sdml_kafka.actors.intake import Intake, Partition
 from sdml_kafka.runtime import ActorSnapshot
-from sdml_kafka.status import Counters, ListenerStatus, PartitionStatus
+from sdml_kafka.status import (
+    Counters,
+    ListenerStatus,
+    PartitionStatus,
+    ServerCounters,
+    ServerStatus,
+)
 
 
 def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> ListenerStatus:
@@ -22,6 +29,33 @@ def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> L
             finished=ledger.finished,
             parse_errors=parse_errors,
             late_finishes=ledger.late_finishes,
+            restarts=sum(actor.restarts for actor in _actors(tree)),
+            rebalances=intake.rebalances,
+        ),
+    )
+
+
+def server_status(
+    intake: Intake, tree: ActorSnapshot, counts: Counts, is_sending: bool
+) -> ServerStatus:
+    return ServerStatus(
+        tree=tree,
+        connected=intake.health.connected and is_sending,
+        in_flight=counts.in_flight,
+        partitions={key: _partition(intake, p) for key, p in intake.partitions.items()},
+        missing_topics=intake.health.missing_topics,
+        counters=ServerCounters(
+            requests=counts.requests,
+            replies=counts.replies,
+            one_way=counts.one_way,
+            expired=counts.expired,
+            errors=dict(counts.errors),
+            refused_topics=counts.refused_topics,
+            undeliverable=counts.undeliverable,
+            duplicates=counts.duplicates,
+            cancelled=counts.cancelled,
+            unknown_cancels=counts.unknown_cancels,
+            late_finishes=intake.ledger.late_finishes,
             restarts=sum(actor.restarts for actor in _actors(tree)),
             rebalances=intake.rebalances,
         ),

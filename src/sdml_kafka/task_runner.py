@@ -5,6 +5,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import anyio
+
 from sdml_kafka.errors import ClientClosed
 
 
@@ -43,7 +45,8 @@ class TaskRunner:
             await self.wait_started()
         except asyncio.CancelledError:
             self._task.cancel()
-            await asyncio.wait({self._task})
+            with anyio.CancelScope(shield=True):  # bounded: the client bounds its own leaving
+                await asyncio.wait({self._task})
             raise
 
     @property

@@ -1,7 +1,7 @@
 """Values to show."""
 
 from sdml_kafka import PartitionStatus
-from sdml_kafka.cli.demo.scene import Line, MemberView, PartitionView, Scene
+from sdml_kafka.cli.demo.scene import CallsView, Line, MemberView, PartitionView, Scene
 from sdml_kafka.runtime import ActorSnapshot, ActorState
 
 
@@ -19,16 +19,29 @@ def partition_status(
     )
 
 
-def tree() -> ActorSnapshot:
-    def actor(name: str, state: ActorState, restarts: int, capacity: int) -> ActorSnapshot:
-        return ActorSnapshot(name, state, restarts, None, 0, capacity, 1.0)
+def actor(
+    name: str, state: ActorState, restarts: int, capacity: int, *children: ActorSnapshot
+) -> ActorSnapshot:
+    return ActorSnapshot(name, state, restarts, None, 0, capacity, 1.0, children)
 
+
+def tree() -> ActorSnapshot:
     children = (
         actor("consumer-loop", ActorState.RESTARTING, 1, 0),
         actor("dispatcher", ActorState.RUNNING, 1, 1),
         actor("commit-scheduler", ActorState.STOPPED, 0, 0),
     )
-    return ActorSnapshot("listener", ActorState.RUNNING, 0, None, 0, 0, 1.0, children)
+    return actor("listener", ActorState.RUNNING, 0, 0, *children)
+
+
+def server_tree() -> ActorSnapshot:
+    names = ("workers", "consumer-loop", "commit-scheduler")
+    requests = [actor(name, ActorState.RUNNING, 0, 0) for name in names]
+    children = (
+        actor("sender", ActorState.CRASHED, 2, 0),
+        actor("requests", ActorState.RUNNING, 0, 0, *requests),
+    )
+    return actor("server", ActorState.RUNNING, 0, 0, *children)
 
 
 def scene(elapsed_s: float = 4.0) -> Scene:
@@ -42,6 +55,11 @@ def scene(elapsed_s: float = 4.0) -> Scene:
             MemberView("ada", "in the group", tree(), 2),
             MemberView("bob", "away", None, 0),
         ),
+        callers=(
+            MemberView("client", "away", None, 0),
+            MemberView("server 1", "serves", server_tree(), 2),
+            MemberView("server 2", "serves", server_tree(), 2),
+        ),
         partitions=(
             PartitionView(0, "ada", partition_status()),
             PartitionView(1, None, partition_status(lag=900, in_flight=77)),
@@ -51,5 +69,6 @@ def scene(elapsed_s: float = 4.0) -> Scene:
         sent_rate=100.0,
         finished_rate=90.0,
         history=(0.0, 50.0, 100.0),
+        calls=CallsView(made=777, rate=55.0, in_flight=8, p50_ms=2.25, p99_ms=1234.5),
         lines=tuple(Line(number / 10, f"line {number} \x1b[31m", "bad") for number in range(40)),
     )

@@ -26,7 +26,13 @@ def test_the_books_balance(backend: str) -> None:
     counts = dict(re.findall(r"^  +(\w[^\n]*?) +([\d,]+)$", shown, re.MULTILINE))
     assert counts["sent: acknowledged by Kafka"] == counts["finished: by the loops of a listener"]
     assert counts["lost"] == counts["unexplained"] == "0"
+    assert counts["calls made"] == counts["calls settled"]
+    assert counts["with the right reply"] == counts["with a reply"] != "0"
+    assert counts["timed out: unexplained"] == "0"
     for text in (
+        "server 2 leaves",
+        "server 2 comes back",
+        "the client has left",
         "bob leaves the group",
         "bob comes back",
         "ada: consumer-loop crashed",
@@ -34,6 +40,8 @@ def test_the_books_balance(backend: str) -> None:
         "the broker is back",
         "all of them finished",
         "commit-scheduler     running",
+        "reply-loop           running",
+        "      workers            running",
     ):
         assert text in shown
     assert shown.splitlines()[-1].startswith("balanced: nothing lost")

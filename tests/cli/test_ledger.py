@@ -2,12 +2,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdml_kafka.cli.demo.closing import close_books
+from sdml_kafka.cli.demo.calls import CallBook
+from sdml_kafka.cli.demo.closing import Closing
+from sdml_kafka.cli.demo.closing import close_books as close_all_books
 from sdml_kafka.cli.demo.ledger import Cause, Disturbance, Finish, Holder, Ledger, Place
 
 
 def finish(member: str = "ada", assignment: int = 1, at_s: float = 1.0, offset: int = 0) -> Finish:
     return Finish(Place(0, offset), Holder(member, assignment), at_s)
+
+
+def close_books(ledger: Ledger, *, cut_short: bool) -> Closing:
+    """With calls that are in order."""
+    book = CallBook()
+    book.made()
+    book.replied("q", b"a", b"a")
+    return close_all_books(ledger, book, cut_short=cut_short)
 
 
 def test_sent_and_finished_once_is_balanced() -> None:
@@ -18,7 +28,7 @@ def test_sent_and_finished_once_is_balanced() -> None:
     assert ledger.is_settled()
     closing = close_books(ledger, cut_short=False)
     assert closing.is_good
-    assert closing.verdict == "balanced: nothing lost, nothing repeated"
+    assert closing.verdict == "balanced: nothing lost, nothing repeated, every call settled"
     assert closing.evidence == ()
 
 
@@ -48,7 +58,7 @@ def test_cut_short_is_no_verdict_on_what_is_still_on_its_way() -> None:
     ledger.sent("a")
     closing = close_books(ledger, cut_short=True)
     assert not closing.is_good
-    assert "1 records still on their way" in closing.verdict
+    assert "1 records and 0 calls still on their way" in closing.verdict
     assert ("not finished yet", 1) in closing.entries
 
 

@@ -15,7 +15,13 @@ def test_everything_happens_in_order_and_in_time(seconds: float, owns_broker: bo
     assert times[0] >= 1.0
     assert times[-1] <= 0.75 * seconds
     acts = [step.act for step in plan.steps]
-    assert acts[:3] == [Act.LEAVE, Act.RETURN, Act.CRASH]
+    assert acts[:5] == [
+        Act.LEAVE,
+        Act.SERVER_LEAVE,
+        Act.RETURN,
+        Act.SERVER_RETURN,
+        Act.CRASH,
+    ]
     assert (Act.RESTART_BROKER in acts) is owns_broker
 
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka import TopicPartition as ClientPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 
 from sdml_kafka.kafka.aiokafka_adapter import connect
 from sdml_kafka.kafka.home import Home, open_home
@@ -17,6 +17,7 @@ from sdml_kafka.kafka.port import Connect, TopicPartition
 from sdml_kafka.testing import EmbeddedKafka
 
 from .contract import Contract
+from .tail_contract import TailContract
 from .world import Reset, World
 
 
@@ -54,6 +55,24 @@ class AiokafkaWorld:
             await self._admin.create_topics([NewTopic(topic, partitions, 1)])
 
         await self._home.call(create)
+
+    async def add_partitions(self, topic: str, count: int) -> None:
+        async def add() -> None:
+            (described,) = await self._admin.describe_topics([topic])
+            total = len(described["partitions"]) + count
+            await self._admin.create_partitions({topic: NewPartitions(total)})
+            while len(await self._producer.partitions_for(topic)) < total:
+                await self._producer.client.force_metadata_update()
+
+        await self._home.call(add)
+
+    async def trim(self, partition: TopicPartition, before: int) -> None:
+        async def delete() -> None:
+            await self._admin.delete_records(
+                {ClientPartition(*partition): RecordsToDelete(before_offset=before)}
+            )
+
+        await self._home.call(delete)
 
     async def produce(self, partition: TopicPartition, *values: bytes) -> None:
         async def send() -> None:
@@ -102,9 +121,7 @@ def strict_kafka() -> Generator[EmbeddedKafka]:
         yield kafka
 
 
-@pytest.mark.anyio
-@pytest.mark.broker
-class TestAiokafka(Contract):
+class OnAiokafka:
     @pytest.fixture
     async def world(
         self, anyio_backend: object, embedded_kafka: EmbeddedKafka
@@ -119,7 +136,17 @@ class TestAiokafka(Contract):
         async with aiokafka_world(strict_kafka.bootstrap_servers) as world:
             yield world
 
+
+@pytest.mark.anyio
+@pytest.mark.broker
+class TestAiokafka(OnAiokafka, Contract):
     # `group` names itself after `world`, which this one test does without.
     @pytest.fixture
     def group(self) -> str:
         return f"contract-{uuid4().hex}"
+
+
+@pytest.mark.anyio
+@pytest.mark.broker
+class TestAiokafkaTail(OnAiokafka, TailContract):
+    pass

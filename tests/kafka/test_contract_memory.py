@@ -4,11 +4,20 @@ from itertools import count
 
 import pytest
 
-from sdml_kafka.kafka.port import Connect, TopicPartition
+from sdml_kafka.kafka.port import Connect, Tail, TopicPartition
 from sdml_kafka.testing.memory import MemoryBroker
 
-from .contract import Contract
-from .world import Reset, World, backend_in_virtual_time
+from .contract import Contract, partitions
+from .tail_contract import TailContract
+from .world import (
+    Reset,
+    World,
+    backend_in_virtual_time,
+    poll_until,
+    releasing,
+    seat,
+    share_out,
+)
 
 
 class MemoryWorld:
@@ -29,6 +38,12 @@ class MemoryWorld:
     async def create_topic(self, topic: str, partitions: int) -> None:
         self._broker.create_topic(topic, partitions)
 
+    async def add_partitions(self, topic: str, count: int) -> None:
+        self._broker.add_partitions(topic, count)
+
+    async def trim(self, partition: TopicPartition, before: int) -> None:
+        self._broker.trim(partition, before)
+
     async def produce(self, partition: TopicPartition, *values: bytes) -> None:
         for value in values:
             self._broker.produce(partition.topic, value, partition=partition.partition)
@@ -42,8 +57,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object
     return backend_in_virtual_time(request.param)
 
 
-@pytest.mark.anyio
-class TestMemory(Contract):
+class InMemory:
     @pytest.fixture
     def world(self) -> World:
         return MemoryWorld()
@@ -51,3 +65,25 @@ class TestMemory(Contract):
     @pytest.fixture
     def strict_world(self, world: World) -> World:
         return world
+
+
+@pytest.mark.anyio
+class TestMemory(InMemory, Contract):
+    pass
+
+
+@pytest.mark.anyio
+class TestMemoryTail(InMemory, TailContract):
+    async def test_a_member_that_was_thrown_out_goes_on_where_it_was(self) -> None:
+        broker = MemoryBroker({"topic": 1})
+        (p0,) = partitions("topic", 1)
+        async with seat(broker.connect("group"), "topic", tail=Tail()) as member:
+            await share_out(1, member)
+            broker.produce("topic", b"before")
+            await poll_until(lambda: member.count == 1, member)
+            broker.expel(member.consumer)
+            broker.produce("topic", b"in between")
+            async with releasing(member):
+                await poll_until(lambda: len(member.seen[p0]) == 2, member)
+
+            assert member.seen == {p0: [b"before", b"in between"]}

@@ -15,6 +15,7 @@ from sdml_kafka.kafka.port import (
     Polled,
     Record,
     Revocation,
+    Tail,
     TopicPartition,
 )
 
@@ -44,6 +45,10 @@ class World(Protocol):
         ...
 
     async def create_topic(self, topic: str, partitions: int) -> None: ...
+    async def add_partitions(self, topic: str, count: int) -> None: ...
+    async def trim(self, partition: TopicPartition, before: int) -> None:
+        """Delete the records before this offset."""
+
     async def produce(self, partition: TopicPartition, *values: bytes) -> None: ...
     async def committed(self, group: str, partition: TopicPartition) -> int | None: ...
 
@@ -56,6 +61,9 @@ class Seat:
         self.assignment: Assignment | None = None
         self.records: dict[TopicPartition, list[Record]] = {}
         """Those of the current assignment, or of the last one."""
+        self.assignments: list[Assignment] = []
+        self.seen: dict[TopicPartition, list[bytes | None]] = {}
+        """The values of all assignments together."""
         self.health: Health | None = None
         self.last_epoch = 0
         self._next: dict[TopicPartition, int] = {}
@@ -96,6 +104,7 @@ class Seat:
         assert assignment.epoch > self.last_epoch
         assert assignment.positions.keys() == assignment.committed.keys()
         self.assignment, self.last_epoch = assignment, assignment.epoch
+        self.assignments.append(assignment)
         self.records = {partition: [] for partition in assignment.positions}
         self._next = dict(assignment.positions)
 
@@ -105,6 +114,7 @@ class Seat:
             assert record.offset == self._next[partition], "lost, repeated or out of order"
             self._next[partition] += 1
             self.records[partition].append(record)
+            self.seen.setdefault(partition, []).append(record.value)
 
     async def revoked(self) -> Revocation:
         with anyio.fail_after(PATIENCE_S):
@@ -122,10 +132,10 @@ class Seat:
 
 
 @asynccontextmanager
-async def seat(connect: Connect, *topics: str) -> AsyncGenerator[Seat]:
+async def seat(connect: Connect, *topics: str, tail: Tail | None = None) -> AsyncGenerator[Seat]:
     async with connect() as consumer:
         with anyio.fail_after(PATIENCE_S):
-            await consumer.start(topics, CALL_S)
+            await consumer.start(topics, CALL_S, tail)
         yield Seat(consumer)
 
 

@@ -1,17 +1,18 @@
 """The consumer loop: the one actor that touches the consumer. Polls, opens what is assigned, and
 hands over what is taken away."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from logging import getLogger
+from typing import Protocol
 
 import anyio
 from attrs import define, evolve
 
 from sdml_kafka.actors.committer import Committer
+from sdml_kafka.actors.connecting import connected
 from sdml_kafka.actors.intake import Intake
-from sdml_kafka.actors.router import Router
 from sdml_kafka.core.ledger import Tenancy
-from sdml_kafka.errors import BrokerUnreachable, JoinTimeout
+from sdml_kafka.errors import JoinTimeout
 from sdml_kafka.kafka.port import (
     Assignment,
     Connect,
@@ -26,7 +27,6 @@ from sdml_kafka.runtime import Actor, Life
 _log = getLogger("sdml_kafka.listener")
 
 IDLE_POLL_S = 0.5
-START_RETRY_S = 0.3
 CLOSE_TIMEOUT_S = 2.0
 COMMIT_START_TIMEOUT_S = 2.0
 CALLBACK_TIMEOUT_S = 5.0
@@ -41,12 +41,22 @@ class Patience:
     drain_s: float
 
 
+class Destination(Protocol):
+    """Where records go from the intake."""
+
+    @property
+    def topics(self) -> Collection[str]: ...
+
+    def withdraw(self, tenancies: Sequence[Tenancy]) -> None:
+        """Take back what waits of these tenancies and is in nobody's hands."""
+
+
 class ConsumerLoop(Actor):
     def __init__(
         self,
         connect: Connect,
         intake: Intake,
-        router: Router,
+        destination: Destination,
         committer: Committer,
         patience: Patience,
         on_connected: Callable[[ConsumerSettings], None],
@@ -55,7 +65,7 @@ class ConsumerLoop(Actor):
     ) -> None:
         self._connect = connect
         self._intake = intake
-        self._router = router
+        self._destination = destination
         self._committer = committer
         self._patience = patience
         self._on_connected = on_connected
@@ -66,19 +76,12 @@ class ConsumerLoop(Actor):
     async def run(self, life: Life) -> None:
         deadline = anyio.current_time() + self._patience.start_s
         with life.cancel_on_stop():
-            while True:
-                async with self._connect() as consumer:
-                    try:
-                        remaining = max(0.1, deadline - anyio.current_time())
-                        await consumer.start(self._router.topics, remaining)
-                    except BrokerUnreachable:
-                        if anyio.current_time() + START_RETRY_S >= deadline:
-                            raise
-                    else:
-                        self._on_connected(consumer.settings)
-                        await self._live(consumer, life, deadline)
-                        return
-                await anyio.sleep(START_RETRY_S)
+            async with connected(self._connect, self._start, deadline) as consumer:
+                self._on_connected(consumer.settings)
+                await self._live(consumer, life, deadline)
+
+    async def _start(self, consumer: Consumer, left_s: float) -> None:
+        await consumer.start(self._destination.topics, left_s)
 
     async def _live(self, consumer: Consumer, life: Life, join_by: float) -> None:
         self._committer.consumer = consumer
@@ -179,5 +182,5 @@ class ConsumerLoop(Actor):
 
     def _withdraw(self, keys: frozenset[TopicPartition]) -> list[Tenancy]:
         tenancies = self._intake.withdraw(keys)
-        self._router.withdraw(tenancies)
+        self._destination.withdraw(tenancies)
         return tenancies

@@ -1,17 +1,19 @@
 """What can be typed, and what it means: arguments in, frozen options out."""
 
 import argparse
-import re
+import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Literal, cast
 
 from attrs import frozen
 
-from sdml_kafka.cli import _help
+from sdml_kafka.cli import _help, _values
 from sdml_kafka.cli._terminal import Backend
 
 MIN_DEMO_S = 8.0
+MIN_TIMEOUT_S = 0.1
 Start = Literal["earliest", "latest"]
 
 
@@ -39,12 +41,45 @@ class BrokerOptions:
     port: int
 
 
-Options = ListenOptions | DemoOptions | BrokerOptions
+@frozen
+class RequestOptions:
+    topic: str
+    value: bytes | None
+    """None: what stdin holds."""
+    bootstrap: str
+    key: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    timeout_s: float
+    server_group: str | None
+    reply_topic: str | None
+    streams: bool
+    backend: Backend
+
+
+@frozen
+class ServeOptions:
+    topic: str
+    bootstrap: str
+    group: str
+    concurrency: int
+    timeout_s: float
+    maximum: int | None
+    backend: Backend
+    command: tuple[str, ...]
+
+
+Options = ListenOptions | DemoOptions | BrokerOptions | RequestOptions | ServeOptions
 
 
 def parse_arguments(argv: Sequence[str] | None) -> Options:
     """The options of one subcommand. Wrong ones end the program with exit code 2."""
-    given = _parser().parse_args(argv)
+    words, program = list(sys.argv[1:] if argv is None else argv), list[str]()
+    if words[:1] == ["serve"] and "--" in words:
+        # All that follows is the program's own: argparse would look for options in it.
+        at = words.index("--")
+        words, program = words[:at], words[at + 1 :]
+    given = _parser().parse_args(words)
+    given.program = tuple(program)
     return cast(Options, given.make_options(given))
 
 
@@ -61,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_demo(commands)
     _add_listen(commands)
+    _add_request(commands)
+    _add_serve(commands)
     _add_broker(commands)
     return parser
 
@@ -82,13 +119,13 @@ def _add_demo(commands: Any) -> None:
     parser.add_argument(
         "--bootstrap",
         metavar="HOST:PORT",
-        type=_bootstrap,
+        type=_values.bootstrap,
         help="a Kafka that is there already (default: bring one up)",
     )
     parser.add_argument(
         "--seconds",
         metavar="S",
-        type=_seconds,
+        type=_values.Seconds(MIN_DEMO_S),
         default=20.0,
         help=f"how long records are sent, at least {MIN_DEMO_S:g} (default: 20)",
     )
@@ -104,12 +141,12 @@ def _add_listen(commands: Any) -> None:
     parser = _add_command(
         commands, "listen", "write a topic's records as lines of JSON", _help.LISTEN
     )
-    parser.add_argument("topics", metavar="TOPIC", nargs="+", type=_topic)
-    parser.add_argument("--bootstrap", metavar="HOST:PORT", type=_bootstrap, required=True)
+    parser.add_argument("topics", metavar="TOPIC", nargs="+", type=_values.topic)
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", type=_values.bootstrap, required=True)
     parser.add_argument(
         "--group",
         metavar="NAME",
-        type=_name,
+        type=_values.name,
         required=True,
         help="the consumer group; its members share the partitions",
     )
@@ -120,7 +157,7 @@ def _add_listen(commands: Any) -> None:
         default="earliest",
         help="where a group that has committed nothing yet begins (default: earliest)",
     )
-    parser.add_argument("--max", metavar="N", type=_count, help="end after so many records")
+    parser.add_argument("--max", metavar="N", type=_values.count, help="end after so many records")
     parser.add_argument(
         "--progress",
         action="store_true",
@@ -142,13 +179,117 @@ def _listen_options(given: argparse.Namespace) -> ListenOptions:
     )
 
 
+def _add_request(commands: Any) -> None:
+    parser = _add_command(commands, "request", "make a call, print its reply", _help.REQUEST)
+    parser.add_argument("topic", metavar="TOPIC", type=_values.topic)
+    parser.add_argument("value", metavar="VALUE", help="the request; -: what stdin holds")
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", type=_values.bootstrap, required=True)
+    parser.add_argument("--key", metavar="K", type=_values.raw, help="of the record")
+    parser.add_argument(
+        "--header",
+        metavar="NAME=VALUE",
+        dest="headers",
+        type=_values.header,
+        action="append",
+        default=[],
+        help="can be given several times",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_values.Seconds(MIN_TIMEOUT_S),
+        default=30.0,
+        help="seconds for all of it, connecting included (default: 30)",
+    )
+    parser.add_argument(
+        "--server-group",
+        metavar="G",
+        type=_values.name,
+        help="end at once when no member of this consumer group is alive",
+    )
+    parser.add_argument(
+        "--reply-topic",
+        metavar="T",
+        type=_values.topic,
+        help="where to reply (default: a topic of its own, deleted afterwards)",
+    )
+    parser.add_argument(
+        "--stream", action="store_true", help="several replies, a newline after each"
+    )
+    _add_backend(parser)
+    parser.set_defaults(make_options=_request_options)
+
+
+def _request_options(given: argparse.Namespace) -> RequestOptions:
+    return RequestOptions(
+        topic=given.topic,
+        value=None if given.value == "-" else _values.raw(given.value),
+        bootstrap=given.bootstrap,
+        key=given.key,
+        headers=tuple(given.headers),
+        timeout_s=given.timeout,
+        server_group=given.server_group,
+        reply_topic=given.reply_topic,
+        streams=given.stream,
+        backend=given.backend,
+    )
+
+
+def _add_serve(commands: Any) -> None:
+    parser = _add_command(commands, "serve", "answer calls with a program", _help.SERVE)
+    parser.usage = (
+        "sdml-kafka serve TOPIC --bootstrap HOST:PORT --group NAME [options] -- CMD [ARG ...]"
+    )
+    parser.add_argument("topic", metavar="TOPIC", type=_values.topic)
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", type=_values.bootstrap, required=True)
+    parser.add_argument(
+        "--group",
+        metavar="NAME",
+        type=_values.name,
+        required=True,
+        help="the consumer group; its members share the requests",
+    )
+    parser.add_argument(
+        "--concurrency",
+        metavar="N",
+        type=_values.count,
+        default=10,
+        help="how many programs run at a time (default: 10)",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_values.Seconds(MIN_TIMEOUT_S),
+        default=60.0,
+        help="seconds that a run may take; the call's own deadline may be shorter (default: 60)",
+    )
+    parser.add_argument("--max", metavar="N", type=_values.count, help="end after so many requests")
+    _add_backend(parser)
+    parser.set_defaults(make_options=partial(_serve_options, parser))
+
+
+def _serve_options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> ServeOptions:
+    if not given.program:
+        parser.error("which program shall answer? Put it at the end: -- CMD [ARG ...]")
+    return ServeOptions(
+        topic=given.topic,
+        bootstrap=given.bootstrap,
+        group=given.group,
+        concurrency=given.concurrency,
+        timeout_s=given.timeout,
+        maximum=given.max,
+        backend=given.backend,
+        command=given.program,
+    )
+
+
 def _add_broker(commands: Any) -> None:
     parser = _add_command(commands, "broker", "a real Kafka to try things on", _help.BROKER)
-    parser.add_argument("--nodes", metavar="N", type=_count, default=1, help="default: 1")
+    parser.add_argument("--nodes", metavar="N", type=_values.count, default=1, help="default: 1")
     parser.add_argument(
         "--port",
         metavar="PORT",
-        type=_port,
+        type=_values.port,
         default=9092,
         help="of the first node, the others follow (default: 9092)",
     )
@@ -163,49 +304,3 @@ def _add_backend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backend", choices=["asyncio", "trio"], default="asyncio", help="default: asyncio"
     )
-
-
-def _bootstrap(text: str) -> str:
-    for address in text.split(","):
-        host, _, port = address.rpartition(":")
-        if not host.strip() or not port.isdecimal() or not 0 < int(port) < 65536:
-            raise argparse.ArgumentTypeError(
-                f"{address!r} is not HOST:PORT (several are separated by commas)"
-            )
-    return text
-
-
-def _topic(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) or text in (".", ".."):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} cannot be a topic: 1 to 249 letters, digits, '.', '_' and '-'"
-        )
-    return text
-
-
-def _name(text: str) -> str:
-    if not text.strip():
-        raise argparse.ArgumentTypeError("a group needs a name")
-    return text
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 1 to 65535")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
-    if not MIN_DEMO_S <= seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}: at least {MIN_DEMO_S:g} seconds are needed")
-    return seconds

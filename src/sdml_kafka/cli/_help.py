@@ -2,7 +2,8 @@
 
 DESCRIPTION = """\
 Kafka for structured concurrency: supervised actors on anyio.
-Commands to see it work, to read topics, and to have a Kafka to try things on.
+Commands to see it work, to read topics, to make calls and to answer them, and to have a Kafka
+to try things on.
 """
 
 EXAMPLES = """\
@@ -10,17 +11,20 @@ examples:
   sdml-kafka demo                          a broker, two listeners, and some mishaps
   sdml-kafka broker --port 9092            a real Kafka, until Ctrl-C
   sdml-kafka listen orders --bootstrap localhost:9092 --group me
+  sdml-kafka serve shout --bootstrap localhost:9092 --group shouters -- tr a-z A-Z
+  sdml-kafka request shout hello --bootstrap localhost:9092
 """
 
 DEMO = """\
-Real records through supervised actors on a real Kafka, while things go wrong: a listener
-leaves its group and comes back, an actor crashes, the broker is restarted. At the end the
-books: every record that was sent was finished, none was lost, and why any came twice.
+Real records and calls through supervised actors on a real Kafka, while things go wrong: a
+listener leaves its group and comes back, so does a server, an actor crashes, the broker is
+restarted. At the end the books: every record that was sent was finished, none was lost, and why
+any came twice; every call settled, and with the right reply, or why it timed out.
 ---
 examples:
   sdml-kafka demo                          about half a minute, brings its own Kafka
   sdml-kafka demo --backend trio
-  sdml-kafka demo --bootstrap localhost:9092     on a topic of its own, deleted at the end;
+  sdml-kafka demo --bootstrap localhost:9092     on topics of its own, deleted at the end;
                                            that broker is not restarted
   sdml-kafka demo | cat                    plain lines
 
@@ -52,6 +56,58 @@ exit codes:
   0  ended by --max, Ctrl-C, SIGTERM or a closed pipe
   1  failed under way
   2  could not begin: wrong arguments, no broker there, refused
+"""
+
+REQUEST = """\
+Send a request, wait for its reply, and write the reply to stdout: byte for byte, but for a
+terminal, where what would act on it is escaped and a newline follows. VALUE is sent as it is
+typed; `-` sends what stdin holds. Everything else is said on stderr.
+
+With --stream the server may answer with several replies; each is followed by a newline. A closed
+pipe ends the call, and the server is told if it wants to know.
+---
+examples:
+  sdml-kafka request shout hello --bootstrap localhost:9092
+  sdml-kafka request shout - --bootstrap localhost:9092 < letter.txt > answer.txt
+  sdml-kafka request shout hi --bootstrap localhost:9092 --header lang=en --timeout 5
+  sdml-kafka request shout hi --bootstrap localhost:9092 --server-group shouters
+
+exit codes:
+  0    the reply is written, or nobody reads it any more
+  1    something else went wrong: no broker there, no such topic, refused
+  2    wrong arguments, or something is not installed
+  3    no reply in time
+  4    the server answered with an error: its status and text are on stderr
+  130  Ctrl-C, 143 SIGTERM
+"""
+
+SERVE = """\
+Answer the requests of a topic with a program. It is run for each, without a shell: the request's
+value is its stdin, and what it writes to stdout is the reply. An exit code N other than 0 is
+answered with the error `internal` and the text `exit code N`; its stderr comes out of ours, in
+lines that name it, 64 KB at most.
+
+It is told in environment variables, each missing when there is no such thing:
+  SDML_KAFKA_ID          the call's correlation id
+  SDML_KAFKA_KEY         the record's key
+  SDML_KAFKA_TIMEOUT_MS  the milliseconds that are left to answer
+  SDML_KAFKA_HEADERS     NAME=VALUE&NAME=VALUE, as in the query of a URL
+ID and KEY are printable ASCII; `%` and all other bytes are %XX, as in URLs. Strangers chose what
+is in them and in stdin. One that is longer than 32,768 characters is missing, too.
+
+A program that runs beyond the call's deadline or --timeout gets SIGTERM, and SIGKILL a second
+later; so does one that writes more than 1,000,000 bytes. Servers of one group share the requests.
+Ctrl-C and SIGTERM let running programs end, 8 seconds at most; none is left behind.
+---
+examples:
+  sdml-kafka serve shout --bootstrap localhost:9092 --group shouters -- tr a-z A-Z
+  sdml-kafka serve price --bootstrap localhost:9092 --group prices --concurrency 4 \\
+      -- python3 price.py --currency EUR
+
+exit codes:
+  0  ended by --max, Ctrl-C or SIGTERM
+  1  failed under way
+  2  could not begin: wrong arguments, no such program, no broker there, refused
 """
 
 BROKER = """\

@@ -1,22 +1,43 @@
-"""How a listener gets on, in lines for people."""
+"""How a listener or a server gets on, in lines for people."""
 
 from collections.abc import Callable, Iterator
 
 import anyio
 
-from sdml_kafka import ListenerStatus
+from sdml_kafka import ListenerStatus, ServerStatus
 from sdml_kafka.cli._terminal import say
 from sdml_kafka.runtime import ActorState
 
 LOOK_EVERY_S = 0.5
 LINE_EVERY_S = 3.0
 
+Status = ListenerStatus | ServerStatus
+
+
+class Troubles:
+    """Says each as it begins."""
+
+    def __init__(self, status: Callable[[], Status]) -> None:
+        self._status = status
+        self._said: frozenset[str] = frozenset()
+
+    async def run(self) -> None:
+        while True:
+            await anyio.sleep(LOOK_EVERY_S)
+            self.say_new(self._status())
+
+    def say_new(self, status: Status) -> None:
+        now = frozenset(troubles(status))
+        for text in sorted(now - self._said):
+            say(text)
+        self._said = now
+
 
 class Progress:
     def __init__(self, status: Callable[[], ListenerStatus], count: Callable[[], int]) -> None:
         self._status = status
         self._count = count
-        self._said: frozenset[str] = frozenset()
+        self._troubles = Troubles(status)
         self._last_count = 0
 
     async def run(self, shows_lines: bool) -> None:
@@ -25,7 +46,7 @@ class Progress:
         while True:
             await anyio.sleep(LOOK_EVERY_S)
             status = self._status()
-            self._say_troubles(status)
+            self._troubles.say_new(status)
             if shows_lines and anyio.current_time() >= line_at:
                 line_at += LINE_EVERY_S
                 say(self.line(status))
@@ -42,14 +63,8 @@ class Progress:
             f"in {number} partition{'' if number == 1 else 's'}"
         )
 
-    def _say_troubles(self, status: ListenerStatus) -> None:
-        now = frozenset(troubles(status))
-        for text in sorted(now - self._said):
-            say(text)
-        self._said = now
 
-
-def troubles(status: ListenerStatus) -> Iterator[str]:
+def troubles(status: Status) -> Iterator[str]:
     """What somebody has to know who wonders why nothing comes."""
     works = all(actor.state is ActorState.RUNNING for actor in status.tree.children)
     if works and not status.connected:  # while it leaves or restarts that says nothing

@@ -19,6 +19,13 @@ def one_line(text: object) -> str:
     return str(text).replace("\n", " ").translate(_ESCAPES)
 
 
+def printable(data: bytes) -> str:
+    """UTF-8 as it is, but for what acts on a terminal: lines and tabs stay, all else of that kind
+    is escaped, as are bytes that are no UTF-8."""
+    text = data.decode("utf-8", "backslashreplace")
+    return text.translate({code: to for code, to in _ESCAPES.items() if code not in (0x09, 0x0A)})
+
+
 def say(text: object) -> None:
     print(one_line(text), file=sys.stderr, flush=True)
 

@@ -1,7 +1,6 @@
 """`sdml-kafka listen`: the records of topics as lines of JSON."""
 
 import logging
-import signal
 import sys
 from collections import deque
 from collections.abc import AsyncIterator
@@ -15,6 +14,7 @@ from sdml_kafka.cli._arguments import ListenOptions
 from sdml_kafka.cli._lines import as_line
 from sdml_kafka.cli._output import PIPE_BUF, Output
 from sdml_kafka.cli._progress import Progress
+from sdml_kafka.cli._signals import cancel_on_signal
 from sdml_kafka.cli._terminal import (
     CannotRun,
     complain,
@@ -84,16 +84,6 @@ class _Listen:
             auto_offset_reset=options.start,
             client_id="sdml-kafka-listen",
         )
-
-
-async def cancel_on_signal(
-    scope: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None]
-) -> None:
-    """Leave in good order on Ctrl-C and SIGTERM; a second one makes no difference."""
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            scope.cancel("a signal")
 
 
 class Copy:

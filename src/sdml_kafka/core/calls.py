@@ -1,16 +1,21 @@
 """The call table: who waits for which reply, and until when.
 
-Pure. One owner; plain synchronous calls, each in constant time however many calls wait: deadlines
-are kept in ticks, so that a call costs no timer and leaves nothing behind when it is over.
+Pure. One owner; plain synchronous calls, whose cost does not grow with how many calls wait.
+Deadlines are kept in ticks: a call costs no timer, and leaves nothing behind when it is over.
 """
 
 from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+from itertools import islice
 from math import ceil, inf
 
-from attrs import define, field
+from attrs import define
 
-TICK_S = 0.01
-"""How much later than its deadline a call may be found to be over, in seconds."""
+TICK_S = 1 / 128
+"""How much later than its deadline a call may be found to be over, in seconds. A power of two: no
+sum below is ever rounded, so that nothing is early, and nothing is due that is not found."""
+
+SPARE_TICKS = 64
 
 
 @define(eq=False)
@@ -18,7 +23,7 @@ class Call:
     """One that waits. `due` is when it is over, in seconds of the owner's clock; `inf`: never.
 
     `key` is the caller's message key, by which a server that echoes only keys may answer; None
-    when there is none, or when it is the id.
+    when there is none, or when it is the id. All three stay as they are while it waits.
     """
 
     id: bytes
@@ -30,68 +35,103 @@ class CallTable[C: Call]:
     def __init__(self) -> None:
         self._by_id: dict[bytes, C] = {}
         self._by_key: dict[bytes, dict[bytes, C]] = {}
-        self._ticks: dict[int, dict[bytes, C]] = {}
+        self._by_tick: dict[int, dict[bytes, C]] = {}
+        self._ticks: list[int] = []
+        """A heap of the above, and of some that nobody waits for any more."""
 
     def __len__(self) -> int:
         return len(self._by_id)
 
     def __iter__(self) -> Iterator[C]:
+        """Those that wait now; they may be removed meanwhile."""
         return iter(list(self._by_id.values()))
 
     def add(self, call: C) -> bool:
         """False, and nothing changes: its id is in use."""
         if call.id in self._by_id:
             return False
+        tick = _tick(call.due)
         self._by_id[call.id] = call
         if call.key is not None:
             self._by_key.setdefault(call.key, {})[call.id] = call
-        if call.due != inf:
-            self._ticks.setdefault(_tick(call.due), {})[call.id] = call
+        if tick is not None:
+            self._enter(tick, call)
         return True
 
     def remove(self, call: C) -> bool:
         """False: it was over already."""
         if self._by_id.get(call.id) is not call:
             return False
-        del self._by_id[call.id]
-        if call.key is not None:
-            _drop(self._by_key, call.key, call.id)
-        if call.due != inf:
-            _drop(self._ticks, _tick(call.due), call.id)
+        self._forget(call)
+        tick = _tick(call.due)
+        if tick is not None:
+            self._leave(tick, call)
+        if not self._by_id:
+            self._shrink()
         return True
 
     def get(self, id_: bytes) -> C | None:
         return self._by_id.get(id_)
 
     def with_key(self, key: bytes) -> tuple[C, ...]:
-        """The calls that a reply with this key and no id may be meant for."""
-        if (call := self._by_id.get(key)) is not None:
-            return (call,)
-        return tuple(self._by_key.get(key, {}).values())
+        """The calls that a reply with this key and no id may be meant for: none, the only one, or
+        two of several."""
+        by_id = self._by_id.get(key)
+        by_key = islice(self._by_key.get(key, {}).values(), 2)
+        distinct = dict.fromkeys(by_key if by_id is None else (by_id, *by_key))
+        return tuple(distinct)[:2]
 
     def next_due(self) -> float | None:
-        """When to look for the next call that is over; None while none has a deadline."""
-        return min(self._ticks) * TICK_S if self._ticks else None
+        """When `take_due` next has something to give; None while no call has a deadline."""
+        while self._ticks and self._ticks[0] not in self._by_tick:
+            heappop(self._ticks)
+        return self._ticks[0] * TICK_S if self._ticks else None
 
     def take_due(self, now: float) -> list[C]:
-        """Remove those whose deadline has passed."""
-        last = int(now / TICK_S + 1e-6)
-        over = [
-            call
-            for tick in sorted(tick for tick in self._ticks if tick <= last)
-            for call in list(self._ticks[tick].values())
-        ]
+        """Remove those whose deadline has passed, by `TICK_S` for certain."""
+        over: list[C] = []
+        while self._ticks and self._ticks[0] * TICK_S <= now:
+            over += self._by_tick.pop(heappop(self._ticks), {}).values()
         for call in over:
-            self.remove(call)
+            self._forget(call)
+        if not self._by_id:
+            self._shrink()
         return over
 
+    def _forget(self, call: C) -> None:
+        del self._by_id[call.id]
+        if call.key is not None:
+            _drop(self._by_key, call.key, call)
 
-def _tick(due: float) -> int:
-    return ceil(due / TICK_S)
+    def _enter(self, tick: int, call: C) -> None:
+        if (together := self._by_tick.get(tick)) is not None:
+            together[call.id] = call
+        else:
+            self._by_tick[tick] = {call.id: call}
+            heappush(self._ticks, tick)
+
+    def _leave(self, tick: int, call: C) -> None:
+        _drop(self._by_tick, tick, call)
+        if len(self._ticks) > 2 * len(self._by_tick) + SPARE_TICKS:
+            self._ticks = list(self._by_tick)
+            heapify(self._ticks)
+
+    def _shrink(self) -> None:
+        """A dict that is empty is as large as it ever was, until it is cleared."""
+        self._by_id.clear()
+        self._by_key.clear()
+        self._by_tick.clear()
+        self._ticks.clear()
 
 
-def _drop[K, C: Call](groups: dict[K, dict[bytes, C]], group: K, id_: bytes) -> None:
+def _tick(due: float) -> int | None:
+    """The first one that is not before `due`; None: never."""
+    ticks = due / TICK_S
+    return ceil(ticks) if ticks != inf else None
+
+
+def _drop[K, C: Call](groups: dict[K, dict[bytes, C]], group: K, call: C) -> None:
     members = groups[group]
-    del members[id_]
+    del members[call.id]
     if not members:
         del groups[group]

@@ -6,11 +6,14 @@ bounded, decoded with care, and what makes no sense counts as not said.
 
 import re
 from collections.abc import Iterable, Sequence
+from string import ascii_letters, digits
 from typing import NamedTuple
 
 from attrs import field, frozen
 
 Headers = Sequence[tuple[str, bytes]]
+ForeignHeaders = Sequence[tuple[str, bytes | None]]
+"""As Kafka has them: a header may have no value."""
 
 ID_NAMES = ("request_id", "correlation_id", "x-correlation-id")
 REPLY_TOPIC = "x-reply-topic"
@@ -24,13 +27,24 @@ CANCEL = "x-cancel"
 CANCEL_PARTITION = "x-cancel-partition"
 
 OK = "ok"
+UNKNOWN = "unknown"
 MOST_REPLY_TOPICS = 16
 MOST_ERROR_BYTES = 4096
 MOST_ID_BYTES = 1024
+MOST_TOPIC_BYTES = 249
+MOST_DIGITS = 12
+MOST_STATUS_CHARS = 64
+MOST_PARTITION = (1 << 31) - 1
 
-_TOPIC = re.compile(rb"[a-zA-Z0-9._-]{1,249}")
+RESERVED = frozenset(
+    (
+        *(REPLY_TOPIC, REPLY_PARTITION, TIMEOUT_MS, STATUS, ERROR),
+        *(SEQUENCE, END, CANCEL, CANCEL_PARTITION),
+    )
+)
+_TOPIC_BYTES = (ascii_letters + digits + "._-").encode()
+_NO_TOPICS = (b"", b".", b"..")
 _STATUS = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
-_NUMBER = re.compile(rb"[0-9]{1,12}")
 
 
 class Request(NamedTuple):
@@ -43,7 +57,7 @@ class Request(NamedTuple):
     reply_topics: tuple[str, ...] = ()
     """In order, each once, names that can be a topic's, `MOST_REPLY_TOPICS` at most."""
     refused_topics: int = 0
-    """How many more were asked for, or cannot be a topic's name."""
+    """How many others were asked for: beyond that number, or no topic's name."""
     reply_partition: int | None = None
     timeout_ms: int | None = None
     is_cancel: bool = False
@@ -64,77 +78,94 @@ class Reply(NamedTuple):
     """The server wants to hear there, in the request's topic, when nobody reads any more."""
 
 
+Found = dict[str, bytes]
+"""By name, as it is spelled here: the first value of each header that is known."""
+
+
+def _check_id_names(_: object, __: object, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not name or name.lower() in RESERVED:
+            raise ValueError(f"{name!r} cannot be the header of a correlation id")
+
+
 @frozen
 class Wire:
     """`id_names`: the headers that may carry a correlation id, the first that is there counts;
-    read without regard to case."""
+    read without regard to case. ValueError for one that means something else."""
 
-    id_names: tuple[str, ...] = field(default=ID_NAMES)
-    _ranks: dict[str, int] = field(init=False, eq=False, repr=False)
+    id_names: tuple[str, ...] = field(default=ID_NAMES, validator=_check_id_names)
+    _names: dict[str, str] = field(init=False, eq=False, repr=False)
+    """By the name in lower case, as it is spelled here."""
+    _spellings: frozenset[str] = field(init=False, eq=False, repr=False)
+    _longest: int = field(init=False, eq=False, repr=False)
 
-    @_ranks.default
-    def _rank(self) -> dict[str, int]:
-        lowered = [name.lower() for name in self.id_names]
-        return {name: rank for rank, name in reversed(list(enumerate(lowered)))}
+    def __attrs_post_init__(self) -> None:
+        names = {name.lower(): name for name in (*RESERVED, *reversed(self.id_names))}
+        object.__setattr__(self, "_names", names)
+        object.__setattr__(self, "_spellings", frozenset(names.values()))
+        object.__setattr__(self, "_longest", max(map(len, names)))
+
+    def carries_id(self, name: str) -> bool:
+        """Whether a header of this name is read for an id."""
+        return self._names.get(name.lower()) in self.id_names
 
     def with_name(self, name: str) -> "Wire":
         """One that reads this header, too."""
-        return self if name.lower() in self._ranks else Wire((*self.id_names, name))
+        return self if self.carries_id(name) else Wire((*self.id_names, name))
 
-    # -- requests ------------------------------------------------------------------------
+    def read_request(self, headers: ForeignHeaders, key: bytes | None) -> Request:
+        found, spelled_there, more_topics = self._find(headers)
+        id_, id_name = None, None
+        for name in self.id_names:
+            if (value := found.get(name)) and len(value) <= MOST_ID_BYTES:
+                id_, id_name = value, spelled_there.get(name, name)
+                break
+        else:
+            if key is not None and is_id(key):
+                id_ = key
+        topic = found.get(REPLY_TOPIC)
+        topics, refused = ((), 0) if topic is None else _reply_topics(topic, more_topics)
+        partition = _partition(found[REPLY_PARTITION]) if REPLY_PARTITION in found else None
+        timeout_ms = _number(found[TIMEOUT_MS]) if TIMEOUT_MS in found else None
+        return Request(id_, id_name, topics, refused, partition, timeout_ms, CANCEL in found)
 
-    def read_request(self, headers: Headers, key: bytes | None) -> Request:
-        id_, id_name, rank = None, None, len(self._ranks)
-        topics: list[bytes] = []
-        partition = timeout_ms = None
-        is_cancel = False
+    def read_reply(self, headers: ForeignHeaders) -> Reply:
+        found, _, _ = self._find(headers)
+        id_ = None
+        for name in self.id_names:
+            if (value := found.get(name)) and len(value) <= MOST_ID_BYTES:
+                id_ = value
+                break
+        status = found.get(STATUS, b"ok")
+        return Reply(
+            id_,
+            OK if status == b"ok" else _error_status(status),
+            _text(found[ERROR]) if ERROR in found else "",
+            _number(found[SEQUENCE]) if SEQUENCE in found else None,
+            END in found,
+            _partition(found[CANCEL_PARTITION]) if CANCEL_PARTITION in found else None,
+        )
+
+    def _find(self, headers: ForeignHeaders) -> tuple[Found, dict[str, str], list[bytes]]:
+        """Also how the sender spelled what is spelled otherwise here, and further reply topics."""
+        found: Found = {}
+        spelled_there: dict[str, str] = {}
+        more_topics: list[bytes] = []
+        spellings = self._spellings
         for spelled, value in headers:
-            if value is None:  # type: ignore[unreachable]  # Kafka has null headers
-                continue  # type: ignore[unreachable]
-            name = spelled.lower()
-            if name == REPLY_TOPIC:
-                topics.append(value)
-            elif (found := self._ranks.get(name)) is not None:
-                if found < rank and len(value) <= MOST_ID_BYTES:
-                    id_, id_name, rank = value, spelled, found
-            elif name == TIMEOUT_MS:
-                timeout_ms = _number(value)
-            elif name == REPLY_PARTITION:
-                partition = _number(value)
-            elif name == CANCEL:
-                is_cancel = True
-        if id_ is None and key and len(key) <= MOST_ID_BYTES:
-            id_ = key
-        admitted = _topics(topics)
-        refused = len(topics) - len(admitted)
-        return Request(id_, id_name, admitted, refused, partition, timeout_ms, is_cancel)
+            name = spelled if spelled in spellings else self._name(spelled)
+            if name is None or value is None:
+                continue
+            if name not in found:
+                found[name] = value
+                if name is not spelled:
+                    spelled_there[name] = spelled
+            elif name == REPLY_TOPIC:
+                more_topics.append(value)
+        return found, spelled_there, more_topics
 
-    # -- replies -------------------------------------------------------------------------
-
-    def read_reply(self, headers: Headers) -> Reply:
-        id_, rank = None, len(self._ranks)
-        status, error = OK, ""
-        sequence = cancel_partition = None
-        is_end = False
-        for spelled, value in headers:
-            if value is None:  # type: ignore[unreachable]  # Kafka has null headers
-                continue  # type: ignore[unreachable]
-            name = spelled.lower()
-            if (found := self._ranks.get(name)) is not None:
-                if found < rank:
-                    id_, rank = value, found
-            elif name == STATUS:
-                if value != b"ok":
-                    status = status_of(value.decode("utf-8", "replace"))
-            elif name == ERROR:
-                error = value[:MOST_ERROR_BYTES].decode("utf-8", "replace")
-            elif name == SEQUENCE:
-                sequence = _number(value)
-            elif name == END:
-                is_end = True
-            elif name == CANCEL_PARTITION:
-                cancel_partition = _number(value)
-        return Reply(id_, status, error, sequence, is_end, cancel_partition)
+    def _name(self, spelled: str) -> str | None:
+        return self._names.get(spelled.lower()) if len(spelled) <= self._longest else None
 
 
 def request_headers(
@@ -144,13 +175,15 @@ def request_headers(
     timeout_ms: int | None,
     extra: Headers = (),
 ) -> list[tuple[str, bytes]]:
-    """`id_name` None: the id travels as the key alone. `reply_to` is what `reply_headers` made,
-    once for many calls; `extra` are the caller's own."""
-    headers = [*reply_to, *extra]
+    """`id_name` None: the id travels as the key alone. `reply_to` is what `reply_to_headers` made,
+    once for many calls; `extra` are the caller's own, last, so that ours are what counts."""
+    headers: list[tuple[str, bytes]] = []
     if id_ is not None and id_name is not None:
         headers.append((id_name, id_))
     if timeout_ms is not None:
         headers.append((TIMEOUT_MS, b"%d" % timeout_ms))
+    headers += reply_to
+    headers += extra
     return headers
 
 
@@ -177,15 +210,16 @@ def reply_headers(
     is_end: bool = False,
     cancel_partition: int | None = None,
 ) -> list[tuple[str, bytes]]:
-    """The id goes back as it came; one that came as the key goes back as the key."""
+    """The id goes back as it came; one that came as the key goes back as the key. A status that
+    cannot be one is sent as `unknown`; an error's text is cut to what a reader takes."""
     headers: list[tuple[str, bytes]] = []
     if request.id is not None and request.id_name is not None:
         headers.append((request.id_name, request.id))
     if status == OK:
         headers.append(_OK_HEADER)
     else:
-        headers.append((STATUS, status.encode()))
-        headers.append((ERROR, error.encode("utf-8", "replace")[:MOST_ERROR_BYTES]))
+        headers.append((STATUS, (status if is_status(status) else UNKNOWN).encode()))
+        headers.append((ERROR, _cut(error)))
     if sequence is not None:
         headers.append((SEQUENCE, b"%d" % sequence))
     if is_end:
@@ -195,26 +229,52 @@ def reply_headers(
     return headers
 
 
+def is_id(value: bytes) -> bool:
+    return 0 < len(value) <= MOST_ID_BYTES
+
+
 def is_status(status: str) -> bool:
-    return _STATUS.fullmatch(status) is not None
+    """Whether an error may have this status: `ok` is none."""
+    return status != OK and _STATUS.fullmatch(status) is not None
 
 
-def status_of(text: str) -> str:
-    """A stranger's status: `unknown` when it cannot be one."""
-    return text if is_status(text) else "unknown"
+def _error_status(value: bytes) -> str:
+    status = value[: MOST_STATUS_CHARS + 1].decode("utf-8", "replace")
+    return status if is_status(status) else UNKNOWN
+
+
+def _cut(error: str) -> bytes:
+    """In UTF-8, at most `MOST_ERROR_BYTES`, no character cut in two."""
+    encoded = error[:MOST_ERROR_BYTES].encode("utf-8", "replace")
+    if len(encoded) <= MOST_ERROR_BYTES:
+        return encoded
+    return encoded[:MOST_ERROR_BYTES].decode("utf-8", "ignore").encode()
+
+
+def _text(error: bytes) -> str:
+    return error[:MOST_ERROR_BYTES].decode("utf-8", "replace")
 
 
 def _number(value: bytes) -> int | None:
-    return int(value) if _NUMBER.fullmatch(value) else None
+    return int(value) if value.isdigit() and len(value) <= MOST_DIGITS else None
 
 
-def _topics(values: Sequence[bytes]) -> tuple[str, ...]:
-    if not values:
-        return ()
-    topics: dict[str, None] = {}
-    for value in values:
-        if _TOPIC.fullmatch(value) and value not in (b".", b".."):
-            topics[value.decode()] = None
-            if len(topics) == MOST_REPLY_TOPICS:
-                break
-    return tuple(topics)
+def _partition(value: bytes) -> int | None:
+    number = _number(value)
+    return number if number is not None and number <= MOST_PARTITION else None
+
+
+def _reply_topics(first: bytes, more: Sequence[bytes]) -> tuple[tuple[str, ...], int]:
+    """Those that are admitted, and how many others were asked for."""
+    if not more:
+        return ((first.decode(),), 0) if _is_topic(first) else ((), 1)
+    asked = dict.fromkeys((first, *more))
+    legal = [topic.decode() for topic in asked if _is_topic(topic)]
+    admitted = tuple(legal[:MOST_REPLY_TOPICS])
+    return admitted, len(asked) - len(admitted)
+
+
+def _is_topic(name: bytes) -> bool:
+    if len(name) > MOST_TOPIC_BYTES or name.strip(_TOPIC_BYTES):
+        return False
+    return name not in _NO_TOPICS

@@ -19,6 +19,7 @@ from sdml_kafka.kafka.port import (
     Consumer,
     Polled,
     Revocation,
+    Tail,
     TopicPartition,
 )
 
@@ -65,8 +66,10 @@ class AiokafkaConsumer:
         if not home.shares_the_loop:
             self.settings = evolve(self.settings, poll_records=POLL_RECORDS_IN_A_THREAD)
 
-    async def start(self, topics: Collection[str], timeout_s: float) -> None:
-        await self._home.call(partial(self._driver.start, topics, timeout_s))
+    async def start(
+        self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
+    ) -> None:
+        await self._home.call(partial(self._driver.start, topics, timeout_s, tail))
 
     async def poll(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float

@@ -8,12 +8,11 @@ rebalance callbacks say in order with the records.
 """
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import ConsumerRebalanceListener
-from attrs import define, field
 
 from sdml_kafka.errors import (
     BrokerUnreachable,
@@ -25,32 +24,27 @@ from sdml_kafka.errors import (
 from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
 from sdml_kafka.kafka.commits import Commits
-from sdml_kafka.kafka.fetches import Batches, Fetches, as_client, error_of
+from sdml_kafka.kafka.fetches import Batches, Fetches, error_of
+from sdml_kafka.kafka.hand_over import HandOver, PendingRevocation
+from sdml_kafka.kafka.health import HealthCheck
 from sdml_kafka.kafka.isolation import Isolation
 from sdml_kafka.kafka.log_noise import ErrorLines
+from sdml_kafka.kafka.opening import Found, FromCommitted, Opening, release
 from sdml_kafka.kafka.port import (
     Assignment,
     ConsumerSettings,
     Health,
     Polled,
+    Tail,
     TopicPartition,
 )
 from sdml_kafka.kafka.starting import HINT, checked, start_failure
+from sdml_kafka.kafka.tail import FromTail
+from sdml_kafka.kafka.topics import Topics
 
-HEALTH_INTERVAL_S = 0.2
-MISSING_TOPIC_INTERVAL_S = 0.5
-TOPIC_CREATION_S = 1.0
 POSITION_TIMEOUT_S = 5.0
+POSITION_RETRY_S = 0.05
 REBALANCE_MARGIN_S = 1.0
-
-
-@define(eq=False)
-class PendingRevocation:
-    epoch: int
-    partitions: frozenset[TopicPartition]
-    lost: bool
-    deadline_s: float
-    released: asyncio.Event = field(factory=asyncio.Event)
 
 
 class _Callbacks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
@@ -70,8 +64,8 @@ class Driver:
         self.settings: ConsumerSettings = private.settings_of(self._consumer)
         private.disable_auto_commit(self._consumer)
         self._loop = asyncio.get_running_loop()
-        self._topics: frozenset[str] = frozenset()
-        self._known: set[TopicPartition] = set()
+        self._opening: Opening
+        self._health_check: HealthCheck
         self._epoch = 0
         self._generation = -1
         self._may_commit = False
@@ -82,16 +76,22 @@ class Driver:
         self._next: dict[TopicPartition, int] = {}
         self._isolation = Isolation()
         self._commits = Commits(self._consumer)
+        self._hand_over = HandOver()
         self._starting: asyncio.Task[None] | None = None
-        self._announced = asyncio.Event()
-        self._pending: PendingRevocation | None = None
-        self._health_at = self._metadata_at = 0.0
         self._closing = False
 
     # -- start ---------------------------------------------------------------------------
 
-    async def start(self, topics: Collection[str], timeout_s: float) -> None:
-        self._topics = frozenset(topics)
+    async def start(
+        self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
+    ) -> None:
+        names = Topics(self._consumer, topics)
+        self._health_check = HealthCheck(self._consumer, names)
+        if tail is None:
+            self._opening = FromCommitted(self._consumer, names)
+        else:
+            self._opening = FromTail(self._consumer, names, tail)
+            self._next = dict(tail.positions)
         with ErrorLines() as lines:
             # Subscribing comes after, since a start with a topic that is missing takes
             # request_timeout_ms and then fails.
@@ -101,35 +101,8 @@ class Driver:
                 raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {HINT}")
             if (error := error_of(starting)) is not None:
                 raise start_failure(error, lines) from error
-        await self._find_topics()
-        self._consumer.subscribe(list(self._topics), listener=_Callbacks(self))
-
-    async def _find_topics(self) -> None:
-        """See which partitions exist; a broker that creates topics gets a moment to do so.
-
-        Partitions that appear later are read from their beginning: with `latest`, what came
-        before we noticed them would be lost.
-        """
-        private.track_topics(self._consumer, set(self._topics))
-        deadline = self._loop.time() + TOPIC_CREATION_S
-        while True:
-            await asyncio.wait(
-                {asyncio.ensure_future(private.refresh_metadata(self._consumer))},
-                timeout=max(0.1, deadline - self._loop.time()),
-            )
-            if not self._missing_topics() or self._loop.time() >= deadline:
-                break
-            await asyncio.sleep(0.1)
-        self._known = {
-            TopicPartition(topic, partition)
-            for topic in self._topics
-            for partition in self._consumer.partitions_for_topic(topic) or ()
-        }
-
-    def _missing_topics(self) -> frozenset[str]:
-        return frozenset(
-            topic for topic in self._topics if not self._consumer.partitions_for_topic(topic)
-        )
+        await names.find()
+        self._consumer.subscribe(list(names.names), listener=_Callbacks(self))
 
     # -- poll ----------------------------------------------------------------------------
 
@@ -145,7 +118,7 @@ class Driver:
         assignment = None
         if self._to_open is not None:
             assignment = await self._open()
-        if self._to_open is not None or self._pending is not None:
+        if self._to_open is not None or self._hand_over.is_pending:
             return Polled({}, None, self._health())
         records, self._stash = self._stash, {}
         for partition, batch in records.items():
@@ -195,49 +168,37 @@ class Driver:
     async def _open(self) -> Assignment | None:
         """Position what was assigned. Until every partition is, no record is handed on."""
         epoch, partitions = self._epoch, self._to_open or frozenset()
-        work = self._loop.create_task(self._positions(list(partitions)))
-        done, _ = await asyncio.wait({work}, timeout=POSITION_TIMEOUT_S)
-        if not done:
+        found = await self._look_up(partitions)
+        if epoch != self._epoch or self._to_open is None:
+            return None  # another rebalance has come
+        if found is None:
+            await asyncio.sleep(POSITION_RETRY_S)
+            return None
+        release(self._consumer, found)
+        self._to_open, self._assigned = None, partitions
+        self._next.update(found.positions)
+        return Assignment(epoch, found.positions, found.committed, found.elsewhere)
+
+    async def _look_up(self, partitions: Collection[TopicPartition]) -> Found | None:
+        work = self._loop.create_task(self._opening.look_up(list(partitions), self._next))
+        try:
+            done, _ = await asyncio.wait({work}, timeout=POSITION_TIMEOUT_S)
+        finally:
             work.cancel()
+        if not done:
             await asyncio.wait({work})
             return None
-        if epoch != self._epoch or self._pending is not None:
-            return None
-        if (error := error_of(work)) is not None:
-            if (final := failures.from_poll(error)) is not None:
-                raise final from error
-            return None
-        positions, committed = work.result()
-        self._to_open, self._assigned = None, partitions
-        self._next = dict(positions)
-        self._collect()
-        # A read that was out meanwhile may have taken records before the position was asked for.
-        for partition, batch in self._stash.items():
-            positions[partition] = min(batch[0].offset, positions[partition])
-        return Assignment(epoch, positions, committed)
-
-    async def _positions(
-        self, partitions: Sequence[TopicPartition]
-    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int | None]]:
-        clients = [as_client(partition) for partition in partitions]
-        found = await _gather([self._consumer.committed(client) for client in clients])
-        committed: dict[TopicPartition, int | None] = dict(zip(partitions, found, strict=True))
-        offsets = await _gather([self._consumer.position(client) for client in clients])
-        positions = dict(zip(partitions, offsets, strict=True))
-        late = [p for p in partitions if committed[p] is None and p not in self._known]
-        if late:
-            # Only now: while aiokafka resolves a position, it overwrites what was sought.
-            first = await self._consumer.beginning_offsets([as_client(p) for p in late])
-            for partition in late:
-                positions[partition] = first[as_client(partition)]
-                self._consumer.seek(as_client(partition), positions[partition])
-        return positions, committed
+        if (error := error_of(work)) is None:
+            return work.result()
+        if (final := failures.from_poll(error)) is not None:
+            raise final from error
+        return None
 
     def assigned(self, assigned: Collection[TopicPartition]) -> None:
         # Heartbeats stand still until this returns: only note it.
         self._epoch += 1
         self._generation = private.generation(self._consumer)
-        self._to_open = frozenset(assigned)
+        self._to_open = self._opening.hold(assigned)
         self._isolation = Isolation()
         self._may_commit = True
         self._fetches.nudge()
@@ -245,7 +206,10 @@ class Driver:
     # -- revocation ----------------------------------------------------------------------
 
     async def revoked(self, revoked: Collection[TopicPartition]) -> None:
+        held = self._assigned if self._to_open is None else self._to_open
         self._stash, self._to_open = {}, None
+        if not self._opening.keeps_its_place:
+            self._next = {}
         self._fetches.forget_ended()
         lost = private.generation(self._consumer) == -1
         if lost:
@@ -256,31 +220,20 @@ class Driver:
             - private.heartbeat_interval_s(self._consumer)  # it may have begun this long ago
             - REBALANCE_MARGIN_S,
         )
-        if revoked and not self._closing:
-            pending = PendingRevocation(self._epoch, frozenset(revoked), lost, deadline_s)
-            await self._hand_over(pending)
+        if held and not self._closing:
+            await self._hand_over.until_released(
+                PendingRevocation(self._epoch, held, lost, deadline_s)
+            )
+            self._assigned = frozenset()
+            if not lost:
+                await self._commits.settle(REBALANCE_MARGIN_S / 2)
         self._may_commit = False
 
-    async def _hand_over(self, pending: PendingRevocation) -> None:
-        self._pending = pending
-        self._announced.set()
-        released = self._loop.create_task(pending.released.wait())
-        await asyncio.wait({released}, timeout=pending.deadline_s)
-        released.cancel()
-        self._pending = None
-        self._assigned = frozenset()
-        if not pending.lost:
-            await self._commits.settle(REBALANCE_MARGIN_S / 2)
-
     async def next_revocation(self) -> PendingRevocation:
-        """The same one again until it is released: its asker may have been cancelled."""
-        while self._pending is None or self._pending.released.is_set():
-            self._announced.clear()
-            await self._announced.wait()
-        return self._pending
+        return await self._hand_over.next()
 
     def release(self, pending: PendingRevocation) -> None:
-        if self._pending is pending:
+        if self._hand_over.is_current(pending):
             self._may_commit = False
         pending.released.set()
 
@@ -303,37 +256,14 @@ class Driver:
     # -- health and close ----------------------------------------------------------------
 
     def _health(self) -> Health | None:
-        now = self._loop.time()
-        if now - self._health_at < HEALTH_INTERVAL_S:
-            return None
-        self._health_at = now
-        missing = self._missing_topics()
-        if missing and now - self._metadata_at >= MISSING_TOPIC_INTERVAL_S:
-            self._metadata_at = now
-            private.refresh_metadata(self._consumer)
-        return Health(
-            private.is_connected(self._consumer),
-            self._high_watermarks(),
-            missing,
-            self._isolation.held(),
-        )
-
-    def _high_watermarks(self) -> dict[TopicPartition, int]:
-        assigned = self._consumer.assignment()
-        marks = {
-            partition: self._consumer.highwater(partition)
-            for partition in self._assigned
-            if partition in assigned
-        }
-        return {partition: mark for partition, mark in marks.items() if mark is not None}
+        return self._health_check.news(self._assigned, self._isolation.held())
 
     async def close(self, timeout_s: float) -> None:
         if self._closing:
             return
         self._closing = True
         self._may_commit = False
-        if self._pending is not None:
-            self._pending.released.set()
+        self._hand_over.close()
         if self._starting is not None and not self._starting.done():
             # Left alone it would go on, and start tasks on a consumer that is closed by then.
             self._starting.cancel()
@@ -362,7 +292,3 @@ async def driver_of(consumer: object) -> Driver:
         if isinstance(consumer, AIOKafkaConsumer) and private.in_use(consumer) != "started":
             await consumer.stop()  # nobody else will, and it complains when it is dropped open
         raise
-
-
-async def _gather[T](calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    return list(await asyncio.gather(*calls))

@@ -10,8 +10,11 @@ from sdml_kafka.errors import (
     CommitFailed,
     CommitRejected,
     ConfigurationError,
+    PayloadTooLarge,
     SdmlKafkaError,
+    SendFailed,
 )
+from sdml_kafka.kafka.messages import no_such_topic, not_bytes
 
 _AUTHORIZATION = (
     kafka.TopicAuthorizationFailedError,
@@ -23,6 +26,25 @@ _GROUP_MOVED_ON = (
     kafka.IllegalGenerationError,
     kafka.RebalanceInProgressError,
     kafka.CommitFailedError,
+)
+_TOO_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError)
+_REFUSED = (
+    kafka.ProducerClosed,
+    kafka.KafkaTimeoutError,  # out of `send`: no room for another batch
+    kafka.CorruptRecordException,
+    kafka.InvalidTimestampError,
+    kafka.InvalidRequiredAcksError,
+    kafka.UnsupportedForMessageFormatError,
+    kafka.PolicyViolationError,
+    kafka.UnsupportedVersionError,
+)
+"""With these a record has not arrived; with any other but the ones below it may have."""
+_BAD_RECORD = (AssertionError, TypeError, ValueError, AttributeError, LookupError)
+_OUT_OF_STEP = (
+    kafka.OutOfOrderSequenceNumber,
+    kafka.UnknownProducerId,
+    kafka.InvalidProducerEpoch,
+    kafka.ProducerFenced,
 )
 
 
@@ -70,3 +92,61 @@ def from_commit(error: BaseException) -> SdmlKafkaError | None:
     if isinstance(error, kafka.KafkaError) and error.retriable:
         return None
     return CommitFailed(f"the broker refused the commit: {error!r}")
+
+
+def is_authorization(error: BaseException | None) -> bool:
+    return isinstance(error, _AUTHORIZATION)
+
+
+def is_out_of_step(error: BaseException | None) -> bool:
+    """The broker counts other records than the producer: it has to be replaced."""
+    return isinstance(error, _OUT_OF_STEP)
+
+
+def is_too_large(error: BaseException | None) -> bool:
+    return isinstance(error, _TOO_LARGE)
+
+
+def too_large(topic: str) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"The record for {topic!r} is larger than the producer's max_request_size, or the "
+        "broker's message.max.bytes, or the topic's max.message.bytes."
+    )
+
+
+def not_authorized_to_send(topic: str) -> AuthorizationFailed:
+    return AuthorizationFailed(
+        f"The broker does not let this client write to {topic!r}: grant WRITE and DESCRIBE on the "
+        "topic."
+    )
+
+
+def from_send(error: BaseException, topic: str) -> SdmlKafkaError:
+    if is_too_large(error):
+        return too_large(topic)
+    if isinstance(error, _AUTHORIZATION):
+        return not_authorized_to_send(topic)
+    if isinstance(error, kafka.UnknownTopicOrPartitionError):
+        return no_such_topic(topic)
+    if isinstance(error, kafka.InvalidTopicError):
+        return ConfigurationError(f"The broker does not take {topic!r} for a topic: {error!r}.")
+    if isinstance(error, _BAD_RECORD):
+        return not_bytes(topic, f" ({type(error).__name__}: {error})")
+    if isinstance(error, _REFUSED):
+        return SendFailed(f"The record for {topic!r} was not sent: {error!r}.")
+    return SendFailed(
+        f"The record for {topic!r} may have arrived or not: {error!r}.", in_doubt=True
+    )
+
+
+def from_admin(error: BaseException, what: str) -> SdmlKafkaError:
+    """`what` was tried, in words."""
+    if isinstance(error, _AUTHORIZATION):
+        return AuthorizationFailed(
+            f"The broker does not let this client {what}: {error!r}. Grant it the rights for it."
+        )
+    if isinstance(error, kafka.SaslAuthenticationFailed):
+        return AuthenticationFailed(f"The broker refused the credentials: {error!r}.")
+    if isinstance(error, kafka.BrokerResponseError) and not error.retriable:
+        return ConfigurationError(f"The broker refused to {what}: {error}")
+    return SendFailed(f"Could not {what}: {error!r}", in_doubt=True)

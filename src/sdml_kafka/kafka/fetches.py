@@ -95,8 +95,8 @@ class Fetches:
         self.forget_ended()
 
 
-def error_of(task: "asyncio.Task[Any]") -> BaseException | None:
-    """The error of a task that is done; a cancellation is one too, never raised as such."""
+def error_of(task: "asyncio.Future[Any]") -> BaseException | None:
+    """The error of one that is done; a cancellation is one too, never raised as such."""
     if task.cancelled():
         return asyncio.CancelledError()
     return task.exception()

@@ -38,6 +38,9 @@ class Home(Protocol):
     def call_soon(self, function: Callable[[], object]) -> None:
         """Run a plain function on the asyncio side, from any thread of ours."""
 
+    def tell(self, function: Callable[[], object]) -> None:
+        """Run a plain function on the program's side, from the asyncio side. It must not raise."""
+
 
 def on_trio() -> bool:
     trio = sys.modules.get("trio")
@@ -69,6 +72,9 @@ class _RunningLoop:
 
     def call_soon(self, function: Callable[[], object]) -> None:
         function()  # we are on that loop already
+
+    def tell(self, function: Callable[[], object]) -> None:
+        function()
 
 
 class _ThreadedLoop:
@@ -112,7 +118,7 @@ class _ThreadedLoop:
                 outcome.set_exception(error)
             else:
                 outcome.set_result(task.result())
-            self._tell(finished.set)
+            self.tell(finished.set)
 
         if self._loop.is_closed():
             raise ConsumerFailed("the client's thread has ended")
@@ -130,7 +136,7 @@ class _ThreadedLoop:
             # sniffio would believe it (a token provider that uses httpx, say).
             self._loop.call_soon_threadsafe(function, context=self._context)
 
-    def _tell(self, function: Callable[[], object]) -> None:
+    def tell(self, function: Callable[[], object]) -> None:
         import trio
 
         with suppress(trio.RunFinishedError):
@@ -142,10 +148,10 @@ class _ThreadedLoop:
                 self._loop = runner.get_loop()
                 runner.run(self._live())
         finally:
-            self._tell(self._ended.set)
+            self.tell(self._ended.set)
 
     async def _live(self) -> None:
         self._stop = asyncio.Event()
         self._context = copy_context()
-        self._tell(self._started.set)
+        self.tell(self._started.set)
         await self._stop.wait()

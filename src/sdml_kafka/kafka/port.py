@@ -49,17 +49,22 @@ class Assignment:
     positions: Mapping[TopicPartition, int]
     committed: Mapping[TopicPartition, int | None]
     elsewhere: frozenset[TopicPartition] = frozenset()
-    """Partitions of our topics that other members of the group have."""
+    """Partitions of our topics that are not assigned to us: other members of the group have them.
+    Only looked up for a member that reads a `Tail`."""
 
 
 @frozen
 class Tail:
-    """How a member reads that commits nothing: from the end as of its start, whatever the group
-    has committed, and after a rebalance on from where it was.
+    """How a member reads that commits nothing: from the end as of the first assignment, whatever
+    the group has committed, and after a rebalance on from where it was: what a poll has brought
+    does not come again. Partitions that appear later are read from their beginning, and so is
+    what is left where an offset is not there any more.
 
-    `positions`: where to go on in partitions that an earlier consumer read. `share`: of each
-    topic fetch one partition only, the one that is in `positions`, else number `share` modulo
-    their count; the others are assigned, yet neither fetched nor in `Assignment.positions`.
+    `positions`: where to go on in partitions that an earlier consumer read; those of the same
+    topics that it did not have came later. `share`: of each
+    topic fetch one partition only, the one that is in `positions` (the lowest of several), else
+    number `share` modulo their count; the others are assigned, yet neither fetched nor in
+    `Assignment.positions`, and a `Revocation` does not name them.
     """
 
     positions: Mapping[TopicPartition, int] = {}
@@ -195,8 +200,9 @@ class Producer(Protocol):
     def send(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:
-        """Never waits and never raises. `is_wanted` is asked while the record has to wait, and
-        before it goes out: when it is not any more, it is dropped and nobody is told.
+        """Never waits and never raises, and `on_sent` is not called within it. `is_wanted` is
+        asked while the record has to wait, and before it goes out: when it is not any more, it is
+        dropped and nobody is told. Another thread may ask: it only looks.
 
         Told errors: TopicMissing (the broker neither has the topic nor creates it),
         PayloadTooLarge, AuthorizationFailed, ConfigurationError (a name or partition that cannot
@@ -225,12 +231,21 @@ class Producer(Protocol):
         ...
 
     async def close(self, timeout_s: float) -> None:
-        """Let go of every socket and task. What was not acknowledged by then is told as
-        SendFailed, in doubt."""
+        """Let go of every socket and task. What has gone out and was not acknowledged by then is
+        told as SendFailed in doubt, what has not gone out as SendFailed."""
 
 
 ConnectProducer = Callable[[], AbstractAsyncContextManager[Producer]]
 """Makes a new producer, not yet started; leaving the context closes what is left of it."""
+
+
+@frozen
+class Transport:
+    """Both halves of what calls travel over."""
+
+    consumer: Connect
+    producer: ConnectProducer
+
 
 OnRebalance = Callable[[frozenset[TopicPartition]], Awaitable[None]]
 """The user's own callback, on the program's side of the client."""

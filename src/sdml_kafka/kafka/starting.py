@@ -1,10 +1,10 @@
 # pyright: basic
 # aiokafka is not typed.
-"""What a consumer of the user's factory has to be, and what it means when it does not start."""
+"""What a client of the user's factory has to be, and what it means when it does not start."""
 
 import asyncio
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from sdml_kafka.errors import (
@@ -12,6 +12,8 @@ from sdml_kafka.errors import (
     BrokerUnreachable,
     ConfigurationError,
     ConsumerFailed,
+    ProducerFailed,
+    SdmlKafkaError,
 )
 from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
@@ -40,15 +42,55 @@ def checked(consumer: object) -> Client:
     return consumer
 
 
+def checked_producer(producer: object) -> Client:
+    if not isinstance(producer, AIOKafkaProducer):
+        raise ConfigurationError(
+            "producer_factory has to return a new aiokafka.AIOKafkaProducer, "
+            f"not {type(producer).__name__}"
+        )
+    if private.producer_in_use(producer):
+        raise ConfigurationError(
+            "producer_factory returned a producer that is already started: it has to return a new "
+            "one each time, not started; the client starts it."
+        )
+    if private.is_transactional(producer):
+        raise ConfigurationError(
+            "The producer has a transactional_id, and the client makes no transactions: leave it "
+            "out, and set enable_idempotence=True."
+        )
+    if private.has_serializers(producer):
+        raise ConfigurationError(
+            "The producer has a key_serializer or a value_serializer, and what it is given is "
+            "bytes already: leave them out."
+        )
+    return producer
+
+
 def start_failure(error: BaseException, lines: ErrorLines) -> BaseException:
+    if (reason := _reason(error, lines)) is not None:
+        return reason
+    if (final := failures.from_poll(error)) is not None:
+        return final
+    if isinstance(error, KafkaError | asyncio.CancelledError):
+        return ConsumerFailed(f"the client did not start: {error!r}")
+    return error
+
+
+def producer_start_failure(error: BaseException, lines: ErrorLines) -> BaseException:
+    if (reason := _reason(error, lines)) is not None:
+        return reason
+    if failures.is_authorization(error):
+        return failures.from_admin(error, "produce (IDEMPOTENT_WRITE on the cluster, WRITE)")
+    if isinstance(error, KafkaError | asyncio.CancelledError | AssertionError):
+        return ProducerFailed(f"the client did not start: {error!r}")
+    return error
+
+
+def _reason(error: BaseException, lines: ErrorLines) -> SdmlKafkaError | None:
     if (reason := lines.authentication_failure()) is not None:
         return AuthenticationFailed(f"The broker refused the credentials: {reason}")
     if (reason := lines.tls_failure()) is not None:
         return AuthenticationFailed(f"The broker's certificate was not accepted: {reason}")
-    if (final := failures.from_poll(error)) is not None:
-        return final
     if isinstance(error, KafkaConnectionError):
         return BrokerUnreachable(f"{error}. {HINT}")
-    if isinstance(error, KafkaError | asyncio.CancelledError):
-        return ConsumerFailed(f"the client did not start: {error!r}")
-    return error
+    return None

@@ -20,9 +20,10 @@ from sdml_kafka.kafka.port import (
     Polled,
     Record,
     Revocation,
+    Tail,
     TopicPartition,
 )
-from sdml_kafka.testing._memory_group import Group, Member, Standing
+from sdml_kafka.testing._memory_group import Group, Member, Standing, TailPlace
 from sdml_kafka.testing._memory_log import Misuse
 from sdml_kafka.testing._memory_state import CommitRequest, State, next_failure, now
 
@@ -53,7 +54,9 @@ class MemoryConsumer:
 
     # -- start and close -----------------------------------------------------------------
 
-    async def start(self, topics: Collection[str], timeout_s: float) -> None:
+    async def start(
+        self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
+    ) -> None:
         if isinstance(topics, str) or not topics:
             raise ConfigurationError(f"topics has to be a collection of names, not {topics!r}")
         if self._started:
@@ -69,6 +72,7 @@ class MemoryConsumer:
         self._member.known = frozenset(
             partition for topic in topics for partition in self._state.partitions_of(topic)
         )
+        self._member.tail = None if tail is None else TailPlace.of(tail)
         self._member.polled_at = now()
         self._group.join(self._member, now())
 

@@ -4,14 +4,16 @@ Rebalances are eager, as aiokafka's are: each takes all partitions from all memb
 they are released, and then deals them out anew.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from enum import Enum, auto
 from itertools import cycle
-from typing import Literal
+from typing import Literal, Self
 
 from attrs import define, field, frozen
 
-from sdml_kafka.kafka.port import Assignment, TopicPartition
+from sdml_kafka.kafka.port import Assignment, Tail, TopicPartition
+from sdml_kafka.kafka.shares import Shares, tail_position
 from sdml_kafka.testing._memory_log import Log, MemoryCommit, Misuse
 
 Reset = Literal["earliest", "latest"]
@@ -46,16 +48,32 @@ class Asked:
 
 
 @define(eq=False)
+class TailPlace:
+    """How far a member has read that goes on there after a rebalance."""
+
+    shares: Shares
+    offsets: dict[TopicPartition, int]
+
+    @classmethod
+    def of(cls, tail: Tail) -> Self:
+        offsets = {TopicPartition(*each): offset for each, offset in tail.positions.items()}
+        return cls(Shares(tail), offsets)
+
+
+@define(eq=False)
 class Member:
     name: str
     options: MemberOptions
     topics: frozenset[str] = frozenset()
     known: frozenset[TopicPartition] = frozenset()
     """Partitions that were there when it started; later ones are read from their beginning."""
+    tail: TailPlace | None = None
     inside: bool = False
     standing: Standing = Standing.OUT
     epoch: int = 0
+    assigned: frozenset[TopicPartition] = frozenset()
     partitions: frozenset[TopicPartition] = frozenset()
+    """Those of the assigned that it reads."""
     positions: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int])
     assignment: Assignment | None = None
     """One that the member was not told of yet."""
@@ -200,7 +218,9 @@ class Group:
 
     def _let_go(self, member: Member) -> None:
         member.standing = Standing.WAITING if member.inside else Standing.OUT
-        member.partitions = frozenset()
+        if member.tail is not None:
+            member.tail.offsets.update(member.positions)
+        member.assigned = member.partitions = frozenset()
         member.positions = {}
         member.assignment = member.asked = None
         self.changed()
@@ -238,16 +258,29 @@ class Group:
     def _assign(self, member: Member, partitions: list[TopicPartition]) -> None:
         member.epoch += 1
         member.standing = Standing.OWNING
-        member.partitions = frozenset(partitions)
-        member.positions = {each: self._first_position(member, each) for each in partitions}
-        committed = {each: self.committed.get(each) for each in partitions}
-        member.assignment = Assignment(member.epoch, dict(member.positions), committed)
+        member.assigned = member.partitions = frozenset(partitions)
+        elsewhere = frozenset[TopicPartition]()
+        if member.tail is not None:
+            there = [each for each in self.logs if each.topic in member.topics]
+            counts = Counter(each.topic for each in there)
+            member.partitions = member.tail.shares.of(partitions, counts)
+            elsewhere = frozenset(there) - member.assigned
+        member.positions = {each: self._first_position(member, each) for each in member.partitions}
+        committed = {each: self.committed.get(each) for each in member.partitions}
+        member.assignment = Assignment(member.epoch, dict(member.positions), committed, elsewhere)
 
     def _first_position(self, member: Member, partition: TopicPartition) -> int:
+        if member.tail is not None:
+            log, tail = self.logs[partition], member.tail
+            is_late = partition not in member.known or tail.shares.goes_on_in_all_of(
+                partition.topic
+            )
+            return tail_position(tail.offsets.get(partition), is_late, log.start, log.end)
         if (committed := self.committed.get(partition)) is not None:
             return committed
         late = partition not in member.known
-        return 0 if late or member.options.auto_offset_reset == "earliest" else self.end(partition)
+        from_start = late or member.options.auto_offset_reset == "earliest"
+        return self.logs[partition].start if from_start else self.end(partition)
 
     def end(self, partition: TopicPartition) -> int:
         return self.logs[partition].end

@@ -45,6 +45,7 @@ class Log:
     """One partition. Offsets may have gaps, as compaction and transactions leave them."""
 
     records: list[MemoryRecord] = field(factory=list[MemoryRecord], init=False)
+    start: int = field(default=0, init=False)
     end: int = field(default=0, init=False)
 
     def append(self, record: MemoryRecord) -> None:
@@ -53,6 +54,10 @@ class Log:
 
     def skip(self, count: int) -> None:
         self.end += count
+
+    def trim(self, before: int) -> None:
+        self.records = [record for record in self.records if record.offset >= before]
+        self.start = before
 
     def read(self, offset: int, most: int) -> list[MemoryRecord]:
         first = bisect_left(self.records, offset, key=lambda record: record.offset)

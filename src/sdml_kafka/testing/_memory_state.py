@@ -87,6 +87,9 @@ class Faults:
     spoiled: dict[TopicPartition, str] = field(factory=dict[TopicPartition, str])
     poll_latency_s: float = 0.0
     commit_latency_s: float = 0.0
+    sends: deque[Failure] = field(factory=deque[Failure])
+    holds_sends: bool = False
+    send_latency_s: float = 0.0
 
     @property
     def down(self) -> bool:
@@ -111,6 +114,10 @@ class State:
     commits: list[MemoryCommit] = field(factory=list[MemoryCommit])
     faults: Faults = field(factory=Faults)
     signal: Signal = field(factory=Signal)
+    auto_create: int = 0
+    """The partitions of a topic that is made because somebody sends to it; 0: it is not."""
+    max_record_bytes: int = 1 << 20
+    """Of key and value together."""
 
     def group(self, name: str) -> Group:
         if name not in self.groups:

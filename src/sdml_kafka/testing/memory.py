@@ -10,11 +10,19 @@ from contextlib import asynccontextmanager
 from itertools import count
 from zlib import crc32
 
-from sdml_kafka.errors import CommitFailed
-from sdml_kafka.kafka.port import Connect, Consumer, ConsumerSettings, TopicPartition
+from sdml_kafka.errors import CommitFailed, ProducerFailed, SendFailed
+from sdml_kafka.kafka.port import (
+    Connect,
+    ConnectProducer,
+    Consumer,
+    ConsumerSettings,
+    Producer,
+    TopicPartition,
+)
 from sdml_kafka.testing._memory_consumer import MemoryConsumer
 from sdml_kafka.testing._memory_group import Member, MemberOptions, Reset
 from sdml_kafka.testing._memory_log import Log, MemoryCommit, MemoryRecord, Misuse
+from sdml_kafka.testing._memory_producer import MemoryProducer, running
 from sdml_kafka.testing._memory_state import Failure, State, now
 
 __all__ = ["MemoryBroker", "MemoryCommit", "MemoryConsumer", "MemoryRecord", "Misuse"]
@@ -30,16 +38,25 @@ class MemoryBroker:
     """Topics, groups, and what a test orders to go wrong.
 
     `topics` are the numbers of partitions. `clock` gives the records' timestamps, in seconds since
-    the epoch; without it they follow the event loop's clock from a fixed day on.
+    the epoch; without it they follow the event loop's clock from a fixed day on. `auto_create` is
+    how many partitions a topic gets that is made because a producer sends to it; without it there
+    is none. `max_record_bytes` is what key and value may have together.
     """
 
     def __init__(
-        self, topics: Mapping[str, int] | None = None, *, clock: Callable[[], float] = loop_time
+        self,
+        topics: Mapping[str, int] | None = None,
+        *,
+        clock: Callable[[], float] = loop_time,
+        auto_create: int = 0,
+        max_record_bytes: int = 1 << 20,
     ) -> None:
-        self._state = State()
+        self._state = State(auto_create=auto_create, max_record_bytes=max_record_bytes)
         self._clock = clock
         self._turns = count()
         self._member_numbers = count(1)
+        self._producer_numbers = count(1)
+        self._producers: list[MemoryProducer] = []
         for topic, partitions in (topics or {}).items():
             self.create_topic(topic, partitions)
 
@@ -49,11 +66,33 @@ class MemoryBroker:
         """Groups that were waiting for it rebalance at once."""
         if partitions < 1 or self._state.partitions_of(topic):
             raise Misuse(f"create_topic({topic!r}, {partitions}): it exists, or has no partition")
-        for number in range(partitions):
+        self._create_partitions(topic, range(partitions))
+
+    def add_partitions(self, topic: str, count: int) -> None:
+        """Groups that read it rebalance at once."""
+        there = len(self._state.partitions_of(topic))
+        if count < 1 or not there:
+            raise Misuse(f"add_partitions({topic!r}, {count}): no topic, or nothing to add")
+        self._create_partitions(topic, range(there, there + count))
+
+    def _create_partitions(self, topic: str, numbers: range) -> None:
+        for number in numbers:
             self._state.logs[TopicPartition(topic, number)] = Log()
         for group in self._state.groups.values():
             if any(topic in member.topics for member in group.inside()):
                 group.rebalance(now())
+
+    def delete_topic(self, topic: str) -> None:
+        """Nobody may be reading it."""
+        partitions = self._state.partitions_of(topic)
+        if not partitions:
+            raise Misuse(f"there is no topic {topic!r}")
+        for group in self._state.groups.values():
+            for member in group.inside():
+                if not member.partitions.isdisjoint(partitions):
+                    raise Misuse(f"delete_topic({topic!r}) while {member.name} reads it")
+        for partition in partitions:
+            del self._state.logs[partition]
 
     def produce(
         self,
@@ -81,6 +120,13 @@ class MemoryBroker:
     def skip_offsets(self, partition: TopicPartition, count: int) -> None:
         """Leave a gap, as compaction and transactions do."""
         self._log(partition).skip(count)
+
+    def trim(self, partition: TopicPartition, before: int) -> None:
+        """Delete the records before this offset, as retention does."""
+        log = self._log(partition)
+        if not log.start <= before <= log.end:
+            raise Misuse(f"trim({partition}, {before}): it has {log.start} to {log.end}")
+        log.trim(before)
 
     def end_offset(self, partition: TopicPartition) -> int:
         return self._log(partition).end
@@ -123,9 +169,25 @@ class MemoryBroker:
 
         return open_consumer
 
+    def connect_producer(self, *, client_id: str = "producer") -> ConnectProducer:
+        """Makes producers, each with a name of its own: `producer-1`, `producer-2`, ..."""
+
+        @asynccontextmanager
+        async def open_producer() -> AsyncGenerator[Producer]:
+            name = f"{client_id}-{next(self._producer_numbers)}"
+            producer = MemoryProducer(self._state, self, name)
+            self._producers.append(producer)
+            try:
+                async with running(producer):
+                    yield producer
+            finally:
+                self._producers.remove(producer)
+
+        return open_producer
+
     def members(self, group_id: str) -> Mapping[str, frozenset[TopicPartition]]:
         """Who is in the group, by name, with what each has been assigned."""
-        return {member.name: member.partitions for member in self._state.group(group_id).inside()}
+        return {member.name: member.assigned for member in self._state.group(group_id).inside()}
 
     def generation(self, group_id: str) -> int:
         return self._state.group(group_id).generation
@@ -190,8 +252,37 @@ class MemoryBroker:
             request.carry_out()
         self._state.signal.fire()
 
+    def fail_sends(
+        self,
+        error: Exception | None = None,
+        times: int = 1,
+        *,
+        applied: bool = False,
+        producer: str | None = None,
+    ) -> None:
+        """`applied`: the record arrives, and only the answer is the error."""
+        error = error or SendFailed("ordered by the test", in_doubt=applied)
+        self._state.faults.sends.append(Failure(error, times, producer, applied))
+
+    def hold_sends(self) -> None:
+        """Records are on their way and stay there, whether they are still wanted or not."""
+        self._state.faults.holds_sends = True
+
+    def release_sends(self) -> None:
+        self._state.faults.holds_sends = False
+        self._state.signal.fire()
+
+    def fail_producer(
+        self, error: ProducerFailed | None = None, *, producer: str | None = None
+    ) -> None:
+        """It has to be replaced; without a name, each that is open now. What it has sent and the
+        broker has not answered is told in doubt."""
+        for each in list(self._producers):
+            if producer in (None, each.client_id):
+                each.fail(error or ProducerFailed("ordered by the test"))
+
     def down(self) -> None:
-        """No broker can be reached: no records, no commits, no rebalances."""
+        """No broker can be reached: no records, no commits, no rebalances. Sends wait."""
         if not self._state.faults.down:
             self._state.faults.down_since = now()
             self._set_reachable(False)
@@ -214,10 +305,13 @@ class MemoryBroker:
         for group in self._state.groups.values():
             group.reachable = reachable
 
-    def slow_down(self, *, poll_s: float = 0.0, commit_s: float = 0.0) -> None:
-        """Every poll and every commit takes this long, from now on."""
+    def slow_down(
+        self, *, poll_s: float = 0.0, commit_s: float = 0.0, send_s: float = 0.0
+    ) -> None:
+        """Every poll, every commit and every acknowledgement takes this long, from now on."""
         self._state.faults.poll_latency_s = poll_s
         self._state.faults.commit_latency_s = commit_s
+        self._state.faults.send_latency_s = send_s
 
     def spoil(self, partition: TopicPartition, reason: str) -> None:
         """A batch that does not decode: the partition is held, and its reason in the health."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from sdml_kafka.cli.demo.calls import TIMED_OUT, CallBalance, CallBook
 from sdml_kafka.cli.demo.ledger import Balance, Cause, Finish, Ledger
 
 EVIDENCE = 5
@@ -14,20 +15,29 @@ EVIDENCE = 5
 class Closing:
     entries: tuple[tuple[str, int], ...]
     evidence: tuple[str, ...]
-    """Records that were lost or repeated, some of them."""
+    """Records that were lost or repeated, and wrong replies, some of them."""
     verdict: str
     is_good: bool
 
 
-def close_books(ledger: Ledger, *, cut_short: bool) -> Closing:
-    """`cut_short`: the demo did not come to its end, so that some records are still on the way."""
-    balance = ledger.balance()
-    if cut_short:
-        text = f"cut short, with {balance.lost:,} records still on their way"
-        return Closing(tuple(_entries(balance, "not finished yet")), (), text, False)
-    return Closing(
-        tuple(_entries(balance, "lost")), tuple(_evidence(ledger)), _verdict(balance), balance.holds
+def close_books(ledger: Ledger, book: CallBook, *, cut_short: bool) -> Closing:
+    """`cut_short`: the demo did not come to its end, so that some records and calls are still on
+    the way."""
+    records, calls = ledger.balance(), book.balance()
+    unfinished, unsettled = (
+        ("not finished yet", "not settled yet")
+        if cut_short
+        else (
+            "lost",
+            "never settled",
+        )
     )
+    entries = (*_entries(records, unfinished), *_call_entries(calls, unsettled))
+    if cut_short:
+        text = f"cut short, with {records.lost:,} records and {calls.made - calls.settled:,} calls"
+        return Closing(entries, (), f"{text} still on their way", False)
+    evidence = (*_evidence(ledger), *(f"wrong reply: {text}" for text in book.wrong[:EVIDENCE]))
+    return Closing(entries, evidence, _verdict(records, calls), records.holds and calls.holds)
 
 
 def _entries(balance: Balance, unfinished: str) -> Iterator[tuple[str, int]]:
@@ -42,14 +52,33 @@ def _entries(balance: Balance, unfinished: str) -> Iterator[tuple[str, int]]:
         yield "finished, but never acknowledged", balance.unacknowledged
 
 
-def _verdict(balance: Balance) -> str:
-    if balance.sent == 0:
+def _call_entries(balance: CallBalance, unsettled: str) -> Iterator[tuple[str, int]]:
+    yield "calls made", balance.made
+    yield "calls settled", balance.settled
+    if balance.made != balance.settled:
+        yield unsettled, balance.made - balance.settled
+    yield "  with a reply", balance.right + balance.wrong
+    yield "  with the right reply", balance.right
+    yield from _failures(balance)
+
+
+def _failures(balance: CallBalance) -> Iterator[tuple[str, int]]:
+    """Those of a kind together; time-outs are named even when there were none."""
+    for cause in (Cause.BROKER, Cause.UNEXPLAINED):
+        yield f"  timed out: {cause.value}", balance.failures.get((TIMED_OUT, cause), 0)
+    for (outcome, cause), count in sorted(balance.failures.items()):
+        if outcome != TIMED_OUT:
+            yield f"  {outcome}: {cause.value}", count
+
+
+def _verdict(records: Balance, calls: CallBalance) -> str:
+    if records.sent == 0:
         return "nothing was sent, so nothing was shown"
-    if not balance.holds:
+    if not records.holds or not calls.holds:
         return "NOT BALANCED: please report this, with all of the above"
-    if any(balance.repeats.values()):
-        return "balanced: nothing lost, every repeat explained"
-    return "balanced: nothing lost, nothing repeated"
+    if any(records.repeats.values()):
+        return "balanced: nothing lost, every repeat explained, every call settled"
+    return "balanced: nothing lost, nothing repeated, every call settled"
 
 
 def _evidence(ledger: Ledger) -> Iterator[str]:

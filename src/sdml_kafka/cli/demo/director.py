@@ -3,6 +3,7 @@
 import anyio
 import anyio.abc
 
+from sdml_kafka.cli.demo.calls import CallBook
 from sdml_kafka.cli.demo.ledger import Cause, Disturbance, Ledger
 from sdml_kafka.cli.demo.plan import Act, Plan
 from sdml_kafka.cli.demo.stage import Stage
@@ -19,24 +20,28 @@ class Director:
         self,
         stage: Stage,
         ledger: Ledger,
+        book: CallBook,
         kafka: EmbeddedKafka | None,
         tasks: anyio.abc.TaskGroup,
     ) -> None:
         self._stage = stage
         self._story = stage.story
         self._ledger = ledger
+        self._book = book
         self._kafka = kafka
         self._tasks = tasks
 
     async def gather(self) -> None:
-        """All members join."""
+        """All join."""
+        stage = self._stage
         async with anyio.create_task_group() as joins:
-            for member in self._stage.members:
-                joins.start_soon(member.join, self._tasks)
+            for part in (*stage.members, *stage.servers, stage.client):
+                joins.start_soon(part.join, self._tasks)
 
     async def play(self, plan: Plan) -> None:
         self._story.begin()
-        self._story.tell("records begin to flow")
+        self._stage.client.begin()
+        self._story.tell("records begin to flow, calls are made")
         if self._kafka is None:
             self._story.tell("this broker is not the demo's own, so it will not be restarted")
         for step in plan.steps:
@@ -46,25 +51,28 @@ class Director:
         await self._story.sleep_until(plan.seconds)
 
     async def settle(self) -> None:
-        """Until every record sent is finished; bounded, since one may be lost."""
+        """Until every record sent is finished, bounded, since one may be lost; and every call."""
         self._story.tell(f"{self._ledger.sent_count:,} records sent and acknowledged")
         with anyio.move_on_after(SETTLE_TIMEOUT_S):
             await self._ledger_settled()
             self._story.tell("all of them finished", "good")
+        await self._stage.client.leave()
+        self._story.tell(f"{self._book.settled_count:,} calls settled; the client has left")
 
     async def _ledger_settled(self) -> None:
         while not self._ledger.is_settled():  # noqa: ASYNC110  (the ledger is pure)
             await anyio.sleep(LOOK_EVERY_S)
 
     async def dismiss(self) -> None:
-        """All members leave."""
+        """All others leave."""
         async with anyio.create_task_group() as leaves:
-            for member in self._stage.members:
-                leaves.start_soon(member.leave)
-        self._story.tell("both listeners have left")
+            for part in (*self._stage.members, *self._stage.servers):
+                leaves.start_soon(part.leave)
+        self._story.tell("listeners and servers have left")
 
     async def _do(self, act: Act) -> None:
         first, last = self._stage.members[0], self._stage.members[-1]
+        server = self._stage.servers[-1]
         match act:
             case Act.LEAVE:
                 self._story.tell(f"{last.name} leaves the group", "bad")
@@ -72,6 +80,12 @@ class Director:
             case Act.RETURN:
                 self._story.tell(f"{last.name} comes back", "good")
                 await last.join(self._tasks)
+            case Act.SERVER_LEAVE:
+                self._story.tell(f"{server.name} leaves: answers what it has, the other goes on")
+                await server.leave()
+            case Act.SERVER_RETURN:
+                self._story.tell(f"{server.name} comes back", "good")
+                await server.join(self._tasks)
             case Act.CRASH:
                 self._story.tell(f"{first.name}: the next poll is made to fail", "bad")
                 first.crash()
@@ -83,10 +97,12 @@ class Director:
         since_s = self._story.now_s()
         outage = Disturbance(Cause.BROKER, None, since_s)
         self._ledger.disturbed(outage)
+        self._book.broker_is_down(since_s)
         self._story.tell("the broker goes down", "bad")
         self._stage.broker_is_up = False
         await self._kafka.stop_async()
-        self._story.tell("the broker is gone; senders and listeners wait")
+        self._story.tell("the broker is gone; all wait for it")
         await self._kafka.restart_async()
         self._stage.broker_is_up = True
+        self._book.broker_is_back(self._story.now_s())
         self._story.tell(f"the broker is back after {self._story.now_s() - since_s:.1f} s", "good")

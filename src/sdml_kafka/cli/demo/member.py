@@ -1,28 +1,26 @@
 """One member of the group: a KafkaListener and the loops over its stream."""
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection
+from contextlib import asynccontextmanager
 
 import anyio
-import anyio.abc
 from attrs import frozen
 
 from sdml_kafka import (
     AutoCommit,
     KafkaListener,
     ListenerStatus,
-    SdmlKafkaError,
     TopicPartition,
     TypeStream,
 )
-from sdml_kafka.cli._terminal import first_of
 from sdml_kafka.cli.demo.fault import FaultyTransport
 from sdml_kafka.cli.demo.ledger import Cause, Disturbance, Finish, Holder, Ledger
 from sdml_kafka.cli.demo.order import Order, parse_order
-from sdml_kafka.cli.demo.scene import MemberView
+from sdml_kafka.cli.demo.part import Part
 from sdml_kafka.cli.demo.story import Story
 from sdml_kafka.kafka.aiokafka_adapter import connect
 from sdml_kafka.kafka.factory import default_consumer_factory
-from sdml_kafka.runtime import ActorCrashed, Event, RuntimeFailure
+from sdml_kafka.runtime import ActorCrashed, ActorSnapshot, Event
 
 LOOPS = 4
 WORK_S = 0.002
@@ -36,7 +34,9 @@ class Group:
     topic: str
 
 
-class Member:
+class Member(Part):
+    _there = "in the group"
+
     def __init__(
         self,
         name: str,
@@ -45,37 +45,19 @@ class Member:
         story: Story,
         on_failure: Callable[[Exception], None],
     ) -> None:
-        self.name = name
+        super().__init__(name, on_failure)
         self._group = group
         self._ledger = ledger
         self._story = story
-        self._on_failure = on_failure
         # Heartbeats tell of a rebalance; the default of 3 s would make each one that long.
         options = {"auto_offset_reset": "earliest", "heartbeat_interval_ms": 300}
         self._transport = FaultyTransport(
             connect(default_consumer_factory(group.servers, group.name, options))
         )
-        self._state = "away"
         self._listener: KafkaListener | None = None
         self._assignment = 0
-        self._settled = anyio.Event()
-        self._leaving = anyio.Event()
-        self._left = anyio.Event()
 
     # -- what the demo does with it ------------------------------------------------------
-
-    async def join(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Returns when it is in the group and reads, or has failed."""
-        self._settled, self._leaving, self._left = anyio.Event(), anyio.Event(), anyio.Event()
-        tasks.start_soon(self._stay)
-        await self._settled.wait()
-
-    async def leave(self) -> None:
-        """Returns when it is out of the group and every loop has ended."""
-        if self._listener is not None:
-            self._state = "leaving"
-            self._leaving.set()
-            await self._left.wait()
 
     def crash(self) -> None:
         self._transport.fail_next_poll()
@@ -83,31 +65,27 @@ class Member:
     def status(self) -> ListenerStatus | None:
         return None if self._listener is None else self._listener.status()
 
-    def view(self) -> MemberView:
+    def _tree(self) -> ActorSnapshot | None:
         status = self.status()
-        if status is None:
-            return MemberView(self.name, self._state, None, 0)
-        return MemberView(self.name, self._state, status.tree, len(status.partitions))
+        return None if status is None else status.tree
+
+    def _partition_count(self) -> int:
+        status = self.status()
+        return 0 if status is None else len(status.partitions)
 
     # -- one stay in the group -----------------------------------------------------------
 
-    async def _stay(self) -> None:
-        self._state = "joining"
+    @asynccontextmanager
+    async def _present(self) -> AsyncGenerator[None]:
         try:
             # The loops outlive the listener: leaving it ends them.
             async with anyio.create_task_group() as loops, self._new_listener() as listener:
-                self._state = "in the group"
                 stream = await listener.subscribe(Order)
                 for _ in range(LOOPS):
                     loops.start_soon(self._work, stream)
-                self._settled.set()
-                await self._leaving.wait()
-        except* (SdmlKafkaError, RuntimeFailure) as failures:
-            self._on_failure(first_of(failures))
+                yield
         finally:
-            self._state, self._listener = "away", None
-            self._settled.set()
-            self._left.set()
+            self._listener = None
 
     def _new_listener(self) -> KafkaListener:
         self._listener = KafkaListener(

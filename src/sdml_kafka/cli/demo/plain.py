@@ -27,15 +27,16 @@ class PlainShow:
         self._scene = scene
         if scene.elapsed_s >= self._next_at_s > 0:
             self._print(summary(scene))
+            self._print(calls_summary(scene))
         if scene.elapsed_s >= self._next_at_s:
             # The tree once it stands; as it changes, the lines tell.
             if self._next_at_s == 0 and scene.elapsed_s > 0:
-                self._print_trees(scene.members)
+                self._print_trees((*scene.members, *scene.callers))
             self._next_at_s += LINE_EVERY_S if scene.elapsed_s > 0 else 0
 
     def close(self) -> None:
         if self._scene is not None:
-            self._print_trees(self._scene.members)
+            self._print_trees((*self._scene.members, *self._scene.callers))
             self._scene = None
 
     def books(self, closing: Closing) -> None:
@@ -72,4 +73,13 @@ def summary(scene: Scene) -> str:
         f"{scene.elapsed_s:5.1f} s    sent {scene.sent:,} ({scene.sent_rate:,.0f}/s)  "
         f"finished {scene.finished:,} ({scene.finished_rate:,.0f}/s)  lag {scene.lag:,}  "
         f"in flight {scene.in_flight:,}  partitions: {members}{broker}"
+    )
+
+
+def calls_summary(scene: Scene) -> str:
+    """The calls in one line, below the other."""
+    calls = scene.calls
+    return (
+        f"           calls {calls.made:,} ({calls.rate:,.0f}/s)  {calls.latencies()}  "
+        f"in flight {calls.in_flight:,}"
     )

@@ -7,7 +7,9 @@ from attrs import frozen
 
 class Act(StrEnum):
     LEAVE = "leave"
+    SERVER_LEAVE = "server leave"
     RETURN = "return"
+    SERVER_RETURN = "server return"
     CRASH = "crash"
     RESTART_BROKER = "restart broker"
 
@@ -29,8 +31,21 @@ class Plan:
         return self.steps[done] if done < len(self.steps) else None
 
 
-_WITH_BROKER = ((0.15, Act.LEAVE), (0.35, Act.RETURN), (0.5, Act.CRASH), (0.65, Act.RESTART_BROKER))
-_WITHOUT = ((0.2, Act.LEAVE), (0.5, Act.RETURN), (0.7, Act.CRASH))
+_WITH_BROKER = (
+    (0.14, Act.LEAVE),
+    (0.24, Act.SERVER_LEAVE),
+    (0.34, Act.RETURN),
+    (0.42, Act.SERVER_RETURN),
+    (0.52, Act.CRASH),
+    (0.65, Act.RESTART_BROKER),
+)
+_WITHOUT = (
+    (0.15, Act.LEAVE),
+    (0.3, Act.SERVER_LEAVE),
+    (0.45, Act.RETURN),
+    (0.55, Act.SERVER_RETURN),
+    (0.7, Act.CRASH),
+)
 
 
 def make_plan(seconds: float, *, owns_broker: bool) -> Plan:

@@ -1,4 +1,4 @@
-"""Plays the demo: broker, members, senders, and the plan of what goes wrong."""
+"""Plays the demo: broker, members, senders, calls, and the plan of what goes wrong."""
 
 import logging
 import os
@@ -11,7 +11,11 @@ from functools import partial
 import anyio
 
 from sdml_kafka.cli._arguments import DemoOptions
+from sdml_kafka.cli._signals import cancel_on_signal
 from sdml_kafka.cli._terminal import complain, first_of, set_up_logging
+from sdml_kafka.cli.demo.answering import Server
+from sdml_kafka.cli.demo.calling import Client
+from sdml_kafka.cli.demo.calls import CallBook
 from sdml_kafka.cli.demo.closing import close_books
 from sdml_kafka.cli.demo.director import Director
 from sdml_kafka.cli.demo.ledger import Ledger
@@ -20,13 +24,13 @@ from sdml_kafka.cli.demo.plan import make_plan
 from sdml_kafka.cli.demo.producers import DemoFailed, Producer, create_topic, delete_topic, sending
 from sdml_kafka.cli.demo.show import Show
 from sdml_kafka.cli.demo.stage import Stage
-from sdml_kafka.cli.listen import cancel_on_signal
 from sdml_kafka.kafka.home import Home, open_home
 from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError
 
 BALANCED, FAILED, CANNOT_RUN, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 PARTITIONS = 4
 NAMES = ("ada", "bob")
+SERVERS = ("server 1", "server 2")
 PRODUCERS = 3
 RATE = 350.0
 """Records a second of each producer."""
@@ -67,6 +71,7 @@ class Demo:
         self._show = show
         self._plan = make_plan(options.seconds, owns_broker=options.bootstrap is None)
         self._ledger = Ledger()
+        self._book = CallBook()
         self._kafka: EmbeddedKafka | None = None
         self._failure: Exception | None = None
         self._has_begun = False
@@ -86,7 +91,8 @@ class Demo:
             complain(f"demo: {self._failure}")
         if not self._has_begun:
             return CANNOT_RUN if is_over else INTERRUPTED
-        closing = close_books(self._ledger, cut_short=not is_over or self._failure is not None)
+        cut_short = not is_over or self._failure is not None
+        closing = close_books(self._ledger, self._book, cut_short=cut_short)
         self._show.books(closing)
         if not is_over:
             return INTERRUPTED
@@ -97,9 +103,10 @@ class Demo:
             async with (
                 self._servers() as servers,
                 open_home() as home,
-                self._topic(home, servers) as topic,
+                self._topic(home, servers, "orders") as orders,
+                self._topic(home, servers, "prices") as prices,
             ):
-                await self._perform(home, servers, topic)
+                await self._perform(home, servers, orders, prices)
         except* (EmbeddedKafkaError, DemoFailed) as failures:
             self._failure = first_of(failures)
 
@@ -114,8 +121,8 @@ class Demo:
             yield self._kafka.bootstrap_servers
 
     @asynccontextmanager
-    async def _topic(self, home: Home, servers: str) -> AsyncGenerator[str]:
-        topic = "orders" if self._kafka else f"sdml-kafka-demo-{secrets.token_hex(4)}"
+    async def _topic(self, home: Home, servers: str, name: str) -> AsyncGenerator[str]:
+        topic = name if self._kafka else f"sdml-kafka-demo-{name}-{secrets.token_hex(4)}"
         await home.call(partial(create_topic, servers, topic, PARTITIONS))
         try:
             yield topic
@@ -124,21 +131,25 @@ class Demo:
                 with anyio.CancelScope(shield=True):  # bounded in itself
                     await home.call(partial(delete_topic, servers, topic))
 
-    async def _perform(self, home: Home, servers: str, topic: str) -> None:
-        stage = Stage(self._title(servers), self._plan, self._ledger, self._show)
+    async def _perform(self, home: Home, servers: str, orders: str, prices: str) -> None:
+        stage = Stage(self._title(servers), self._plan, self._ledger, self._book, self._show)
         async with anyio.create_task_group() as tasks:
 
             def fail(error: Exception) -> None:
                 self._failure = self._failure or error
-                tasks.cancel_scope.cancel("a listener failed")
+                tasks.cancel_scope.cancel("one of them failed")
 
-            group = Group(servers, f"{topic}-group", topic)
-            stage.members = [Member(name, group, self._ledger, stage.story, fail) for name in NAMES]
+            story = stage.story
+            group = Group(servers, f"{orders}-group", orders)
+            stage.members = [Member(name, group, self._ledger, story, fail) for name in NAMES]
+            answering = Group(servers, f"{prices}-group", prices)
+            stage.servers = [Server(name, answering, story, fail) for name in SERVERS]
+            stage.client = Client("client", servers, prices, self._book, story, fail)
             tasks.start_soon(stage.keep_showing)
-            director = Director(stage, self._ledger, self._kafka, tasks)
+            director = Director(stage, self._ledger, self._book, self._kafka, tasks)
             await director.gather()
             senders = [
-                Producer(f"sender{number}", servers, topic, RATE, self._ledger)
+                Producer(f"sender{number}", servers, orders, RATE, self._ledger)
                 for number in range(1, PRODUCERS + 1)
             ]
             async with sending(home, senders):

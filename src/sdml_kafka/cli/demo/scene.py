@@ -26,6 +26,26 @@ class PartitionView:
 
 
 @frozen
+class CallsView:
+    made: int
+    rate: float
+    """Settled a second."""
+    in_flight: int
+    p50_ms: float | None
+    """Of the last few seconds; None: nothing was answered."""
+    p99_ms: float | None
+
+    def latencies(self) -> str:
+        return f"p50 {_milliseconds(self.p50_ms)}  p99 {_milliseconds(self.p99_ms)} ms"
+
+
+def _milliseconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+
+
+@frozen
 class Line:
     """Something that happened."""
 
@@ -43,6 +63,8 @@ class Scene:
     coming: str
     broker_is_up: bool
     members: tuple[MemberView, ...]
+    callers: tuple[MemberView, ...]
+    """The client, then the servers."""
     partitions: tuple[PartitionView, ...]
     sent: int
     finished: int
@@ -50,6 +72,7 @@ class Scene:
     finished_rate: float
     history: tuple[float, ...]
     """Finished a second, one number for each half second."""
+    calls: CallsView
     lines: tuple[Line, ...]
 
     @property

@@ -28,3 +28,11 @@ def restarts(actor: ActorSnapshot) -> str:
 
 def inbox(actor: ActorSnapshot) -> str:
     return f"{actor.inbox_depth}/{actor.inbox_capacity}" if actor.inbox_capacity else ""
+
+
+def leaves(tree: ActorSnapshot) -> Iterator[ActorSnapshot]:
+    """The actors that do the work, without their supervisors."""
+    if not tree.children:
+        yield tree
+    for child in tree.children:
+        yield from leaves(child)

@@ -15,7 +15,7 @@ from sdml_kafka.cli._terminal import one_line
 from sdml_kafka.cli.demo import trees
 from sdml_kafka.cli.demo.closing import Closing
 from sdml_kafka.cli.demo.scene import Line, MemberView, PartitionView, Scene
-from sdml_kafka.runtime import ActorState
+from sdml_kafka.runtime import ActorSnapshot, ActorState
 
 STATES = {
     ActorState.RUNNING: ("● running", "green"),
@@ -26,9 +26,13 @@ STATES = {
 TONES = {"good": "green", "bad": "red", "plain": ""}
 BARS = "▁▂▃▄▅▆▇█"
 TREE_HEIGHT = 4
-FLOW_WIDTH = 26
-FIXED_HEIGHT = 2 + (TREE_HEIGHT + 2) + 7 + 2
-"""Header, trees, partitions, and the frame of the log: it gets what is left."""
+SERVER_TREE_HEIGHT = 6
+HEADER_HEIGHT = 2
+PARTITIONS_HEIGHT = 7
+LEAST_LOG_HEIGHT = 6
+FLOW_WIDTH = 28
+WIDE = 110
+"""From here on there is room for whole trees side by side."""
 
 
 class LiveShow:
@@ -51,8 +55,8 @@ class LiveShow:
             self._end_status()
             self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
             self._live.start()
-        height = max(3, self._console.size.height - 1 - FIXED_HEIGHT)
-        self._live.update(picture(scene, height), refresh=True)
+        size = self._console.size
+        self._live.update(picture(scene, size.width, size.height - 1), refresh=True)
 
     def close(self) -> None:
         self._end_status()
@@ -87,12 +91,25 @@ class LiveShow:
             self._status = None
 
 
-def picture(scene: Scene, log_height: int) -> RenderableType:
+def picture(scene: Scene, width: int, height: int) -> RenderableType:
+    """At most `height` lines, if that is 23 or more."""
+    log_height = height - HEADER_HEIGHT - PARTITIONS_HEIGHT - 2
+    whole_height = TREE_HEIGHT + 2 + SERVER_TREE_HEIGHT + 2
+    if width >= WIDE and log_height - whole_height >= LEAST_LOG_HEIGHT:
+        trees_shown: list[RenderableType] = [
+            _side_by_side([_tree(member, TREE_HEIGHT) for member in scene.members]),
+            _side_by_side([_tree(caller, SERVER_TREE_HEIGHT) for caller in scene.callers]),
+        ]
+        log_height -= whole_height
+    else:
+        parts = (*scene.members, *scene.callers)
+        trees_shown = [_trees_in_lines(parts)]
+        log_height -= len(parts) + 2
     return Group(
         _header(scene),
-        _side_by_side([_member(member) for member in scene.members]),
+        *trees_shown,
         _side_by_side([_partitions(scene.partitions), _flow(scene)], widths=[None, FLOW_WIDTH]),
-        _log(scene.lines, log_height),
+        _log(scene.lines, max(3, log_height)),
     )
 
 
@@ -115,7 +132,7 @@ def _header(scene: Scene) -> RenderableType:
     return Group(top, bottom)
 
 
-def _member(member: MemberView) -> Panel:
+def _tree(member: MemberView, height: int) -> Panel:
     is_away = member.tree is None
     body: RenderableType = Text(f"\n{member.state}", style="dim", justify="center")
     if member.tree is not None:
@@ -137,9 +154,30 @@ def _member(member: MemberView) -> Panel:
         body,
         f"{member.name} · {member.state}",
         style="dim" if is_away else "blue",
-        height=TREE_HEIGHT + 2,
+        height=height + 2,
         subtitle=None if is_away else "↻ restarts · inbox filled/size",
     )
+
+
+def _trees_in_lines(parts: Sequence[MemberView]) -> Panel:
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    for part in parts:
+        line = Text(part.state, style="dim") if part.tree is None else _tree_in_line(part.tree)
+        table.add_row(part.name, line)
+    return _panel(table, "actors", height=len(parts) + 2, subtitle="↻ restarts")
+
+
+def _tree_in_line(tree: ActorSnapshot) -> Text:
+    line = Text()
+    for actor in trees.leaves(tree):
+        state, style = STATES.get(actor.state, ("○", "dim"))
+        line.append(state[0], style).append(actor.name)
+        if actor.restarts:
+            line.append(f"↻{actor.restarts}", "yellow")
+        line.append(" ")
+    return line
 
 
 def _partitions(partitions: Sequence[PartitionView]) -> Panel:
@@ -165,19 +203,22 @@ def _partitions(partitions: Sequence[PartitionView]) -> Panel:
             ),
             f"{status.in_flight:,}",
         )
-    return _panel(table, "partitions", height=7)
+    return _panel(table, "partitions", height=PARTITIONS_HEIGHT)
 
 
 def _flow(scene: Scene) -> Panel:
+    calls = scene.calls
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(justify="right", ratio=1, no_wrap=True)
-    table.add_row("sent", f"{scene.sent:,}")
-    table.add_row("", Text(f"{scene.sent_rate:,.0f}/s", style="dim"))
-    table.add_row("finished", f"{scene.finished:,}")
-    table.add_row("", Text(f"{scene.finished_rate:,.0f}/s", style="dim"))
-    spark = Text(sparkline(scene.history, FLOW_WIDTH - 4), style="cyan", no_wrap=True)
-    return _panel(Group(table, spark), "flow", height=7)
+    table.add_column(justify="right", no_wrap=True, style="dim")
+    table.add_row("sent", f"{scene.sent:,}", f"{scene.sent_rate:,.0f}/s")
+    table.add_row("finished", f"{scene.finished:,}", f"{scene.finished_rate:,.0f}/s")
+    table.add_row("calls", f"{calls.made:,}", f"{calls.rate:,.0f}/s")
+    table.add_row("in flight", f"{calls.in_flight:,}", "")
+    latencies = Text(calls.latencies(), no_wrap=True)
+    spark = sparkline(scene.history, FLOW_WIDTH - 6)
+    return _panel(Group(table, latencies), "flow", height=PARTITIONS_HEIGHT, subtitle=spark)
 
 
 def _log(lines: Sequence[Line], height: int) -> Panel:

@@ -1,0 +1,136 @@
+"""From a request to its answer: parses, calls the handler, serializes; every failure is an answer
+too. What failed inside stays inside, unless the program wants it told."""
+
+from collections.abc import Callable
+from contextlib import aclosing
+from inspect import isawaitable
+from logging import ERROR, WARNING
+from typing import Any
+
+from sdml_kafka.actors.call import Answer, Call
+from sdml_kafka.actors.replies_out import STREAM_AHEAD, RepliesOut
+from sdml_kafka.actors.seldom import Seldom
+from sdml_kafka.actors.threads import Threads
+from sdml_kafka.core.wire import OK, is_status
+from sdml_kafka.errors import RemoteError
+from sdml_kafka.runtime.waiter import Waiter
+
+DEADLINE_EXCEEDED = "deadline_exceeded"
+INTERNAL = "internal"
+INVALID_ARGUMENT = "invalid_argument"
+CANCELLED = "cancelled"
+
+_END = Answer(b"")
+
+
+class Answering:
+    def __init__(
+        self,
+        replies: RepliesOut,
+        threads: Threads,
+        seldom: Seldom,
+        new_waiter: Callable[[], Waiter],
+        *,
+        expose_errors: bool,
+    ) -> None:
+        self._replies = replies
+        self._threads = threads
+        self._seldom = seldom
+        self._new_waiter = new_waiter
+        self._expose_errors = expose_errors
+
+    async def answer(self, call: Call) -> Answer:
+        """Raises only what is no `Exception`."""
+        handler = call.handler
+        try:
+            if handler.parser is None:
+                value: Any = call.record.value or b""
+            else:
+                value = handler.parser(call.record)
+                if isawaitable(value):
+                    value = await value
+        except Exception as error:
+            return self._invalid(call, error)
+        try:
+            if handler.kind == "async":
+                return Answer(_payload(call, await handler.function(value, call)))
+            if handler.kind == "stream":
+                return await self._stream(call, value)
+            result = await self._threads.run(value, call)
+            if isawaitable(result):  # a plain function that returns a coroutine
+                result = await result
+            return Answer(_payload(call, result))
+        except Exception as error:
+            return self.failed(call, error)
+
+    async def _stream(self, call: Call, value: Any) -> Answer:
+        async with aclosing(call.handler.function(value, call)) as items:
+            async for item in items:
+                self._replies.item(call, _payload(call, item))
+                while call.open > STREAM_AHEAD:
+                    call.room = self._new_waiter()
+                    await call.room.wait()
+                call.room = None
+        return _END
+
+    # -- failures ------------------------------------------------------------------------
+
+    def _invalid(self, call: Call, error: Exception) -> Answer:
+        self._log(WARNING, call, "does not parse", error)
+        return Answer(b"", INVALID_ARGUMENT, self._text(error, "the request does not parse"))
+
+    def failed(self, call: Call, error: BaseException) -> Answer:
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+            error = error.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        if isinstance(error, RemoteError) and _can_be_told(error):
+            return Answer(b"", error.status, error.text)
+        if isinstance(error, TimeoutError) and call.due <= call.clock():
+            return Answer(b"", DEADLINE_EXCEEDED, "the deadline passed in the handler")
+        self._log(ERROR, call, "was not answered", error)
+        return Answer(b"", INTERNAL, self._text(error, ""))
+
+    def _text(self, error: BaseException, otherwise: str) -> str:
+        if not self._expose_errors:
+            return otherwise
+        try:
+            return f"{type(error).__name__}: {error}"
+        except Exception:  # it is the user's class
+            return f"{type(error).__name__}, whose text raises"
+
+    def _log(self, level: int, call: Call, what: str, error: BaseException) -> None:
+        record, name = call.record, call.handler.name
+        self._seldom.log(
+            level,
+            f"{name} {what} {type(error).__name__}",
+            "a request to handler %s %s: %r partition %s offset %s",
+            name,
+            what,
+            record.topic,
+            record.partition,
+            record.offset,
+            error=error,
+        )
+
+
+def _can_be_told(error: RemoteError) -> bool:
+    status, text = error.status, error.text
+    return isinstance(status, str) and is_status(status) and status != OK and isinstance(text, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+
+
+def _payload(call: Call, result: Any) -> bytes:
+    if type(result) is bytes:
+        return result
+    if result is None:
+        return b""
+    if isinstance(result, bytes | bytearray | memoryview):
+        return bytes(result)  # pyright: ignore[reportUnknownArgumentType]
+    handler = call.handler
+    if handler.serializer is None:
+        raise TypeError(
+            f"{handler.name} returned {type(result).__name__}: return bytes or None, or give the "
+            "handler a serializer=..."
+        )
+    payload: object = handler.serializer(result)
+    if not isinstance(payload, bytes):
+        raise TypeError(f"the serializer of {handler.name} returned {type(payload).__name__}")
+    return payload

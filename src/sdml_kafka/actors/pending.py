@@ -1,0 +1,173 @@
+"""The calls that wait for their replies, and the actor that ends them at their deadlines."""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any
+
+import anyio
+from attrs import define, field
+
+from sdml_kafka.actors.expectations import Expectation
+from sdml_kafka.actors.sender import Outbox
+from sdml_kafka.core.calls import Call, CallTable
+from sdml_kafka.core.wire import Reply
+from sdml_kafka.errors import CallTimeout, ClientClosed, ReplyInvalid, SendFailed
+from sdml_kafka.kafka.port import Message, Record
+from sdml_kafka.runtime import Actor, Life
+from sdml_kafka.runtime.waiter import Waiter
+
+MOST_RESENDS = 5
+"""Of a record that never went out; after that the deadline decides."""
+
+
+@define(eq=False)
+class Counters:
+    """Since the client was entered."""
+
+    calls: int = 0
+    replies: int = 0
+    timeouts: int = 0
+    late: int = 0
+    foreign: int = 0
+    ambiguous: int = 0
+    invalid: int = 0
+
+
+@define(eq=False, kw_only=True)
+class Pending(Call):
+    """A call of which the caller waits for the outcome; settled exactly once."""
+
+    message: Message
+    waiter: Waiter
+    calls: "Calls"
+    expectation: Expectation | None = None
+    timeout_s: float | None = None
+    trouble: Exception | None = None
+    """What went wrong on the way and may still turn out well."""
+    waits_for_ack: bool = False
+    """One way: over when the broker has the record."""
+    resends: int = field(default=0, init=False)
+    parsing: int = field(default=0, init=False)
+    """Replies that an async parser is working on."""
+    settled: bool = field(default=False, init=False)
+    value: Any = field(default=None, init=False)
+    error: BaseException | None = field(default=None, init=False)
+
+    def is_waiting(self) -> bool:
+        return not self.settled
+
+    async def result(self) -> Any:
+        """Wait for the outcome. Cancelled or not, nothing of the call is left afterwards."""
+        try:
+            await self.waiter.wait()
+        finally:
+            if not self.settled:
+                self.calls.forget(self)
+        if self.error is not None:
+            raise self.error
+        return self.value
+
+    def arrived(self, record: Record, reply: Reply, parsed: Any, error: Exception | None) -> None:
+        """A reply, parsed; or the error that it means for the call."""
+        self.calls.counters.replies += 1
+        if reply.is_end and error is None:
+            error = ReplyInvalid("The server ended a stream without a reply: use stream(...)")
+        self.settle(parsed, error)
+
+    def settle(self, value: Any, error: BaseException | None = None) -> None:
+        if not self.settled:
+            self.calls.forget(self)
+            self.value, self.error = value, error
+            self.waiter.wake()
+
+    def on_sent(self, error: Exception | None) -> None:
+        if error is None:
+            if self.waits_for_ack:
+                self.settle(None)
+        elif not self.settled:
+            self._not_sent(error)
+
+    def _not_sent(self, error: Exception) -> None:
+        if type(error) is not SendFailed:  # trying again cannot mend it
+            self.settle(None, error)
+        elif not error.in_doubt and self.resends < MOST_RESENDS:
+            self.resends += 1
+            self.trouble = error
+            self.calls.send(self)
+        elif self.waits_for_ack:
+            self.settle(None, error)
+        else:
+            self.trouble = error  # it may have arrived: the deadline decides
+
+
+class Calls:
+    """All calls of a client. Outlives the actors that work on it."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self.table: CallTable[Pending] = CallTable()
+        self.counters = Counters()
+        self.closed: BaseException | None = None
+        self.trouble_now: Callable[[], Exception | None] = lambda: None
+        """What is wrong with the connection at this moment."""
+        self._wakes_at = inf
+        self._earlier: Callable[[], object] = lambda: None
+
+    def add(self, call: Pending) -> bool:
+        """False: its id is in use."""
+        if not self.table.add(call):
+            return False
+        if call.due < self._wakes_at:
+            self._earlier()
+        return True
+
+    def send(self, call: Pending) -> None:
+        self.outbox.send(call.message, call.on_sent, call.is_waiting)
+
+    def forget(self, call: Pending) -> None:
+        call.settled = True
+        self.table.remove(call)
+
+    def close(self, failure: BaseException | None = None) -> None:
+        """Settle all that wait; nothing can be added any more."""
+        if self.closed is None:
+            self.closed = failure or ClientClosed("The client was left")
+            for call in self.table:
+                error = ClientClosed("The client was left while the call waited for its reply")
+                error.__cause__ = failure
+                call.settle(None, error)
+
+    def expire(self, now: float) -> None:
+        for call in self.table.take_due(now):
+            self.counters.timeouts += 1
+            call.settle(None, self._timeout(call))
+
+    def _timeout(self, call: Pending) -> CallTimeout:
+        trouble = call.trouble or self.trouble_now()
+        what = "acknowledgement" if call.waits_for_ack else "reply"
+        text = f"No {what} within {call.timeout_s:.3g} s"
+        if trouble is None and not call.waits_for_ack:
+            text += ". Is a server running that serves this topic, and fast enough?"
+        error = CallTimeout(text)
+        error.__cause__ = trouble
+        return error
+
+    async def wait_due(self, now: float) -> None:
+        """Until a deadline may have passed."""
+        earlier = anyio.Event()
+        due = self.table.next_due()
+        self._wakes_at, self._earlier = due if due is not None else inf, earlier.set
+        with anyio.move_on_after(None if due is None else max(0.0, due - now)):
+            await earlier.wait()
+
+
+class CallRegistry(Actor):
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def run(self, life: Life) -> None:
+        life.started()
+        with life.cancel_on_stop():
+            while True:
+                await self._calls.wait_due(anyio.current_time())
+                self._calls.expire(anyio.current_time())

@@ -1,0 +1,115 @@
+"""From a record to a call: reads what it asks for, and settles at once what no handler needs to
+see: what is over already, was answered before, or is a word about another request."""
+
+from collections.abc import Callable
+from logging import WARNING
+from math import inf
+
+from attrs import define
+
+from sdml_kafka.actors.answering import DEADLINE_EXCEEDED
+from sdml_kafka.actors.call import Answer, Call
+from sdml_kafka.actors.cancels import Cancels
+from sdml_kafka.actors.counts import Counts
+from sdml_kafka.actors.replies_out import RepliesOut
+from sdml_kafka.actors.reply_dispatcher import CorrelationFromRecord
+from sdml_kafka.actors.reply_topics import Admission
+from sdml_kafka.actors.request_queue import Lane
+from sdml_kafka.actors.seldom import Seldom
+from sdml_kafka.core.dedupe import Repeats
+from sdml_kafka.core.wire import Request, Wire, is_id
+from sdml_kafka.kafka.port import Record
+
+_EXPIRED = Answer(b"", DEADLINE_EXCEEDED, "the deadline passed before the request was started")
+
+
+def request_reader(
+    wire: Wire, extract: CorrelationFromRecord | None, seldom: Seldom
+) -> Callable[[Record], Request]:
+    """`extract` is the program's own way to a request's id; what it finds is echoed in the first
+    of the headers that may carry one."""
+
+    def read(record: Record) -> Request:
+        return wire.read_request(record.headers, record.key)
+
+    def read_and_extract(record: Record) -> Request:
+        request = read(record)
+        assert extract is not None
+        try:
+            found = extract(record)
+            id_ = found.encode() if isinstance(found, str) else found
+            if id_ is not None and is_id(id_):
+                return request._replace(id=id_, id_name=wire.id_names[0])
+        except Exception as error:  # the record is a stranger's
+            seldom.log(
+                WARNING, "correlation_from_record", "correlation_from_record raised", error=error
+            )
+        return request._replace(id=None, id_name=None)
+
+    return read if extract is None else read_and_extract
+
+
+@define(eq=False)
+class Reception:
+    read: Callable[[Record], Request]
+    admission: Admission
+    replies: RepliesOut
+    cancels: Cancels
+    repeats: Repeats[Call, Answer] | None
+    counts: Counts
+    wall_clock: Callable[[], float]
+    """Seconds since the epoch, as the records' timestamps count."""
+
+    def receive(self, lane: Lane, index: int, clock: Callable[[], float]) -> Call | None:
+        """None: there is nothing left to do for it."""
+        counts, record, chunk = self.counts, lane.records[index], lane.chunk
+        request = self.read(record)
+        due = inf if request.timeout_ms is None else clock() + self._left_s(request, record)
+        topics = self.admission.admitted(request)
+        call = Call(record, request, lane.handler, chunk, index, due, topics, clock)
+        chunk.tenancy.taken += 1
+        counts.in_flight += 1
+        if request.is_cancel:
+            self.cancels.read(lane, request.id)
+            self.replies.release(call)
+            return None
+        counts.requests += 1
+        asked = len(request.reply_topics) + request.refused_topics
+        if asked != len(topics):
+            counts.refused_topics += asked - len(topics)
+        elif not asked:
+            counts.one_way += 1
+        if lane.handler.kind == "stream":
+            call.sequence = 0
+            if not self.cancels.begin(lane, call):
+                counts.cancelled += 1
+                self.replies.release(call)
+                return None
+        if due <= clock():
+            self.cancels.end(call)
+            counts.expired += 1
+            self.replies.finish(call, _EXPIRED)
+            return None
+        if self.repeats is not None and request.id_name is not None and call.sequence is None:
+            return self._first(call, self.repeats)
+        return call
+
+    def _left_s(self, request: Request, record: Record) -> float:
+        """The clocks may differ: a request is never older than its time-out, nor from the future.
+        Kafka knows records without a timestamp, too: -1."""
+        timeout_s = (request.timeout_ms or 0) / 1000
+        age_s = self.wall_clock() - record.timestamp / 1000 if record.timestamp > 0 else 0.0
+        return timeout_s - min(max(0.0, age_s), timeout_s)
+
+    def _first(self, call: Call, repeats: Repeats[Call, Answer]) -> Call | None:
+        call.repeat_key = (call.record.topic, call.request.id)
+        seen = repeats.begin(call.repeat_key, call, call.clock())
+        if seen is True:
+            return call
+        call.repeat_key = None
+        self.counts.duplicates += 1
+        if seen is False:
+            self.replies.hold(call)
+        else:
+            self.replies.finish(call, seen)
+        return None

@@ -1,0 +1,146 @@
+"""The parser dispatcher of a client: finds the call that a reply is for, and parses it for that."""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from inspect import isawaitable
+from typing import Any
+
+import anyio
+
+from sdml_kafka.actors.pending import Calls, Pending
+from sdml_kafka.core.wire import OK, Reply, Wire
+from sdml_kafka.errors import RemoteError, ReplyInvalid
+from sdml_kafka.kafka.port import Record
+from sdml_kafka.runtime import Actor, Life, Mailbox
+
+CorrelationFromRecord = Callable[[Any], bytes | str | None]
+
+
+class ReplyMatcher:
+    """Whose reply is this? What is nobody's is counted and dropped."""
+
+    def __init__(
+        self, calls: Calls, own_prefix: bytes, wire: Wire, extract: CorrelationFromRecord | None
+    ) -> None:
+        self._calls = calls
+        self._own_prefix = own_prefix
+        self.wire = wire
+        self._extract = extract
+
+    def match(self, record: Record) -> tuple[Pending, Reply] | None:
+        reply = self.wire.read_reply(record.headers)
+        id_ = reply.id if self._extract is None else self._extracted(record)
+        call = self._by_key(record.key) if id_ is None else self._by_id(id_)
+        if call is None:
+            return None
+        expectation = call.expectation
+        if expectation is None or record.topic not in expectation.specs:
+            self._calls.counters.foreign += 1
+            return None
+        return call, reply
+
+    def _by_id(self, id_: bytes) -> Pending | None:
+        call = self._calls.table.get(id_)
+        if call is None:
+            if id_.startswith(self._own_prefix):
+                self._calls.counters.late += 1
+            else:
+                self._calls.counters.foreign += 1
+        return call
+
+    def _by_key(self, key: bytes | None) -> Pending | None:
+        waiting = self._calls.table.with_key(key) if key else ()
+        if len(waiting) == 1:
+            return waiting[0]
+        if waiting:
+            self._calls.counters.ambiguous += 1
+        elif key and key.startswith(self._own_prefix):
+            self._calls.counters.late += 1
+        else:
+            self._calls.counters.foreign += 1
+        return None
+
+    def _extracted(self, record: Record) -> bytes | None:
+        assert self._extract is not None
+        try:
+            found = self._extract(record)
+        except Exception:  # it is the user's, and the record a stranger's
+            return None
+        return found.encode() if isinstance(found, str) else found
+
+
+class ReplyDispatcher(Actor):
+    def __init__(
+        self, batches: Mailbox[Sequence[Record]], backlog: "Backlog", matcher: ReplyMatcher
+    ) -> None:
+        self.mailbox: Mailbox[Any] | None = batches
+        self._batches = batches
+        self._backlog = backlog
+        self._matcher = matcher
+
+    async def run(self, life: Life) -> None:
+        async with anyio.create_task_group() as parsing:
+            with life.cancel_on_stop():
+                life.started()
+                while True:
+                    for record in self._backlog.rest:
+                        if (found := self._matcher.match(record)) is not None:
+                            self._deliver(record, *found, parsing)
+                    self._backlog.rest = iter(await self._batches.receive())
+            parsing.cancel_scope.cancel()
+
+    def _deliver(
+        self, record: Record, call: Pending, reply: Reply, parsing: "anyio.abc.TaskGroup"
+    ) -> None:
+        if reply.status != OK:
+            call.arrived(record, reply, None, RemoteError(reply.status, reply.error))
+            return
+        if reply.is_end:
+            call.arrived(record, reply, None, None)
+            return
+        assert call.expectation is not None
+        try:
+            value = call.expectation.specs[record.topic].parser(record)
+            if isawaitable(value):
+                call.parsing += 1
+                parsing.start_soon(_finish_parsing, value, record, call, reply)
+                return
+            call.expectation.check(value)
+        except Exception as error:
+            call.arrived(record, reply, None, invalid(record, error, call))
+        else:
+            call.arrived(record, reply, value, None)
+
+
+class Backlog:
+    """What is left of the batch in work; outlives a dispatcher that dies over a record."""
+
+    def __init__(self) -> None:
+        self.rest: Iterator[Record] = iter(())
+
+
+async def _finish_parsing(
+    value: Awaitable[Any], record: Record, call: Pending, reply: Reply
+) -> None:
+    """An async parser may take its time: it holds up its own call alone."""
+    try:
+        parsed = await value
+        assert call.expectation is not None
+        call.expectation.check(parsed)
+    except Exception as error:
+        call.parsing -= 1
+        call.arrived(record, reply, None, invalid(record, error, call))
+    else:
+        call.parsing -= 1
+        call.arrived(record, reply, parsed, None)
+
+
+def invalid(record: Record, error: Exception, call: Pending) -> ReplyInvalid:
+    call.calls.counters.invalid += 1
+    if isinstance(error, ReplyInvalid):
+        return error
+    failure = ReplyInvalid(
+        f"The reply ({record.topic!r} partition {record.partition} offset {record.offset}) does "
+        f"not parse: {type(error).__name__}"
+    )
+    failure.__cause__ = error
+    return failure

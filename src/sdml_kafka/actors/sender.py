@@ -1,0 +1,68 @@
+"""The sender: owns the producer, and replaces it when it dies."""
+
+from collections import deque
+from collections.abc import Callable
+
+import anyio
+
+from sdml_kafka.actors.connecting import connected
+from sdml_kafka.errors import SendFailed
+from sdml_kafka.kafka.port import ConnectProducer, Message, OnSent, Producer, always
+from sdml_kafka.runtime import Actor, Life
+
+
+class Outbox:
+    """Takes records at any time: while there is no producer they wait for the next one."""
+
+    def __init__(self) -> None:
+        self.producer: Producer | None = None
+        self._waiting: deque[tuple[Message, OnSent, Callable[[], bool]]] = deque()
+        self._closed = False
+
+    @property
+    def connected(self) -> bool:
+        return self.producer is not None and self.producer.connected
+
+    def send(
+        self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        """As the port's; after `close` it is told as SendFailed."""
+        if self.producer is not None:
+            self.producer.send(message, on_sent, is_wanted)
+        elif self._closed:
+            on_sent(SendFailed("the client was left"))
+        else:
+            self._waiting.append((message, on_sent, is_wanted))
+
+    def open(self, producer: Producer) -> None:
+        self.producer = producer
+        while self._waiting:
+            message, on_sent, is_wanted = self._waiting.popleft()
+            if is_wanted():
+                producer.send(message, on_sent, is_wanted)
+
+    def close(self) -> None:
+        """There will be no further producer."""
+        self._closed = True
+        while self._waiting:
+            _, on_sent, is_wanted = self._waiting.popleft()
+            if is_wanted():
+                on_sent(SendFailed("the client was left before the record could be sent"))
+
+
+class Sender(Actor):
+    def __init__(self, connect: ConnectProducer, outbox: Outbox, start_timeout_s: float) -> None:
+        self._connect = connect
+        self._outbox = outbox
+        self._start_timeout_s = start_timeout_s
+
+    async def run(self, life: Life) -> None:
+        deadline = anyio.current_time() + self._start_timeout_s
+        with life.cancel_on_stop():
+            async with connected(self._connect, lambda p, left_s: p.start(left_s), deadline) as own:
+                try:
+                    self._outbox.open(own)
+                    life.started()
+                    await own.watch()
+                finally:
+                    self._outbox.producer = None

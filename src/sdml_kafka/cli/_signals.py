@@ -1,0 +1,26 @@
+"""Ctrl-C and SIGTERM."""
+
+import signal
+from collections.abc import Callable
+
+import anyio
+import anyio.abc
+
+
+async def on_signal(
+    act: Callable[[signal.Signals], object],
+    *,
+    task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Call it for each of them."""
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for number in signals:
+            act(number)
+
+
+async def cancel_on_signal(
+    scope: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None]
+) -> None:
+    """Leave in good order on Ctrl-C and SIGTERM; a second one makes no difference."""
+    await on_signal(lambda _: scope.cancel("a signal"), task_status=task_status)

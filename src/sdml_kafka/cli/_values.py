@@ -1,0 +1,73 @@
+"""What one argument may be: the words of the command line, checked. For argparse."""
+
+import argparse
+import os
+import re
+
+
+def bootstrap(text: str) -> str:
+    for address in text.split(","):
+        host, _, port = address.rpartition(":")
+        if not host.strip() or not port.isdecimal() or not 0 < int(port) < 65536:
+            raise argparse.ArgumentTypeError(
+                f"{address!r} is not HOST:PORT (several are separated by commas)"
+            )
+    return text
+
+
+def topic(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) or text in (".", ".."):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be a topic: 1 to 249 letters, digits, '.', '_' and '-'"
+        )
+    return text
+
+
+def name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a group needs a name")
+    return text
+
+
+def count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 1 to 65535")
+    return int(text)
+
+
+def raw(text: str) -> bytes:
+    """As it was typed, whatever bytes that were."""
+    return os.fsencode(text)
+
+
+def header(text: str) -> tuple[str, bytes]:
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"the name in {text!r} is not UTF-8") from None
+    return name, raw(value)
+
+
+class Seconds:
+    def __init__(self, least: float) -> None:
+        self._least = least
+
+    def __call__(self, text: str) -> float:
+        try:
+            seconds = float(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+        if not self._least <= seconds < float("inf"):
+            raise argparse.ArgumentTypeError(
+                f"{text!r}: at least {self._least:g} seconds are needed"
+            )
+        return seconds

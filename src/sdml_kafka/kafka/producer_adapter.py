@@ -1,0 +1,133 @@
+"""The port's producer over aiokafka: a driver on the asyncio side that owns it, and a thin front
+for the actors. What a call costs is decided here and in `sends`."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from logging import getLogger
+
+import anyio
+
+from sdml_kafka.errors import SendFailed
+from sdml_kafka.kafka.crossing import Crossing
+from sdml_kafka.kafka.home import Home, open_home
+from sdml_kafka.kafka.lanes import Entry
+from sdml_kafka.kafka.log_noise import quieter_logs
+from sdml_kafka.kafka.port import ConnectProducer, Message, OnSent, Producer, always
+from sdml_kafka.kafka.producer_driver import CLOSED, ProducerDriver, producer_driver_of
+
+CLOSE_TIMEOUT_S = 2.0
+
+ProducerFactory = Callable[[], object]
+"""Returns a new `aiokafka.AIOKafkaProducer`; `object`, since aiokafka is not typed."""
+
+Outcome = tuple[Sequence[Entry], Exception | None]
+
+_log = getLogger("sdml_kafka.kafka")
+
+
+def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
+    """A port's `ConnectProducer` over what `producer_factory` builds, one each time.
+
+    The factory is called where an asyncio loop runs, on trio too; its producer must not be
+    started.
+    """
+
+    @asynccontextmanager
+    async def open_producer() -> AsyncGenerator[Producer]:
+        with quieter_logs():
+            async with open_home() as home:
+                producer = await _build(home, producer_factory)
+                try:
+                    yield producer
+                finally:
+                    await producer.close(CLOSE_TIMEOUT_S)
+
+    return open_producer
+
+
+async def _build(home: Home, producer_factory: ProducerFactory) -> "AiokafkaProducer":
+    outcomes = Crossing[Outcome](home.tell, lambda outcome: tell(*outcome))
+
+    def tell_there(entries: Sequence[Entry], error: Exception | None) -> None:
+        outcomes.put((entries, error))
+
+    told = tell if home.shares_the_loop else tell_there
+
+    async def build() -> ProducerDriver:
+        return await producer_driver_of(producer_factory(), told)
+
+    driver = await home.call(build)
+    return AiokafkaProducer(home, driver) if home.shares_the_loop else Distant(home, driver)
+
+
+def tell(entries: Sequence[Entry], error: Exception | None) -> None:
+    for _, on_sent, _ in entries:
+        try:
+            on_sent(error)
+        except Exception:
+            _log.exception("what is told of a record that was sent must not raise")
+
+
+class AiokafkaProducer:
+    """The actors' side, on the same loop."""
+
+    def __init__(self, home: Home, driver: ProducerDriver) -> None:
+        self._home = home
+        self._driver = driver
+        self._closed = False
+
+    @property
+    def connected(self) -> bool:
+        return self._driver.connected
+
+    def send(
+        self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        self._driver.sends.send(message, on_sent, is_wanted)
+
+    async def start(self, timeout_s: float) -> None:
+        await self._home.call(partial(self._driver.start, timeout_s))
+
+    async def flush(self, timeout_s: float) -> bool:
+        return await self._home.call(partial(self._driver.sends.flush, timeout_s))
+
+    async def watch(self) -> None:
+        await self._home.call(self._driver.watch)
+
+    async def create_topic(
+        self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float
+    ) -> bool:
+        create = partial(self._driver.admin.create_topic, topic, partitions, config, timeout_s)
+        return await self._home.call(create)
+
+    async def delete_topic(self, topic: str, timeout_s: float) -> None:
+        await self._home.call(partial(self._driver.admin.delete_topic, topic, timeout_s))
+
+    async def live_members(self, group_id: str, timeout_s: float) -> int:
+        return await self._home.call(partial(self._driver.admin.live_members, group_id, timeout_s))
+
+    async def close(self, timeout_s: float) -> None:
+        # The driver bounds itself; this shield only lets it finish under a cancelled scope.
+        with anyio.move_on_after(timeout_s + 4.0, shield=True):
+            await self._home.call(partial(self._driver.close, timeout_s))
+        self._closed = True
+
+
+class Distant(AiokafkaProducer):
+    """The actors' side in another thread than the driver's."""
+
+    def __init__(self, home: Home, driver: ProducerDriver) -> None:
+        super().__init__(home, driver)
+        send = driver.sends.send
+        self._outbox = Crossing[Entry](home.call_soon, lambda entry: send(*entry))
+
+    def send(
+        self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        entry = (message, on_sent, is_wanted)
+        if self._closed:  # nobody takes it over any more
+            error = SendFailed(f"The record was not sent: {CLOSED}.")
+            self._home.tell(lambda: tell((entry,), error))
+        else:
+            self._outbox.put(entry)

@@ -1,0 +1,271 @@
+# pyright: basic
+# aiokafka is not typed.
+"""The records of one producer, from `send` until they are told. All of it runs in one loop.
+
+Batches are built here and handed to aiokafka open, so that a record costs an append and a batch a
+future: aiokafka's own `send` takes six times as long, and with many callers at a full batch each of
+them wakes for every other.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from logging import getLogger
+from typing import Any
+
+from aiokafka.errors import KafkaTimeoutError
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from sdml_kafka.errors import ProducerFailed, SendFailed
+from sdml_kafka.kafka import aiokafka_private as private
+from sdml_kafka.kafka import failures
+from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka.fetches import error_of
+from sdml_kafka.kafka.lanes import MOST_RECORDS, Entry, Lane, Lanes
+from sdml_kafka.kafka.lookups import Lookups
+from sdml_kafka.kafka.port import Message, OnSent, always
+
+Told = Callable[[Sequence[Entry], Exception | None], None]
+"""Where outcomes go; it must not raise."""
+
+_log = getLogger("sdml_kafka.kafka")
+
+
+class Sends:
+    def __init__(
+        self, producer: Client, told: Told, on_failure: Callable[[ProducerFailed], None]
+    ) -> None:
+        self._producer = producer
+        self._told = told
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._queued = private.queued_batches(producer)
+        self._max_request_size = private.max_request_size(producer)
+        self._lanes = Lanes(producer)
+        self._lookups = Lookups(producer, self._lanes, self._take, self._tell, self._drop)
+        self._in_flight: dict[asyncio.Future[Any], Sequence[Entry]] = {}
+        self._unsettled = 0
+        self._settled_all: asyncio.Future[None] | None = None
+        self._refusal: str | None = "the producer is not started"
+
+    # -- in ------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        self._refusal = None
+
+    def send(
+        self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        self._unsettled += 1
+        entry = (message, on_sent, is_wanted)
+        if self._refusal is None:
+            self._take(entry)
+        else:
+            self._tell_soon((entry,), _not_sent(self._refusal))
+
+    def _take(self, entry: Entry) -> None:
+        try:
+            if (lane := self._lane(entry[0])) is None:
+                self._lookups.add(entry)
+            elif lane.queue or lane.admission is not None:
+                lane.queue.append(entry)
+            else:
+                self._put(lane, entry)
+        except Exception as error:
+            self._tell_soon((entry,), failures.from_send(error, _topic_of(entry)))
+
+    def _lane(self, message: Message) -> Lane | None:
+        if message.key is None and message.value is None:
+            return None  # the look-up tells what is wrong
+        if self._lookups.topics and message.topic in self._lookups.topics:
+            return None  # not past those that wait
+        return self._lanes.find(message)
+
+    def _put(self, lane: Lane, entry: Entry) -> None:
+        """Raises what aiokafka does for a record that cannot be one."""
+        if not entry[2]():
+            self._drop(1)
+        elif not self._add(lane, entry):
+            self._open_batch(lane, entry)
+
+    def _add(self, lane: Lane, entry: Entry) -> bool:
+        """Add it to the batch that waits to be sent, if there is one with room."""
+        if not private.is_last_queued(self._queued.get(lane.place), lane.builder):
+            return False
+        if not _append(lane.builder, entry[0]):
+            return False
+        lane.entries.append(entry)
+        if len(lane.entries) >= lane.most_records:
+            lane.builder.close()
+        return True
+
+    def _open_batch(self, lane: Lane, entry: Entry) -> None:
+        message = entry[0]
+        headers: list[Any] = list(message.headers)
+        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(message.key, message.value, headers)
+        if size > self._max_request_size:
+            self._tell_soon((entry,), failures.too_large(message.topic))
+            return
+        builder = self._producer.create_batch()
+        _append(builder, message)  # the first record always has room
+        if lane.most_records == 1:
+            builder.close()
+        lane.builder, lane.entries = builder, [entry]
+        topic, partition = lane.place
+        # It starts at once, and when aiokafka has room it ends at once, too.
+        admission = asyncio.Task(
+            self._producer.send_batch(builder, topic, partition=partition),
+            loop=self._loop,
+            eager_start=True,
+        )
+        if admission.done():
+            self._admitted(lane, lane.entries, admission)
+        else:
+            lane.admission = admission
+            admission.add_done_callback(partial(self._admitted_late, lane, lane.entries))
+
+    # -- on the way ----------------------------------------------------------------------
+
+    def _admitted_late(
+        self, lane: Lane, entries: Sequence[Entry], admission: "asyncio.Task[Any]"
+    ) -> None:
+        lane.admission = None
+        self._admitted(lane, entries, admission)
+        self._pump(lane)
+
+    def _admitted(
+        self, lane: Lane, entries: Sequence[Entry], admission: "asyncio.Task[Any]"
+    ) -> None:
+        error = error_of(admission)
+        if error is None:
+            future = admission.result()
+            self._in_flight[future] = entries
+            future.add_done_callback(partial(self._settled, lane))
+        elif self._refusal is not None:
+            self._tell_soon(entries, _not_sent(self._refusal))
+        elif isinstance(error, KafkaTimeoutError):  # no room in all that time
+            lane.queue.extendleft(reversed(entries))
+        else:
+            self._tell_soon(entries, failures.from_send(error, lane.place.topic))
+
+    def _pump(self, lane: Lane) -> None:
+        """Go on with what waited for room."""
+        while lane.queue and lane.admission is None:
+            entry = lane.queue.popleft()
+            try:
+                self._put(lane, entry)
+            except Exception as error:
+                self._tell_soon((entry,), failures.from_send(error, lane.place.topic))
+
+    def _settled(self, lane: Lane, future: "asyncio.Future[Any]") -> None:
+        error = error_of(future)
+        entries = self._in_flight.pop(future, None)
+        if entries is None:
+            return  # given up
+        if lane.entries is entries:
+            lane.builder, lane.entries = None, []
+        if error is None:
+            if len(entries) >= lane.most_records:
+                lane.most_records = min(2 * lane.most_records, MOST_RECORDS)
+            self._tell(entries, None)
+            return
+        if failures.is_out_of_step(error):
+            self._on_failure(ProducerFailed(f"the broker and the producer disagree: {error!r}"))
+        if failures.is_too_large(error) and len(entries) > 1:
+            self._split(lane, entries)
+        else:
+            self._tell(entries, failures.from_send(error, lane.place.topic))
+
+    def _split(self, lane: Lane, entries: Sequence[Entry]) -> None:
+        """The limit of the broker holds for batches: only a record that was alone is too large."""
+        lane.most_records = len(entries) // 2
+        lane.queue.extendleft(reversed(entries))
+        if lane.builder is not None:
+            lane.builder.close()
+        if lane.admission is None:
+            self._pump(lane)
+
+    # -- out -----------------------------------------------------------------------------
+
+    def _tell_soon(self, entries: Sequence[Entry], error: Exception) -> None:
+        """Not from within `send`: its caller may not be ready for it yet."""
+        self._loop.call_soon(self._tell, entries, error)
+
+    def _tell(self, entries: Sequence[Entry], error: Exception | None) -> None:
+        self._told(entries, error)
+        self._drop(len(entries))
+
+    def _drop(self, count: int) -> None:
+        self._unsettled -= count
+        if not self._unsettled and self._settled_all is not None:
+            self._settled_all.set_result(None)
+            self._settled_all = None
+
+    async def flush(self, timeout_s: float) -> bool:
+        if self._unsettled:
+            if self._settled_all is None:
+                self._settled_all = self._loop.create_future()
+            await asyncio.wait({self._settled_all}, timeout=timeout_s)
+        return not self._unsettled
+
+    def sweep(self) -> None:
+        """Drop what waits and is not wanted any more."""
+        for lane in self._lanes:
+            if lane.queue:
+                lane.queue = deque(self._wanted(lane.queue))
+
+    def _wanted(self, entries: Collection[Entry]) -> list[Entry]:
+        wanted = [entry for entry in entries if entry[2]()]
+        self._drop(len(entries) - len(wanted))
+        return wanted
+
+    # -- the end -------------------------------------------------------------------------
+
+    def refuse(self, why: str) -> None:
+        """Take nothing more."""
+        self._refusal = why
+
+    async def give_up_waiting(self) -> None:
+        """Tell what has not gone out yet."""
+        waiting = self._lookups.close()
+        for lane in self._lanes:
+            waiting += lane.queue
+            lane.queue.clear()
+        self._tell(self._wanted(waiting), _not_sent(self._refusal or ""))
+        admissions = {lane.admission for lane in self._lanes if lane.admission is not None}
+        for admission in admissions:
+            admission.cancel()
+        if admissions:
+            await asyncio.wait(admissions, timeout=0.5)
+
+    def give_up_all(self) -> None:
+        """Tell what was not acknowledged by now."""
+        in_flight, self._in_flight = self._in_flight, {}
+        for entries in in_flight.values():
+            self._tell(entries, SendFailed(GIVEN_UP, in_doubt=True))
+
+
+GIVEN_UP = (
+    "The record may have arrived or not: the producer was closed before the broker had "
+    "acknowledged it."
+)
+
+
+def _not_sent(why: str) -> SendFailed:
+    return SendFailed(f"The record was not sent: {why}.")
+
+
+_NO_HEADERS: list[tuple[str, bytes]] = []
+
+
+def _append(builder: Any, message: Message) -> bool:
+    """False: the batch is full, or has left."""
+    _, value, key, headers, _ = message
+    if type(headers) is not list:
+        headers = list(headers) if headers else _NO_HEADERS
+    return builder.append(timestamp=None, key=key, value=value, headers=headers) is not None
+
+
+def _topic_of(entry: Entry) -> str:
+    return str(getattr(entry[0], "topic", ""))

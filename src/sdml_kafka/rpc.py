@@ -1,0 +1,513 @@
+"""KafkaRPC: wires the actors of a client together, and turns calls into records."""
+
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from math import inf
+from secrets import randbits, token_hex
+from typing import Any, Self, TypedDict, Unpack, overload
+
+import anyio
+
+from sdml_kafka.actors.call_maker import CallMaker
+from sdml_kafka.actors.expectations import Expectations
+from sdml_kafka.actors.pending import CallRegistry, Calls, Pending
+from sdml_kafka.actors.reply_dispatcher import (
+    Backlog,
+    CorrelationFromRecord,
+    ReplyDispatcher,
+    ReplyMatcher,
+)
+from sdml_kafka.actors.reply_loop import Reading, ReplyLoop, ReplyTopics
+from sdml_kafka.actors.request_input import PropagateCorrTo, RequestHeaders, check_timeout
+from sdml_kafka.actors.sender import Outbox, Sender
+from sdml_kafka.actors.specs import compile_specs
+from sdml_kafka.core.wire import ID_NAMES, Wire, cancel_headers
+from sdml_kafka.errors import (
+    AuthenticationFailed,
+    AuthorizationFailed,
+    BrokerUnreachable,
+    CallTimeout,
+    ClientClosed,
+    ClientNotStarted,
+    ConfigurationError,
+    RemoteError,
+    SendFailed,
+    TopicMissing,
+)
+from sdml_kafka.kafka.home import on_trio
+from sdml_kafka.kafka.port import Message, Record, Transport
+from sdml_kafka.kafka.transport import ConsumerFactory, ProducerFactory, transport_of
+from sdml_kafka.parsing import ParserSpec, parse_bytes
+from sdml_kafka.policies import Restarts
+from sdml_kafka.reply_stream import PendingStream, ReplyStream
+from sdml_kafka.runtime import (
+    ActorSnapshot,
+    ChildSpec,
+    Event,
+    Mailbox,
+    Supervisor,
+    SupervisorGaveUp,
+    supervise,
+)
+from sdml_kafka.runtime.waiter import clock, waiter_maker
+from sdml_kafka.status import RPCCounters, RPCStatus
+from sdml_kafka.task_runner import TaskRunner
+
+FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError, TopicMissing)
+"""A restart cannot mend these."""
+
+BATCHES = 16
+"""Polled batches that may wait for the dispatcher."""
+MEMBERS_TIMEOUT_S = 2.0
+MEMBERS_KNOWN_S = 1.0
+"""How long an answer about a group's members is believed."""
+
+
+class RequestOptions(TypedDict, total=False):
+    """What `request` and `stream` take besides; see there."""
+
+    req_key: bytes | str | None
+    req_headers: RequestHeaders | None
+    req_headers_reply_to: Sequence[str] | None
+    res_timeout: float | None
+    correlation_id: bytes | str | None
+    propagate_corr_to: PropagateCorrTo
+    correlation_header_key: str
+    server_group: str | None
+
+
+class KafkaRPC(anyio.AsyncContextManagerMixin):
+    """Requests over Kafka, each with its reply.
+
+    ```python
+    async with KafkaRPC(bootstrap_servers="localhost:9092") as rpc:
+        reply = await rpc.request("pricing", b"...", res_timeout=5.0)
+    ```
+
+    One client serves thousands of concurrent calls. Every call settles: with the reply, the
+    server's error, a time-out, or that the client was left.
+    """
+
+    def __init__(
+        self,
+        parsers: Sequence[ParserSpec[Any]] = (),
+        *,
+        consumer_factory: ConsumerFactory | None = None,
+        producer_factory: ProducerFactory | None = None,
+        bootstrap_servers: str | None = None,
+        group_id: str | None = None,
+        corr_header_keys: Sequence[str] = ID_NAMES,
+        correlation_from_record: CorrelationFromRecord | None = None,
+        own_partition: bool = False,
+        reply_topic: str | None = None,
+        reply_partitions: int = 1,
+        reply_retention: float = 3600.0,
+        start_timeout: float = 10.0,
+        stop_timeout: float = 10.0,
+        restarts: Restarts | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        transport: Transport | None = None,
+        **client_options: Any,
+    ) -> None:
+        """Nothing is connected before the client is entered.
+
+        parsers: which reply topics hold what, and how to parse it; see `ParserSpec`. Without any,
+            replies are raw bytes in `reply_topic`, by default one of the client's own, that is
+            deleted on leaving.
+        consumer_factory: returns a new `AIOKafkaConsumer` each time, not started, without topics,
+            with a group_id that nobody else uses. producer_factory: the same for an
+            `AIOKafkaProducer`; without one the producer connects to `bootstrap_servers`, or to
+            127.0.0.1:9092. Or give `bootstrap_servers` alone, and aiokafka's own options (TLS,
+            SASL) as `client_options`; then `group_id` is unique to this client unless given.
+        corr_header_keys: the headers that may carry a reply's correlation id, the first that is
+            there counts. correlation_from_record: takes it from the whole record instead.
+        own_partition: fetch one partition of each reply topic only, and ask servers to reply
+            there (`KafkaRPCServer` does): for many clients that share a reply topic.
+        reply_partitions, reply_retention (seconds): of reply topics that are missing and created.
+        start_timeout, stop_timeout: seconds that entering and leaving may take.
+        restarts: how often a failed actor is restarted before the failure comes out.
+        on_event: called for each start, crash, restart and stop of an actor.
+        transport: another one than aiokafka, for tests with `MemoryBroker`.
+
+        Raises ConfigurationError for what cannot work.
+        """
+        for name, seconds in (("start_timeout", start_timeout), ("stop_timeout", stop_timeout)):
+            if not 0.1 <= seconds < inf:
+                raise ConfigurationError(f"{name} is in seconds, 0.1 or more, not {seconds!r}")
+        self._start_timeout_s, self._stop_timeout_s = start_timeout, stop_timeout
+        self._name = token_hex(6)
+        self._id_prefix = f"{self._name}-".encode()
+        transport = transport or transport_of(
+            consumer_factory,
+            producer_factory,
+            bootstrap_servers,
+            group_id or f"sdml-rpc-{self._name}",
+            client_options,
+        )
+        own_topic = reply_topic or f"sdml-rpc-{self._name}"
+        specs = parsers or [{"topics": [own_topic], "type": bytes, "parser": parse_bytes}]
+        if parsers and reply_topic is not None:
+            raise ConfigurationError(
+                "reply_topic is for a client without parsers: they name theirs"
+            )
+        self._expectations = Expectations(compile_specs(specs))
+        topics = ReplyTopics(
+            self._expectations.topics,
+            positive("reply_partitions", reply_partitions),
+            positive("reply_retention", reply_retention),
+            deleted_on_leaving=not parsers and reply_topic is None,
+        )
+        self._reading = Reading(randbits(31) if own_partition else None)
+        self._outbox = Outbox()
+        self._calls = Calls(self._outbox)
+        self._calls.trouble_now = self._trouble_now
+        self._matcher = ReplyMatcher(
+            self._calls, self._id_prefix, _wire(corr_header_keys), correlation_from_record
+        )
+        self._batches = Mailbox[Sequence[Record]](BATCHES)
+        self._backlog = Backlog()
+        self._members: dict[str, tuple[float, int]] = {}
+        self._failure: BaseException | None = None
+        self._on_event = on_event
+        self._state = "new"
+        self._runner: TaskRunner | None = None
+        self._maker: CallMaker
+        self._supervisor = Supervisor(
+            "rpc",
+            self._children(transport, topics),
+            strategy="one_for_one",
+            restarts=restarts or Restarts(),
+            is_fatal=lambda error: isinstance(error, FATAL),
+            on_event=self._observe,
+        )
+
+    def _children(self, transport: Transport, topics: ReplyTopics) -> list[ChildSpec]:
+        def sender() -> Sender:
+            return Sender(transport.producer, self._outbox, self._start_timeout_s)
+
+        def registry() -> CallRegistry:
+            return CallRegistry(self._calls)
+
+        def dispatcher() -> ReplyDispatcher:
+            return ReplyDispatcher(self._batches, self._backlog, self._matcher)
+
+        def reply_loop() -> ReplyLoop:
+            return ReplyLoop(
+                transport.consumer,
+                topics,
+                self._reading,
+                self._batches,
+                self._outbox,
+                self._start_timeout_s,
+                lambda: self._maker.forget_partitions(),
+            )
+
+        # Their own deadlines come first, with the clearer errors.
+        patience_s = self._start_timeout_s + 1.0
+        return [
+            ChildSpec("sender", sender, start_timeout_s=patience_s),
+            ChildSpec("call-registry", registry),
+            ChildSpec("dispatcher", dispatcher),
+            ChildSpec("reply-loop", reply_loop, start_timeout_s=patience_s),
+        ]
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        if self._state != "new":
+            raise ClientClosed("A client can be entered once: make a new one")
+        self._state = "starting"
+        self._maker = CallMaker(
+            self._calls,
+            self._expectations,
+            self._reading,
+            self._matcher,
+            self._id_prefix,
+            clock(),
+            waiter_maker(),
+        )
+        try:
+            async with supervise(
+                self._supervisor,
+                start_timeout_s=self._start_timeout_s + 2.0,
+                stop_timeout_s=self._stop_timeout_s,
+            ):
+                self._state = "running"
+                try:
+                    yield self
+                finally:
+                    self._close()
+        finally:
+            self._close()
+            self._outbox.close()
+            self._batches.close()
+
+    def _close(self) -> None:
+        self._state = "closed"
+        self._calls.close(self._failure)
+
+    # -- for programs that cannot use `async with` ---------------------------------------
+
+    async def start(self) -> None:
+        """The same as entering; asyncio only, since a trio task cannot outlive its nursery."""
+        if self._state == "closed":
+            raise ClientClosed("The client was left: make and enter a new one")
+        if on_trio():
+            raise ClientNotStarted(
+                "start() and stop() work on asyncio only. On trio: `async with KafkaRPC(...)`"
+            )
+        if self._runner is not None:
+            await self._runner.wait_started()
+        elif self._state == "starting":
+            raise ClientNotStarted("The client is being entered: use it inside its `async with`")
+        elif self._state == "new":
+            self._runner = TaskRunner(self, "sdml-kafka rpc", lambda failure: None)
+            await self._runner.start()
+
+    async def stop(self) -> None:
+        """The same as leaving. Again is harmless. Raises what the client failed with."""
+        if self._runner is not None:
+            self._close()
+            await self._runner.stop()
+
+    # -- calls ---------------------------------------------------------------------------
+
+    @overload
+    async def request[T](
+        self,
+        req_topic: str,
+        req_value: bytes | None,
+        *,
+        res_expect_type: type[T],
+        **options: Unpack[RequestOptions],
+    ) -> T: ...
+    @overload
+    async def request(
+        self,
+        req_topic: str,
+        req_value: bytes | None,
+        *,
+        res_expect_type: Any = None,
+        **options: Unpack[RequestOptions],
+    ) -> Any: ...
+    async def request(
+        self,
+        req_topic: str,
+        req_value: bytes | None,
+        *,
+        req_key: bytes | str | None = None,
+        req_headers: RequestHeaders | None = None,
+        req_headers_reply_to: Sequence[str] | None = None,
+        res_timeout: float | None = 30.0,
+        res_expect_type: Any = None,
+        correlation_id: bytes | str | None = None,
+        propagate_corr_to: PropagateCorrTo = "both",
+        correlation_header_key: str = "request_id",
+        server_group: str | None = None,
+    ) -> Any:
+        """Send a request and wait for its reply: the parsed value.
+
+        req_key: the record's key, for its partition; never an identity.
+        req_headers_reply_to: where servers shall reply, at least one reply topic of this client;
+            by default the one whose parser yields `res_expect_type`.
+        res_timeout: seconds for all of it, connecting and sending included; None: no deadline.
+            Inside of a handler of `KafkaRPCServer` what is left of its own budget is the most.
+        res_expect_type: a type hint that a parser yields; the reply is checked against it.
+        correlation_id: by default a new one. propagate_corr_to: whether it travels in the header
+            `correlation_header_key`, as the key, or both; with a `req_key` in the header.
+        server_group: fail at once when no member of that consumer group is alive.
+
+        Raises CallTimeout (a TimeoutError), RemoteError (the server's own), ReplyInvalid,
+        SendFailed (TopicMissing, PayloadTooLarge), AuthorizationFailed, ClientClosed, and
+        ConfigurationError (a ValueError) for what cannot be asked, before anything is sent.
+        """
+        timeout_s = await self._ready(check_timeout(res_timeout), server_group)
+        call = self._maker.call(
+            Pending,
+            req_topic,
+            req_value,
+            req_key,
+            req_headers,
+            req_headers_reply_to,
+            timeout_s,
+            res_expect_type,
+            correlation_id,
+            propagate_corr_to,
+            correlation_header_key,
+        )
+        self._maker.begin(call)
+        return await call.result()
+
+    @overload
+    def stream[T](
+        self,
+        req_topic: str,
+        req_value: bytes | None,
+        *,
+        res_expect_type: type[T],
+        max_waiting: int = 1000,
+        **options: Unpack[RequestOptions],
+    ) -> ReplyStream[T]: ...
+    @overload
+    def stream(
+        self,
+        req_topic: str,
+        req_value: bytes | None,
+        *,
+        res_expect_type: Any = None,
+        max_waiting: int = 1000,
+        **options: Unpack[RequestOptions],
+    ) -> ReplyStream[Any]: ...
+    def stream(
+        self,
+        req_topic: str,
+        req_value: bytes | None,
+        *,
+        req_key: bytes | str | None = None,
+        req_headers: RequestHeaders | None = None,
+        req_headers_reply_to: Sequence[str] | None = None,
+        res_timeout: float | None = 30.0,
+        res_expect_type: Any = None,
+        correlation_id: bytes | str | None = None,
+        propagate_corr_to: PropagateCorrTo = "both",
+        correlation_header_key: str = "request_id",
+        server_group: str | None = None,
+        max_waiting: int = 1000,
+    ) -> ReplyStream[Any]:
+        """Send a request and read its replies one by one: `async for value in rpc.stream(...)`.
+
+        As `request`, which is sent when the first reply is asked for; `res_timeout` covers the
+        whole stream. At most `max_waiting` replies wait to be read, one more breaks the stream.
+        Use `async with` around it when you may break off early.
+        """
+        most = positive("max_waiting", max_waiting)
+        timeout = check_timeout(res_timeout)
+
+        async def begin() -> PendingStream:
+            timeout_s = await self._ready(timeout, server_group)
+            call = self._maker.call(
+                PendingStream,
+                req_topic,
+                req_value,
+                req_key,
+                req_headers,
+                req_headers_reply_to,
+                timeout_s,
+                res_expect_type,
+                correlation_id,
+                propagate_corr_to,
+                correlation_header_key,
+            )
+            call.most, call.next_waiter = most, self._maker.new_waiter
+            self._maker.begin(call)
+            return call
+
+        return ReplyStream[Any](begin, lambda call: self._cancel(call, correlation_header_key))
+
+    async def notify(
+        self,
+        req_topic: str,
+        req_value: bytes | None,
+        *,
+        req_key: bytes | str | None = None,
+        req_headers: RequestHeaders | None = None,
+        res_timeout: float | None = 30.0,
+    ) -> None:
+        """Send a request that asks for no reply; returns when the broker has acknowledged it.
+
+        Raises CallTimeout, SendFailed (`in_doubt`: it may have arrived), AuthorizationFailed,
+        ClientClosed, ConfigurationError.
+        """
+        timeout_s = await self._ready(check_timeout(res_timeout), None)
+        call = self._maker.notification(req_topic, req_value, req_key, req_headers, timeout_s)
+        self._maker.begin(call)
+        await call.result()
+
+    def status(self) -> RPCStatus:
+        """What the client is doing right now, as a frozen value. Cheap; asks nobody."""
+        counters = self._calls.counters
+        tree = self._tree()
+        return RPCStatus(
+            tree=tree,
+            connected=self._outbox.connected and self._reading.health.connected,
+            in_flight=len(self._calls.table),
+            reply_partitions=self._reading.partitions,
+            counters=RPCCounters(
+                calls=counters.calls,
+                replies=counters.replies,
+                timeouts=counters.timeouts,
+                late_replies=counters.late,
+                foreign_replies=counters.foreign,
+                ambiguous_replies=counters.ambiguous,
+                invalid_replies=counters.invalid,
+                restarts=sum(child.restarts for child in tree.children),
+            ),
+        )
+
+    def _tree(self) -> ActorSnapshot:
+        return self._supervisor.snapshot()
+
+    def _cancel(self, call: PendingStream, id_name: str) -> None:
+        """Nobody reads the stream any more."""
+        if call.cancel_partition is not None and self._calls.closed is None:
+            topic, partition = call.message.topic, call.cancel_partition
+            headers = cancel_headers(call.id, id_name)
+            key = call.message.key
+            self._outbox.send(Message(topic, b"", key, headers, partition), lambda error: None)
+
+    async def _ready(self, timeout_s: float, server_group: str | None) -> float:
+        """Start a client that was not entered (asyncio); what is left of the time."""
+        if self._state == "running" and server_group is None:
+            return timeout_s
+        began = anyio.current_time()
+        with anyio.move_on_after(None if timeout_s == inf else timeout_s) as scope:
+            if self._state != "running":
+                await self.start()
+            if server_group is not None:
+                await self._check_alive(server_group)
+        if scope.cancelled_caught:
+            raise CallTimeout(f"The call could not be sent within {timeout_s:.3g} s")
+        return max(0.001, timeout_s - (anyio.current_time() - began))
+
+    async def _check_alive(self, group_id: str) -> None:
+        known_at, members = self._members.get(group_id, (-inf, 0))
+        if anyio.current_time() - known_at > MEMBERS_KNOWN_S:
+            producer = self._outbox.producer
+            if producer is None:
+                return  # being replaced: the deadline decides
+            try:
+                members = await producer.live_members(group_id, MEMBERS_TIMEOUT_S)
+            except SendFailed:
+                return  # nobody can say
+            self._members[group_id] = (anyio.current_time(), members)
+        if not members:
+            raise RemoteError("unavailable", f"no member of the server group {group_id!r} is alive")
+
+    def _trouble_now(self) -> Exception | None:
+        if self._outbox.connected and self._reading.health.connected:
+            return None
+        errors = [child.last_error for child in self._tree().children if child.last_error]
+        return BrokerUnreachable(
+            "There is no connection to the broker right now" + "".join(f"; {e}" for e in errors)
+        )
+
+    def _observe(self, event: Event) -> None:
+        if isinstance(event, SupervisorGaveUp):
+            self._failure = event.error
+        if self._on_event is not None:
+            self._on_event(event)
+
+
+def _wire(names: Iterable[str]) -> Wire:
+    names = (names,) if isinstance(names, str) else tuple(names)
+    if not names or not all(isinstance(name, str) and name for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"corr_header_keys are names of headers, not {names!r}")
+    try:
+        return Wire(names)
+    except ValueError as error:
+        raise ConfigurationError(f"corr_header_keys: {error}") from None
+
+
+def positive[N: (int, float)](name: str, number: N) -> N:
+    if not 0 < number < inf:
+        raise ConfigurationError(f"{name} is more than 0, not {number!r}")
+    return number

@@ -1,0 +1,241 @@
+"""Several replies to one request: in order, with an end, or an error that says what is wrong."""
+
+from collections.abc import Sequence
+
+import anyio
+import pytest
+
+from sdml_kafka import (
+    CallTimeout,
+    ClientClosed,
+    ConfigurationError,
+    KafkaRPC,
+    RemoteError,
+    StreamBroken,
+)
+from sdml_kafka.kafka.port import Record
+from tests.listener.virtual_time import in_virtual_time
+from tests.rpc.hand import REQUEST, Hand, client_on, hand, header, new_broker
+
+pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
+
+
+def answer(
+    server: Hand, request: Record, values: Sequence[bytes], *, first: int = 0, end: bool = True
+) -> None:
+    for number, value in enumerate(values, start=first):
+        server.reply(request, value, ("x-sequence", b"%d" % number), partition=0)
+    if end:
+        number = first + len(values)
+        server.reply(request, b"", ("x-sequence", b"%d" % number), ("x-end", b"1"), partition=0)
+
+
+async def test_the_replies_come_in_order_and_then_it_ends() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            answer(server, await server.request(), [b"a", b"b", b"c"])
+
+        tasks.start_soon(serve)
+        values = [value async for value in rpc.stream(REQUEST, b"", res_expect_type=bytes)]
+
+        assert values == [b"a", b"b", b"c"]
+        assert rpc.status().in_flight == 0
+
+
+async def test_a_stream_without_replies_is_empty() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            answer(server, await server.request(), [])
+
+        tasks.start_soon(serve)
+        assert [value async for value in rpc.stream(REQUEST, b"")] == []
+
+
+async def test_repeated_replies_are_dropped_and_swapped_ones_put_in_order() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            request = await server.request()
+            answer(server, request, [b"b"], first=1, end=False)
+            answer(server, request, [b"a", b"b", b"c"])
+
+        tasks.start_soon(serve)
+        assert [value async for value in rpc.stream(REQUEST, b"")] == [b"a", b"b", b"c"]
+
+
+async def test_a_missing_reply_breaks_the_stream() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            request = await server.request()
+            answer(server, request, [b"a"], end=False)
+            answer(server, request, [b"c"], first=2)
+
+        tasks.start_soon(serve)
+        seen: list[bytes] = []
+        with pytest.raises(StreamBroken, match="Reply 1 of 3"):
+            async for value in rpc.stream(REQUEST, b""):
+                seen += [value]
+        assert seen == [b"a"]
+
+
+async def test_an_error_ends_the_stream_after_what_came_before() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            request = await server.request()
+            answer(server, request, [b"a"], end=False)
+            server.reply(
+                request,
+                b"",
+                ("x-sequence", b"1"),
+                ("x-end", b"1"),
+                ("x-status", b"internal"),
+                partition=0,
+            )
+
+        tasks.start_soon(serve)
+        seen: list[bytes] = []
+        with pytest.raises(RemoteError, match="internal"):
+            async for value in rpc.stream(REQUEST, b""):
+                seen += [value]
+        assert seen == [b"a"]
+
+
+async def test_one_deadline_covers_the_whole_stream() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            request = await server.request()
+            for number in range(10):
+                answer(server, request, [b"x"], first=number, end=False)
+                await anyio.sleep(1.0)
+
+        tasks.start_soon(serve)
+        began, seen = anyio.current_time(), 0
+        with pytest.raises(CallTimeout):
+            async for _ in rpc.stream(REQUEST, b"", res_timeout=3.5):
+                seen += 1
+        assert (seen, round(anyio.current_time() - began, 1)) == (4, 3.5)
+
+
+async def test_a_server_that_answers_once_gives_a_stream_of_one() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            server.reply(await server.request(), b"only")
+
+        tasks.start_soon(serve)
+        assert [value async for value in rpc.stream(REQUEST, b"")] == [b"only"]
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_breaking_off_tells_a_server_that_asked_for_it(asks: bool) -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+        requests: list[Record] = []
+
+        async def serve() -> None:
+            request = await server.request()
+            requests.append(request)
+            extra = [("x-cancel-partition", b"%d" % request.partition)] if asks else []
+            server.reply(request, b"a", ("x-sequence", b"0"), *extra)
+
+        tasks.start_soon(serve)
+        async with rpc.stream(REQUEST, b"") as stream:
+            async for value in stream:
+                assert value == b"a"
+                break
+        assert rpc.status().in_flight == 0
+        assert [value async for value in stream] == []
+        await rpc.notify(REQUEST, b"afterwards")
+        told = await server.request()
+        if asks:
+            assert header(told, "x-cancel") == b"1"
+            assert header(told, "request_id") == header(requests[0], "request_id")
+            assert told.partition == requests[0].partition
+        else:
+            assert told.value == b"afterwards"
+
+
+async def test_a_reader_that_is_far_behind_breaks_its_stream_and_no_other() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            answer(server, await server.request(), [b"%d" % n for n in range(20)])
+            server.reply(await server.request(), b"fine")
+
+        tasks.start_soon(serve)
+        stream = rpc.stream(REQUEST, b"", max_waiting=10)
+        assert await anext(stream) == b"0"
+        assert await rpc.request(REQUEST, b"") == b"fine"
+        with pytest.raises(StreamBroken, match="max_waiting"):
+            async for _ in stream:
+                pass
+
+
+async def test_leaving_ends_a_stream() -> None:
+    broker = new_broker()
+    error: list[BaseException] = []
+
+    async def read(rpc: KafkaRPC) -> None:
+        try:
+            async for _ in rpc.stream(REQUEST, b""):
+                pass
+        except ClientClosed as closed:
+            error.append(closed)
+
+    async with (
+        anyio.create_task_group() as tasks,
+        client_on(broker) as rpc,
+        hand(broker) as server,
+    ):
+        tasks.start_soon(read, rpc)
+        await server.request()
+    assert len(error) == 1
+
+
+async def test_a_cancelled_reader_leaves_nothing_behind() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server:
+        async with anyio.create_task_group() as tasks:
+
+            async def read() -> None:
+                async for _ in rpc.stream(REQUEST, b""):
+                    pass
+
+            tasks.start_soon(read)
+            await server.request()
+            assert rpc.status().in_flight == 1
+            tasks.cancel_scope.cancel()
+        assert rpc.status().in_flight == 0
+
+
+async def test_a_stream_that_ends_without_a_reply_is_no_reply() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            answer(server, await server.request(), [])
+
+        tasks.start_soon(serve)
+        with pytest.raises(Exception, match=r"use stream"):
+            await rpc.request(REQUEST, b"")
+
+
+@pytest.mark.parametrize("most", [0, -1])
+async def test_max_waiting_is_positive(most: int) -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc:
+        with pytest.raises(ConfigurationError, match="max_waiting"):
+            rpc.stream(REQUEST, b"", max_waiting=most)
