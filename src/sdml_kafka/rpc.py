@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from math import inf
 from secrets import randbits, token_hex
 from typing import Any, Self, TypedDict, Unpack, overload
+from weakref import finalize
 
 import anyio
 
@@ -165,6 +166,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             self._calls, self._id_prefix, _wire(corr_header_keys), correlation_from_record
         )
         self._batches = Mailbox[Sequence[Record]](BATCHES)
+        finalize(self, self._batches.close)  # of one that is never entered
         self._backlog = Backlog()
         self._members: dict[str, tuple[float, int]] = {}
         self._failure: BaseException | None = None

@@ -4,9 +4,18 @@ from importlib.metadata import version
 import pytest
 
 from sdml_kafka.cli import main
-from sdml_kafka.cli._arguments import BrokerOptions, DemoOptions, ListenOptions, parse_arguments
+from sdml_kafka.cli._arguments import (
+    BrokerOptions,
+    DemoOptions,
+    ListenOptions,
+    RequestOptions,
+    ServeOptions,
+    parse_arguments,
+)
 
 LISTEN = ["listen", "orders", "--bootstrap", "a:9092", "--group", "g"]
+REQUEST = ["request", "orders", "hello", "--bootstrap", "a:9092"]
+SERVE = ["serve", "orders", "--bootstrap", "a:9092", "--group", "g"]
 
 
 def test_listen_defaults() -> None:
@@ -37,10 +46,70 @@ def test_demo_and_broker() -> None:
     assert parse_arguments(["broker", "--nodes", "3", "--port", "1"]) == BrokerOptions(3, 1)
 
 
+def test_request_defaults() -> None:
+    assert parse_arguments(REQUEST) == RequestOptions(
+        topic="orders",
+        value=b"hello",
+        bootstrap="a:9092",
+        key=None,
+        headers=(),
+        timeout_s=30.0,
+        server_group=None,
+        reply_topic=None,
+        streams=False,
+        backend="asyncio",
+    )
+
+
+def test_request_with_everything() -> None:
+    argv = ["request", "orders", "-", "--bootstrap", "a:1", "--key", "k\udcff"]
+    argv += ["--header", "a=1", "--header", "b=x=\udcfe", "--timeout", "0.5", "--server-group", "g"]
+    argv += ["--reply-topic", "r", "--stream", "--backend", "trio"]
+    headers = (("a", b"1"), ("b", b"x=\xfe"))
+    assert parse_arguments(argv) == RequestOptions(
+        "orders", None, "a:1", b"k\xff", headers, 0.5, "g", "r", True, "trio"
+    )
+
+
+def test_a_request_that_looks_like_an_option() -> None:
+    options = parse_arguments(["request", "--bootstrap", "a:1", "--", "orders", "--value"])
+    assert isinstance(options, RequestOptions)
+    assert options.value == b"--value"
+
+
+def test_serve() -> None:
+    assert parse_arguments([*SERVE, "--", "cat"]) == ServeOptions(
+        topic="orders",
+        bootstrap="a:9092",
+        group="g",
+        concurrency=10,
+        timeout_s=60.0,
+        maximum=None,
+        backend="asyncio",
+        command=("cat",),
+    )
+    argv = [*SERVE, "--concurrency", "3", "--timeout", "5", "--max", "7", "--backend", "trio"]
+    argv += ["--", "prog", "--group", "other", "--", "-x"]
+    assert parse_arguments(argv) == ServeOptions(
+        "orders", "a:9092", "g", 3, 5.0, 7, "trio", ("prog", "--group", "other", "--", "-x")
+    )
+
+
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
         ([], "COMMAND"),
+        (REQUEST[:3], "--bootstrap"),
+        ([*REQUEST, "--header", "a"], "NAME=VALUE"),
+        ([*REQUEST, "--header", "=a"], "NAME=VALUE"),
+        ([*REQUEST, "--timeout", "0"], "at least 0.1"),
+        ([*REQUEST, "--timeout", "inf"], "at least 0.1"),
+        ([*REQUEST, "--reply-topic", "a b"], "cannot be a topic"),
+        (SERVE, "-- CMD"),
+        ([*SERVE, "--"], "-- CMD"),
+        ([*SERVE, "cat"], "unrecognized"),
+        ([*SERVE[:4], "--", "cat"], "--group"),
+        ([*SERVE, "--concurrency", "0", "--", "cat"], "1 or more"),
         (["listen", "orders", "--group", "g"], "--bootstrap"),
         (["listen", "orders", "--bootstrap", "a:1"], "--group"),
         (["listen", "a b", *LISTEN[2:]], "cannot be a topic"),
@@ -72,7 +141,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"sdml-kafka {version('sdml-kafka-client')}\n"
 
 
-@pytest.mark.parametrize("command", ["demo", "listen", "broker"])
+@pytest.mark.parametrize("command", ["demo", "listen", "request", "serve", "broker"])
 def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main([command, "--help"])
@@ -88,6 +157,8 @@ def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFi
         ("rich", ["demo"], "cli"),
         ("trio", ["demo", "--backend", "trio"], "trio"),
         ("trio", [*LISTEN, "--backend", "trio"], "trio"),
+        ("trio", [*REQUEST, "--backend", "trio"], "trio"),
+        ("trio", [*SERVE, "--backend", "trio", "--", "cat"], "trio"),
     ],
 )
 def test_a_missing_extra_is_named(
@@ -103,3 +174,11 @@ def test_a_missing_extra_is_named(
     assert shown.startswith("sdml-kafka: ")
     assert f'pip install "sdml-kafka-client[{extra}]"' in shown
     assert shown.count("\n") == 1
+
+
+def test_a_program_that_is_not_there_is_named_before_anything_is_connected(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*SERVE, "--", "no-such-program"]) == 2
+    shown = capsys.readouterr().err
+    assert shown == "sdml-kafka: serve: there is no program 'no-such-program' that can be run\n"

@@ -185,9 +185,10 @@ with Guard() as guard:
 
 async def test_what_detaches_itself_is_not_left_behind_either(tmp_path: Path) -> None:
     with Guard() as guard:
-        script = f"(echo $$ > {tmp_path}/pid; exec sleep 60) >/dev/null 2>&1 </dev/null &"
-        await run(guard, "setsid", "sh", "-c", script)
+        script = f"echo $$ > {tmp_path}/pid; exec sleep 60"
+        await run(guard, *shell(f"setsid sh -c '{script}' >/dev/null 2>&1 </dev/null &"))
         pid = await first_pid(tmp_path)
+        assert is_alive(pid)
     await until_gone(pid)
 
 

@@ -31,6 +31,7 @@ Of its parts:
 Of a producer:
 - `_closed`, `_sender._sender_task`, `_key_serializer`, `_value_serializer`, `_txn_manager`
   (`.transactional_id`, `.state`): to tell one that is in use, cannot be used, or is dead.
+- `bootstrap_conn`, a local variable of `client.bootstrap()`: left open by one that is cancelled.
 - `_max_request_size`, `_partitioner`, `client.cluster._partitions`: what `send()` would do for each
   record and is done once for each batch or each refresh of the metadata.
 - `_message_accumulator._batches`: whether a batch may still be added to.
@@ -45,6 +46,7 @@ Of a producer:
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from traceback import walk_tb
 from typing import Any
 
 from aiokafka import TopicPartition as ClientPartition
@@ -161,6 +163,17 @@ async def finish_stop(consumer: Client) -> None:
 
 def producer_in_use(producer: Client) -> bool:
     return producer._sender._sender_task is not None or producer._closed
+
+
+async def start(client: Client) -> None:
+    """One that is cancelled forgets the connection that it asks for the first metadata."""
+    try:
+        await client.start()
+    except BaseException as error:
+        for frame, _ in walk_tb(error.__traceback__):
+            if (connection := frame.f_locals.get("bootstrap_conn")) is not None:
+                connection.close()
+        raise
 
 
 def has_serializers(producer: Client) -> bool:

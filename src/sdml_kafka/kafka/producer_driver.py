@@ -39,7 +39,7 @@ class ProducerDriver:
 
     async def start(self, timeout_s: float) -> None:
         with ErrorLines() as lines:
-            self._starting = starting = self._loop.create_task(self._producer.start())
+            self._starting = starting = self._loop.create_task(private.start(self._producer))
             done, _ = await asyncio.wait({starting}, timeout=timeout_s)
             if not done:
                 raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {HINT}")
