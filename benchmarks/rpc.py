@@ -6,7 +6,8 @@ Brings the embedded Kafka up. Each contestant is a client process and a server p
 turns, round after round, with the same acks, linger and batch size; the bare one has no
 deadlines, no idempotence, and no handling of any error. Prints the median of the
 ratios to the bare pair of the same round, and the ratio of the best rounds: absolute figures mean
-little on a busy machine.
+little on a busy machine. The last column: most calls a second, least p50, least CPU time a call
+of the client and of the server.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from itertools import count
 from typing import Any
 
 import anyio
+import psutil
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from sdml_kafka import KafkaRPC, KafkaRPCServer, parse_bytes
@@ -136,8 +138,10 @@ PAIRS: dict[str, Pair] = {
 }
 
 
-async def measure(name: str, bootstrap: str, topic: str, in_flight: int, seconds: float) -> None:
-    """Prints calls per second, p50 and p99 in ms."""
+async def measure(
+    name: str, bootstrap: str, topic: str, in_flight: int, seconds: float, server: int
+) -> None:
+    """Prints calls per second, p50 and p99 in ms, CPU us a call of client and server."""
     times: list[float] = []
     clock = time.perf_counter
     async with PAIRS[name][1](bootstrap, topic) as request:
@@ -159,10 +163,18 @@ async def measure(name: str, bootstrap: str, topic: str, in_flight: int, seconds
         warming = min(in_flight, 100)
         await run(warming, WARM_UP_CALLS // warming // (20 if in_flight == 1 else 1), clock() + 60)
         times.clear()
+        used, server_used = time.process_time(), cpu_s(server)
         took = await run(in_flight, None, clock() + seconds)
+        used, server_used = time.process_time() - used, cpu_s(server) - server_used
     times.sort()
-    p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99)]
-    print(len(times) / took, p50 * 1000, p99 * 1000)
+    count = len(times)
+    p50, p99 = times[count // 2], times[int(count * 0.99)]
+    print(count / took, p50 * 1000, p99 * 1000, used / count * 1e6, server_used / count * 1e6)
+
+
+def cpu_s(pid: int) -> float:
+    used = psutil.Process(pid).cpu_times()
+    return float(used.user + used.system)
 
 
 def run_pair(
@@ -176,6 +188,7 @@ def run_pair(
         try:
             assert server.stdout.readline().strip() == "ready", f"the server of {name!r} is down"
             command = [*script, "client", name, bootstrap, topic, str(in_flight), str(seconds)]
+            command.append(str(server.pid))
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         finally:
             server.kill()
@@ -204,9 +217,10 @@ def main() -> None:
         if role == "server":
             anyio.run(server, *rest, backend=backend)
         else:
-            bootstrap, topic, in_flight, seconds = rest
+            bootstrap, topic, *numbers = rest
+            in_flight, seconds, pid = map(float, numbers)
             anyio.run(
-                measure, name, bootstrap, topic, int(in_flight), float(seconds), backend=backend
+                measure, name, bootstrap, topic, int(in_flight), seconds, int(pid), backend=backend
             )
         return
     results: dict[tuple[int, str], list[tuple[float, ...]]] = {}
@@ -238,7 +252,8 @@ def report(
             p99 = statistics.median(o[2] / b[2] for o, b in zip(own, bare, strict=True))
             best = max(o[0] for o in own) / max(b[0] for b in bare)
             spread = f"{statistics.median(speeds):.2f} ({min(speeds):.2f}-{max(speeds):.2f})"
-            absolute = f"{max(o[0] for o in own):.0f}/s {min(o[1] for o in own):.2f} ms"
+            cpu = "+".join(f"{min(o[at] for o in own):.0f}" for at in (3, 4))
+            absolute = f"{max(o[0] for o in own):.0f}/s {min(o[1] for o in own):.2f} ms {cpu} us"
             label = f"{name}, {in_flight} in flight"
             print(f"{label:<24}{spread:>20}{best:>7.2f}{p50:>7.2f}{p99:>7.2f}   {absolute}")
 

@@ -22,7 +22,7 @@ def make_server(bootstrap: str) -> KafkaRPCServer:
     @server.handler("prices", parser=parse_json)
     async def price(item: str, call: Call) -> bytes:
         if item == "dates":
-            await asyncio.sleep(60)  # its caller has no such patience, and it is ended then
+            await asyncio.sleep(60)  # ended when its caller's time is up
         if item not in PRICES:
             raise RemoteError("not_found", f"no {item} today")
         return json.dumps(PRICES[item]).encode()
@@ -35,9 +35,9 @@ async def ask(rpc: KafkaRPC, item: str) -> None:
         reply = await rpc.request("prices", json.dumps(item).encode(), res_timeout=2.0)
         print(f"{item}: {json.loads(reply)}", flush=True)
     except RemoteError as error:
-        print(f"{item}: {error.text} ({error.status})", flush=True)
+        print(f"{item}: {error.status}", flush=True)
     except CallTimeout:
-        print(f"{item}: no answer in time", flush=True)
+        print(f"{item}: deadline_exceeded", flush=True)
 
 
 async def main(bootstrap: str) -> None:

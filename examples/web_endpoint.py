@@ -8,7 +8,12 @@ from typing import Any
 
 from sdml_kafka import CallTimeout, KafkaRPC, RemoteError, SdmlKafkaError
 
-STATUS_CODES = {"not_found": 404, "invalid_argument": 400, "unavailable": 503}
+STATUS_CODES = {
+    "invalid_argument": 400,
+    "not_found": 404,
+    "unavailable": 503,
+    "deadline_exceeded": 504,
+}
 
 
 async def lifespan(rpc: KafkaRPC, state: dict[str, Any], receive: Any, send: Any) -> None:
@@ -35,7 +40,7 @@ async def ask(rpc: KafkaRPC, item: str) -> tuple[int, Any]:
     except RemoteError as error:
         return STATUS_CODES.get(error.status, 502), {"error": error.status}
     except CallTimeout:
-        return 504, {"error": "no answer in time"}
+        return 504, {"error": "deadline_exceeded"}
     except SdmlKafkaError:
         return 503, {"error": "cannot ask right now"}
 

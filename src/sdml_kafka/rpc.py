@@ -322,7 +322,8 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         SendFailed (TopicMissing, PayloadTooLarge), AuthorizationFailed, ClientClosed, and
         ConfigurationError (a ValueError) for what cannot be asked, before anything is sent.
         """
-        timeout_s = await self._ready(check_timeout(res_timeout), server_group)
+        if self._state != "running" or server_group is not None:
+            res_timeout = await self._get_ready(res_timeout, server_group)
         call = self._maker.call(
             Pending,
             req_topic,
@@ -330,7 +331,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             req_key,
             req_headers,
             req_headers_reply_to,
-            timeout_s,
+            res_timeout,
             res_expect_type,
             correlation_id,
             propagate_corr_to,
@@ -382,10 +383,10 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         Use `async with` around it when you may break off early.
         """
         most = positive("max_waiting", max_waiting)
-        timeout = check_timeout(res_timeout)
+        check_timeout(res_timeout)
 
         async def begin() -> PendingStream:
-            timeout_s = await self._ready(timeout, server_group)
+            timeout_s = await self._get_ready(res_timeout, server_group)
             call = self._maker.call(
                 PendingStream,
                 req_topic,
@@ -419,7 +420,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         Raises CallTimeout, SendFailed (`in_doubt`: it may have arrived), AuthorizationFailed,
         ClientClosed, ConfigurationError.
         """
-        timeout_s = await self._ready(check_timeout(res_timeout), None)
+        timeout_s = await self._get_ready(res_timeout, None)
         call = self._maker.notification(req_topic, req_value, req_key, req_headers, timeout_s)
         self._maker.begin(call)
         await call.result()
@@ -456,10 +457,9 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             key = call.message.key
             self._outbox.send(Message(topic, b"", key, headers, partition), lambda error: None)
 
-    async def _ready(self, timeout_s: float, server_group: str | None) -> float:
+    async def _get_ready(self, timeout: float | None, server_group: str | None) -> float | None:
         """Start a client that was not entered (asyncio); what is left of the time."""
-        if self._state == "running" and server_group is None:
-            return timeout_s
+        timeout_s = check_timeout(timeout)
         began = anyio.current_time()
         with anyio.move_on_after(None if timeout_s == inf else timeout_s) as scope:
             if self._state != "running":
@@ -468,7 +468,8 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
                 await self._check_alive(server_group)
         if scope.cancelled_caught:
             raise CallTimeout(f"The call could not be sent within {timeout_s:.3g} s")
-        return max(0.001, timeout_s - (anyio.current_time() - began))
+        left_s = max(0.001, timeout_s - (anyio.current_time() - began))
+        return None if left_s == inf else left_s
 
     async def _check_alive(self, group_id: str) -> None:
         known_at, members = self._members.get(group_id, (-inf, 0))

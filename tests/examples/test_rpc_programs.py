@@ -32,8 +32,8 @@ def test_prices_on_asyncio(embedded_kafka: EmbeddedKafka) -> None:
         "apples: 2",
         "bread: 3",
         "cheese: 7",
-        "dates: no answer in time",
-        "eggs: no eggs today (not_found)",
+        "dates: deadline_exceeded",
+        "eggs: not_found",
     ]
 
 

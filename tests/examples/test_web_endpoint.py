@@ -34,7 +34,7 @@ async def test_a_page_asks_a_server(embedded_kafka: EmbeddedKafka) -> None:
     async with served(app) as state, price_server(bootstrap):
         assert await get(app, state, "/prices/bread") == (200, {"item": "bread", "price": 3})
         assert await get(app, state, "/prices/eggs") == (404, {"error": "not_found"})
-        assert await get(app, state, "/prices/dates") == (504, {"error": "no answer in time"})
+        assert await get(app, state, "/prices/dates") == (504, {"error": "deadline_exceeded"})
     code, _ = await get(app, state, "/prices/bread")
     assert code == 503  # for a load balancer that still asks
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from sdml_kafka.actors.budget import DEADLINE
 from sdml_kafka.actors.expectations import Expectation, Expectations
@@ -15,19 +15,43 @@ from sdml_kafka.actors.request_input import (
     PropagateCorrTo,
     RequestHeaders,
     call_id,
-    identity,
+    check_propagation,
+    check_timeout,
     in_bytes,
     in_ms,
     own_headers,
     payload,
 )
-from sdml_kafka.core.wire import Headers, reply_to_headers, request_headers
+from sdml_kafka.core.wire import ID_NAMES, Headers, reply_to_headers, request_headers
 from sdml_kafka.errors import CallIdInUse, CallTimeout, ClientClosed, ConfigurationError
 from sdml_kafka.kafka.port import Message
 from sdml_kafka.runtime.waiter import Waiter
 
 MOST_ID_NAMES = 20
-MOST_REPLY_TO = 1000
+MOST_PLANS = 1000
+
+
+@frozen(eq=False)
+class Plan:
+    """What calls with the same options have in common: checked and made once."""
+
+    expectation: Expectation
+    timeout_s: float
+    id_name: str | None
+    """The header that carries the id; None: the key alone does."""
+    id_is_key: bool
+    reply_to: Headers
+    extra: Headers
+
+    headers: Headers = field(init=False)
+    """All but the id's."""
+
+    @headers.default
+    def _make_headers(self) -> Headers:
+        return self.headers_with(self.timeout_s)
+
+    def headers_with(self, timeout_s: float) -> Headers:
+        return request_headers(None, None, self.reply_to, in_ms(timeout_s), self.extra)
 
 
 @define(eq=False)
@@ -40,9 +64,7 @@ class CallMaker:
     now: Callable[[], float]
     new_waiter: Callable[[], Waiter]
     _numbers: "count[int]" = field(factory=lambda: count(1), init=False)
-    _reply_to: dict[tuple[str, ...], Headers] = field(
-        factory=dict[tuple[str, ...], Headers], init=False
-    )
+    _plans: dict[tuple[Any, ...], Plan] = field(factory=dict[tuple[Any, ...], Plan], init=False)
 
     def call[C: Pending](
         self,
@@ -52,34 +74,72 @@ class CallMaker:
         key: bytes | str | None,
         headers: RequestHeaders | None,
         reply_to: Sequence[str] | None,
-        timeout_s: float,
+        timeout_s: float | None,
         expect_type: Any,
         correlation_id: bytes | str | None,
         propagate_to: PropagateCorrTo,
         id_name: str,
     ) -> C:
         """A call for one reply or many, not begun yet. ConfigurationError, CallTimeout."""
-        expectation = self.expectations.of(expect_type)
+        options = (timeout_s, expect_type, propagate_to, id_name, key is None)
+        if headers is None and reply_to is None:
+            try:
+                plan = self._plans.get(options)
+            except TypeError:  # something in it is not hashable: that is refused below
+                plan = None
+            if plan is None:
+                plan = self._plan(*options)
+                if len(self._plans) < MOST_PLANS:
+                    self._plans[options] = plan
+        else:
+            plan = self._plan(*options, headers, reply_to)
         id_ = self._new_id() if correlation_id is None else call_id(correlation_id)
-        due, timeout_s = self.due(timeout_s)
-        where = identity(id_, key, propagate_to, id_name)
-        if where.id_name is not None and not self.matcher.wire.carries_id(where.id_name):
-            self._read_too(where.id_name)
-        extra: Headers = ()
-        if headers is not None:
-            extra, named = own_headers(headers, self.matcher.wire)
-            reply_to = [*named, *(reply_to or ())] or None
-        topics = self._reply_to_headers(_reply_topics(expectation, reply_to))
-        sent = request_headers(id_, where.id_name, topics, in_ms(timeout_s), extra)
+        sent, (due, left_s) = plan.headers, self._due(plan.timeout_s)
+        if left_s != plan.timeout_s:
+            sent = plan.headers_with(left_s)
+        if plan.id_name is not None:
+            sent = [(plan.id_name, id_), *sent]
+        if key is not None:
+            key = in_bytes("req_key", key)
         return kind(
             id_,
             due,
-            where.by_key,
-            message=Message(topic, payload(value), where.key, sent),
+            key,
+            message=Message(topic, payload(value), id_ if plan.id_is_key else key, sent),
             waiter=self.new_waiter(),
             calls=self.calls,
-            expectation=expectation,
-            timeout_s=timeout_s,
+            expectation=plan.expectation,
+            timeout_s=left_s,
+        )
+
+    def _plan(
+        self,
+        timeout_s: float | None,
+        expect_type: Any,
+        propagate_to: PropagateCorrTo,
+        id_name: str,
+        is_keyless: bool,
+        headers: RequestHeaders | None = None,
+        reply_to: Sequence[str] | None = None,
+    ) -> Plan:
+        seconds = check_timeout(timeout_s)
+        expectation = self.expectations.of(expect_type)
+        check_propagation(propagate_to, id_name, is_keyless=is_keyless)
+        if not self.matcher.wire.carries_id(id_name):
+            self._read_too(id_name)
+        extra: Headers = ()
+        if headers is not None:
+            extra, named = own_headers(headers, self.matcher.wire)
+            if isinstance(reply_to, str):
+                reply_to = (reply_to,)  # its one topic, rather than its letters
+            reply_to = [*named, *(reply_to or ())] or None
+        return Plan(
+            expectation,
+            seconds,
+            None if propagate_to == "key" else id_name,
+            is_keyless and propagate_to != "header",
+            self._reply_to_headers(_reply_topics(expectation, reply_to)),
+            extra,
         )
 
     def notification(
@@ -88,27 +148,25 @@ class CallMaker:
         value: bytes | None,
         key: bytes | str | None,
         headers: RequestHeaders | None,
-        timeout_s: float,
+        timeout_s: float | None,
     ) -> Pending:
         """A call that is over when the broker has it."""
-        id_ = self._new_id()
-        due, timeout_s = self.due(timeout_s)
-        where = identity(id_, key, "header", "request_id")
+        due, left_s = self._due(check_timeout(timeout_s))
         extra: Headers = ()
         if headers is not None:
             extra, named = own_headers(headers, self.matcher.wire)
             if named:
-                raise ConfigurationError(
-                    "notify asks for no reply: leave x-reply-topic out"
-                )
-        sent = request_headers(id_, where.id_name, (), in_ms(timeout_s), extra)
+                raise ConfigurationError("notify asks for no reply: leave x-reply-topic out")
+        id_ = self._new_id()
+        sent = request_headers(id_, ID_NAMES[0], (), in_ms(left_s), extra)
+        sent_key = None if key is None else in_bytes("req_key", key)
         return Pending(
             id_,
             due,
-            message=Message(topic, payload(value), where.key, sent),
+            message=Message(topic, payload(value), sent_key, sent),
             waiter=self.new_waiter(),
             calls=self.calls,
-            timeout_s=timeout_s,
+            timeout_s=left_s,
             waits_for_ack=True,
         )
 
@@ -124,9 +182,9 @@ class CallMaker:
 
     def forget_partitions(self) -> None:
         """After a rebalance the client's own partition may be another."""
-        self._reply_to.clear()
+        self._plans.clear()
 
-    def due(self, timeout_s: float) -> tuple[float, float]:
+    def _due(self, timeout_s: float) -> tuple[float, float]:
         """When a call is over, and in how many seconds that is: a handler's own budget counts."""
         now = self.now()
         due, inherited = now + timeout_s, DEADLINE.get()
@@ -153,19 +211,13 @@ class CallMaker:
             raise ConfigurationError(f"correlation_header_key: {error}") from None
 
     def _reply_to_headers(self, topics: tuple[str, ...]) -> Headers:
-        """Made once for many calls."""
-        headers = self._reply_to.get(topics)
-        if headers is None:
-            own = {self.reading.own_partition(topic) for topic in topics} - {None}
-            if len(own) > 1:
-                raise ConfigurationError(
-                    f"With own_partition a request can ask for one partition: {list(topics)} are "
-                    "topics of this client with different ones. Ask for one of them."
-                )
-            headers = reply_to_headers(topics, next(iter(own), None))
-            if len(self._reply_to) < MOST_REPLY_TO:
-                self._reply_to[topics] = headers
-        return headers
+        own = {self.reading.own_partition(topic) for topic in topics} - {None}
+        if len(own) > 1:
+            raise ConfigurationError(
+                f"With own_partition a request can ask for one partition: {list(topics)} are "
+                "topics of this client with different ones. Ask for one of them."
+            )
+        return reply_to_headers(topics, next(iter(own), None))
 
 
 def _reply_topics(expectation: Expectation, asked: Sequence[str] | None) -> tuple[str, ...]:

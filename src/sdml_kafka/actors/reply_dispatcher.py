@@ -12,6 +12,8 @@ from sdml_kafka.errors import RemoteError, ReplyInvalid
 from sdml_kafka.kafka.port import Record
 from sdml_kafka.runtime import Actor, Life, Mailbox
 
+MOST_TYPES = 1000
+
 CorrelationFromRecord = Callable[[Any], bytes | str | None]
 
 
@@ -76,6 +78,8 @@ class ReplyDispatcher(Actor):
         self._batches = batches
         self._backlog = backlog
         self._matcher = matcher
+        self._plain: set[type] = set()
+        """Types of values that need not be awaited."""
 
     async def run(self, life: Life) -> None:
         async with anyio.create_task_group() as parsing:
@@ -100,7 +104,7 @@ class ReplyDispatcher(Actor):
         assert call.expectation is not None
         try:
             value = call.expectation.specs[record.topic].parser(record)
-            if isawaitable(value):
+            if type(value) not in self._plain and self._is_awaitable(value):
                 call.parsing += 1
                 parsing.start_soon(_finish_parsing, value, record, call, reply)
                 return
@@ -109,6 +113,13 @@ class ReplyDispatcher(Actor):
             call.arrived(record, reply, None, invalid(record, error, call))
         else:
             call.arrived(record, reply, value, None)
+
+    def _is_awaitable(self, value: object) -> bool:
+        if isawaitable(value):
+            return True
+        if len(self._plain) < MOST_TYPES:
+            self._plain.add(type(value))
+        return False
 
 
 class Backlog:

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from math import ceil, inf
 from typing import Literal, get_args
 
-from attrs import frozen
-
 from sdml_kafka.core.wire import MOST_ID_BYTES, REPLY_TOPIC, RESERVED, Wire
 from sdml_kafka.errors import ConfigurationError
 
@@ -13,38 +11,19 @@ PropagateCorrTo = Literal["both", "header", "key"]
 RequestHeaders = Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]]
 
 
-@frozen
-class Identity:
-    """Where a call's id travels."""
-
-    key: bytes | None
-    """The record's key."""
-    id_name: str | None
-    """The header; None: as the key alone."""
-    by_key: bytes | None
-    """The caller's own key, by which an old server may answer."""
-
-
-def identity(
-    id_: bytes, req_key: bytes | str | None, propagate_to: PropagateCorrTo, header: str
-) -> Identity:
+def check_propagation(propagate_to: str, header: str, *, is_keyless: bool) -> None:
+    """Where a call's id may travel: in the header, as the key, or both."""
     if propagate_to not in get_args(PropagateCorrTo):
         raise ConfigurationError(
             f"propagate_corr_to is 'both', 'header' or 'key', not {propagate_to!r}"
         )
     if not isinstance(header, str) or not header:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"correlation_header_key is a header's name, not {header!r}")
-    if req_key is not None:
-        if propagate_to == "key":
-            raise ConfigurationError(
-                "With propagate_corr_to='key' the key is the correlation id: leave req_key out, "
-                "or let the id travel in the header"
-            )
-        key = in_bytes("req_key", req_key)
-        return Identity(key, header, key)
-    return Identity(
-        None if propagate_to == "header" else id_, None if propagate_to == "key" else header, None
-    )
+    if propagate_to == "key" and not is_keyless:
+        raise ConfigurationError(
+            "With propagate_corr_to='key' the key is the correlation id: leave req_key out, or "
+            "let the id travel in the header"
+        )
 
 
 def in_bytes(name: str, value: object) -> bytes:

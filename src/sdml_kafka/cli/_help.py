@@ -76,8 +76,8 @@ exit codes:
   0    the reply is written, or nobody reads it any more
   1    something else went wrong: no broker there, no such topic, refused
   2    wrong arguments, or something is not installed
-  3    no reply in time
-  4    the server answered with an error: its status and text are on stderr
+  3    no reply in time, or the server says deadline_exceeded
+  4    the server answered with another error: its status and text are on stderr
   130  Ctrl-C, 143 SIGTERM
 """
 
@@ -97,7 +97,8 @@ is in them and in stdin. One that is longer than 32,768 characters is missing, t
 
 A program that runs beyond the call's deadline or --timeout gets SIGTERM, and SIGKILL a second
 later; so does one that writes more than 1,000,000 bytes. Servers of one group share the requests.
-Ctrl-C and SIGTERM let running programs end, 8 seconds at most; none is left behind.
+Ctrl-C and SIGTERM let running programs end, 8 seconds at most; none is left behind, not even
+when this program is killed.
 ---
 examples:
   sdml-kafka serve shout --bootstrap localhost:9092 --group shouters -- tr a-z A-Z

@@ -101,7 +101,8 @@ class _Asking:
                 hint = why or f"Is a server running that serves {self._options.topic}?"
                 complain(f"request: no reply within {self._options.timeout_s:g} s. {hint}")
             case RemoteError():
-                code = REMOTE_ERROR
+                # Who notices first that the time is up, we or the server, is chance.
+                code = TIMED_OUT if failure.status == "deadline_exceeded" else REMOTE_ERROR
                 complain(f"request: the server answered {failure}")
             case _:
                 code = WRONG_ARGUMENTS if isinstance(failure, ConfigurationError) else FAILED

@@ -34,7 +34,8 @@ Of a producer:
 - `bootstrap_conn`, a local variable of `client.bootstrap()`: left open by one that is cancelled.
 - `_max_request_size`, `_partitioner`, `client.cluster._partitions`: what `send()` would do for each
   record and is done once for each batch or each refresh of the metadata.
-- `_message_accumulator._batches`: whether a batch may still be added to.
+- `_message_accumulator._batches`: whether a batch may still be added to. `_append_batch`,
+  `_closed`, `_exception`: to queue one.
 - `_sender._send_produce_req` is wrapped: to know the requests that are out, and to give back the
   numbers of a batch that was refused (see `watch_requests`).
 - `client._sync_task`, `_conns`, `_topics`, `unauthorized_topics`: whether a broker is there; topics
@@ -46,6 +47,7 @@ Of a producer:
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from traceback import walk_tb
 from typing import Any
 
@@ -210,6 +212,18 @@ def is_last_queued(batches: Sequence[Any] | None, builder: Any) -> bool:
     """Whether this batch may still be added to: once it was taken for a request its number of
     records is settled, though it does not look closed for a moment longer."""
     return batches is not None and len(batches) > 0 and batches[-1]._builder is builder
+
+
+def queue_batch(producer: Client, builder: Any, place: Any) -> "asyncio.Future[Any]":
+    """What `send_batch()` does when nothing is queued for that partition, but at once, and
+    without two turns of the loop between the answer and whoever waits for it."""
+    accumulator = producer._message_accumulator
+    if accumulator._closed:
+        raise ProducerClosed()
+    if accumulator._exception is not None:
+        raise copy(accumulator._exception)
+    future: asyncio.Future[Any] = accumulator._append_batch(builder, place).future
+    return future
 
 
 def watch_requests(producer: Client) -> "set[asyncio.Task[Any]]":

@@ -37,28 +37,16 @@ def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
     async def open_producer() -> AsyncGenerator[Producer]:
         with quieter_logs():
             async with open_home() as home:
-                producer = await _build(home, producer_factory)
+                producer: AiokafkaProducer = (
+                    AiokafkaProducer(home) if home.shares_the_loop else Distant(home)
+                )
                 try:
+                    await producer.build(producer_factory)
                     yield producer
                 finally:
                     await producer.close(CLOSE_TIMEOUT_S)
 
     return open_producer
-
-
-async def _build(home: Home, producer_factory: ProducerFactory) -> "AiokafkaProducer":
-    outcomes = Crossing[Outcome](home.tell, lambda outcome: tell(*outcome))
-
-    def tell_there(entries: Sequence[Entry], error: Exception | None) -> None:
-        outcomes.put((entries, error))
-
-    told = tell if home.shares_the_loop else tell_there
-
-    async def build() -> ProducerDriver:
-        return await producer_driver_of(producer_factory(), told)
-
-    driver = await home.call(build)
-    return AiokafkaProducer(home, driver) if home.shares_the_loop else Distant(home, driver)
 
 
 def tell(entries: Sequence[Entry], error: Exception | None) -> None:
@@ -72,10 +60,24 @@ def tell(entries: Sequence[Entry], error: Exception | None) -> None:
 class AiokafkaProducer:
     """The actors' side, on the same loop."""
 
-    def __init__(self, home: Home, driver: ProducerDriver) -> None:
+    _driver: ProducerDriver
+
+    def __init__(self, home: Home) -> None:
         self._home = home
-        self._driver = driver
+        self._built: list[ProducerDriver] = []
         self._closed = False
+
+    async def build(self, producer_factory: ProducerFactory) -> None:
+        """When it is cancelled the driver may be there all the same: `close` finds it."""
+
+        async def build() -> None:
+            self._built.append(await producer_driver_of(producer_factory(), self._told))
+
+        await self._home.call(build)
+        (self._driver,) = self._built
+
+    def _told(self, entries: Sequence[Entry], error: Exception | None) -> None:
+        tell(entries, error)
 
     @property
     def connected(self) -> bool:
@@ -108,19 +110,30 @@ class AiokafkaProducer:
         return await self._home.call(partial(self._driver.admin.live_members, group_id, timeout_s))
 
     async def close(self, timeout_s: float) -> None:
+        async def close() -> None:
+            for driver in self._built:
+                await driver.close(timeout_s)
+
         # The driver bounds itself; this shield only lets it finish under a cancelled scope.
         with anyio.move_on_after(timeout_s + 4.0, shield=True):
-            await self._home.call(partial(self._driver.close, timeout_s))
+            await self._home.call(close)
         self._closed = True
 
 
 class Distant(AiokafkaProducer):
     """The actors' side in another thread than the driver's."""
 
-    def __init__(self, home: Home, driver: ProducerDriver) -> None:
-        super().__init__(home, driver)
-        send = driver.sends.send
-        self._outbox = Crossing[Entry](home.call_soon, lambda entry: send(*entry))
+    def __init__(self, home: Home) -> None:
+        super().__init__(home)
+        self._outbox = Crossing[Entry](home.call_soon, lambda entry: self._send_there(*entry))
+        self._outcomes = Crossing[Outcome](home.tell, lambda outcome: tell(*outcome))
+
+    async def build(self, producer_factory: ProducerFactory) -> None:
+        await super().build(producer_factory)
+        self._send_there = self._driver.sends.send
+
+    def _told(self, entries: Sequence[Entry], error: Exception | None) -> None:
+        self._outcomes.put((entries, error))
 
     def send(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always

@@ -18,6 +18,7 @@ from sdml_kafka.kafka.sends import Sends, Told
 from sdml_kafka.kafka.starting import HINT, checked_producer, producer_start_failure
 
 HEALTH_INTERVAL_S = 0.5
+MOST_MISSES = 2
 CLOSED = "the producer is closed"
 
 _log = getLogger("sdml_kafka.kafka")
@@ -30,8 +31,7 @@ class ProducerDriver:
         self._requests = private.watch_requests(self._producer)
         self.sends = Sends(self._producer, told, self._fail)
         self.admin = Admin(self._producer)
-        self.connected = False
-        self._misses = 0
+        self._misses = MOST_MISSES
         self._failure: asyncio.Future[ProducerFailed] = self._loop.create_future()
         self._starting: asyncio.Task[None] | None = None
         self._health: asyncio.Task[None] | None = None
@@ -45,11 +45,16 @@ class ProducerDriver:
                 raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {HINT}")
             if (error := error_of(starting)) is not None:
                 raise producer_start_failure(error, lines) from error
-        self.connected = True
+        self._misses = 0
         self.sends.open()
         self._health = self._loop.create_task(self._watch_health())
 
     # -- health --------------------------------------------------------------------------
+
+    @property
+    def connected(self) -> bool:
+        """Any thread may ask."""
+        return self._misses < MOST_MISSES or any(private.producer_connections(self._producer))
 
     async def watch(self) -> None:
         await asyncio.wait({self._failure})
@@ -76,7 +81,6 @@ class ProducerDriver:
             # An idle producer may have let go of its connections: see whether it gets one.
             self._misses += 1
             self._producer.client.force_metadata_update()
-        self.connected = self._misses < 2
         self.sends.sweep()
 
     # -- close ---------------------------------------------------------------------------
@@ -106,7 +110,7 @@ class ProducerDriver:
         for task in (stopping, finishing):
             if task.done():
                 error_of(task)
-        self.connected = False
+        self._misses = MOST_MISSES
 
 
 async def producer_driver_of(producer: Any, told: Told) -> ProducerDriver:

@@ -112,42 +112,37 @@ class Sends:
         if lane.most_records == 1:
             builder.close()
         lane.builder, lane.entries = builder, [entry]
-        topic, partition = lane.place
-        # It starts at once, and when aiokafka has room it ends at once, too.
-        admission = asyncio.Task(
-            self._producer.send_batch(builder, topic, partition=partition),
-            loop=self._loop,
-            eager_start=True,
-        )
-        if admission.done():
-            self._admitted(lane, lane.entries, admission)
+        if self._queued.get(lane.place):
+            topic, partition = lane.place
+            waiting = self._producer.send_batch(builder, topic, partition=partition)
+            lane.admission = self._loop.create_task(waiting)
+            lane.admission.add_done_callback(partial(self._admitted, lane, lane.entries))
         else:
-            lane.admission = admission
-            admission.add_done_callback(partial(self._admitted_late, lane, lane.entries))
+            future = private.queue_batch(self._producer, builder, lane.place)
+            self._wait_for(future, lane, lane.entries)
 
     # -- on the way ----------------------------------------------------------------------
 
-    def _admitted_late(
-        self, lane: Lane, entries: Sequence[Entry], admission: "asyncio.Task[Any]"
+    def _wait_for(
+        self, future: "asyncio.Future[Any]", lane: Lane, entries: Sequence[Entry]
     ) -> None:
-        lane.admission = None
-        self._admitted(lane, entries, admission)
-        self._pump(lane)
+        self._in_flight[future] = entries
+        future.add_done_callback(partial(self._settled, lane))
 
     def _admitted(
         self, lane: Lane, entries: Sequence[Entry], admission: "asyncio.Task[Any]"
     ) -> None:
+        lane.admission = None
         error = error_of(admission)
         if error is None:
-            future = admission.result()
-            self._in_flight[future] = entries
-            future.add_done_callback(partial(self._settled, lane))
+            self._wait_for(admission.result(), lane, entries)
         elif self._refusal is not None:
             self._tell_soon(entries, _not_sent(self._refusal))
         elif isinstance(error, KafkaTimeoutError):  # no room in all that time
             lane.queue.extendleft(reversed(entries))
         else:
             self._tell_soon(entries, failures.from_send(error, lane.place.topic))
+        self._pump(lane)
 
     def _pump(self, lane: Lane) -> None:
         """Go on with what waited for room."""

@@ -1,7 +1,6 @@
 """How many at once, in which order, and who waits for whom."""
 
 import anyio
-import anyio.lowlevel
 import pytest
 
 from sdml_kafka import Call
@@ -120,30 +119,6 @@ async def test_what_is_not_started_waits_unread() -> None:
         assert server.status().in_flight == 5
         assert server.status().partitions[P0].position <= 64
         assert len(server._intake.partitions[P0].backlog) < 3000
-
-
-async def test_handlers_that_never_wait_let_others_run() -> None:
-    broker, ticks = new_broker(), 0
-
-    async def handle(value: bytes, call: Call) -> bytes:
-        sum(range(10_000))
-        return value
-
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            await anyio.lowlevel.checkpoint()
-            ticks += 1
-
-    async with anyio.create_task_group() as tasks, serving(broker, handle):
-        tasks.start_soon(tick)
-        await anyio.lowlevel.checkpoint()
-        for _ in range(500):
-            ask(broker)
-        before = ticks
-        await replies(broker, 500)
-        assert ticks > before + 5
-        tasks.cancel_scope.cancel()
 
 
 async def test_one_worker_is_enough_for_handlers_that_never_wait() -> None:

@@ -1,10 +1,11 @@
-"""Plain functions run in threads, so these tests run in real time; and what only asyncio can do."""
+"""What needs real time: plain functions in threads, breathing; and what only asyncio can do."""
 
 import asyncio
 import threading
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from sdml_kafka import Call
@@ -109,3 +110,28 @@ async def test_a_cancellation_that_nobody_asked_for_is_an_error() -> None:
         for value in (b"raise", b"fine", b"cancel", b"fine", b"fine"):
             ask(broker, value)
         assert await outcomes(broker, 5) == [b"internal", b"fine", b"internal", b"fine", b"fine"]
+
+
+@in_real_time
+async def test_handlers_that_never_wait_let_others_run() -> None:
+    broker, ticks = new_broker(), 0
+
+    async def handle(value: bytes, call: Call) -> bytes:
+        sum(range(10_000))
+        return value
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await anyio.lowlevel.checkpoint()
+            ticks += 1
+
+    async with anyio.create_task_group() as tasks, serving(broker, handle):
+        tasks.start_soon(tick)
+        await anyio.lowlevel.checkpoint()
+        for _ in range(500):
+            ask(broker)
+        before = ticks
+        await replies(broker, 500)
+        assert ticks > before + 5
+        tasks.cancel_scope.cancel()

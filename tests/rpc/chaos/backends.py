@@ -1,0 +1,17 @@
+"""Backends by the names that are given to processes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+BACKENDS: Mapping[str, Mapping[str, Any]] = {
+    "asyncio": {"backend": "asyncio"},
+    "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
+    "trio": {"backend": "trio"},
+}
+"""What `anyio.run` takes."""
+
+
+def name_of(backend: tuple[str, Mapping[str, object]]) -> str:
+    """`backend` as in the fixture `anyio_backend`."""
+    name, options = backend
+    return "uvloop" if options.get("use_uvloop") else name
