@@ -1,4 +1,4 @@
-"""Makes the status of a listener and of a server out of what their parts know."""
+"""Makes the status of a listener, a client and a server out of what their parts know."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,14 @@ import anyio
 
 from sdml_kafka.actors.counts import Counts
 from sdml_kafka.actors.intake import Intake, Partition
+from sdml_kafka.actors.rpc_parts import RPCParts
 from sdml_kafka.runtime import ActorSnapshot
 from sdml_kafka.status import (
     Counters,
     ListenerStatus,
     PartitionStatus,
+    RPCCounters,
+    RPCStatus,
     ServerCounters,
     ServerStatus,
 )
@@ -58,6 +61,26 @@ def server_status(
             late_finishes=intake.ledger.late_finishes,
             restarts=sum(actor.restarts for actor in _actors(tree)),
             rebalances=intake.rebalances,
+        ),
+    )
+
+
+def rpc_status(parts: RPCParts, tree: ActorSnapshot) -> RPCStatus:
+    counters = parts.calls.counters
+    return RPCStatus(
+        tree=tree,
+        connected=parts.connected,
+        in_flight=len(parts.calls.table),
+        reply_partitions=parts.reading.partitions,
+        counters=RPCCounters(
+            calls=counters.calls,
+            replies=counters.replies,
+            timeouts=counters.timeouts,
+            late_replies=counters.late,
+            foreign_replies=counters.foreign,
+            ambiguous_replies=counters.ambiguous,
+            invalid_replies=counters.invalid,
+            restarts=sum(actor.restarts for actor in _actors(tree)),
         ),
     )
 

@@ -1,9 +1,9 @@
 """KafkaRPC: wires the actors of a client together, and turns calls into records."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from math import inf
-from secrets import randbits, token_hex
+from secrets import token_hex
 from typing import Any, Self, TypedDict, Unpack, overload
 from weakref import finalize
 
@@ -11,57 +11,35 @@ import anyio
 
 from sdml_kafka.actors.call_maker import CallMaker
 from sdml_kafka.actors.expectations import Expectations
-from sdml_kafka.actors.pending import CallRegistry, Calls, Pending
-from sdml_kafka.actors.reply_dispatcher import (
-    Backlog,
-    CorrelationFromRecord,
-    ReplyDispatcher,
-    ReplyMatcher,
-)
-from sdml_kafka.actors.reply_loop import Reading, ReplyLoop, ReplyTopics
+from sdml_kafka.actors.pending import Pending
+from sdml_kafka.actors.reply_dispatcher import CorrelationFromRecord
+from sdml_kafka.actors.reply_loop import ReplyTopics
 from sdml_kafka.actors.request_input import PropagateCorrTo, RequestHeaders, check_timeout
-from sdml_kafka.actors.sender import Outbox, Sender
+from sdml_kafka.actors.rpc_parts import RPCParts, wire_of
 from sdml_kafka.actors.specs import compile_specs
-from sdml_kafka.core.wire import ID_NAMES, Wire, cancel_headers
+from sdml_kafka.core.wire import ID_NAMES
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
-    BrokerUnreachable,
     CallTimeout,
     ClientClosed,
     ClientNotStarted,
     ConfigurationError,
-    RemoteError,
-    SendFailed,
     TopicMissing,
 )
 from sdml_kafka.kafka.home import on_trio
-from sdml_kafka.kafka.port import Message, Record, Transport
+from sdml_kafka.kafka.port import Transport
 from sdml_kafka.kafka.transport import ConsumerFactory, ProducerFactory, transport_of
 from sdml_kafka.parsing import ParserSpec, parse_bytes
 from sdml_kafka.policies import Restarts
 from sdml_kafka.reply_stream import PendingStream, ReplyStream
-from sdml_kafka.runtime import (
-    ActorSnapshot,
-    ChildSpec,
-    Event,
-    Mailbox,
-    Supervisor,
-    SupervisorGaveUp,
-    supervise,
-)
-from sdml_kafka.runtime.waiter import clock, waiter_maker
-from sdml_kafka.status import RPCCounters, RPCStatus
+from sdml_kafka.report import rpc_status
+from sdml_kafka.runtime import ActorSnapshot, Event, Supervisor, SupervisorGaveUp, supervise
+from sdml_kafka.status import RPCStatus
 from sdml_kafka.task_runner import TaskRunner
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError, TopicMissing)
 """A restart cannot mend these."""
-
-BATCHES = 16
-"""Polled batches that may wait for the dispatcher."""
-MEMBERS_TIMEOUT_S = 2.0
-MEMBERS_KNOWN_S = 1.0
-"""How long an answer about a group's members is believed."""
 
 
 class RequestOptions(TypedDict, total=False):
@@ -136,39 +114,31 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             if not 0.1 <= seconds < inf:
                 raise ConfigurationError(f"{name} is in seconds, 0.1 or more, not {seconds!r}")
         self._start_timeout_s, self._stop_timeout_s = start_timeout, stop_timeout
-        self._name = token_hex(6)
-        self._id_prefix = f"{self._name}-".encode()
+        name = f"sdml-rpc-{token_hex(6)}"
         transport = transport or transport_of(
-            consumer_factory,
-            producer_factory,
-            bootstrap_servers,
-            group_id or f"sdml-rpc-{self._name}",
-            client_options,
+            consumer_factory, producer_factory, bootstrap_servers, group_id or name, client_options
         )
-        own_topic = reply_topic or f"sdml-rpc-{self._name}"
-        specs = parsers or [{"topics": [own_topic], "type": bytes, "parser": parse_bytes}]
         if parsers and reply_topic is not None:
             raise ConfigurationError(
-                "reply_topic is for a client without parsers: they name theirs"
+                "reply_topic is for a client without parsers: they name their topics"
             )
-        self._expectations = Expectations(compile_specs(specs))
+        raw = {"topics": [reply_topic or name], "type": bytes, "parser": parse_bytes}
+        expectations = Expectations(compile_specs(parsers or [raw]))
         topics = ReplyTopics(
-            self._expectations.topics,
+            expectations.topics,
             positive("reply_partitions", reply_partitions),
             positive("reply_retention", reply_retention),
             deleted_on_leaving=not parsers and reply_topic is None,
         )
-        self._reading = Reading(randbits(31) if own_partition else None)
-        self._outbox = Outbox()
-        self._calls = Calls(self._outbox)
-        self._calls.trouble_now = self._trouble_now
-        self._matcher = ReplyMatcher(
-            self._calls, self._id_prefix, _wire(corr_header_keys), correlation_from_record
+        self._parts = RPCParts(
+            name.removeprefix("sdml-rpc-"),
+            expectations,
+            wire_of(corr_header_keys),
+            correlation_from_record,
+            self._tree,
+            own_partition=own_partition,
         )
-        self._batches = Mailbox[Sequence[Record]](BATCHES)
-        finalize(self, self._batches.close)  # of one that is never entered
-        self._backlog = Backlog()
-        self._members: dict[str, tuple[float, int]] = {}
+        finalize(self, self._parts.batches.close)  # of one that is never entered
         self._failure: BaseException | None = None
         self._on_event = on_event
         self._state = "new"
@@ -176,57 +146,19 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         self._maker: CallMaker
         self._supervisor = Supervisor(
             "rpc",
-            self._children(transport, topics),
+            self._parts.children(transport, topics, start_timeout),
             strategy="one_for_one",
             restarts=restarts or Restarts(),
             is_fatal=lambda error: isinstance(error, FATAL),
             on_event=self._observe,
         )
 
-    def _children(self, transport: Transport, topics: ReplyTopics) -> list[ChildSpec]:
-        def sender() -> Sender:
-            return Sender(transport.producer, self._outbox, self._start_timeout_s)
-
-        def registry() -> CallRegistry:
-            return CallRegistry(self._calls)
-
-        def dispatcher() -> ReplyDispatcher:
-            return ReplyDispatcher(self._batches, self._backlog, self._matcher)
-
-        def reply_loop() -> ReplyLoop:
-            return ReplyLoop(
-                transport.consumer,
-                topics,
-                self._reading,
-                self._batches,
-                self._outbox,
-                self._start_timeout_s,
-                lambda: self._maker.forget_partitions(),
-            )
-
-        # Their own deadlines come first, with the clearer errors.
-        patience_s = self._start_timeout_s + 1.0
-        return [
-            ChildSpec("sender", sender, start_timeout_s=patience_s),
-            ChildSpec("call-registry", registry),
-            ChildSpec("dispatcher", dispatcher),
-            ChildSpec("reply-loop", reply_loop, start_timeout_s=patience_s),
-        ]
-
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         if self._state != "new":
             raise ClientClosed("A client can be entered once: make a new one")
         self._state = "starting"
-        self._maker = CallMaker(
-            self._calls,
-            self._expectations,
-            self._reading,
-            self._matcher,
-            self._id_prefix,
-            clock(),
-            waiter_maker(),
-        )
+        self._maker = self._parts.call_maker()
         try:
             async with supervise(
                 self._supervisor,
@@ -240,12 +172,12 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
                     self._close()
         finally:
             self._close()
-            self._outbox.close()
-            self._batches.close()
+            self._parts.outbox.close()
+            self._parts.batches.close()
 
     def _close(self) -> None:
         self._state = "closed"
-        self._calls.close(self._failure)
+        self._parts.close(self._failure)
 
     # -- for programs that cannot use `async with` ---------------------------------------
 
@@ -404,7 +336,11 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             self._maker.begin(call)
             return call
 
-        return ReplyStream[Any](begin, lambda call: self._cancel(call, correlation_header_key))
+        def cancel(call: PendingStream) -> None:
+            if call.cancel_partition is not None:
+                self._parts.cancel(call, correlation_header_key, call.cancel_partition)
+
+        return ReplyStream[Any](begin, cancel)
 
     async def notify(
         self,
@@ -427,35 +363,10 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
 
     def status(self) -> RPCStatus:
         """What the client is doing right now, as a frozen value. Cheap; asks nobody."""
-        counters = self._calls.counters
-        tree = self._tree()
-        return RPCStatus(
-            tree=tree,
-            connected=self._outbox.connected and self._reading.health.connected,
-            in_flight=len(self._calls.table),
-            reply_partitions=self._reading.partitions,
-            counters=RPCCounters(
-                calls=counters.calls,
-                replies=counters.replies,
-                timeouts=counters.timeouts,
-                late_replies=counters.late,
-                foreign_replies=counters.foreign,
-                ambiguous_replies=counters.ambiguous,
-                invalid_replies=counters.invalid,
-                restarts=sum(child.restarts for child in tree.children),
-            ),
-        )
+        return rpc_status(self._parts, self._tree())
 
     def _tree(self) -> ActorSnapshot:
         return self._supervisor.snapshot()
-
-    def _cancel(self, call: PendingStream, id_name: str) -> None:
-        """Nobody reads the stream any more."""
-        if call.cancel_partition is not None and self._calls.closed is None:
-            topic, partition = call.message.topic, call.cancel_partition
-            headers = cancel_headers(call.id, id_name)
-            key = call.message.key
-            self._outbox.send(Message(topic, b"", key, headers, partition), lambda error: None)
 
     async def _get_ready(self, timeout: float | None, server_group: str | None) -> float | None:
         """Start a client that was not entered (asyncio); what is left of the time."""
@@ -465,49 +376,17 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             if self._state != "running":
                 await self.start()
             if server_group is not None:
-                await self._check_alive(server_group)
+                await self._parts.check_alive(server_group)
         if scope.cancelled_caught:
             raise CallTimeout(f"The call could not be sent within {timeout_s:.3g} s")
         left_s = max(0.001, timeout_s - (anyio.current_time() - began))
         return None if left_s == inf else left_s
-
-    async def _check_alive(self, group_id: str) -> None:
-        known_at, members = self._members.get(group_id, (-inf, 0))
-        if anyio.current_time() - known_at > MEMBERS_KNOWN_S:
-            producer = self._outbox.producer
-            if producer is None:
-                return  # being replaced: the deadline decides
-            try:
-                members = await producer.live_members(group_id, MEMBERS_TIMEOUT_S)
-            except SendFailed:
-                return  # nobody can say
-            self._members[group_id] = (anyio.current_time(), members)
-        if not members:
-            raise RemoteError("unavailable", f"no member of the server group {group_id!r} is alive")
-
-    def _trouble_now(self) -> Exception | None:
-        if self._outbox.connected and self._reading.health.connected:
-            return None
-        errors = [child.last_error for child in self._tree().children if child.last_error]
-        return BrokerUnreachable(
-            "There is no connection to the broker right now" + "".join(f"; {e}" for e in errors)
-        )
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, SupervisorGaveUp):
             self._failure = event.error
         if self._on_event is not None:
             self._on_event(event)
-
-
-def _wire(names: Iterable[str]) -> Wire:
-    names = (names,) if isinstance(names, str) else tuple(names)
-    if not names or not all(isinstance(name, str) and name for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"corr_header_keys are names of headers, not {names!r}")
-    try:
-        return Wire(names)
-    except ValueError as error:
-        raise ConfigurationError(f"corr_header_keys: {error}") from None
 
 
 def positive[N: (int, float)](name: str, number: N) -> N:

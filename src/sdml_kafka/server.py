@@ -101,7 +101,8 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
             without the latter the producer connects to `bootstrap_servers`, or to 127.0.0.1:9092.
         concurrency: requests that are handled at once, at most.
         drain_timeout: seconds that handlers get to finish when their partition is taken away or
-            the server is left; those that take longer are cancelled, their requests come again.
+            the server is left. The requests of those that take longer come again: at a rebalance
+            they run on beside that, on leaving they are cancelled.
         start_timeout, stop_timeout: seconds that entering and leaving may take.
         reply_topics: the topics that may be replied to: names, or a function that takes one.
             Without: any but internal ones (`__...`) and those that this server serves.

@@ -163,8 +163,8 @@ class ProducerContract:
             raise LookupError("ordered")
 
         for number in range(3):
-            producer.send(Message(topic, b""), on_sent)
-            producer.send(Message(topic, b""), outcomes.of(number))
+            producer.send(Message(topic, b"", partition=0), on_sent)
+            producer.send(Message(topic, b"", partition=0), outcomes.of(number))
         await outcomes.wait_for(3)
         assert caplog.text.count("LookupError: ordered") == 3
 

@@ -26,6 +26,7 @@ from sdml_kafka.errors import (
     PayloadTooLarge,
     ProducerFailed,
     SendFailed,
+    TopicMissing,
 )
 from sdml_kafka.kafka.aiokafka_adapter import connect
 from sdml_kafka.kafka.factory import default_producer_factory
@@ -427,3 +428,18 @@ async def test_closing_keeps_to_its_time_with_the_broker_killed(
 
 def test_the_loggers_are_quiet_only_while_a_producer_is_open() -> None:
     assert not logging.getLogger("aiokafka.producer.sender").filters
+
+
+async def test_a_topic_that_is_deleted_under_way_is_missing_then(
+    world: AiokafkaWorld, topic: str, outcomes: Outcomes
+) -> None:
+    async with started(world.connect(request_timeout_ms=1000)) as producer:
+        producer.send(Message(topic, b""), outcomes.of("before"))
+        assert await outcomes.one("before") is None
+        await producer.delete_topic(topic, CALL_S)
+        for number in range(10):
+            producer.send(Message(topic, b""), outcomes.of(number))
+        await outcomes.wait_for(11)
+    assert {type(error) for number in range(10) for error in outcomes.told[number]} == {
+        TopicMissing
+    }

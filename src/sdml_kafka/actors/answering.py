@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import aclosing
 from inspect import isawaitable
 from logging import ERROR, WARNING
-from typing import Any
+from typing import Any, cast
 
 from sdml_kafka.actors.call import Answer, Call
 from sdml_kafka.actors.replies_out import STREAM_AHEAD, RepliesOut
@@ -80,8 +80,7 @@ class Answering:
         return Answer(b"", INVALID_ARGUMENT, self._text(error, "the request does not parse"))
 
     def failed(self, call: Call, error: BaseException) -> Answer:
-        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-            error = error.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        error = _single(error)
         if isinstance(error, RemoteError) and _can_be_told(error):
             return Answer(b"", error.status, error.text)
         if isinstance(error, TimeoutError) and call.due <= call.clock():
@@ -117,6 +116,14 @@ def _can_be_told(error: RemoteError) -> bool:
     return isinstance(status, str) and is_status(status) and status != OK and isinstance(text, str)  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
+def _single(error: BaseException) -> BaseException:
+    """A handler's task group wraps what one of its tasks raised."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return _single(group.exceptions[0]) if len(group.exceptions) == 1 else group
+
+
 def _payload(call: Call, result: Any) -> bytes:
     if type(result) is bytes:
         return result
@@ -130,7 +137,7 @@ def _payload(call: Call, result: Any) -> bytes:
             f"{handler.name} returned {type(result).__name__}: return bytes or None, or give the "
             "handler a serializer=..."
         )
-    payload: object = handler.serializer(result)
-    if not isinstance(payload, bytes):
-        raise TypeError(f"the serializer of {handler.name} returned {type(payload).__name__}")
-    return payload
+    payload: Any = handler.serializer(result)
+    if isinstance(payload, bytes):
+        return payload
+    raise TypeError(f"the serializer of {handler.name} returned {type(payload).__name__}")

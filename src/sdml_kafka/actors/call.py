@@ -24,23 +24,20 @@ class Answer(NamedTuple):
 class Call:
     """What a handler is told of the request that it answers."""
 
-    __slots__ = (
-        "chunk",
-        "clock",
-        "due",
-        "handler",
-        "index",
-        "is_cancelled",
-        "is_over",
-        "open",
-        "record",
-        "repeat_key",
-        "reply_topics",
-        "request",
-        "room",
-        "running_scope",
-        "sequence",
-    )
+    # What only some calls need, and all begin with: not set for each, which would take time.
+    running_scope: anyio.CancelScope | None = None
+    """Set while the handler runs: it is the worker's, so the next call's too."""
+    open: int = 1
+    """Replies that are not acknowledged, and one for the handler; at 0 it has finished."""
+    repeat_key: Hashable | None = None
+    sequence: int | None = None
+    """Of a stream: the number of its next reply."""
+    room: Waiter | None = None
+    """Of a stream that waits until some of its replies are acknowledged."""
+    is_cancelled: bool = False
+    """The client said that it does not want the rest."""
+    is_over: bool = False
+    """The client was told an error already: nothing more is to be said."""
 
     def __init__(
         self,
@@ -59,24 +56,11 @@ class Call:
         """Where the reply goes: the topics that were asked for and are admitted."""
 
         # The rest is the server's own.
-        self.running_scope: anyio.CancelScope | None = None
-        """Set while the handler runs: it is the worker's, so the next call's too."""
         self.request = request
         self.handler = handler
         self.chunk, self.index = chunk, index
         self.due = due
         self.clock = clock
-        self.open: int = 1
-        """Replies that are not acknowledged, and one for the handler; at 0 it has finished."""
-        self.repeat_key: Hashable | None = None
-        self.sequence: int | None = None
-        """Of a stream: the number of its next reply."""
-        self.room: Waiter | None = None
-        """Of a stream that waits until some of its replies are acknowledged."""
-        self.is_cancelled: bool = False
-        """The client said that it does not want the rest."""
-        self.is_over: bool = False
-        """The client was told an error already: nothing more is to be said."""
 
     @property
     def id(self) -> bytes | None:

@@ -40,18 +40,10 @@ class Plan:
     id_name: str | None
     """The header that carries the id; None: the key alone does."""
     id_is_key: bool
-    reply_to: Headers
-    extra: Headers
-
-    headers: Headers = field(init=False)
-    """All but the id's."""
-
-    @headers.default
-    def _make_headers(self) -> Headers:
-        return self.headers_with(self.timeout_s)
-
-    def headers_with(self, timeout_s: float) -> Headers:
-        return request_headers(None, None, self.reply_to, in_ms(timeout_s), self.extra)
+    headers_with: Callable[[float], Headers]
+    """All but the id's, for so many seconds."""
+    headers: Headers
+    """For `timeout_s`."""
 
 
 @define(eq=False)
@@ -94,8 +86,10 @@ class CallMaker:
         else:
             plan = self._plan(*options, headers, reply_to)
         id_ = self._new_id() if correlation_id is None else call_id(correlation_id)
-        sent, (due, left_s) = plan.headers, self._due(plan.timeout_s)
-        if left_s != plan.timeout_s:
+        sent, left_s = plan.headers, plan.timeout_s
+        due = self.now() + left_s
+        if DEADLINE.get() is not None:
+            due, left_s = self._due(left_s)
             sent = plan.headers_with(left_s)
         if plan.id_name is not None:
             sent = [(plan.id_name, id_), *sent]
@@ -133,13 +127,18 @@ class CallMaker:
             if isinstance(reply_to, str):
                 reply_to = (reply_to,)  # its one topic, rather than its letters
             reply_to = [*named, *(reply_to or ())] or None
+        topics = self._reply_to_headers(_reply_topics(expectation, reply_to))
+
+        def headers_with(timeout_s: float) -> Headers:
+            return request_headers(None, None, topics, in_ms(timeout_s), extra)
+
         return Plan(
             expectation,
             seconds,
             None if propagate_to == "key" else id_name,
             is_keyless and propagate_to != "header",
-            self._reply_to_headers(_reply_topics(expectation, reply_to)),
-            extra,
+            headers_with,
+            headers_with(seconds),
         )
 
     def notification(

@@ -103,13 +103,12 @@ class Pending(Call):
 class Calls:
     """All calls of a client. Outlives the actors that work on it."""
 
-    def __init__(self, outbox: Outbox) -> None:
-        self.outbox = outbox
+    def __init__(self, outbox: Outbox, trouble_now: Callable[[], Exception | None]) -> None:
+        self._outbox = outbox
+        self._trouble_now = trouble_now
         self.table: CallTable[Pending] = CallTable()
         self.counters = Counters()
         self.closed: BaseException | None = None
-        self.trouble_now: Callable[[], Exception | None] = lambda: None
-        """What is wrong with the connection at this moment."""
         self._wakes_at = inf
         self._earlier: Callable[[], object] = lambda: None
 
@@ -122,7 +121,7 @@ class Calls:
         return True
 
     def send(self, call: Pending) -> None:
-        self.outbox.send(call.message, call.on_sent, call.is_waiting)
+        self._outbox.send(call.message, call.on_sent, call.is_waiting)
 
     def forget(self, call: Pending) -> None:
         call.settled = True
@@ -143,7 +142,7 @@ class Calls:
             call.settle(None, self._timeout(call))
 
     def _timeout(self, call: Pending) -> CallTimeout:
-        trouble = call.trouble or self.trouble_now()
+        trouble = call.trouble or self._trouble_now()
         what = "acknowledgement" if call.waits_for_ack else "reply"
         text = f"No {what} within {call.timeout_s:.3g} s"
         if trouble is None and not call.waits_for_ack:

@@ -60,11 +60,13 @@ class Reception:
     wall_clock: Callable[[], float]
     """Seconds since the epoch, as the records' timestamps count."""
 
-    def receive(self, lane: Lane, index: int, clock: Callable[[], float]) -> Call | None:
+    def receive(
+        self, lane: Lane, index: int, now: float, clock: Callable[[], float]
+    ) -> Call | None:
         """None: there is nothing left to do for it."""
         counts, record, chunk = self.counts, lane.records[index], lane.chunk
         request = self.read(record)
-        due = inf if request.timeout_ms is None else clock() + self._left_s(request, record)
+        due = inf if request.timeout_ms is None else now + self._left_s(request.timeout_ms, record)
         topics = self.admission.admitted(request)
         call = Call(record, request, lane.handler, chunk, index, due, topics, clock)
         chunk.tenancy.taken += 1
@@ -85,25 +87,27 @@ class Reception:
                 counts.cancelled += 1
                 self.replies.release(call)
                 return None
-        if due <= clock():
+        if due <= now:
             self.cancels.end(call)
             counts.expired += 1
             self.replies.finish(call, _EXPIRED)
             return None
         if self.repeats is not None and request.id_name is not None and call.sequence is None:
-            return self._first(call, self.repeats)
+            return self._first(call, self.repeats, now)
         return call
 
-    def _left_s(self, request: Request, record: Record) -> float:
+    def _left_s(self, timeout_ms: int, record: Record) -> float:
         """The clocks may differ: a request is never older than its time-out, nor from the future.
         Kafka knows records without a timestamp, too: -1."""
-        timeout_s = (request.timeout_ms or 0) / 1000
-        age_s = self.wall_clock() - record.timestamp / 1000 if record.timestamp > 0 else 0.0
-        return timeout_s - min(max(0.0, age_s), timeout_s)
+        sent_ms = record.timestamp
+        age_ms = self.wall_clock() * 1000 - sent_ms if sent_ms > 0 else 0.0
+        if age_ms <= 0.0:
+            return timeout_ms / 1000
+        return (timeout_ms - age_ms) / 1000 if age_ms < timeout_ms else 0.0
 
-    def _first(self, call: Call, repeats: Repeats[Call, Answer]) -> Call | None:
+    def _first(self, call: Call, repeats: Repeats[Call, Answer], now: float) -> Call | None:
         call.repeat_key = (call.record.topic, call.request.id)
-        seen = repeats.begin(call.repeat_key, call, call.clock())
+        seen = repeats.begin(call.repeat_key, call, now)
         if seen is True:
             return call
         call.repeat_key = None

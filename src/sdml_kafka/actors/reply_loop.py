@@ -135,7 +135,10 @@ class ReplyLoop(Actor):
                     life.started()
                 self._check_patience(life, join_by)
                 for partition, batch in polled.records.items():
-                    await self._batches.send(batch)
+                    try:
+                        self._batches.send_nowait(batch)
+                    except anyio.WouldBlock:
+                        await self._batches.send(batch)
                     self._reading.positions[partition] = batch[-1].offset + 1
 
     def _check_patience(self, life: Life, join_by: float) -> None:

@@ -24,7 +24,11 @@ class Admission:
             )
         if isinstance(allowed, str):
             raise ConfigurationError("reply_topics is a list of names: put this one into [ ]")
-        self._allowed = frozenset(allowed) if isinstance(allowed, Collection) else allowed
+        self._allowed: frozenset[str] | Callable[[str], bool] | None
+        if allowed is None or callable(allowed):
+            self._allowed = allowed
+        else:
+            self._allowed = frozenset(allowed)
         self._most = most
         self._served = served
         self._seldom = seldom
@@ -49,7 +53,7 @@ class Admission:
     def _is_allowed(self, topic: str) -> bool:
         if self._allowed is None:
             return True
-        if isinstance(self._allowed, frozenset):
+        if not callable(self._allowed):
             return topic in self._allowed
         try:
             return bool(self._allowed(topic))

@@ -53,6 +53,8 @@ class Workers:
         self._context: Context
         self._tasks: anyio.abc.TaskGroup | None = None
         self._workers: set[_Worker] = set()
+        self._failure: BaseException | None = None
+        self._has_failed: anyio.Event
         self._idle: list[Waiter] = []
         self._coming = 0
         """Workers that were woken or made, and did not look for work yet."""
@@ -63,6 +65,7 @@ class Workers:
         self._idle.clear()
         self._coming = 0
         self._tasks = tasks
+        self._failure, self._has_failed = None, anyio.Event()
         self.look()
 
     def close(self) -> None:
@@ -127,6 +130,16 @@ class Workers:
         await anyio.lowlevel.checkpoint()
         self.breathe_at = self.clock() + BREATH_S
 
+    def fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._has_failed.set()
+
+    async def failed(self) -> BaseException:
+        """Wait until a worker ends with an error, which no handler's `Exception` is."""
+        await self._has_failed.wait()
+        assert self._failure is not None
+        return self._failure
+
     def left(self, worker: "_Worker") -> None:
         self._workers.discard(worker)
 
@@ -134,10 +147,11 @@ class Workers:
 
     def next(self) -> Call | None:
         while self._replies.has_room():
-            taken = self._queue.take(self.clock())
+            now = self.clock()
+            taken = self._queue.take(now)
             if taken is None:
                 return None
-            call = self._reception.receive(*taken, self.clock)
+            call = self._reception.receive(*taken, now, self.clock)
             if call is not None:
                 call.handler.running += 1
                 return call
@@ -152,9 +166,10 @@ class Workers:
     def ended(self, call: Call, answer: Answer, *, is_answered: bool = True) -> None:
         """`is_answered`: by the handler itself, so that a repeat may have it too."""
         self._over(call)
-        for waiting in self._waiting_for(call, answer if is_answered else None):
-            self._replies.let_go(waiting)
-            self._replies.finish(waiting, answer)
+        if call.repeat_key is not None:
+            for waiting in self._waiting_for(call, answer if is_answered else None):
+                self._replies.let_go(waiting)
+                self._replies.finish(waiting, answer)
         self._replies.finish(call, answer)
 
     def abandon(self, call: Call) -> None:
@@ -223,6 +238,11 @@ class _Worker:
                 if (call := self.call) is not None:
                     self.call = None
                     workers.cut_off(call)
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:
+            # Out of a task of asyncio a SystemExit would leave the event loop at once.
+            workers.fail(error)
         finally:
             if self.call is not None:
                 workers.abandon(self.call)
@@ -286,7 +306,7 @@ class WorkerPool(Actor):
             try:
                 with life.cancel_on_stop():
                     life.started()
-                    await anyio.sleep_forever()
+                    raise await workers.failed()
             finally:
                 workers.close()
             tasks.cancel_scope.cancel()

@@ -134,7 +134,8 @@ class Program:
 
     def _say(self, pid: int, lines: Iterable[str]) -> None:
         for line in lines:
-            say(f"{self._name}[{pid}]: {line}")
+            with suppress(OSError):  # nobody hears it; the program is not to wait for that
+                say(f"{self._name}[{pid}]: {line}")
 
 
 class Lines:

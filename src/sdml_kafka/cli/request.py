@@ -45,7 +45,7 @@ def run_request(options: RequestOptions) -> int:
         raise CannotRun("stdout is closed, so there is nowhere to write the reply")
     value = _stdin() if options.value is None else options.value
     set_up_logging(logging.CRITICAL)  # the one line that says what went wrong is enough
-    asking = _Asking(options, value, Output(sys.stdout.fileno()))
+    asking = Asking(options, value, Output(sys.stdout.fileno()))
     return anyio.run(asking.run, backend=options.backend)
 
 
@@ -58,7 +58,7 @@ def _stdin() -> bytes:
     return value
 
 
-class _Asking:
+class Asking:
     def __init__(self, options: RequestOptions, value: bytes, output: Output) -> None:
         self._options = options
         self._value = value

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+from typing import NoReturn
 
 import anyio
 import anyio.abc
@@ -71,6 +72,8 @@ class Serving:
         self._has_begun = False
         self._begun = 0
         self._ended = 0
+        self._beyond = 0
+        """Requests that came after the last one that it answers."""
         self._leaving: anyio.Event
 
     async def run(self) -> int:
@@ -118,19 +121,27 @@ class Serving:
     async def _acknowledged(self) -> None:
         """Until the replies that were given have arrived; bounded."""
         with anyio.move_on_after(DRAIN_TIMEOUT_S):
-            while self._server.status().in_flight > self._begun - self._ended:  # noqa: ASYNC110
+            while self._server.status().in_flight > self._beyond:  # noqa: ASYNC110
                 await anyio.sleep(LOOK_EVERY_S)
 
     async def _answer(self, value: bytes, call: Call) -> bytes:
+        if self._begun == self._options.maximum:
+            await self._leave_to_the_next_server()
         self._begun += 1
-        if self._options.maximum is not None and self._begun > self._options.maximum:
-            await anyio.sleep_forever()  # the next server has it
         try:
             return await self._run(value, call)
         finally:
             self._ended += 1
             if self._is_enough():
                 self._leaving.set()
+
+    async def _leave_to_the_next_server(self) -> NoReturn:
+        self._beyond += 1
+        try:
+            while True:
+                await anyio.sleep_forever()
+        finally:
+            self._beyond -= 1
 
     async def _run(self, value: bytes, call: Call) -> bytes:
         env = call_env(os.environ, call.id, call.key, call.remaining_s, call.headers)

@@ -13,6 +13,7 @@ from aiokafka.protocol.admin import (
     DeleteTopicsRequest,
     DescribeGroupsRequest,
 )
+from aiokafka.protocol.metadata import MetadataRequest
 
 from sdml_kafka.errors import ConfigurationError, SendFailed
 from sdml_kafka.kafka import aiokafka_private as private
@@ -66,15 +67,27 @@ class Admin:
         return len(available or ()) >= max(1, partitions)
 
     async def delete_topic(self, topic: str, timeout_s: float) -> None:
+        private.forget_topic(self._producer, topic)  # a refresh could create it anew
+
         async def delete() -> None:
             answer = await self._ask_controller(DeleteTopicsRequest([topic], int(timeout_s * 1000)))
             error = kafka.for_code(answer.topic_error_codes[0][1])
             if error not in (kafka.NoError, kafka.UnknownTopicOrPartitionError):
                 raise error()
-            private.forget_topic(self._producer, topic)
+
+        async def delete_and_see() -> None:
+            await self._again(delete)
+            while await self._again(lambda: self._is_there(topic)):
+                await asyncio.sleep(0.01)
+            await self._client.force_metadata_update()
 
         what = f"delete the topic {topic!r}"
-        await self._bounded(lambda: self._again(delete), timeout_s, what)
+        await self._bounded(delete_and_see, timeout_s, what)
+
+    async def _is_there(self, topic: str) -> bool:
+        request = MetadataRequest([topic], allow_auto_topic_creation=False)
+        answer = await self._client.send(self._client.get_random_node(), request)
+        return kafka.for_code(answer.topics[0][0]) is not kafka.UnknownTopicOrPartitionError
 
     async def live_members(self, group_id: str, timeout_s: float) -> int:
         async def describe() -> int:

@@ -103,6 +103,11 @@ def is_out_of_step(error: BaseException | None) -> bool:
     return isinstance(error, _OUT_OF_STEP)
 
 
+def is_without_leader(error: BaseException | None) -> bool:
+    """A batch that waited for `request_timeout_ms` for its partition to have a leader."""
+    return isinstance(error, kafka.NotLeaderForPartitionError | kafka.LeaderNotAvailableError)
+
+
 def is_too_large(error: BaseException | None) -> bool:
     return isinstance(error, _TOO_LARGE)
 

@@ -11,7 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from logging import getLogger
 from typing import Any
 
 from aiokafka.errors import KafkaTimeoutError
@@ -24,12 +23,11 @@ from sdml_kafka.kafka.aiokafka_private import Client
 from sdml_kafka.kafka.fetches import error_of
 from sdml_kafka.kafka.lanes import MOST_RECORDS, Entry, Lane, Lanes
 from sdml_kafka.kafka.lookups import Lookups
+from sdml_kafka.kafka.messages import no_such_topic
 from sdml_kafka.kafka.port import Message, OnSent, always
 
 Told = Callable[[Sequence[Entry], Exception | None], None]
 """Where outcomes go; it must not raise."""
-
-_log = getLogger("sdml_kafka.kafka")
 
 
 class Sends:
@@ -169,6 +167,8 @@ class Sends:
             self._on_failure(ProducerFailed(f"the broker and the producer disagree: {error!r}"))
         if failures.is_too_large(error) and len(entries) > 1:
             self._split(lane, entries)
+        elif failures.is_without_leader(error) and not self._lanes.count(lane.place.topic):
+            self._tell(entries, no_such_topic(lane.place.topic))  # deleted meanwhile
         else:
             self._tell(entries, failures.from_send(error, lane.place.topic))
 

@@ -6,6 +6,7 @@ For what happens tens of thousands of times a second; everything else takes `any
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol
 
 
@@ -23,8 +24,7 @@ def waiter_maker() -> Callable[[], Waiter]:
     trio = sys.modules.get("trio")
     if trio is not None and trio.lowlevel.in_trio_task():
         return _TrioWaiter
-    loop = asyncio.get_running_loop()
-    return lambda: _AsyncioWaiter(loop)
+    return partial(_AsyncioWaiter, asyncio.get_running_loop())
 
 
 def clock() -> Callable[[], float]:

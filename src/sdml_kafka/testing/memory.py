@@ -305,9 +305,7 @@ class MemoryBroker:
         for group in self._state.groups.values():
             group.reachable = reachable
 
-    def slow_down(
-        self, *, poll_s: float = 0.0, commit_s: float = 0.0, send_s: float = 0.0
-    ) -> None:
+    def slow_down(self, *, poll_s: float = 0.0, commit_s: float = 0.0, send_s: float = 0.0) -> None:
         """Every poll, every commit and every acknowledgement takes this long, from now on."""
         self._state.faults.poll_latency_s = poll_s
         self._state.faults.commit_latency_s = commit_s

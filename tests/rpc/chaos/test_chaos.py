@@ -28,7 +28,7 @@ Fault = Callable[[], Awaitable[None]]
 
 at_least = pytest.mark.parametrize(
     "calls",
-    [3000, pytest.param(100_000, marks=(pytest.mark.soak, pytest.mark.timeout(3600)))],
+    [2500, pytest.param(100_000, marks=(pytest.mark.soak, pytest.mark.timeout(3600)))],
 )
 
 
@@ -41,7 +41,7 @@ def mortal_kafka() -> Iterator[EmbeddedKafka]:
 
 @asynccontextmanager
 async def traffic_over_a_fleet(
-    kafka: EmbeddedKafka, backend: Any, folder: Path, **options: Any
+    kafka: EmbeddedKafka, backend: Any, folder: Path, calls: int, **options: Any
 ) -> AsyncGenerator[tuple[Traffic, Fleet]]:
     bootstrap = kafka.bootstrap_servers
     topic = await create_topic(bootstrap, unique("chaos"), PARTITIONS)
@@ -50,7 +50,7 @@ async def traffic_over_a_fleet(
         KafkaRPC(bootstrap_servers=bootstrap) as rpc,
         anyio.create_task_group() as tasks,
     ):
-        traffic = Traffic(rpc, topic, **options)
+        traffic = Traffic(rpc, topic, callers=60 if calls < 10_000 else 150, **options)
         tasks.start_soon(traffic.run)
         yield traffic, fleet
         await traffic.finish()
@@ -83,7 +83,10 @@ async def test_every_call_settles_whatever_happens_to_the_servers_and_the_broker
         await fleet.kill()
         await restart_broker()
 
-    async with traffic_over_a_fleet(mortal_kafka, anyio_backend, tmp_path) as (traffic, fleet):
+    async with traffic_over_a_fleet(mortal_kafka, anyio_backend, tmp_path, calls) as (
+        traffic,
+        fleet,
+    ):
         faults = [
             fleet.join,
             fleet.leave,
@@ -111,7 +114,9 @@ async def test_servers_that_leave_by_plan_cost_no_call_anything(
     calls: int,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    async with traffic_over_a_fleet(mortal_kafka, anyio_backend, tmp_path, brief_every=0) as (
+    async with traffic_over_a_fleet(
+        mortal_kafka, anyio_backend, tmp_path, calls, brief_every=0
+    ) as (
         traffic,
         fleet,
     ):

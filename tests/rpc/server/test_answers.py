@@ -115,7 +115,8 @@ async def test_a_serializer() -> None:
     broker = new_broker()
 
     async def handle(value: bytes, call: Call) -> Any:
-        return {b"text": "text", b"none": None, b"bytes": b"bytes", b"bad": 3}[value]
+        results = {b"text": "text", b"none": None, b"bytes": b"bytes", b"bad": 3}
+        return results[value]
 
     async with serving(broker, handle, serializer=lambda value: value.encode()):
         for value in (b"text", b"none", b"bytes", b"bad"):
@@ -156,7 +157,7 @@ async def test_a_parser_that_waits() -> None:
         await anyio.sleep(1)
         if record.value == b"bad":
             raise ValueError("bad")
-        return b"parsed " + record.value
+        return b"parsed " + bytes(record.value)
 
     async with serving(broker, echo, parser=parse):
         ask(broker, b"bad")

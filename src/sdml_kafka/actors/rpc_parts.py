@@ -1,0 +1,155 @@
+"""The parts of a client: what its actors share, and the actors themselves."""
+
+from collections.abc import Callable, Iterable, Sequence
+from math import inf
+from secrets import randbits
+
+import anyio
+
+from sdml_kafka.actors.call_maker import CallMaker
+from sdml_kafka.actors.expectations import Expectations
+from sdml_kafka.actors.pending import CallRegistry, Calls, Pending
+from sdml_kafka.actors.reply_dispatcher import (
+    Backlog,
+    CorrelationFromRecord,
+    ReplyDispatcher,
+    ReplyMatcher,
+)
+from sdml_kafka.actors.reply_loop import Reading, ReplyLoop, ReplyTopics
+from sdml_kafka.actors.sender import Outbox, Sender
+from sdml_kafka.core.wire import Wire, cancel_headers
+from sdml_kafka.errors import BrokerUnreachable, ConfigurationError, RemoteError, SendFailed
+from sdml_kafka.kafka.port import Message, Record, Transport
+from sdml_kafka.runtime import ActorSnapshot, ChildSpec, Mailbox
+from sdml_kafka.runtime.waiter import clock, waiter_maker
+
+BATCHES = 16
+"""Polled batches that may wait for the dispatcher."""
+MEMBERS_TIMEOUT_S = 2.0
+MEMBERS_KNOWN_S = 1.0
+"""How long an answer about a group's members is believed."""
+MOST_GROUPS = 100
+
+
+class RPCParts:
+    def __init__(
+        self,
+        name: str,
+        expectations: Expectations,
+        wire: Wire,
+        extract: CorrelationFromRecord | None,
+        snapshot: Callable[[], ActorSnapshot],
+        *,
+        own_partition: bool,
+    ) -> None:
+        self.expectations = expectations
+        self.reading = Reading(randbits(31) if own_partition else None)
+        self.outbox = Outbox()
+        self.calls = Calls(self.outbox, self.trouble_now)
+        self._snapshot = snapshot
+        self._id_prefix = f"{name}-".encode()
+        self._matcher = ReplyMatcher(self.calls, self._id_prefix, wire, extract)
+        self.batches = Mailbox[Sequence[Record]](BATCHES)
+        self._backlog = Backlog()
+        self._members: dict[str, tuple[float, int]] = {}
+        self._maker: CallMaker | None = None
+
+    def call_maker(self) -> CallMaker:
+        """For the event loop that runs here."""
+        self._maker = CallMaker(
+            self.calls,
+            self.expectations,
+            self.reading,
+            self._matcher,
+            self._id_prefix,
+            clock(),
+            waiter_maker(),
+        )
+        return self._maker
+
+    def children(
+        self, transport: Transport, topics: ReplyTopics, start_timeout_s: float
+    ) -> list[ChildSpec]:
+        def sender() -> Sender:
+            return Sender(transport.producer, self.outbox, start_timeout_s)
+
+        def registry() -> CallRegistry:
+            return CallRegistry(self.calls)
+
+        def dispatcher() -> ReplyDispatcher:
+            return ReplyDispatcher(self.batches, self._backlog, self._matcher)
+
+        def reply_loop() -> ReplyLoop:
+            return ReplyLoop(
+                transport.consumer,
+                topics,
+                self.reading,
+                self.batches,
+                self.outbox,
+                start_timeout_s,
+                self._rebalanced,
+            )
+
+        # Their own deadlines come first, with the clearer errors.
+        patience_s = start_timeout_s + 1.0
+        return [
+            ChildSpec("sender", sender, start_timeout_s=patience_s),
+            ChildSpec("call-registry", registry),
+            ChildSpec("dispatcher", dispatcher),
+            ChildSpec("reply-loop", reply_loop, start_timeout_s=patience_s),
+        ]
+
+    def _rebalanced(self) -> None:
+        if self._maker is not None:
+            self._maker.forget_partitions()
+
+    @property
+    def connected(self) -> bool:
+        return self.outbox.connected and self.reading.health.connected
+
+    def trouble_now(self) -> Exception | None:
+        """What is wrong with the connection at this moment."""
+        if self.connected:
+            return None
+        errors = [child.last_error for child in self._snapshot().children if child.last_error]
+        return BrokerUnreachable(
+            "; ".join(["There is no connection to the broker right now", *errors])
+        )
+
+    def cancel(self, call: Pending, id_name: str, partition: int) -> None:
+        """Tell the server that nobody reads the stream any more."""
+        if self.calls.closed is None:
+            topic, key = call.message.topic, call.message.key
+            headers = cancel_headers(call.id, id_name)
+            self.outbox.send(Message(topic, b"", key, headers, partition), lambda error: None)
+
+    async def check_alive(self, group_id: str) -> None:
+        """RemoteError `unavailable` when the server group has no member."""
+        known_at, members = self._members.get(group_id, (-inf, 0))
+        if anyio.current_time() - known_at > MEMBERS_KNOWN_S:
+            producer = self.outbox.producer
+            if producer is None:
+                return  # being replaced: the deadline decides
+            try:
+                members = await producer.live_members(group_id, MEMBERS_TIMEOUT_S)
+            except SendFailed:
+                return  # nobody can say
+            if len(self._members) >= MOST_GROUPS:
+                self._members.clear()
+            self._members[group_id] = (anyio.current_time(), members)
+        if not members:
+            raise RemoteError("unavailable", f"no member of the server group {group_id!r} is alive")
+
+    def close(self, failure: BaseException | None) -> None:
+        """Settle the calls that wait. The actors may still run."""
+        self.calls.close(failure)
+
+
+def wire_of(names: Iterable[str]) -> Wire:
+    names = (names,) if isinstance(names, str) else tuple(names)
+    if not names or not all(isinstance(name, str) and name for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"corr_header_keys are names of headers, not {names!r}")
+    try:
+        return Wire(names)
+    except ValueError as error:
+        raise ConfigurationError(f"corr_header_keys: {error}") from None
