@@ -84,7 +84,8 @@ async def bare_client(bootstrap: str, topic: str) -> AsyncGenerator[Request]:
 
     async def request(value: bytes) -> bytes:
         id_ = b"bare-%d" % next(numbers)
-        future = waiting[id_] = loop.create_future()
+        future: asyncio.Future[bytes] = loop.create_future()
+        waiting[id_] = future
         headers = [("request_id", id_), ("x-reply-topic", reply_topic.encode())]
         await producer.send(topic, value, key=id_, headers=headers)
         return await future

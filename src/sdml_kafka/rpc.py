@@ -122,7 +122,11 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             raise ConfigurationError(
                 "reply_topic is for a client without parsers: they name their topics"
             )
-        raw = {"topics": [reply_topic or name], "type": bytes, "parser": parse_bytes}
+        raw: ParserSpec[bytes] = {
+            "topics": [reply_topic or name],
+            "type": bytes,
+            "parser": parse_bytes,
+        }
         expectations = Expectations(compile_specs(parsers or [raw]))
         topics = ReplyTopics(
             expectations.topics,

@@ -511,7 +511,7 @@ async def test_garbage_in_both_topics_loses_and_swaps_nothing(strict_kafka: Embe
         ):
             for own in (rpc, other):  # the first id of each is over, then
                 await own.request(topic, b"own-")
-            prefixes = [each._id_prefix for each in (rpc, other)]
+            prefixes = [each._parts.id_prefix for each in (rpc, other)]
             ids = [prefix + number for prefix in prefixes for number in (b"1", b"0", b"987654321")]
             garbage = Garbage([reply, topic], ids)
             outcomes: dict[KafkaRPC, list[Any]] = {}

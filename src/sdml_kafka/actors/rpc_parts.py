@@ -47,8 +47,8 @@ class RPCParts:
         self.outbox = Outbox()
         self.calls = Calls(self.outbox, self.trouble_now)
         self._snapshot = snapshot
-        self._id_prefix = f"{name}-".encode()
-        self._matcher = ReplyMatcher(self.calls, self._id_prefix, wire, extract)
+        self.id_prefix = f"{name}-".encode()
+        self._matcher = ReplyMatcher(self.calls, self.id_prefix, wire, extract)
         self.batches = Mailbox[Sequence[Record]](BATCHES)
         self._backlog = Backlog()
         self._members: dict[str, tuple[float, int]] = {}
@@ -61,7 +61,7 @@ class RPCParts:
             self.expectations,
             self.reading,
             self._matcher,
-            self._id_prefix,
+            self.id_prefix,
             clock(),
             waiter_maker(),
         )

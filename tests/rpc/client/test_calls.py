@@ -418,7 +418,7 @@ async def test_what_cannot_be_asked_is_refused_before_anything_is_sent(
         with pytest.raises(ConfigurationError, match=text):
             await rpc.request(REQUEST, b"", **options)
         with pytest.raises(ConfigurationError, match="encode it"):
-            await rpc.request(REQUEST, "text")  # type: ignore[arg-type]
+            await rpc.request(REQUEST, "text")  # type: ignore[call-overload]
         assert rpc.status().counters.calls == 0
 
 

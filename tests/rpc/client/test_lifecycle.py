@@ -59,7 +59,7 @@ async def test_the_client_commits_nothing() -> None:
         server.reply(await server.request())
         await call.get()
         await anyio.sleep(20.0)
-    assert [commit for commit in broker.commits if commit.group_id == "client"] == []
+    assert [commit for commit in broker.commits if commit.group == "client"] == []
 
 
 @in_virtual_time
