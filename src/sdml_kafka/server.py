@@ -135,7 +135,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         self._seldom = Seldom(getLogger("sdml_kafka.server"))
         self._counts = Counts()
         self._outbox = Outbox()
-        self._intake = Intake(1, lambda topic: True)
+        self._intake = Intake(concurrency, lambda topic: True)
         self._committer = Committer(self._intake.ledger, lambda: None)
         self._policy = AutoCommit(interval_s=COMMIT_INTERVAL_S)
         self._replies = RepliesOut(self._outbox, self._counts, self._seldom)

@@ -715,6 +715,17 @@ async def test_stop_gives_loops_in_other_tasks_their_time_and_ends_them_quietly(
 
 
 @on_asyncio
+async def test_a_start_that_takes_too_long_for_its_caller_leaves_no_task() -> None:
+    broker = broker_with()
+    broker.down()
+    tasks = task_count()
+    with anyio.move_on_after(1.0) as scope:
+        await listener_on(broker).subscribe(str)
+    assert scope.cancelled_caught
+    assert task_count() == tasks
+
+
+@on_asyncio
 async def test_subscribe_on_one_that_was_not_started_starts_it() -> None:
     broker = broker_with(*"abc")
     listener = listener_on(broker)

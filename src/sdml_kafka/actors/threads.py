@@ -27,6 +27,8 @@ class Threads:
     def __init__(self, on_place: Callable[[Handler], None]) -> None:
         """`on_place`: a thread that had been given up has ended."""
         self._on_place = on_place
+        # Bounded by the workers, and by the places of those that were given up.
+        self._limiter = anyio.CapacityLimiter(inf)
 
     async def run(self, value: Any, call: Call) -> Any:
         handler, thread = call.handler, _Thread()
@@ -41,11 +43,9 @@ class Threads:
                     with suppress(RuntimeError):  # the event loop has ended
                         anyio.from_thread.run_sync(self._gone, handler)
 
-        # Bounded by the workers, and by the places of those that were given up.
-        limiter = anyio.CapacityLimiter(inf)
         try:
             (result,) = await anyio.to_thread.run_sync(
-                work, abandon_on_cancel=True, limiter=limiter
+                work, abandon_on_cancel=True, limiter=self._limiter
             )
         except anyio.get_cancelled_exc_class():
             with thread.lock:

@@ -21,7 +21,7 @@ from sdml_kafka.actors.handlers import Handler
 from sdml_kafka.actors.reception import Reception
 from sdml_kafka.actors.replies_out import RepliesOut
 from sdml_kafka.actors.request_queue import RequestQueue
-from sdml_kafka.actors.stepping import resumed
+from sdml_kafka.actors.worker import Worker
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.runtime.waiter import Waiter, clock, waiter_maker
 
@@ -52,7 +52,7 @@ class Workers:
         self._new_waiter: Callable[[], Waiter]
         self._context: Context
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._workers: set[_Worker] = set()
+        self._workers: set[Worker] = set()
         self._failure: BaseException | None = None
         self._has_failed: anyio.Event
         self._idle: list[Waiter] = []
@@ -93,7 +93,7 @@ class Workers:
             if self._idle:
                 self._idle.pop().wake()
             elif self._tasks is not None and len(self._workers) < self._concurrency:
-                worker = _Worker(self)
+                worker = Worker(self)
                 self._workers.add(worker)
                 self._tasks.start_soon(worker.live)
             else:
@@ -140,7 +140,7 @@ class Workers:
         assert self._failure is not None
         return self._failure
 
-    def left(self, worker: "_Worker") -> None:
+    def left(self, worker: Worker) -> None:
         self._workers.discard(worker)
 
     # -- calls ---------------------------------------------------------------------------
@@ -219,70 +219,6 @@ class Workers:
             elif not call.running_scope.cancel_called:
                 call.running_scope.cancel()
         return earliest
-
-
-class _Worker:
-    def __init__(self, workers: Workers) -> None:
-        self._workers = workers
-        self.call: Call | None = None
-
-    async def live(self) -> None:
-        workers = self._workers
-        workers.came()
-        try:
-            is_well = True
-            while is_well:
-                with anyio.CancelScope() as scope:
-                    is_well = await self._serve(scope)
-                # The scope was cancelled, which cannot be undone: the next calls get another.
-                if (call := self.call) is not None:
-                    self.call = None
-                    workers.cut_off(call)
-        except anyio.get_cancelled_exc_class():
-            raise
-        except BaseException as error:
-            # Out of a task of asyncio a SystemExit would leave the event loop at once.
-            workers.fail(error)
-        finally:
-            if self.call is not None:
-                workers.abandon(self.call)
-            workers.left(self)
-        workers.look()  # in place of this one
-
-    async def _serve(self, scope: anyio.CancelScope) -> bool:
-        """Answer until the scope is cancelled; False: this task is not to be used any more."""
-        workers = self._workers
-        while not scope.cancel_called:
-            call = workers.next()
-            if call is None:
-                await workers.idle()
-                continue
-            self.call, call.running_scope = call, scope
-            try:
-                answer = await self._answer(call)
-            except anyio.get_cancelled_exc_class() as error:
-                if scope.cancel_called or anyio.current_effective_deadline() == -inf:
-                    raise
-                # On asyncio anything may raise it, and may have cancelled this task for good.
-                self.call = None
-                workers.ended(call, workers.answering.failed(call, error))
-                return False
-            self.call = None
-            workers.ended(call, answer)
-            if workers.clock() > workers.breathe_at:
-                await workers.breathe()
-        return True
-
-    async def _answer(self, call: Call) -> Answer:
-        context = self._workers.context(call)
-        coroutine = self._workers.answering.answer(call)
-        try:
-            wish = context.run(coroutine.send, None)
-        except StopIteration as end:
-            answer: Answer = end.value
-            return answer
-        self._workers.suspended(call)
-        return await resumed(context, coroutine, wish)
 
 
 class WorkerPool(Actor):

@@ -14,7 +14,7 @@ from sdml_kafka.runtime import ActorSnapshot
 
 CALLERS = 8
 PAUSE_S = 0.02
-CALL_TIMEOUT_S = 5.0
+CALL_TIMEOUT_S = 8.0
 
 
 class Client(Part):
