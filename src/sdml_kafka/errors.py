@@ -20,6 +20,7 @@ __all__ = [
     "PayloadTooLarge",
     "ProducerFailed",
     "RemoteError",
+    "RemoteTimeout",
     "ReplyInvalid",
     "RestartsExhausted",
     "SdmlKafkaError",
@@ -142,3 +143,7 @@ class RemoteError(SdmlKafkaError):
 
     def __str__(self) -> str:
         return f"{self.status}: {self.text}" if self.text else self.status
+
+
+class RemoteTimeout(RemoteError, TimeoutError):
+    """The server noticed the deadline before the client did: its status is `deadline_exceeded`."""

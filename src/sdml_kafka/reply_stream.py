@@ -70,13 +70,8 @@ class ReplyStream[T]:
     """`async for value in stream`; leave it with `async with` or `aclose()` when breaking off, so
     that a server that wants to know stops working."""
 
-    def __init__(
-        self,
-        begin: Callable[[], Awaitable[PendingStream]],
-        cancel: Callable[[PendingStream], None],
-    ) -> None:
+    def __init__(self, begin: Callable[[], Awaitable[PendingStream]]) -> None:
         self._begin = begin
-        self._cancel = cancel
         self._call: PendingStream | None = None
         self._read = 0
         self._closed = False
@@ -120,7 +115,7 @@ class ReplyStream[T]:
         call = self._call
         if call is not None and not call.settled:
             call.calls.forget(call)
-            self._cancel(call)
+            call.calls.cancel(call, call.cancel_partition)
 
     def __del__(self) -> None:
         self._close()

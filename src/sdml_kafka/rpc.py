@@ -181,7 +181,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
 
     def _close(self) -> None:
         self._state = "closed"
-        self._parts.close(self._failure)
+        self._parts.calls.close(self._failure)
 
     # -- for programs that cannot use `async with` ---------------------------------------
 
@@ -340,11 +340,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             self._maker.begin(call)
             return call
 
-        def cancel(call: PendingStream) -> None:
-            if call.cancel_partition is not None:
-                self._parts.cancel(call, correlation_header_key, call.cancel_partition)
-
-        return ReplyStream[Any](begin, cancel)
+        return ReplyStream[Any](begin)
 
     async def notify(
         self,

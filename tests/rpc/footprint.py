@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,7 +17,7 @@ import psutil
 from sdml_kafka import Call, CallTimeout, KafkaRPC, KafkaRPCServer, RemoteError
 from tests.rpc.chaos.backends import BACKENDS
 
-CALLERS = 500
+CALLERS, CONCURRENCY = 500, 200
 NEVER, BRIEF_S = b"never", 0.05
 LATE, LATE_S, CANCEL_AFTER_S = b"late", 0.3, 0.02
 
@@ -57,12 +58,16 @@ async def client(bootstrap: str, topic: str) -> AsyncGenerator[Work]:
                     tasks.start_soon(caller, rpc, numbers, calls)
             return {**ended, "in_flight": rpc.status().in_flight}
 
+        # The server keeps the workers that it has made: it makes all of them now.
+        async with anyio.create_task_group() as tasks:
+            for _ in range(2 * CONCURRENCY):
+                tasks.start_soon(partial(rpc.request, topic, LATE))
         yield work
 
 
 @asynccontextmanager
 async def server(bootstrap: str, topic: str) -> AsyncGenerator[Work]:
-    serving = KafkaRPCServer(bootstrap_servers=bootstrap, group_id=topic, concurrency=1000)
+    serving = KafkaRPCServer(bootstrap_servers=bootstrap, group_id=topic, concurrency=CONCURRENCY)
 
     @serving.handler(topic)
     async def echo(value: bytes, call: Call) -> bytes:

@@ -14,6 +14,7 @@ import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from benchmarks.rpc_own_partition import measure
 from sdml_kafka import (
     BrokerUnreachable,
     Call,
@@ -532,3 +533,24 @@ async def test_garbage_in_both_topics_loses_and_swaps_nothing(strict_kafka: Embe
     for replies in outcomes.values():
         assert replies == expected * (len(replies) // 100)
     assert restarts == [0, 0]
+
+
+# -- the benchmark's claim, small --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "anyio_backend", [pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio")]
+)
+async def test_with_a_partition_of_its_own_a_client_reads_no_more_beside_others(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    with anyio.fail_after(90):
+        alone = await measure(bootstrap, 1, 50, 1000, own_partition=True)
+        among = await measure(bootstrap, 8, 50, 1000, own_partition=True)
+        reading_all = await measure(bootstrap, 8, 50, 1000, own_partition=False)
+    # A client that shares its partition by chance reads its neighbour's replies, too.
+    unshared = [got for got, seen in zip(among.received, among.foreign, strict=True) if not seen]
+    assert unshared
+    assert max(unshared) < 1.3 * alone.median
+    assert min(reading_all.received) > 6 * alone.median

@@ -11,11 +11,10 @@ from sdml_kafka.actors.call import Answer, Call
 from sdml_kafka.actors.replies_out import STREAM_AHEAD, RepliesOut
 from sdml_kafka.actors.seldom import Seldom
 from sdml_kafka.actors.threads import Threads
-from sdml_kafka.core.wire import OK, is_status
+from sdml_kafka.core.wire import DEADLINE_EXCEEDED, OK, is_status
 from sdml_kafka.errors import RemoteError
 from sdml_kafka.runtime.waiter import Waiter
 
-DEADLINE_EXCEEDED = "deadline_exceeded"
 INTERNAL = "internal"
 INVALID_ARGUMENT = "invalid_argument"
 CANCELLED = "cancelled"

@@ -10,7 +10,7 @@ from attrs import define, field
 from sdml_kafka.actors.expectations import Expectation
 from sdml_kafka.actors.sender import Outbox
 from sdml_kafka.core.calls import Call, CallTable
-from sdml_kafka.core.wire import Reply
+from sdml_kafka.core.wire import ID_NAMES, Reply, cancel_headers
 from sdml_kafka.errors import CallTimeout, ClientClosed, ReplyInvalid, SendFailed
 from sdml_kafka.kafka.port import Message, Record
 from sdml_kafka.runtime import Actor, Life
@@ -70,8 +70,9 @@ class Pending(Call):
     def arrived(self, record: Record, reply: Reply, parsed: Any, error: Exception | None) -> None:
         """A reply, parsed; or the error that it means for the call."""
         self.calls.counters.replies += 1
-        if reply.is_end and error is None:
-            error = ReplyInvalid("The server ended a stream without a reply: use stream(...)")
+        if reply.sequence is not None and error is None:
+            error = ReplyInvalid("The server answers with a stream: use stream(...)")
+            self.calls.cancel(self, reply.cancel_partition)
         self.settle(parsed, error)
 
     def settle(self, value: Any, error: BaseException | None = None) -> None:
@@ -122,6 +123,15 @@ class Calls:
 
     def send(self, call: Pending) -> None:
         self._outbox.send(call.message, call.on_sent, call.is_waiting)
+
+    def cancel(self, call: Pending, partition: int | None) -> None:
+        """Tell a server that asked for it that nobody reads its stream any more."""
+        if partition is not None and self.closed is None:
+            request = call.message
+            carriers = (name for name, value in request.headers if value == call.id)
+            headers = cancel_headers(call.id, next(carriers, ID_NAMES[0]))
+            message = Message(request.topic, b"", request.key, headers, partition)
+            self._outbox.send(message, lambda error: None)
 
     def forget(self, call: Pending) -> None:
         call.settled = True

@@ -7,7 +7,6 @@ from math import inf
 
 from attrs import define
 
-from sdml_kafka.actors.answering import DEADLINE_EXCEEDED
 from sdml_kafka.actors.call import Answer, Call
 from sdml_kafka.actors.cancels import Cancels
 from sdml_kafka.actors.counts import Counts
@@ -17,7 +16,7 @@ from sdml_kafka.actors.reply_topics import Admission
 from sdml_kafka.actors.request_queue import Lane
 from sdml_kafka.actors.seldom import Seldom
 from sdml_kafka.core.dedupe import Repeats
-from sdml_kafka.core.wire import Request, Wire, is_id
+from sdml_kafka.core.wire import DEADLINE_EXCEEDED, Request, Wire, is_id
 from sdml_kafka.kafka.port import Record
 
 _EXPIRED = Answer(b"", DEADLINE_EXCEEDED, "the deadline passed before the request was started")

@@ -7,8 +7,8 @@ from typing import Any
 import anyio
 
 from sdml_kafka.actors.pending import Calls, Pending
-from sdml_kafka.core.wire import OK, Reply, Wire
-from sdml_kafka.errors import RemoteError, ReplyInvalid
+from sdml_kafka.core.wire import DEADLINE_EXCEEDED, OK, Reply, Wire
+from sdml_kafka.errors import RemoteError, RemoteTimeout, ReplyInvalid
 from sdml_kafka.kafka.port import Record
 from sdml_kafka.runtime import Actor, Life, Mailbox
 
@@ -96,7 +96,8 @@ class ReplyDispatcher(Actor):
         self, record: Record, call: Pending, reply: Reply, parsing: "anyio.abc.TaskGroup"
     ) -> None:
         if reply.status != OK:
-            call.arrived(record, reply, None, RemoteError(reply.status, reply.error))
+            kind = RemoteTimeout if reply.status == DEADLINE_EXCEEDED else RemoteError
+            call.arrived(record, reply, None, kind(reply.status, reply.error))
             return
         if reply.is_end:
             call.arrived(record, reply, None, None)

@@ -8,7 +8,7 @@ import anyio
 
 from sdml_kafka.actors.call_maker import CallMaker
 from sdml_kafka.actors.expectations import Expectations
-from sdml_kafka.actors.pending import CallRegistry, Calls, Pending
+from sdml_kafka.actors.pending import CallRegistry, Calls
 from sdml_kafka.actors.reply_dispatcher import (
     Backlog,
     CorrelationFromRecord,
@@ -17,9 +17,9 @@ from sdml_kafka.actors.reply_dispatcher import (
 )
 from sdml_kafka.actors.reply_loop import Reading, ReplyLoop, ReplyTopics
 from sdml_kafka.actors.sender import Outbox, Sender
-from sdml_kafka.core.wire import Wire, cancel_headers
+from sdml_kafka.core.wire import Wire
 from sdml_kafka.errors import BrokerUnreachable, ConfigurationError, RemoteError, SendFailed
-from sdml_kafka.kafka.port import Message, Record, Transport
+from sdml_kafka.kafka.port import Record, Transport
 from sdml_kafka.runtime import ActorSnapshot, ChildSpec, Mailbox
 from sdml_kafka.runtime.waiter import clock, waiter_maker
 
@@ -116,13 +116,6 @@ class RPCParts:
             "; ".join(["There is no connection to the broker right now", *errors])
         )
 
-    def cancel(self, call: Pending, id_name: str, partition: int) -> None:
-        """Tell the server that nobody reads the stream any more."""
-        if self.calls.closed is None:
-            topic, key = call.message.topic, call.message.key
-            headers = cancel_headers(call.id, id_name)
-            self.outbox.send(Message(topic, b"", key, headers, partition), lambda error: None)
-
     async def check_alive(self, group_id: str) -> None:
         """RemoteError `unavailable` when the server group has no member."""
         known_at, members = self._members.get(group_id, (-inf, 0))
@@ -139,10 +132,6 @@ class RPCParts:
             self._members[group_id] = (anyio.current_time(), members)
         if not members:
             raise RemoteError("unavailable", f"no member of the server group {group_id!r} is alive")
-
-    def close(self, failure: BaseException | None) -> None:
-        """Settle the calls that wait. The actors may still run."""
-        self.calls.close(failure)
 
 
 def wire_of(names: Iterable[str]) -> Wire:

@@ -13,7 +13,7 @@ import anyio.abc
 import anyio.lowlevel
 
 from sdml_kafka.actors.alarm import Alarm
-from sdml_kafka.actors.answering import CANCELLED, DEADLINE_EXCEEDED, Answering
+from sdml_kafka.actors.answering import CANCELLED, Answering
 from sdml_kafka.actors.budget import DEADLINE
 from sdml_kafka.actors.call import Answer, Call
 from sdml_kafka.actors.counts import Counts
@@ -22,6 +22,7 @@ from sdml_kafka.actors.reception import Reception
 from sdml_kafka.actors.replies_out import RepliesOut
 from sdml_kafka.actors.request_queue import RequestQueue
 from sdml_kafka.actors.worker import Worker
+from sdml_kafka.core.wire import DEADLINE_EXCEEDED
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.runtime.waiter import Waiter, clock, waiter_maker
 

@@ -27,6 +27,7 @@ CANCEL = "x-cancel"
 CANCEL_PARTITION = "x-cancel-partition"
 
 OK = "ok"
+DEADLINE_EXCEEDED = "deadline_exceeded"
 UNKNOWN = "unknown"
 MOST_REPLY_TOPICS = 16
 MOST_ERROR_BYTES = 4096

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
         KafkaDownloadError,
         KafkaStartError,
     )
-    from .memory import MemoryBroker, MemoryRecord
+    from .memory import MemoryBroker, MemoryRecord, Transport
 
 _HOMES = {
     "EmbeddedKafka": "_embedded",
@@ -20,6 +20,7 @@ _HOMES = {
     "KafkaStartError": "_errors",
     "MemoryBroker": "memory",
     "MemoryRecord": "memory",
+    "Transport": "memory",
 }
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "KafkaStartError",
     "MemoryBroker",
     "MemoryRecord",
+    "Transport",
 ]
 
 

@@ -18,6 +18,7 @@ from sdml_kafka.kafka.port import (
     ConsumerSettings,
     Producer,
     TopicPartition,
+    Transport,
 )
 from sdml_kafka.testing._memory_consumer import MemoryConsumer
 from sdml_kafka.testing._memory_group import Member, MemberOptions, Reset
@@ -25,7 +26,7 @@ from sdml_kafka.testing._memory_log import Log, MemoryCommit, MemoryRecord, Misu
 from sdml_kafka.testing._memory_producer import MemoryProducer, running
 from sdml_kafka.testing._memory_state import Failure, State, now
 
-__all__ = ["MemoryBroker", "MemoryCommit", "MemoryConsumer", "MemoryRecord", "Misuse"]
+__all__ = ["MemoryBroker", "MemoryCommit", "MemoryConsumer", "MemoryRecord", "Misuse", "Transport"]
 
 FIRST_SECOND = 1_700_000_000.0
 

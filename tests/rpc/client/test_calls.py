@@ -287,6 +287,18 @@ async def test_an_error_reply_is_raised_with_its_status() -> None:
             await odd.get()
 
 
+async def test_a_deadline_that_the_server_noticed_first_is_a_time_out_too() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, callers(rpc) as tasks:
+        call = tasks.call()
+        server.reply(await server.request(), b"", ("x-status", b"deadline_exceeded"))
+
+        with pytest.raises(TimeoutError, match="deadline_exceeded") as caught:
+            await call.get()
+        assert isinstance(caught.value, RemoteError)
+        assert caught.value.status == "deadline_exceeded"
+
+
 @pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), "5"])
 async def test_a_time_out_that_is_none_is_refused(seconds: Any) -> None:
     broker = new_broker()

@@ -11,6 +11,7 @@ from sdml_kafka import (
     ConfigurationError,
     KafkaRPC,
     RemoteError,
+    ReplyInvalid,
     StreamBroken,
 )
 from sdml_kafka.kafka.port import Record
@@ -231,6 +232,23 @@ async def test_a_stream_that_ends_without_a_reply_is_no_reply() -> None:
         tasks.start_soon(serve)
         with pytest.raises(Exception, match=r"use stream"):
             await rpc.request(REQUEST, b"")
+
+
+async def test_a_call_that_is_answered_with_a_stream_says_so_and_stops_the_server() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+        told: list[Record] = []
+
+        async def serve() -> None:
+            request = await server.request()
+            partition = b"%d" % request.partition
+            server.reply(request, b"a", ("x-sequence", b"0"), ("x-cancel-partition", partition))
+            told.append(await server.request())
+
+        tasks.start_soon(serve)
+        with pytest.raises(ReplyInvalid, match=r"use stream"):
+            await rpc.request(REQUEST, b"")
+    assert header(told[0], "x-cancel") == b"1"
 
 
 @pytest.mark.parametrize("most", [0, -1])

@@ -1,0 +1,158 @@
+"""What does a client read that shares its reply topic with others?
+
+    uv run python benchmarks/rpc_own_partition.py [--clients 1 10 50] [--calls 100] [--bytes 1000]
+
+Brings the embedded Kafka up. Each client makes the same number of calls, at the same time as the
+others, with and without `own_partition`; the reply topic has twice as many partitions as there
+are clients. Counted is every byte that came in over the sockets of the reply consumers, group
+traffic and empty answers included, while the calls were made: the median and the most over the
+clients. Clients choose their partitions at random, so some share one.
+"""
+
+import argparse
+import asyncio
+import statistics
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from itertools import count
+from typing import Any
+from unittest.mock import patch
+from weakref import WeakKeyDictionary
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from attrs import frozen
+
+from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, parse_bytes
+from sdml_kafka.testing import EmbeddedKafka
+
+numbers = count()
+
+
+@frozen
+class Read:
+    """By client."""
+
+    received: Sequence[int]
+    """Bytes that its reply consumer took in while the calls were made."""
+    replies: int
+    """That it got, in bytes."""
+    foreign: Sequence[int]
+    """Replies to others that it was handed."""
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.received)
+
+
+class Wire:
+    """Counts the bytes that come in, by the socket's reader."""
+
+    def __init__(self) -> None:
+        self._fed: WeakKeyDictionary[asyncio.StreamReader, int] = WeakKeyDictionary()
+
+    @contextmanager
+    def counting(self) -> Iterator[None]:
+        fed, feed_data = self._fed, asyncio.StreamReader.feed_data
+
+        def feed(reader: asyncio.StreamReader, data: bytes) -> None:
+            fed[reader] = fed.get(reader, 0) + len(data)
+            feed_data(reader, data)
+
+        with patch.object(asyncio.StreamReader, "feed_data", feed):
+            yield
+
+    def received(self, consumer: Any) -> int:
+        connections = consumer._client._conns.values()
+        return sum(self._fed.get(connection._reader, 0) for connection in connections)
+
+
+class Client:
+    """One of those that share the reply topic."""
+
+    def __init__(self, bootstrap: str, reply_topic: str, own_partition: bool) -> None:
+        self._bootstrap = bootstrap
+        self._group = f"{reply_topic}-{next(numbers)}"
+        self.consumer: Any = None
+        self.rpc = KafkaRPC(
+            [{"topics": [reply_topic], "type": bytes, "parser": parse_bytes}],
+            bootstrap_servers=bootstrap,
+            consumer_factory=self._consumer,
+            own_partition=own_partition,
+        )
+
+    def _consumer(self) -> AIOKafkaConsumer:
+        self.consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, group_id=self._group, fetch_max_wait_ms=250
+        )
+        return self.consumer
+
+    async def make_calls(self, topic: str, calls: int, value: bytes) -> None:
+        replies = await asyncio.gather(
+            *(self.rpc.request(topic, value, res_timeout=120.0) for _ in range(calls))
+        )
+        assert replies == [value] * calls
+
+
+async def measure(
+    bootstrap: str, clients: int, calls: int, size: int, *, own_partition: bool
+) -> Read:
+    topic = f"own-{next(numbers)}"
+    reply_topic = f"{topic}-reply"
+    await create(bootstrap, {topic: 4, reply_topic: 2 * clients})
+    server = KafkaRPCServer(bootstrap_servers=bootstrap, group_id=topic)
+
+    @server.handler(topic)
+    async def echo(value: bytes, call: Call) -> bytes:
+        return value
+
+    wire, value = Wire(), b"x" * size
+    with wire.counting():
+        async with server, AsyncExitStack() as stack:
+            own = [Client(bootstrap, reply_topic, own_partition) for _ in range(clients)]
+            for client in own:
+                await stack.enter_async_context(client.rpc)
+            before = [wire.received(client.consumer) for client in own]
+            await asyncio.gather(*(client.make_calls(topic, calls, value) for client in own))
+            after = [wire.received(client.consumer) for client in own]
+            foreign = [client.rpc.status().counters.foreign_replies for client in own]
+    received = [late - early for early, late in zip(before, after, strict=True)]
+    return Read(received, calls * size, foreign)
+
+
+async def create(bootstrap: str, topics: dict[str, int]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.create_topics([NewTopic(name, count_, 1) for name, count_ in topics.items()])
+    await admin.close()
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--clients", type=int, nargs="+", default=[1, 10, 50])
+    arguments.add_argument("--calls", type=int, default=100)
+    arguments.add_argument("--bytes", type=int, default=1000)
+    options = arguments.parse_args()
+    print(
+        f"{'clients':>8}{'own_partition':>15}{'KB read, median':>17}{'most':>8}{'own replies':>13}"
+    )
+    with EmbeddedKafka() as kafka:
+        for own_partition in (True, False):
+            for clients in options.clients:
+                read = asyncio.run(
+                    measure(
+                        kafka.bootstrap_servers,
+                        clients,
+                        options.calls,
+                        options.bytes,
+                        own_partition=own_partition,
+                    )
+                )
+                print(
+                    f"{clients:>8}{own_partition!s:>15}{read.median / 1000:>17.0f}"
+                    f"{max(read.received) / 1000:>8.0f}{read.replies / 1000:>13.0f}"
+                )
+
+
+if __name__ == "__main__":
+    main()
