@@ -112,5 +112,5 @@ async def main(role: str, bootstrap: str, topic: str) -> None:
 
 
 if __name__ == "__main__":
-    backend, *arguments = sys.argv[1:]
-    anyio.run(main, *arguments, **BACKENDS[backend])
+    backend, role, bootstrap, topic = sys.argv[1:]
+    anyio.run(main, role, bootstrap, topic, **BACKENDS[backend])

@@ -13,8 +13,8 @@ import anyio
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-
 from benchmarks.rpc_own_partition import measure
+
 from sdml_kafka import (
     BrokerUnreachable,
     Call,

@@ -12,7 +12,7 @@ from sdml_kafka.actors.committer import Committer
 from sdml_kafka.actors.connecting import connected
 from sdml_kafka.actors.intake import Intake
 from sdml_kafka.core.ledger import Tenancy
-from sdml_kafka.errors import JoinTimeout
+from sdml_kafka.errors import ConsumerFailed, JoinTimeout
 from sdml_kafka.kafka.port import (
     Assignment,
     Connect,
@@ -147,7 +147,10 @@ class ConsumerLoop(Actor):
 
     async def _hand_over_when_asked(self, consumer: Consumer) -> None:
         while True:
-            self._revocation = await consumer.revocation()
+            try:
+                self._revocation = await consumer.revocation()
+            except ConsumerFailed:
+                return  # which the poll raises as well: told once
             await self._hand_over(self._revocation)
             self._release()
 

@@ -53,5 +53,5 @@ async def main(bootstrap: str, topic: str, group: str, name: str, executed: str)
 
 
 if __name__ == "__main__":
-    backend, *arguments = sys.argv[1:]
-    anyio.run(main, *arguments, **BACKENDS[backend])
+    backend, bootstrap, topic, group, name, executed = sys.argv[1:]
+    anyio.run(main, bootstrap, topic, group, name, executed, **BACKENDS[backend])

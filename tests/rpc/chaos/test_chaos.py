@@ -4,7 +4,7 @@ The long ones: uv run pytest -m soak tests/rpc/chaos
 """
 
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ async def traffic_over_a_fleet(
         await traffic.finish()
 
 
-async def in_turn(faults: list[Fault], traffic: Traffic, calls: int) -> None:
+async def in_turn(faults: Sequence[Fault], traffic: Traffic, calls: int) -> None:
     """One fault after the other under traffic, again and again, until there were enough calls."""
     while traffic.settled < calls:
         for fault in faults:

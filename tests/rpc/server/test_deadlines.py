@@ -139,7 +139,7 @@ async def test_what_a_handler_finishes_under_a_shield_is_its_answer() -> None:
     broker = new_broker()
 
     async def handle(value: bytes, call: Call) -> bytes:
-        with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=value == b"a"):
             await anyio.sleep(2)
         return value
 
@@ -162,6 +162,22 @@ async def test_the_scope_may_be_cancelled_by_the_handler() -> None:
         ask(broker, b"cancel")
         ask(broker, b"next")
         assert await outcomes(broker, 2) == [b"cancelled", b"next"]
+
+
+async def test_a_scope_that_was_cancelled_is_not_the_next_calls() -> None:
+    broker = new_broker()
+
+    async def handle(value: bytes, call: Call) -> bytes:
+        if value == b"cancel":
+            call.scope.cancel()
+        else:
+            await anyio.sleep(1)
+        return value
+
+    for value in (b"cancel", b"next"):
+        ask(broker, value)
+    async with serving(broker, handle, concurrency=1):
+        assert await outcomes(broker, 2) == [b"cancel", b"next"]
 
 
 async def test_calls_of_its_own_inherit_what_is_left() -> None:

@@ -58,6 +58,16 @@ async def test_while_the_first_runs_it_waits_for_it() -> None:
         assert counting.runs == 1
 
 
+async def test_few_of_them_wait_at_once() -> None:
+    broker, counting = new_broker(), Counting(10.0)
+    async with serving(broker, counting, dedupe=Dedupe()) as server:
+        for _ in range(3000):
+            ask(broker, b"a", b"id")
+        await anyio.sleep(5)
+        assert server.status().in_flight == 2001
+        assert set(await outcomes(broker, 3000)) == {b"a 1"}
+
+
 async def test_without_it_each_runs() -> None:
     broker, counting = new_broker(), Counting()
     async with serving(broker, counting):
