@@ -24,6 +24,7 @@ from sdml_kafka.kafka.port import (
 )
 
 CLOSE_TIMEOUT_S = 2.0
+BUILD_TIMEOUT_S = 5.0
 POLL_RECORDS_IN_A_THREAD = 8000
 """Some 20 ms of decoding, in which nobody but the heartbeat waits for that loop."""
 
@@ -42,7 +43,9 @@ def connect(consumer_factory: ConsumerFactory) -> Connect:
     async def open_consumer() -> AsyncGenerator[Consumer]:
         with quieter_logs():
             async with open_home() as home:
-                driver = await home.call(partial(_build, consumer_factory))
+                # Cut off in between, it would leave a consumer that nobody closes.
+                with anyio.fail_after(BUILD_TIMEOUT_S, shield=True):
+                    driver = await home.call(partial(_build, consumer_factory))
                 consumer = AiokafkaConsumer(home, driver)
                 try:
                     yield consumer

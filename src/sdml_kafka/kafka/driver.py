@@ -95,7 +95,7 @@ class Driver:
         with ErrorLines() as lines:
             # Subscribing comes after, since a start with a topic that is missing takes
             # request_timeout_ms and then fails.
-            self._starting = starting = self._loop.create_task(self._consumer.start())
+            self._starting = starting = self._loop.create_task(private.start(self._consumer))
             done, _ = await asyncio.wait({starting}, timeout=timeout_s)
             if not done:
                 raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {HINT}")
