@@ -142,7 +142,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             self._tree,
             own_partition=own_partition,
         )
-        finalize(self, self._parts.batches.close)  # of one that is never entered
+        finalize(self, self._parts.harvests.close)  # of one that is never entered
         self._failure: BaseException | None = None
         self._on_event = on_event
         self._state = "new"
@@ -177,7 +177,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         finally:
             self._close()
             self._parts.outbox.close()
-            self._parts.batches.close()
+            self._parts.harvests.close()
 
     def _close(self) -> None:
         self._state = "closed"

@@ -111,11 +111,14 @@ class ProducerContract:
         for number in range(10):
             producer.send(Message(topic, b"keyed", b"key"), outcomes.of(("keyed", number)))
             producer.send(Message(topic, b"free"), outcomes.of(("free", number)))
-        await outcomes.wait_for(20)
+            told = Message(topic, b"told", b"key", by_key=False)
+            producer.send(told, outcomes.of(("told", number)))
+        await outcomes.wait_for(30)
         both = [await world.records(TopicPartition(topic, number)) for number in (0, 1)]
         counts = [[each.value for each in records].count(b"keyed") for records in both]
         assert sorted(counts) == [0, 10]
-        assert all(any(each.value == b"free" for each in records) for records in both)
+        for value in (b"free", b"told"):
+            assert all(any(each.value == value for each in records) for records in both)
 
     async def test_ten_thousand_at_once_are_each_told_once(
         self, world: ProducerWorld, producer: Producer, topic: str, outcomes: Outcomes

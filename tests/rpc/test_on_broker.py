@@ -4,7 +4,7 @@ import gc
 import random
 import threading
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -27,6 +27,7 @@ from sdml_kafka import (
 )
 from sdml_kafka.testing import EmbeddedKafka
 from tests.listener.load import create_topic, on_asyncio, unique, until
+from tests.listener.poison import produce_poison
 from tests.rpc.pair import all_of, client_on, pair_on, reverse, server_on
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
@@ -533,6 +534,32 @@ async def test_garbage_in_both_topics_loses_and_swaps_nothing(strict_kafka: Embe
     for replies in outcomes.values():
         assert replies == expected * (len(replies) // 100)
     assert restarts == [0, 0]
+
+
+async def test_a_reply_that_cannot_be_decoded_costs_none_that_come_after(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    bootstrap, requests = embedded_kafka.bootstrap_servers, values(100)
+    reply = await create_topic(bootstrap, unique("reply"), 1)
+    with anyio.fail_after(60):
+        async with pair_on(embedded_kafka, reply_topic=reply) as (rpc, topic):
+            assert await rpc.request(topic, b"abc") == b"cba"
+            await produce_poison(bootstrap, reply, 0)
+            # Until it is passed over the replies behind it wait, and some may be lost with it.
+            while not await got(rpc.request(topic, b"abc", res_timeout=0.5)):
+                pass
+            replies = await all_of(100, lambda number: rpc.request(topic, requests[number]))
+            restarts = rpc.status().counters.restarts
+    assert replies == reversed_(requests)
+    assert restarts == 0
+
+
+async def got(call: Awaitable[object]) -> bool:
+    try:
+        await call
+    except CallTimeout:
+        return False
+    return True
 
 
 # -- the benchmark's claim, small --------------------------------------------------------

@@ -99,7 +99,13 @@ class CallMaker:
             id_,
             due,
             key,
-            message=Message(topic, payload(value), id_ if plan.id_is_key else key, sent),
+            message=Message(
+                topic,
+                payload(value),
+                id_ if plan.id_is_key else key,
+                sent,
+                by_key=not plan.id_is_key,  # no two ids are alike: hashing them leads nowhere
+            ),
             waiter=self.new_waiter(),
             calls=self.calls,
             expectation=plan.expectation,

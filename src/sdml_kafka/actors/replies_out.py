@@ -94,11 +94,12 @@ class RepliesOut:
                 is_end=is_end,
                 cancel_partition=None if request.id is None else call.record.partition,
             )
+        is_stream = call.sequence is not None  # all of one have to meet in one partition
         call.open += len(topics)
         self._count += len(topics)
         self._bytes += len(value) * len(topics)
         for topic in topics:
-            message = Message(topic, value, key, headers, request.reply_partition)
+            message = Message(topic, value, key, headers, request.reply_partition, is_stream)
             self._outbox.send(message, _Reply(self, call, message, status != OK).sent)
 
     def hold(self, call: Call) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from inspect import isawaitable
+from itertools import chain
 from typing import Any
 
 import anyio
@@ -13,6 +14,9 @@ from sdml_kafka.kafka.port import Record
 from sdml_kafka.runtime import Actor, Life, Mailbox
 
 MOST_TYPES = 1000
+
+Harvest = Sequence[Sequence[Record]]
+"""What one poll brought, partition by partition."""
 
 CorrelationFromRecord = Callable[[Any], bytes | str | None]
 
@@ -72,10 +76,10 @@ class ReplyMatcher:
 
 class ReplyDispatcher(Actor):
     def __init__(
-        self, batches: Mailbox[Sequence[Record]], backlog: "Backlog", matcher: ReplyMatcher
+        self, harvests: Mailbox[Harvest], backlog: "Backlog", matcher: ReplyMatcher
     ) -> None:
-        self.mailbox: Mailbox[Any] | None = batches
-        self._batches = batches
+        self.mailbox: Mailbox[Any] | None = harvests
+        self._harvests = harvests
         self._backlog = backlog
         self._matcher = matcher
         self._plain: set[type] = set()
@@ -89,7 +93,7 @@ class ReplyDispatcher(Actor):
                     for record in self._backlog.rest:
                         if (found := self._matcher.match(record)) is not None:
                             self._deliver(record, *found, parsing)
-                    self._backlog.rest = iter(await self._batches.receive())
+                    self._backlog.rest = chain.from_iterable(await self._harvests.receive())
             parsing.cancel_scope.cancel()
 
     def _deliver(
@@ -124,7 +128,7 @@ class ReplyDispatcher(Actor):
 
 
 class Backlog:
-    """What is left of the batch in work; outlives a dispatcher that dies over a record."""
+    """What is left of the harvest in work; outlives a dispatcher that dies over a record."""
 
     def __init__(self) -> None:
         self.rest: Iterator[Record] = iter(())

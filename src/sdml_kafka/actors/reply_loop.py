@@ -9,6 +9,7 @@ import anyio
 from attrs import define, evolve, field, frozen
 
 from sdml_kafka.actors.connecting import connected
+from sdml_kafka.actors.reply_dispatcher import Harvest
 from sdml_kafka.actors.sender import Outbox
 from sdml_kafka.errors import (
     AuthorizationFailed,
@@ -86,7 +87,7 @@ class ReplyLoop(Actor):
         connect: Connect,
         topics: ReplyTopics,
         reading: Reading,
-        batches: Mailbox[Sequence[Record]],
+        harvests: Mailbox[Harvest],
         outbox: Outbox,
         start_timeout_s: float,
         on_rebalance: Callable[[], object],
@@ -94,7 +95,7 @@ class ReplyLoop(Actor):
         self._connect = connect
         self._topics = topics
         self._reading = reading
-        self._batches = batches
+        self._harvests = harvests
         self._outbox = outbox
         self._start_timeout_s = start_timeout_s
         self._on_rebalance = on_rebalance
@@ -134,12 +135,18 @@ class ReplyLoop(Actor):
                     self._opened(polled.assignment, reason, at_entry=not life.ready)
                     life.started()
                 self._check_patience(life, join_by)
-                for partition, batch in polled.records.items():
-                    try:
-                        self._batches.send_nowait(batch)
-                    except anyio.WouldBlock:
-                        await self._batches.send(batch)
-                    self._reading.positions[partition] = batch[-1].offset + 1
+                if polled.records:
+                    await self._hand_on(polled.records)
+
+    async def _hand_on(self, records: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        # All at once: calls that are answered together also send together what they ask next.
+        harvest = tuple(records.values())
+        try:
+            self._harvests.send_nowait(harvest)
+        except anyio.WouldBlock:
+            await self._harvests.send(harvest)
+        for partition, batch in records.items():
+            self._reading.positions[partition] = batch[-1].offset + 1
 
     def _check_patience(self, life: Life, join_by: float) -> None:
         now = anyio.current_time()

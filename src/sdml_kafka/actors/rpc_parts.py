@@ -1,6 +1,6 @@
 """The parts of a client: what its actors share, and the actors themselves."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from math import inf
 from secrets import randbits
 
@@ -12,6 +12,7 @@ from sdml_kafka.actors.pending import CallRegistry, Calls
 from sdml_kafka.actors.reply_dispatcher import (
     Backlog,
     CorrelationFromRecord,
+    Harvest,
     ReplyDispatcher,
     ReplyMatcher,
 )
@@ -19,12 +20,12 @@ from sdml_kafka.actors.reply_loop import Reading, ReplyLoop, ReplyTopics
 from sdml_kafka.actors.sender import Outbox, Sender
 from sdml_kafka.core.wire import Wire
 from sdml_kafka.errors import BrokerUnreachable, ConfigurationError, RemoteError, SendFailed
-from sdml_kafka.kafka.port import Record, Transport
+from sdml_kafka.kafka.port import Transport
 from sdml_kafka.runtime import ActorSnapshot, ChildSpec, Mailbox
 from sdml_kafka.runtime.waiter import clock, waiter_maker
 
-BATCHES = 16
-"""Polled batches that may wait for the dispatcher."""
+HARVESTS = 16
+"""Of polls, that may wait for the dispatcher."""
 MEMBERS_TIMEOUT_S = 2.0
 MEMBERS_KNOWN_S = 1.0
 """How long an answer about a group's members is believed."""
@@ -49,7 +50,7 @@ class RPCParts:
         self._snapshot = snapshot
         self.id_prefix = f"{name}-".encode()
         self._matcher = ReplyMatcher(self.calls, self.id_prefix, wire, extract)
-        self.batches = Mailbox[Sequence[Record]](BATCHES)
+        self.harvests = Mailbox[Harvest](HARVESTS)
         self._backlog = Backlog()
         self._members: dict[str, tuple[float, int]] = {}
         self._maker: CallMaker | None = None
@@ -77,14 +78,14 @@ class RPCParts:
             return CallRegistry(self.calls)
 
         def dispatcher() -> ReplyDispatcher:
-            return ReplyDispatcher(self.batches, self._backlog, self._matcher)
+            return ReplyDispatcher(self.harvests, self._backlog, self._matcher)
 
         def reply_loop() -> ReplyLoop:
             return ReplyLoop(
                 transport.consumer,
                 topics,
                 self.reading,
-                self.batches,
+                self.harvests,
                 self.outbox,
                 start_timeout_s,
                 self._rebalanced,

@@ -28,9 +28,7 @@ class Worker:
                 with anyio.CancelScope() as scope:
                     is_well = await self._serve(scope)
                 # The scope was cancelled, which cannot be undone: the next calls get another.
-                if (call := self.call) is not None:
-                    self.call = None
-                    workers.cut_off(call)
+                self._cut_off()
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as error:
@@ -41,6 +39,12 @@ class Worker:
                 workers.abandon(self.call)
             workers.left(self)
         workers.look()  # in place of this one
+
+    def _cut_off(self) -> None:
+        """Apart, since in `live` the call and its value would be kept until the next cut-off."""
+        if (call := self.call) is not None:
+            self.call = None
+            self._workers.cut_off(call)
 
     async def _serve(self, scope: anyio.CancelScope) -> bool:
         """Answer until the scope is cancelled; False: this task is not to be used any more."""
@@ -62,6 +66,7 @@ class Worker:
                 return False
             self.call = None
             workers.ended(call, answer)
+            del answer  # an idle worker would keep it
             if workers.clock() > workers.breathe_at:
                 await workers.breathe()
         return True

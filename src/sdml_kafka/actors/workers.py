@@ -26,7 +26,7 @@ from sdml_kafka.core.wire import DEADLINE_EXCEEDED
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.runtime.waiter import Waiter, clock, waiter_maker
 
-BREATH_S = 0.002
+BREATH_S = 0.01
 """Workers whose handlers never suspend let the others run this often."""
 
 

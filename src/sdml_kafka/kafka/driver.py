@@ -9,6 +9,7 @@ rebalance callbacks say in order with the records.
 
 import asyncio
 from collections.abc import Collection, Mapping
+from logging import getLogger
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -24,7 +25,7 @@ from sdml_kafka.errors import (
 from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
 from sdml_kafka.kafka.commits import Commits
-from sdml_kafka.kafka.fetches import Batches, Fetches, error_of
+from sdml_kafka.kafka.fetches import Batches, Fetches, as_client, error_of
 from sdml_kafka.kafka.hand_over import HandOver, PendingRevocation
 from sdml_kafka.kafka.health import HealthCheck
 from sdml_kafka.kafka.isolation import Isolation
@@ -41,6 +42,8 @@ from sdml_kafka.kafka.port import (
 from sdml_kafka.kafka.starting import HINT, checked, start_failure
 from sdml_kafka.kafka.tail import FromTail
 from sdml_kafka.kafka.topics import Topics
+
+_log = getLogger("sdml_kafka.kafka")
 
 POSITION_TIMEOUT_S = 5.0
 POSITION_RETRY_S = 0.05
@@ -157,6 +160,19 @@ class Driver:
             if (offset := self._expected(TopicPartition(*partition))) is not None:
                 self._consumer.seek(partition, offset)
         self._isolation.raised(error, self._assigned)
+        if self._opening.keeps_its_place:
+            self._pass_over(self._isolation.held())
+
+    def _pass_over(self, held: Mapping[TopicPartition, str]) -> None:
+        """Go on at the end: holding on to what does not decode would cost a tail all that comes."""
+        for partition, reason in held.items():
+            end = self._consumer.highwater(partition)
+            if end is None or end <= (at := self._next[partition]):
+                continue
+            _log.error("%r partition %d offset %d is passed over: %s", *partition, at, reason)
+            self._next[partition] = end
+            self._consumer.seek(as_client(partition), end)
+            self._isolation = Isolation()
 
     def _expected(self, partition: TopicPartition) -> int | None:
         if batch := self._stash.get(partition):

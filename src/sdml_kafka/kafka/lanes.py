@@ -50,14 +50,14 @@ class Route:
         self._turn = randrange(len(self._available))
         self.lanes: dict[int, Lane] = {}
 
-    def choose(self, key: bytes | None, partitioner: Any) -> int:
+    def choose(self, key: bytes | None, partitioner: Any, *, by_key: bool) -> int:
         """aiokafka's own partitioner takes any partition for a record without a key; in turn
         they are more evenly loaded, as the servers behind them will be."""
         if type(partitioner) is not DefaultPartitioner:
             return int(partitioner(key, self.numbers, self._available))
         if self._only is not None:
             return self._only
-        if key is None:
+        if key is None or not by_key:
             self._turn = turn = (self._turn + 1) % len(self._available)
             return self._available[turn]
         return int(partitioner(key, self.numbers, self._available))
@@ -76,7 +76,7 @@ class Lanes:
 
     def find(self, message: Message) -> Lane | None:
         """None: the metadata does not show such a topic or partition (yet)."""
-        topic, _, key, _, partition = message
+        topic, _, key, _, partition, by_key = message
         by_topic = private.partitions_by_topic(self._cluster)
         if by_topic is not self._seen:
             self._seen = by_topic
@@ -85,7 +85,7 @@ class Lanes:
         if route is None and (route := self._look(topic)) is None:
             return None
         if partition is None:
-            partition = route.choose(key, self._partitioner)
+            partition = route.choose(key, self._partitioner, by_key=by_key)
         lane = route.lanes.get(partition)
         if lane is None and partition in route.numbers:
             lane = route.lanes[partition] = self._lane(topic, partition)

@@ -171,13 +171,15 @@ Connect = Callable[[], AbstractAsyncContextManager[Consumer]]
 
 
 class Message(NamedTuple):
-    """A record to be sent. Without a `partition` the key decides, without a key the client."""
+    """A record to be sent. Without a `partition` the key decides; without a key, or where the key
+    only tells who is meant (`by_key` False), any will do: then they take turns."""
 
     topic: str
     value: bytes | None
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes]] = ()
     partition: int | None = None
+    by_key: bool = True
 
 
 OnSent = Callable[[Exception | None], None]

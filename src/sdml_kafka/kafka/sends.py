@@ -256,7 +256,7 @@ _NO_HEADERS: list[tuple[str, bytes]] = []
 
 def _append(builder: Any, message: Message) -> bool:
     """False: the batch is full, or has left."""
-    _, value, key, headers, _ = message
+    _, value, key, headers, _, _ = message
     if type(headers) is not list:
         headers = list(headers) if headers else _NO_HEADERS
     return builder.append(timestamp=None, key=key, value=value, headers=headers) is not None

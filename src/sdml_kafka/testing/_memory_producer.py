@@ -1,6 +1,7 @@
 """The producer's side of the in-memory broker: the port."""
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -73,6 +74,7 @@ class MemoryProducer:
         self._answers: deque[Answer] = deque()
         self._failed: ProducerFailed | None = None
         self._is_open = False
+        self._turns = itertools.count()
 
     @property
     def connected(self) -> bool:
@@ -141,7 +143,7 @@ class MemoryProducer:
     def _append(self, message: Message) -> Exception | None:
         if (fault := fault_of(message)) is not None:
             return fault
-        topic, value, key, headers, partition = message
+        topic, value, key, headers, partition, by_key = message
         count = len(self._state.partitions_of(topic))
         if not count and self._state.auto_create:
             count = self._state.auto_create
@@ -152,6 +154,8 @@ class MemoryProducer:
             return no_such_partition(topic, partition, count)
         if len(value or b"") + len(key or b"") > self._state.max_record_bytes:
             return PayloadTooLarge(f"the record for {topic!r} is too large")
+        if partition is None and not by_key:
+            partition = next(self._turns) % count
         self._broker.produce(topic, value, partition=partition, key=key, headers=headers)
         return None
 
