@@ -111,6 +111,7 @@ class ProducerContract:
         for number in range(10):
             producer.send(Message(topic, b"keyed", b"key"), outcomes.of(("keyed", number)))
             producer.send(Message(topic, b"free"), outcomes.of(("free", number)))
+        for number in range(10):
             told = Message(topic, b"told", b"key", by_key=False)
             producer.send(told, outcomes.of(("told", number)))
         await outcomes.wait_for(30)
