@@ -33,12 +33,17 @@ class Fetches:
         self._consumer = consumer
         self._loop = asyncio.get_running_loop()
         self._tasks: dict[asyncio.Task[Any], frozenset[TopicPartition]] = {}
-        self._nudged: asyncio.Future[None] = self._loop.create_future()
+        self._is_nudged = False
+        self._waiter: asyncio.Future[None] | None = None
 
-    def nudge(self) -> None:
+    def nudge(self, _: object = None) -> None:
         """Let a `wait` return now."""
-        if not self._nudged.done():
-            self._nudged.set_result(None)
+        self._is_nudged = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def reading(self) -> frozenset[TopicPartition]:
         """The partitions that some call is out for."""
@@ -55,17 +60,20 @@ class Fetches:
                     max_records=most,
                 )
             )
+            task.add_done_callback(self.nudge)
             self._tasks[task] = wanted
 
     async def wait(self, timeout_s: float) -> None:
         """Until a call has ended, or `nudge`. In a rebalance `getmany` ignores its time-out."""
-        await asyncio.wait(
-            {*self._tasks, self._nudged},
-            timeout=timeout_s + 0.05,
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if self._nudged.done():
-            self._nudged = self._loop.create_future()
+        if not self._is_nudged:
+            self._waiter = self._loop.create_future()
+            timer = self._loop.call_later(timeout_s + 0.05, self._wake)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        self._is_nudged = False
 
     def collect(self) -> tuple[Batches, BaseException | None]:
         """What the calls that have ended brought, and an error if one of them raised."""

@@ -1,8 +1,11 @@
 """A bounded inbox."""
 
+from collections import deque
 from typing import Self
 
 import anyio
+
+from sdml_kafka.runtime.waiter import Waiter, waiter_maker
 
 
 class Mailbox[M]:
@@ -18,6 +21,7 @@ class Mailbox[M]:
             raise ValueError(f"capacity must be 1 or more, not {capacity!r}")
         self._capacity = capacity
         self._closed = False
+        self._waiting: deque[Waiter] = deque()
         self._sender, self._receiver = anyio.create_memory_object_stream[M](capacity)
 
     async def send(self, message: M) -> None:
@@ -27,21 +31,47 @@ class Mailbox[M]:
         except anyio.BrokenResourceError:
             # Closed while we waited: the same to the caller as closed before.
             raise anyio.ClosedResourceError from None
+        finally:
+            self._wake()  # cancelled or not: it may be in there
 
     def send_nowait(self, message: M) -> None:
         """Put a message in, or raise `anyio.WouldBlock` (full) or `anyio.ClosedResourceError`."""
         self._sender.send_nowait(message)
+        self._wake()
 
     async def receive(self) -> M:
-        """The next message, oldest first. `anyio.ClosedResourceError` once closed."""
+        """The next message, oldest first. `anyio.ClosedResourceError` once closed.
+
+        Returns at once when one is there: no checkpoint, which would cost more than the message.
+        """
+        while True:
+            try:
+                return self.receive_nowait()
+            except anyio.WouldBlock:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        waiter = waiter_maker()()
+        self._waiting.append(waiter)
         try:
-            return await self._receiver.receive()
-        except anyio.EndOfStream:
-            raise anyio.ClosedResourceError from None
+            await waiter.wait()
+        except BaseException:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            else:
+                self._wake()  # it was our turn: let somebody else have it
+            raise
+
+    def _wake(self) -> None:
+        if self._waiting:
+            self._waiting.popleft().wake()
 
     def receive_nowait(self) -> M:
         """The next message, or `anyio.WouldBlock` (empty) or `anyio.ClosedResourceError`."""
-        return self._receiver.receive_nowait()
+        try:
+            return self._receiver.receive_nowait()
+        except anyio.EndOfStream:
+            raise anyio.ClosedResourceError from None
 
     def __aiter__(self) -> Self:
         """Messages one by one, until the mailbox is closed."""
@@ -68,3 +98,5 @@ class Mailbox[M]:
         self._closed = True
         self._sender.close()
         self._receiver.close()
+        while self._waiting:
+            self._wake()
