@@ -133,13 +133,15 @@ class RemoteError(SdmlKafkaError):
     """The server answered with an error. A handler raises it to choose the status itself.
 
     `status`: `invalid_argument`, `not_found`, `internal`, `deadline_exceeded`, `unavailable`, or
-    a word of the server's own: ASCII letters, digits, `_`, `-`, `.`, at most 64.
+    a word of the server's own: ASCII letters, digits, `_`, `-`, `.`, at most 64. `received`: it
+    came from a server; a handler that lets such a one through answers `internal`.
     """
 
     def __init__(self, status: str, text: str = "") -> None:
         super().__init__(status, text)
         self.status = status
         self.text = text
+        self.received = False
 
     def __str__(self) -> str:
         return f"{self.status}: {self.text}" if self.text else self.status

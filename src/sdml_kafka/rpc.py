@@ -28,6 +28,7 @@ from sdml_kafka.errors import (
     TopicMissing,
 )
 from sdml_kafka.kafka.home import on_trio
+from sdml_kafka.kafka.messages import is_topic_name
 from sdml_kafka.kafka.port import Transport
 from sdml_kafka.kafka.transport import ConsumerFactory, ProducerFactory, transport_of
 from sdml_kafka.parsing import ParserSpec, parse_bytes
@@ -122,6 +123,8 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             raise ConfigurationError(
                 "reply_topic is for a client without parsers: they name their topics"
             )
+        if reply_topic is not None and (not is_topic_name(reply_topic) or reply_topic[:2] == "__"):
+            raise ConfigurationError(f"reply_topic {reply_topic!r:.300} cannot be one for replies")
         raw: ParserSpec[bytes] = {
             "topics": [reply_topic or name],
             "type": bytes,

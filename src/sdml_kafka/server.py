@@ -132,6 +132,8 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         self._runner: TaskRunner | None = None
         self._ended: anyio.Event
         self._handlers: dict[str, Handler] = {}
+        if dedupe is not None and not isinstance(dedupe, Dedupe):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"dedupe is a Dedupe, dedupe=Dedupe(), not {dedupe!r}")
         self._seldom = Seldom(getLogger("sdml_kafka.server"))
         self._counts = Counts()
         self._outbox = Outbox()
@@ -356,7 +358,12 @@ def _transport(
     elif group_id is not None:
         raise ConfigurationError("group_id: set it on the consumer that consumer_factory builds")
     return transport_of(
-        consumer_factory, producer_factory, bootstrap_servers, group_id or "", client_options
+        consumer_factory,
+        producer_factory,
+        bootstrap_servers,
+        group_id or "",
+        client_options,
+        creates_topics=False,  # a reply topic that is not there has nobody who reads it
     )
 
 

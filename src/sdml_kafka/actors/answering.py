@@ -80,7 +80,7 @@ class Answering:
 
     def failed(self, call: Call, error: BaseException) -> Answer:
         error = _single(error)
-        if isinstance(error, RemoteError) and _can_be_told(error):
+        if isinstance(error, RemoteError) and not error.received and _can_be_told(error):
             return Answer(b"", error.status, error.text)
         if isinstance(error, TimeoutError) and call.due <= call.clock():
             return Answer(b"", DEADLINE_EXCEEDED, "the deadline passed in the handler")

@@ -85,6 +85,11 @@ class CallMaker:
                     self._plans[options] = plan
         else:
             plan = self._plan(*options, headers, reply_to)
+        if topic in plan.expectation.specs:
+            raise ConfigurationError(
+                f"{topic!r} is a reply topic of this client: it would take its own request for the "
+                "reply"
+            )
         id_ = self._new_id() if correlation_id is None else call_id(correlation_id)
         sent, left_s = plan.headers, plan.timeout_s
         due = self.now() + left_s

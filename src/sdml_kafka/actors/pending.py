@@ -154,9 +154,9 @@ class Calls:
     def _timeout(self, call: Pending) -> CallTimeout:
         trouble = call.trouble or self._trouble_now()
         what = "acknowledgement" if call.waits_for_ack else "reply"
-        text = f"No {what} within {call.timeout_s:.3g} s"
+        text = f"No {what} from {call.message.topic!r} within {call.timeout_s:.3g} s"
         if trouble is None and not call.waits_for_ack:
-            text += ". Is a server running that serves this topic, and fast enough?"
+            text += ". Is a server running that serves it, and fast enough?"
         error = CallTimeout(text)
         error.__cause__ = trouble
         return error

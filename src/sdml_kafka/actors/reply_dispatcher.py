@@ -101,7 +101,9 @@ class ReplyDispatcher(Actor):
     ) -> None:
         if reply.status != OK:
             kind = RemoteTimeout if reply.status == DEADLINE_EXCEEDED else RemoteError
-            call.arrived(record, reply, None, kind(reply.status, reply.error))
+            error = kind(reply.status, reply.error)
+            error.received = True
+            call.arrived(record, reply, None, error)
             return
         if reply.is_end:
             call.arrived(record, reply, None, None)

@@ -70,6 +70,8 @@ class Reading:
     """Where it goes on, also in those that it is to get back."""
     health: Health = field(default=Health(False, {}), init=False)
     topics_ready: bool = field(default=False, init=False)
+    trouble: Exception | None = field(default=None, init=False)
+    """Why replies may not come though the broker is there."""
 
     def own_partition(self, topic: str) -> int | None:
         """The one to ask servers to reply to; None: any will do."""
@@ -160,13 +162,14 @@ class ReplyLoop(Actor):
 
     def _opened(self, assignment: Assignment, reason: Exception | None, *, at_entry: bool) -> None:
         if not assignment.elsewhere:
-            self._shared_until = inf
+            self._shared_until, self._reading.trouble = inf, None
             if missing := self._topics.names - {own.topic for own in assignment.positions}:
                 raise _missing(missing, reason)
         elif at_entry:
             raise GroupShared(SHARED)
         elif self._shared_until == inf:
             _log.error("%s", SHARED)
+            self._reading.trouble = GroupShared(SHARED)
             self._shared_until = anyio.current_time() + SHARED_GRACE_S
         self._reading.partitions = frozenset(assignment.positions)
         self._reading.positions.update(assignment.positions)

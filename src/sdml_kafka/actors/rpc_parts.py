@@ -111,7 +111,7 @@ class RPCParts:
     def trouble_now(self) -> Exception | None:
         """What is wrong with the connection at this moment."""
         if self.connected:
-            return None
+            return self.reading.trouble
         errors = [child.last_error for child in self._snapshot().children if child.last_error]
         return BrokerUnreachable(
             "; ".join(["There is no connection to the broker right now", *errors])
@@ -132,7 +132,9 @@ class RPCParts:
                 self._members.clear()
             self._members[group_id] = (anyio.current_time(), members)
         if not members:
-            raise RemoteError("unavailable", f"no member of the server group {group_id!r} is alive")
+            error = RemoteError("unavailable", f"no member of group {group_id!r} is alive")
+            error.received = True
+            raise error
 
 
 def wire_of(names: Iterable[str]) -> Wire:

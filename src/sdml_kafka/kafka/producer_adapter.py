@@ -26,11 +26,14 @@ Outcome = tuple[Sequence[Entry], Exception | None]
 _log = getLogger("sdml_kafka.kafka")
 
 
-def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
+def connect_producer(
+    producer_factory: ProducerFactory, *, creates_topics: bool = True
+) -> ConnectProducer:
     """A port's `ConnectProducer` over what `producer_factory` builds, one each time.
 
     The factory is called where an asyncio loop runs, on trio too; its producer must not be
-    started.
+    started. `creates_topics`: a record for a topic that does not exist makes a broker create it
+    that does so by itself.
     """
 
     @asynccontextmanager
@@ -41,7 +44,7 @@ def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
                     AiokafkaProducer(home) if home.shares_the_loop else Distant(home)
                 )
                 try:
-                    await producer.build(producer_factory)
+                    await producer.build(producer_factory, creates_topics=creates_topics)
                     yield producer
                 finally:
                     await producer.close(CLOSE_TIMEOUT_S)
@@ -67,11 +70,13 @@ class AiokafkaProducer:
         self._built: list[ProducerDriver] = []
         self._closed = False
 
-    async def build(self, producer_factory: ProducerFactory) -> None:
+    async def build(self, producer_factory: ProducerFactory, *, creates_topics: bool) -> None:
         """When it is cancelled the driver may be there all the same: `close` finds it."""
 
         async def build() -> None:
-            self._built.append(await producer_driver_of(producer_factory(), self._told))
+            producer = producer_factory()
+            driver = await producer_driver_of(producer, self._told, creates_topics=creates_topics)
+            self._built.append(driver)
 
         await self._home.call(build)
         (self._driver,) = self._built
@@ -128,8 +133,8 @@ class Distant(AiokafkaProducer):
         self._outbox = Crossing[Entry](home.call_soon, lambda entry: self._send_there(*entry))
         self._outcomes = Crossing[Outcome](home.tell, lambda outcome: tell(*outcome))
 
-    async def build(self, producer_factory: ProducerFactory) -> None:
-        await super().build(producer_factory)
+    async def build(self, producer_factory: ProducerFactory, *, creates_topics: bool) -> None:
+        await super().build(producer_factory, creates_topics=creates_topics)
         self._send_there = self._driver.sends.send
 
     def _told(self, entries: Sequence[Entry], error: Exception | None) -> None:

@@ -32,7 +32,12 @@ Told = Callable[[Sequence[Entry], Exception | None], None]
 
 class Sends:
     def __init__(
-        self, producer: Client, told: Told, on_failure: Callable[[ProducerFailed], None]
+        self,
+        producer: Client,
+        told: Told,
+        on_failure: Callable[[ProducerFailed], None],
+        *,
+        creates_topics: bool,
     ) -> None:
         self._producer = producer
         self._told = told
@@ -41,7 +46,14 @@ class Sends:
         self._queued = private.queued_batches(producer)
         self._max_request_size = private.max_request_size(producer)
         self._lanes = Lanes(producer)
-        self._lookups = Lookups(producer, self._lanes, self._take, self._tell, self._drop)
+        self._lookups = Lookups(
+            producer,
+            self._lanes,
+            self._take,
+            self._tell,
+            self._drop,
+            creates_topics=creates_topics,
+        )
         self._in_flight: dict[asyncio.Future[Any], Sequence[Entry]] = {}
         self._unsettled = 0
         self._settled_all: asyncio.Future[None] | None = None

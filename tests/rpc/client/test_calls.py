@@ -434,6 +434,13 @@ async def test_what_cannot_be_asked_is_refused_before_anything_is_sent(
         assert rpc.status().counters.calls == 0
 
 
+async def test_a_request_to_a_reply_topic_of_the_client_is_refused() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc:
+        with pytest.raises(ConfigurationError, match="its own request"):
+            await rpc.request(REPLY, b"")
+
+
 async def test_a_type_that_no_parser_yields_is_refused_before_anything_is_sent() -> None:
     broker = new_broker()
     async with client_on(broker) as rpc:
@@ -469,5 +476,8 @@ async def test_a_client_that_cannot_work_is_refused() -> None:
         KafkaRPC([RAW], reply_topic="own", bootstrap_servers="127.0.0.1:1")
     with pytest.raises(ConfigurationError, match="bootstrap_servers"):
         KafkaRPC([RAW])
+    for topic in ("__internal", "no topic", ".."):
+        with pytest.raises(ConfigurationError, match="reply_topic"):
+            KafkaRPC(reply_topic=topic, bootstrap_servers="127.0.0.1:1")
     with pytest.raises(ConfigurationError, match="corr_header_keys"):
         KafkaRPC([RAW], corr_header_keys=[], bootstrap_servers="127.0.0.1:1")

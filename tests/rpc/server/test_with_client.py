@@ -49,6 +49,27 @@ async def test_an_error_arrives_with_its_status() -> None:
         assert caught.value.status == "teapot"
 
 
+async def test_the_error_of_a_call_that_a_handler_made_is_not_the_callers() -> None:
+    broker = new_broker()
+    failure: list[RemoteError] = []
+
+    async def handle(value: bytes, call: Call) -> bytes:
+        if value == b"inner":
+            raise RemoteError("not_found", "row 7 of a table that nobody shall know")
+        try:
+            await rpc.request(REQUEST, b"inner")
+        except RemoteError as error:
+            failure.append(error)
+            raise
+        return b""
+
+    async with serving(broker, handle), client(broker) as rpc:
+        with pytest.raises(RemoteError) as caught:
+            await rpc.request(REQUEST, b"outer")
+    assert (failure[0].status, failure[0].received) == ("not_found", True)
+    assert (caught.value.status, caught.value.text) == ("internal", "")
+
+
 async def test_a_stream_that_is_closed_early_stops_the_generator() -> None:
     broker, closed = new_broker(), anyio.Event()
 
