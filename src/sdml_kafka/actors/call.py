@@ -58,7 +58,8 @@ class Call:
         # The rest is the server's own.
         self.request = request
         self.handler = handler
-        self.chunk, self.index = chunk, index
+        self.chunk: Chunk = chunk
+        self.index: int = index
         self.due = due
         self.clock = clock
 

@@ -24,7 +24,7 @@ class Expectations:
     def __init__(self, specs: Sequence[CompiledSpec]) -> None:
         self._specs = specs
         self._compiled: dict[Any, Expectation] = {}
-        self.topics = frozenset(topic for spec in specs for topic in spec.topics)
+        self.topics: frozenset[str] = frozenset(topic for spec in specs for topic in spec.topics)
 
     def of(self, hint: Any) -> Expectation:
         """`hint` None: whatever comes. UnknownType when no parser yields it."""

@@ -108,7 +108,7 @@ class Calls:
         self._outbox = outbox
         self._trouble_now = trouble_now
         self.table: CallTable[Pending] = CallTable()
-        self.counters = Counters()
+        self.counters: Counters = Counters()
         self.closed: BaseException | None = None
         self._wakes_at = inf
         self._earlier: Callable[[], object] = lambda: None

@@ -29,10 +29,10 @@ class _Reply:
     __slots__ = ("call", "is_error", "message", "out")
 
     def __init__(self, out: "RepliesOut", call: Call, message: Message, is_error: bool) -> None:
-        self.out = out
-        self.call = call
-        self.message = message
-        self.is_error = is_error
+        self.out: RepliesOut = out
+        self.call: Call = call
+        self.message: Message = message
+        self.is_error: bool = is_error
 
     def sent(self, error: Exception | None) -> None:
         self.out.sent(self, error)

@@ -29,8 +29,8 @@ class Lane:
     )
 
     def __init__(self, partition: Partition, handler: Handler) -> None:
-        self.partition = partition
-        self.handler = handler
+        self.partition: Partition = partition
+        self.handler: Handler = handler
         self.chunk: Chunk
         self.records: Sequence[Record] = ()
         self.next: int = 0

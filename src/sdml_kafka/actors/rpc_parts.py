@@ -44,13 +44,13 @@ class RPCParts:
         own_partition: bool,
     ) -> None:
         self.expectations = expectations
-        self.reading = Reading(randbits(31) if own_partition else None)
-        self.outbox = Outbox()
-        self.calls = Calls(self.outbox, self.trouble_now)
+        self.reading: Reading = Reading(randbits(31) if own_partition else None)
+        self.outbox: Outbox = Outbox()
+        self.calls: Calls = Calls(self.outbox, self.trouble_now)
         self._snapshot = snapshot
-        self.id_prefix = f"{name}-".encode()
+        self.id_prefix: bytes = f"{name}-".encode()
         self._matcher = ReplyMatcher(self.calls, self.id_prefix, wire, extract)
-        self.harvests = Mailbox[Harvest](HARVESTS)
+        self.harvests: Mailbox[Harvest] = Mailbox[Harvest](HARVESTS)
         self._backlog = Backlog()
         self._members: dict[str, tuple[float, int]] = {}
         self._maker: CallMaker | None = None

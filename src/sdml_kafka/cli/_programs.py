@@ -42,7 +42,7 @@ class Guard:
     """The process that ends what runs when this one is killed."""
 
     def __init__(self) -> None:
-        self.mark = {MARK: token_hex(16)}
+        self.mark: dict[str, str] = {MARK: token_hex(16)}
         """What has to be in the environment of what it guards."""
         mark = f"{MARK}={self.mark[MARK]}"
         self._process = subprocess.Popen(

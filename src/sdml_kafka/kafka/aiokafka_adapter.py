@@ -17,6 +17,7 @@ from sdml_kafka.kafka.log_noise import quieter_logs
 from sdml_kafka.kafka.port import (
     Connect,
     Consumer,
+    ConsumerSettings,
     Polled,
     Revocation,
     Tail,
@@ -65,7 +66,7 @@ class AiokafkaConsumer:
     def __init__(self, home: Home, driver: Driver) -> None:
         self._home = home
         self._driver = driver
-        self.settings = driver.settings
+        self.settings: ConsumerSettings = driver.settings
         if not home.shares_the_loop:
             self.settings = evolve(self.settings, poll_records=POLL_RECORDS_IN_A_THREAD)
 

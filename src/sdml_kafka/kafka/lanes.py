@@ -44,7 +44,7 @@ class Route:
     """The partitions of a topic, as the metadata shows them."""
 
     def __init__(self, numbers: Sequence[int], available: Sequence[int]) -> None:
-        self.numbers = sorted(numbers)
+        self.numbers: list[int] = sorted(numbers)
         self._available = sorted(available) or self.numbers
         self._only = self.numbers[0] if len(self.numbers) == 1 else None
         self._turn = randrange(len(self._available))

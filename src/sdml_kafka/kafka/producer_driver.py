@@ -30,8 +30,8 @@ class ProducerDriver:
         self._loop = asyncio.get_running_loop()
         self._requests = private.watch_requests(self._producer)
         private.never_create_by_asking(self._producer)
-        self.sends = Sends(self._producer, told, self._fail, creates_topics=creates_topics)
-        self.admin = Admin(self._producer)
+        self.sends: Sends = Sends(self._producer, told, self._fail, creates_topics=creates_topics)
+        self.admin: Admin = Admin(self._producer)
         self._misses = MOST_MISSES
         self._failure: asyncio.Future[ProducerFailed] = self._loop.create_future()
         self._starting: asyncio.Task[None] | None = None

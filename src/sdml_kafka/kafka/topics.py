@@ -16,7 +16,7 @@ RETRY_S = 0.1
 class Topics:
     def __init__(self, consumer: Client, names: Collection[str]) -> None:
         self._consumer = consumer
-        self.names = frozenset(names)
+        self.names: frozenset[str] = frozenset(names)
         self.at_start: frozenset[TopicPartition] = frozenset()
 
     async def find(self) -> None:

@@ -36,7 +36,7 @@ class Client(Part):
         self._story = story
         self._rpc: KafkaRPC | None = None
         self._begun = anyio.Event()
-        self.latencies = Latencies()
+        self.latencies: Latencies = Latencies()
 
     def begin(self) -> None:
         """Make calls, until it leaves."""
