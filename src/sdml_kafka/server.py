@@ -363,7 +363,6 @@ def _transport(
         bootstrap_servers,
         group_id or "",
         client_options,
-        creates_topics=False,  # a reply topic that is not there has nobody who reads it
     )
 
 

@@ -130,8 +130,11 @@ async def test_one_reply_may_be_read_as_a_stream(world: World) -> None:
     assert await world.ask(ECHO, "hi", "--stream") == (0, b"hi\n")
 
 
-async def test_of_several_replies_one_is_the_reply_where_one_was_asked_for(world: World) -> None:
-    assert await world.ask(SEVERAL, "") == (0, b"one")
+async def test_several_replies_where_one_was_asked_for_are_an_error_that_says_what_to_do(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await world.ask(SEVERAL, "") == (1, b"")
+    assert "stream" in capsys.readouterr().err
 
 
 async def test_a_closed_pipe_ends_a_stream_and_its_server_is_told(world: World) -> None:

@@ -13,7 +13,6 @@ import anyio
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from benchmarks.rpc_own_partition import measure
 
 from sdml_kafka import (
@@ -62,35 +61,6 @@ async def test_2000_calls_at_once(embedded_kafka: EmbeddedKafka) -> None:
     assert status.in_flight == 0
     assert status.counters.replies == 2000
     assert status.counters.late_replies == status.counters.foreign_replies == 0
-
-
-async def test_clients_that_leave_leave_no_reply_topics_behind(
-    embedded_kafka: EmbeddedKafka,
-) -> None:
-    """The broker creates topics by itself, when it is asked for one that is gone."""
-    own = list[str]()
-
-    async def answer(value: bytes, call: Call) -> bytes:
-        own.extend(call.reply_topics)
-        return value
-
-    with anyio.fail_after(60):
-        async with pair_on(embedded_kafka, answer) as (_, topic):
-            for _ in range(4):
-                async with client_on(embedded_kafka) as rpc:
-                    await rpc.request(topic, b"")
-            left = await on_asyncio(topics_of(embedded_kafka.bootstrap_servers))
-    assert len(set(own)) == 4
-    assert left.isdisjoint(own)
-
-
-async def topics_of(bootstrap: str) -> set[str]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        return set(await admin.list_topics())
-    finally:
-        await admin.close()
 
 
 async def test_callers_that_are_cancelled_at_random_harm_no_other(

@@ -54,7 +54,6 @@ from typing import Any
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import BrokerResponseError, KafkaError, ProducerClosed, UnknownError
 from aiokafka.protocol.group import LeaveGroupRequest
-from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from sdml_kafka.kafka.port import ConsumerSettings
@@ -286,37 +285,6 @@ def producer_connections(producer: Client) -> list[bool]:
 
 def is_unauthorized(producer: Client, topic: str) -> bool:
     return topic in producer.client.cluster.unauthorized_topics
-
-
-def never_create_by_asking(producer: Client) -> None:
-    """Metadata is asked for each topic that was ever sent to: as aiokafka asks, the broker would
-    make those again that were deleted meanwhile."""
-    client = producer.client
-    get_connection = client._get_conn
-
-    async def get_modest_connection(*args: Any, **options: Any) -> Any:
-        connection = await get_connection(*args, **options)
-        if connection is not None and "send" not in vars(connection):
-            connection.send = _modest(connection.send)
-        return connection
-
-    client._get_conn = get_modest_connection
-
-
-def _modest(send: Callable[..., Any]) -> Callable[..., Any]:
-    def send_modestly(request: Any, *args: Any, **options: Any) -> Any:
-        if isinstance(request, MetadataRequest) and request._allow_auto_topic_creation is None:
-            request._allow_auto_topic_creation = False
-        return send(request, *args, **options)
-
-    return send_modestly
-
-
-async def create_by_asking(producer: Client, topic: str) -> None:
-    """A broker that creates topics by itself does so for this."""
-    client = producer.client
-    with suppress(KafkaError):
-        await client.send(client.get_random_node(), MetadataRequest([topic], True))
 
 
 def forget_topic(producer: Client, topic: str) -> None:

@@ -31,15 +31,12 @@ class Lookups:
         send: Callable[[Entry], None],
         tell: Callable[[Sequence[Entry], Exception], None],
         drop: Callable[[int], None],
-        *,
-        creates_topics: bool,
     ) -> None:
         self._producer = producer
         self._lanes = lanes
         self._send = send
         self._tell = tell
         self._drop = drop
-        self._creates_topics = creates_topics
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self.topics: dict[str, deque[Entry]] = {}
@@ -72,8 +69,6 @@ class Lookups:
         while waiting and fault is None and not self._lanes.is_known(message):
             if await self._refresh() and answered_at is None:
                 answered_at = self._loop.time()
-                if self._creates_topics and not self._lanes.count(message.topic):
-                    await self._create(message.topic)
             if not self._lanes.is_known(message):
                 fault = self._fault(message, answered_at)
             if fault is None:
@@ -92,11 +87,6 @@ class Lookups:
         refresh = self._producer.client.force_metadata_update()
         await asyncio.wait({refresh}, timeout=REFRESH_TIMEOUT_S)
         return refresh.done() and not refresh.cancelled() and bool(refresh.result())
-
-    async def _create(self, topic: str) -> None:
-        asking = self._loop.create_task(private.create_by_asking(self._producer, topic))
-        await asyncio.wait({asking}, timeout=REFRESH_TIMEOUT_S)
-        asking.cancel()
 
     def _fault(self, message: Message, answered_at: float | None) -> SdmlKafkaError | None:
         """None: nobody can say yet."""

@@ -26,14 +26,11 @@ Outcome = tuple[Sequence[Entry], Exception | None]
 _log = getLogger("sdml_kafka.kafka")
 
 
-def connect_producer(
-    producer_factory: ProducerFactory, *, creates_topics: bool = True
-) -> ConnectProducer:
+def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
     """A port's `ConnectProducer` over what `producer_factory` builds, one each time.
 
     The factory is called where an asyncio loop runs, on trio too; its producer must not be
-    started. `creates_topics`: a record for a topic that does not exist makes a broker create it
-    that does so by itself.
+    started.
     """
 
     @asynccontextmanager
@@ -44,7 +41,7 @@ def connect_producer(
                     AiokafkaProducer(home) if home.shares_the_loop else Distant(home)
                 )
                 try:
-                    await producer.build(producer_factory, creates_topics=creates_topics)
+                    await producer.build(producer_factory)
                     yield producer
                 finally:
                     await producer.close(CLOSE_TIMEOUT_S)
@@ -70,12 +67,12 @@ class AiokafkaProducer:
         self._built: list[ProducerDriver] = []
         self._closed = False
 
-    async def build(self, producer_factory: ProducerFactory, *, creates_topics: bool) -> None:
+    async def build(self, producer_factory: ProducerFactory) -> None:
         """When it is cancelled the driver may be there all the same: `close` finds it."""
 
         async def build() -> None:
             producer = producer_factory()
-            driver = await producer_driver_of(producer, self._told, creates_topics=creates_topics)
+            driver = await producer_driver_of(producer, self._told)
             self._built.append(driver)
 
         await self._home.call(build)
@@ -133,8 +130,8 @@ class Distant(AiokafkaProducer):
         self._outbox = Crossing[Entry](home.call_soon, lambda entry: self._send_there(*entry))
         self._outcomes = Crossing[Outcome](home.tell, lambda outcome: tell(*outcome))
 
-    async def build(self, producer_factory: ProducerFactory, *, creates_topics: bool) -> None:
-        await super().build(producer_factory, creates_topics=creates_topics)
+    async def build(self, producer_factory: ProducerFactory) -> None:
+        await super().build(producer_factory)
         self._send_there = self._driver.sends.send
 
     def _told(self, entries: Sequence[Entry], error: Exception | None) -> None:

@@ -25,12 +25,11 @@ _log = getLogger("sdml_kafka.kafka")
 
 
 class ProducerDriver:
-    def __init__(self, producer: object, told: Told, *, creates_topics: bool) -> None:
+    def __init__(self, producer: object, told: Told) -> None:
         self._producer = checked_producer(producer)
         self._loop = asyncio.get_running_loop()
         self._requests = private.watch_requests(self._producer)
-        private.never_create_by_asking(self._producer)
-        self.sends: Sends = Sends(self._producer, told, self._fail, creates_topics=creates_topics)
+        self.sends: Sends = Sends(self._producer, told, self._fail)
         self.admin: Admin = Admin(self._producer)
         self._misses = MOST_MISSES
         self._failure: asyncio.Future[ProducerFailed] = self._loop.create_future()
@@ -114,10 +113,10 @@ class ProducerDriver:
         self._misses = MOST_MISSES
 
 
-async def producer_driver_of(producer: Any, told: Told, *, creates_topics: bool) -> ProducerDriver:
+async def producer_driver_of(producer: Any, told: Told) -> ProducerDriver:
     """Raises ConfigurationError for what a factory must not return."""
     try:
-        return ProducerDriver(producer, told, creates_topics=creates_topics)
+        return ProducerDriver(producer, told)
     except ConfigurationError:
         if isinstance(producer, AIOKafkaProducer) and not private.producer_in_use(producer):
             with suppress(Exception):

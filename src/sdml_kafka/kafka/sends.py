@@ -36,8 +36,6 @@ class Sends:
         producer: Client,
         told: Told,
         on_failure: Callable[[ProducerFailed], None],
-        *,
-        creates_topics: bool,
     ) -> None:
         self._producer = producer
         self._told = told
@@ -46,14 +44,7 @@ class Sends:
         self._queued = private.queued_batches(producer)
         self._max_request_size = private.max_request_size(producer)
         self._lanes = Lanes(producer)
-        self._lookups = Lookups(
-            producer,
-            self._lanes,
-            self._take,
-            self._tell,
-            self._drop,
-            creates_topics=creates_topics,
-        )
+        self._lookups = Lookups(producer, self._lanes, self._take, self._tell, self._drop)
         self._in_flight: dict[asyncio.Future[Any], Sequence[Entry]] = {}
         self._unsettled = 0
         self._settled_all: asyncio.Future[None] | None = None

@@ -25,8 +25,6 @@ def transport_of(
     bootstrap_servers: str | None,
     group_id: str,
     client_options: Mapping[str, Any],
-    *,
-    creates_topics: bool = True,
 ) -> Transport:
     """Raises ConfigurationError for what does not go together."""
     for name, factory in (
@@ -59,6 +57,4 @@ def transport_of(
         raise ConfigurationError(
             f"{', '.join(only)}: set it on the producer that producer_factory builds"
         )
-    return Transport(
-        connect(consumer_factory), connect_producer(producer_factory, creates_topics=creates_topics)
-    )
+    return Transport(connect(consumer_factory), connect_producer(producer_factory))
