@@ -141,7 +141,6 @@ async def until(condition: Callable[[], object]) -> None:
             await anyio.sleep(0.01)
 
 
-@pytest.mark.uvloop_too
 class TestAiokafkaProducer(ProducerContract):
     @pytest.fixture
     def world(self, world: ProducerWorld) -> ProducerWorld:
@@ -359,7 +358,6 @@ def living(kafka: EmbeddedKafka, backend: str) -> set[object]:
     return {*sockets, *tasks, *threads}
 
 
-@pytest.mark.uvloop_too
 @pytest.mark.parametrize("is_away", [False, True], ids=["there", "frozen"])
 async def test_cancelled_anywhere_it_leaves_nothing_behind(
     world: AiokafkaWorld,

@@ -19,7 +19,7 @@ from tests.rpc.chaos.backends import name_of
 from tests.rpc.chaos.fleet import Fleet, fleet_of
 from tests.rpc.chaos.traffic import Traffic, repeats_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 SERVERS, PARTITIONS = 4, 8
 
