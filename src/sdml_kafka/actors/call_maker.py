@@ -101,9 +101,9 @@ class CallMaker:
         if key is not None:
             key = in_bytes("req_key", key)
         return kind(
-            id_,
-            due,
-            key,
+            id=id_,
+            due=due,
+            key=key,
             message=Message(
                 topic,
                 payload(value),
@@ -171,8 +171,8 @@ class CallMaker:
         sent = request_headers(id_, ID_NAMES[0], (), in_ms(left_s), extra)
         sent_key = None if key is None else in_bytes("req_key", key)
         return Pending(
-            id_,
-            due,
+            id=id_,
+            due=due,
             message=Message(topic, payload(value), sent_key, sent),
             waiter=self.new_waiter(),
             calls=self.calls,
