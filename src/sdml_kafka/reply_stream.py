@@ -1,5 +1,6 @@
 """Several replies to one request, as an async iterator."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
@@ -23,8 +24,8 @@ class PendingStream(Pending):
 
     most: int = 1000
     next_waiter: Callable[[], Waiter] = field(init=False)
-    ready: list[Any] = field(factory=list[Any], init=False)
-    """In order, to be read from the end."""
+    ready: deque[Any] = field(factory=deque[Any], init=False)
+    """In order, and not read yet."""
     cancel_partition: int | None = field(default=None, init=False)
     _ahead: dict[int, Any] = field(factory=dict[int, Any], init=False)
     _next: int = field(default=0, init=False)
@@ -73,7 +74,6 @@ class ReplyStream[T]:
     def __init__(self, begin: Callable[[], Awaitable[PendingStream]]) -> None:
         self._begin = begin
         self._call: PendingStream | None = None
-        self._read = 0
         self._closed = False
 
     def __aiter__(self) -> Self:
@@ -86,9 +86,7 @@ class ReplyStream[T]:
         call = self._call
         if call is None:
             call = self._call = await self._begin()
-        while self._read >= len(call.ready):
-            call.ready.clear()
-            self._read = 0
+        while not call.ready:
             if call.settled:
                 self._closed = True
                 if call.error is not None:
@@ -101,8 +99,7 @@ class ReplyStream[T]:
                 raise
             if not call.settled:
                 call.waiter = call.next_waiter()
-        value: T = call.ready[self._read]
-        self._read += 1
+        value: T = call.ready.popleft()
         return value
 
     async def aclose(self) -> None:

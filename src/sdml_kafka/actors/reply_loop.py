@@ -15,6 +15,7 @@ from sdml_kafka.errors import (
     AuthorizationFailed,
     BrokerUnreachable,
     ConfigurationError,
+    ConsumerFailed,
     GroupShared,
     JoinTimeout,
     SendFailed,
@@ -208,7 +209,10 @@ class ReplyLoop(Actor):
 
 async def _let_go_when_asked(consumer: Consumer) -> None:
     while True:
-        revocation = await consumer.revocation()
+        try:
+            revocation = await consumer.revocation()
+        except ConsumerFailed:
+            return  # which the poll raises as well: told once
         revocation.release()  # nothing is committed, and waiting calls go on waiting
 
 

@@ -1,6 +1,7 @@
 """Several replies to one request: in order, with an end, or an error that says what is wrong."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import anyio
 import pytest
@@ -15,6 +16,7 @@ from sdml_kafka import (
     StreamBroken,
 )
 from sdml_kafka.kafka.port import Record
+from tests.listener.twin import until
 from tests.listener.virtual_time import in_virtual_time
 from tests.rpc.hand import REQUEST, Hand, client_on, hand, header, new_broker
 
@@ -183,6 +185,25 @@ async def test_a_reader_that_is_far_behind_breaks_its_stream_and_no_other() -> N
         with pytest.raises(StreamBroken, match="max_waiting"):
             async for _ in stream:
                 pass
+
+
+def have_come(rpc: KafkaRPC, count: int) -> bool:
+    return rpc.status().counters.replies == count
+
+
+async def test_a_reader_that_is_a_little_behind_all_along_reads_it_all() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server:
+        stream = rpc.stream(REQUEST, b"", max_waiting=10)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anext, stream)
+            request = await server.request()
+            answer(server, request, [b"x"] * 5, end=False)
+        for number in range(5, 100):
+            answer(server, request, [b"%d" % number], first=number, end=False)
+            await until(partial(have_come, rpc, number + 1))
+            assert await anext(stream) == (b"x" if number < 9 else b"%d" % (number - 4))
+        await stream.aclose()
 
 
 async def test_leaving_ends_a_stream() -> None:
