@@ -15,16 +15,15 @@ from sdml_kafka.actors.intake import Intake
 from sdml_kafka.actors.reader import Readers
 from sdml_kafka.actors.router import Router
 from sdml_kafka.actors.specs import compile_specs
+from sdml_kafka.client_checks import check_may_start, check_timeouts
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
     ClientClosed,
-    ClientNotStarted,
     ConfigurationError,
 )
 from sdml_kafka.kafka.aiokafka_adapter import ConsumerFactory, connect
 from sdml_kafka.kafka.factory import default_consumer_factory
-from sdml_kafka.kafka.home import on_trio
 from sdml_kafka.kafka.port import Connect, ConsumerSettings
 from sdml_kafka.parsing import ParserSpec
 from sdml_kafka.policies import AutoCommit, Restarts
@@ -100,7 +99,9 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
 
         Raises ConfigurationError for what cannot work.
         """
-        _check_numbers(max_in_flight, drain_timeout, start_timeout, stop_timeout)
+        if max_in_flight < 1:
+            raise ConfigurationError(f"max_in_flight is 1 or more, not {max_in_flight!r}")
+        check_timeouts(start_timeout, stop_timeout, drain_timeout)
         if on_parse_error not in ("skip", "raise") and not callable(on_parse_error):
             raise ConfigurationError(
                 f"on_parse_error is 'skip', 'raise' or a callable, not {on_parse_error!r}"
@@ -203,16 +204,9 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
 
         A failure afterwards comes out of the streams' loops and of `stop()`.
         """
-        if on_trio():
-            raise ClientNotStarted(
-                "start() and stop() work on asyncio only. On trio: `async with KafkaListener(...)`"
-            )
-        if self._state == "closed":
-            raise ClientClosed("The listener was left: make and enter a new one")
+        check_may_start("listener", self, self._state, by_start=self._runner is not None)
         if self._runner is not None:
             await self._runner.wait_started()
-        elif self._state == "starting":
-            raise ClientNotStarted("The listener is being entered: use it inside its `async with`")
         elif self._state == "new":
             self._runner = TaskRunner(self, "sdml-kafka listener", self._router.close)
             await self._runner.start()
@@ -354,17 +348,3 @@ def _auto_commit(value: AutoCommit | AutoCommitDict | None) -> AutoCommit | None
         ) from None
     except ValueError as error:
         raise ConfigurationError(f"{error}; either key alone will do") from error
-
-
-def _check_numbers(
-    max_in_flight: int, drain_timeout: float, start_timeout: float, stop_timeout: float
-) -> None:
-    if max_in_flight < 1:
-        raise ConfigurationError(f"max_in_flight is 1 or more, not {max_in_flight!r}")
-    for name, seconds, least in (
-        ("drain_timeout", drain_timeout, 0.0),
-        ("start_timeout", start_timeout, 0.1),
-        ("stop_timeout", stop_timeout, 0.1),
-    ):
-        if not least <= seconds < float("inf"):
-            raise ConfigurationError(f"{name} is in seconds, {least:g} or more, not {seconds!r}")

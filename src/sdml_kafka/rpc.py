@@ -15,19 +15,18 @@ from sdml_kafka.actors.pending import Pending
 from sdml_kafka.actors.reply_dispatcher import CorrelationFromRecord
 from sdml_kafka.actors.reply_loop import ReplyTopics
 from sdml_kafka.actors.request_input import PropagateCorrTo, RequestHeaders, check_timeout
-from sdml_kafka.actors.rpc_parts import RPCParts, wire_of
+from sdml_kafka.actors.rpc_parts import RPCParts
 from sdml_kafka.actors.specs import compile_specs
+from sdml_kafka.client_checks import check_may_start, check_timeouts, wire_of
 from sdml_kafka.core.wire import ID_NAMES
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
     CallTimeout,
     ClientClosed,
-    ClientNotStarted,
     ConfigurationError,
     TopicMissing,
 )
-from sdml_kafka.kafka.home import on_trio
 from sdml_kafka.kafka.messages import is_topic_name
 from sdml_kafka.kafka.port import Transport
 from sdml_kafka.kafka.transport import ConsumerFactory, ProducerFactory, transport_of
@@ -111,9 +110,9 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
 
         Raises ConfigurationError for what cannot work.
         """
-        for name, seconds in (("start_timeout", start_timeout), ("stop_timeout", stop_timeout)):
-            if not 0.1 <= seconds < inf:
-                raise ConfigurationError(f"{name} is in seconds, 0.1 or more, not {seconds!r}")
+        check_timeouts(start_timeout, stop_timeout)
+        if not corr_header_keys:
+            raise ConfigurationError("corr_header_keys are names of headers, and there are none")
         self._start_timeout_s, self._stop_timeout_s = start_timeout, stop_timeout
         name = f"sdml-rpc-{token_hex(6)}"
         transport = transport or transport_of(
@@ -192,14 +191,9 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         """The same as entering; asyncio only, since a trio task cannot outlive its nursery."""
         if self._state == "closed":
             raise ClientClosed("The client was left: make and enter a new one")
-        if on_trio():
-            raise ClientNotStarted(
-                "start() and stop() work on asyncio only. On trio: `async with KafkaRPC(...)`"
-            )
+        check_may_start("client", self, self._state, by_start=self._runner is not None)
         if self._runner is not None:
             await self._runner.wait_started()
-        elif self._state == "starting":
-            raise ClientNotStarted("The client is being entered: use it inside its `async with`")
         elif self._state == "new":
             self._runner = TaskRunner(self, "sdml-kafka rpc", lambda failure: None)
             await self._runner.start()

@@ -25,17 +25,16 @@ from sdml_kafka.actors.seldom import Seldom
 from sdml_kafka.actors.sender import Outbox, Sender
 from sdml_kafka.actors.threads import Threads
 from sdml_kafka.actors.workers import WorkerPool, Workers
+from sdml_kafka.client_checks import check_may_start, check_timeouts, wire_of
 from sdml_kafka.core.dedupe import Dedupe, Repeats
-from sdml_kafka.core.wire import ID_NAMES, MOST_REPLY_TOPICS, Wire
+from sdml_kafka.core.wire import ID_NAMES, MOST_REPLY_TOPICS
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
     ClientClosed,
-    ClientNotStarted,
     ConfigurationError,
     RestartsExhausted,
 )
-from sdml_kafka.kafka.home import on_trio
 from sdml_kafka.kafka.port import ConsumerSettings, Transport
 from sdml_kafka.kafka.transport import ConsumerFactory, ProducerFactory, transport_of
 from sdml_kafka.parsing import Parser
@@ -119,7 +118,9 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
 
         Raises ConfigurationError for what cannot work.
         """
-        _check(concurrency, drain_timeout, start_timeout, stop_timeout)
+        if type(concurrency) is not int or concurrency < 1:
+            raise ConfigurationError(f"concurrency is 1 or more, not {concurrency!r}")
+        check_timeouts(start_timeout, stop_timeout, drain_timeout)
         self._transport = transport or _transport(
             group_id, bootstrap_servers, consumer_factory, producer_factory, client_options
         )
@@ -141,7 +142,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         self._committer = Committer(self._intake.ledger, lambda: None)
         self._policy = AutoCommit(interval_s=COMMIT_INTERVAL_S)
         self._replies = RepliesOut(self._outbox, self._counts, self._seldom)
-        wire = _wire(corr_header_keys)
+        wire = wire_of(corr_header_keys)
         self._reception = Reception(
             read=request_reader(wire, correlation_from_record, self._seldom),
             admission=Admission(reply_topics, most_reply_topics, self._handlers, self._seldom),
@@ -310,16 +311,9 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
 
         A failure afterwards comes out of `serve_forever()` and of `stop()`.
         """
-        if on_trio():
-            raise ClientNotStarted(
-                "start() and stop() work on asyncio only. On trio: `async with KafkaRPCServer(...)`"
-            )
-        if self._state == "closed":
-            raise ClientClosed("The server was left: make and enter a new one")
+        check_may_start("server", self, self._state, by_start=self._runner is not None)
         if self._runner is not None:
             await self._runner.wait_started()
-        elif self._state == "starting":
-            raise ClientNotStarted("The server is being entered: use it inside its `async with`")
         elif self._state == "new":
             self._ended = anyio.Event()
             self._runner = TaskRunner(self, "sdml-kafka server", lambda failure: self._ended.set())
@@ -364,24 +358,3 @@ def _transport(
         group_id or "",
         client_options,
     )
-
-
-def _wire(names: Sequence[str]) -> Wire:
-    try:
-        return Wire((names,) if isinstance(names, str) else tuple(names))
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ConfigurationError(f"corr_header_keys are names of headers: {error}") from error
-
-
-def _check(
-    concurrency: int, drain_timeout: float, start_timeout: float, stop_timeout: float
-) -> None:
-    if type(concurrency) is not int or concurrency < 1:
-        raise ConfigurationError(f"concurrency is 1 or more, not {concurrency!r}")
-    for name, seconds, least in (
-        ("drain_timeout", drain_timeout, 0.0),
-        ("start_timeout", start_timeout, 0.1),
-        ("stop_timeout", stop_timeout, 0.1),
-    ):
-        if not least <= seconds < float("inf"):
-            raise ConfigurationError(f"{name} is in seconds, {least:g} or more, not {seconds!r}")

@@ -1,6 +1,6 @@
 """The parts of a client: what its actors share, and the actors themselves."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import inf
 from secrets import randbits
 
@@ -19,7 +19,7 @@ from sdml_kafka.actors.reply_dispatcher import (
 from sdml_kafka.actors.reply_loop import Reading, ReplyLoop, ReplyTopics
 from sdml_kafka.actors.sender import Outbox, Sender
 from sdml_kafka.core.wire import Wire
-from sdml_kafka.errors import BrokerUnreachable, ConfigurationError, RemoteError, SendFailed
+from sdml_kafka.errors import BrokerUnreachable, RemoteError, SendFailed
 from sdml_kafka.kafka.port import Transport
 from sdml_kafka.runtime import ActorSnapshot, ChildSpec, Mailbox
 from sdml_kafka.runtime.waiter import clock, waiter_maker
@@ -135,13 +135,3 @@ class RPCParts:
             error = RemoteError("unavailable", f"no member of group {group_id!r} is alive")
             error.received = True
             raise error
-
-
-def wire_of(names: Iterable[str]) -> Wire:
-    names = (names,) if isinstance(names, str) else tuple(names)
-    if not names or not all(isinstance(name, str) and name for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"corr_header_keys are names of headers, not {names!r}")
-    try:
-        return Wire(names)
-    except ValueError as error:
-        raise ConfigurationError(f"corr_header_keys: {error}") from None

@@ -142,14 +142,8 @@ def _add_listen(commands: Any) -> None:
         commands, "listen", "write a topic's records as lines of JSON", _help.LISTEN
     )
     parser.add_argument("topics", metavar="TOPIC", nargs="+", type=_values.topic)
-    parser.add_argument("--bootstrap", metavar="HOST:PORT", type=_values.bootstrap, required=True)
-    parser.add_argument(
-        "--group",
-        metavar="NAME",
-        type=_values.name,
-        required=True,
-        help="the consumer group; its members share the partitions",
-    )
+    _add_bootstrap(parser)
+    _add_group(parser, "partitions")
     parser.add_argument(
         "--from",
         dest="start",
@@ -183,7 +177,7 @@ def _add_request(commands: Any) -> None:
     parser = _add_command(commands, "request", "make a call, print its reply", _help.REQUEST)
     parser.add_argument("topic", metavar="TOPIC", type=_values.topic)
     parser.add_argument("value", metavar="VALUE", help="the request; -: what stdin holds")
-    parser.add_argument("--bootstrap", metavar="HOST:PORT", type=_values.bootstrap, required=True)
+    _add_bootstrap(parser)
     parser.add_argument("--key", metavar="K", type=_values.raw, help="of the record")
     parser.add_argument(
         "--header",
@@ -241,14 +235,8 @@ def _add_serve(commands: Any) -> None:
         "sdml-kafka serve TOPIC --bootstrap HOST:PORT --group NAME [options] -- CMD [ARG ...]"
     )
     parser.add_argument("topic", metavar="TOPIC", type=_values.topic)
-    parser.add_argument("--bootstrap", metavar="HOST:PORT", type=_values.bootstrap, required=True)
-    parser.add_argument(
-        "--group",
-        metavar="NAME",
-        type=_values.name,
-        required=True,
-        help="the consumer group; its members share the requests",
-    )
+    _add_bootstrap(parser)
+    _add_group(parser, "requests")
     parser.add_argument(
         "--concurrency",
         metavar="N",
@@ -298,6 +286,20 @@ def _add_broker(commands: Any) -> None:
 
 def _broker_options(given: argparse.Namespace) -> BrokerOptions:
     return BrokerOptions(given.nodes, given.port)
+
+
+def _add_bootstrap(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bootstrap", metavar="HOST:PORT", type=_values.bootstrap, required=True)
+
+
+def _add_group(parser: argparse.ArgumentParser, shared: str) -> None:
+    parser.add_argument(
+        "--group",
+        metavar="NAME",
+        type=_values.name,
+        required=True,
+        help=f"the consumer group; its members share the {shared}",
+    )
 
 
 def _add_backend(parser: argparse.ArgumentParser) -> None:
