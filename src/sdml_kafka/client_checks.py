@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sdml_kafka.core.wire import Wire
 from sdml_kafka.errors import ClientClosed, ClientNotStarted, ConfigurationError
-from sdml_kafka.kafka.home import on_trio
+from sdml_kafka.runtime.waiter import on_trio
 
 
 def check_timeouts(

@@ -11,7 +11,6 @@ from attrs import define, field
 from sdml_kafka.actors.pending import Pending
 from sdml_kafka.core.wire import Reply
 from sdml_kafka.errors import StreamBroken
-from sdml_kafka.kafka.port import Record
 from sdml_kafka.runtime.waiter import Waiter
 
 
@@ -31,7 +30,7 @@ class PendingStream(Pending):
     _next: int = field(default=0, init=False)
     _end: int | None = field(default=None, init=False)
 
-    def arrived(self, record: Record, reply: Reply, parsed: Any, error: Exception | None) -> None:
+    def arrived(self, reply: Reply, parsed: Any, error: Exception | None) -> None:
         self.calls.counters.replies += 1
         if reply.cancel_partition is not None:
             self.cancel_partition = reply.cancel_partition

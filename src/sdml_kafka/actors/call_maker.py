@@ -181,7 +181,7 @@ class CallMaker:
         )
 
     def begin(self, call: Pending) -> None:
-        if self.calls.closed is not None:
+        if self.calls.closed:
             raise ClientClosed("The client was left")
         if not self.calls.add(call):
             raise CallIdInUse(

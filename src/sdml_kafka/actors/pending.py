@@ -12,7 +12,7 @@ from sdml_kafka.actors.sender import Outbox
 from sdml_kafka.core.calls import Call, CallTable
 from sdml_kafka.core.wire import ID_NAMES, Reply, cancel_headers
 from sdml_kafka.errors import CallTimeout, ClientClosed, ReplyInvalid, SendFailed
-from sdml_kafka.kafka.port import Message, Record
+from sdml_kafka.kafka.port import Message
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.runtime.waiter import Waiter
 
@@ -67,7 +67,7 @@ class Pending(Call):
             raise self.error
         return self.value
 
-    def arrived(self, record: Record, reply: Reply, parsed: Any, error: Exception | None) -> None:
+    def arrived(self, reply: Reply, parsed: Any, error: Exception | None) -> None:
         """A reply, parsed; or the error that it means for the call."""
         self.calls.counters.replies += 1
         if reply.sequence is not None and error is None:
@@ -109,7 +109,7 @@ class Calls:
         self._trouble_now = trouble_now
         self.table: CallTable[Pending] = CallTable()
         self.counters: Counters = Counters()
-        self.closed: BaseException | None = None
+        self.closed: bool = False
         self._wakes_at = inf
         self._earlier: Callable[[], object] = lambda: None
 
@@ -126,7 +126,7 @@ class Calls:
 
     def cancel(self, call: Pending, partition: int | None) -> None:
         """Tell a server that asked for it that nobody reads its stream any more."""
-        if partition is not None and self.closed is None:
+        if partition is not None and not self.closed:
             request = call.message
             carriers = (name for name, value in request.headers if value == call.id)
             headers = cancel_headers(call.id, next(carriers, ID_NAMES[0]))
@@ -139,8 +139,8 @@ class Calls:
 
     def close(self, failure: BaseException | None = None) -> None:
         """Settle all that wait; nothing can be added any more."""
-        if self.closed is None:
-            self.closed = failure or ClientClosed("The client was left")
+        if not self.closed:
+            self.closed = True
             for call in self.table:
                 error = ClientClosed("The client was left while the call waited for its reply")
                 error.__cause__ = failure

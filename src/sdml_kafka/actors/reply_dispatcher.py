@@ -103,10 +103,10 @@ class ReplyDispatcher(Actor):
             kind = RemoteTimeout if reply.status == DEADLINE_EXCEEDED else RemoteError
             error = kind(reply.status, reply.error)
             error.received = True
-            call.arrived(record, reply, None, error)
+            call.arrived(reply, None, error)
             return
         if reply.is_end:
-            call.arrived(record, reply, None, None)
+            call.arrived(reply, None, None)
             return
         assert call.expectation is not None
         try:
@@ -117,9 +117,9 @@ class ReplyDispatcher(Actor):
                 return
             call.expectation.check(value)
         except Exception as error:
-            call.arrived(record, reply, None, invalid(record, error, call))
+            call.arrived(reply, None, invalid(record, error, call))
         else:
-            call.arrived(record, reply, value, None)
+            call.arrived(reply, value, None)
 
     def _is_awaitable(self, value: object) -> bool:
         if isawaitable(value):
@@ -146,10 +146,10 @@ async def _finish_parsing(
         call.expectation.check(parsed)
     except Exception as error:
         call.parsing -= 1
-        call.arrived(record, reply, None, invalid(record, error, call))
+        call.arrived(reply, None, invalid(record, error, call))
     else:
         call.parsing -= 1
-        call.arrived(record, reply, parsed, None)
+        call.arrived(reply, parsed, None)
 
 
 def invalid(record: Record, error: Exception, call: Pending) -> ReplyInvalid:

@@ -9,7 +9,6 @@ side computes. The thread has none of this, and costs one crossing for each batc
 """
 
 import asyncio
-import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from concurrent.futures import Future
@@ -21,6 +20,7 @@ from typing import Any, Protocol
 import anyio
 
 from sdml_kafka.errors import ConsumerFailed
+from sdml_kafka.runtime.waiter import on_trio
 
 _log = getLogger("sdml_kafka.kafka")
 
@@ -40,11 +40,6 @@ class Home(Protocol):
 
     def tell(self, function: Callable[[], object]) -> None:
         """Run a plain function on the program's side, from the asyncio side. It must not raise."""
-
-
-def on_trio() -> bool:
-    trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_task())
 
 
 @asynccontextmanager

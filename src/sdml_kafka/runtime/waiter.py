@@ -19,10 +19,15 @@ class Waiter(Protocol):
     def wait(self) -> Awaitable[None]: ...
 
 
+def on_trio() -> bool:
+    """Whether the event loop that runs here is trio's; imports nothing."""
+    trio = sys.modules.get("trio")
+    return trio is not None and bool(trio.lowlevel.in_trio_task())
+
+
 def waiter_maker() -> Callable[[], Waiter]:
     """Makes waiters for the event loop that runs here."""
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
+    if on_trio():
         return _TrioWaiter
     return partial(_AsyncioWaiter, asyncio.get_running_loop())
 
@@ -30,8 +35,9 @@ def waiter_maker() -> Callable[[], Waiter]:
 def clock() -> Callable[[], float]:
     """`anyio.current_time` of the event loop that runs here, without looking it up each time; it
     may be asked in other threads, too."""
-    trio = sys.modules.get("trio")
-    if trio is not None and trio.lowlevel.in_trio_task():
+    if on_trio():
+        import trio
+
         now: Callable[[], float] = trio.lowlevel.current_clock().current_time
         return now
     return asyncio.get_running_loop().time

@@ -19,9 +19,9 @@ from sdml_kafka.errors import (
     ProducerFailed,
     SendFailed,
 )
-from sdml_kafka.kafka.home import on_trio
 from sdml_kafka.kafka.messages import fault_of, no_such_partition, no_such_topic
 from sdml_kafka.kafka.port import Message, OnSent, always
+from sdml_kafka.runtime.waiter import on_trio
 from sdml_kafka.testing._memory_log import Misuse
 from sdml_kafka.testing._memory_state import State, next_failure, now
 
