@@ -1,13 +1,13 @@
 """How fast are calls beside a hand-written client and server on bare aiokafka?
 
-    uv run python benchmarks/rpc.py [--rounds 5] [--seconds 3] [--in-flight 1 100 1000]
+    uv run python benchmarks/rpc.py [--rounds 30] [--seconds 0.5] [--in-flight 1 100 1000]
 
-Brings the embedded Kafka up. Each contestant is a client process and a server process; they take
-turns, round after round, with the same acks, linger and batch size; the bare one has no
-deadlines, no idempotence, and no handling of any error. Prints the median of the
-ratios to the bare pair of the same round, and the ratio of the best rounds: absolute figures mean
-little on a busy machine. The last column: most calls a second, least p50, least CPU time a call
-of the client and of the server.
+Brings the embedded Kafka up. Each contestant is a client process and a server process. All of
+them run, and take turns of half a second, round after round, with the same acks, linger and batch
+size; the bare one has no deadlines, no idempotence, and no handling of any error. Prints the
+median of the ratios to the bare pair of the same round, and the ratio of the best rounds: absolute
+figures mean little on a busy machine. The last column, medians: calls a second, p50, CPU time a
+call of the client and of the server.
 """
 
 import argparse
@@ -16,8 +16,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from itertools import count
 from typing import Any
 
@@ -31,7 +31,7 @@ from sdml_kafka.testing import EmbeddedKafka
 PAYLOAD = b"x" * 200
 PRODUCER: dict[str, Any] = {"acks": "all", "linger_ms": 0, "max_batch_size": 1 << 20}
 CONSUMER: dict[str, Any] = {"fetch_max_wait_ms": 250, "enable_auto_commit": False}
-WARM_UP_CALLS = 2000
+WARM_UP_S = 2.0
 
 Request = Callable[[bytes], Awaitable[bytes]]
 
@@ -131,6 +131,7 @@ async def our_client(bootstrap: str, topic: str) -> AsyncGenerator[Request]:
 
 # -- measuring ---------------------------------------------------------------------------
 
+Sample = tuple[float, ...]
 Pair = tuple[str, Callable[..., Any], Callable[..., Any]]
 PAIRS: dict[str, Pair] = {
     "bare": ("asyncio", bare_client, bare_server),
@@ -139,38 +140,32 @@ PAIRS: dict[str, Pair] = {
 }
 
 
-async def measure(
-    name: str, bootstrap: str, topic: str, in_flight: int, seconds: float, server: int
-) -> None:
-    """Prints calls per second, p50 and p99 in ms, CPU us a call of client and server."""
+async def measure(name: str, bootstrap: str, topic: str, in_flight: int, server: int) -> None:
+    """For each line of seconds on stdin prints calls per second, p50 and p99 in ms, CPU us a call
+    of client and server."""
     times: list[float] = []
     clock = time.perf_counter
     async with PAIRS[name][1](bootstrap, topic) as request:
 
-        async def caller(calls: int | None, until: float) -> None:
-            while clock() < until and (calls is None or calls > 0):
+        async def caller(until: float) -> None:
+            while clock() < until:
                 began = clock()
                 assert await request(PAYLOAD) == PAYLOAD
                 times.append(clock() - began)
-                calls = None if calls is None else calls - 1
 
-        async def run(callers: int, calls: int | None, until: float) -> float:
-            began = clock()
+        while line := await anyio.to_thread.run_sync(sys.stdin.readline):
+            times.clear()
+            used, server_used, began = time.process_time(), cpu_s(server), clock()
             async with anyio.create_task_group() as tasks:
-                for _ in range(callers):
-                    tasks.start_soon(caller, calls, until)
-            return clock() - began
-
-        warming = min(in_flight, 100)
-        await run(warming, WARM_UP_CALLS // warming // (20 if in_flight == 1 else 1), clock() + 60)
-        times.clear()
-        used, server_used = time.process_time(), cpu_s(server)
-        took = await run(in_flight, None, clock() + seconds)
-        used, server_used = time.process_time() - used, cpu_s(server) - server_used
-    times.sort()
-    count = len(times)
-    p50, p99 = times[count // 2], times[int(count * 0.99)]
-    print(count / took, p50 * 1000, p99 * 1000, used / count * 1e6, server_used / count * 1e6)
+                for _ in range(in_flight):
+                    tasks.start_soon(caller, began + float(line))
+            took = clock() - began
+            used, server_used = time.process_time() - used, cpu_s(server) - server_used
+            times.sort()
+            count = len(times)
+            p50, p99 = times[count // 2], times[int(count * 0.99)]
+            cpu = (used / count * 1e6, server_used / count * 1e6)
+            print(count / took, p50 * 1000, p99 * 1000, *cpu, flush=True)
 
 
 def cpu_s(pid: int) -> float:
@@ -178,22 +173,30 @@ def cpu_s(pid: int) -> float:
     return float(used.user + used.system)
 
 
-def run_pair(
-    name: str, bootstrap: str, topic: str, in_flight: int, seconds: float
-) -> tuple[float, ...]:
+@contextmanager
+def running_pair(
+    name: str, bootstrap: str, topic: str, in_flight: int
+) -> Generator[Callable[[float], Sample]]:
+    """Start both; what comes out lets them work for so many seconds."""
     script = [sys.executable, __file__, "--one"]
-    with subprocess.Popen(
-        [*script, "server", name, bootstrap, topic], stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*script, "server", name, bootstrap, topic], **pipes) as server:
         try:
+            assert server.stdout is not None
             assert server.stdout.readline().strip() == "ready", f"the server of {name!r} is down"
-            command = [*script, "client", name, bootstrap, topic, str(in_flight), str(seconds)]
-            command.append(str(server.pid))
-            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            command = [*script, "client", name, bootstrap, topic, str(in_flight), str(server.pid)]
+            with subprocess.Popen(command, **pipes) as client:
+
+                def run(seconds: float) -> Sample:
+                    assert client.stdin is not None and client.stdout is not None
+                    client.stdin.write(f"{seconds}\n")
+                    client.stdin.flush()
+                    return tuple(map(float, client.stdout.readline().split()))
+
+                yield run
+                client.communicate()  # the end of its input ends it
         finally:
             server.kill()
-    return tuple(map(float, output.split()))
 
 
 async def create(bootstrap: str, topic: str) -> None:
@@ -206,57 +209,66 @@ async def create(bootstrap: str, topic: str) -> None:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--seconds", type=float, default=3.0)
+    arguments.add_argument("--rounds", type=int, default=30)
+    arguments.add_argument("--seconds", type=float, default=0.5)
     arguments.add_argument("--in-flight", type=int, nargs="+", default=[1, 100, 1000])
     arguments.add_argument("--pairs", nargs="+", default=list(PAIRS), choices=PAIRS)
     arguments.add_argument("--one", nargs="+", help="internal")
     options = arguments.parse_args()
     if options.one:
-        role, name, *rest = options.one
+        role, name, bootstrap, topic, *numbers = options.one
         backend, _, server = PAIRS[name]
         if role == "server":
-            anyio.run(server, *rest, backend=backend)
+            anyio.run(server, bootstrap, topic, backend=backend)
         else:
-            bootstrap, topic, *numbers = rest
-            in_flight, seconds, pid = map(float, numbers)
-            anyio.run(
-                measure, name, bootstrap, topic, int(in_flight), seconds, int(pid), backend=backend
-            )
+            in_flight, pid = map(int, numbers)
+            anyio.run(measure, name, bootstrap, topic, in_flight, pid, backend=backend)
         return
-    results: dict[tuple[int, str], list[tuple[float, ...]]] = {}
     with EmbeddedKafka() as kafka:
+        print(f"{'bare = 1':<24}{'calls/s':>20}{'best':>7}{'p50':>7}{'p99':>7}   absolute")
+        for in_flight in options.in_flight:
+            results = take_turns(kafka.bootstrap_servers, in_flight, options)
+            report(results, in_flight)
+
+
+def take_turns(
+    bootstrap: str, in_flight: int, options: argparse.Namespace
+) -> dict[str, list[Sample]]:
+    results: dict[str, list[Sample]] = {name: [] for name in options.pairs}
+    with ExitStack() as stack:
+        runs: dict[str, Callable[[float], Sample]] = {}
+        for number, name in enumerate(options.pairs):
+            topic = f"calls-{in_flight}-{number}"
+            asyncio.run(create(bootstrap, topic))
+            runs[name] = stack.enter_context(running_pair(name, bootstrap, topic, in_flight))
+        for run in runs.values():
+            run(WARM_UP_S)
         for round_ in range(options.rounds):
-            for in_flight in options.in_flight:
-                for number, name in enumerate(options.pairs):
-                    topic = f"r{round_}-{in_flight}-{number}"
-                    asyncio.run(create(kafka.bootstrap_servers, topic))
-                    results.setdefault((in_flight, name), []).append(
-                        run_pair(name, kafka.bootstrap_servers, topic, in_flight, options.seconds)
-                    )
-            print(f"round {round_ + 1}/{options.rounds} done", file=sys.stderr)
-    report(results, options.in_flight, options.pairs)
+            # Round and round, so that nobody always follows the same one.
+            names = options.pairs if round_ % 2 else options.pairs[::-1]
+            for name in names:
+                results[name].append(runs[name](options.seconds))
+    return results
 
 
-def report(
-    results: dict[tuple[int, str], list[tuple[float, ...]]],
-    in_flights: list[int],
-    names: list[str],
-) -> None:
-    print(f"{'bare = 1':<24}{'calls/s':>20}{'best':>7}{'p50':>7}{'p99':>7}   absolute")
-    for in_flight in in_flights:
-        bare = results[in_flight, names[0]]
-        for name in names:
-            own = results[in_flight, name]
-            speeds = [o[0] / b[0] for o, b in zip(own, bare, strict=True)]
-            p50 = statistics.median(o[1] / b[1] for o, b in zip(own, bare, strict=True))
-            p99 = statistics.median(o[2] / b[2] for o, b in zip(own, bare, strict=True))
-            best = max(o[0] for o in own) / max(b[0] for b in bare)
-            spread = f"{statistics.median(speeds):.2f} ({min(speeds):.2f}-{max(speeds):.2f})"
-            cpu = "+".join(f"{min(o[at] for o in own):.0f}" for at in (3, 4))
-            absolute = f"{max(o[0] for o in own):.0f}/s {min(o[1] for o in own):.2f} ms {cpu} us"
-            label = f"{name}, {in_flight} in flight"
-            print(f"{label:<24}{spread:>20}{best:>7.2f}{p50:>7.2f}{p99:>7.2f}   {absolute}")
+def report(results: dict[str, list[Sample]], in_flight: int) -> None:
+    bare = next(iter(results.values()))
+    for name, own in results.items():
+        speeds = [o[0] / b[0] for o, b in zip(own, bare, strict=True)]
+        p50, p99 = (
+            statistics.median(o[at] / b[at] for o, b in zip(own, bare, strict=True))
+            for at in (1, 2)
+        )
+        best = max(o[0] for o in own) / max(b[0] for b in bare)
+        spread = f"{statistics.median(speeds):.2f} ({min(speeds):.2f}-{max(speeds):.2f})"
+        cpu = "+".join(f"{statistics.median(o[at] for o in own):.0f}" for at in (3, 4))
+        middle = [statistics.median(o[at] for o in own) for at in (0, 1)]
+        label = f"{name}, {in_flight} in flight"
+        print(
+            f"{label:<24}{spread:>20}{best:>7.2f}{p50:>7.2f}{p99:>7.2f}   "
+            f"{middle[0]:.0f}/s {middle[1]:.2f} ms {cpu} us",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

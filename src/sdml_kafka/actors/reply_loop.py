@@ -137,7 +137,8 @@ class ReplyLoop(Actor):
                 if polled.assignment is not None:
                     self._opened(polled.assignment, reason, at_entry=not life.ready)
                     life.started()
-                self._check_patience(life, join_by)
+                if self._shared_until != inf or not life.ready:
+                    self._check_patience(life, join_by)
                 if polled.records:
                     await self._hand_on(polled.records)
 

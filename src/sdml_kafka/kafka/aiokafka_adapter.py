@@ -4,9 +4,10 @@ for the actors that reaches it through its home.
 What aiokafka really does, and so what the driver guards against, is said where it matters.
 """
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import anyio
 from attrs import evolve
@@ -75,10 +76,10 @@ class AiokafkaConsumer:
     ) -> None:
         await self._home.call(partial(self._driver.start, topics, timeout_s, tail))
 
-    async def poll(
+    def poll(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
-    ) -> Polled:
-        return await self._home.call(partial(self._driver.poll, ready, max_records, timeout_s))
+    ) -> Coroutine[Any, Any, Polled]:
+        return self._home.call(partial(self._driver.poll, ready, max_records, timeout_s))
 
     def nudge(self) -> None:
         self._home.call_soon(self._driver.nudge)

@@ -2,8 +2,7 @@
 # aiokafka is not typed.
 """Every private attribute of aiokafka that this package touches, and why.
 
-Checked on aiokafka 0.13.0 and 0.14.0. Read-only but for `disable_auto_commit` and
-`go_on_at_what_is_left`.
+Checked on aiokafka 0.13.0 and 0.14.0. Read-only but for what is said to be written.
 
 Of the consumer itself, before `start`:
 - `_group_id`, `_enable_auto_commit`, `_auto_commit_interval_ms`, `_rebalance_timeout_ms`,
@@ -22,6 +21,10 @@ Of its parts:
 - `_coordinator._coordination_task`, `_fetcher._fetch_task`: dead tasks that nothing else reports.
 - `_coordinator._rejoin_needed_fut`: whether a rebalance is due, as it is after the metadata shows
   other partitions than the assignment was made of.
+- `_coordinator.check_errors`, `_subscription.reassignment_in_progress`,
+  `_fetcher._records`, `_create_fetch_waiter`: what `getmany` looks at and waits for.
+- `_subscription._fetch_count`, `_last_fetch_ended` are written: a `getmany` that raises or is
+  cancelled leaks a count, after which `max_poll_interval_ms` is never enforced again.
 - `_client._conns`, `force_metadata_update`, `set_topics`: whether a broker is there; topics that
   do not exist yet.
 - `_coordinator.member_id`, `coordinator_id`, `group_id`, `_client.send`, `_group_instance_id`: to
@@ -48,6 +51,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
+from time import monotonic
 from traceback import walk_tb
 from typing import Any
 
@@ -104,6 +108,36 @@ def generation(consumer: Client) -> int:
 
 def rebalance_is_due(consumer: Client) -> bool:
     return bool(consumer._coordinator._rejoin_needed_fut.done())
+
+
+def is_rebalancing(consumer: Client) -> bool:
+    return bool(consumer._subscription.reassignment_in_progress)
+
+
+def raise_pending(consumer: Client) -> None:
+    """What the coordination has to tell, which goes on only after that."""
+    consumer._coordinator.check_errors()
+
+
+def fetch_waiter(consumer: Client) -> "asyncio.Future[None]":
+    """Set when something was fetched; to be awaited or cancelled."""
+    waiter: asyncio.Future[None] = consumer._fetcher._create_fetch_waiter()
+    return waiter
+
+
+def has_fetched(consumer: Client) -> bool:
+    """Records of any partition, or an error in their place."""
+    return bool(consumer._fetcher._records)
+
+
+def begin_polling(consumer: Client) -> None:
+    """From here on waiting is not idling."""
+    consumer._subscription._fetch_count = 1
+
+
+def end_polling(consumer: Client) -> None:
+    consumer._subscription._fetch_count = 0
+    consumer._subscription._last_fetch_ended = monotonic()
 
 
 async def send_commit(consumer: Client, offsets: Mapping[Any, int]) -> None:

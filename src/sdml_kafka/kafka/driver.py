@@ -34,7 +34,6 @@ from sdml_kafka.kafka.opening import Found, FromCommitted, Opening, release
 from sdml_kafka.kafka.port import (
     Assignment,
     ConsumerSettings,
-    Health,
     Polled,
     Tail,
     TopicPartition,
@@ -75,7 +74,6 @@ class Driver:
         self._to_open: frozenset[TopicPartition] | None = None
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._fetches = Fetches(self._consumer)
-        self._stash: Batches = {}
         self._next: dict[TopicPartition, int] = {}
         self._isolation = Isolation()
         self._commits = Commits(self._consumer)
@@ -114,50 +112,54 @@ class Driver:
     ) -> Polled:
         if self._closing:
             raise ConsumerFailed("the consumer is closed")
-        if (dead := private.dead_task(self._consumer)) is not None:
+        health_is_due = self._health_check.is_due()
+        if health_is_due and (dead := private.dead_task(self._consumer)) is not None:
             raise ConsumerFailed(f"aiokafka's {dead} has died")
+        records: Batches = {}
         if self._to_open is None:
-            await self._fetch(ready, max_records, timeout_s)
+            records = await self._fetch(ready, max_records, timeout_s)
         assignment = None
         if self._to_open is not None:
             assignment = await self._open()
-        if self._to_open is not None or self._hand_over.is_pending:
-            return Polled({}, None, self._health())
-        records, self._stash = self._stash, {}
-        for partition, batch in records.items():
-            self._next[partition] = batch[-1].offset + 1
-        return Polled(records, assignment, self._health())
+        health = None
+        if health_is_due:
+            health = self._health_check.look(self._assigned, self._isolation.held())
+        return Polled(records, assignment, health)
 
     def nudge(self) -> None:
         self._fetches.nudge()
 
     async def _fetch(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
-    ) -> None:
-        if not self._isolation.is_on or not self._fetches.reading():
-            partitions, most = self._isolation.narrow(ready, max_records)
-            self._fetches.start(partitions, most, timeout_s)
-        await self._fetches.wait(timeout_s)
-        self._collect()
+    ) -> Batches:
+        partitions: Collection[TopicPartition] = self._assigned.intersection(ready)
+        isolation = self._isolation
+        if isolation.is_on:
+            partitions, max_records = isolation.narrow(partitions, max_records)
+        try:
+            batches = await self._fetches.read(partitions, max_records, timeout_s)
+        except ConsumerFailed:
+            raise
+        except Exception as error:
+            if not self._closing:
+                self._recover(error)
+            return {}
+        if batches is None:
+            return {}
+        if isolation.is_on:
+            isolation.delivered(batches)
+        for partition, batch in batches.items():
+            self._next[partition] = batch[-1].offset + 1
+        return batches
 
-    def _collect(self) -> None:
-        batches, error = self._fetches.collect()
-        self._stash.update(batches)
-        if error is not None:
-            self._recover(error)
-        else:
-            self._isolation.delivered(batches)
-
-    def _recover(self, error: BaseException) -> None:
+    def _recover(self, error: Exception) -> None:
         """After any exception aiokafka may have dropped healthy records of other partitions."""
-        if isinstance(error, asyncio.CancelledError):
-            raise ConsumerFailed("aiokafka cancelled a poll that nobody had asked it to") from error
         if (final := failures.from_poll(error)) is not None:
             raise final from error
         if private.dead_task(self._consumer) is not None:
             raise ConsumerFailed(f"aiokafka's coordination has died: {error!r}") from error
         for partition in self._consumer.assignment():
-            if (offset := self._expected(TopicPartition(*partition))) is not None:
+            if (offset := self._next.get(TopicPartition(*partition))) is not None:
                 self._consumer.seek(partition, offset)
         self._isolation.raised(error, self._assigned)
         if self._opening.keeps_its_place:
@@ -173,11 +175,6 @@ class Driver:
             self._next[partition] = end
             self._consumer.seek(as_client(partition), end)
             self._isolation = Isolation()
-
-    def _expected(self, partition: TopicPartition) -> int | None:
-        if batch := self._stash.get(partition):
-            return batch[-1].offset + 1
-        return self._next.get(partition)
 
     # -- assignment ----------------------------------------------------------------------
 
@@ -223,10 +220,9 @@ class Driver:
 
     async def revoked(self, revoked: Collection[TopicPartition]) -> None:
         held = self._assigned if self._to_open is None else self._to_open
-        self._stash, self._to_open = {}, None
+        self._to_open = None
         if not self._opening.keeps_its_place:
             self._next = {}
-        self._fetches.forget_ended()
         lost = private.generation(self._consumer) == -1
         if lost:
             self._may_commit = False
@@ -269,10 +265,7 @@ class Driver:
         if (dead := private.dead_task(self._consumer)) is not None:
             raise CommitFailed(f"aiokafka's {dead} has ended")
 
-    # -- health and close ----------------------------------------------------------------
-
-    def _health(self) -> Health | None:
-        return self._health_check.news(self._assigned, self._isolation.held())
+    # -- close ---------------------------------------------------------------------------
 
     async def close(self, timeout_s: float) -> None:
         if self._closing:
@@ -296,7 +289,6 @@ class Driver:
         if not stopping.done() or error_of(stopping) is not None:
             finishing = self._loop.create_task(private.finish_stop(self._consumer))
             await asyncio.wait({finishing}, timeout=1.0)
-        await self._fetches.close()
         await self._commits.close()
 
 

@@ -1,10 +1,10 @@
 # pyright: basic
 # aiokafka is not typed.
-"""The `getmany` calls under way, each over partitions of its own.
+"""Reading what aiokafka has fetched.
 
-Several at a time, so that a partition that becomes ready while the others have nothing new need
-not wait for them: a `getmany` cannot be ended early, since a cancelled one leaks a count that
-switches aiokafka's idle check off.
+A `getmany` that waits cannot be ended early (a cancelled one leaks a count that switches off
+aiokafka's idle check) and ignores its time-out in a rebalance. So it is only asked for what is
+there, which takes no turn of the loop, and the waiting happens here.
 """
 
 import asyncio
@@ -12,7 +12,10 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition as ClientPartition
+from aiokafka.errors import KafkaError
 
+from sdml_kafka.errors import ConsumerFailed
+from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka.aiokafka_private import Client
 from sdml_kafka.kafka.port import Record, TopicPartition
 
@@ -32,12 +35,13 @@ class Fetches:
     def __init__(self, consumer: Client) -> None:
         self._consumer = consumer
         self._loop = asyncio.get_running_loop()
-        self._tasks: dict[asyncio.Task[Any], frozenset[TopicPartition]] = {}
         self._is_nudged = False
         self._waiter: asyncio.Future[None] | None = None
+        self._wanted: dict[TopicPartition, TopicPartition] = {}
+        self._asked: Sequence[Any] = (NOBODY,)
 
-    def nudge(self, _: object = None) -> None:
-        """Let a `wait` return now."""
+    def nudge(self) -> None:
+        """Let a `read` return now."""
         self._is_nudged = True
         self._wake()
 
@@ -45,62 +49,56 @@ class Fetches:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def reading(self) -> frozenset[TopicPartition]:
-        """The partitions that some call is out for."""
-        return frozenset[TopicPartition]().union(*self._tasks.values())
+    async def read(
+        self, partitions: Collection[TopicPartition], most: int, timeout_s: float
+    ) -> Batches | None:
+        """The records that come first, none when the time is over; None: nudged before any came.
 
-    def start(self, partitions: Collection[TopicPartition], most: int, timeout_s: float) -> None:
-        """Begin to read those that no call is out for; nobody's, when no call is out at all."""
-        wanted = frozenset(partitions) - self.reading()
-        if wanted or not self._tasks:
-            task = self._loop.create_task(
-                self._consumer.getmany(
-                    *(map(as_client, wanted) if wanted else (NOBODY,)),
-                    timeout_ms=int(timeout_s * 1000),
-                    max_records=most,
-                )
-            )
-            task.add_done_callback(self.nudge)
-            self._tasks[task] = wanted
-
-    async def wait(self, timeout_s: float) -> None:
-        """Until a call has ended, or `nudge`. In a rebalance `getmany` ignores its time-out."""
-        if not self._is_nudged:
-            self._waiter = self._loop.create_future()
-            timer = self._loop.call_later(timeout_s + 0.05, self._wake)
-            try:
-                await self._waiter
-            finally:
-                timer.cancel()
-                self._waiter = None
+        Raises what `getmany` does. Nothing else runs between taking records and returning them.
+        """
+        if partitions != self._wanted.keys():
+            self._wanted = {each: each for each in partitions}
+            self._asked = tuple(map(as_client, partitions)) or (NOBODY,)
+        deadline = self._loop.time() + timeout_s
+        if private.has_fetched(self._consumer):
+            await asyncio.sleep(0)  # reading on and on would let nobody else work
+        else:
+            await self._wait(timeout_s)
+        while not self._is_nudged:
+            if batches := await self._take(most):
+                return batches
+            if (left_s := deadline - self._loop.time()) <= 0:
+                return {}
+            await self._wait(left_s)
         self._is_nudged = False
+        return None
 
-    def collect(self) -> tuple[Batches, BaseException | None]:
-        """What the calls that have ended brought, and an error if one of them raised."""
-        batches: Batches = {}
-        error: BaseException | None = None
-        for task in [task for task in self._tasks if task.done()]:
-            del self._tasks[task]
-            if (raised := error_of(task)) is not None:
-                error = raised
-            else:
-                batches.update(
-                    {TopicPartition(*key): batch for key, batch in task.result().items()}
-                )
-        return batches, error
+    async def _take(self, most: int) -> Batches:
+        try:
+            if private.is_rebalancing(self._consumer):
+                private.raise_pending(self._consumer)
+                return {}  # it would wait for the assignment
+            taken = await self._consumer.getmany(*self._asked, timeout_ms=0, max_records=most)
+        except asyncio.CancelledError as error:  # not of this task, which has not waited
+            raise ConsumerFailed("aiokafka's coordination was cancelled") from error
+        return {self._wanted[partition]: batch for partition, batch in taken.items()}
 
-    def forget_ended(self) -> None:
-        """What they brought belongs to partitions that were taken away."""
-        for task in [task for task in self._tasks if task.done()]:
-            del self._tasks[task]
-            error_of(task)
-
-    async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=0.5)
-        self.forget_ended()
+    async def _wait(self, timeout_s: float) -> None:
+        """Until something was fetched, an error has to be told, or `nudge`."""
+        if self._is_nudged:
+            return
+        self._waiter = private.fetch_waiter(self._consumer)
+        timer = self._loop.call_later(timeout_s, self._wake)
+        private.begin_polling(self._consumer)
+        try:
+            await self._waiter
+        except KafkaError:
+            private.raise_pending(self._consumer)
+            raise
+        finally:
+            private.end_polling(self._consumer)
+            timer.cancel()
+            self._waiter = None
 
 
 def error_of(task: "asyncio.Future[Any]") -> BaseException | None:

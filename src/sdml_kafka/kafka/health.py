@@ -19,16 +19,16 @@ class HealthCheck:
         self._consumer = consumer
         self._topics = topics
         self._loop = asyncio.get_running_loop()
-        self._looked_at = self._refreshed_at = 0.0
+        self._due_at = self._refreshed_at = 0.0
 
-    def news(
+    def is_due(self) -> bool:
+        return self._loop.time() >= self._due_at
+
+    def look(
         self, partitions: Collection[TopicPartition], held: Mapping[TopicPartition, str]
-    ) -> Health | None:
-        """None when it was looked at a moment ago."""
+    ) -> Health:
         now = self._loop.time()
-        if now - self._looked_at < HEALTH_INTERVAL_S:
-            return None
-        self._looked_at = now
+        self._due_at = now + HEALTH_INTERVAL_S
         missing = self._topics.missing()
         if missing and now - self._refreshed_at >= MISSING_TOPIC_INTERVAL_S:
             self._refreshed_at = now

@@ -31,7 +31,7 @@ class Home(Protocol):
     shares_the_loop: bool
     """What computes there holds up the program, too."""
 
-    async def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
         """Run it on the asyncio side. A cancelled caller cancels it there."""
         ...
 
@@ -62,8 +62,8 @@ async def open_home() -> AsyncGenerator[Home]:
 class _RunningLoop:
     shares_the_loop = True
 
-    async def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        return await function()
+    def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
+        return function()
 
     def call_soon(self, function: Callable[[], object]) -> None:
         function()  # we are on that loop already

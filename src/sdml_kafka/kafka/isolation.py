@@ -20,8 +20,8 @@ class Isolation:
 
     @property
     def is_on(self) -> bool:
-        """Whether partitions are being polled one by one."""
-        return bool(self._suspects)
+        """Whether partitions are being polled one by one, or some not at all."""
+        return bool(self._suspects or self._held)
 
     def held(self) -> Mapping[TopicPartition, str]:
         return dict(self._held)
@@ -41,16 +41,15 @@ class Isolation:
 
     def delivered(self, records: Mapping[TopicPartition, object]) -> None:
         """The last poll did not raise."""
-        if self._asked is None:
-            return
-        if self._asked in self._narrow and records:
-            return  # good records before the broken one: go on
+        asked, self._asked = self._asked, None
+        if asked is None or (asked in self._narrow and records):
+            return  # all were asked; or good records before the broken one: go on
         self._suspects.popleft()
-        self._narrow.discard(self._asked)
+        self._narrow.discard(asked)
 
     def raised(self, error: BaseException, assigned: Collection[TopicPartition]) -> None:
         """The last poll raised; all positions were set back since."""
-        asked = self._asked
+        asked, self._asked = self._asked, None
         if asked is None:
             self._suspects = deque(p for p in assigned if p not in self._held)
         elif asked not in self._narrow:

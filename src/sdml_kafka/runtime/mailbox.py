@@ -1,6 +1,7 @@
 """A bounded inbox."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import Self
 
 import anyio
@@ -22,6 +23,7 @@ class Mailbox[M]:
         self._capacity = capacity
         self._closed = False
         self._waiting: deque[Waiter] = deque()
+        self._new_waiter: Callable[[], Waiter] | None = None
         self._sender, self._receiver = anyio.create_memory_object_stream[M](capacity)
 
     async def send(self, message: M) -> None:
@@ -51,7 +53,9 @@ class Mailbox[M]:
                 await self._wait()
 
     async def _wait(self) -> None:
-        waiter = waiter_maker()()
+        if self._new_waiter is None:
+            self._new_waiter = waiter_maker()
+        waiter = self._new_waiter()
         self._waiting.append(waiter)
         try:
             await waiter.wait()
