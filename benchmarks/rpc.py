@@ -188,7 +188,8 @@ def running_pair(
             with subprocess.Popen(command, **pipes) as client:
 
                 def run(seconds: float) -> Sample:
-                    assert client.stdin is not None and client.stdout is not None
+                    assert client.stdin is not None
+                    assert client.stdout is not None
                     client.stdin.write(f"{seconds}\n")
                     client.stdin.flush()
                     return tuple(map(float, client.stdout.readline().split()))
