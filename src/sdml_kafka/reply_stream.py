@@ -11,7 +11,7 @@ from attrs import define, field
 from sdml_kafka.actors.pending import Pending
 from sdml_kafka.core.wire import Reply
 from sdml_kafka.errors import StreamBroken
-from sdml_kafka.runtime.waiter import Waiter
+from sdml_kafka.runtime.waiter import Waiter, wake
 
 
 @define(eq=False, kw_only=True)
@@ -63,7 +63,7 @@ class PendingStream(Pending):
                 ),
             )
         else:
-            self.waiter.wake()
+            wake(self.waiter)
 
 
 class ReplyStream[T]:
@@ -92,7 +92,7 @@ class ReplyStream[T]:
                     raise call.error
                 raise StopAsyncIteration
             try:
-                await call.waiter.wait()
+                await call.waiter
             except BaseException:
                 self._close()
                 raise

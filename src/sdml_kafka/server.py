@@ -16,7 +16,7 @@ from sdml_kafka.actors.consumer_loop import ConsumerLoop, Patience
 from sdml_kafka.actors.counts import Counts
 from sdml_kafka.actors.handlers import Handler, check_topics, compile_handler
 from sdml_kafka.actors.intake import Intake
-from sdml_kafka.actors.reception import Reception, request_reader
+from sdml_kafka.actors.reception import OwnIds, Reception
 from sdml_kafka.actors.replies_out import RepliesOut
 from sdml_kafka.actors.reply_dispatcher import CorrelationFromRecord
 from sdml_kafka.actors.reply_topics import Admission, ReplyTopics
@@ -144,7 +144,10 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         self._replies = RepliesOut(self._outbox, self._counts, self._seldom)
         wire = wire_of(corr_header_keys)
         self._reception = Reception(
-            read=request_reader(wire, correlation_from_record, self._seldom),
+            wire=wire,
+            own_ids=None
+            if correlation_from_record is None
+            else OwnIds(correlation_from_record, wire.id_names[0], self._seldom),
             admission=Admission(reply_topics, most_reply_topics, self._handlers, self._seldom),
             replies=self._replies,
             cancels=Cancels(wire, self._counts),

@@ -68,7 +68,7 @@ class Answering:
                 self._replies.item(call, _payload(call, item))
                 while call.open > STREAM_AHEAD:
                     call.room = self._new_waiter()
-                    await call.room.wait()
+                    await call.room
                 call.room = None
         return _END
 

@@ -14,7 +14,7 @@ from sdml_kafka.core.wire import ID_NAMES, Reply, cancel_headers
 from sdml_kafka.errors import CallTimeout, ClientClosed, ReplyInvalid, SendFailed
 from sdml_kafka.kafka.port import Message
 from sdml_kafka.runtime import Actor, Life
-from sdml_kafka.runtime.waiter import Waiter
+from sdml_kafka.runtime.waiter import Waiter, wake
 
 MOST_RESENDS = 5
 """Of a record that never went out; after that the deadline decides."""
@@ -59,7 +59,7 @@ class Pending(Call):
     async def result(self) -> Any:
         """Wait for the outcome. Cancelled or not, nothing of the call is left afterwards."""
         try:
-            await self.waiter.wait()
+            await self.waiter
         finally:
             if not self.settled:
                 self.calls.forget(self)
@@ -79,7 +79,7 @@ class Pending(Call):
         if not self.settled:
             self.calls.forget(self)
             self.value, self.error = value, error
-            self.waiter.wake()
+            wake(self.waiter)
 
     def on_sent(self, error: Exception | None) -> None:
         if error is None:

@@ -22,35 +22,31 @@ from sdml_kafka.kafka.port import Record
 _EXPIRED = Answer(b"", DEADLINE_EXCEEDED, "the deadline passed before the request was started")
 
 
-def request_reader(
-    wire: Wire, extract: CorrelationFromRecord | None, seldom: Seldom
-) -> Callable[[Record], Request]:
-    """`extract` is the program's own way to a request's id; what it finds is echoed in the first
-    of the headers that may carry one."""
+@define(eq=False)
+class OwnIds:
+    """The program's own way to a request's id; what it finds is echoed in the header `id_name`."""
 
-    def read(record: Record) -> Request:
-        return wire.read_request(record.headers, record.key)
+    extract: CorrelationFromRecord
+    id_name: str
+    seldom: Seldom
 
-    def read_and_extract(record: Record) -> Request:
-        request = read(record)
-        assert extract is not None
+    def of(self, record: Record, request: Request) -> Request:
         try:
-            found = extract(record)
+            found = self.extract(record)
             id_ = found.encode() if isinstance(found, str) else found
             if id_ is not None and is_id(id_):
-                return request._replace(id=id_, id_name=wire.id_names[0])
+                return request._replace(id=id_, id_name=self.id_name)
         except Exception as error:  # the record is a stranger's
-            seldom.log(
+            self.seldom.log(
                 WARNING, "correlation_from_record", "correlation_from_record raised", error=error
             )
         return request._replace(id=None, id_name=None)
 
-    return read if extract is None else read_and_extract
-
 
 @define(eq=False)
 class Reception:
-    read: Callable[[Record], Request]
+    wire: Wire
+    own_ids: OwnIds | None
     admission: Admission
     replies: RepliesOut
     cancels: Cancels
@@ -64,7 +60,9 @@ class Reception:
     ) -> Call | None:
         """None: there is nothing left to do for it."""
         counts, record, chunk = self.counts, lane.records[index], lane.chunk
-        request = self.read(record)
+        request = self.wire.read_request(record.headers, record.key)
+        if self.own_ids is not None:
+            request = self.own_ids.of(record, request)
         due = inf if request.timeout_ms is None else now + self._left_s(request.timeout_ms, record)
         topics = self.admission.admitted(request)
         call = Call(record, request, lane.handler, chunk, index, due, topics, clock)

@@ -17,6 +17,7 @@ from sdml_kafka.errors import (
     TopicMissing,
 )
 from sdml_kafka.kafka.port import Message
+from sdml_kafka.runtime.waiter import wake
 
 MOST_UNACKNOWLEDGED = 2000
 MOST_UNACKNOWLEDGED_BYTES = 64 << 20
@@ -116,7 +117,7 @@ class RepliesOut:
             self._counts.in_flight -= 1
             call.chunk.finish(call.index)
         elif call.room is not None and call.open <= STREAM_AHEAD // 2:
-            call.room.wake()
+            wake(call.room)
 
     # -- what became of them -------------------------------------------------------------
 

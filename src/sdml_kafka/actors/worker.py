@@ -55,8 +55,16 @@ class Worker:
                 await workers.idle()
                 continue
             self.call, call.running_scope = call, scope
+            context = workers.context(call)
+            coroutine = workers.answering.answer(call)
             try:
-                answer = await self._answer(call)
+                try:
+                    wish = context.run(coroutine.send, None)
+                except StopIteration as end:
+                    answer: Answer = end.value
+                else:
+                    workers.suspended(call)
+                    answer = await resumed(context, coroutine, wish)
             except anyio.get_cancelled_exc_class() as error:
                 if scope.cancel_called or anyio.current_effective_deadline() == -inf:
                     raise
@@ -66,18 +74,7 @@ class Worker:
                 return False
             self.call = None
             workers.ended(call, answer)
-            del answer  # an idle worker would keep it
-            if workers.clock() > workers.breathe_at:
+            del answer, context, coroutine  # an idle worker would keep them
+            if workers.now > workers.breathe_at:
                 await workers.breathe()
         return True
-
-    async def _answer(self, call: Call) -> Answer:
-        context = self._workers.context(call)
-        coroutine = self._workers.answering.answer(call)
-        try:
-            wish = context.run(coroutine.send, None)
-        except StopIteration as end:
-            answer: Answer = end.value
-            return answer
-        self._workers.suspended(call)
-        return await resumed(context, coroutine, wish)

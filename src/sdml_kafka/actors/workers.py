@@ -24,7 +24,7 @@ from sdml_kafka.actors.request_queue import RequestQueue
 from sdml_kafka.actors.worker import Worker
 from sdml_kafka.core.wire import DEADLINE_EXCEEDED
 from sdml_kafka.runtime import Actor, Life
-from sdml_kafka.runtime.waiter import Waiter, clock, waiter_maker
+from sdml_kafka.runtime.waiter import Waiter, clock, waiter_maker, wake
 
 BREATH_S = 0.01
 """Workers whose handlers never suspend let the others run this often."""
@@ -49,6 +49,8 @@ class Workers:
         self.answering: Answering
         self.alarm: Alarm = Alarm(self._cut_off_overdue)
         self.clock: Callable[[], float]
+        self.now: float = 0.0
+        """When the last request was taken."""
         self.breathe_at: float = 0.0
         self._new_waiter: Callable[[], Waiter]
         self._context: Context
@@ -92,7 +94,7 @@ class Workers:
     def _wake(self, count: int) -> None:
         for _ in range(count):
             if self._idle:
-                self._idle.pop().wake()
+                wake(self._idle.pop())
             elif self._tasks is not None and len(self._workers) < self._concurrency:
                 worker = Worker(self)
                 self._workers.add(worker)
@@ -114,7 +116,7 @@ class Workers:
         waiter = self._new_waiter()
         self._idle.append(waiter)
         try:
-            await waiter.wait()
+            await waiter
         except BaseException:
             if waiter in self._idle:
                 self._idle.remove(waiter)
@@ -148,7 +150,7 @@ class Workers:
 
     def next(self) -> Call | None:
         while self._replies.has_room():
-            now = self.clock()
+            self.now = now = self.clock()
             taken = self._queue.take(now)
             if taken is None:
                 return None

@@ -9,7 +9,7 @@ from heapq import heapify, heappop, heappush
 from itertools import islice
 from math import ceil, inf
 
-from attrs import define
+from attrs import define, field
 
 TICK_S = 1 / 128
 """How much later than its deadline a call may be found to be over, in seconds. A power of two: no
@@ -29,6 +29,8 @@ class Call:
     id: bytes
     due: float = inf
     key: bytes | None = None
+    tick: int | None = field(default=None, init=False)
+    """The table's; None: never over."""
 
 
 class CallTable[C: Call]:
@@ -50,12 +52,17 @@ class CallTable[C: Call]:
         """False, and nothing changes: its id is in use."""
         if call.id in self._by_id:
             return False
-        tick = _tick(call.due)
+        ticks = call.due / TICK_S
+        tick = call.tick = ceil(ticks) if ticks != inf else None  # the first that is not before
         self._by_id[call.id] = call
         if call.key is not None:
             self._by_key.setdefault(call.key, {})[call.id] = call
         if tick is not None:
-            self._enter(tick, call)
+            if (together := self._by_tick.get(tick)) is not None:
+                together[call.id] = call
+            else:
+                self._by_tick[tick] = {call.id: call}
+                heappush(self._ticks, tick)
         return True
 
     def remove(self, call: C) -> bool:
@@ -63,9 +70,11 @@ class CallTable[C: Call]:
         if self._by_id.get(call.id) is not call:
             return False
         self._forget(call)
-        tick = _tick(call.due)
-        if tick is not None:
-            self._leave(tick, call)
+        if call.tick is not None:
+            _drop(self._by_tick, call.tick, call)
+            if len(self._ticks) > 2 * len(self._by_tick) + SPARE_TICKS:
+                self._ticks = list(self._by_tick)
+                heapify(self._ticks)
         if not self._by_id:
             self._shrink()
         return True
@@ -103,31 +112,12 @@ class CallTable[C: Call]:
         if call.key is not None:
             _drop(self._by_key, call.key, call)
 
-    def _enter(self, tick: int, call: C) -> None:
-        if (together := self._by_tick.get(tick)) is not None:
-            together[call.id] = call
-        else:
-            self._by_tick[tick] = {call.id: call}
-            heappush(self._ticks, tick)
-
-    def _leave(self, tick: int, call: C) -> None:
-        _drop(self._by_tick, tick, call)
-        if len(self._ticks) > 2 * len(self._by_tick) + SPARE_TICKS:
-            self._ticks = list(self._by_tick)
-            heapify(self._ticks)
-
     def _shrink(self) -> None:
         """A dict that is empty is as large as it ever was, until it is cleared."""
         self._by_id.clear()
         self._by_key.clear()
         self._by_tick.clear()
         self._ticks.clear()
-
-
-def _tick(due: float) -> int | None:
-    """The first one that is not before `due`; None: never."""
-    ticks = due / TICK_S
-    return ceil(ticks) if ticks != inf else None
 
 
 def _drop[K, C: Call](groups: dict[K, dict[bytes, C]], group: K, call: C) -> None:

@@ -38,7 +38,16 @@ class Chunk:
 
     def finish(self, index: int) -> None:
         """One destination of record `index` is done with it."""
-        self.finish_run((index,))
+        if self.left[index] == 1 and self.tenancy.open and self.tenancy.watch is None:
+            # As below, in one call: it is by far the most frequent.
+            self.left[index] = 0
+            self.tenancy.returned += 1
+            self.unfinished -= 1
+            self.tenancy.ledger.count_finished(1)
+            if self.unfinished == 0:
+                self.tenancy.fold(self)
+        else:
+            self.finish_run((index,))
 
     def finish_run(self, indices: Sequence[int]) -> None:
         """One destination of these records is done with them; fast for a `range`."""

@@ -5,7 +5,8 @@ bounded, decoded with care, and what makes no sense counts as not said.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from string import ascii_letters, digits
 from typing import NamedTuple
 
@@ -79,6 +80,8 @@ class Reply(NamedTuple):
     """The server wants to hear there, in the request's topic, when nobody reads any more."""
 
 
+_NOTHING: Mapping[str, str] = {}
+
 Found = dict[str, bytes]
 """By name, as it is spelled here: the first value of each header that is known."""
 
@@ -124,10 +127,13 @@ class Wire:
         else:
             if key is not None and is_id(key):
                 id_ = key
-        topic = found.get(REPLY_TOPIC)
-        topics, refused = ((), 0) if topic is None else _reply_topics(topic, more_topics)
+        topics: tuple[str, ...] = ()
+        refused, timeout_ms = 0, None
+        if (topic := found.get(REPLY_TOPIC)) is not None:
+            topics, refused = _reply_topics(topic, more_topics)
+        if (value := found.get(TIMEOUT_MS)) is not None:
+            timeout_ms = _number(value)
         partition = _partition(found[REPLY_PARTITION]) if REPLY_PARTITION in found else None
-        timeout_ms = _number(found[TIMEOUT_MS]) if TIMEOUT_MS in found else None
         return Request(id_, id_name, topics, refused, partition, timeout_ms, CANCEL in found)
 
     def read_reply(self, headers: ForeignHeaders) -> Reply:
@@ -147,11 +153,11 @@ class Wire:
             _partition(found[CANCEL_PARTITION]) if CANCEL_PARTITION in found else None,
         )
 
-    def _find(self, headers: ForeignHeaders) -> tuple[Found, dict[str, str], list[bytes]]:
+    def _find(self, headers: ForeignHeaders) -> tuple[Found, Mapping[str, str], Sequence[bytes]]:
         """Also how the sender spelled what is spelled otherwise here, and further reply topics."""
         found: Found = {}
-        spelled_there: dict[str, str] = {}
-        more_topics: list[bytes] = []
+        spelled_there: dict[str, str] | None = None
+        more_topics: list[bytes] | None = None
         spellings = self._spellings
         for spelled, value in headers:
             name = spelled if spelled in spellings else self._name(spelled)
@@ -160,10 +166,12 @@ class Wire:
             if name not in found:
                 found[name] = value
                 if name is not spelled:
+                    spelled_there = spelled_there or {}
                     spelled_there[name] = spelled
             elif name == REPLY_TOPIC:
+                more_topics = more_topics or []
                 more_topics.append(value)
-        return found, spelled_there, more_topics
+        return found, spelled_there or _NOTHING, more_topics or ()
 
     def _name(self, spelled: str) -> str | None:
         return self._names.get(spelled.lower()) if len(spelled) <= self._longest else None
@@ -268,11 +276,16 @@ def _partition(value: bytes) -> int | None:
 def _reply_topics(first: bytes, more: Sequence[bytes]) -> tuple[tuple[str, ...], int]:
     """Those that are admitted, and how many others were asked for."""
     if not more:
-        return ((first.decode(),), 0) if _is_topic(first) else ((), 1)
+        return _one_topic(first) if len(first) <= MOST_TOPIC_BYTES else ((), 1)
     asked = dict.fromkeys((first, *more))
     legal = [topic.decode() for topic in asked if _is_topic(topic)]
     admitted = tuple(legal[:MOST_REPLY_TOPICS])
     return admitted, len(asked) - len(admitted)
+
+
+@lru_cache(maxsize=1024)
+def _one_topic(name: bytes) -> tuple[tuple[str, ...], int]:
+    return ((name.decode(),), 0) if _is_topic(name) else ((), 1)
 
 
 def _is_topic(name: bytes) -> bool:

@@ -51,6 +51,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
+from operator import attrgetter
 from time import monotonic
 from traceback import walk_tb
 from typing import Any
@@ -230,10 +231,8 @@ def partitioner(producer: Client) -> Callable[[bytes | None, list[int], list[int
     return chosen
 
 
-def partitions_by_topic(cluster: Any) -> Mapping[str, Mapping[int, Any]]:
-    """A new object whenever the metadata was refreshed."""
-    by_topic: Mapping[str, Mapping[int, Any]] = cluster._partitions
-    return by_topic
+partitions_by_topic: Callable[[Any], Mapping[str, Mapping[int, Any]]] = attrgetter("_partitions")
+"""Of a `cluster`: a new object whenever the metadata was refreshed."""
 
 
 def queued_batches(producer: Client) -> Mapping[Any, Sequence[Any]]:
@@ -242,10 +241,10 @@ def queued_batches(producer: Client) -> Mapping[Any, Sequence[Any]]:
     return queued
 
 
-def is_last_queued(batches: Sequence[Any] | None, builder: Any) -> bool:
+def is_last_queued(batches: Sequence[Any], builder: Any) -> bool:
     """Whether this batch may still be added to: once it was taken for a request its number of
     records is settled, though it does not look closed for a moment longer."""
-    return batches is not None and len(batches) > 0 and batches[-1]._builder is builder
+    return batches[-1]._builder is builder
 
 
 def queue_batch(producer: Client, builder: Any, place: Any) -> "asyncio.Future[Any]":

@@ -77,8 +77,10 @@ class Lookups:
         end()
         if fault is not None:
             self._tell(tuple(waiting), fault)
-        for entry in waiting if fault is None else ():
-            self._send(entry)
+        else:
+            self._drop_unwanted(waiting)
+            for entry in waiting:
+                self._send(entry)
         if not self._lanes.count(message.topic):
             private.forget_topic(self._producer, message.topic)
 

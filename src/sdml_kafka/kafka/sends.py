@@ -66,33 +66,25 @@ class Sends:
             self._tell_soon((entry,), _not_sent(self._refusal))
 
     def _take(self, entry: Entry) -> None:
+        message, lane = entry[0], None
         try:
-            if (lane := self._lane(entry[0])) is None:
+            # One that is wrong or whose topic is being looked for takes its turn there.
+            is_nothing = message.value is None and message.key is None
+            if not is_nothing and message.topic not in self._lookups.topics:
+                lane = self._lanes.find(message)
+            if lane is None:
                 self._lookups.add(entry)
             elif lane.queue or lane.admission is not None:
                 lane.queue.append(entry)
-            else:
-                self._put(lane, entry)
+            elif not self._add(lane, entry):
+                self._open_batch(lane, entry)
         except Exception as error:
             self._tell_soon((entry,), failures.from_send(error, _topic_of(entry)))
 
-    def _lane(self, message: Message) -> Lane | None:
-        if message.key is None and message.value is None:
-            return None  # the look-up tells what is wrong
-        if self._lookups.topics and message.topic in self._lookups.topics:
-            return None  # not past those that wait
-        return self._lanes.find(message)
-
-    def _put(self, lane: Lane, entry: Entry) -> None:
-        """Raises what aiokafka does for a record that cannot be one."""
-        if not entry[2]():
-            self._drop(1)
-        elif not self._add(lane, entry):
-            self._open_batch(lane, entry)
-
     def _add(self, lane: Lane, entry: Entry) -> bool:
         """Add it to the batch that waits to be sent, if there is one with room."""
-        if not private.is_last_queued(self._queued.get(lane.place), lane.builder):
+        queued = self._queued.get(lane.place)
+        if not queued or not private.is_last_queued(queued, lane.builder):
             return False
         if not _append(lane.builder, entry[0]):
             return False
@@ -150,7 +142,10 @@ class Sends:
         while lane.queue and lane.admission is None:
             entry = lane.queue.popleft()
             try:
-                self._put(lane, entry)
+                if not entry[2]():
+                    self._drop(1)
+                elif not self._add(lane, entry):
+                    self._open_batch(lane, entry)
             except Exception as error:
                 self._tell_soon((entry,), failures.from_send(error, lane.place.topic))
 

@@ -6,7 +6,7 @@ from typing import Self
 
 import anyio
 
-from sdml_kafka.runtime.waiter import Waiter, waiter_maker
+from sdml_kafka.runtime.waiter import Waiter, waiter_maker, wake
 
 
 class Mailbox[M]:
@@ -58,7 +58,7 @@ class Mailbox[M]:
         waiter = self._new_waiter()
         self._waiting.append(waiter)
         try:
-            await waiter.wait()
+            await waiter
         except BaseException:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
@@ -68,7 +68,7 @@ class Mailbox[M]:
 
     def _wake(self) -> None:
         if self._waiting:
-            self._waiting.popleft().wake()
+            wake(self._waiting.popleft())
 
     def receive_nowait(self) -> M:
         """The next message, or `anyio.WouldBlock` (empty) or `anyio.ClosedResourceError`."""
