@@ -52,7 +52,8 @@ class Answering:
             return self._invalid(call, error)
         try:
             if handler.kind == "async":
-                return Answer(_payload(call, await handler.function(value, call)))
+                result = await handler.function(value, call)
+                return Answer(result if type(result) is bytes else _payload(call, result))
             if handler.kind == "stream":
                 return await self._stream(call, value)
             result = await self._threads.run(value, call)
@@ -124,8 +125,6 @@ def _single(error: BaseException) -> BaseException:
 
 
 def _payload(call: Call, result: Any) -> bytes:
-    if type(result) is bytes:
-        return result
     if result is None:
         return b""
     if isinstance(result, bytes | bytearray | memoryview):

@@ -90,7 +90,10 @@ class CallMaker:
                 f"{topic!r} is a reply topic of this client: it would take its own request for the "
                 "reply"
             )
-        id_ = self._new_id() if correlation_id is None else call_id(correlation_id)
+        if correlation_id is None:
+            id_ = b"%s%d" % (self.id_prefix, next(self._numbers))
+        else:
+            id_ = call_id(correlation_id)
         sent, left_s = plan.headers, plan.timeout_s
         due = self.now() + left_s
         if DEADLINE.get() is not None:
@@ -106,7 +109,7 @@ class CallMaker:
             key=key,
             message=Message(
                 topic,
-                payload(value),
+                value if type(value) is bytes else payload(value),
                 id_ if plan.id_is_key else key,
                 sent,
                 by_key=not plan.id_is_key,  # no two ids are alike: hashing them leads nowhere
@@ -167,7 +170,7 @@ class CallMaker:
             extra, named = own_headers(headers, self.matcher.wire)
             if named:
                 raise ConfigurationError("notify asks for no reply: leave x-reply-topic out")
-        id_ = self._new_id()
+        id_ = b"%s%d" % (self.id_prefix, next(self._numbers))
         sent = request_headers(id_, ID_NAMES[0], (), in_ms(left_s), extra)
         sent_key = None if key is None else in_bytes("req_key", key)
         return Pending(
@@ -203,9 +206,6 @@ class CallMaker:
         if inherited <= now:
             raise CallTimeout("The budget of the handler that makes this call is used up")
         return inherited, inherited - now
-
-    def _new_id(self) -> bytes:
-        return b"%s%d" % (self.id_prefix, next(self._numbers))
 
     def _read_too(self, id_name: str) -> None:
         """A reply may carry the id in this header from now on."""

@@ -77,7 +77,8 @@ class Pending(Call):
 
     def settle(self, value: Any, error: BaseException | None = None) -> None:
         if not self.settled:
-            self.calls.forget(self)
+            self.settled = True
+            self.calls.table.remove(self)
             self.value, self.error = value, error
             wake(self.waiter)
 

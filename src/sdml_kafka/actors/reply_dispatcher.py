@@ -35,8 +35,10 @@ class ReplyMatcher:
     def match(self, record: Record) -> tuple[Pending, Reply] | None:
         reply = self.wire.read_reply(record.headers)
         id_ = reply.id if self._extract is None else self._extracted(record)
-        call = self._by_key(record.key) if id_ is None else self._by_id(id_)
+        call = self._by_key(record.key) if id_ is None else self._calls.table.get(id_)
         if call is None:
+            if id_ is not None:
+                self._count_unknown(id_)
             return None
         expectation = call.expectation
         if expectation is None or record.topic not in expectation.specs:
@@ -44,14 +46,11 @@ class ReplyMatcher:
             return None
         return call, reply
 
-    def _by_id(self, id_: bytes) -> Pending | None:
-        call = self._calls.table.get(id_)
-        if call is None:
-            if id_.startswith(self._own_prefix):
-                self._calls.counters.late += 1
-            else:
-                self._calls.counters.foreign += 1
-        return call
+    def _count_unknown(self, id_: bytes | None) -> None:
+        if id_ and id_.startswith(self._own_prefix):
+            self._calls.counters.late += 1
+        else:
+            self._calls.counters.foreign += 1
 
     def _by_key(self, key: bytes | None) -> Pending | None:
         waiting = self._calls.table.with_key(key) if key else ()
@@ -59,10 +58,8 @@ class ReplyMatcher:
             return waiting[0]
         if waiting:
             self._calls.counters.ambiguous += 1
-        elif key and key.startswith(self._own_prefix):
-            self._calls.counters.late += 1
         else:
-            self._calls.counters.foreign += 1
+            self._count_unknown(key)
         return None
 
     def _extracted(self, record: Record) -> bytes | None:

@@ -4,7 +4,7 @@ Pure. One owner; plain synchronous calls, whose cost does not grow with how many
 Deadlines are kept in ticks: a call costs no timer, and leaves nothing behind when it is over.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import islice
 from math import ceil, inf
@@ -36,6 +36,8 @@ class Call:
 class CallTable[C: Call]:
     def __init__(self) -> None:
         self._by_id: dict[bytes, C] = {}
+        self.get: Callable[[bytes], C | None] = self._by_id.get
+        """The call with this id."""
         self._by_key: dict[bytes, dict[bytes, C]] = {}
         self._by_tick: dict[int, dict[bytes, C]] = {}
         self._ticks: list[int] = []
@@ -78,9 +80,6 @@ class CallTable[C: Call]:
         if not self._by_id:
             self._shrink()
         return True
-
-    def get(self, id_: bytes) -> C | None:
-        return self._by_id.get(id_)
 
     def with_key(self, key: bytes) -> tuple[C, ...]:
         """The calls that a reply with this key and no id may be meant for: none, the only one, or

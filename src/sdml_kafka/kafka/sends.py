@@ -76,22 +76,14 @@ class Sends:
                 self._lookups.add(entry)
             elif lane.queue or lane.admission is not None:
                 lane.queue.append(entry)
-            elif not self._add(lane, entry):
+            elif lane.builder is None:
                 self._open_batch(lane, entry)
+            else:
+                # With all that comes in this turn of the loop; aiokafka looks two turns later.
+                lane.queue.append(entry)
+                self._loop.call_soon(self._pump, lane)
         except Exception as error:
             self._tell_soon((entry,), failures.from_send(error, _topic_of(entry)))
-
-    def _add(self, lane: Lane, entry: Entry) -> bool:
-        """Add it to the batch that waits to be sent, if there is one with room."""
-        queued = self._queued.get(lane.place)
-        if not queued or not private.is_last_queued(queued, lane.builder):
-            return False
-        if not _append(lane.builder, entry[0]):
-            return False
-        lane.entries.append(entry)
-        if len(lane.entries) >= lane.most_records:
-            lane.builder.close()
-        return True
 
     def _open_batch(self, lane: Lane, entry: Entry) -> None:
         message = entry[0]
@@ -138,16 +130,30 @@ class Sends:
         self._pump(lane)
 
     def _pump(self, lane: Lane) -> None:
-        """Go on with what waited for room."""
+        """Send what is queued, as far as there is room."""
+        builder = self._open_builder(lane)
         while lane.queue and lane.admission is None:
             entry = lane.queue.popleft()
+            message, _, is_wanted = entry
             try:
-                if not entry[2]():
+                if is_wanted is not always and not is_wanted():
                     self._drop(1)
-                elif not self._add(lane, entry):
+                elif builder is not None and _append(builder, message):
+                    lane.entries.append(entry)
+                    if len(lane.entries) >= lane.most_records:
+                        builder.close()
+                else:
                     self._open_batch(lane, entry)
+                    builder = lane.builder
             except Exception as error:
                 self._tell_soon((entry,), failures.from_send(error, lane.place.topic))
+
+    def _open_builder(self, lane: Lane) -> Any:
+        """Of the batch that waits to be sent; None when there is none."""
+        queued = self._queued.get(lane.place)
+        if queued and private.is_last_queued(queued, lane.builder):
+            return lane.builder
+        return None
 
     def _settled(self, lane: Lane, future: "asyncio.Future[Any]") -> None:
         error = error_of(future)
