@@ -67,7 +67,6 @@ class Seat:
         self.health: Health | None = None
         self.last_epoch = 0
         self._next: dict[TopicPartition, int] = {}
-        self._asked = set[TopicPartition]()
 
     @property
     def partitions(self) -> frozenset[TopicPartition]:
@@ -92,9 +91,7 @@ class Seat:
         self.health = polled.health or self.health
         if polled.assignment is not None:
             self._take_assignment(polled.assignment)
-        # A read that an earlier poll began may end in this one.
-        self._asked |= set(ready)
-        assert set(polled.records) <= self._asked & self.partitions
+        assert set(polled.records) <= set(ready) & self.partitions
         assert all(len(batch) <= max_records for batch in polled.records.values())
         for partition, batch in polled.records.items():
             self._take_records(partition, batch)
