@@ -65,6 +65,7 @@ class Worker:
                 else:
                     workers.suspended(call)
                     answer = await resumed(context, coroutine, wish)
+                    del wish
             except anyio.get_cancelled_exc_class() as error:
                 if scope.cancel_called or anyio.current_effective_deadline() == -inf:
                     raise
@@ -74,7 +75,7 @@ class Worker:
                 return False
             self.call = None
             workers.ended(call, answer)
-            del answer, context, coroutine  # an idle worker would keep them
+            del answer, context, coroutine  # what an idle worker has, it keeps
             if workers.now > workers.breathe_at:
                 await workers.breathe()
         return True
