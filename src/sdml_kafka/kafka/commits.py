@@ -9,7 +9,7 @@ from sdml_kafka.errors import CommitFailed
 from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
 from sdml_kafka.kafka.aiokafka_private import Client
-from sdml_kafka.kafka.fetches import error_of
+from sdml_kafka.kafka.outcome import error_of
 from sdml_kafka.kafka.port import TopicPartition
 
 RETRY_S = 0.1

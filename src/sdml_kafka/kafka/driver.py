@@ -25,12 +25,13 @@ from sdml_kafka.errors import (
 from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
 from sdml_kafka.kafka.commits import Commits
-from sdml_kafka.kafka.fetches import Batches, Fetches, as_client, error_of
+from sdml_kafka.kafka.fetches import Batches, Fetches, as_client
 from sdml_kafka.kafka.hand_over import HandOver, PendingRevocation
 from sdml_kafka.kafka.health import HealthCheck
 from sdml_kafka.kafka.isolation import Isolation
 from sdml_kafka.kafka.log_noise import ErrorLines
 from sdml_kafka.kafka.opening import Found, FromCommitted, Opening, release
+from sdml_kafka.kafka.outcome import error_of
 from sdml_kafka.kafka.port import (
     Assignment,
     ConsumerSettings,

@@ -99,10 +99,3 @@ class Fetches:
             private.end_polling(self._consumer)
             timer.cancel()
             self._waiter = None
-
-
-def error_of(task: "asyncio.Future[Any]") -> BaseException | None:
-    """The error of one that is done; a cancellation is one too, never raised as such."""
-    if task.cancelled():
-        return asyncio.CancelledError()
-    return task.exception()

@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaProducer
 from sdml_kafka.errors import BrokerUnreachable, ConfigurationError, ProducerFailed
 from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka.admin import Admin
-from sdml_kafka.kafka.fetches import error_of
 from sdml_kafka.kafka.log_noise import ErrorLines
+from sdml_kafka.kafka.outcome import error_of
 from sdml_kafka.kafka.sends import Sends, Told
 from sdml_kafka.kafka.starting import HINT, checked_producer, producer_start_failure
 

@@ -20,10 +20,10 @@ from sdml_kafka.errors import ProducerFailed, SendFailed
 from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
 from sdml_kafka.kafka.aiokafka_private import Client
-from sdml_kafka.kafka.fetches import error_of
 from sdml_kafka.kafka.lanes import MOST_RECORDS, Entry, Lane, Lanes
 from sdml_kafka.kafka.lookups import Lookups
 from sdml_kafka.kafka.messages import no_such_topic
+from sdml_kafka.kafka.outcome import error_of
 from sdml_kafka.kafka.port import Message, OnSent, always
 
 Told = Callable[[Sequence[Entry], Exception | None], None]
