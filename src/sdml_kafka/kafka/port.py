@@ -1,9 +1,9 @@
 """What the actors need of Kafka, and no more: implemented by the aiokafka adapter and by the
 in-memory twin in `sdml_kafka.testing`, which pass one contract suite."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from attrs import frozen
 
@@ -121,11 +121,11 @@ class Consumer(Protocol):
         AuthorizationFailed. The first assignment comes out of `poll`. Without a `tail` reading
         starts at what the group has committed."""
 
-    async def poll(
+    def poll(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
-    ) -> Polled:
+    ) -> Coroutine[Any, Any, Polled]:
         """Records of the partitions in `ready` alone (none: only keep the membership alive), at
-        most `max_records` of each. A read that an earlier poll began may end in a later one.
+        most `max_records` of each.
 
         Never raises for an outage. Raises AuthorizationFailed, and ConsumerFailed when this
         consumer has to be replaced.

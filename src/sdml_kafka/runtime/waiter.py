@@ -7,7 +7,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 
 class Waiter(Protocol):
@@ -38,7 +38,7 @@ def waiter_maker() -> Callable[[], Waiter]:
         return _TrioWaiter
     # Not `loop.create_future`, which takes a call more; no class of our own, which tasks of
     # asyncio await at half the speed.
-    return partial(asyncio.Future, loop=asyncio.get_running_loop())
+    return cast("Callable[[], Waiter]", partial(asyncio.Future, loop=asyncio.get_running_loop()))
 
 
 def clock() -> Callable[[], float]:
