@@ -30,6 +30,7 @@ Of its parts:
 - `_coordinator.member_id`, `coordinator_id`, `group_id`, `_client.send`, `_group_instance_id`: to
   leave the group when `stop()` cannot, stuck in a rebalance.
 - `_fetcher.close`, `_client.close`: the second half of a `stop()` that raised or was cut off.
+  `_client._sync_task` is written, to close what one that has died keeps from being closed.
 
 Of a producer:
 - `_closed`, `_sender._sender_task`, `_key_serializer`, `_value_serializer`, `_txn_manager`
@@ -192,7 +193,16 @@ async def finish_stop(consumer: Client) -> None:
     if consumer._fetcher is not None:
         with suppress(asyncio.CancelledError, Exception):
             await consumer._fetcher.close()
-    await consumer._client.close()
+    await _close_client(consumer._client)
+
+
+async def _close_client(client: Any) -> None:
+    """Its connections too, where `close()` raises what its metadata task has died of before."""
+    try:
+        await client.close()
+    except Exception:
+        client._sync_task = None
+        await client.close()
 
 
 # -- the producer ------------------------------------------------------------------------
@@ -340,4 +350,4 @@ async def finish_producer_stop(producer: Client, requests: "set[asyncio.Task[Any
         for future in (batch.future, batch._drain_waiter):
             if future.done() and not future.cancelled():
                 future.exception()  # seen: nobody else will look at it
-    await producer.client.close()
+    await _close_client(producer.client)

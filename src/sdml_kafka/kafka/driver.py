@@ -290,6 +290,8 @@ class Driver:
         if not stopping.done() or error_of(stopping) is not None:
             finishing = self._loop.create_task(private.finish_stop(self._consumer))
             await asyncio.wait({finishing}, timeout=1.0)
+            if finishing.done():
+                error_of(finishing)  # seen: nobody else will look at it
         await self._commits.close()
 
 
