@@ -8,12 +8,12 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from sdml_kafka.kafka.aiokafka_adapter import connect
-from sdml_kafka.kafka.port import TopicPartition
+from sdml_kafka.kafka.port import Connect, TopicPartition
 from sdml_kafka.testing import EmbeddedKafka
 from tests.listener.poison import produce_poison
 
 from .test_contract_aiokafka import aiokafka_world
-from .world import World, poll_until, seat
+from .world import PATIENCE_S, World, poll_until, seat, share_out
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
@@ -24,24 +24,45 @@ async def world(anyio_backend: object, embedded_kafka: EmbeddedKafka) -> AsyncGe
         yield world
 
 
-async def test_errors_and_cancelled_polls_do_not_hide_that_a_member_is_idle(
-    world: World, embedded_kafka: EmbeddedKafka
-) -> None:
-    bootstrap, topic, group = embedded_kafka.bootstrap_servers, world.name(), world.name()
+@pytest.fixture
+async def topic(world: World, embedded_kafka: EmbeddedKafka) -> str:
+    """Partition 0 has a record that does not decode."""
+    topic = world.name()
     await world.create_topic(topic, 2)
-    await produce_poison(bootstrap, topic, 0)
-    lazy = connect(
+    await produce_poison(embedded_kafka.bootstrap_servers, topic, 0)
+    return topic
+
+
+@pytest.fixture
+def impatient(world: World, embedded_kafka: EmbeddedKafka) -> Connect:
+    return connect(
         partial(
             AIOKafkaConsumer,
-            bootstrap_servers=bootstrap,
-            group_id=group,
+            bootstrap_servers=embedded_kafka.bootstrap_servers,
+            group_id=world.name(),
             auto_offset_reset="earliest",
             max_poll_interval_ms=2000,
             heartbeat_interval_ms=300,
             fetch_max_wait_ms=50,
         )
     )
-    async with seat(lazy, topic) as member:
+
+
+async def test_a_member_whose_last_poll_met_an_error_is_out(impatient: Connect, topic: str) -> None:
+    async with seat(impatient, topic) as member:
+        await share_out(2, member)
+        with anyio.fail_after(PATIENCE_S):
+            polled = await member.poll(timeout_s=2 * PATIENCE_S)
+        assert not polled.records, "only an error ends a poll so early and without records"
+        revocation = await member.revoked()
+        assert revocation.lost
+        revocation.release()
+
+
+async def test_a_member_whose_last_polls_were_cancelled_is_out(
+    impatient: Connect, topic: str
+) -> None:
+    async with seat(impatient, topic) as member:
         poisoned = TopicPartition(topic, 0)
         await poll_until(lambda: member.health and poisoned in member.health.held, member)
         for _ in range(3):

@@ -133,7 +133,7 @@ def has_fetched(consumer: Client) -> bool:
 
 
 def begin_polling(consumer: Client) -> None:
-    """From here on waiting is not idling."""
+    """From here until `end_polling` the consumer is not idle, whatever comes in between."""
     consumer._subscription._fetch_count = 1
 
 
@@ -200,7 +200,7 @@ async def _close_client(client: Any) -> None:
     """Its connections too, where `close()` raises what its metadata task has died of before."""
     try:
         await client.close()
-    except Exception:
+    except Exception:  # whatever that task died of; the second attempt raises what is new
         client._sync_task = None
         await client.close()
 

@@ -60,16 +60,20 @@ class Fetches:
             self._wanted = {each: each for each in partitions}
             self._asked = tuple(map(as_client, partitions)) or (NOBODY,)
         deadline = self._loop.time() + timeout_s
-        if private.has_fetched(self._consumer):
-            await asyncio.sleep(0)  # reading on and on would let nobody else work
-        else:
-            await self._wait(timeout_s)
-        while not self._is_nudged:
-            if batches := await self._take(most):
-                return batches
-            if (left_s := deadline - self._loop.time()) <= 0:
-                return {}
-            await self._wait(left_s)
+        private.begin_polling(self._consumer)
+        try:
+            if private.has_fetched(self._consumer):
+                await asyncio.sleep(0)  # reading on and on would let nobody else work
+            else:
+                await self._wait(timeout_s)
+            while not self._is_nudged:
+                if batches := await self._take(most):
+                    return batches
+                if (left_s := deadline - self._loop.time()) <= 0:
+                    return {}
+                await self._wait(left_s)
+        finally:
+            private.end_polling(self._consumer)
         self._is_nudged = False
         return None
 
@@ -89,13 +93,11 @@ class Fetches:
             return
         self._waiter = private.fetch_waiter(self._consumer)
         timer = self._loop.call_later(timeout_s, self._wake)
-        private.begin_polling(self._consumer)
         try:
             await self._waiter
         except KafkaError:
             private.raise_pending(self._consumer)
             raise
         finally:
-            private.end_polling(self._consumer)
             timer.cancel()
             self._waiter = None
