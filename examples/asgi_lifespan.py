@@ -54,6 +54,6 @@ def make_app(bootstrap: str = "127.0.0.1:9092") -> Any:
 
 
 if __name__ == "__main__":
-    import uvicorn  # type: ignore[import-not-found]
+    import uvicorn  # type: ignore[import-not-found]  # any ASGI server will do: none is required
 
     uvicorn.run(make_app(*sys.argv[1:]))

@@ -26,4 +26,4 @@ def resumed[T](
         try:
             wish = context.run(step, argument)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
+            return end.value  # type: ignore[no-any-return]  # a generator's is not typed

@@ -144,7 +144,7 @@ class TypedQueue:
         self._waiters.append(event)
         try:
             await event.wait()
-        except BaseException:
+        except BaseException:  # cancelled
             if event.is_set():  # it was our turn: let somebody else have it
                 self._wake(1)
             else:

@@ -117,7 +117,7 @@ class Workers:
         self._idle.append(waiter)
         try:
             await waiter
-        except BaseException:
+        except BaseException:  # cancelled
             if waiter in self._idle:
                 self._idle.remove(waiter)
             else:

@@ -121,7 +121,7 @@ class Serving:
     async def _acknowledged(self) -> None:
         """Until the replies that were given have arrived; bounded."""
         with anyio.move_on_after(DRAIN_TIMEOUT_S):
-            while self._server.status().in_flight > self._beyond:  # noqa: ASYNC110
+            while self._server.status().in_flight > self._beyond:  # noqa: ASYNC110  (nobody tells)
                 await anyio.sleep(LOOK_EVERY_S)
 
     async def _answer(self, value: bytes, call: Call) -> bytes:

@@ -77,7 +77,7 @@ class Admin:
 
         async def delete_and_see() -> None:
             await self._again(delete)
-            while await self._again(lambda: self._is_there(topic)):  # noqa: ASYNC110
+            while await self._again(lambda: self._is_there(topic)):  # noqa: ASYNC110  (Kafka tells nobody)
                 await asyncio.sleep(0.01)
             await self._client.force_metadata_update()
 
