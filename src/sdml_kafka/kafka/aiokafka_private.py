@@ -23,6 +23,8 @@ Of its parts:
   other partitions than the assignment was made of.
 - `_coordinator.check_errors`, `_subscription.reassignment_in_progress`,
   `_fetcher._records`, `_create_fetch_waiter`: what `getmany` looks at and waits for.
+- `_fetcher._wait_consume_future`, taken away for as long as a `getmany` takes and given to
+  `_notify` later: when the next fetch is built.
 - `_subscription._fetch_count`, `_last_fetch_ended` are written: a `getmany` that raises or is
   cancelled leaks a count, after which `max_poll_interval_ms` is never enforced again.
 - `_client._conns`, `force_metadata_update`, `set_topics`: whether a broker is there; topics that
@@ -62,7 +64,7 @@ from aiokafka.errors import BrokerResponseError, KafkaError, ProducerClosed, Unk
 from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 
-from sdml_kafka.kafka.port import ConsumerSettings
+from sdml_kafka.kafka.port import ConsumerSettings, Record
 
 Client = Any
 """An `aiokafka.AIOKafkaConsumer`; aiokafka is not typed."""
@@ -130,6 +132,25 @@ def fetch_waiter(consumer: Client) -> "asyncio.Future[None]":
 def has_fetched(consumer: Client) -> bool:
     """Records of any partition, or an error in their place."""
     return bool(consumer._fetcher._records)
+
+
+async def take_fetched(
+    consumer: Client, partitions: Sequence[Any], most: int
+) -> Mapping[Any, Sequence[Record]]:
+    """`getmany` of what is there. What it makes room for is not fetched before `fetch_on`."""
+    fetcher = consumer._fetcher
+    room_made, fetcher._wait_consume_future = fetcher._wait_consume_future, None
+    try:
+        taken: Mapping[Any, Sequence[Record]] = await consumer.getmany(
+            *partitions, timeout_ms=0, max_records=most
+        )
+    finally:
+        fetcher._wait_consume_future = room_made
+    return taken
+
+
+def fetch_on(consumer: Client) -> None:
+    consumer._fetcher._notify(consumer._fetcher._wait_consume_future)
 
 
 def begin_polling(consumer: Client) -> None:

@@ -8,7 +8,7 @@ there, which takes no turn of the loop, and the waiting happens here.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aiokafka import TopicPartition as ClientPartition
@@ -22,6 +22,12 @@ from sdml_kafka.kafka.port import Record, TopicPartition
 NOBODY: Any = ClientPartition("", 0)
 """`getmany()` without arguments means all partitions; this one means none, keeps the membership
 and every buffer."""
+
+FEW_RECORDS = 10
+HEAD_START_TURNS = 5
+"""What a few records give rise to goes out before the next fetch, to build which takes aiokafka as
+long as all the rest of a call: so many turns of the loop lie between reading a reply and sending
+the next request. With many records at once it makes no difference."""
 
 Batches = dict[TopicPartition, Sequence[Record]]
 
@@ -82,10 +88,21 @@ class Fetches:
             if private.is_rebalancing(self._consumer):
                 private.raise_pending(self._consumer)
                 return {}  # it would wait for the assignment
-            taken = await self._consumer.getmany(*self._asked, timeout_ms=0, max_records=most)
+            taken: Mapping[Any, Sequence[Record]] = {}
+            try:
+                taken = await private.take_fetched(self._consumer, self._asked, most)
+            finally:
+                few = 0 < sum(map(len, taken.values())) <= FEW_RECORDS
+                self._fetch_on(HEAD_START_TURNS if few else 0)
         except asyncio.CancelledError as error:  # not of this task, which has not waited
             raise ConsumerFailed("aiokafka's coordination was cancelled") from error
         return {self._wanted[partition]: batch for partition, batch in taken.items()}
+
+    def _fetch_on(self, after_turns: int) -> None:
+        if after_turns:
+            self._loop.call_soon(self._fetch_on, after_turns - 1)
+        else:
+            private.fetch_on(self._consumer)
 
     async def _wait(self, timeout_s: float) -> None:
         """Until something was fetched, an error has to be told, or `nudge`."""
