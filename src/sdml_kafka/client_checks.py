@@ -22,13 +22,13 @@ def check_timeouts(
 
 def check_may_start(what: str, client: object, state: str, *, by_start: bool) -> None:
     """Whether `start()` may be called; `by_start`: it was before, and again is harmless."""
+    if state == "closed":
+        raise ClientClosed(f"The {what} was left: make and enter a new one")
     if on_trio():
         raise ClientNotStarted(
             "start() and stop() work on asyncio only. On trio: "
             f"`async with {type(client).__name__}(...)`"
         )
-    if state == "closed":
-        raise ClientClosed(f"The {what} was left: make and enter a new one")
     if state == "starting" and not by_start:
         raise ClientNotStarted(f"The {what} is being entered: use it inside its `async with`")
 

@@ -189,8 +189,6 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
 
     async def start(self) -> None:
         """The same as entering; asyncio only, since a trio task cannot outlive its nursery."""
-        if self._state == "closed":
-            raise ClientClosed("The client was left: make and enter a new one")
         check_may_start("client", self, self._state, by_start=self._runner is not None)
         if self._runner is not None:
             await self._runner.wait_started()

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiokafka.client import AIOKafkaClient
 
-from sdml_kafka.kafka.aiokafka_private import finish_stop
+from sdml_kafka.kafka.private_consumer import finish_stop
 
 
 class Connection:

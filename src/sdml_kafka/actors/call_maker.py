@@ -90,10 +90,7 @@ class CallMaker:
                 f"{topic!r} is a reply topic of this client: it would take its own request for the "
                 "reply"
             )
-        if correlation_id is None:
-            id_ = b"%s%d" % (self.id_prefix, next(self._numbers))
-        else:
-            id_ = call_id(correlation_id)
+        id_ = self._new_id() if correlation_id is None else call_id(correlation_id)
         sent, left_s = plan.headers, plan.timeout_s
         due = self.now() + left_s
         if DEADLINE.get() is not None:
@@ -109,7 +106,7 @@ class CallMaker:
             key=key,
             message=Message(
                 topic,
-                value if type(value) is bytes else payload(value),
+                payload(value),
                 id_ if plan.id_is_key else key,
                 sent,
                 by_key=not plan.id_is_key,  # no two ids are alike: hashing them leads nowhere
@@ -170,7 +167,7 @@ class CallMaker:
             extra, named = own_headers(headers, self.matcher.wire)
             if named:
                 raise ConfigurationError("notify asks for no reply: leave x-reply-topic out")
-        id_ = b"%s%d" % (self.id_prefix, next(self._numbers))
+        id_ = self._new_id()
         sent = request_headers(id_, ID_NAMES[0], (), in_ms(left_s), extra)
         sent_key = None if key is None else in_bytes("req_key", key)
         return Pending(
@@ -196,6 +193,9 @@ class CallMaker:
     def forget_partitions(self) -> None:
         """After a rebalance the client's own partition may be another."""
         self._plans.clear()
+
+    def _new_id(self) -> bytes:
+        return b"%s%d" % (self.id_prefix, next(self._numbers))
 
     def _due(self, timeout_s: float) -> tuple[float, float]:
         """When a call is over, and in how many seconds that is: a handler's own budget counts."""

@@ -77,8 +77,7 @@ class Pending(Call):
 
     def settle(self, value: Any, error: BaseException | None = None) -> None:
         if not self.settled:
-            self.settled = True
-            self.calls.table.remove(self)
+            self.calls.forget(self)
             self.value, self.error = value, error
             wake(self.waiter)
 

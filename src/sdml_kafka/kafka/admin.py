@@ -16,11 +16,11 @@ from aiokafka.protocol.admin import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from sdml_kafka.errors import ConfigurationError, SendFailed
-from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
-from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka import private_producer as private
 from sdml_kafka.kafka.messages import is_topic_name
 from sdml_kafka.kafka.outcome import error_of
+from sdml_kafka.kafka.private_client import Client
 
 RETRY_S = 0.1
 BROKERS_DEFAULT = -1

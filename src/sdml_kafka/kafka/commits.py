@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 from sdml_kafka.errors import CommitFailed
-from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
-from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka import private_consumer as private
 from sdml_kafka.kafka.outcome import error_of
 from sdml_kafka.kafka.port import TopicPartition
+from sdml_kafka.kafka.private_client import Client
 
 RETRY_S = 0.1
 

@@ -22,8 +22,8 @@ from sdml_kafka.errors import (
     ConfigurationError,
     ConsumerFailed,
 )
-from sdml_kafka.kafka import aiokafka_private as private
-from sdml_kafka.kafka import failures
+from sdml_kafka.kafka import failures, private_client
+from sdml_kafka.kafka import private_consumer as private
 from sdml_kafka.kafka.commits import Commits
 from sdml_kafka.kafka.fetches import Batches, Fetches, as_client
 from sdml_kafka.kafka.hand_over import HandOver, PendingRevocation
@@ -97,7 +97,7 @@ class Driver:
         with ErrorLines() as lines:
             # Subscribing comes after, since a start with a topic that is missing takes
             # request_timeout_ms and then fails.
-            self._starting = starting = self._loop.create_task(private.start(self._consumer))
+            self._starting = starting = self._loop.create_task(private_client.start(self._consumer))
             done, _ = await asyncio.wait({starting}, timeout=timeout_s)
             if not done:
                 raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {HINT}")

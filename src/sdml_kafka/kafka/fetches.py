@@ -15,9 +15,9 @@ from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import KafkaError
 
 from sdml_kafka.errors import ConsumerFailed
-from sdml_kafka.kafka import aiokafka_private as private
-from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka import private_consumer as private
 from sdml_kafka.kafka.port import Record, TopicPartition
+from sdml_kafka.kafka.private_client import Client
 
 NOBODY: Any = ClientPartition("", 0)
 """`getmany()` without arguments means all partitions; this one means none, keeps the membership

@@ -5,9 +5,9 @@
 import asyncio
 from collections.abc import Collection, Mapping
 
-from sdml_kafka.kafka import aiokafka_private as private
-from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka import private_consumer as private
 from sdml_kafka.kafka.port import Health, TopicPartition
+from sdml_kafka.kafka.private_client import Client
 from sdml_kafka.kafka.topics import Topics
 
 HEALTH_INTERVAL_S = 0.2

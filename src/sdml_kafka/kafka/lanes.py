@@ -12,9 +12,9 @@ from aiokafka import TopicPartition as ClientPartition
 from aiokafka.partitioner import DefaultPartitioner
 from attrs import define, field
 
-from sdml_kafka.kafka import aiokafka_private as private
-from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka import private_producer as private
 from sdml_kafka.kafka.port import Message, OnSent
+from sdml_kafka.kafka.private_client import Client
 
 Entry = tuple[Message, OnSent, Callable[[], bool]]
 """What `Producer.send` was called with."""

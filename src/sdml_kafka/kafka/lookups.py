@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from sdml_kafka.errors import SdmlKafkaError
-from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
-from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka import private_producer as private
 from sdml_kafka.kafka.lanes import Entry, Lanes
 from sdml_kafka.kafka.messages import fault_of, no_such_partition, no_such_topic
 from sdml_kafka.kafka.port import Message
+from sdml_kafka.kafka.private_client import Client
 
 TOPIC_CREATION_S = 1.0
 """A broker that creates topics by itself has done so by then."""

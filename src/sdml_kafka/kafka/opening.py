@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from aiokafka.errors import NoOffsetForPartitionError
 from attrs import frozen
 
-from sdml_kafka.kafka import aiokafka_private as private
-from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka import private_consumer as private
 from sdml_kafka.kafka.fetches import as_client
 from sdml_kafka.kafka.port import TopicPartition
+from sdml_kafka.kafka.private_client import Client
 from sdml_kafka.kafka.topics import Topics
 
 Committed = Mapping[TopicPartition, int | None]

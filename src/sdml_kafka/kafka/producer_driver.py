@@ -10,7 +10,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from sdml_kafka.errors import BrokerUnreachable, ConfigurationError, ProducerFailed
-from sdml_kafka.kafka import aiokafka_private as private
+from sdml_kafka.kafka import private_client
+from sdml_kafka.kafka import private_producer as private
 from sdml_kafka.kafka.admin import Admin
 from sdml_kafka.kafka.log_noise import ErrorLines
 from sdml_kafka.kafka.outcome import error_of
@@ -39,7 +40,7 @@ class ProducerDriver:
 
     async def start(self, timeout_s: float) -> None:
         with ErrorLines() as lines:
-            self._starting = starting = self._loop.create_task(private.start(self._producer))
+            self._starting = starting = self._loop.create_task(private_client.start(self._producer))
             done, _ = await asyncio.wait({starting}, timeout=timeout_s)
             if not done:
                 raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {HINT}")
@@ -54,7 +55,7 @@ class ProducerDriver:
     @property
     def connected(self) -> bool:
         """Any thread may ask."""
-        return self._misses < MOST_MISSES or any(private.producer_connections(self._producer))
+        return self._misses < MOST_MISSES or any(private.connections(self._producer))
 
     async def watch(self) -> None:
         await asyncio.wait({self._failure})
@@ -73,9 +74,9 @@ class ProducerDriver:
             await asyncio.sleep(HEALTH_INTERVAL_S)
 
     def _look_at_health(self) -> None:
-        if (why := private.dead_producer(self._producer)) is not None:
+        if (why := private.dead_task(self._producer)) is not None:
             self._fail(ProducerFailed(why))
-        if any(private.producer_connections(self._producer)):
+        if any(private.connections(self._producer)):
             self._misses = 0
         else:
             # An idle producer may have let go of its connections: see whether it gets one.
@@ -103,9 +104,7 @@ class ProducerDriver:
         self.sends.give_up_all()
         if not stopping.done():
             stopping.cancel()
-        finishing = self._loop.create_task(
-            private.finish_producer_stop(self._producer, self._requests)
-        )
+        finishing = self._loop.create_task(private.finish_stop(self._producer, self._requests))
         await asyncio.wait({stopping, finishing}, timeout=1.0)
         for task in (stopping, finishing):
             if task.done():
@@ -118,7 +117,7 @@ async def producer_driver_of(producer: Any, told: Told) -> ProducerDriver:
     try:
         return ProducerDriver(producer, told)
     except ConfigurationError:
-        if isinstance(producer, AIOKafkaProducer) and not private.producer_in_use(producer):
+        if isinstance(producer, AIOKafkaProducer) and not private.in_use(producer):
             with suppress(Exception):
                 await producer.stop()  # nobody else will, and it complains when dropped open
         raise

@@ -17,14 +17,14 @@ from aiokafka.errors import KafkaTimeoutError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from sdml_kafka.errors import ProducerFailed, SendFailed
-from sdml_kafka.kafka import aiokafka_private as private
 from sdml_kafka.kafka import failures
-from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka import private_producer as private
 from sdml_kafka.kafka.lanes import MOST_RECORDS, Entry, Lane, Lanes
 from sdml_kafka.kafka.lookups import Lookups
 from sdml_kafka.kafka.messages import no_such_topic
 from sdml_kafka.kafka.outcome import error_of
 from sdml_kafka.kafka.port import Message, OnSent, always
+from sdml_kafka.kafka.private_client import Client
 
 Told = Callable[[Sequence[Entry], Exception | None], None]
 """Where outcomes go; it must not raise."""

@@ -15,10 +15,9 @@ from sdml_kafka.errors import (
     ProducerFailed,
     SdmlKafkaError,
 )
-from sdml_kafka.kafka import aiokafka_private as private
-from sdml_kafka.kafka import failures
-from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka import failures, private_consumer, private_producer
 from sdml_kafka.kafka.log_noise import ErrorLines
+from sdml_kafka.kafka.private_client import Client
 
 HINT = "Check the address, the network and that Kafka runs; security_protocol has to fit too."
 
@@ -29,12 +28,12 @@ def checked(consumer: object) -> Client:
             "consumer_factory has to return a new aiokafka.AIOKafkaConsumer, "
             f"not {type(consumer).__name__}"
         )
-    if (use := private.in_use(consumer)) is not None:
+    if (use := private_consumer.in_use(consumer)) is not None:
         raise ConfigurationError(
             f"consumer_factory returned a consumer that is already {use}: it has to return a new "
             "one each time, without topics, not started; the listener subscribes and starts it."
         )
-    if not private.settings_of(consumer).group_id:
+    if not private_consumer.settings_of(consumer).group_id:
         raise ConfigurationError(
             "The consumer has no group_id, so it could not commit. Give it one: the listeners "
             "with the same group_id share the partitions of their topics."
@@ -48,17 +47,17 @@ def checked_producer(producer: object) -> Client:
             "producer_factory has to return a new aiokafka.AIOKafkaProducer, "
             f"not {type(producer).__name__}"
         )
-    if private.producer_in_use(producer):
+    if private_producer.in_use(producer):
         raise ConfigurationError(
             "producer_factory returned a producer that is already started: it has to return a new "
             "one each time, not started; the client starts it."
         )
-    if private.is_transactional(producer):
+    if private_producer.is_transactional(producer):
         raise ConfigurationError(
             "The producer has a transactional_id, and the client makes no transactions: leave it "
             "out, and set enable_idempotence=True."
         )
-    if private.has_serializers(producer):
+    if private_producer.has_serializers(producer):
         raise ConfigurationError(
             "The producer has a key_serializer or a value_serializer, and what it is given is "
             "bytes already: leave them out."

@@ -5,11 +5,11 @@
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
-from sdml_kafka.kafka import aiokafka_private as private
-from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka import private_consumer as private
 from sdml_kafka.kafka.fetches import as_client
 from sdml_kafka.kafka.opening import Found, committed_offsets
 from sdml_kafka.kafka.port import Tail, TopicPartition
+from sdml_kafka.kafka.private_client import Client
 from sdml_kafka.kafka.shares import Shares, tail_position
 from sdml_kafka.kafka.topics import Topics
 

@@ -5,9 +5,9 @@
 import asyncio
 from collections.abc import Collection
 
-from sdml_kafka.kafka import aiokafka_private as private
-from sdml_kafka.kafka.aiokafka_private import Client
+from sdml_kafka.kafka import private_consumer as private
 from sdml_kafka.kafka.port import TopicPartition
+from sdml_kafka.kafka.private_client import Client
 
 TOPIC_CREATION_S = 1.0
 RETRY_S = 0.1
