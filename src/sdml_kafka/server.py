@@ -203,7 +203,13 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
 
     def _children(self) -> list[ChildSpec]:
         def sender() -> Sender:
-            return Sender(self._transport.producer, self._outbox, self._patience.start_s)
+            # Names of reply topics come from strangers: they may be written to, never created.
+            return Sender(
+                self._transport.producer,
+                self._outbox,
+                self._patience.start_s,
+                creates_topics=False,
+            )
 
         def requests() -> Supervisor:
             return Supervisor(

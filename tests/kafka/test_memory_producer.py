@@ -5,7 +5,13 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka.errors import BrokerUnreachable, PayloadTooLarge, ProducerFailed, SendFailed
+from sdml_kafka.errors import (
+    BrokerUnreachable,
+    PayloadTooLarge,
+    ProducerFailed,
+    SendFailed,
+    TopicMissing,
+)
 from sdml_kafka.kafka.port import Message, TopicPartition
 from sdml_kafka.testing.memory import MemoryBroker, Misuse
 
@@ -147,6 +153,10 @@ async def test_topics_are_created_on_demand_only_when_told_so(outcomes: Outcomes
     async with started(broker.connect_producer()) as producer:
         producer.send(Message("new", b"", partition=1), outcomes.of(0))
         assert await outcomes.one(0) is None
+    async with broker.connect_producer()() as producer:
+        await producer.start(CALL_S, creates_topics=False)
+        producer.send(Message("third", b""), outcomes.of(2))
+        assert type(await outcomes.one(2)) is TopicMissing
     assert broker.end_offset(TopicPartition("new", 1)) == 1
 
 

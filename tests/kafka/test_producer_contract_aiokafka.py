@@ -69,6 +69,16 @@ class AiokafkaWorld:
 
         await self._home.call(create)
 
+    async def topics(self) -> set[str]:
+        return set(await self._home.call(self._admin.list_topics))
+
+    async def delete_topic(self, topic: str) -> None:
+        """By somebody else than the producer; the broker has forgotten it when this returns."""
+        await self._home.call(partial(self._admin.delete_topics, [topic]))
+        with anyio.fail_after(CALL_S):
+            while topic in await self.topics():
+                pass
+
     async def records(self, partition: TopicPartition) -> list[Record]:
         async def read() -> list[Record]:
             place = ClientPartition(*partition)
@@ -441,3 +451,65 @@ async def test_a_topic_that_is_deleted_under_way_is_missing_then(
     assert {type(error) for number in range(10) for error in outcomes.told[number]} == {
         TopicMissing
     }
+
+
+@pytest.mark.parametrize("looked_for", [False, True])
+async def test_what_waits_for_a_topic_that_is_gone_is_told_long_before_aiokafka_gives_up(
+    world: AiokafkaWorld, outcomes: Outcomes, caplog: pytest.LogCaptureFixture, *, looked_for: bool
+) -> None:
+    topic = world.name()
+    if not looked_for:  # it sees all that are there as it starts
+        await world.create_topic(topic, 2)
+    async with started(world.connect()) as producer:
+        if looked_for:
+            await world.create_topic(topic, 2)
+        producer.send(Message(topic, b""), outcomes.of("before"))
+        assert await outcomes.one("before") is None
+        await world.delete_topic(topic)
+        for number in range(10):
+            producer.send(Message(topic, b""), outcomes.of(number))
+        with anyio.fail_after(10):  # aiokafka itself would hold them for 15
+            await outcomes.wait_for(11)
+        other = world.name()
+        await world.create_topic(other, 1)
+        producer.send(Message(other, b""), outcomes.of("after"))
+        assert await outcomes.one("after") is None
+        await world.create_topic(topic, 2)
+        producer.send(Message(topic, b""), outcomes.of("anew"))
+        assert await outcomes.one("anew") is None
+    told = {type(error) for number in range(10) for error in outcomes.told[number]}
+    assert told == {TopicMissing}
+    assert len(caplog.records) < 20
+
+
+class TestWhereTheBrokerCreatesTopics:
+    @pytest.fixture
+    async def willing(
+        self, anyio_backend: object, embedded_kafka: EmbeddedKafka
+    ) -> AsyncGenerator[AiokafkaWorld]:
+        async with world_of(embedded_kafka) as world:
+            yield world
+
+    async def test_one_that_is_sent_to_is_created_and_comes_not_back_once_it_is_deleted(
+        self, willing: AiokafkaWorld, outcomes: Outcomes
+    ) -> None:
+        topics = [willing.name() for _ in range(3)]
+        async with started(willing.connect()) as producer:
+            for topic in topics:
+                producer.send(Message(topic, b""), outcomes.of(topic))
+                assert await outcomes.one(topic) is None
+                # To look for the next one asks for the metadata of all.
+                await willing.delete_topic(topic)
+            assert not set(topics) & await willing.topics()
+
+    async def test_not_by_a_producer_that_is_not_to(
+        self, willing: AiokafkaWorld, outcomes: Outcomes
+    ) -> None:
+        topic = willing.name()
+        async with willing.connect()() as producer:
+            await producer.start(CALL_S, creates_topics=False)
+            producer.send(Message(topic, b""), outcomes.of(0))
+            error = await outcomes.one(0)
+            assert topic not in await willing.topics()
+        assert type(error) is TopicMissing
+        assert "who reads it has to create it" in str(error)

@@ -13,6 +13,7 @@ import anyio
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from benchmarks.rpc_own_partition import measure
 
 from sdml_kafka import (
@@ -142,6 +143,34 @@ async def test_clients_with_partitions_of_their_own(embedded_kafka: EmbeddedKafk
             await until(lambda: foreign() == expected)
     assert replies == [reversed_(requests)] * 3
     assert [len(partitions) for partitions in read] == [1, 1, 1]
+
+
+async def test_reply_topics_of_clients_that_have_left_do_not_come_back(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    """The broker creates topics by itself, and the server asks for all it knows at each new one."""
+    topics: list[str] = []
+    with anyio.fail_after(90):
+        async with pair_on(embedded_kafka) as (_, topic):
+            for _ in range(4):
+                async with client_on(embedded_kafka) as rpc:
+                    assert await rpc.request(topic, b"abc") == b"cba"
+                    topics += [own for own, _ in rpc.status().reply_partitions]
+            assert len(set(topics)) == 4
+            left = set(topics) & await topics_of(embedded_kafka)
+    assert not left
+
+
+async def topics_of(kafka: EmbeddedKafka) -> set[str]:
+    async def ask() -> set[str]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
+        await admin.start()
+        try:
+            return set(await admin.list_topics())
+        finally:
+            await admin.close()
+
+    return await on_asyncio(ask())
 
 
 # -- streams -----------------------------------------------------------------------------

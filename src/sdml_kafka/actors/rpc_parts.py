@@ -72,7 +72,7 @@ class RPCParts:
         self, transport: Transport, topics: ReplyTopics, start_timeout_s: float
     ) -> list[ChildSpec]:
         def sender() -> Sender:
-            return Sender(transport.producer, self.outbox, start_timeout_s)
+            return Sender(transport.producer, self.outbox, start_timeout_s, creates_topics=True)
 
         def registry() -> CallRegistry:
             return CallRegistry(self.calls)

@@ -51,18 +51,29 @@ class Outbox:
 
 
 class Sender(Actor):
-    def __init__(self, connect: ConnectProducer, outbox: Outbox, start_timeout_s: float) -> None:
+    def __init__(
+        self,
+        connect: ConnectProducer,
+        outbox: Outbox,
+        start_timeout_s: float,
+        *,
+        creates_topics: bool,
+    ) -> None:
         self._connect = connect
         self._outbox = outbox
         self._start_timeout_s = start_timeout_s
+        self._creates_topics = creates_topics
 
     async def run(self, life: Life) -> None:
         deadline = anyio.current_time() + self._start_timeout_s
         with life.cancel_on_stop():
-            async with connected(self._connect, lambda p, left_s: p.start(left_s), deadline) as own:
+            async with connected(self._connect, self._start, deadline) as own:
                 try:
                     self._outbox.open(own)
                     life.started()
                     await own.watch()
                 finally:
                     self._outbox.producer = None
+
+    async def _start(self, producer: Producer, left_s: float) -> None:
+        await producer.start(left_s, creates_topics=self._creates_topics)

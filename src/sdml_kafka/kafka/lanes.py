@@ -39,6 +39,10 @@ class Lane:
     most_records: int = MOST_RECORDS
     """In a batch; less after the broker found a batch too large."""
 
+    @property
+    def is_idle(self) -> bool:
+        return self.builder is None and self.admission is None and not self.queue
+
 
 class Route:
     """The partitions of a topic, as the metadata shows them."""
@@ -90,6 +94,15 @@ class Lanes:
         if lane is None and partition in route.numbers:
             lane = route.lanes[partition] = self._lane(topic, partition)
         return lane
+
+    def prune(self) -> None:
+        """Forget the ways that lead nowhere any more: topics come and go."""
+        for place, lane in list(self._lanes.items()):
+            if lane.is_idle and not self.count(place.topic):
+                del self._lanes[place]
+
+    def topics(self) -> set[str]:
+        return {place.topic for place in self._lanes}
 
     def count(self, topic: str) -> int:
         """Of its partitions; 0: there is no such topic."""

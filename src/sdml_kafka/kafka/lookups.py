@@ -16,6 +16,7 @@ from sdml_kafka.kafka.lanes import Entry, Lanes
 from sdml_kafka.kafka.messages import fault_of, no_such_partition, no_such_topic
 from sdml_kafka.kafka.port import Message
 from sdml_kafka.kafka.private_client import Client
+from sdml_kafka.kafka.refreshes import Refreshes
 
 TOPIC_CREATION_S = 1.0
 """A broker that creates topics by itself has done so by then."""
@@ -28,12 +29,14 @@ class Lookups:
         self,
         producer: Client,
         lanes: Lanes,
+        refreshes: Refreshes,
         send: Callable[[Entry], None],
         tell: Callable[[Sequence[Entry], Exception], None],
         drop: Callable[[int], None],
     ) -> None:
         self._producer = producer
         self._lanes = lanes
+        self._refreshes = refreshes
         self._send = send
         self._tell = tell
         self._drop = drop
@@ -63,7 +66,7 @@ class Lookups:
 
     async def _look_up(self, waiting: deque[Entry], end: Callable[[], object]) -> None:
         message = waiting[0][0]
-        self._producer.client.add_topic(message.topic)
+        self._refreshes.seek(message.topic)
         answered_at: float | None = None
         fault: SdmlKafkaError | None = None
         while waiting and fault is None and not self._lanes.is_known(message):
@@ -75,6 +78,7 @@ class Lookups:
                 await asyncio.sleep(RETRY_S)
                 self._drop_unwanted(waiting)
         end()
+        self._refreshes.found(message.topic)
         if fault is not None:
             self._tell(tuple(waiting), fault)
         else:
@@ -100,7 +104,7 @@ class Lookups:
         count = self._lanes.count(topic)
         if count and partition is not None:
             return no_such_partition(topic, partition, count)
-        return no_such_topic(topic)
+        return no_such_topic(topic, may_create=self._refreshes.may_create)
 
     def _drop_unwanted(self, waiting: deque[Entry]) -> None:
         for _ in range(len(waiting)):

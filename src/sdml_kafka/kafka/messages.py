@@ -50,7 +50,9 @@ def not_bytes(topic: str, why: str = "") -> ConfigurationError:
     )
 
 
-def no_such_topic(topic: str) -> TopicMissing:
+def no_such_topic(topic: str, *, may_create: bool = True) -> TopicMissing:
+    if not may_create:
+        return TopicMissing(f"The topic {topic!r} does not exist: who reads it has to create it.")
     return TopicMissing(
         f"The topic {topic!r} does not exist, and the broker does not create topics by itself: "
         "create it, check its name, or set auto.create.topics.enable on the broker."

@@ -196,8 +196,9 @@ class Producer(Protocol):
     @property
     def connected(self) -> bool: ...
 
-    async def start(self, timeout_s: float) -> None:
-        """Raises ConfigurationError, BrokerUnreachable, AuthenticationFailed."""
+    async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
+        """With `creates_topics` a broker that creates topics by itself does so for those that are
+        sent to. Raises ConfigurationError, BrokerUnreachable, AuthenticationFailed."""
 
     def send(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always

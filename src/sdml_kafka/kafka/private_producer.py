@@ -14,12 +14,15 @@ Checked on aiokafka 0.13.0 and 0.14.0. Read-only but for what is said to be writ
   numbers of a batch that was refused (see `watch_requests`).
 - `client._sync_task`, `_conns`, `_topics`, `unauthorized_topics`: whether a broker is there; topics
   that do not exist are not asked for again.
+- `client._metadata_update` is replaced: to refresh without creating (see `Refreshes`).
+- `_message_accumulator._pop_batch`, `_txn_manager.has_pid`: to fail what waits for a topic that is
+  gone.
 - `_message_accumulator._batches` and `_pending_batches`, their `failure`, `_drain_waiter`,
   `_sender._sender_task`: the second half of a `stop()` that hangs.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from copy import copy
 from operator import attrgetter
 from typing import Any
@@ -138,6 +141,38 @@ def connections(producer: Client) -> list[bool]:
 
 def is_unauthorized(producer: Client, topic: str) -> bool:
     return topic in producer.client.cluster.unauthorized_topics
+
+
+def refresh_with(
+    producer: Client, ask: Callable[[Collection[str]], Coroutine[Any, Any, Any]]
+) -> None:
+    """Have the metadata refreshed by what `ask` answers; None: nobody did."""
+    client = producer.client
+    original = client._metadata_update
+
+    async def update(cluster: Any, topics: Collection[str]) -> bool:
+        if cluster is not client.cluster or not cluster.brokers():
+            return bool(await original(cluster, topics))
+        answer = await ask(topics)
+        if answer is None or not answer.brokers:
+            cluster.failed_update(None)
+            return False
+        cluster.update_metadata(answer)
+        return True
+
+    client._metadata_update = update
+
+
+def fail_queued(producer: Client, place: Any, error: Exception) -> None:
+    """All batches that wait to go to that partition."""
+    accumulator, manager = producer._message_accumulator, producer._txn_manager
+    if manager is not None and not manager.has_pid():
+        return  # nothing can have been on its way yet
+    for _ in range(len(accumulator._batches.get(place, ()))):
+        batch = accumulator._pop_batch(place)
+        batch.failure(error)
+        if manager is not None and not batch.retry_count:  # its numbers were never used
+            manager.increment_sequence_number(place, -batch.record_count)
 
 
 def forget_topic(producer: Client, topic: str) -> None:

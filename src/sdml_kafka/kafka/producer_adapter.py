@@ -90,8 +90,9 @@ class AiokafkaProducer:
     ) -> None:
         self._driver.sends.send(message, on_sent, is_wanted)
 
-    async def start(self, timeout_s: float) -> None:
-        await self._home.call(partial(self._driver.start, timeout_s))
+    async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
+        start = partial(self._driver.start, timeout_s, creates_topics=creates_topics)
+        await self._home.call(start)
 
     async def flush(self, timeout_s: float) -> bool:
         return await self._home.call(partial(self._driver.sends.flush, timeout_s))

@@ -38,7 +38,8 @@ class ProducerDriver:
         self._health: asyncio.Task[None] | None = None
         self._closing = False
 
-    async def start(self, timeout_s: float) -> None:
+    async def start(self, timeout_s: float, *, creates_topics: bool) -> None:
+        self.sends.refreshes.may_create = creates_topics
         with ErrorLines() as lines:
             self._starting = starting = self._loop.create_task(private_client.start(self._producer))
             done, _ = await asyncio.wait({starting}, timeout=timeout_s)

@@ -74,13 +74,15 @@ class MemoryProducer:
         self._answers: deque[Answer] = deque()
         self._failed: ProducerFailed | None = None
         self._is_open = False
+        self._creates_topics = True
         self._turns = itertools.count()
 
     @property
     def connected(self) -> bool:
         return self._is_open and not self._state.faults.down
 
-    async def start(self, timeout_s: float) -> None:
+    async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
+        self._creates_topics = creates_topics
         if self._is_open:
             raise Misuse("started twice")
         if self._failed is not None:
@@ -145,11 +147,11 @@ class MemoryProducer:
             return fault
         topic, value, key, headers, partition, by_key = message
         count = len(self._state.partitions_of(topic))
-        if not count and self._state.auto_create:
+        if not count and self._state.auto_create and self._creates_topics:
             count = self._state.auto_create
             self._broker.create_topic(topic, count)
         if not count:
-            return no_such_topic(topic)
+            return no_such_topic(topic, may_create=self._creates_topics)
         if partition is not None and partition >= count:
             return no_such_partition(topic, partition, count)
         if len(value or b"") + len(key or b"") > self._state.max_record_bytes:
