@@ -51,7 +51,7 @@ async def test_without_a_commit_and_without_a_reset_it_is_told_what_to_do(
     topic = world.name()
     await world.create_topic(topic, 2)
     async with seat(without_reset, topic) as member:
-        with anyio.fail_after(PATIENCE_S / 4), pytest.raises(ConfigurationError, match="'none'"):
+        with anyio.fail_after(PATIENCE_S), pytest.raises(ConfigurationError, match="'none'"):
             while True:
                 await member.poll()
 
