@@ -18,6 +18,7 @@ from sdml_kafka.cli._programs import Guard, Program
 from sdml_kafka.cli.serve import Serving
 from sdml_kafka.kafka.port import Transport
 from sdml_kafka.testing.memory import MemoryBroker
+from tests.rpc.server.desk import until
 
 from .test_programs import first_pid, guard, is_alive, shell
 
@@ -113,20 +114,20 @@ async def test_the_time_that_is_left_is_told(guard: Guard) -> None:
 
 
 @pytest.mark.parametrize(
-    ("script", "status", "text"),
+    ("script", "timeout_s", "status", "text"),
     [
-        ("echo no reply; exit 3", "internal", "exit code 3"),
-        ("kill -9 $$", "internal", "ended by signal 9"),
-        ("yes", "internal", "the reply has more than 1,000,000 bytes"),
-        ("sleep 60", "deadline_exceeded", "the program ran for more than 0.5 s"),
+        ("echo no reply; exit 3", 30.0, "internal", "exit code 3"),
+        ("kill -9 $$", 30.0, "internal", "ended by signal 9"),
+        ("yes", 30.0, "internal", "the reply has more than 1,000,000 bytes"),
+        ("sleep 60", 0.5, "deadline_exceeded", "the program ran for more than 0.5 s"),
     ],
 )
 async def test_what_is_no_reply_is_an_error(
-    script: str, status: str, text: str, guard: Guard
+    script: str, timeout_s: float, status: str, text: str, guard: Guard
 ) -> None:
     broker = new_broker()
     async with (
-        serving(broker, guard, *shell(script), timeout_s=0.5),
+        serving(broker, guard, *shell(script), timeout_s=timeout_s),
         client_of(broker) as rpc,
     ):
         with pytest.raises(RemoteError) as error:
@@ -150,7 +151,7 @@ async def test_a_program_is_ended_at_the_deadline_of_its_call(guard: Guard, tmp_
     command = shell(f"echo $$ > {tmp_path}/pid; exec sleep 60")
     async with serving(broker, guard, *command), client_of(broker) as rpc:
         with pytest.raises((CallTimeout, RemoteError)):  # whichever of the two is first
-            await ask(rpc, b"", res_timeout=0.5)
+            await ask(rpc, b"", res_timeout=2.0)  # the program has to begin within it
         pid = await first_pid(tmp_path)
         while is_alive(pid):  # noqa: ASYNC110
             await anyio.sleep(0.01)
@@ -168,7 +169,7 @@ async def test_max_answers_so_many_and_the_next_server_goes_on(guard: Guard) -> 
         async with serving(broker, guard, "cat", maximum=3, concurrency=3) as first:
             await first.ended.wait()
             assert first.code == 0
-        assert len(replies) == 3
+        await until(lambda: len(replies) == 3)  # sent is not read yet
         async with serving(broker, guard, "cat", maximum=4, concurrency=1) as second:
             await second.ended.wait()
             assert second.code == 0
