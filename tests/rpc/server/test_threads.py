@@ -81,7 +81,7 @@ async def test_blocked_threads_do_not_pile_up() -> None:
     try:
         async with serving(broker, handle, limit=2, drain_timeout=0.1):
             for _ in range(2):
-                ask(broker, b"block", timeout_ms=300)
+                ask(broker, b"block", timeout_ms=1000)  # they begin before
             assert await outcomes(broker, 2) == [b"deadline_exceeded"] * 2
             ask(broker, b"next")
             await anyio.sleep(0.1)
