@@ -143,6 +143,7 @@ async def test_a_cancelled_enter_is_no_member_that_others_wait_for(
             assert scope.cancelled_caught
             cancelled_at = anyio.current_time()
             async with member(embedded_kafka, topic, group) as late:
-                # Were the cancelled one a member, its session of 10 s would come on top.
-                assert anyio.current_time() - cancelled_at < 8.0
+                # Some 5 s of the dead one's session are left. Were the cancelled one a member, its
+                # own of 10 s would come on top.
+                assert anyio.current_time() - cancelled_at < 13.0
                 assert late.assigned_table() == {topic: [0, 1, 2, 3]}
