@@ -112,7 +112,7 @@ async def test_what_waits_for_the_broker_is_asked_for_again(
 async def test_an_acknowledgement_takes_as_long_as_ordered(
     broker: MemoryBroker, outcomes: Outcomes
 ) -> None:
-    broker.slow_down(send_s=0.2)
+    broker.slow_down(send_s=1.0)
     async with started(broker.connect_producer()) as producer:
         began = anyio.current_time()
         producer.send(Message("topic", b"1"), outcomes.of(1))
@@ -120,7 +120,7 @@ async def test_an_acknowledgement_takes_as_long_as_ordered(
         assert not await producer.flush(0.1)
         assert values(broker) == [b"1", b"2"]
         await outcomes.wait_for(2)
-        assert 0.2 <= anyio.current_time() - began < 0.4
+        assert 1.0 <= anyio.current_time() - began < 2.0
 
 
 async def test_a_producer_that_fails_leaves_in_doubt_what_was_under_way(
