@@ -302,7 +302,7 @@ async def test_a_client_cannot_be_entered_without_a_broker(free_tcp_port: int) -
     with pytest.raises(BrokerUnreachable):
         async with KafkaRPC(bootstrap_servers=f"127.0.0.1:{free_tcp_port}", start_timeout=1.0):
             pytest.fail("entered")
-    assert anyio.current_time() - began < 2.0
+    assert anyio.current_time() - began < 4.0
 
 
 class Consumers:
@@ -475,7 +475,17 @@ async def test_entering_and_leaving_again_and_again_leaves_nothing_behind(
     files = process.num_fds()
     await enter_call_and_leave(embedded_kafka, topic, group, times)
     gc.collect()
-    assert len(anyio.get_running_tasks()) == tasks
+
+    def is_as_before() -> bool:
+        return (
+            len(anyio.get_running_tasks()) <= tasks
+            and threading.active_count() <= threads
+            and process.num_fds() <= files
+        )
+
+    with anyio.move_on_after(10):  # what was closed is gone some turns of its loop later
+        await until(is_as_before)
+    assert len(anyio.get_running_tasks()) <= tasks
     assert threading.active_count() <= threads
     assert process.num_fds() <= files
 
