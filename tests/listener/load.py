@@ -87,9 +87,10 @@ class Load:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
     async def _run(self) -> None:
-        # Idempotent: it sends on through a broker's restart, each record once.
+        # Idempotent: it sends on through a broker's restart, each record once. Once its batches are
+        # full it waits for the broker so long, which a JVM that starts on a slow machine needs.
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap, enable_idempotence=True, request_timeout_ms=5000
+            bootstrap_servers=self._bootstrap, enable_idempotence=True, request_timeout_ms=60_000
         )
         await producer.start()
         pending: list[tuple[str, asyncio.Future[Any]]] = []

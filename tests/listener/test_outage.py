@@ -90,7 +90,7 @@ async def test_a_broker_that_is_not_there_is_a_clear_error_in_time(free_tcp_port
             start_timeout=1.0,
         ):
             pytest.fail("entered")
-    assert anyio.current_time() - began < 2.0
+    assert anyio.current_time() - began < 4.0
 
 
 async def test_a_broker_that_does_not_answer_is_a_clear_error_in_time(
