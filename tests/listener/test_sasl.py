@@ -119,5 +119,5 @@ async def test_a_topic_that_does_not_exist_is_named_and_read_once_it_does(
             created_at = anyio.current_time()
             await produce(bootstrap, later, ["b", "c"], login=login)
             await reader.has_seen_all({"b", "c"})
-            assert anyio.current_time() - created_at < 5.0
+            assert anyio.current_time() - created_at < 20.0  # not at some later refresh
             await until(lambda: not listener.status().missing_topics)
