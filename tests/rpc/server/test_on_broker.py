@@ -15,7 +15,7 @@ from tests.listener.twin import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
-PATIENCE_S = 40.0
+PATIENCE_S = 90.0
 
 
 async def echo(value: bytes, call: Call) -> bytes:
