@@ -18,6 +18,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(90)]
 
 PROGRAM = str(Path(sys.executable).with_name("sdml-kafka"))
 PATIENCE_S = 30.0
+AT_ONCE_S = 15.0
+"""Half of what a request would wait for its reply."""
 BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 SCRIPT = """
 read what
@@ -69,7 +71,7 @@ def test_a_reply_an_error_a_timeout_and_a_signal(
         said = b"sdml-kafka: request: the server answered internal: exit code 3\n"
         assert failed.stderr == said
 
-        late = request(embedded_kafka, topic, "sleep", "--timeout", "2", *on)
+        late = request(embedded_kafka, topic, "sleep", "--timeout", "6", *on)  # to start is in it
         assert (late.returncode, late.stdout) == (3, b"")
         assert late.stderr.startswith(b"sdml-kafka: request: ")
         assert late.stderr.count(b"\n") == 1
@@ -136,7 +138,7 @@ def test_a_signal_leaves_a_request_at_once(
             assert server.stderr is not None
             assert b"begun" in server.stderr.readline()
             asking.send_signal(number)
-            out, errors = asking.communicate(timeout=5.0)
+            out, errors = asking.communicate(timeout=AT_ONCE_S)
     assert (asking.returncode, out, errors) == (code, b"", b"")
 
 
@@ -150,7 +152,7 @@ def test_a_closed_pipe_ends_a_request(embedded_kafka: EmbeddedKafka) -> None:
             assert asking.stdout is not None
             assert b"begun" in server.stderr.readline()
             asking.stdout.close()
-            assert asking.wait(5.0) == 0
+            assert asking.wait(AT_ONCE_S) == 0
             assert asking.stderr is not None
             assert asking.stderr.read() == b""
 
