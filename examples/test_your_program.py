@@ -23,7 +23,7 @@ async def greet(listener: KafkaListener, say: Callable[[str], Awaitable[None]]) 
 
 async def hear(listener: KafkaListener, count: int) -> list[str]:
     mouth, ear = anyio.create_memory_object_stream[str](count)
-    with anyio.fail_after(10), mouth, ear:
+    with anyio.fail_after(30), mouth, ear:
         async with anyio.create_task_group() as tasks, listener:
             tasks.start_soon(greet, listener, mouth.send)
             heard = [await ear.receive() for _ in range(count)]

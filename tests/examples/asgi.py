@@ -23,7 +23,7 @@ class Server:
         await self._to_app.send(message)
 
     async def answer(self) -> Message:
-        with anyio.fail_after(10):
+        with anyio.fail_after(30):
             return await self._from_app.receive()
 
     def __enter__(self) -> "Server":

@@ -12,7 +12,7 @@ from sdml_kafka.testing import EmbeddedKafka, MemoryBroker
 from tests.examples.asgi import STARTUP, Server, get, served
 from tests.listener.load import produce, unique
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
 
 @pytest.mark.broker

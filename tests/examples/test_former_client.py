@@ -10,7 +10,7 @@ import pytest
 from sdml_kafka.testing import EmbeddedKafka
 from tests.listener.load import create_topic, produce
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(90)]
 
 
 def test_the_former_quickstart_runs_unchanged(

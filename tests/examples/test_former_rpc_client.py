@@ -15,11 +15,11 @@ from sdml_kafka import Call, KafkaRPCServer
 from sdml_kafka.testing import EmbeddedKafka
 from tests.listener.load import create_topic, unique
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "rpc_quickstart_former_client.py"
 PORT, BOOTSTRAP = 9092, "127.0.0.1:9092"  # the former client's default
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 type Headers = Sequence[tuple[str, bytes]]
 

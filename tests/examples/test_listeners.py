@@ -19,7 +19,7 @@ from sdml_kafka.testing import EmbeddedKafka
 pytestmark = pytest.mark.broker
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 SENT = 5
 
 

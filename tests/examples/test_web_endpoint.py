@@ -10,7 +10,7 @@ from sdml_kafka.testing import EmbeddedKafka
 from tests.examples.asgi import STARTUP, Server, get, served
 from tests.listener.load import unique
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
 
 def price_server(bootstrap: str) -> KafkaRPCServer:

@@ -6,4 +6,4 @@ from examples.test_your_program import bootstrap, test_in_memory, test_on_a_real
 
 __all__ = ["bootstrap", "test_in_memory", "test_on_a_real_kafka"]
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(30)]
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(90)]
