@@ -114,10 +114,21 @@ async def measure(
                 await stack.enter_async_context(client.rpc)
             before = [wire.received(client.consumer) for client in own]
             await asyncio.gather(*(client.make_calls(topic, calls, value) for client in own))
+            foreign = await all_read(own, calls)
             after = [wire.received(client.consumer) for client in own]
-            foreign = [client.rpc.status().counters.foreign_replies for client in own]
     received = [late - early for early, late in zip(before, after, strict=True)]
     return Read(received, calls * size, foreign)
+
+
+async def all_read(clients: Sequence[Client], calls: int) -> Sequence[int]:
+    """A client has its own replies before it has read all those of others that it reads, too."""
+    status = [client.rpc.status() for client in clients]
+    read = [each.reply_partitions for each in status]
+    expected = [calls * (read.count(partitions) - 1) for partitions in read]
+    while [each.counters.foreign_replies for each in status] != expected:
+        await asyncio.sleep(0.01)
+        status = [client.rpc.status() for client in clients]
+    return expected
 
 
 async def create(bootstrap: str, topics: dict[str, int]) -> None:
