@@ -143,7 +143,7 @@ async def test_cancelled_while_it_starts_it_leaves_nothing(temp: Path, main_clas
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(enter)
-        await anyio.to_thread.run_sync(wait_until, lambda: jvms(temp, main_class), 20)
+        await anyio.to_thread.run_sync(wait_until, lambda: jvms(temp, main_class), 60)
         tasks.cancel_scope.cancel()
     assert leftovers(temp) == []
 
