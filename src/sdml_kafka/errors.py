@@ -144,7 +144,9 @@ class RemoteError(SdmlKafkaError):
         self.received = False
 
     def __str__(self) -> str:
-        return f"{self.status}: {self.text}" if self.text else self.status
+        # Bytes of a stranger, that may end up in a log or on a terminal.
+        text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in self.text)
+        return f"{self.status}: {text}" if text else self.status
 
 
 class RemoteTimeout(RemoteError, TimeoutError):

@@ -42,6 +42,9 @@ class PendingStream(Pending):
         else:
             self._in_order(reply.sequence, parsed, is_end=reply.is_end)
 
+    def break_off(self) -> None:
+        self.calls.cancel(self, self.cancel_partition)
+
     def _in_order(self, sequence: int, parsed: Any, *, is_end: bool) -> None:
         if is_end:
             self._end = sequence
@@ -111,7 +114,7 @@ class ReplyStream[T]:
         call = self._call
         if call is not None and not call.settled:
             call.calls.forget(call)
-            call.calls.cancel(call, call.cancel_partition)
+            call.break_off()
 
     def __del__(self) -> None:
         self._close()

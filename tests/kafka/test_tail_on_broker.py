@@ -1,7 +1,7 @@
 """What a tail costs and survives on a real Kafka, beyond the contract that the twin keeps too."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import partial
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ from aiokafka import TopicPartition as ClientPartition
 from sdml_kafka.kafka.aiokafka_adapter import AiokafkaConsumer, connect
 from sdml_kafka.kafka.port import Connect, Tail, TopicPartition
 from sdml_kafka.testing import EmbeddedKafka
+from tests.listener.poison import produce_poison
 
 from .contract import numbered, partitions
 from .tail_contract import assigned_anew, positions
@@ -90,6 +91,57 @@ async def test_an_offset_that_goes_under_way_does_not_end_the_consumer(
                 values += [record.value for record in polled.records.get(p0, ())]
 
         assert values == numbered(3, first=2)
+
+
+async def test_of_what_does_not_decode_the_batch_is_passed_over_and_nothing_behind_it(
+    world: World, reading: Connect, embedded_kafka: EmbeddedKafka
+) -> None:
+    topic = world.name()
+    await world.create_topic(topic, 1)
+    (p0,) = partitions(topic, 1)
+    async with seat(reading, topic, tail=Tail()) as member:
+        await assigned_anew(member)
+        await world.produce(p0, *numbered(3))
+        await produce_poison(embedded_kafka.bootstrap_servers, topic, 0, records=4)
+        await world.produce(p0, *numbered(3, first=3))
+        await produce_poison(embedded_kafka.bootstrap_servers, topic, 0)
+        await world.produce(p0, *numbered(3, first=6))
+        values: list[bytes | None] = []
+        with anyio.fail_after(PATIENCE_S):
+            while len(values) < 9:
+                polled = await member.consumer.poll([p0], 500, 0.2)
+                values += [record.value for record in polled.records.get(p0, ())]
+    assert values == numbered(9)
+
+
+@pytest.fixture(scope="module")
+def strict_kafka() -> Iterator[EmbeddedKafka]:
+    """One that creates no topics by itself, and so none that was just deleted."""
+    with EmbeddedKafka(properties={"auto.create.topics.enable": "false"}) as kafka:
+        yield kafka
+
+
+async def test_a_topic_that_was_deleted_begins_anew_when_it_comes_back(
+    strict_kafka: EmbeddedKafka, group: str
+) -> None:
+    async with aiokafka_world(strict_kafka.bootstrap_servers) as world:
+        await deleted_and_back(world, world.connect(group))
+
+
+async def deleted_and_back(world: World, reading: Connect) -> None:
+    topic = world.name()
+    await world.create_topic(topic, 1)
+    (p0,) = partitions(topic, 1)
+    async with seat(reading, topic, tail=Tail()) as member, releasing(member):
+        await assigned_anew(member)
+        await world.produce(p0, *numbered(3))
+        await has_read(member, p0, 3)
+        await world.delete_topic(topic)
+        await poll_until(lambda: not member.partitions, member)
+        await world.create_topic(topic, 1)
+        await world.produce(p0, *numbered(5, first=3))  # more than were there before
+        await has_read(member, p0, 8)
+    assert member.seen[p0] == numbered(8)
 
 
 async def test_a_partition_that_nobody_has_yet_is_not_elsewhere(

@@ -11,11 +11,14 @@ CRC_AT, CRC_FROM = 17, 21
 """Where the checksum of a version 2 batch is, and where the bytes begin that it covers."""
 
 
-async def produce_poison(bootstrap: str, topic: str, partition: int) -> None:
+async def produce_poison(bootstrap: str, topic: str, partition: int, records: int = 1) -> None:
+    """One batch, of so many records."""
+
     async def send() -> None:
         async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
             batch = producer.create_batch()
-            batch.append(timestamp=None, key=None, value=b"x", headers=[("NAME", b"")])
+            for _ in range(records):
+                batch.append(timestamp=None, key=None, value=b"x", headers=[("NAME", b"")])
             batch.close()
             spoil(batch)
             await (await producer.send_batch(batch, topic, partition=partition))

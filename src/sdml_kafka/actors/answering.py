@@ -39,7 +39,8 @@ class Answering:
         self._expose_errors = expose_errors
 
     async def answer(self, call: Call) -> Answer:
-        """Raises only what is no `Exception`."""
+        """Raises only what ends the program: a cancellation, a KeyboardInterrupt. A SystemExit does
+        not: the request that makes one server end would end the next one, too."""
         handler = call.handler
         try:
             if handler.parser is None:
@@ -48,7 +49,7 @@ class Answering:
                 value = handler.parser(call.record)
                 if isawaitable(value):
                     value = await value
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return self._invalid(call, error)
         try:
             if handler.kind == "async":
@@ -60,7 +61,7 @@ class Answering:
             if isawaitable(result):  # a plain function that returns a coroutine
                 result = await result
             return Answer(_payload(call, result))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             return self.failed(call, error)
 
     async def _stream(self, call: Call, value: Any) -> Answer:
@@ -75,7 +76,7 @@ class Answering:
 
     # -- failures ------------------------------------------------------------------------
 
-    def _invalid(self, call: Call, error: Exception) -> Answer:
+    def _invalid(self, call: Call, error: BaseException) -> Answer:
         self._log(WARNING, call, "does not parse", error)
         return Answer(b"", INVALID_ARGUMENT, self._text(error, "the request does not parse"))
 
@@ -85,7 +86,9 @@ class Answering:
             return Answer(b"", error.status, error.text)
         if isinstance(error, TimeoutError) and call.due <= call.clock():
             return Answer(b"", DEADLINE_EXCEEDED, "the deadline passed in the handler")
-        self._log(ERROR, call, "was not answered", error)
+        untold = isinstance(error, RemoteError) and not error.received
+        what = "raised a RemoteError with an impossible status" if untold else "failed"
+        self._log(ERROR, call, what, error)
         return Answer(b"", INTERNAL, self._text(error, ""))
 
     def _text(self, error: BaseException, otherwise: str) -> str:

@@ -81,6 +81,9 @@ class Pending(Call):
             self.value, self.error = value, error
             wake(self.waiter)
 
+    def break_off(self) -> None:
+        """Tell a server that asked for it that nobody waits any more."""
+
     def on_sent(self, error: Exception | None) -> None:
         if error is None:
             if self.waits_for_ack:
@@ -140,6 +143,8 @@ class Calls:
     def close(self, failure: BaseException | None = None) -> None:
         """Settle all that wait; nothing can be added any more."""
         if not self.closed:
+            for call in self.table:
+                call.break_off()
             self.closed = True
             for call in self.table:
                 error = ClientClosed("The client was left while the call waited for its reply")

@@ -1,7 +1,7 @@
 """The reply loop: reads the reply topics from their end on, and goes on where it was after a
 rebalance or a restart. It commits nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from logging import getLogger
 from math import inf
 
@@ -70,7 +70,8 @@ class Reading:
     positions: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int], init=False)
     """Where it goes on, also in those that it is to get back."""
     health: Health = field(default=Health(False, {}), init=False)
-    topics_ready: bool = field(default=False, init=False)
+    was_opened: bool = field(default=False, init=False)
+    """Whether all of the topics were there once."""
     trouble: Exception | None = field(default=None, init=False)
     """Why replies may not come though the broker is there."""
 
@@ -108,7 +109,7 @@ class ReplyLoop(Actor):
     async def run(self, life: Life) -> None:
         deadline = anyio.current_time() + self._start_timeout_s
         reason = None
-        if not self._reading.topics_ready:
+        if not self._reading.was_opened:
             with life.cancel_on_stop():
                 reason = await self._create_topics()
         with life.cancel_on_stop():
@@ -137,6 +138,8 @@ class ReplyLoop(Actor):
                 if polled.assignment is not None:
                     self._opened(polled.assignment, reason, at_entry=not life.ready)
                     life.started()
+                    if isinstance(self._reading.trouble, TopicMissing):
+                        await self._create_topics()
                 if self._shared_until != inf or not life.ready:
                     self._check_patience(life, join_by)
                 if polled.records:
@@ -166,7 +169,11 @@ class ReplyLoop(Actor):
         if not assignment.elsewhere:
             self._shared_until, self._reading.trouble = inf, None
             if missing := self._topics.names - {own.topic for own in assignment.positions}:
-                raise _missing(missing, reason)
+                if not self._reading.was_opened:
+                    raise _missing(missing, reason)
+                self._deleted(missing)
+            else:
+                self._reading.was_opened = True
         elif at_entry:
             raise GroupShared(SHARED)
         elif self._shared_until == inf:
@@ -175,8 +182,15 @@ class ReplyLoop(Actor):
             self._shared_until = anyio.current_time() + SHARED_GRACE_S
         self._reading.partitions = frozenset(assignment.positions)
         self._reading.positions.update(assignment.positions)
-        self._reading.topics_ready = True
         self._on_rebalance()
+
+    def _deleted(self, topics: Collection[str]) -> None:
+        """By somebody else. Calls go on once they are there again."""
+        reading, names = self._reading, ", ".join(sorted(map(repr, topics)))
+        reading.trouble = TopicMissing(f"The reply topic {names} was deleted")
+        _log.error("%s; the client creates it anew if it may", reading.trouble)
+        gone = [place for place in reading.positions if place.topic in topics]
+        reading.positions.update(dict.fromkeys(gone, 0))
 
     # -- topics --------------------------------------------------------------------------
 

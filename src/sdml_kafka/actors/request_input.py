@@ -29,7 +29,10 @@ def check_propagation(propagate_to: str, header: str, *, is_keyless: bool) -> No
 def in_bytes(name: str, value: object) -> bytes:
     """UTF-8 for a text."""
     if isinstance(value, str):
-        return value.encode()
+        try:
+            return value.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigurationError(f"{name} cannot be encoded as UTF-8: {error.reason}") from None
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)  # pyright: ignore[reportUnknownArgumentType]
     raise ConfigurationError(f"{name} is bytes or a text, not {type(value).__name__}")

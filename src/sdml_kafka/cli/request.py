@@ -103,7 +103,8 @@ class Asking:
             case RemoteError():
                 # Who notices first that the time is up, we or the server, is chance.
                 code = TIMED_OUT if failure.status == "deadline_exceeded" else REMOTE_ERROR
-                complain(f"request: the server answered {failure}")
+                own = self._options.server_group and failure.status == "unavailable"
+                complain(f"request: {'' if own else 'the server answered '}{failure}")
             case _:
                 code = WRONG_ARGUMENTS if isinstance(failure, ConfigurationError) else FAILED
                 complain(f"request: {failure}")

@@ -48,6 +48,7 @@ _log = getLogger("sdml_kafka.kafka")
 POSITION_TIMEOUT_S = 5.0
 POSITION_RETRY_S = 0.05
 REBALANCE_MARGIN_S = 1.0
+SINGLE_STEPS = 8
 
 
 class _Callbacks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
@@ -77,6 +78,8 @@ class Driver:
         self._fetches = Fetches(self._consumer)
         self._next: dict[TopicPartition, int] = {}
         self._isolation = Isolation()
+        self._passed_over: dict[TopicPartition, int] = {}
+        """How often one was moved on that does not decode, since its last good record."""
         self._commits = Commits(self._consumer)
         self._hand_over = HandOver()
         self._starting: asyncio.Task[None] | None = None
@@ -151,6 +154,8 @@ class Driver:
             isolation.delivered(batches)
         for partition, batch in batches.items():
             self._next[partition] = batch[-1].offset + 1
+            if self._passed_over:
+                self._passed_over.pop(partition, None)
         return batches
 
     def _recover(self, error: Exception) -> None:
@@ -167,14 +172,18 @@ class Driver:
             self._pass_over(self._isolation.held())
 
     def _pass_over(self, held: Mapping[TopicPartition, str]) -> None:
-        """Go on at the end: holding on to what does not decode would cost a tail all that comes."""
+        """Holding on to what does not decode would cost a tail all that comes. Where its batch
+        ends aiokafka does not tell: try the next offsets, then further and further ones."""
         for partition, reason in held.items():
             end = self._consumer.highwater(partition)
             if end is None or end <= (at := self._next[partition]):
                 continue
-            _log.error("%r partition %d offset %d is passed over: %s", *partition, at, reason)
-            self._next[partition] = end
-            self._consumer.seek(as_client(partition), end)
+            tries = self._passed_over.get(partition, 0)
+            self._passed_over[partition] = tries + 1
+            if not tries:
+                _log.error("%r partition %d offset %d is passed over: %s", *partition, at, reason)
+            self._next[partition] = min(end, at + (1 << max(0, tries - SINGLE_STEPS)))
+            self._consumer.seek(as_client(partition), self._next[partition])
             self._isolation = Isolation()
 
     # -- assignment ----------------------------------------------------------------------

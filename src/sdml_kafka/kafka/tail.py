@@ -21,6 +21,8 @@ class FromTail:
         self._consumer = consumer
         self._topics = topics
         self._shares = Shares(tail)
+        self._gone: set[TopicPartition] = set()
+        """Of topics that were deleted: if they come back they begin anew."""
         private.go_on_at_what_is_left(consumer)
 
     def hold(self, assigned: Collection[TopicPartition]) -> frozenset[TopicPartition]:
@@ -43,16 +45,22 @@ class FromTail:
             self._consumer.end_offsets(clients),
         )
         if private.rebalance_is_due(self._consumer):
-            return None  # partitions that are new would seem to be elsewhere
+            # Partitions that are new would seem to be elsewhere; topics that were not there when
+            # this assignment was made are there again.
+            here = {own.topic for own in partitions}
+            self._gone.update(place for place in places if place.topic not in here)
+            return None
+        self._gone.update(places.keys() - self._topics.partitions())
         positions = {
             partition: tail_position(
-                places.get(partition),
+                0 if partition in self._gone else places.get(partition),
                 self._is_late(partition),
                 first[as_client(partition)],
                 end[as_client(partition)],
             )
             for partition in partitions
         }
+        self._gone.difference_update(partitions)
         assigned = {TopicPartition(*each) for each in self._consumer.assignment()}
         return Found(positions, committed, partitions, self._topics.partitions() - assigned)
 

@@ -420,6 +420,9 @@ async def test_leaving_settles_a_thousand_waiting_calls() -> None:
         ({"req_headers": [("a", 1)]}, "bytes or a text"),
         ({"req_headers": 7}, "mapping"),
         ({"req_key": 7}, "req_key"),
+        ({"req_key": "\udcff"}, "req_key cannot be encoded"),
+        ({"correlation_id": "\ud800"}, "correlation_id cannot be encoded"),
+        ({"req_headers": {"a": "\ud800"}}, "header 'a' cannot be encoded"),
     ],
 )
 async def test_what_cannot_be_asked_is_refused_before_anything_is_sent(

@@ -170,6 +170,29 @@ async def test_breaking_off_tells_a_server_that_asked_for_it(asks: bool) -> None
             assert told.value == b"afterwards"
 
 
+async def test_leaving_tells_the_servers_of_all_streams() -> None:
+    broker = new_broker()
+
+    async def read(rpc: KafkaRPC) -> None:
+        with pytest.raises(ClientClosed):
+            async for _ in rpc.stream(REQUEST, b"", res_timeout=None):
+                pass
+
+    async with hand(broker) as server, anyio.create_task_group() as tasks:
+        async with client_on(broker) as rpc:
+            for _ in range(3):
+                tasks.start_soon(read, rpc)
+            requests = await server.requests(3)
+            for request in requests:
+                partition = b"%d" % request.partition
+                server.reply(request, b"a", ("x-sequence", b"0"), ("x-cancel-partition", partition))
+            await until(lambda: rpc.status().counters.replies == 3)
+        told = await server.requests(3)
+    assert [header(each, "x-cancel") for each in told] == [b"1"] * 3
+    ids = [{header(each, "request_id") for each in group} for group in (requests, told)]
+    assert ids[0] == ids[1]
+
+
 async def test_a_reader_that_is_far_behind_breaks_its_stream_and_no_other() -> None:
     broker = new_broker()
     async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:

@@ -1,5 +1,7 @@
 """Entering, leaving, failing, and what status tells."""
 
+from collections.abc import AsyncGenerator
+
 import anyio
 import pytest
 
@@ -25,6 +27,7 @@ from tests.rpc.server.desk import (
     REQUEST,
     ask,
     new_broker,
+    outcomes,
     replies,
     reply,
     server_on,
@@ -154,19 +157,56 @@ async def test_a_producer_that_keeps_failing_comes_out_as_one_error() -> None:
 
 
 @in_virtual_time
-async def test_a_handler_that_ends_the_program_ends_it() -> None:
+async def test_a_handler_that_is_interrupted_ends_the_program() -> None:
     broker = new_broker()
     server = server_on(broker)
 
     @server.handler(REQUEST)
     async def stop(value: bytes, call: Call) -> bytes:
-        raise SystemExit(3)
+        raise KeyboardInterrupt
 
-    with pytest.raises(SystemExit):
+    with pytest.raises(KeyboardInterrupt):
         async with server:
             ask(broker)
             await anyio.sleep_forever()
     assert broker.committed(GROUP, P0) in (0, None)
+
+
+@in_virtual_time
+@pytest.mark.parametrize("where", ["parser", "async", "stream", "thread"])
+async def test_a_request_that_exits_is_answered_and_ends_no_server(where: str) -> None:
+    def leave(_: object) -> bytes:
+        raise SystemExit(3)
+
+    broker = new_broker()
+    server = server_on(broker)
+
+    if where == "parser":
+
+        @server.handler(REQUEST, parser=leave)
+        async def never(value: bytes, call: Call) -> bytes:
+            return value
+    elif where == "async":
+
+        @server.handler(REQUEST)
+        async def exits(value: bytes, call: Call) -> bytes:
+            return leave(value)
+    elif where == "stream":
+
+        @server.handler(REQUEST)
+        async def streams(value: bytes, call: Call) -> AsyncGenerator[bytes]:
+            yield leave(value)
+    else:
+
+        @server.handler(REQUEST)
+        def in_a_thread(value: bytes, call: Call) -> bytes:
+            return leave(value)
+
+    async with server:
+        ask(broker, id_=b"1")
+        ask(broker, id_=b"2")
+        expected = b"invalid_argument" if where == "parser" else b"internal"
+        assert await outcomes(broker, 2) == [expected] * 2
 
 
 @in_virtual_time
