@@ -98,6 +98,8 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
             Or `consumer_factory` and `producer_factory`, that return a new `AIOKafkaConsumer`
             (with a group_id, without topics) and `AIOKafkaProducer` each time, not started;
             without the latter the producer connects to `bootstrap_servers`, or to 127.0.0.1:9092.
+            With `bootstrap_servers` a group that is new begins at the earliest request there is,
+            unless `auto_offset_reset="latest"` is among the options.
         concurrency: requests that are handled at once, at most.
         drain_timeout: seconds that handlers get to finish when their partition is taken away or
             the server is left. The requests of those that take longer come again: at a rebalance
