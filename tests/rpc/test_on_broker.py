@@ -24,8 +24,10 @@ from sdml_kafka import (
     GroupShared,
     KafkaRPC,
     PayloadTooLarge,
+    SendFailed,
     TopicMissing,
 )
+from sdml_kafka.kafka.producer_adapter import AiokafkaProducer
 from sdml_kafka.testing import EmbeddedKafka
 from tests.listener.load import create_topic, on_asyncio, unique, until
 from tests.listener.poison import produce_poison
@@ -163,22 +165,33 @@ async def test_reply_topics_of_clients_that_have_left_do_not_come_back(
 
 @pytest.mark.parametrize("shared", [True, False])
 async def test_calls_go_on_after_the_reply_topic_was_deleted(
-    strict_kafka: EmbeddedKafka, *, shared: bool
+    strict_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch, *, shared: bool
 ) -> None:
+    """A shared one is created at the second attempt only."""
     reply = unique("reply")
     options: dict[str, Any] = {"reply_topic": reply} if shared else {}
+    failures: list[Exception] = []
+    create = AiokafkaProducer.create_topic
+
+    async def create_topic(self: AiokafkaProducer, *arguments: Any) -> bool:
+        if failures:
+            raise failures.pop()
+        return await create(self, *arguments)
+
+    monkeypatch.setattr(AiokafkaProducer, "create_topic", create_topic)
     with anyio.fail_after(120):
         async with pair_on(strict_kafka, **options) as (rpc, topic):
-            for _ in range(2):
-                assert await rpc.request(topic, b"abc") == b"cba"
-                (reply,) = {own.topic for own in rpc.status().reply_partitions}
-                await delete_topic(strict_kafka, reply)
-                await until(lambda: not rpc.status().reply_partitions)
-                while not await got(rpc.request(topic, b"abc", res_timeout=1.0)):
-                    pass
+            assert await rpc.request(topic, b"abc") == b"cba"
+            failures += [SendFailed("in an outage")] * shared
+            (reply,) = {own.topic for own in rpc.status().reply_partitions}
+            await delete_topic(strict_kafka, reply)
+            await until(lambda: not rpc.status().reply_partitions)
+            while not await got(rpc.request(topic, b"abc", res_timeout=1.0)):
+                pass
             counters = rpc.status().counters
         assert shared == (reply in await topics_of(strict_kafka))
     assert counters.restarts == 0
+    assert not failures
 
 
 async def delete_topic(kafka: EmbeddedKafka, topic: str) -> None:

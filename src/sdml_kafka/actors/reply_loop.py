@@ -105,6 +105,8 @@ class ReplyLoop(Actor):
         self._on_rebalance = on_rebalance
         self._shared_until = inf
         """When to give up, while others have some of our partitions."""
+        self._create_at = 0.0
+        """When to try again, while some of the topics are missing."""
 
     async def run(self, life: Life) -> None:
         deadline = anyio.current_time() + self._start_timeout_s
@@ -138,8 +140,8 @@ class ReplyLoop(Actor):
                 if polled.assignment is not None:
                     self._opened(polled.assignment, reason, at_entry=not life.ready)
                     life.started()
-                    if isinstance(self._reading.trouble, TopicMissing):
-                        await self._create_topics()
+                if isinstance(self._reading.trouble, TopicMissing):
+                    await self._create_anew()
                 if self._shared_until != inf or not life.ready:
                     self._check_patience(life, join_by)
                 if polled.records:
@@ -191,6 +193,11 @@ class ReplyLoop(Actor):
         _log.error("%s; the client creates it anew if it may", reading.trouble)
         gone = [place for place in reading.positions if place.topic in topics]
         reading.positions.update(dict.fromkeys(gone, 0))
+
+    async def _create_anew(self) -> None:
+        if (now := anyio.current_time()) >= self._create_at:
+            self._create_at = now + TOPIC_TIMEOUT_S
+            await self._create_topics()
 
     # -- topics --------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ class Refreshes:
         self._lanes = lanes
         self._loop = asyncio.get_running_loop()
         self._sought: set[str] = set()
+        self._answered_at = 0.0
         self._missing: dict[str, float] = {}
         """Those that something may go to and that are not there, and since when."""
         private.refresh_with(producer, self._ask)
@@ -48,7 +49,7 @@ class Refreshes:
 
     def gone(self) -> list[str]:
         """Topics that were deleted, as far as one can tell."""
-        latest = self._loop.time() - GONE_AFTER_S
+        latest = self._answered_at - GONE_AFTER_S
         return [topic for topic, since in self._missing.items() if since <= latest]
 
     async def _ask(self, topics: Collection[str]) -> Any:
@@ -58,9 +59,10 @@ class Refreshes:
             await asyncio.sleep(PAUSE_S)
         if self._sought:
             await self._request(self._sought, create=True)
+        topics = set(topics)  # as they are now: others may be added meanwhile
         answer = await self._request(topics, create=False)
         if answer is not None:
-            now = self._loop.time()
+            self._answered_at = now = self._loop.time()
             # To aiokafka one that is missing is the same, but for an ERROR line each time.
             answer.topics = [entry for entry in answer.topics if not _is_missing(entry)]
             missing = (
