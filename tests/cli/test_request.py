@@ -113,7 +113,7 @@ async def test_a_strangers_error_is_one_line_and_acts_on_nothing(
 ) -> None:
     assert await world.ask(STRANGE, "") == (4, b"")
     assert capsys.readouterr().err == (
-        "sdml-kafka: request: the server answered own-status: \\x1b[31mred second line\n"
+        "sdml-kafka: request: the server answered own-status: \\x1b[31mred\\nsecond line\n"
     )
 
 

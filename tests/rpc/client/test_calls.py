@@ -278,11 +278,15 @@ async def test_an_error_reply_is_raised_with_its_status() -> None:
         call, odd = tasks.call(b"a"), tasks.call(b"b")
         for request in await server.requests(2):
             status = b"not_found" if request.value == b"a" else b"\xff \n"
-            server.reply(request, b"", ("x-status", status), ("x-error", b"no order 7\xff"))
+            server.reply(request, b"", ("x-status", status), ("x-error", b"no order 7\xff\x1b\n"))
 
         with pytest.raises(RemoteError) as caught:
             await call.get()
-        assert (caught.value.status, caught.value.text) == ("not_found", "no order 7\ufffd")
+        assert (caught.value.status, caught.value.text) == (
+            "not_found",
+            "no order 7\ufffd\x1b\n",
+        )
+        assert str(caught.value) == "not_found: no order 7\ufffd\\x1b\\n"
         with pytest.raises(RemoteError, match="unknown"):
             await odd.get()
 
