@@ -69,7 +69,7 @@ def running(*arguments: str) -> Iterator[Part]:
 @pytest.mark.parametrize(
     ("few", "many"),
     [
-        (20_000, 60_000),
+        (10_000, 30_000),
         pytest.param(10_000, 1_000_000, marks=(pytest.mark.soak, pytest.mark.timeout(3600))),
     ],
 )
