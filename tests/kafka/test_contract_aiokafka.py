@@ -56,16 +56,6 @@ class AiokafkaWorld:
 
         await self._home.call(create)
 
-    async def delete_topic(self, topic: str) -> None:
-        """The broker has forgotten it when this returns."""
-
-        async def delete() -> None:
-            await self._admin.delete_topics([topic])
-            while topic in await self._admin.list_topics():
-                pass
-
-        await self._home.call(delete)
-
     async def add_partitions(self, topic: str, count: int) -> None:
         async def add() -> None:
             (described,) = await self._admin.describe_topics([topic])

@@ -38,9 +38,6 @@ class MemoryWorld:
     async def create_topic(self, topic: str, partitions: int) -> None:
         self._broker.create_topic(topic, partitions)
 
-    async def delete_topic(self, topic: str) -> None:
-        self._broker.delete_topic(topic)
-
     async def add_partitions(self, topic: str, count: int) -> None:
         self._broker.add_partitions(topic, count)
 

@@ -40,6 +40,7 @@ from sdml_kafka.kafka.port import (
 )
 from sdml_kafka.kafka.producer_adapter import connect_producer
 from sdml_kafka.testing import EmbeddedKafka
+from tests.listener.load import delete_topic, topics_of
 
 from .producer_contract import ProducerContract
 from .producer_world import CALL_S, Outcomes, ProducerWorld, started
@@ -68,16 +69,6 @@ class AiokafkaWorld:
             await self._admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=config)])
 
         await self._home.call(create)
-
-    async def topics(self) -> set[str]:
-        return set(await self._home.call(self._admin.list_topics))
-
-    async def delete_topic(self, topic: str) -> None:
-        """By somebody else than the producer; the broker has forgotten it when this returns."""
-        await self._home.call(partial(self._admin.delete_topics, [topic]))
-        with anyio.fail_after(CALL_S):
-            while topic in await self.topics():
-                pass
 
     async def records(self, partition: TopicPartition) -> list[Record]:
         async def read() -> list[Record]:
@@ -465,7 +456,7 @@ async def test_what_waits_for_a_topic_that_is_gone_is_told_long_before_aiokafka_
             await world.create_topic(topic, 2)
         producer.send(Message(topic, b""), outcomes.of("before"))
         assert await outcomes.one("before") is None
-        await world.delete_topic(topic)
+        await delete_topic(world.servers, topic)
         for number in range(10):
             producer.send(Message(topic, b""), outcomes.of(number))
         with anyio.fail_after(10):  # aiokafka itself would hold them for 15
@@ -499,8 +490,8 @@ class TestWhereTheBrokerCreatesTopics:
                 producer.send(Message(topic, b""), outcomes.of(topic))
                 assert await outcomes.one(topic) is None
                 # To look for the next one asks for the metadata of all.
-                await willing.delete_topic(topic)
-            assert not set(topics) & await willing.topics()
+                await delete_topic(willing.servers, topic)
+            assert not set(topics) & await topics_of(willing.servers)
 
     async def test_not_by_a_producer_that_is_not_to(
         self, willing: AiokafkaWorld, outcomes: Outcomes
@@ -510,6 +501,6 @@ class TestWhereTheBrokerCreatesTopics:
             await producer.start(CALL_S, creates_topics=False)
             producer.send(Message(topic, b""), outcomes.of(0))
             error = await outcomes.one(0)
-            assert topic not in await willing.topics()
+            assert topic not in await topics_of(willing.servers)
         assert type(error) is TopicMissing
         assert "who reads it has to create it" in str(error)

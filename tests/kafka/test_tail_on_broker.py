@@ -13,6 +13,7 @@ from aiokafka import TopicPartition as ClientPartition
 from sdml_kafka.kafka.aiokafka_adapter import AiokafkaConsumer, connect
 from sdml_kafka.kafka.port import Connect, Tail, TopicPartition
 from sdml_kafka.testing import EmbeddedKafka
+from tests.listener.load import delete_topic
 from tests.listener.poison import produce_poison
 
 from .contract import numbered, partitions
@@ -93,25 +94,27 @@ async def test_an_offset_that_goes_under_way_does_not_end_the_consumer(
         assert values == numbered(3, first=2)
 
 
+@pytest.mark.parametrize(("records", "lost"), [(4, 0), (20, 3)])
 async def test_of_what_does_not_decode_the_batch_is_passed_over_and_nothing_behind_it(
-    world: World, reading: Connect, embedded_kafka: EmbeddedKafka
+    world: World, reading: Connect, embedded_kafka: EmbeddedKafka, records: int, lost: int
 ) -> None:
+    """Of a large one the steps grow: 9 of 1, then 2, 4 and 8, which is 3 too far."""
     topic = world.name()
     await world.create_topic(topic, 1)
     (p0,) = partitions(topic, 1)
     async with seat(reading, topic, tail=Tail()) as member:
         await assigned_anew(member)
         await world.produce(p0, *numbered(3))
-        await produce_poison(embedded_kafka.bootstrap_servers, topic, 0, records=4)
-        await world.produce(p0, *numbered(3, first=3))
+        await produce_poison(embedded_kafka.bootstrap_servers, topic, 0, records=records)
+        await world.produce(p0, *numbered(6, first=3))
         await produce_poison(embedded_kafka.bootstrap_servers, topic, 0)
-        await world.produce(p0, *numbered(3, first=6))
+        await world.produce(p0, *numbered(3, first=9))
         values: list[bytes | None] = []
         with anyio.fail_after(PATIENCE_S):
-            while len(values) < 9:
+            while len(values) < 12 - lost:
                 polled = await member.consumer.poll([p0], 500, 0.2)
                 values += [record.value for record in polled.records.get(p0, ())]
-    assert values == numbered(9)
+    assert values == [*numbered(3), *numbered(9 - lost, first=3 + lost)]
 
 
 @pytest.fixture(scope="module")
@@ -125,23 +128,19 @@ async def test_a_topic_that_was_deleted_begins_anew_when_it_comes_back(
     strict_kafka: EmbeddedKafka, group: str
 ) -> None:
     async with aiokafka_world(strict_kafka.bootstrap_servers) as world:
-        await deleted_and_back(world, world.connect(group))
-
-
-async def deleted_and_back(world: World, reading: Connect) -> None:
-    topic = world.name()
-    await world.create_topic(topic, 1)
-    (p0,) = partitions(topic, 1)
-    async with seat(reading, topic, tail=Tail()) as member, releasing(member):
-        await assigned_anew(member)
-        await world.produce(p0, *numbered(3))
-        await has_read(member, p0, 3)
-        await world.delete_topic(topic)
-        await poll_until(lambda: not member.partitions, member)
+        topic = world.name()
         await world.create_topic(topic, 1)
-        await world.produce(p0, *numbered(5, first=3))  # more than were there before
-        await has_read(member, p0, 8)
-    assert member.seen[p0] == numbered(8)
+        (p0,) = partitions(topic, 1)
+        async with seat(world.connect(group), topic, tail=Tail()) as member, releasing(member):
+            await assigned_anew(member)
+            await world.produce(p0, *numbered(3))
+            await has_read(member, p0, 3)
+            await delete_topic(strict_kafka.bootstrap_servers, topic)
+            await poll_until(lambda: not member.partitions, member)
+            await world.create_topic(topic, 1)
+            await world.produce(p0, *numbered(5, first=3))  # more than were there before
+            await has_read(member, p0, 8)
+        assert member.seen[p0] == numbered(8)
 
 
 async def test_a_partition_that_nobody_has_yet_is_not_elsewhere(

@@ -41,6 +41,34 @@ async def create_topic(
     return name
 
 
+async def topics_of(bootstrap: str) -> set[str]:
+    async def ask() -> set[str]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            return set(await admin.list_topics())
+        finally:
+            await admin.close()
+
+    return await on_asyncio(ask())
+
+
+async def delete_topic(bootstrap: str, name: str) -> None:
+    """The broker has forgotten it when this returns."""
+
+    async def delete() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_topics([name])
+            while name in await admin.list_topics():
+                pass
+        finally:
+            await admin.close()
+
+    await on_asyncio(delete())
+
+
 async def produce(
     bootstrap: str,
     topic: str,

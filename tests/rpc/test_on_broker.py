@@ -13,7 +13,6 @@ import anyio
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from benchmarks.rpc_own_partition import measure
 
 from sdml_kafka import (
@@ -29,7 +28,14 @@ from sdml_kafka import (
 )
 from sdml_kafka.kafka.producer_adapter import AiokafkaProducer
 from sdml_kafka.testing import EmbeddedKafka
-from tests.listener.load import create_topic, on_asyncio, unique, until
+from tests.listener.load import (
+    create_topic,
+    delete_topic,
+    on_asyncio,
+    topics_of,
+    unique,
+    until,
+)
 from tests.listener.poison import produce_poison
 from tests.rpc.pair import all_of, client_on, pair_on, reverse, server_on
 
@@ -159,7 +165,7 @@ async def test_reply_topics_of_clients_that_have_left_do_not_come_back(
                     assert await rpc.request(topic, b"abc") == b"cba"
                     topics += [own for own, _ in rpc.status().reply_partitions]
             assert len(set(topics)) == 4
-            left = set(topics) & await topics_of(embedded_kafka)
+            left = set(topics) & await topics_of(embedded_kafka.bootstrap_servers)
     assert not left
 
 
@@ -184,38 +190,16 @@ async def test_calls_go_on_after_the_reply_topic_was_deleted(
             assert await rpc.request(topic, b"abc") == b"cba"
             failures += [SendFailed("in an outage")] * shared
             (reply,) = {own.topic for own in rpc.status().reply_partitions}
-            await delete_topic(strict_kafka, reply)
+            await delete_topic(strict_kafka.bootstrap_servers, reply)
             await until(lambda: not rpc.status().reply_partitions)
+            # Nor does a restart go on where the old one was.
+            assert set(rpc._parts.reading.positions.values()) == {0}
             while not await got(rpc.request(topic, b"abc", res_timeout=1.0)):
                 pass
             counters = rpc.status().counters
-        assert shared == (reply in await topics_of(strict_kafka))
+        assert shared == (reply in await topics_of(strict_kafka.bootstrap_servers))
     assert counters.restarts == 0
     assert not failures
-
-
-async def delete_topic(kafka: EmbeddedKafka, topic: str) -> None:
-    async def ask() -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
-        await admin.start()
-        try:
-            await admin.delete_topics([topic])
-        finally:
-            await admin.close()
-
-    await on_asyncio(ask())
-
-
-async def topics_of(kafka: EmbeddedKafka) -> set[str]:
-    async def ask() -> set[str]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
-        await admin.start()
-        try:
-            return set(await admin.list_topics())
-        finally:
-            await admin.close()
-
-    return await on_asyncio(ask())
 
 
 # -- streams -----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from sdml_kafka.errors import SdmlKafkaError
 from sdml_kafka.kafka import failures
 from sdml_kafka.kafka import private_producer as private
 from sdml_kafka.kafka.lanes import Entry, Lanes
-from sdml_kafka.kafka.messages import fault_of, no_such_partition, no_such_topic
+from sdml_kafka.kafka.messages import fault_of, no_such_partition
 from sdml_kafka.kafka.port import Message
 from sdml_kafka.kafka.private_client import Client
 from sdml_kafka.kafka.refreshes import Refreshes
@@ -104,7 +104,7 @@ class Lookups:
         count = self._lanes.count(topic)
         if count and partition is not None:
             return no_such_partition(topic, partition, count)
-        return no_such_topic(topic, may_create=self._refreshes.may_create)
+        return self._refreshes.no_such_topic(topic)
 
     def _drop_unwanted(self, waiting: deque[Entry]) -> None:
         for _ in range(len(waiting)):

@@ -39,7 +39,6 @@ class ProducerDriver:
         self._closing = False
 
     async def start(self, timeout_s: float, *, creates_topics: bool) -> None:
-        self.sends.refreshes.may_create = creates_topics
         with ErrorLines() as lines:
             self._starting = starting = self._loop.create_task(private_client.start(self._producer))
             done, _ = await asyncio.wait({starting}, timeout=timeout_s)
@@ -48,7 +47,7 @@ class ProducerDriver:
             if (error := error_of(starting)) is not None:
                 raise producer_start_failure(error, lines) from error
         self._misses = 0
-        self.sends.open()
+        self.sends.open(creates_topics=creates_topics)
         self._health = self._loop.create_task(self._watch_health())
 
     # -- health --------------------------------------------------------------------------

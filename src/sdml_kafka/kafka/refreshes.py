@@ -15,8 +15,10 @@ from typing import Any
 from aiokafka import errors as kafka
 from aiokafka.protocol.metadata import MetadataRequest
 
+from sdml_kafka.errors import TopicMissing
 from sdml_kafka.kafka import private_producer as private
 from sdml_kafka.kafka.lanes import Lanes
+from sdml_kafka.kafka.messages import no_such_topic
 from sdml_kafka.kafka.private_client import Client
 
 GONE_AFTER_S = 3.0
@@ -26,8 +28,7 @@ PAUSE_S = 0.1
 
 class Refreshes:
     def __init__(self, producer: Client, lanes: Lanes) -> None:
-        self.may_create = True
-        """Whether looking for a topic lets the broker create it, if it is one that does."""
+        self._may_create = True
         self._client = producer.client
         self._lanes = lanes
         self._loop = asyncio.get_running_loop()
@@ -37,20 +38,27 @@ class Refreshes:
         """Those that something may go to and that are not there, and since when."""
         private.refresh_with(producer, self._ask)
 
+    def create_none(self) -> None:
+        """Not even those that are looked for."""
+        self._may_create = False
+
     def seek(self, topic: str) -> None:
         """It may be created from now on, until `found`."""
         self._client.add_topic(topic)
-        if self.may_create:
+        if self._may_create:
             self._sought.add(topic)
 
     def found(self, topic: str) -> None:
         """Or given up."""
         self._sought.discard(topic)
 
-    def gone(self) -> list[str]:
+    def no_such_topic(self, topic: str) -> TopicMissing:
+        return no_such_topic(topic, may_create=self._may_create)
+
+    def gone(self) -> set[str]:
         """Topics that were deleted, as far as one can tell."""
         latest = self._answered_at - GONE_AFTER_S
-        return [topic for topic, since in self._missing.items() if since <= latest]
+        return {topic for topic, since in self._missing.items() if since <= latest}
 
     async def _ask(self, topics: Collection[str]) -> Any:
         """A broker's answer, without the topics that are not there; None: there is none. Without

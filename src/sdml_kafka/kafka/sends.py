@@ -16,12 +16,11 @@ from typing import Any
 from aiokafka.errors import KafkaTimeoutError, NotLeaderForPartitionError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
-from sdml_kafka.errors import ProducerFailed, SendFailed, TopicMissing
+from sdml_kafka.errors import ProducerFailed, SendFailed
 from sdml_kafka.kafka import failures
 from sdml_kafka.kafka import private_producer as private
 from sdml_kafka.kafka.lanes import MOST_RECORDS, Entry, Lane, Lanes
 from sdml_kafka.kafka.lookups import Lookups
-from sdml_kafka.kafka.messages import no_such_topic
 from sdml_kafka.kafka.outcome import error_of
 from sdml_kafka.kafka.port import Message, OnSent, always
 from sdml_kafka.kafka.private_client import Client
@@ -45,9 +44,9 @@ class Sends:
         self._queued = private.queued_batches(producer)
         self._max_request_size = private.max_request_size(producer)
         self._lanes = Lanes(producer)
-        self.refreshes: Refreshes = Refreshes(producer, self._lanes)
+        self._refreshes = Refreshes(producer, self._lanes)
         self._lookups = Lookups(
-            producer, self._lanes, self.refreshes, self._take, self._tell, self._drop
+            producer, self._lanes, self._refreshes, self._take, self._tell, self._drop
         )
         self._in_flight: dict[asyncio.Future[Any], Sequence[Entry]] = {}
         self._unsettled = 0
@@ -56,7 +55,9 @@ class Sends:
 
     # -- in ------------------------------------------------------------------------------
 
-    def open(self) -> None:
+    def open(self, *, creates_topics: bool) -> None:
+        if not creates_topics:
+            self._refreshes.create_none()
         self._refusal = None
 
     def send(
@@ -176,7 +177,8 @@ class Sends:
         if failures.is_too_large(error) and len(entries) > 1:
             self._split(lane, entries)
         elif failures.is_without_leader(error) and not self._lanes.count(lane.place.topic):
-            self._tell(entries, self._no_such_topic(lane.place.topic))  # deleted meanwhile
+            # deleted meanwhile
+            self._tell(entries, self._refreshes.no_such_topic(lane.place.topic))
         else:
             self._tell(entries, failures.from_send(error, lane.place.topic))
 
@@ -214,25 +216,21 @@ class Sends:
 
     def sweep(self) -> None:
         """Drop what waits and is not wanted any more, or for a topic that is gone."""
-        gone = self.refreshes.gone()
+        gone = self._refreshes.gone()
         for lane in self._lanes:
             if lane.queue:
                 lane.queue = deque(self._wanted(lane.queue))
             if lane.place.topic in gone:
                 self._give_up(lane)
         self._lanes.prune()
-        for topic in gone:
-            if topic not in self._lookups.topics and topic not in self._lanes.topics():
-                private.forget_topic(self._producer, topic)
+        for topic in gone.difference(self._lookups.topics, self._lanes.topics()):
+            private.forget_topic(self._producer, topic)
 
     def _give_up(self, lane: Lane) -> None:
         waiting, lane.queue = lane.queue, deque()
         if waiting:
-            self._tell(waiting, self._no_such_topic(lane.place.topic))
+            self._tell(waiting, self._refreshes.no_such_topic(lane.place.topic))
         private.fail_queued(self._producer, lane.place, NotLeaderForPartitionError())
-
-    def _no_such_topic(self, topic: str) -> TopicMissing:
-        return no_such_topic(topic, may_create=self.refreshes.may_create)
 
     def _wanted(self, entries: Collection[Entry]) -> list[Entry]:
         wanted = [entry for entry in entries if entry[2]()]

@@ -180,7 +180,7 @@ async def test_a_handler_chooses_the_status() -> None:
 
 
 @pytest.mark.parametrize("status", ["ok", "", "with space", "x" * 65, "\n", None, 5])
-async def test_a_status_that_cannot_be_one(status: Any) -> None:
+async def test_a_status_that_cannot_be_one(status: Any, caplog: pytest.LogCaptureFixture) -> None:
     broker = new_broker()
 
     async def handle(value: bytes, call: Call) -> bytes:
@@ -191,6 +191,7 @@ async def test_a_status_that_cannot_be_one(status: Any) -> None:
         record = await reply(broker)
         assert outcome(record) == b"internal"
         assert header(record, "x-error") == b""
+    assert "an impossible status" in caplog.text
 
 
 async def test_an_error_in_a_task_group_of_the_handler_keeps_its_status() -> None:
