@@ -4,7 +4,7 @@ from importlib.metadata import version
 import pytest
 
 from sdml_kafka.cli import main
-from sdml_kafka.cli._arguments import (
+from sdml_kafka.cli.arguments import (
     BrokerOptions,
     DemoOptions,
     ListenOptions,

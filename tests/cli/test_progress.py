@@ -1,8 +1,7 @@
 from sdml_kafka import Counters, ListenerStatus, PartitionStatus, TopicPartition
-from sdml_kafka.cli._progress import Progress, troubles
+from sdml_kafka.cli.progress import Progress, troubles
 from sdml_kafka.runtime import ActorSnapshot, ActorState
-
-from .scenes import partition_status
+from tests.support.demo_scenes import partition_status
 
 
 def status(

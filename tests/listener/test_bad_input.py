@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from sdml_kafka import AutoCommit, ConfigurationError, KafkaListener, UnknownType, parse_json
-from sdml_kafka.testing.memory import MemoryBroker
-from tests.listener.twin import P0, TEXTS, broker_with, listener_on, take_last
-from tests.listener.virtual_time import in_virtual_time
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.listener_on_twin import P0, TEXTS, broker_with, listener_on, take_last
+from tests.support.virtual_time import in_virtual_time
 
 TWO_STRINGS: dict[str, Any] = {"bootstrap_servers": "127.0.0.1:9", "group_id": "group"}
 

@@ -5,7 +5,7 @@ import time
 import anyio
 import pytest
 
-from tests.listener.twin import broker_with, listener_on
+from tests.support.listener_on_twin import broker_with, listener_on
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 

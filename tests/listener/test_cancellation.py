@@ -8,8 +8,8 @@ import anyio
 import pytest
 
 from sdml_kafka import CommitFailed, KafkaListener
-from sdml_kafka.testing.memory import MemoryBroker
-from tests.listener.twin import (
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.listener_on_twin import (
     GROUP,
     P0,
     broker_with,
@@ -17,7 +17,7 @@ from tests.listener.twin import (
     take_last,
     task_count,
 )
-from tests.listener.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 

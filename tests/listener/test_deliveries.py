@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Delivery, KafkaListener
-from tests.listener.twin import (
+from tests.support.listener_on_twin import (
     GROUP,
     P0,
     broker_with,
@@ -15,7 +15,7 @@ from tests.listener.twin import (
     take_last,
     until,
 )
-from tests.listener.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 

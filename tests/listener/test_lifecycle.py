@@ -21,8 +21,8 @@ from sdml_kafka import (
     TopicPartition,
 )
 from sdml_kafka.policies import Restarts
-from sdml_kafka.testing.memory import MemoryBroker
-from tests.listener.twin import (
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.listener_on_twin import (
     GROUP,
     P0,
     P1,
@@ -38,7 +38,7 @@ from tests.listener.twin import (
     task_count,
     until,
 )
-from tests.listener.virtual_time import in_virtual_time, on_asyncio, on_trio
+from tests.support.virtual_time import in_virtual_time, on_asyncio, on_trio
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 

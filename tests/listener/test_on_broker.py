@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer
 
 from sdml_kafka import ConfigurationError, KafkaListener, TopicPartition
 from sdml_kafka.testing import EmbeddedKafka
-from tests.listener.load import (
+from tests.support.listener_on_twin import until
+from tests.support.load_on_broker import (
     Reader,
     committed,
     create_topic,
@@ -22,8 +23,7 @@ from tests.listener.load import (
     texts,
     unique,
 )
-from tests.listener.poison import produce_poison
-from tests.listener.twin import until
+from tests.support.undecodable_batch import produce_poison
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 

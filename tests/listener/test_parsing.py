@@ -15,8 +15,8 @@ from sdml_kafka import (
     parse_json,
     parse_text,
 )
-from sdml_kafka.testing.memory import MemoryBroker
-from tests.listener.twin import (
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.listener_on_twin import (
     GROUP,
     P0,
     TOPIC,
@@ -28,7 +28,7 @@ from tests.listener.twin import (
     take_last,
     until,
 )
-from tests.listener.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 

@@ -5,8 +5,8 @@ import attrs
 import pytest
 
 from sdml_kafka import TopicPartition
-from sdml_kafka.testing.memory import MemoryBroker
-from tests.listener.twin import (
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.listener_on_twin import (
     P0,
     P1,
     TEXTS,
@@ -19,7 +19,7 @@ from tests.listener.twin import (
     take_last,
     until,
 )
-from tests.listener.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 

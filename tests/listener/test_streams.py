@@ -6,9 +6,9 @@ import anyio
 import pytest
 
 from sdml_kafka import ClientClosed, ParserSpec, StreamBusy, TypeStream
-from sdml_kafka.actors.typed_queue import AHEAD
-from sdml_kafka.testing.memory import MemoryBroker
-from tests.listener.twin import (
+from sdml_kafka.listener.typed_queue import AHEAD
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.listener_on_twin import (
     GROUP,
     P0,
     P1,
@@ -23,7 +23,7 @@ from tests.listener.twin import (
     take_last,
     until,
 )
-from tests.listener.virtual_time import in_virtual_time
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 

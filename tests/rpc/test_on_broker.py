@@ -13,8 +13,8 @@ import anyio
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from benchmarks.rpc_own_partition import measure
 
+from benchmarks.rpc_own_partition import measure
 from sdml_kafka import (
     BrokerUnreachable,
     Call,
@@ -26,9 +26,9 @@ from sdml_kafka import (
     SendFailed,
     TopicMissing,
 )
-from sdml_kafka.kafka.producer_adapter import AiokafkaProducer
 from sdml_kafka.testing import EmbeddedKafka
-from tests.listener.load import (
+from sdml_kafka.transport.aiokafka.producer.adapter import AiokafkaProducer
+from tests.support.load_on_broker import (
     create_topic,
     delete_topic,
     on_asyncio,
@@ -36,8 +36,8 @@ from tests.listener.load import (
     unique,
     until,
 )
-from tests.listener.poison import produce_poison
-from tests.rpc.pair import all_of, client_on, pair_on, reverse, server_on
+from tests.support.rpc_pair import all_of, client_on, pair_on, reverse, server_on
+from tests.support.undecodable_batch import produce_poison
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 

@@ -1,6 +1,6 @@
 import pytest
 
-from .stage import Stage
+from tests.support.runtime_stage import Stage
 
 
 @pytest.fixture

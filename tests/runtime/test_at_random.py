@@ -17,8 +17,7 @@ from sdml_kafka.runtime import (
     Supervisor,
     supervise,
 )
-
-from .stage import Stage
+from tests.support.runtime_stage import Stage
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,7 @@ from sdml_kafka.runtime import (
     Supervisor,
     supervise,
 )
-
-from .stage import Stage
+from tests.support.runtime_stage import Stage
 
 pytestmark = pytest.mark.anyio
 NEVER = Restarts(max_restarts=0)

@@ -15,8 +15,7 @@ from sdml_kafka.runtime import (
     SupervisorGaveUp,
     supervise,
 )
-
-from .stage import Stage
+from tests.support.runtime_stage import Stage
 
 pytestmark = pytest.mark.anyio
 AT_ONCE = Restarts(backoff_s=0)

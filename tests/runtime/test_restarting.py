@@ -19,8 +19,7 @@ from sdml_kafka.runtime import (
     UnexpectedExit,
     supervise,
 )
-
-from .stage import Stage
+from tests.support.runtime_stage import Stage
 
 pytestmark = pytest.mark.anyio
 AT_ONCE = Restarts(backoff_s=0)

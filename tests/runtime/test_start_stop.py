@@ -12,8 +12,7 @@ from sdml_kafka.runtime import (
     SupervisorReused,
     supervise,
 )
-
-from .stage import Stage
+from tests.support.runtime_stage import Stage
 
 pytestmark = pytest.mark.anyio
 

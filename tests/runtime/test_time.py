@@ -16,8 +16,7 @@ from sdml_kafka.runtime import (
     Supervisor,
     supervise,
 )
-
-from .stage import Stage
+from tests.support.runtime_stage import Stage
 
 pytestmark = pytest.mark.anyio
 EXACT = Restarts(backoff_s=1, backoff_max_s=5, jitter=0)

@@ -17,8 +17,7 @@ from sdml_kafka.runtime import (
     UnaskedCancellation,
     UnexpectedExit,
 )
-
-from .stage import Puppet
+from tests.support.runtime_stage import Puppet
 
 
 def no_actor() -> Puppet:

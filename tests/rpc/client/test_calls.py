@@ -18,10 +18,9 @@ from sdml_kafka import (
     UnknownType,
     parse_json,
 )
-from sdml_kafka.testing.memory import MemoryBroker
-from tests.listener.twin import until
-from tests.listener.virtual_time import in_virtual_time
-from tests.rpc.hand import (
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.listener_on_twin import until
+from tests.support.server_by_hand import (
     RAW,
     REPLY,
     REQUEST,
@@ -32,6 +31,7 @@ from tests.rpc.hand import (
     header,
     new_broker,
 )
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 

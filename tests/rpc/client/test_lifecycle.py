@@ -23,13 +23,22 @@ from sdml_kafka import (
     TopicMissing,
     TopicPartition,
 )
-from sdml_kafka.actors.budget import DEADLINE
-from sdml_kafka.kafka.port import Transport
-from sdml_kafka.testing.memory import MemoryBroker
+from sdml_kafka.rpc.deadline import DEADLINE
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from sdml_kafka.transport.interfaces import Transport
 from tests.listener.test_cancellation import cancelled_at
-from tests.listener.twin import task_count, until
-from tests.listener.virtual_time import in_virtual_time, on_asyncio, on_trio
-from tests.rpc.hand import RAW, REPLY, REQUEST, callers, client_on, hand, header, new_broker
+from tests.support.listener_on_twin import task_count, until
+from tests.support.server_by_hand import (
+    RAW,
+    REPLY,
+    REQUEST,
+    callers,
+    client_on,
+    hand,
+    header,
+    new_broker,
+)
+from tests.support.virtual_time import in_virtual_time, on_asyncio, on_trio
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

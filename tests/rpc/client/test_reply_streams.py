@@ -15,10 +15,10 @@ from sdml_kafka import (
     ReplyInvalid,
     StreamBroken,
 )
-from sdml_kafka.kafka.port import Record
-from tests.listener.twin import until
-from tests.listener.virtual_time import in_virtual_time
-from tests.rpc.hand import REQUEST, Hand, client_on, hand, header, new_broker
+from sdml_kafka.transport.interfaces import Record
+from tests.support.listener_on_twin import until
+from tests.support.server_by_hand import REQUEST, Hand, client_on, hand, header, new_broker
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 

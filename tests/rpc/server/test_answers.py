@@ -8,8 +8,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Call, CallTimeout, RemoteError, parse_json
-from tests.listener.virtual_time import in_virtual_time
-from tests.rpc.server.desk import (
+from tests.support.client_by_hand import (
     REPLY,
     REQUEST,
     ask,
@@ -23,6 +22,7 @@ from tests.rpc.server.desk import (
     serving,
     until,
 )
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
 

@@ -4,8 +4,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Call
-from tests.listener.virtual_time import in_virtual_time
-from tests.rpc.server.desk import (
+from tests.support.client_by_hand import (
     P0,
     REQUEST,
     ask,
@@ -16,6 +15,7 @@ from tests.rpc.server.desk import (
     serving,
     until,
 )
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
 

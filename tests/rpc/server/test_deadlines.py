@@ -6,10 +6,9 @@ import anyio
 import pytest
 
 from sdml_kafka import Call, CallTimeout
-from sdml_kafka.actors.budget import DEADLINE
-from sdml_kafka.testing.memory import MemoryBroker, loop_time
-from tests.listener.virtual_time import in_virtual_time
-from tests.rpc.server.desk import (
+from sdml_kafka.rpc.deadline import DEADLINE
+from sdml_kafka.testing.memory.broker import MemoryBroker, loop_time
+from tests.support.client_by_hand import (
     REPLY,
     REQUEST,
     ask,
@@ -23,6 +22,7 @@ from tests.rpc.server.desk import (
     serving,
     until,
 )
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
 

@@ -4,8 +4,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Call, ConsumerFailed, TopicPartition
-from tests.listener.virtual_time import in_virtual_time
-from tests.rpc.server.desk import (
+from tests.support.client_by_hand import (
     GROUP,
     P0,
     P1,
@@ -19,6 +18,7 @@ from tests.rpc.server.desk import (
     serving,
     until,
 )
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
 

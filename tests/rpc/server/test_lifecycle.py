@@ -18,10 +18,8 @@ from sdml_kafka import (
     RestartsExhausted,
 )
 from sdml_kafka.runtime import ActorState
-from sdml_kafka.testing.memory import MemoryBroker
-from tests.listener.twin import task_count
-from tests.listener.virtual_time import in_virtual_time, on_asyncio, on_trio
-from tests.rpc.server.desk import (
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.client_by_hand import (
     GROUP,
     P0,
     REQUEST,
@@ -33,6 +31,8 @@ from tests.rpc.server.desk import (
     server_on,
     until,
 )
+from tests.support.listener_on_twin import task_count
+from tests.support.virtual_time import in_virtual_time, on_asyncio, on_trio
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,7 @@ from sdml_kafka import (
     SendFailed,
     TopicMissing,
 )
-from tests.listener.virtual_time import in_virtual_time
-from tests.rpc.server.desk import (
+from tests.support.client_by_hand import (
     GROUP,
     P0,
     REPLY,
@@ -27,6 +26,7 @@ from tests.rpc.server.desk import (
     serving,
     until,
 )
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
 

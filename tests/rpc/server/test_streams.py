@@ -7,9 +7,8 @@ import anyio
 import pytest
 
 from sdml_kafka import Call, Dedupe, RemoteError, TopicPartition
-from sdml_kafka.testing.memory import MemoryRecord
-from tests.listener.virtual_time import in_virtual_time
-from tests.rpc.server.desk import (
+from sdml_kafka.testing.memory.broker import MemoryRecord
+from tests.support.client_by_hand import (
     GROUP,
     P0,
     REPLY,
@@ -26,6 +25,7 @@ from tests.rpc.server.desk import (
     serving,
     until,
 )
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
 

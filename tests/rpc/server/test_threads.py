@@ -9,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from sdml_kafka import Call
-from tests.rpc.server.desk import PATIENCE_S, ask, new_broker, outcomes, replies, serving
+from tests.support.client_by_hand import PATIENCE_S, ask, new_broker, outcomes, replies, serving
 
 pytestmark = pytest.mark.anyio
 

@@ -7,10 +7,10 @@ import anyio
 import pytest
 
 from sdml_kafka import Call, KafkaRPC, RemoteError
-from sdml_kafka.testing.memory import MemoryBroker
-from tests.listener.virtual_time import in_virtual_time
-from tests.rpc.hand import client_on
-from tests.rpc.server.desk import REQUEST, new_broker, server_on, serving, until
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.client_by_hand import REQUEST, new_broker, server_on, serving, until
+from tests.support.server_by_hand import client_on
+from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
 

@@ -1,0 +1,156 @@
+"""`sdml-kafka request`: one call, and its reply on stdout."""
+
+import logging
+import signal
+import sys
+
+import anyio
+import anyio.abc
+
+from sdml_kafka import (
+    CallTimeout,
+    ConfigurationError,
+    KafkaRPC,
+    RemoteError,
+    SdmlKafkaError,
+)
+from sdml_kafka.cli.arguments import MIN_TIMEOUT_S, RequestOptions
+from sdml_kafka.cli.output import Output
+from sdml_kafka.cli.signals import on_signal
+from sdml_kafka.cli.terminal import (
+    CannotRun,
+    complain,
+    first_of,
+    printable,
+    require_backend,
+    say,
+    set_up_logging,
+)
+from sdml_kafka.rpc.client.client import RequestOptions as CallOptions
+from sdml_kafka.runtime import RuntimeFailure
+
+REPLIED, FAILED, WRONG_ARGUMENTS, TIMED_OUT, REMOTE_ERROR = 0, 1, 2, 3, 4
+MOST_STDIN_BYTES = 64 << 20
+"""Far more than any broker takes: an endless stdin shall not eat the memory."""
+MOST_START_S = 10.0
+STOP_TIMEOUT_S = 3.0
+LOOK_EVERY_S = 0.5
+SAY_EVERY_S = 3.0
+
+
+def run_request(options: RequestOptions) -> int:
+    """Make the call; returns the exit code."""
+    require_backend(options.backend)
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise CannotRun("stdout is closed, so there is nowhere to write the reply")
+    value = _stdin() if options.value is None else options.value
+    set_up_logging(logging.CRITICAL)  # the one line that says what went wrong is enough
+    asking = Asking(options, value, Output(sys.stdout.fileno()))
+    return anyio.run(asking.run, backend=options.backend)
+
+
+def _stdin() -> bytes:
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise CannotRun("stdin is closed, so there is no request to read")
+    value = sys.stdin.buffer.read(MOST_STDIN_BYTES + 1)
+    if len(value) > MOST_STDIN_BYTES:
+        raise CannotRun(f"stdin holds more than {MOST_STDIN_BYTES >> 20} MB")
+    return value
+
+
+class Asking:
+    def __init__(self, options: RequestOptions, value: bytes, output: Output) -> None:
+        self._options = options
+        self._value = value
+        self._output = output
+        self._shows_text = sys.stdout.isatty()
+        self._signal: signal.Signals | None = None
+        self._due: float
+
+    async def run(self) -> int:
+        """Returns the exit code."""
+        code = REPLIED  # also when nobody reads the reply: as with `listen`
+        self._due = anyio.current_time() + self._options.timeout_s
+        async with anyio.create_task_group() as tasks:
+
+            def leave(number: signal.Signals) -> None:
+                self._signal = self._signal or number
+                tasks.cancel_scope.cancel("a signal")
+
+            await tasks.start(on_signal, leave)
+            tasks.start_soon(self._watch_pipe, tasks.cancel_scope)
+            code = await self._call_and_tell(tasks)
+            tasks.cancel_scope.cancel()
+        return code if self._signal is None else 128 + self._signal
+
+    async def _call_and_tell(self, tasks: anyio.abc.TaskGroup) -> int:
+        """What goes wrong is one line on stderr."""
+        code, failure = REPLIED, None
+        try:
+            async with self._client() as rpc:
+                if sys.stderr.isatty():
+                    tasks.start_soon(self._say_how_it_goes, rpc)
+                await self._call(rpc)
+        except* (SdmlKafkaError, RuntimeFailure, OSError) as failures:
+            failure = first_of(failures)
+        match failure:
+            case None | BrokenPipeError():
+                return REPLIED
+            case CallTimeout():
+                code, why = TIMED_OUT, failure.__cause__
+                hint = why or f"Is a server running that serves {self._options.topic}?"
+                complain(f"request: no reply within {self._options.timeout_s:g} s. {hint}")
+            case RemoteError():
+                # Who notices first that the time is up, we or the server, is chance.
+                code = TIMED_OUT if failure.status == "deadline_exceeded" else REMOTE_ERROR
+                own = self._options.server_group and failure.status == "unavailable"
+                complain(f"request: {'' if own else 'the server answered '}{failure}")
+            case _:
+                code = WRONG_ARGUMENTS if isinstance(failure, ConfigurationError) else FAILED
+                complain(f"request: {failure}")
+        return code
+
+    def _client(self) -> KafkaRPC:
+        options = self._options
+        return KafkaRPC(
+            bootstrap_servers=options.bootstrap,
+            reply_topic=options.reply_topic,
+            start_timeout=min(MOST_START_S, options.timeout_s),
+            stop_timeout=STOP_TIMEOUT_S,
+            client_id="sdml-kafka-request",
+        )
+
+    async def _call(self, rpc: KafkaRPC) -> None:
+        options = self._options
+        how: CallOptions = {
+            "req_key": options.key,
+            "req_headers": options.headers,
+            "res_timeout": max(MIN_TIMEOUT_S, self._due - anyio.current_time()),
+            "server_group": options.server_group,
+        }
+        topic, value = options.topic, self._value
+        if not options.streams:
+            await self._write(await rpc.request(topic, value, res_expect_type=bytes, **how))
+            return
+        async with rpc.stream(topic, value, res_expect_type=bytes, **how) as replies:
+            async for reply in replies:
+                await self._write(reply)
+
+    async def _write(self, reply: bytes) -> None:
+        if self._shows_text:
+            reply = printable(reply).encode()
+        if self._shows_text or self._options.streams:
+            reply += b"\n"
+        await self._output.write(reply)
+
+    async def _watch_pipe(self, scope: anyio.CancelScope) -> None:
+        while not self._output.is_broken():  # noqa: ASYNC110  (nobody tells)
+            await anyio.sleep(LOOK_EVERY_S)
+        scope.cancel("nobody reads")
+
+    async def _say_how_it_goes(self, rpc: KafkaRPC) -> None:
+        while True:
+            await anyio.sleep(SAY_EVERY_S)
+            left_s = max(0.0, self._due - anyio.current_time())
+            trouble = "" if rpc.status().connected else "no broker answers; "
+            say(f"{trouble}waiting for the reply, {left_s:.0f} s more")

@@ -1,0 +1,139 @@
+"""Runs one spec's parser over a batch of records, under the policy for those that do not parse."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
+from itertools import islice
+from logging import getLogger
+from typing import Any, Literal
+
+import anyio
+import anyio.lowlevel
+from attrs import define, field
+
+from sdml_kafka.errors import ParseFailed
+from sdml_kafka.parsing.specs import CompiledSpec, name_of
+from sdml_kafka.transport.interfaces import Record
+
+_log = getLogger("sdml_kafka.listener.listener")
+
+RUN = 32
+"""Records between two looks at the clock."""
+BREATH_S = 0.01
+"""A parser may hold up the event loop this long before others get their turn."""
+MOST_ERROR_TEXT = 200
+
+ParseErrorHandler = Callable[[Any, Exception], Awaitable[None] | None]
+OnParseError = Literal["skip", "raise"] | ParseErrorHandler
+
+
+@define
+class Parsed:
+    """What one spec made of a batch: the values, and which records they belong to."""
+
+    values: list[object] = field(factory=list[object])
+    indices: Sequence[int] = ()
+    bad: list[int] = field(factory=list[int])
+    """Which records gave no value."""
+
+
+class BatchParser:
+    def __init__(
+        self,
+        on_parse_error: OnParseError,
+        count_parse_error: Callable[[], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self._on_parse_error = on_parse_error
+        self._count_parse_error = count_parse_error
+        self._on_failure = on_failure
+
+    async def parse(self, spec: CompiledSpec, records: Sequence[Record]) -> Parsed:
+        parsed = Parsed()
+        if spec.is_async:
+            await self._parse_async(spec, records, parsed)
+        else:
+            await self._parse_plain(spec, records, parsed)
+        parsed.indices = range(len(records))
+        if parsed.bad:
+            bad = set(parsed.bad)
+            parsed.indices = [index for index in parsed.indices if index not in bad]
+        if any(not issubclass(kind, spec.accepts) for kind in set(map(type, parsed.values))):
+            await self._look_again(spec, records, parsed)
+        return parsed
+
+    async def _parse_plain(
+        self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed
+    ) -> None:
+        values, bad, left = parsed.values, parsed.bad, iter(records)
+        breathe_at = anyio.current_time() + BREATH_S
+        while len(values) + len(bad) < len(records):
+            try:
+                # In one call for many; what came before a record that raises is kept.
+                values.extend(map(spec.parser, islice(left, RUN)))
+            except Exception as error:
+                index = len(values) + len(bad)
+                await self._failed(spec, records[index], error)
+                bad.append(index)
+            if anyio.current_time() > breathe_at:
+                await anyio.lowlevel.checkpoint()
+                breathe_at = anyio.current_time() + BREATH_S
+
+    async def _parse_async(
+        self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed
+    ) -> None:
+        for index, record in enumerate(records):
+            try:
+                parsed.values.append(await spec.parser(record))
+            except Exception as error:
+                await self._failed(spec, record, error)
+                parsed.bad.append(index)
+
+    async def _look_again(
+        self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed
+    ) -> None:
+        """Some values are of another type; a plain function may also have returned an awaitable."""
+        indices, values = parsed.indices, parsed.values
+        parsed.indices, parsed.values = kept, good = list[int](), list[object]()
+        for index, value in zip(indices, values, strict=True):
+            try:
+                if isawaitable(value):
+                    value = await value
+                if not isinstance(value, spec.accepts):
+                    raise TypeError(
+                        f"the parser returned {type(value).__name__}, "
+                        f"its spec says {name_of(spec.type)}"
+                    )
+            except Exception as error:
+                await self._failed(spec, records[index], error)
+                parsed.bad.append(index)
+            else:
+                kept.append(index)
+                good.append(value)
+
+    async def _failed(self, spec: CompiledSpec, record: Record, error: Exception) -> None:
+        self._count_parse_error()
+        where = f"{record.topic!r} partition {record.partition} offset {record.offset}"
+        # An error's text may quote the record: escaped by repr, and cut.
+        why = _brief(error)
+        if self._on_parse_error == "skip":
+            _log.warning("skipped a record that did not parse: %s: %s", where, why)
+            return
+        try:
+            if isinstance(self._on_parse_error, str):
+                raise ParseFailed(
+                    f"{where} did not parse as {name_of(spec.type)}: {why}. Mend the parser or "
+                    "the record, or pass on_parse_error='skip'."
+                ) from error
+            outcome = self._on_parse_error(record, error)
+            if outcome is not None:
+                await outcome
+        except Exception as failure:
+            self._on_failure(failure)
+            raise
+
+
+def _brief(error: Exception) -> str:
+    try:
+        return repr(error)[:MOST_ERROR_TEXT]
+    except Exception:  # it is the user's class
+        return f"{type(error).__name__}, whose repr raises"

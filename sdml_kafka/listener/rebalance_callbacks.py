@@ -1,0 +1,29 @@
+"""The user's own rebalance listener, called on the program's side of the client."""
+
+import inspect
+
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.transport.interfaces import OnRebalance, TopicPartition
+
+
+def callbacks_of(listener: object | None) -> tuple[OnRebalance | None, OnRebalance | None]:
+    """(assigned, revoked) of an object with `on_partitions_assigned` and
+    `on_partitions_revoked`, plain or async: aiokafka's `ConsumerRebalanceListener` is one."""
+    if listener is None:
+        return None, None
+    return _callback(listener, "on_partitions_assigned"), _callback(
+        listener, "on_partitions_revoked"
+    )
+
+
+def _callback(listener: object, name: str) -> OnRebalance:
+    method = getattr(listener, name, None)
+    if not callable(method):
+        raise ConfigurationError(f"rebalance_listener has no method {name}")
+
+    async def call(partitions: frozenset[TopicPartition]) -> None:
+        outcome = method(set(partitions))
+        if inspect.isawaitable(outcome):
+            await outcome
+
+    return call

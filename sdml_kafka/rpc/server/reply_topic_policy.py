@@ -1,0 +1,62 @@
+"""Which topics a server replies to. They are named by strangers."""
+
+from collections.abc import Callable, Collection
+from logging import ERROR
+
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.rate_limited_log import Seldom
+from sdml_kafka.rpc.dialects.native import MOST_REPLY_TOPICS, Request
+
+MOST_REMEMBERED = 1000
+
+ReplyTopics = Collection[str] | Callable[[str], bool] | None
+"""Their names, or whether this one is; None: any that could be."""
+
+
+class Admission:
+    def __init__(
+        self, allowed: ReplyTopics, most: int, served: Collection[str], seldom: Seldom
+    ) -> None:
+        """`served`: the server's own topics, which it never replies to."""
+        if not 1 <= most <= MOST_REPLY_TOPICS:
+            raise ConfigurationError(
+                f"most_reply_topics is from 1 to {MOST_REPLY_TOPICS}, not {most!r}"
+            )
+        if isinstance(allowed, str):
+            raise ConfigurationError("reply_topics is a list of names: put this one into [ ]")
+        self._allowed: frozenset[str] | Callable[[str], bool] | None
+        if allowed is None or callable(allowed):
+            self._allowed = allowed
+        else:
+            self._allowed = frozenset(allowed)
+        self._most = most
+        self._served = served
+        self._seldom = seldom
+        self._known: dict[str, bool] = {}
+
+    def admitted(self, request: Request) -> tuple[str, ...]:
+        topics = request.reply_topics
+        if len(topics) == 1 and self._known.get(topics[0]):
+            return topics
+        return tuple(topic for topic in topics if self._admits(topic))[: self._most]
+
+    def _admits(self, topic: str) -> bool:
+        admits = self._known.get(topic)
+        if admits is None:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
+            admits = self._known[topic] = (
+                not topic.startswith("__") and topic not in self._served and self._is_allowed(topic)
+            )
+        return admits
+
+    def _is_allowed(self, topic: str) -> bool:
+        if self._allowed is None:
+            return True
+        if not callable(self._allowed):
+            return topic in self._allowed
+        try:
+            return bool(self._allowed(topic))
+        except Exception as error:
+            self._seldom.log(ERROR, "reply_topics", "reply_topics raised", error=error)
+            return False

@@ -1,0 +1,140 @@
+"""The requests that wait for a worker: in turn from each partition, within each handler's limit."""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
+
+from sdml_kafka.consuming.ledger import Chunk, Tenancy
+from sdml_kafka.consuming.partitions import LOW_BACKLOG, Intake, Partition
+from sdml_kafka.rpc.server.handlers import Handler
+from sdml_kafka.transport.interfaces import Record, TopicPartition
+
+SLICE = 64
+"""Requests of a partition that are entered into the ledger in one go."""
+
+
+class Lane:
+    """The requests of one partition. Those from `next` to `end` are in the ledger already."""
+
+    __slots__ = (
+        "_seen",
+        "cancelled",
+        "chunk",
+        "end",
+        "handler",
+        "is_queued",
+        "next",
+        "partition",
+        "records",
+    )
+
+    def __init__(self, partition: Partition, handler: Handler) -> None:
+        self.partition: Partition = partition
+        self.handler: Handler = handler
+        self.chunk: Chunk
+        self.records: Sequence[Record] = ()
+        self.next: int = 0
+        self.end: int = 0
+        self.is_queued: bool = False
+        self.cancelled: set[bytes] = set()
+        """Ids of requests that wait here, and shall not be started any more."""
+        self._seen = -1
+
+    def unseen(self) -> list[Record]:
+        """What has come since the last call, in any order."""
+        seen = self._seen
+        unseen = list(
+            takewhile(lambda record: record.offset > seen, reversed(self.partition.backlog))
+        )
+        if unseen:
+            self._seen = unseen[0].offset
+        return unseen
+
+    def refill(self, now: float) -> bool:
+        """Enter the next slice; False when there is none."""
+        partition = self.partition
+        if not partition.backlog or partition.tenancy.withdrawn:
+            return False
+        records = self.records = partition.backlog[:SLICE]
+        self.next, self.end = 0, len(records)
+        partition.take(self.end)
+        offsets = [record.offset for record in records]
+        self.chunk = partition.tenancy.deliver(offsets, bytes([1]) * self.end, now)
+        return True
+
+    def waiting(self) -> int:
+        return self.end - self.next + len(self.partition.backlog)
+
+
+class RequestQueue:
+    def __init__(
+        self,
+        intake: Intake,
+        handlers: Mapping[str, Handler],
+        look_ahead: Callable[[Lane, Sequence[Record]], None],
+    ) -> None:
+        """`look_ahead` is shown what has come for handlers that answer with streams."""
+        self._intake = intake
+        self._handlers = handlers
+        self._look_ahead = look_ahead
+        self._lanes: dict[TopicPartition, Lane] = {}
+        self._turns: deque[Lane] = deque()
+        self.topics: frozenset[str] = frozenset(handlers)
+
+    def refresh(self) -> None:
+        """Requests have come."""
+        for key, partition in self._intake.partitions.items():
+            if partition.backlog:
+                lane = self._lanes.get(key)
+                if lane is None or lane.partition is not partition:
+                    lane = self._lanes[key] = Lane(partition, self._handlers[key.topic])
+                if lane.handler.kind == "stream":
+                    self._look_ahead(lane, lane.unseen())
+                if not lane.is_queued:
+                    lane.is_queued = True
+                    self._turns.append(lane)
+
+    def take(self, now: float) -> tuple[Lane, int] | None:
+        """The next request: its lane, and where it is there. None when none may be started."""
+        turns = self._turns
+        while turns:
+            lane = turns[0]
+            if lane.next == lane.end and not self._refill(lane, now):
+                turns.popleft()
+                lane.is_queued = False
+            elif lane.handler.running >= lane.handler.limit:
+                lane.handler.parked.append(turns.popleft())
+            else:
+                turns.rotate(-1)
+                index = lane.next
+                lane.next = index + 1
+                return lane, index
+        return None
+
+    def _refill(self, lane: Lane, now: float) -> bool:
+        was_full = len(lane.partition.backlog) >= LOW_BACKLOG
+        is_filled = lane.refill(now)
+        if was_full and len(lane.partition.backlog) < LOW_BACKLOG:
+            self._intake.on_ready()
+        return is_filled
+
+    def unpark(self, handler: Handler) -> None:
+        """One fewer of them runs."""
+        if handler.parked and handler.running < handler.limit:
+            self._turns.extend(handler.parked)
+            handler.parked.clear()
+
+    def waiting(self, most: int) -> int:
+        """How many may be started, counted up to `most`."""
+        count = 0
+        for lane in self._turns:
+            count += lane.waiting()
+            if count >= most:
+                return most
+        return count
+
+    def withdraw(self, tenancies: Sequence[Tenancy]) -> None:
+        for lane in list(self._lanes.values()):
+            if lane.partition.tenancy in tenancies:
+                lane.next = lane.end
+                del self._lanes[lane.partition.key]

@@ -1,0 +1,60 @@
+"""Plain functions in threads. One that does not end at its deadline cannot be made to: it keeps
+its place, so that blocked threads do not pile up."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from threading import Lock
+from typing import Any
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+from attrs import define, field
+
+from sdml_kafka.rpc.server.call import Call
+from sdml_kafka.rpc.server.handlers import Handler
+
+
+@define(eq=False)
+class _Thread:
+    lock: Lock = field(factory=Lock)
+    has_ended: bool = False
+    is_abandoned: bool = False
+
+
+class Threads:
+    def __init__(self, on_place: Callable[[Handler], None]) -> None:
+        """`on_place`: a thread that had been given up has ended."""
+        self._on_place = on_place
+        # Bounded by the workers, and by the places of those that were given up.
+        self._limiter = anyio.CapacityLimiter(inf)
+
+    async def run(self, value: Any, call: Call) -> Any:
+        handler, thread = call.handler, _Thread()
+
+        def work() -> tuple[Any]:
+            try:
+                return (handler.function(value, call),)  # wrapped: trio refuses coroutines
+            finally:
+                with thread.lock:
+                    thread.has_ended = True
+                if thread.is_abandoned:
+                    with suppress(RuntimeError):  # the event loop has ended
+                        anyio.from_thread.run_sync(self._gone, handler)
+
+        try:
+            (result,) = await anyio.to_thread.run_sync(
+                work, abandon_on_cancel=True, limiter=self._limiter
+            )
+        except anyio.get_cancelled_exc_class():
+            with thread.lock:
+                if not thread.has_ended:
+                    thread.is_abandoned = True
+                    handler.running += 1
+            raise
+        return result
+
+    def _gone(self, handler: Handler) -> None:
+        handler.running -= 1
+        self._on_place(handler)

@@ -1,0 +1,106 @@
+"""The program's side of the reaper: start, signal and watch the JVMs through it."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from sdml_kafka.testing.embedded import reaper as _reaper
+from sdml_kafka.testing.embedded.errors import EmbeddedKafkaError
+
+_END_TIMEOUT_S = 10.0
+
+
+class Processes:
+    """One reaper process, the JVMs, one for each node, and the temporary folder that it keeps."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked = 0
+        self._owner = os.getpid()
+        self.folder = Path(tempfile.mkdtemp(prefix="sdml-kafka-"))
+        try:
+            self._reaper = self._start_reaper()
+        except BaseException:
+            shutil.rmtree(self.folder)
+            raise
+
+    def _start_reaper(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", _reaper.__file__, str(self._owner), str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            # Ctrl-C in a terminal reaches its process group: the program ends its JVMs itself.
+            start_new_session=True,
+        )
+
+    def start(self, node: int, argv: Sequence[str], log: Path) -> int:
+        pid = self._ask({"do": "start", "node": node, "argv": list(argv), "log": str(log)})
+        assert pid is not None
+        return pid
+
+    def signal(self, node: int, number: int) -> None:
+        self._ask({"do": "signal", "node": node, "signal": number})
+
+    def kill(self, node: int) -> None:
+        """SIGKILL, and wait until the process is gone."""
+        self._ask({"do": "kill", "node": node})
+
+    def exit_code(self, node: int) -> int | None:
+        """None while the process runs."""
+        return self._ask({"do": "poll", "node": node})
+
+    def _ask(self, command: dict[str, object]) -> int | None:
+        try:
+            with self._lock:
+                answer = self._exchange(command)
+        except (OSError, ValueError) as error:
+            raise EmbeddedKafkaError(
+                "the process that keeps the embedded Kafka was ended, and its nodes with it: "
+                "start a new one"
+            ) from error
+        if "error" in answer:
+            raise EmbeddedKafkaError(f"a process could not be started: {answer['error']}")
+        result: int | None = answer["ok"]
+        return result
+
+    def _exchange(self, command: dict[str, object]) -> dict[str, Any]:
+        stdin, stdout = self._pipes()
+        self._asked += 1
+        stdin.write(json.dumps({**command, "id": self._asked}).encode() + b"\n")
+        stdin.flush()
+        while True:
+            answer: dict[str, Any] = json.loads(stdout.readline())
+            # One of before, that a KeyboardInterrupt kept us from reading, is passed over.
+            if answer["id"] == self._asked:
+                return answer
+
+    def _pipes(self) -> tuple[IO[bytes], IO[bytes]]:
+        stdin, stdout = self._reaper.stdin, self._reaper.stdout
+        assert stdin is not None
+        assert stdout is not None
+        return stdin, stdout
+
+    def end(self) -> None:
+        """Kill every JVM and remove the folder; returns when that is done."""
+        with self._lock:
+            for pipe in self._pipes():
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        if os.getpid() != self._owner:
+            return  # a fork leaves the `with` that its parent still is in
+        try:
+            self._reaper.wait(_END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._reaper.kill()
+            self._reaper.wait()
+        # The reaper has done it, unless something killed it.
+        shutil.rmtree(self.folder, ignore_errors=True)

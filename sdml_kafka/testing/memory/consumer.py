@@ -1,0 +1,259 @@
+"""The consumer's side of the in-memory broker: the port."""
+
+from collections.abc import Collection, Generator, Mapping, Sequence
+from contextlib import contextmanager
+
+import anyio
+import anyio.lowlevel
+
+from sdml_kafka.errors import (
+    BrokerUnreachable,
+    CommitFailed,
+    CommitRejected,
+    ConfigurationError,
+    ConsumerFailed,
+)
+from sdml_kafka.testing.memory.group import Group, Member, Standing, TailPlace
+from sdml_kafka.testing.memory.log import Misuse
+from sdml_kafka.testing.memory.state import CommitRequest, State, next_failure, now
+from sdml_kafka.transport.interfaces import (
+    Assignment,
+    ConsumerSettings,
+    Health,
+    Polled,
+    Record,
+    Revocation,
+    Tail,
+    TopicPartition,
+)
+
+Batches = Mapping[TopicPartition, Sequence[Record]]
+
+
+class MemoryConsumer:
+    def __init__(
+        self, state: State, group: Group, member: Member, settings: ConsumerSettings
+    ) -> None:
+        self._state = state
+        self._group = group
+        self._member = member
+        self._settings = settings
+        self._started = self._closed = False
+        self._failed: ConsumerFailed | None = None
+        self._busy = set[str]()
+        self._health_told: Health | None = None
+        self._nudged = False
+
+    @property
+    def member_id(self) -> str:
+        return self._member.name
+
+    @property
+    def settings(self) -> ConsumerSettings:
+        return self._settings
+
+    # -- start and close -----------------------------------------------------------------
+
+    async def start(
+        self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
+    ) -> None:
+        if isinstance(topics, str) or not topics:
+            raise ConfigurationError(f"topics has to be a collection of names, not {topics!r}")
+        if self._started:
+            raise Misuse("started twice")
+        self._check_open()
+        await anyio.lowlevel.checkpoint()
+        if not await self._broker_is_there(now() + timeout_s):
+            raise BrokerUnreachable(f"no broker answered within {timeout_s:g} s")
+        if (failure := next_failure(self._state.faults.starts, self.member_id)) is not None:
+            raise failure.error
+        self._started = True
+        self._member.topics = frozenset(topics)
+        self._member.known = frozenset(
+            partition for topic in topics for partition in self._state.partitions_of(topic)
+        )
+        self._member.tail = None if tail is None else TailPlace.of(tail)
+        self._member.polled_at = now()
+        self._group.join(self._member, now())
+
+    async def _broker_is_there(self, deadline: float) -> bool:
+        while self._state.faults.down:
+            if now() >= deadline:
+                return False
+            await self._state.wait(self._group, deadline)
+            self._check_open()
+        return True
+
+    async def close(self, timeout_s: float) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.let_go()
+
+    def let_go(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._group.leave(self._member, now())
+            self._state.signal.fire()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ConsumerFailed("the consumer is closed")
+        if self._failed is not None:
+            raise ConsumerFailed(f"this consumer failed before: {self._failed}")
+
+    @contextmanager
+    def _alone(self, call: str) -> Generator[None]:
+        if call in self._busy:
+            raise Misuse(f"two calls of {call} at once")
+        if not self._started and call != "revocation":
+            raise Misuse(f"{call} before start")
+        self._busy.add(call)
+        try:
+            yield
+        finally:
+            self._busy.discard(call)
+
+    # -- poll ----------------------------------------------------------------------------
+
+    async def poll(
+        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+    ) -> Polled:
+        if max_records < 1 or timeout_s < 0:
+            raise Misuse(f"poll with max_records={max_records}, timeout_s={timeout_s}")
+        self._check_open()
+        deadline = now() + timeout_s
+        with self._alone("poll"), self._polling():
+            await anyio.lowlevel.checkpoint()
+            if self._state.faults.poll_latency_s:
+                await anyio.sleep(min(self._state.faults.poll_latency_s, timeout_s))
+            self._group.advance(now())
+            while True:
+                self._check_open()
+                self._raise_ordered_failure()
+                assignment, records = self._harvest(ready, max_records)
+                if assignment is not None or records or self._nudged or now() >= deadline:
+                    self._nudged = False
+                    return Polled(records, assignment, self._health_news())
+                await self._state.wait(self._group, deadline)
+
+    def nudge(self) -> None:
+        self._nudged = True
+        self._state.signal.fire()
+
+    @contextmanager
+    def _polling(self) -> Generator[None]:
+        self._member.polled_at = None
+        try:
+            yield
+        finally:
+            self._member.polled_at = now()
+
+    def _raise_ordered_failure(self) -> None:
+        failure = next_failure(self._state.faults.polls, self.member_id)
+        if failure is None:
+            return
+        if isinstance(failure.error, ConsumerFailed):
+            self._failed = failure.error
+            self._group.die(self._member, now())
+        raise failure.error
+
+    def _harvest(
+        self, ready: Collection[TopicPartition], most: int
+    ) -> tuple[Assignment | None, Batches]:
+        member = self._member
+        if self._state.faults.down:
+            return None, {}
+        if member.standing is Standing.OUT:
+            self._group.join(member, now())
+        if member.standing is not Standing.OWNING:
+            return None, {}
+        assignment, member.assignment = member.assignment, None
+        return assignment, self._take(ready, most)
+
+    def _take(self, ready: Collection[TopicPartition], most: int) -> Batches:
+        readable = self._member.partitions - self._state.faults.spoiled.keys()
+        taken: dict[TopicPartition, Sequence[Record]] = {}
+        for partition in sorted(readable.intersection(TopicPartition(*each) for each in ready)):
+            position = self._member.positions[partition]
+            if batch := self._state.logs[partition].read(position, most):
+                taken[partition] = batch
+                self._member.positions[partition] = batch[-1].offset + 1
+        return taken
+
+    def _health_news(self) -> Health | None:
+        """Only when it differs from what was told last, as the port allows."""
+        state, member = self._state, self._member
+        health = Health(
+            connected=not state.faults.down,
+            high_watermarks={each: state.logs[each].end for each in member.partitions},
+            missing_topics=frozenset(
+                topic for topic in member.topics if not state.partitions_of(topic)
+            ),
+            held={
+                partition: reason
+                for partition, reason in state.faults.spoiled.items()
+                if partition in member.partitions
+            },
+        )
+        if health == self._health_told:
+            return None
+        self._health_told = health
+        return health
+
+    # -- revocation ----------------------------------------------------------------------
+
+    async def revocation(self) -> Revocation:
+        """The same one again until it is released."""
+        self._check_open()
+        with self._alone("revocation"):
+            await anyio.lowlevel.checkpoint()
+            self._group.advance(now())
+            while (asked := self._member.asked) is None:
+                await self._state.wait(self._group, float("inf"))
+        return Revocation(
+            asked.epoch,
+            asked.partitions,
+            asked.lost,
+            max(0.0, self._member.release_by - now()),
+            lambda: self._group.release(self._member, asked.epoch, now()),
+        )
+
+    # -- commit --------------------------------------------------------------------------
+
+    async def commit(
+        self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
+    ) -> None:
+        if not offsets:
+            raise Misuse("a commit of nothing")
+        if self._closed:
+            raise CommitRejected("the consumer is closed")
+        deadline = now() + timeout_s
+        with self._alone("commit"):
+            await anyio.lowlevel.checkpoint()
+            self._group.advance(now())
+            if not await self._broker_is_there(deadline):
+                raise CommitFailed("the group's coordinator is away")
+            await self._send(CommitRequest(self._group, self._member, epoch, offsets), deadline)
+
+    async def _send(self, request: CommitRequest, deadline: float) -> None:
+        failure = next_failure(self._state.faults.commits, self.member_id)
+        if failure is not None and not failure.applied:
+            raise failure.error
+        if self._state.faults.commit_latency_s:
+            await anyio.sleep(min(self._state.faults.commit_latency_s, max(0.0, deadline - now())))
+            self._group.advance(now())
+        self._state.send(request)
+        while not request.answered and now() < deadline:
+            await self._state.wait(self._group, deadline)
+        if now() >= deadline:
+            raise CommitFailed("no answer in time: the commit may have gone through or not")
+        if request.error is not None:
+            self._notice_that_it_is_out()
+            raise request.error
+        if failure is not None:
+            raise failure.error
+
+    def _notice_that_it_is_out(self) -> None:
+        """A refused commit tells a member that was thrown out, if nothing else has."""
+        if self._member.learns_at is not None:
+            self._member.learns_at = now()
+            self._group.advance(now())

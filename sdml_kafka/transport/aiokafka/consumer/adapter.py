@@ -1,0 +1,105 @@
+"""The port over aiokafka: a driver on the asyncio side that owns the consumer, and a thin front
+for the actors that reaches it through its home.
+
+What aiokafka really does, and so what the driver guards against, is said where it matters.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import anyio
+from attrs import evolve
+
+from sdml_kafka.transport.aiokafka.consumer.driver import Driver, driver_of
+from sdml_kafka.transport.aiokafka.log_filter import quieter_logs
+from sdml_kafka.transport.asyncio_loop import Home, open_home
+from sdml_kafka.transport.interfaces import (
+    Connect,
+    Consumer,
+    ConsumerSettings,
+    Polled,
+    Revocation,
+    Tail,
+    TopicPartition,
+)
+
+CLOSE_TIMEOUT_S = 2.0
+BUILD_TIMEOUT_S = 5.0
+POLL_RECORDS_IN_A_THREAD = 8000
+"""Some 20 ms of decoding, in which nobody but the heartbeat waits for that loop."""
+
+ConsumerFactory = Callable[[], object]
+"""Returns a new `aiokafka.AIOKafkaConsumer`; `object`, since aiokafka is not typed."""
+
+
+def connect(consumer_factory: ConsumerFactory) -> Connect:
+    """A port's `Connect` over the consumers that `consumer_factory` builds, one each time.
+
+    The factory is called where an asyncio loop runs, on trio too; its consumer must be neither
+    started nor subscribed.
+    """
+
+    @asynccontextmanager
+    async def open_consumer() -> AsyncGenerator[Consumer]:
+        with quieter_logs():
+            async with open_home() as home:
+                # Cut off in between, it would leave a consumer that nobody closes.
+                with anyio.fail_after(BUILD_TIMEOUT_S, shield=True):
+                    driver = await home.call(partial(_build, consumer_factory))
+                consumer = AiokafkaConsumer(home, driver)
+                try:
+                    yield consumer
+                finally:
+                    await consumer.close(CLOSE_TIMEOUT_S)
+
+    return open_consumer
+
+
+async def _build(consumer_factory: ConsumerFactory) -> Driver:
+    return await driver_of(consumer_factory())
+
+
+class AiokafkaConsumer:
+    """The actors' side: every call crosses to the driver's loop and back."""
+
+    def __init__(self, home: Home, driver: Driver) -> None:
+        self._home = home
+        self._driver = driver
+        self.settings: ConsumerSettings = driver.settings
+        if not home.shares_the_loop:
+            self.settings = evolve(self.settings, poll_records=POLL_RECORDS_IN_A_THREAD)
+
+    async def start(
+        self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
+    ) -> None:
+        await self._home.call(partial(self._driver.start, topics, timeout_s, tail))
+
+    def poll(
+        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+    ) -> Coroutine[Any, Any, Polled]:
+        return self._home.call(partial(self._driver.poll, ready, max_records, timeout_s))
+
+    def nudge(self) -> None:
+        self._home.call_soon(self._driver.nudge)
+
+    async def revocation(self) -> Revocation:
+        pending = await self._home.call(self._driver.next_revocation)
+        return Revocation(
+            pending.epoch,
+            pending.partitions,
+            pending.lost,
+            pending.deadline_s,
+            lambda: self._home.call_soon(partial(self._driver.release, pending)),
+        )
+
+    async def commit(
+        self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
+    ) -> None:
+        await self._home.call(partial(self._driver.commit, epoch, offsets, timeout_s))
+
+    async def close(self, timeout_s: float) -> None:
+        # The driver bounds itself; this shield only lets it finish under a cancelled scope.
+        with anyio.move_on_after(timeout_s + 1.0, shield=True):
+            await self._home.call(partial(self._driver.close, timeout_s))

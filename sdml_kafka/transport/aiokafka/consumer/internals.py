@@ -1,0 +1,196 @@
+# pyright: basic
+# aiokafka is not typed.
+"""Every private attribute of aiokafka's consumer that this package touches, and why.
+
+Checked on aiokafka 0.13.0 and 0.14.0. Read-only but for what is said to be written.
+
+Of the consumer itself, before `start`:
+- `_group_id`, `_enable_auto_commit`, `_auto_commit_interval_ms`, `_rebalance_timeout_ms`,
+  `_heartbeat_interval_ms`: the settings of a consumer that the user's factory built.
+- `_enable_auto_commit` is written: aiokafka's own auto-commit commits what was handed out, not
+  what was finished.
+- `_auto_offset_reset`: with `none` a partition without a commit has no position, which aiokafka
+  tells too late. It is written for a member that reads a tail: an offset that is not there any
+  more must not end it, which no public setting of a consumer that is built already allows.
+- `_fetcher`, `_closed`, `_subscription.subscription`: to tell a consumer that is in use already.
+
+Of its parts:
+- `_coordinator.generation`: -1 in a revocation means that the member was out of the group.
+- `_coordinator._do_commit_offsets`: one commit, stamped with the generation of this very moment;
+  the public `commit` retries without bound, and so into a later generation.
+- `_coordinator._coordination_task`, `_fetcher._fetch_task`: dead tasks that nothing else reports.
+- `_coordinator._rejoin_needed_fut`: whether a rebalance is due, as it is after the metadata shows
+  other partitions than the assignment was made of.
+- `_coordinator.check_errors`, `_subscription.reassignment_in_progress`,
+  `_fetcher._records`, `_create_fetch_waiter`: what `getmany` looks at and waits for.
+- `_fetcher._wait_consume_future`, taken away for as long as a `getmany` takes and given to
+  `_notify` later: when the next fetch is built.
+- `_subscription._fetch_count`, `_last_fetch_ended` are written: a `getmany` that raises or is
+  cancelled leaks a count, after which `max_poll_interval_ms` is never enforced again.
+- `_client._conns`, `force_metadata_update`, `set_topics`: whether a broker is there; topics that
+  do not exist yet.
+- `_coordinator.member_id`, `coordinator_id`, `group_id`, `_client.send`, `_group_instance_id`: to
+  leave the group when `stop()` cannot, stuck in a rebalance.
+- `_fetcher.close`, `_client`: the second half of a `stop()` that raised or was cut off.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+
+from aiokafka import TopicPartition as ClientPartition
+from aiokafka.errors import KafkaError
+from aiokafka.protocol.group import LeaveGroupRequest
+from aiokafka.structs import OffsetAndMetadata
+
+from sdml_kafka.transport.aiokafka.client import Client, close_client
+from sdml_kafka.transport.interfaces import ConsumerSettings, Record
+
+
+def settings_of(consumer: Client) -> ConsumerSettings:
+    interval_ms = consumer._auto_commit_interval_ms if consumer._enable_auto_commit else None
+    return ConsumerSettings(
+        group_id=consumer._group_id,
+        auto_commit_interval_s=None if interval_ms is None else interval_ms / 1000,
+        rebalance_timeout_s=consumer._rebalance_timeout_ms / 1000,
+    )
+
+
+def disable_auto_commit(consumer: Client) -> None:
+    consumer._enable_auto_commit = False
+
+
+def never_resets(consumer: Client) -> bool:
+    return str(consumer._auto_offset_reset).lower() not in ("earliest", "latest")
+
+
+def go_on_at_what_is_left(consumer: Client) -> None:
+    """At the beginning of it, where the offset to read is not there any more."""
+    consumer._auto_offset_reset = "earliest"
+
+
+def heartbeat_interval_s(consumer: Client) -> float:
+    return float(consumer._heartbeat_interval_ms) / 1000
+
+
+def in_use(consumer: Client) -> str | None:
+    """What was already done with it; None for a fresh one."""
+    if consumer._fetcher is not None or consumer._closed:
+        return "started"
+    if consumer._subscription.subscription is not None:
+        return "subscribed"
+    return None
+
+
+def generation(consumer: Client) -> int:
+    coordinator = consumer._coordinator
+    return -1 if coordinator is None else int(coordinator.generation)
+
+
+def rebalance_is_due(consumer: Client) -> bool:
+    return bool(consumer._coordinator._rejoin_needed_fut.done())
+
+
+def is_rebalancing(consumer: Client) -> bool:
+    return bool(consumer._subscription.reassignment_in_progress)
+
+
+def raise_pending(consumer: Client) -> None:
+    """What the coordination has to tell, which goes on only after that."""
+    consumer._coordinator.check_errors()
+
+
+def fetch_waiter(consumer: Client) -> "asyncio.Future[None]":
+    """Set when something was fetched; to be awaited or cancelled."""
+    waiter: asyncio.Future[None] = consumer._fetcher._create_fetch_waiter()
+    return waiter
+
+
+def has_fetched(consumer: Client) -> bool:
+    """Records of any partition, or an error in their place."""
+    return bool(consumer._fetcher._records)
+
+
+async def take_fetched(
+    consumer: Client, partitions: Sequence[Any], most: int
+) -> Mapping[Any, Sequence[Record]]:
+    """`getmany` of what is there. What it makes room for is not fetched before `fetch_on`."""
+    fetcher = consumer._fetcher
+    room_made, fetcher._wait_consume_future = fetcher._wait_consume_future, None
+    try:
+        taken: Mapping[Any, Sequence[Record]] = await consumer.getmany(
+            *partitions, timeout_ms=0, max_records=most
+        )
+    finally:
+        fetcher._wait_consume_future = room_made
+    return taken
+
+
+def fetch_on(consumer: Client) -> None:
+    consumer._fetcher._notify(consumer._fetcher._wait_consume_future)
+
+
+def begin_polling(consumer: Client) -> None:
+    """From here until `end_polling` the consumer is not idle, whatever comes in between."""
+    consumer._subscription._fetch_count = 1
+
+
+def end_polling(consumer: Client) -> None:
+    consumer._subscription._fetch_count = 0
+    consumer._subscription._last_fetch_ended = monotonic()
+
+
+async def send_commit(consumer: Client, offsets: Mapping[Any, int]) -> None:
+    """One request, stamped with the member's generation as of the call; no retries."""
+    stamped = {
+        ClientPartition(*partition): OffsetAndMetadata(offset, "")
+        for partition, offset in offsets.items()
+    }
+    await consumer._coordinator._do_commit_offsets(None, stamped)
+
+
+def dead_task(consumer: Client) -> str | None:
+    """The name of an internal task that has ended though the consumer goes on."""
+    for owner, name in (("_coordinator", "_coordination_task"), ("_fetcher", "_fetch_task")):
+        task = getattr(getattr(consumer, owner), name, None)
+        if task is not None and task.done():
+            return name.strip("_").replace("_", " ")
+    return None
+
+
+def is_connected(consumer: Client) -> bool:
+    return any(conn.connected() for conn in consumer._client._conns.values())
+
+
+def refresh_metadata(consumer: Client) -> "asyncio.Future[bool]":
+    future: asyncio.Future[bool] = consumer._client.force_metadata_update()
+    return future
+
+
+def track_topics(consumer: Client, topics: set[str]) -> "asyncio.Future[bool]":
+    future: asyncio.Future[bool] = consumer._client.set_topics(topics)
+    return future
+
+
+async def leave_group(consumer: Client) -> None:
+    """Tell the group that we are gone, beside a join that occupies the usual connection.
+
+    What `stop()` does itself when it gets that far; a static member stays, as there.
+    """
+    coordinator = consumer._coordinator
+    if coordinator is None or not coordinator.member_id or coordinator.coordinator_id is None:
+        return
+    if consumer._group_instance_id is None:
+        with suppress(KafkaError):
+            request = LeaveGroupRequest(coordinator.group_id, coordinator.member_id)
+            await consumer._client.send(coordinator.coordinator_id, request)
+
+
+async def finish_stop(consumer: Client) -> None:
+    """What `stop()` leaves undone when it raises or is cut off."""
+    if consumer._fetcher is not None:
+        with suppress(asyncio.CancelledError, Exception):
+            await consumer._fetcher.close()
+    await close_client(consumer._client)

@@ -1,0 +1,157 @@
+# pyright: basic
+# aiokafka is not typed.
+"""What aiokafka's errors mean for us: who has to act, and whether a restart can help."""
+
+from aiokafka import errors as kafka
+
+from sdml_kafka.errors import (
+    AuthenticationFailed,
+    AuthorizationFailed,
+    CommitFailed,
+    CommitRejected,
+    ConfigurationError,
+    PayloadTooLarge,
+    SdmlKafkaError,
+    SendFailed,
+)
+from sdml_kafka.transport.record_checks import no_such_topic, not_bytes
+
+_AUTHORIZATION = (
+    kafka.TopicAuthorizationFailedError,
+    kafka.GroupAuthorizationFailedError,
+    kafka.ClusterAuthorizationFailedError,
+)
+_GROUP_MOVED_ON = (
+    kafka.UnknownMemberIdError,
+    kafka.IllegalGenerationError,
+    kafka.RebalanceInProgressError,
+    kafka.CommitFailedError,
+)
+_TOO_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError)
+_REFUSED = (
+    kafka.ProducerClosed,
+    kafka.KafkaTimeoutError,  # out of `send`: no room for another batch
+    kafka.CorruptRecordException,
+    kafka.InvalidTimestampError,
+    kafka.InvalidRequiredAcksError,
+    kafka.UnsupportedForMessageFormatError,
+    kafka.PolicyViolationError,
+    kafka.UnsupportedVersionError,
+)
+"""With these a record has not arrived; with any other but the ones below it may have."""
+_BAD_RECORD = (AssertionError, TypeError, ValueError, AttributeError, LookupError)
+_OUT_OF_STEP = (
+    kafka.OutOfOrderSequenceNumber,
+    kafka.UnknownProducerId,
+    kafka.InvalidProducerEpoch,
+    kafka.ProducerFenced,
+)
+
+
+def from_poll(error: BaseException) -> SdmlKafkaError | None:
+    """The error that a restart cannot mend; None when it may be one of decoding."""
+    if isinstance(error, _AUTHORIZATION):
+        return AuthorizationFailed(
+            f"The broker does not let this group read: {error!r}. Grant READ and DESCRIBE on the "
+            "topics and READ on the group, then start again."
+        )
+    if isinstance(error, kafka.SaslAuthenticationFailed):
+        return AuthenticationFailed(f"The broker refused the credentials: {error!r}.")
+    if isinstance(error, kafka.NoOffsetForPartitionError):
+        return ConfigurationError(
+            f"{error!r}: the group has no committed offset and auto_offset_reset is 'none'. "
+            "Set it to 'earliest' or 'latest', or commit an offset for the group first."
+        )
+    if isinstance(error, kafka.OffsetOutOfRangeError):
+        return ConfigurationError(
+            f"{error!r}: the committed offset is gone from the topic (retention) and "
+            "auto_offset_reset is 'none'. Set it to 'earliest' or 'latest'."
+        )
+    if isinstance(error, kafka.InvalidSessionTimeoutError):
+        return ConfigurationError(
+            "session_timeout_ms is outside of what the broker allows "
+            "(group.min.session.timeout.ms to group.max.session.timeout.ms)."
+        )
+    if isinstance(error, kafka.InconsistentGroupProtocolError):
+        return ConfigurationError(
+            "The group has members with which this one shares no assignor. Give all of them a "
+            "common one: partition_assignment_strategy=(RangePartitionAssignor,) suits Java's."
+        )
+    return None
+
+
+def from_commit(error: BaseException) -> SdmlKafkaError | None:
+    """None when it is worth another try."""
+    if isinstance(error, _GROUP_MOVED_ON):
+        return CommitRejected(f"the group has rebalanced meanwhile ({error!r})")
+    if isinstance(error, _AUTHORIZATION):
+        return AuthorizationFailed(
+            f"The broker does not let this group commit: {error!r}. Grant READ on the group and "
+            "the topics, then start again."
+        )
+    if isinstance(error, kafka.KafkaError) and error.retriable:
+        return None
+    return CommitFailed(f"the broker refused the commit: {error!r}")
+
+
+def is_authorization(error: BaseException | None) -> bool:
+    return isinstance(error, _AUTHORIZATION)
+
+
+def is_out_of_step(error: BaseException | None) -> bool:
+    """The broker counts other records than the producer: it has to be replaced."""
+    return isinstance(error, _OUT_OF_STEP)
+
+
+def is_without_leader(error: BaseException | None) -> bool:
+    """A batch that waited for `request_timeout_ms` for its partition to have a leader."""
+    return isinstance(error, kafka.NotLeaderForPartitionError | kafka.LeaderNotAvailableError)
+
+
+def is_too_large(error: BaseException | None) -> bool:
+    return isinstance(error, _TOO_LARGE)
+
+
+def too_large(topic: str) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"The record for {topic!r} is larger than the producer's max_request_size, or the "
+        "broker's message.max.bytes, or the topic's max.message.bytes."
+    )
+
+
+def not_authorized_to_send(topic: str) -> AuthorizationFailed:
+    return AuthorizationFailed(
+        f"The broker does not let this client write to {topic!r}: grant WRITE and DESCRIBE on the "
+        "topic."
+    )
+
+
+def from_send(error: BaseException, topic: str) -> SdmlKafkaError:
+    if is_too_large(error):
+        return too_large(topic)
+    if isinstance(error, _AUTHORIZATION):
+        return not_authorized_to_send(topic)
+    if isinstance(error, kafka.UnknownTopicOrPartitionError):
+        return no_such_topic(topic)
+    if isinstance(error, kafka.InvalidTopicError):
+        return ConfigurationError(f"The broker does not take {topic!r} for a topic: {error!r}.")
+    if isinstance(error, _BAD_RECORD):
+        return not_bytes(topic, f" ({type(error).__name__}: {error})")
+    if isinstance(error, _REFUSED):
+        return SendFailed(f"The record for {topic!r} was not sent: {error!r}.")
+    return SendFailed(
+        f"The record for {topic!r} may have arrived or not: {error!r}.", in_doubt=True
+    )
+
+
+def from_admin(error: BaseException, what: str) -> SdmlKafkaError:
+    """`what` was tried, in words."""
+    if isinstance(error, _AUTHORIZATION):
+        return AuthorizationFailed(
+            f"The broker does not let this client {what}: {error!r}. Grant it the rights for it."
+        )
+    if isinstance(error, kafka.SaslAuthenticationFailed):
+        return AuthenticationFailed(f"The broker refused the credentials: {error!r}.")
+    if isinstance(error, kafka.BrokerResponseError) and not error.retriable:
+        return ConfigurationError(f"The broker refused to {what}: {error}")
+    return SendFailed(f"Could not {what}: {error!r}", in_doubt=True)

@@ -1,0 +1,149 @@
+"""The port's producer over aiokafka: a driver on the asyncio side that owns it, and a thin front
+for the actors. What a call costs is decided here and in `sends`."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from logging import getLogger
+
+import anyio
+
+from sdml_kafka.errors import SendFailed
+from sdml_kafka.transport.aiokafka.log_filter import quieter_logs
+from sdml_kafka.transport.aiokafka.producer.driver import CLOSED, ProducerDriver, producer_driver_of
+from sdml_kafka.transport.aiokafka.producer.partition_queues import Entry
+from sdml_kafka.transport.asyncio_loop import Home, open_home
+from sdml_kafka.transport.interfaces import ConnectProducer, Message, OnSent, Producer, always
+from sdml_kafka.transport.thread_handoff import Crossing
+
+CLOSE_TIMEOUT_S = 2.0
+
+ProducerFactory = Callable[[], object]
+"""Returns a new `aiokafka.AIOKafkaProducer`; `object`, since aiokafka is not typed."""
+
+Outcome = tuple[Sequence[Entry], Exception | None]
+
+_log = getLogger("sdml_kafka.transport")
+
+
+def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
+    """A port's `ConnectProducer` over what `producer_factory` builds, one each time.
+
+    The factory is called where an asyncio loop runs, on trio too; its producer must not be
+    started.
+    """
+
+    @asynccontextmanager
+    async def open_producer() -> AsyncGenerator[Producer]:
+        with quieter_logs():
+            async with open_home() as home:
+                producer: AiokafkaProducer = (
+                    AiokafkaProducer(home) if home.shares_the_loop else Distant(home)
+                )
+                try:
+                    await producer.build(producer_factory)
+                    yield producer
+                finally:
+                    await producer.close(CLOSE_TIMEOUT_S)
+
+    return open_producer
+
+
+def tell(entries: Sequence[Entry], error: Exception | None) -> None:
+    for _, on_sent, _ in entries:
+        try:
+            on_sent(error)
+        except Exception:
+            _log.exception("what is told of a record that was sent must not raise")
+
+
+class AiokafkaProducer:
+    """The actors' side, on the same loop."""
+
+    _driver: ProducerDriver
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._built: list[ProducerDriver] = []
+        self._closed = False
+
+    async def build(self, producer_factory: ProducerFactory) -> None:
+        """When it is cancelled the driver may be there all the same: `close` finds it."""
+
+        async def build() -> None:
+            producer = producer_factory()
+            driver = await producer_driver_of(producer, self._told)
+            self._built.append(driver)
+
+        await self._home.call(build)
+        (self._driver,) = self._built
+
+    def _told(self, entries: Sequence[Entry], error: Exception | None) -> None:
+        tell(entries, error)
+
+    @property
+    def connected(self) -> bool:
+        return self._driver.connected
+
+    def send(
+        self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        self._driver.sends.send(message, on_sent, is_wanted)
+
+    async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
+        start = partial(self._driver.start, timeout_s, creates_topics=creates_topics)
+        await self._home.call(start)
+
+    async def flush(self, timeout_s: float) -> bool:
+        return await self._home.call(partial(self._driver.sends.flush, timeout_s))
+
+    async def watch(self) -> None:
+        await self._home.call(self._driver.watch)
+
+    async def create_topic(
+        self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float
+    ) -> bool:
+        create = partial(self._driver.admin.create_topic, topic, partitions, config, timeout_s)
+        return await self._home.call(create)
+
+    async def delete_topic(self, topic: str, timeout_s: float) -> None:
+        await self._home.call(partial(self._driver.admin.delete_topic, topic, timeout_s))
+
+    async def live_members(self, group_id: str, timeout_s: float) -> int:
+        return await self._home.call(partial(self._driver.admin.live_members, group_id, timeout_s))
+
+    async def close(self, timeout_s: float) -> None:
+        async def close() -> None:
+            for driver in self._built:
+                await driver.close(timeout_s)
+
+        # The driver bounds itself; this shield only lets it finish under a cancelled scope.
+        with anyio.move_on_after(timeout_s + 4.0, shield=True):
+            await self._home.call(close)
+        self._closed = True
+
+
+class Distant(AiokafkaProducer):
+    """The actors' side in another thread than the driver's."""
+
+    def __init__(self, home: Home) -> None:
+        super().__init__(home)
+        self._outbox = Crossing[Entry](home.call_soon, lambda entry: self._send_there(*entry))
+        self._outcomes = Crossing[Outcome](home.tell, lambda outcome: tell(*outcome))
+
+    async def build(self, producer_factory: ProducerFactory) -> None:
+        await super().build(producer_factory)
+        self._send_there = self._driver.sends.send
+
+    def _told(self, entries: Sequence[Entry], error: Exception | None) -> None:
+        self._outcomes.put((entries, error))
+
+    def send(
+        self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        entry = (message, on_sent, is_wanted)
+        if self._closed:  # nobody takes it over any more
+            error = SendFailed(f"The record was not sent: {CLOSED}.")
+            self._home.tell(lambda: tell((entry,), error))
+        else:
+            self._outbox.put(entry)

@@ -1,0 +1,198 @@
+# pyright: basic
+# aiokafka is not typed.
+"""Every private attribute of aiokafka's producer that this package touches, and why.
+
+Checked on aiokafka 0.13.0 and 0.14.0. Read-only but for what is said to be written.
+
+- `_closed`, `_sender._sender_task`, `_key_serializer`, `_value_serializer`, `_txn_manager`
+  (`.transactional_id`, `.state`): to tell one that is in use, cannot be used, or is dead.
+- `_max_request_size`, `_partitioner`, `client.cluster._partitions`: what `send()` would do for each
+  record and is done once for each batch or each refresh of the metadata.
+- `_message_accumulator._batches[...]._builder`: whether a batch may still be added to.
+  `_append_batch`, `_closed`, `_exception`: to queue one.
+- `_sender._send_produce_req` is wrapped: to know the requests that are out, and to give back the
+  numbers of a batch that was refused (see `watch_requests`).
+- `client._sync_task`, `_conns`, `_topics`, `unauthorized_topics`: whether a broker is there; topics
+  that do not exist are not asked for again.
+- `client._metadata_update` is replaced: to refresh without creating (see `Refreshes`).
+- `_message_accumulator._pop_batch`, `_txn_manager.has_pid`: to fail what waits for a topic that is
+  gone.
+- `_message_accumulator._batches` and `_pending_batches`, their `failure`, `_drain_waiter`,
+  `_sender._sender_task`: the second half of a `stop()` that hangs.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from copy import copy
+from operator import attrgetter
+from typing import Any
+
+from aiokafka.errors import BrokerResponseError, ProducerClosed, UnknownError
+
+from sdml_kafka.transport.aiokafka.client import Client, close_client
+
+
+def in_use(producer: Client) -> bool:
+    return producer._sender._sender_task is not None or producer._closed
+
+
+def has_serializers(producer: Client) -> bool:
+    return producer._key_serializer is not None or producer._value_serializer is not None
+
+
+def is_transactional(producer: Client) -> bool:
+    manager = producer._txn_manager
+    return manager is not None and manager.transactional_id is not None
+
+
+def max_request_size(producer: Client) -> int:
+    return int(producer._max_request_size)
+
+
+def partitioner(producer: Client) -> Callable[[bytes | None, list[int], list[int]], int]:
+    chosen: Callable[[bytes | None, list[int], list[int]], int] = producer._partitioner
+    return chosen
+
+
+partitions_by_topic: Callable[[Any], Mapping[str, Mapping[int, Any]]] = attrgetter("_partitions")
+"""Of a `cluster`: a new object whenever the metadata was refreshed."""
+
+
+def queued_batches(producer: Client) -> Mapping[Any, Sequence[Any]]:
+    """By partition, the batches that are not on their way yet; only the last one has room."""
+    queued: Mapping[Any, Sequence[Any]] = producer._message_accumulator._batches
+    return queued
+
+
+def is_last_queued(batches: Sequence[Any], builder: Any) -> bool:
+    """Whether this batch may still be added to: once it was taken for a request its number of
+    records is settled, though it does not look closed for a moment longer."""
+    return batches[-1]._builder is builder
+
+
+def queue_batch(producer: Client, builder: Any, place: Any) -> "asyncio.Future[Any]":
+    """What `send_batch()` does when nothing is queued for that partition, but at once, and
+    without two turns of the loop between the answer and whoever waits for it."""
+    accumulator = producer._message_accumulator
+    if accumulator._closed:
+        raise ProducerClosed()
+    if accumulator._exception is not None:
+        raise copy(accumulator._exception)
+    future: asyncio.Future[Any] = accumulator._append_batch(builder, place).future
+    return future
+
+
+def watch_requests(producer: Client) -> "set[asyncio.Task[Any]]":
+    """The produce requests that are out, from now on.
+
+    Also gives back the sequence numbers of a batch that the broker has refused. An idempotent
+    aiokafka counts them all the same, and from then on the broker refuses every batch of that
+    partition as out of order: one record that is too large, and nothing gets through any more.
+    """
+    sender = producer._sender
+    original = sender._send_produce_req
+    running: set[asyncio.Task[Any]] = set()
+
+    async def send_produce_request(node_id: Any, batches: Mapping[Any, Any]) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running.add(task)
+        try:
+            await original(node_id, batches)
+        finally:
+            running.discard(task)
+        # No wait between the original and this: no later batch has got its numbers yet.
+        for batch in batches.values():
+            _give_back_numbers(producer._txn_manager, batch)
+
+    sender._send_produce_req = send_produce_request
+    return running
+
+
+def _give_back_numbers(manager: Any, batch: Any) -> None:
+    if manager is None or not batch.future.done() or batch.future.cancelled():
+        return
+    error = batch.future.exception()
+    # One that was sent before and went unanswered may be in the log under its numbers: a second
+    # batch with them would be taken for the same, acknowledged and dropped.
+    refused = isinstance(error, BrokerResponseError) and not isinstance(error, UnknownError)
+    if refused and batch.retry_count == 1:
+        manager.increment_sequence_number(batch.tp, -batch.record_count)
+
+
+def dead_task(producer: Client) -> str | None:
+    """Why nothing is sent any more though the producer goes on."""
+    for name, task in (
+        ("sender", producer._sender._sender_task),
+        ("metadata", producer.client._sync_task),
+    ):
+        if task is not None and task.done():
+            return f"aiokafka's {name} task has died"
+    manager = producer._txn_manager
+    if manager is not None and manager.state.name == "FATAL_ERROR":
+        return "aiokafka's producer had a fatal error"
+    return None
+
+
+def connections(producer: Client) -> list[bool]:
+    """Of each connection whether it is up. Any thread may ask."""
+    return [conn.connected() for conn in list(producer.client._conns.values())]
+
+
+def is_unauthorized(producer: Client, topic: str) -> bool:
+    return topic in producer.client.cluster.unauthorized_topics
+
+
+def refresh_with(
+    producer: Client, ask: Callable[[Collection[str]], Coroutine[Any, Any, Any]]
+) -> None:
+    """Have the metadata refreshed by what `ask` answers; None: nobody did."""
+    client = producer.client
+    original = client._metadata_update
+
+    async def update(cluster: Any, topics: Collection[str]) -> bool:
+        if cluster is not client.cluster or not cluster.brokers():
+            return bool(await original(cluster, topics))
+        answer = await ask(topics)
+        if answer is None or not answer.brokers:
+            cluster.failed_update(None)
+            return False
+        cluster.update_metadata(answer)
+        return True
+
+    client._metadata_update = update
+
+
+def fail_queued(producer: Client, place: Any, error: Exception) -> None:
+    """All batches that wait to go to that partition."""
+    accumulator, manager = producer._message_accumulator, producer._txn_manager
+    if manager is not None and not manager.has_pid():
+        return  # nothing can have been on its way yet
+    for _ in range(len(accumulator._batches.get(place, ()))):
+        batch = accumulator._pop_batch(place)
+        batch.failure(error)
+        if manager is not None and not batch.retry_count:  # its numbers were never used
+            manager.increment_sequence_number(place, -batch.record_count)
+
+
+def forget_topic(producer: Client, topic: str) -> None:
+    """Else every refresh asks for it again, an ERROR line each time."""
+    producer.client._topics.discard(topic)
+
+
+async def finish_stop(producer: Client, requests: "set[asyncio.Task[Any]]") -> None:
+    """What `stop()` leaves undone when it raises or is cut off. Whatever was not acknowledged
+    fails."""
+    tasks = {task for task in (producer._sender._sender_task, *requests) if task is not None}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=0.5)
+    accumulator = producer._message_accumulator
+    queued = [batch for batches in accumulator._batches.values() for batch in batches]
+    for batch in {*queued, *accumulator._pending_batches}:
+        batch.failure(ProducerClosed())
+        for future in (batch.future, batch._drain_waiter):
+            if future.done() and not future.cancelled():
+                future.exception()  # seen: nobody else will look at it
+    await close_client(producer.client)

@@ -1,0 +1,65 @@
+"""What a record has to be before a client can take it. Pure."""
+
+import re
+
+from sdml_kafka.errors import ConfigurationError, TopicMissing
+from sdml_kafka.transport.interfaces import Message
+
+Bytes = bytes | bytearray | memoryview | None
+_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+
+def is_topic_name(topic: object) -> bool:
+    return (
+        isinstance(topic, str) and _TOPIC.fullmatch(topic) is not None and topic not in (".", "..")
+    )
+
+
+def fault_of(message: Message) -> ConfigurationError | None:
+    """What no broker can mend."""
+    if not is_topic_name(message.topic):
+        return ConfigurationError(
+            f"{message.topic!r:.300} cannot be a topic: 1 to 249 of the characters a-z, A-Z, 0-9, "
+            "'.', '_' and '-'."
+        )
+    if message.key is None and message.value is None:
+        return ConfigurationError("A record needs a key or a value.")
+    partition = message.partition
+    if partition is not None and (type(partition) is not int or partition < 0):
+        return ConfigurationError(f"A partition is a number from 0 on, not {partition!r:.300}.")
+    if not _is_bytes(message):
+        return not_bytes(message.topic)
+    return None
+
+
+def _is_bytes(message: Message) -> bool:
+    try:
+        headers: list[tuple[object, object]] = [(name, value) for name, value in message.headers]
+    except (TypeError, ValueError):
+        return False
+    values: list[object] = [message.key, message.value, *(value for _, value in headers)]
+    return all(isinstance(value, Bytes) for value in values) and all(
+        isinstance(name, str) for name, _ in headers
+    )
+
+
+def not_bytes(topic: str, why: str = "") -> ConfigurationError:
+    return ConfigurationError(
+        f"The record for {topic!r} cannot be sent: keys, values and headers' values are bytes, "
+        f"headers' names are str{why}."
+    )
+
+
+def no_such_topic(topic: str, *, may_create: bool = True) -> TopicMissing:
+    if not may_create:
+        return TopicMissing(f"The topic {topic!r} does not exist: who reads it has to create it.")
+    return TopicMissing(
+        f"The topic {topic!r} does not exist, and the broker does not create topics by itself: "
+        "create it, check its name, or set auto.create.topics.enable on the broker."
+    )
+
+
+def no_such_partition(topic: str, partition: int, count: int) -> ConfigurationError:
+    return ConfigurationError(
+        f"The topic {topic!r} has the partitions 0 to {count - 1}, so there is no {partition}."
+    )

@@ -1,0 +1,154 @@
+"""`sdml-kafka request` without a broker, on the in-memory twin."""
+
+import os
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import anyio
+import pytest
+
+from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, RemoteError
+from sdml_kafka.cli.arguments import RequestOptions, parse_arguments
+from sdml_kafka.cli.output import Output
+from sdml_kafka.cli.request import command as module
+from sdml_kafka.cli.request.command import Asking
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from sdml_kafka.transport.interfaces import Transport
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+
+ECHO, STRANGE, LATE, SEVERAL, ENDLESS = "echo", "strange", "late", "several", "endless"
+
+
+class World:
+    """A server with some handlers, and what one request gets of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        topics = dict.fromkeys((ECHO, STRANGE, LATE, SEVERAL, ENDLESS), 1)
+        self._broker = MemoryBroker(topics, clock=time.time)
+        self.has_stopped = anyio.Event()
+        monkeypatch.setattr(module, "KafkaRPC", self._client)
+
+    def _client(self, *, bootstrap_servers: str, client_id: str, **options: Any) -> KafkaRPC:
+        return KafkaRPC(transport=self._transport("client"), **options)
+
+    def _transport(self, group: str) -> Transport:
+        return Transport(self._broker.connect(group), self._broker.connect_producer())
+
+    async def ask(self, *argv: str) -> tuple[int, bytes]:
+        """The exit code and what was written."""
+        options = parse_arguments(["request", "--bootstrap", "a:1", *argv])
+        assert isinstance(options, RequestOptions)
+        reading, writing = os.pipe()
+        with os.fdopen(reading, "rb") as shown, os.fdopen(writing, "wb"):
+            async with self._server():
+                asking = Asking(options, options.value or b"", Output(writing))
+                code = await asking.run()
+                os.write(writing, b"|")  # or reading might wait
+            return code, os.read(shown.fileno(), 10_000).removesuffix(b"|")
+
+    async def ask_and_close(self, *argv: str) -> int:
+        """The exit code when the first reply is read and then the pipe is closed."""
+        options = parse_arguments(["request", "--bootstrap", "a:1", *argv])
+        assert isinstance(options, RequestOptions)
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "wb"):
+            async with self._server(), anyio.create_task_group() as tasks:
+
+                async def read_and_close() -> None:
+                    await anyio.wait_readable(reading)
+                    os.close(reading)
+
+                tasks.start_soon(read_and_close)
+                code = await Asking(options, b"", Output(writing)).run()
+                await self.has_stopped.wait()
+        return code
+
+    def _server(self) -> KafkaRPCServer:
+        server = KafkaRPCServer(transport=self._transport("server"))
+
+        @server.handler(ECHO)
+        async def echo(value: bytes, call: Call) -> bytes:
+            return value
+
+        @server.handler(STRANGE)
+        async def strange(value: bytes, call: Call) -> bytes:
+            raise RemoteError("own-status", "\x1b[31mred\nsecond line")
+
+        @server.handler(LATE)
+        async def late(value: bytes, call: Call) -> bytes:
+            await anyio.sleep_forever()
+            return b""
+
+        @server.handler(SEVERAL)
+        async def several(value: bytes, call: Call) -> AsyncGenerator[bytes]:
+            yield b"one"
+            yield b"two"
+            raise RemoteError("own-status", "broken")
+
+        @server.handler(ENDLESS)
+        async def endless(value: bytes, call: Call) -> AsyncGenerator[bytes]:
+            try:
+                while True:
+                    yield b"again"
+                    await anyio.sleep(0.01)
+            finally:
+                self.has_stopped.set()
+
+        return server
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+async def test_a_reply_is_written_byte_for_byte(world: World) -> None:
+    assert await world.ask(ECHO, "a\udcff\x1b\n") == (0, b"a\xff\x1b\n")
+
+
+async def test_a_strangers_error_is_one_line_and_acts_on_nothing(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await world.ask(STRANGE, "") == (4, b"")
+    assert capsys.readouterr().err == (
+        "sdml-kafka: request: the server answered own-status: \\x1b[31mred\\nsecond line\n"
+    )
+
+
+async def test_no_reply_in_time(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await world.ask(LATE, "", "--timeout", "1") == (3, b"")
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+async def test_several_replies_and_an_error_after_them(world: World) -> None:
+    assert await world.ask(SEVERAL, "", "--stream") == (4, b"one\ntwo\n")
+
+
+async def test_one_reply_may_be_read_as_a_stream(world: World) -> None:
+    assert await world.ask(ECHO, "hi", "--stream") == (0, b"hi\n")
+
+
+async def test_several_replies_where_one_was_asked_for_are_an_error_that_says_what_to_do(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await world.ask(SEVERAL, "") == (1, b"")
+    assert "stream" in capsys.readouterr().err
+
+
+async def test_a_closed_pipe_ends_a_stream_and_its_server_is_told(world: World) -> None:
+    with anyio.fail_after(20):
+        assert await world.ask_and_close(ENDLESS, "", "--stream") == 0
+
+
+async def test_a_topic_that_is_missing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await world.ask("nowhere", "") == (1, b"")
+    assert "nowhere" in capsys.readouterr().err
+
+
+async def test_a_header_that_means_something_else(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await world.ask(ECHO, "", "--header", "x-timeout-ms=1") == (2, b"")
+    assert capsys.readouterr().err.count("\n") == 1

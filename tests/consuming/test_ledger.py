@@ -1,0 +1,298 @@
+"""The ledger against a model that keeps every record for ever and searches."""
+
+from __future__ import annotations
+
+from attrs import define, field
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from sdml_kafka.consuming.ledger import NEVER, Chunk, Ledger, Tenancy
+
+PARTITIONS = (0, 1, 2)
+
+
+@define(eq=False)
+class ModelRecord:
+    stay: Stay
+    chunk: Chunk
+    index: int
+    offset: int
+    left: int
+    delivered_at: float
+    in_hand: int = 0
+
+
+@define(eq=False)
+class Stay:
+    """What the model knows of one tenancy."""
+
+    tenancy: Tenancy
+    next_offset: int
+    committed: int | None
+    open: bool = True
+    records: list[ModelRecord] = field(factory=list)
+    committable_seen: int = -1
+
+    def unfinished(self) -> list[ModelRecord]:
+        return [record for record in self.records if record.left]
+
+    def frontier(self) -> int:
+        return min((record.offset for record in self.unfinished()), default=self.next_offset)
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = Ledger()
+        self.stays: dict[int, Stay] = {}
+        self.pending: list[ModelRecord] = []
+        self.finished = 0
+        self.late = 0
+        self.taken = 0
+        self.epoch = 0
+        self.clock = 0.0
+        self.notified = 0
+        self.notifications_due = 0
+        self.notify_at = NEVER
+        self.ledger.notify = self._on_notify
+
+    def _on_notify(self) -> None:
+        self.notified += 1
+
+    def _count(self, finished: int) -> None:
+        armed_at = self.notify_at
+        self.finished += finished
+        if finished and self.finished >= armed_at:
+            self.notifications_due += 1
+            self.notify_at = NEVER
+
+    @rule(
+        partition=st.sampled_from(PARTITIONS),
+        start=st.integers(0, 50),
+        uncommitted=st.none() | st.integers(0, 3),
+        close_first=st.booleans(),
+    )
+    def assign(
+        self, partition: int, start: int, uncommitted: int | None, close_first: bool
+    ) -> None:
+        """A rebalance: whatever was out for the partition belongs to a past tenancy now."""
+        if close_first:
+            self.revoke(partition)
+        elif (past := self.stays.get(partition)) is not None:
+            past.open = False
+        self.epoch += 1
+        committed = None if uncommitted is None else max(0, start - uncommitted)
+        tenancy = self.ledger.open("topic", partition, self.epoch, start, committed)
+        self.stays[partition] = Stay(tenancy, start, committed)
+
+    @rule(partition=st.sampled_from(PARTITIONS))
+    def revoke(self, partition: int) -> None:
+        self.ledger.close("topic", partition)
+        if (past := self.stays.pop(partition, None)) is not None:
+            past.open = False
+
+    @precondition(lambda self: self.stays)
+    @rule(
+        pick=st.integers(0, 100),
+        steps=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=6),
+    )
+    def deliver(self, pick: int, steps: list[tuple[int, int]]) -> None:
+        """Each step: how many offsets are missing before the record, and its destinations."""
+        stay = list(self.stays.values())[pick % len(self.stays)]
+        self.clock += 1
+        offsets = list[int]()
+        for gap, _ in steps:
+            offsets.append(stay.next_offset + gap)
+            stay.next_offset = offsets[-1] + 1
+        lefts = [destinations for _, destinations in steps]
+        self._count(lefts.count(0))
+        chunk = stay.tenancy.deliver(offsets, list(lefts), self.clock)
+        for index, (offset, left) in enumerate(zip(offsets, lefts, strict=True)):
+            record = ModelRecord(stay, chunk, index, offset, left, self.clock)
+            stay.records.append(record)
+            if left:
+                self.pending.append(record)
+
+    def _take(self, record: ModelRecord) -> None:
+        record.in_hand += 1
+        record.stay.tenancy.taken += 1
+        self.taken += record.stay.open
+
+    def _finish_once(self, record: ModelRecord) -> None:
+        if not record.in_hand:
+            self._take(record)
+        record.in_hand -= 1
+        record.left -= 1
+        if record.left == 0:
+            self.pending.remove(record)
+            if record.stay.open:
+                self._count(1)
+            else:
+                self.late += 1
+        record.chunk.finish(record.index)
+
+    @precondition(lambda self: self.pending)
+    @rule(pick=st.integers(0, 1000))
+    def take(self, pick: int) -> None:
+        record = self.pending[pick % len(self.pending)]
+        if record.in_hand < record.left:
+            self._take(record)
+
+    @rule(pick=st.integers(0, 1000))
+    def give_back(self, pick: int) -> None:
+        if in_hand := [record for record in self.pending if record.in_hand]:
+            record = in_hand[pick % len(in_hand)]
+            record.in_hand -= 1
+            record.chunk.give_back()
+
+    @precondition(lambda self: self.pending)
+    @rule(pick=st.integers(0, 1000))
+    def finish_any(self, pick: int) -> None:
+        self._finish_once(self.pending[pick % len(self.pending)])
+
+    @precondition(lambda self: self.pending)
+    @rule(count=st.integers(1, 12))
+    def finish_newest(self, count: int) -> None:
+        """The finishes run ahead of the frontier."""
+        for _ in range(min(count, len(self.pending))):
+            self._finish_once(self.pending[-1])
+
+    @precondition(lambda self: self.pending)
+    @rule(count=st.integers(1, 12))
+    def finish_oldest(self, count: int) -> None:
+        for _ in range(min(count, len(self.pending))):
+            self._finish_once(self.pending[0])
+
+    @rule()
+    def commit(self) -> None:
+        for (topic, partition), (epoch, offset) in self.ledger.committable().items():
+            self.ledger.committed(topic, partition, epoch, offset)
+            self.stays[partition].committed = offset
+
+    @rule(
+        partition=st.sampled_from(PARTITIONS),
+        back=st.integers(0, 5),
+        stale=st.booleans(),
+    )
+    def commit_of_older_news(self, partition: int, back: int, stale: bool) -> None:
+        """An answer that is late, or belongs to a past tenancy, moves nothing backwards."""
+        stay = self.stays.get(partition)
+        epoch = self.epoch + 1 if stay is None or stale else stay.tenancy.epoch
+        offset = max(0, (stay.frontier() if stay else 7) - back)
+        self.ledger.committed("topic", partition, epoch, offset)
+        if stay is not None and not stale:
+            stay.committed = max(offset, stay.committed or 0)
+
+    @rule(ahead=st.integers(1, 8))
+    def ask_to_be_notified(self, ahead: int) -> None:
+        self.notify_at = self.ledger.notify_at = self.ledger.finished + ahead
+
+    @invariant()
+    def frontier_is_the_lowest_unfinished(self) -> None:
+        for stay in self.stays.values():
+            assert stay.tenancy.frontier() == stay.frontier()
+            assert stay.tenancy.position() == stay.next_offset
+            oldest = min(stay.unfinished(), key=lambda record: record.offset, default=None)
+            since = stay.tenancy.frontier_since()
+            assert since == (None if oldest is None else oldest.delivered_at)
+
+    @invariant()
+    def committable_moves_forward_up_to_the_frontier(self) -> None:
+        committable = self.ledger.committable()
+        for partition, stay in self.stays.items():
+            assert stay.tenancy.committed == stay.committed
+            committed = -1 if stay.committed is None else stay.committed
+            if ("topic", partition) not in committable:
+                assert stay.frontier() <= committed
+                continue
+            epoch, offset = committable["topic", partition]
+            assert epoch == stay.tenancy.epoch
+            assert committed < offset <= stay.frontier()
+            assert offset >= stay.committable_seen
+            stay.committable_seen = offset
+        assert {partition for _, partition in committable} <= self.stays.keys()
+
+    @invariant()
+    def counts_are_exact(self) -> None:
+        assert self.ledger.finished == self.finished
+        assert self.ledger.late_finishes == self.late
+        assert self.notified == self.notifications_due
+        assert self.ledger.notify_at == self.notify_at
+        for stay in self.stays.values():
+            assert stay.tenancy.in_flight == len(stay.unfinished())
+            assert stay.tenancy.in_hand == sum(record.in_hand for record in stay.records)
+        assert self.ledger.delivered() == self.taken
+
+    @invariant()
+    def memory_follows_the_unfinished(self) -> None:
+        for stay in self.stays.values():
+            assert stay.tenancy.chunk_count() <= len(stay.unfinished())
+
+
+TestLedger = LedgerMachine.TestCase
+TestLedger.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_one_slow_record_does_not_keep_what_finished_after_it() -> None:
+    tenancy = Ledger().open("topic", 0, epoch=1, start=0, committed=None)
+    tenancy.deliver([0], [1], now=0.0)
+    for offset in range(1, 10_000):
+        tenancy.deliver([offset], [1], now=0.0).finish(0)
+
+    assert tenancy.chunk_count() == 1
+    assert tenancy.frontier() == 0
+    assert tenancy.position() == 10_000
+
+
+def test_the_watch_sees_every_return_until_the_tenancy_ends() -> None:
+    ledger = Ledger()
+    tenancy = ledger.open("topic", 0, epoch=1, start=0, committed=None)
+    chunk = tenancy.deliver([0, 1, 2], [1, 2, 1], now=0.0)
+    seen = list[int]()
+    tenancy.watch = lambda: seen.append(tenancy.in_flight)
+
+    chunk.finish(1)
+    chunk.finish(1)
+    chunk.finish(0)
+    chunk.give_back()
+    ledger.close("topic", 0)
+    chunk.finish(2)
+
+    assert seen == [3, 2, 1, 1]
+    assert ledger.late_finishes == 1
+
+
+def test_notify_may_ask_for_the_next_count() -> None:
+    ledger = Ledger()
+    tenancy = ledger.open("topic", 0, epoch=1, start=0, committed=None)
+    notified_at = list[int]()
+
+    def rearm() -> None:
+        notified_at.append(ledger.finished)
+        ledger.notify_at = ledger.finished + 3
+
+    ledger.notify = rearm
+    ledger.notify_at = 3
+    chunk = tenancy.deliver(range(10), [1] * 10, now=0.0)
+    for index in reversed(range(10)):
+        chunk.finish(index)
+
+    assert notified_at == [3, 6, 9]
+
+
+def test_notify_comes_also_when_many_finish_at_once() -> None:
+    ledger = Ledger()
+    notified_at = list[int]()
+    ledger.notify = lambda: notified_at.append(ledger.finished)
+    ledger.notify_at = 3
+    tenancy = ledger.open("topic", 0, epoch=1, start=0, committed=None)
+
+    for _ in range(2):
+        tenancy.deliver(range(5), [0] * 5, now=0.0)
+
+    assert notified_at == [5]
+
+
+def test_closing_what_is_not_open_is_nothing() -> None:
+    Ledger().close("topic", 0)

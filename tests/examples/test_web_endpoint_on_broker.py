@@ -1,0 +1,57 @@
+"""The endpoint that makes a call, driven as a web server drives it."""
+
+import anyio
+import pytest
+
+from examples.rpc_asyncio import PRICES
+from examples.web_endpoint import ask, lifespan, make_app
+from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, RemoteError, parse_json
+from sdml_kafka.testing import EmbeddedKafka
+from tests.support.asgi import STARTUP, Server, get, served
+from tests.support.load_on_broker import unique
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+
+
+def price_server(bootstrap: str) -> KafkaRPCServer:
+    server = KafkaRPCServer(bootstrap_servers=bootstrap, group_id=unique("prices"))
+
+    @server.handler("prices", parser=parse_json)
+    async def price(item: str, call: Call) -> bytes:
+        if item == "dates":
+            await anyio.sleep_forever()
+        if item not in PRICES:
+            raise RemoteError("not_found", f"no {item}")
+        return b"%d" % PRICES[item]
+
+    return server
+
+
+@pytest.mark.broker
+async def test_a_page_asks_a_server(embedded_kafka: EmbeddedKafka) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    app = make_app(bootstrap)
+    async with served(app) as state, price_server(bootstrap):
+        assert await get(app, state, "/prices/bread") == (200, {"item": "bread", "price": 3})
+        assert await get(app, state, "/prices/eggs") == (404, {"error": "not_found"})
+        assert await get(app, state, "/prices/dates") == (504, {"error": "deadline_exceeded"})
+    code, _ = await get(app, state, "/prices/bread")
+    assert code == 503  # for a load balancer that still asks
+
+
+async def test_a_broker_out_of_reach_fails_the_startup() -> None:
+    rpc = KafkaRPC(bootstrap_servers="127.0.0.1:1", start_timeout=0.5)
+    with Server() as server:
+        await server.tell(STARTUP)
+        await lifespan(rpc, {}, server.receive.receive, server.send.send)
+        answer = await server.answer()
+    assert answer["type"] == "lifespan.startup.failed"
+    assert "BrokerUnreachable" in answer["message"]
+
+
+async def test_an_error_of_a_kind_that_nobody_planned_for() -> None:
+    class Rpc:
+        async def request(self, *_: object, **__: object) -> bytes:
+            raise RemoteError("internal", "secret")
+
+    assert await ask(Rpc(), "bread") == (502, {"error": "internal"})  # type: ignore[arg-type]

@@ -1,0 +1,157 @@
+"""Members of one group on a real broker: hand-over, and what happens when one dies or freezes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+
+from sdml_kafka import KafkaListener
+from sdml_kafka.testing import EmbeddedKafka
+from tests.support.load_on_broker import (
+    Load,
+    Reader,
+    committed,
+    create_topic,
+    produce,
+    texts,
+    unique,
+)
+
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
+
+ROOT = Path(__file__).parents[2]
+
+
+def member(kafka: EmbeddedKafka, topic: str, group: str) -> KafkaListener:
+    return KafkaListener(
+        texts(topic),
+        bootstrap_servers=kafka.bootstrap_servers,
+        group_id=group,
+        auto_offset_reset="earliest",
+        heartbeat_interval_ms=300,
+        auto_commit={"every": 200, "interval_s": 0.5},
+    )
+
+
+@asynccontextmanager
+async def reading(listener: KafkaListener) -> AsyncIterator[Reader]:
+    async with anyio.create_task_group() as tasks, listener:
+        reader = Reader(listener)
+        tasks.start_soon(reader.read)
+        yield reader
+
+
+async def test_a_member_joins_and_leaves_and_nothing_is_lost_or_repeated(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic, group = await create_topic(bootstrap, unique("handover")), unique("group")
+    with anyio.fail_after(60), Load(bootstrap, topic) as load:
+        async with reading(member(embedded_kafka, topic, group)) as first:
+            await first.has_seen(300)
+            async with reading(member(embedded_kafka, topic, group)) as second:
+                await second.has_seen(300)
+            await first.has_seen(len(first.seen) + 300)
+            sent = await load.finish()
+            await first.has_seen_all(sent, second)
+    times = Counter(first.seen + second.seen)
+    assert set(times) == sent
+    assert [value for value, count in times.items() if count > 1] == []
+
+
+async def test_a_member_that_is_killed_loses_nothing(embedded_kafka: EmbeddedKafka) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic, group = await create_topic(bootstrap, unique("killed")), unique("group")
+    with anyio.fail_after(60), Load(bootstrap, topic) as load:
+        async with reading(member(embedded_kafka, topic, group)) as survivor:
+            with running_member(bootstrap, topic, group) as victim:
+                lines = await lines_of(victim, 300)
+                victim.kill()
+                lines += await last_lines_of(victim)
+            sent = await load.finish()
+            await survivor.has_seen_all(sent - set(lines))
+    assert set(survivor.seen) | set(lines) == sent
+
+
+async def test_a_member_frozen_past_its_session_cannot_commit_over_its_successor(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic, group = await create_topic(bootstrap, unique("frozen"), 1), unique("group")
+    with anyio.fail_after(90):
+        await produce(bootstrap, topic, map(str, range(100)))
+        with running_member(bootstrap, topic, group, "--slow") as frozen:
+            await lines_of(frozen, 3)
+            os.kill(frozen.pid, signal.SIGSTOP)
+            async with reading(member(embedded_kafka, topic, group)) as successor:
+                await successor.has_seen_all({str(number) for number in range(100)})
+                await successor.listener.commit()
+            assert (await committed(bootstrap, group))[topic, 0] == 100
+            # The group is empty now, so the broker would take a commit from anybody.
+            os.kill(frozen.pid, signal.SIGCONT)
+            # It has finished records and committed none; leaving, it would.
+            frozen.send_signal(signal.SIGTERM)
+            await anyio.to_thread.run_sync(frozen.wait)
+    assert (await committed(bootstrap, group))[topic, 0] == 100
+
+
+class running_member:
+    """A member in a process of its own that prints each item when it has finished it."""
+
+    def __init__(self, bootstrap: str, topic: str, group: str, *flags: str) -> None:
+        self._command = [sys.executable, "-m", "tests.support.group_member"]
+        self._command += [bootstrap, topic, group, *flags]
+
+    def __enter__(self) -> "subprocess.Popen[str]":
+        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+async def last_lines_of(process: "subprocess.Popen[str]") -> list[str]:
+    """What a killed process had written; the last line may be cut off."""
+    assert process.stdout is not None
+    rest = await anyio.to_thread.run_sync(process.stdout.read)
+    return [json.loads(line) for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+
+
+async def lines_of(process: "subprocess.Popen[str]", count: int) -> list[str]:
+    assert process.stdout is not None
+    out = process.stdout
+    return [
+        json.loads(line)
+        for line in await anyio.to_thread.run_sync(lambda: [out.readline() for _ in range(count)])
+    ]
+
+
+async def test_a_cancelled_enter_is_no_member_that_others_wait_for(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic, group = await create_topic(bootstrap, unique("zombie")), unique("group")
+    with anyio.fail_after(60):
+        with running_member(bootstrap, topic, group, "--slow") as dead:
+            await produce(bootstrap, topic, ["a"])
+            await lines_of(dead, 1)
+            dead.kill()  # its session of 6 s holds up the group
+            with anyio.move_on_after(1.0) as scope:
+                async with member(embedded_kafka, topic, group):
+                    pytest.fail("entered")
+            assert scope.cancelled_caught
+            cancelled_at = anyio.current_time()
+            async with member(embedded_kafka, topic, group) as late:
+                # Some 5 s of the dead one's session are left. Were the cancelled one a member, its
+                # own of 10 s would come on top.
+                assert anyio.current_time() - cancelled_at < 13.0
+                assert late.assigned_table() == {topic: [0, 1, 2, 3]}

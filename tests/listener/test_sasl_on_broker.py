@@ -1,0 +1,123 @@
+"""A broker that wants to know who one is, and that creates no topics by itself."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from sdml_kafka import AuthenticationFailed, KafkaListener
+from sdml_kafka.testing import EmbeddedKafka
+from tests.support.listener_on_twin import until
+from tests.support.load_on_broker import Reader, create_topic, produce, texts, unique
+
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+
+PASSWORD = "hunter2-is-secret"
+LOGIN = {
+    "security_protocol": "SASL_PLAINTEXT",
+    "sasl_mechanism": "PLAIN",
+    "sasl_plain_username": "alice",
+}
+JAAS = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="{PASSWORD}";'
+
+
+@pytest.fixture(scope="module")
+def guarded_kafka() -> Iterator[EmbeddedKafka]:
+    with EmbeddedKafka(
+        properties={
+            "listener.security.protocol.map": (
+                "PLAINTEXT:SASL_PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"
+            ),
+            "listener.name.plaintext.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.plaintext.plain.sasl.jaas.config": JAAS,
+            "auto.create.topics.enable": "false",
+        }
+    ) as kafka:
+        yield kafka
+
+
+def listener_on(kafka: EmbeddedKafka, *topics: str, **options: Any) -> KafkaListener:
+    return KafkaListener(
+        texts(*topics),
+        bootstrap_servers=kafka.bootstrap_servers,
+        group_id=unique("group"),
+        **{**LOGIN, "sasl_plain_password": PASSWORD, "auto_offset_reset": "earliest", **options},
+    )
+
+
+async def test_with_the_right_credentials_it_reads(guarded_kafka: EmbeddedKafka) -> None:
+    login = {**LOGIN, "sasl_plain_password": PASSWORD}
+    topic = await create_topic(guarded_kafka.bootstrap_servers, unique("topic"), login=login)
+    await produce(guarded_kafka.bootstrap_servers, topic, ["a", "b"], login=login)
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks, listener_on(guarded_kafka, topic) as it:
+            reader = Reader(it)
+            tasks.start_soon(reader.read)
+            await reader.has_seen_all({"a", "b"})
+
+
+@pytest.mark.parametrize("by_factory", [False, True])
+async def test_refused_credentials_are_a_clear_error_at_once_without_the_password(
+    guarded_kafka: EmbeddedKafka, by_factory: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = f"not-{PASSWORD}"
+    login: dict[str, Any] = {**LOGIN, "sasl_plain_password": wrong}
+
+    def factory() -> AIOKafkaConsumer:
+        return AIOKafkaConsumer(
+            bootstrap_servers=guarded_kafka.bootstrap_servers, group_id="group", **login
+        )
+
+    for _ in range(5):  # as often as one may try, the reason is told each time
+        if by_factory:
+            listener = KafkaListener(texts("topic"), consumer_factory=factory)
+        else:
+            listener = listener_on(guarded_kafka, "topic", sasl_plain_password=wrong)
+        began = anyio.current_time()
+        with (
+            caplog.at_level(logging.DEBUG),
+            pytest.raises(AuthenticationFailed, match="Authentication failed") as caught,
+        ):
+            async with listener:
+                pytest.fail("entered")
+        assert anyio.current_time() - began < 3.0
+        told = "".join(traceback.format_exception(caught.value))
+        assert PASSWORD not in told
+        assert PASSWORD not in repr(listener) + str(listener.status())
+    assert PASSWORD not in caplog.text
+
+
+async def test_a_mechanism_that_the_broker_does_not_take_is_a_clear_error(
+    guarded_kafka: EmbeddedKafka,
+) -> None:
+    with pytest.raises(AuthenticationFailed, match=r"(?i)mechanism"):
+        async with listener_on(guarded_kafka, "topic", sasl_mechanism="SCRAM-SHA-256"):
+            pytest.fail("entered")
+
+
+async def test_a_topic_that_does_not_exist_is_named_and_read_once_it_does(
+    guarded_kafka: EmbeddedKafka,
+) -> None:
+    login = {**LOGIN, "sasl_plain_password": PASSWORD}
+    bootstrap = guarded_kafka.bootstrap_servers
+    there, later = await create_topic(bootstrap, unique("there"), login=login), unique("later")
+    with anyio.fail_after(40):
+        async with (
+            anyio.create_task_group() as tasks,
+            listener_on(guarded_kafka, there, later, auto_offset_reset="latest") as listener,
+        ):
+            reader = Reader(listener)
+            tasks.start_soon(reader.read)
+            await produce(bootstrap, there, ["a"], login=login)
+            await reader.has_seen_all({"a"})
+            assert listener.status().missing_topics == {later}
+            await create_topic(bootstrap, later, login=login)
+            created_at = anyio.current_time()
+            await produce(bootstrap, later, ["b", "c"], login=login)
+            await reader.has_seen_all({"b", "c"})
+            assert anyio.current_time() - created_at < 20.0  # not at some later refresh
+            await until(lambda: not listener.status().missing_topics)

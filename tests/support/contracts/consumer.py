@@ -1,0 +1,505 @@
+"""The contract of the port. Everything that claims to be one passes it, on both backends."""
+
+import anyio
+import pytest
+
+from sdml_kafka.errors import CommitRejected, ConsumerFailed
+from sdml_kafka.transport.interfaces import TopicPartition
+from tests.support.contracts.consumer_world import (
+    PATIENCE_S,
+    World,
+    poll_until,
+    releasing,
+    seat,
+    share_out,
+)
+
+
+def partitions(topic: str, count: int) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(count)]
+
+
+def numbered(count: int, first: int = 0) -> list[bytes]:
+    return [b"%d" % number for number in range(first, first + count)]
+
+
+class Contract:
+    @pytest.fixture
+    async def topic(self, world: World) -> str:
+        """A new topic of two partitions."""
+        topic = world.name()
+        await world.create_topic(topic, 2)
+        return topic
+
+    @pytest.fixture
+    def group(self, world: World) -> str:
+        return world.name()
+
+    # -- assignment and positions --------------------------------------------------------
+
+    async def test_the_first_assignment_comes_out_of_poll_with_positions(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+
+            assert member.assignment is not None
+            assert member.assignment.positions == {p0: 0, p1: 0}
+            assert member.assignment.committed == {p0: None, p1: None}
+            await poll_until(lambda: member.count == 3, member)
+            assert member.values(p0) == numbered(3)
+
+    async def test_latest_is_where_the_topic_ends_at_the_assignment(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            await world.produce(p0, b"after")
+            await world.produce(p1, b"after")
+            await poll_until(lambda: member.count == 2, member)
+
+            assert member.assignment is not None
+            assert member.assignment.positions == {p0: 3, p1: 0}
+            assert member.values(p0) == member.values(p1) == [b"after"]
+
+    async def test_reading_starts_from_what_the_group_has_committed(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(5))
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+            await poll_until(lambda: member.count == 5, member)
+            await member.commit({p0: 2})
+
+        async with seat(world.connect(group), topic) as successor:
+            await share_out(2, successor)
+            await poll_until(lambda: successor.count == 3, successor)
+
+            assert successor.assignment is not None
+            assert successor.assignment.committed == {p0: 2, p1: None}
+            assert successor.values(p0) == numbered(3, first=2)
+
+    async def test_a_member_without_partitions_is_told_so(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        connect = world.connect(group)
+        async with (
+            seat(connect, topic) as first,
+            seat(connect, topic) as second,
+            seat(connect, topic) as third,
+            releasing(first, second, third),
+        ):
+            await share_out(2, first, second, third)
+
+            assert sorted(len(each.partitions) for each in (first, second, third)) == [0, 1, 1]
+
+    async def test_a_topic_that_is_missing_is_named_and_read_once_it_is_there(
+        self, strict_world: World, group: str
+    ) -> None:
+        """From its beginning: what comes before the member notices the topic must not be lost."""
+        world, present, missing = strict_world, strict_world.name(), strict_world.name()
+        await world.create_topic(present, 1)
+        async with seat(world.connect(group), present, missing) as member, releasing(member):
+            await poll_until(lambda: member.health and member.health.missing_topics, member)
+            assert member.health is not None
+            assert member.health.missing_topics == {missing}
+            await share_out(1, member)
+            await world.produce(TopicPartition(present, 0), b"present")
+            await poll_until(lambda: member.count == 1, member)
+            await member.commit({TopicPartition(present, 0): 1})
+
+            await world.create_topic(missing, 1)
+            await world.produce(TopicPartition(missing, 0), b"was missing")
+
+            late = TopicPartition(missing, 0)
+            await poll_until(lambda: member.values(late) == [b"was missing"], member)
+            await poll_until(lambda: member.health and not member.health.missing_topics, member)
+
+    # -- poll ----------------------------------------------------------------------------
+
+    async def test_only_ready_partitions_are_read_and_the_others_lose_nothing(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            for number in range(3):
+                await world.produce(p0, b"%d" % number)
+                await world.produce(p1, b"%d" % number)
+                with anyio.fail_after(PATIENCE_S):
+                    while len(member.values(p1)) <= number:
+                        await member.poll({p1})
+            assert member.values(p0) == []
+
+            await poll_until(lambda: member.count == 6, member)
+
+            assert member.values(p0) == member.values(p1) == numbered(3)
+
+    async def test_with_no_partition_ready_poll_returns_empty_in_time(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, _ = partitions(topic, 2)
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            await world.produce(p0, b"waits")
+            with anyio.fail_after(0.2 + 2.0):
+                polled = await member.poll(ready=(), timeout_s=0.2)
+            assert polled.records == {}
+
+            await poll_until(lambda: member.count == 1, member)
+
+    async def test_with_nothing_to_read_poll_returns_empty_in_time(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            with anyio.fail_after(0.2 + 2.0):
+                polled = await member.poll(timeout_s=0.2)
+            assert polled.records == {}
+
+    async def test_a_waiting_poll_returns_with_the_first_record(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, _ = partitions(topic, 2)
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            with anyio.fail_after(PATIENCE_S):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(member.poll, None, 500, 2 * PATIENCE_S)
+                    await world.produce(p0, b"wakes")
+
+            assert member.values(p0) == [b"wakes"]
+
+    async def test_a_nudged_poll_returns_at_once(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            with anyio.fail_after(PATIENCE_S):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(member.poll, (), 500, 2 * PATIENCE_S)
+                    await anyio.wait_all_tasks_blocked()
+                    member.consumer.nudge()
+
+    async def test_a_poll_brings_at_most_max_records_of_each_and_the_rest_comes_next(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(10))
+        await world.produce(p1, *numbered(10))
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+            with anyio.fail_after(PATIENCE_S):
+                while member.count < 20:
+                    await member.poll(max_records=3)
+
+            assert member.values(p0) == member.values(p1) == numbered(10)
+
+    async def test_the_health_names_the_ends_of_what_is_assigned(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(4))
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            await poll_until(
+                lambda: member.health and dict(member.health.high_watermarks) == {p0: 4, p1: 0},
+                member,
+            )
+            assert member.health is not None
+            assert member.health.connected
+            assert member.health.held == {}
+
+    # -- rebalance -----------------------------------------------------------------------
+
+    async def test_a_join_takes_all_back_and_release_lets_both_have_their_share(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        connect = world.connect(group)
+        async with seat(connect, topic) as first:
+            await share_out(2, first)
+            async with seat(connect, topic) as second:
+                revocation = await first.revoked()
+                assert not revocation.lost
+                assert revocation.deadline_s > 0
+                revocation.release()
+                async with releasing(first, second):
+                    await share_out(2, first, second)
+
+                assert len(first.partitions) == len(second.partitions) == 1
+                assert first.last_epoch > revocation.epoch
+
+    async def test_the_rebalance_waits_for_the_release(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, _ = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+        connect = world.connect(group, auto_offset_reset="earliest")
+        async with seat(connect, topic) as first:
+            await share_out(2, first)
+            await poll_until(lambda: first.count == 3, first)
+            async with seat(connect, topic) as second:
+                revocation = await first.revoked()
+                await world.produce(p0, b"held back")
+                for _ in range(3):
+                    for each in (first, second):
+                        polled = await each.poll()
+                        assert polled.assignment is None
+                        assert polled.records == {}
+
+                await first.commit({p0: 3})
+                revocation.release()
+                async with releasing(first, second):
+                    await share_out(2, first, second)
+                    await poll_until(lambda: first.count + second.count == 1, first, second)
+
+                owner = first if p0 in first.partitions else second
+                assert owner.values(p0) == [b"held back"]
+                assert owner.assignment is not None
+                assert owner.assignment.committed[p0] == 3
+
+    async def test_what_was_not_committed_comes_again_after_a_rebalance(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(5))
+        await world.produce(p1, *numbered(5))
+        connect = world.connect(group, auto_offset_reset="earliest")
+        async with seat(connect, topic) as first:
+            await share_out(2, first)
+            await poll_until(lambda: first.count == 10, first)
+            await first.commit({p0: 2, p1: 4})
+            async with seat(connect, topic) as second, releasing(first, second):
+                await share_out(2, first, second)
+                await poll_until(lambda: first.count + second.count == 4, first, second)
+
+                assert first.values(p0) + second.values(p0) == numbered(3, first=2)
+                assert first.values(p1) + second.values(p1) == numbered(1, first=4)
+
+    async def test_a_member_that_does_not_release_holds_up_the_group_for_a_time_only(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, _ = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+        connect = world.connect(group, auto_offset_reset="earliest", rebalance_timeout_s=2.0)
+        async with seat(connect, topic) as first:
+            await share_out(2, first)
+            epoch = first.last_epoch
+            async with seat(connect, topic) as second:
+                await first.revoked()
+                await poll_until(lambda: second.partitions, second)
+
+                with pytest.raises(CommitRejected):
+                    await first.commit({p0: 1}, epoch)
+
+    async def test_when_a_member_closes_the_other_gets_its_partitions(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        connect = world.connect(group)
+        async with (
+            seat(connect, topic) as first,
+            seat(connect, topic) as second,
+            releasing(first, second),
+        ):
+            await share_out(2, first, second)
+            await second.consumer.close(5.0)
+            await poll_until(lambda: len(first.partitions) == 2, first)
+
+    async def test_leaving_the_context_is_closing(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        connect = world.connect(group)
+        async with seat(connect, topic) as first, releasing(first):
+            async with seat(connect, topic) as second, releasing(second):
+                await share_out(2, first, second)
+            await poll_until(lambda: len(first.partitions) == 2, first)
+
+    async def test_closing_does_not_wait_for_the_release_of_a_revocation(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        connect = world.connect(group)
+        async with seat(connect, topic) as first:
+            await share_out(2, first)
+            async with seat(connect, topic) as second, releasing(second):
+                revocation = await first.revoked()
+                with anyio.fail_after(8.0):
+                    await first.consumer.close(5.0)
+                await share_out(2, second)
+                revocation.release()
+
+    # -- commit --------------------------------------------------------------------------
+
+    async def test_a_commit_of_the_current_epoch_is_there(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+        await world.produce(p1, *numbered(3))
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+            await poll_until(lambda: member.count == 6, member)
+
+            await member.commit({p0: 1})
+            assert await world.committed(group, p0) == 1
+            assert await world.committed(group, p1) is None
+
+            await member.commit({p0: 3, p1: 2})
+            assert await world.committed(group, p0) == 3
+            assert await world.committed(group, p1) == 2
+
+    async def test_a_commit_does_not_wait_for_the_poll(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, _ = partitions(topic, 2)
+        await world.produce(p0, b"one")
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+            await poll_until(lambda: member.count == 1, member)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(member.poll, (), 500, 4 * PATIENCE_S)
+                await member.commit({p0: 1})
+                tasks.cancel_scope.cancel()
+            assert await world.committed(group, p0) == 1
+
+    async def test_a_commit_of_a_past_epoch_is_rejected(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+        await world.produce(p1, *numbered(3))
+        connect = world.connect(group, auto_offset_reset="earliest")
+        async with seat(connect, topic) as first:
+            await share_out(2, first)
+            past = first.last_epoch
+            async with seat(connect, topic) as second, releasing(first, second):
+                await share_out(2, first, second)
+                (kept,) = first.partitions
+
+                with pytest.raises(CommitRejected):
+                    await first.commit({kept: 1}, epoch=past)
+
+                assert await world.committed(group, kept) is None
+                await first.commit({kept: 1})
+                assert await world.committed(group, kept) == 1
+
+    async def test_a_commit_after_the_release_is_rejected(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+        await world.produce(p1, *numbered(3))
+        connect = world.connect(group, auto_offset_reset="earliest")
+        async with seat(connect, topic) as first, seat(connect, topic) as second:
+            async with releasing(first, second):
+                await share_out(2, first, second)
+            (owned,) = first.partitions
+            async with seat(connect, topic):
+                (await first.revoked()).release()
+                # The second one has not released: the rebalance cannot be over.
+                with pytest.raises(CommitRejected):
+                    await first.commit({owned: 1})
+                assert await world.committed(group, owned) is None
+
+    # -- cancellation and close ----------------------------------------------------------
+
+    async def test_a_cancelled_poll_leaves_the_member_able_to_leave(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        connect = world.connect(group)
+        async with (
+            seat(connect, topic) as first,
+            seat(connect, topic) as second,
+            releasing(first, second),
+        ):
+            await share_out(2, first, second)
+            with anyio.move_on_after(0.1) as scope:
+                while True:  # a nudge of before may end one early
+                    await second.poll(timeout_s=4 * PATIENCE_S)
+            assert scope.cancelled_caught
+            with anyio.fail_after(6.0):
+                await second.consumer.close(5.0)
+            await poll_until(lambda: len(first.partitions) == 2, first)
+
+    async def test_a_cancelled_wait_loses_no_revocation(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        connect = world.connect(group)
+        async with seat(connect, topic) as first:
+            await share_out(2, first)
+            for _ in range(3):
+                with anyio.move_on_after(0.05) as scope:
+                    await first.consumer.revocation()
+                assert scope.cancelled_caught
+            async with seat(connect, topic) as second:
+                (await first.revoked()).release()
+                async with releasing(first, second):
+                    await share_out(2, first, second)
+
+    async def test_an_impatient_wait_gets_the_revocation_all_the_same(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        connect = world.connect(group)
+        async with seat(connect, topic) as first:
+            await share_out(2, first)
+            async with seat(connect, topic) as second:
+                revocation = None
+                with anyio.fail_after(5.0):  # less than the group would wait
+                    while revocation is None:
+                        with anyio.move_on_after(0.001):
+                            revocation = await first.consumer.revocation()
+                again = await first.revoked()
+                assert again.epoch == revocation.epoch
+                revocation.release()
+                async with releasing(first, second):
+                    await share_out(2, first, second)
+
+    async def test_after_a_cancelled_commit_the_next_one_goes_through(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, _ = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+            await poll_until(lambda: member.count == 3, member)
+            with anyio.move_on_after(0):
+                await member.consumer.commit(member.last_epoch, {p0: 1}, 5.0)
+
+            await member.commit({p0: 2})
+
+            assert await world.committed(group, p0) == 2
+
+    async def test_close_may_be_called_again_and_ends_everything_else(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, _ = partitions(topic, 2)
+        await world.produce(p0, b"one")
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+            await member.consumer.close(5.0)
+            await member.consumer.close(5.0)
+
+            with pytest.raises(ConsumerFailed):
+                await member.poll()
+            with pytest.raises(CommitRejected):
+                await member.commit({p0: 1})
+
+    async def test_a_consumer_that_was_never_started_closes(self, world: World, group: str) -> None:
+        async with world.connect(group)() as consumer:
+            with anyio.fail_after(6.0):
+                await consumer.close(5.0)
+
+    async def test_closing_commits_nothing(self, world: World, topic: str, group: str) -> None:
+        p0, _ = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+            await poll_until(lambda: member.count == 3, member)
+
+        assert await world.committed(group, p0) is None

@@ -1,0 +1,177 @@
+"""What the contract needs: a broker to act on, and members that check what they are told."""
+
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Literal, Protocol
+
+import anyio
+from trio.testing import MockClock
+
+from sdml_kafka.transport.interfaces import (
+    Assignment,
+    Connect,
+    Consumer,
+    Health,
+    Polled,
+    Record,
+    Revocation,
+    Tail,
+    TopicPartition,
+)
+
+PATIENCE_S = 20.0
+POLL_S = 0.1
+CALL_S = 10.0
+
+Reset = Literal["earliest", "latest"]
+
+
+def backend_in_virtual_time(name: str) -> tuple[str, dict[str, object]]:
+    """For the pytest plugin of anyio; asyncio has no virtual time, so there it is the real one."""
+    if name == "trio":
+        return "trio", {"clock": MockClock(autojump_threshold=0)}
+    return "asyncio", {"use_uvloop": False}
+
+
+class World(Protocol):
+    """A broker under test."""
+
+    def connect(
+        self, group: str, *, auto_offset_reset: Reset = ..., rebalance_timeout_s: float = ...
+    ) -> Connect: ...
+
+    def name(self) -> str:
+        """A new name for a topic or a group."""
+        ...
+
+    async def create_topic(self, topic: str, partitions: int) -> None: ...
+    async def add_partitions(self, topic: str, count: int) -> None: ...
+    async def trim(self, partition: TopicPartition, before: int) -> None:
+        """Delete the records before this offset."""
+
+    async def produce(self, partition: TopicPartition, *values: bytes) -> None: ...
+    async def committed(self, group: str, partition: TopicPartition) -> int | None: ...
+
+
+class Seat:
+    """A member of a group at work. It holds its consumer to the port with every answer."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self.consumer = consumer
+        self.assignment: Assignment | None = None
+        self.records: dict[TopicPartition, list[Record]] = {}
+        """Those of the current assignment, or of the last one."""
+        self.assignments: list[Assignment] = []
+        self.seen: dict[TopicPartition, list[bytes | None]] = {}
+        """The values of all assignments together."""
+        self.health: Health | None = None
+        self.last_epoch = 0
+        self._next: dict[TopicPartition, int] = {}
+
+    @property
+    def partitions(self) -> frozenset[TopicPartition]:
+        return frozenset() if self.assignment is None else frozenset(self.assignment.positions)
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.records.values()))
+
+    def values(self, partition: TopicPartition) -> list[bytes | None]:
+        return [record.value for record in self.records.get(partition, ())]
+
+    async def poll(
+        self,
+        ready: Collection[TopicPartition] | None = None,
+        max_records: int = 500,
+        timeout_s: float = POLL_S,
+    ) -> Polled:
+        """Without `ready` all partitions are."""
+        ready = self.partitions if ready is None else ready
+        polled = await self.consumer.poll(ready, max_records, timeout_s)
+        self.health = polled.health or self.health
+        if polled.assignment is not None:
+            self._take_assignment(polled.assignment)
+        assert set(polled.records) <= set(ready) & self.partitions
+        assert all(len(batch) <= max_records for batch in polled.records.values())
+        for partition, batch in polled.records.items():
+            self._take_records(partition, batch)
+        return polled
+
+    def _take_assignment(self, assignment: Assignment) -> None:
+        assert assignment.epoch > self.last_epoch
+        assert assignment.positions.keys() == assignment.committed.keys()
+        self.assignment, self.last_epoch = assignment, assignment.epoch
+        self.assignments.append(assignment)
+        self.records = {partition: [] for partition in assignment.positions}
+        self._next = dict(assignment.positions)
+
+    def _take_records(self, partition: TopicPartition, batch: Collection[Record]) -> None:
+        for record in batch:
+            assert (record.topic, record.partition) == partition
+            assert record.offset == self._next[partition], "lost, repeated or out of order"
+            self._next[partition] += 1
+            self.records[partition].append(record)
+            self.seen.setdefault(partition, []).append(record.value)
+
+    async def revoked(self) -> Revocation:
+        with anyio.fail_after(PATIENCE_S):
+            revocation = await self.consumer.revocation()
+        assert revocation.epoch == self.last_epoch
+        assert revocation.partitions == self.partitions
+        assert revocation.deadline_s >= 0
+        self.assignment = None
+        return revocation
+
+    async def commit(self, offsets: Mapping[TopicPartition, int], epoch: int | None = None) -> None:
+        epoch = self.last_epoch if epoch is None else epoch
+        with anyio.fail_after(CALL_S + 1):
+            await self.consumer.commit(epoch, offsets, CALL_S)
+
+
+@asynccontextmanager
+async def seat(connect: Connect, *topics: str, tail: Tail | None = None) -> AsyncGenerator[Seat]:
+    async with connect() as consumer:
+        with anyio.fail_after(PATIENCE_S):
+            await consumer.start(topics, CALL_S, tail)
+        yield Seat(consumer)
+
+
+async def poll_until(condition: Callable[[], object], *seats: Seat) -> None:
+    with anyio.fail_after(PATIENCE_S):
+        while not condition():
+            for each in seats:
+                await each.poll()
+
+
+@asynccontextmanager
+async def releasing(*seats: Seat) -> AsyncGenerator[None]:
+    """Whatever is asked back is released at once."""
+
+    async def release(each: Seat) -> None:
+        last_released = 0
+        while True:
+            revocation = await each.consumer.revocation()
+            assert revocation.epoch > last_released, "the same one again after its release"
+            each.assignment = None
+            revocation.release()
+            last_released = revocation.epoch
+
+    async with anyio.create_task_group() as tasks:
+        for each in seats:
+            tasks.start_soon(release, each)
+        yield
+        tasks.cancel_scope.cancel()
+
+
+async def share_out(count: int, *seats: Seat) -> None:
+    """Poll until every partition of `count` is assigned, to one member each."""
+
+    def is_shared_out() -> bool:
+        return (
+            all(each.assignment is not None for each in seats)
+            and sum(len(each.partitions) for each in seats) == count
+            and len(frozenset[TopicPartition]().union(*(each.partitions for each in seats)))
+            == count
+        )
+
+    await poll_until(is_shared_out, *seats)

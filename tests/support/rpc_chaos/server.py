@@ -1,0 +1,57 @@
+"""A server in a process of its own, to be killed by a test: writes down what it executes before
+it answers. SIGTERM makes it leave by plan."""
+
+import os
+import signal
+import sys
+from itertools import count
+
+import anyio
+
+from sdml_kafka import Call, KafkaRPCServer
+from tests.support.rpc_chaos.backends import BACKENDS
+
+WORK_S = 0.05
+SESSION_TIMEOUT_MS = 2000
+"""How long a killed server's partitions stay with it."""
+
+
+def answer_to(value: bytes, execution: str) -> bytes:
+    """A function of the request, and who made it."""
+    return b"%s of %s" % (execution.encode(), value[::-1])
+
+
+async def main(bootstrap: str, topic: str, group: str, name: str, executed: str) -> None:
+    numbers = count(1)
+    # Each write is a line that is there whole or not at all, also after a SIGKILL.
+    log = os.open(executed, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    server = KafkaRPCServer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        session_timeout_ms=SESSION_TIMEOUT_MS,
+        heartbeat_interval_ms=300,
+    )
+
+    @server.handler(topic)
+    async def answer(value: bytes, call: Call) -> bytes:
+        execution = f"{name}-{next(numbers)}"
+        os.write(log, b"%s %s %s\n" % (value, execution.encode(), call.id or b""))
+        await anyio.sleep(WORK_S)
+        return answer_to(value, execution)
+
+    async with anyio.create_task_group() as tasks:
+
+        async def leave_on_sigterm() -> None:
+            with anyio.open_signal_receiver(signal.SIGTERM) as signals:
+                async for _ in signals:
+                    tasks.cancel_scope.cancel()
+
+        tasks.start_soon(leave_on_sigterm)
+        async with server:
+            print("ready", flush=True)
+            await anyio.sleep_forever()
+
+
+if __name__ == "__main__":
+    backend, bootstrap, topic, group, name, executed = sys.argv[1:]
+    anyio.run(main, bootstrap, topic, group, name, executed, **BACKENDS[backend])

@@ -1,0 +1,55 @@
+"""A client and a server on a real broker."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from sdml_kafka import Call, KafkaRPC, KafkaRPCServer
+from sdml_kafka.testing import EmbeddedKafka
+from tests.support.load_on_broker import create_topic, unique
+
+
+def client_on(kafka: EmbeddedKafka, **options: Any) -> KafkaRPC:
+    return KafkaRPC(bootstrap_servers=kafka.bootstrap_servers, **options)
+
+
+def server_on(kafka: EmbeddedKafka, topic: str, handler: Any, **options: Any) -> KafkaRPCServer:
+    options = {"group_id": unique("server"), "heartbeat_interval_ms": 300, **options}
+    server = KafkaRPCServer(bootstrap_servers=kafka.bootstrap_servers, **options)
+    server.handler(topic)(handler)
+    return server
+
+
+async def reverse(value: bytes, call: Call) -> bytes:
+    return value[::-1]
+
+
+@asynccontextmanager
+async def pair_on(
+    kafka: EmbeddedKafka, handler: Any = reverse, *, partitions: int = 4, **client_options: Any
+) -> AsyncGenerator[tuple[KafkaRPC, str]]:
+    """A client, and the topic that a server with this handler serves."""
+    topic = await create_topic(kafka.bootstrap_servers, unique("request"), partitions)
+    async with (
+        server_on(kafka, topic, handler, concurrency=1000),
+        client_on(kafka, **client_options) as rpc,
+    ):
+        yield rpc, topic
+
+
+async def all_of(count: int, call: Callable[[int], Awaitable[object]]) -> list[Any]:
+    """So many at once; what each came to, also if it is an error, by its number."""
+    outcomes: list[Any] = [None] * count
+
+    async def run(number: int) -> None:
+        try:
+            outcomes[number] = await call(number)
+        except Exception as error:
+            outcomes[number] = error
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(count):
+            tasks.start_soon(run, number)
+    return outcomes

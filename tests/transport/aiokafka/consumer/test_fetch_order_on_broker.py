@@ -1,0 +1,73 @@
+"""What a record gives rise to goes out before the next fetch.
+
+On asyncio alone: on trio the program is in another thread, and nothing says who comes first.
+"""
+
+from collections.abc import AsyncGenerator, Generator
+
+import anyio
+import pytest
+from aiokafka.client import AIOKafkaClient
+
+from sdml_kafka.testing import EmbeddedKafka
+from sdml_kafka.transport.aiokafka.factory import default_producer_factory
+from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
+from sdml_kafka.transport.interfaces import Message, TopicPartition
+from tests.support.contracts.consumer_world import PATIENCE_S, World, seat, share_out
+from tests.support.contracts.producer_world import Outcomes, started
+from tests.transport.aiokafka.consumer.test_contract_on_broker import aiokafka_world
+
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.parametrize("anyio_backend", ["asyncio"]),
+]
+
+
+@pytest.fixture
+async def world(anyio_backend: object, embedded_kafka: EmbeddedKafka) -> AsyncGenerator[World]:
+    async with aiokafka_world(embedded_kafka.bootstrap_servers) as world:
+        yield world
+
+
+@pytest.fixture
+def requests() -> Generator[list[str]]:
+    """The kinds of those that fetch or produce, as they are sent."""
+    sent: list[str] = []
+    send = AIOKafkaClient.send
+
+    async def record_and_send(
+        self: AIOKafkaClient, node_id: int, request: object, **rest: object
+    ) -> object:
+        kind = type(request).__name__.partition("Request")[0]
+        if kind in ("Fetch", "Produce"):
+            sent.append(kind)
+        return await send(self, node_id, request, **rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AIOKafkaClient, "send", record_and_send)
+        yield sent
+
+
+async def test_a_reply_goes_out_before_the_next_fetch(
+    world: World, embedded_kafka: EmbeddedKafka, requests: list[str]
+) -> None:
+    questions, answers = world.name(), world.name()
+    await world.create_topic(questions, 1)
+    await world.create_topic(answers, 1)
+    connect = connect_producer(default_producer_factory(embedded_kafka.bootstrap_servers, {}))
+    outcomes = Outcomes()
+    async with seat(world.connect(world.name()), questions) as member, started(connect) as producer:
+        await share_out(1, member)
+        producer.send(Message(answers, b"so that it knows the topic"), outcomes.of("first"))
+        await outcomes.one("first")
+        await world.produce(TopicPartition(questions, 0), b"question")
+        with anyio.fail_after(PATIENCE_S):
+            while not (await member.poll()).records:
+                pass
+            requests.clear()
+            producer.send(Message(answers, b"answer"), outcomes.of("second"))
+            await outcomes.one("second")
+            while "Fetch" not in requests:
+                await member.poll()
+    assert requests[:2] == ["Produce", "Fetch"]

@@ -1,0 +1,45 @@
+"""The clients that are built when there are options instead of a factory."""
+
+from typing import Any
+
+import pytest
+
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.transport.aiokafka.factory import default_producer_factory, split_options
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Building a client needs an asyncio loop, on trio too."""
+    return "asyncio"
+
+
+def test_options_go_to_the_client_that_takes_them() -> None:
+    consumer, producer = split_options(
+        {"fetch_max_wait_ms": 1, "linger_ms": 2, "client_id": "id", "ssl_context": None}
+    )
+    assert consumer == {"fetch_max_wait_ms": 1, "client_id": "id", "ssl_context": None}
+    assert producer == {"linger_ms": 2, "client_id": "id", "ssl_context": None}
+
+
+@pytest.mark.parametrize("name", ["sasl_plain_passwrod", "self", "loop", "topics"])
+def test_an_option_that_neither_takes_is_named_without_its_value(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        split_options({name: "secret", "client_id": "id"})
+    assert "secret" not in str(caught.value)
+
+
+async def build(**options: Any) -> Any:
+    producer: Any = default_producer_factory("127.0.0.1:9", options)()
+    await producer.stop()
+    return producer
+
+
+async def test_retries_make_no_duplicates_unless_the_program_wants_fewer_acknowledgements() -> None:
+    assert (await build())._txn_manager is not None
+    assert (await build(acks=1))._txn_manager is None
+    assert (await build(enable_idempotence=False))._txn_manager is None
+    with pytest.raises(ConfigurationError, match="acks=1"):
+        await build(acks=1, enable_idempotence=True)
