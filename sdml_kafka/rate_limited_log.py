@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any
 
 EVERY_S = 10.0
-MOST_KINDS = 1000
+MAX_KINDS = 1000
 
 
 class Seldom:
@@ -23,7 +23,7 @@ class Seldom:
         if now < self._next_at.get(kind, now):
             self._left_out[kind] = self._left_out.get(kind, 0) + 1
             return
-        if len(self._next_at) >= MOST_KINDS:
+        if len(self._next_at) >= MAX_KINDS:
             self._next_at.clear()
             self._left_out.clear()
         self._next_at[kind] = now + EVERY_S

@@ -20,7 +20,7 @@ RUN = 32
 """Records between two looks at the clock."""
 BREATH_S = 0.01
 """A parser may hold up the event loop this long before others get their turn."""
-MOST_ERROR_TEXT = 200
+MAX_ERROR_TEXT = 200
 
 ParseErrorHandler = Callable[[Any, Exception], Awaitable[None] | None]
 OnParseError = Literal["skip", "raise"] | ParseErrorHandler
@@ -134,6 +134,6 @@ class BatchParser:
 
 def _brief(error: Exception) -> str:
     try:
-        return repr(error)[:MOST_ERROR_TEXT]
+        return repr(error)[:MAX_ERROR_TEXT]
     except Exception:  # it is the user's class
         return f"{type(error).__name__}, whose repr raises"

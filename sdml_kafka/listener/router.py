@@ -9,7 +9,7 @@ from sdml_kafka.errors import ConfigurationError, UnknownType
 from sdml_kafka.listener.typed_queue import TypedQueue
 from sdml_kafka.parsing.specs import CompiledSpec, name_of
 
-MOST_DESTINATIONS = 200
+MAX_DESTINATIONS = 200
 """The ledger counts the destinations of a record in a byte."""
 
 
@@ -35,9 +35,9 @@ class Router:
                 f"No parser yields {name_of(type_)}; those given yield: {known}. Subscribe to one "
                 "of these, or add a ParserSpec."
             )
-        if len(list(self.queues())) >= MOST_DESTINATIONS:
+        if len(list(self.queues())) >= MAX_DESTINATIONS:
             raise ConfigurationError(
-                f"{MOST_DESTINATIONS} streams of their own are the most a listener can have: "
+                f"{MAX_DESTINATIONS} streams of their own are the most a listener can have: "
                 "subscribe without fresh=True to share the records of a type"
             )
         if fresh:

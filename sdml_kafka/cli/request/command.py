@@ -30,9 +30,9 @@ from sdml_kafka.rpc.client.client import RequestOptions as CallOptions
 from sdml_kafka.runtime import RuntimeFailure
 
 REPLIED, FAILED, WRONG_ARGUMENTS, TIMED_OUT, REMOTE_ERROR = 0, 1, 2, 3, 4
-MOST_STDIN_BYTES = 64 << 20
+MAX_STDIN_BYTES = 64 << 20
 """Far more than any broker takes: an endless stdin shall not eat the memory."""
-MOST_START_S = 10.0
+MAX_START_S = 10.0
 STOP_TIMEOUT_S = 3.0
 LOOK_EVERY_S = 0.5
 SAY_EVERY_S = 3.0
@@ -52,9 +52,9 @@ def run_request(options: RequestOptions) -> int:
 def _stdin() -> bytes:
     if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise CannotRun("stdin is closed, so there is no request to read")
-    value = sys.stdin.buffer.read(MOST_STDIN_BYTES + 1)
-    if len(value) > MOST_STDIN_BYTES:
-        raise CannotRun(f"stdin holds more than {MOST_STDIN_BYTES >> 20} MB")
+    value = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    if len(value) > MAX_STDIN_BYTES:
+        raise CannotRun(f"stdin holds more than {MAX_STDIN_BYTES >> 20} MB")
     return value
 
 
@@ -115,7 +115,7 @@ class Asking:
         return KafkaRPC(
             bootstrap_servers=options.bootstrap,
             reply_topic=options.reply_topic,
-            start_timeout=min(MOST_START_S, options.timeout_s),
+            start_timeout=min(MAX_START_S, options.timeout_s),
             stop_timeout=STOP_TIMEOUT_S,
             client_id="sdml-kafka-request",
         )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import quote, quote_from_bytes
 
 PRINTABLE = bytes(code for code in range(0x20, 0x7F) if code != ord("%")).decode()
-MOST_CHARS = 32_768
+MAX_CHARS = 32_768
 """Of one variable; Linux takes four times as much."""
 
 ID, KEY, TIMEOUT_MS, HEADERS = (
@@ -23,7 +23,7 @@ def call_env(
     headers: Sequence[tuple[str, bytes | None]],
 ) -> dict[str, str]:
     """Percent-encoded, so nothing but printable ASCII whatever a stranger sent. A variable is
-    missing when there is no such thing, or when it is longer than `MOST_CHARS`."""
+    missing when there is no such thing, or when it is longer than `MAX_CHARS`."""
     env = dict(inherited)
     told = {
         ID: None if id is None else escaped(id),
@@ -33,7 +33,7 @@ def call_env(
     }
     for name, value in told.items():
         env.pop(name, None)  # a server that answers in a server's place
-        if value is not None and len(value) <= MOST_CHARS:
+        if value is not None and len(value) <= MAX_CHARS:
             env[name] = value
     return env
 

@@ -14,7 +14,7 @@ from sdml_kafka import Call, KafkaRPCServer, RemoteError, SdmlKafkaError
 from sdml_kafka.cli.arguments import ServeOptions
 from sdml_kafka.cli.progress import Troubles
 from sdml_kafka.cli.serve.call_env import call_env
-from sdml_kafka.cli.serve.programs import MOST_OUTPUT_BYTES, Ended, Guard, Program
+from sdml_kafka.cli.serve.programs import MAX_OUTPUT_BYTES, Ended, Guard, Program
 from sdml_kafka.cli.signals import on_signal
 from sdml_kafka.cli.terminal import (
     CannotRun,
@@ -161,7 +161,7 @@ class Serving:
 def _reply(ended: Ended) -> bytes:
     """Raises RemoteError."""
     if ended.is_too_long:
-        raise RemoteError("internal", f"the reply has more than {MOST_OUTPUT_BYTES:,} bytes")
+        raise RemoteError("internal", f"the reply has more than {MAX_OUTPUT_BYTES:,} bytes")
     if ended.code < 0:
         raise RemoteError("internal", f"ended by signal {-ended.code}")
     if ended.code > 0:

@@ -17,10 +17,10 @@ from attrs import frozen
 from sdml_kafka.cli.serve import guard as _guard
 from sdml_kafka.cli.terminal import say
 
-MOST_OUTPUT_BYTES = 1_000_000
+MAX_OUTPUT_BYTES = 1_000_000
 """What a Kafka takes by default, less some for key and headers."""
-MOST_STDERR_BYTES = 64 * 1024
-MOST_LINE_BYTES = 1000
+MAX_STDERR_BYTES = 64 * 1024
+MAX_LINE_BYTES = 1000
 TERMINATED_WITHIN_S = 1.0
 """Between SIGTERM and SIGKILL."""
 STDERR_AFTERWARDS_S = 0.5
@@ -35,7 +35,7 @@ class Ended:
     code: int
     """As for subprocess: negative for a signal."""
     is_too_long: bool
-    """It wrote more than `MOST_OUTPUT_BYTES`, and was ended."""
+    """It wrote more than `MAX_OUTPUT_BYTES`, and was ended."""
 
 
 class Guard:
@@ -142,7 +142,7 @@ class Lines:
     """Bounded lines out of what a program writes to stderr, of any length and never ending."""
 
     def __init__(self) -> None:
-        self._left = MOST_STDERR_BYTES
+        self._left = MAX_STDERR_BYTES
         self._line = b""
 
     def feed(self, data: bytes) -> Iterator[str]:
@@ -152,7 +152,7 @@ class Lines:
         *lines, self._line = (self._line + kept).split(b"\n")
         for line in lines:
             yield from _pieces(line)
-        if len(self._line) >= MOST_LINE_BYTES:
+        if len(self._line) >= MAX_LINE_BYTES:
             yield from self.rest()
         if not self._left:
             yield from self.rest()
@@ -166,8 +166,8 @@ class Lines:
 
 
 def _pieces(line: bytes) -> Iterator[str]:
-    for at in range(0, max(1, len(line)), MOST_LINE_BYTES):
-        yield line[at : at + MOST_LINE_BYTES].decode("utf-8", "backslashreplace")
+    for at in range(0, max(1, len(line)), MAX_LINE_BYTES):
+        yield line[at : at + MAX_LINE_BYTES].decode("utf-8", "backslashreplace")
 
 
 async def _feed(process: anyio.abc.Process, value: bytes) -> None:
@@ -184,7 +184,7 @@ async def _collect(process: anyio.abc.Process, output: bytearray) -> bool:
     with suppress(*Pipes):
         async for data in process.stdout:
             output += data
-            if len(output) > MOST_OUTPUT_BYTES:
+            if len(output) > MAX_OUTPUT_BYTES:
                 return False
     return True
 

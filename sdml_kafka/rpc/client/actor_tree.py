@@ -29,7 +29,7 @@ HARVESTS = 16
 MEMBERS_TIMEOUT_S = 2.0
 MEMBERS_KNOWN_S = 1.0
 """How long an answer about a group's members is believed."""
-MOST_GROUPS = 100
+MAX_GROUPS = 100
 
 
 class RPCParts:
@@ -128,7 +128,7 @@ class RPCParts:
                 members = await producer.live_members(group_id, MEMBERS_TIMEOUT_S)
             except SendFailed:
                 return  # nobody can say
-            if len(self._members) >= MOST_GROUPS:
+            if len(self._members) >= MAX_GROUPS:
                 self._members.clear()
             self._members[group_id] = (anyio.current_time(), members)
         if not members:

@@ -27,8 +27,8 @@ from sdml_kafka.rpc.dialects.native import ID_NAMES, Headers, reply_to_headers, 
 from sdml_kafka.runtime.waiter import Waiter
 from sdml_kafka.transport.interfaces import Message
 
-MOST_ID_NAMES = 20
-MOST_PLANS = 1000
+MAX_ID_NAMES = 20
+MAX_PLANS = 1000
 
 
 @frozen(eq=False)
@@ -81,7 +81,7 @@ class CallMaker:
                 plan = None
             if plan is None:
                 plan = self._plan(*options)
-                if len(self._plans) < MOST_PLANS:
+                if len(self._plans) < MAX_PLANS:
                     self._plans[options] = plan
         else:
             plan = self._plan(*options, headers, reply_to)
@@ -210,9 +210,9 @@ class CallMaker:
     def _read_too(self, id_name: str) -> None:
         """A reply may carry the id in this header from now on."""
         wire = self.matcher.wire
-        if len(wire.id_names) >= MOST_ID_NAMES:
+        if len(wire.id_names) >= MAX_ID_NAMES:
             raise ConfigurationError(
-                f"{MOST_ID_NAMES} different correlation_header_key are the most: use the same one "
+                f"{MAX_ID_NAMES} different correlation_header_key are the most: use the same one "
                 "for all calls"
             )
         try:

@@ -16,7 +16,7 @@ from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.runtime.waiter import Waiter, wake
 from sdml_kafka.transport.interfaces import Message
 
-MOST_RESENDS = 5
+MAX_RESENDS = 5
 """Of a record that never went out; after that the deadline decides."""
 
 
@@ -94,7 +94,7 @@ class Pending(Call):
     def _not_sent(self, error: Exception) -> None:
         if type(error) is not SendFailed:  # trying again cannot mend it
             self.settle(None, error)
-        elif not error.in_doubt and self.resends < MOST_RESENDS:
+        elif not error.in_doubt and self.resends < MAX_RESENDS:
             self.resends += 1
             self.trouble = error
             self.calls.send(self)

@@ -13,7 +13,7 @@ from sdml_kafka.rpc.dialects.native import DEADLINE_EXCEEDED, OK, Reply, Wire
 from sdml_kafka.runtime import Actor, Life, Mailbox
 from sdml_kafka.transport.interfaces import Record
 
-MOST_TYPES = 1000
+MAX_TYPES = 1000
 
 Harvest = Sequence[Sequence[Record]]
 """What one poll brought, partition by partition."""
@@ -121,7 +121,7 @@ class ReplyDispatcher(Actor):
     def _is_awaitable(self, value: object) -> bool:
         if isawaitable(value):
             return True
-        if len(self._plain) < MOST_TYPES:
+        if len(self._plain) < MAX_TYPES:
             self._plain.add(type(value))
         return False
 

@@ -5,7 +5,7 @@ from math import ceil, inf
 from typing import Literal, get_args
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.rpc.dialects.native import MOST_ID_BYTES, REPLY_TOPIC, RESERVED, Wire
+from sdml_kafka.rpc.dialects.native import MAX_ID_BYTES, REPLY_TOPIC, RESERVED, Wire
 
 PropagateCorrTo = Literal["both", "header", "key"]
 RequestHeaders = Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]]
@@ -51,8 +51,8 @@ def payload(value: object) -> bytes | None:
 
 def call_id(value: bytes | str) -> bytes:
     id_ = in_bytes("correlation_id", value)
-    if not 0 < len(id_) <= MOST_ID_BYTES:
-        raise ConfigurationError(f"correlation_id has 1 to {MOST_ID_BYTES} bytes, not {len(id_)}")
+    if not 0 < len(id_) <= MAX_ID_BYTES:
+        raise ConfigurationError(f"correlation_id has 1 to {MAX_ID_BYTES} bytes, not {len(id_)}")
     return id_
 
 

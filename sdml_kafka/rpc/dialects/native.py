@@ -30,13 +30,13 @@ CANCEL_PARTITION = "x-cancel-partition"
 OK = "ok"
 DEADLINE_EXCEEDED = "deadline_exceeded"
 UNKNOWN = "unknown"
-MOST_REPLY_TOPICS = 16
-MOST_ERROR_BYTES = 4096
-MOST_ID_BYTES = 1024
-MOST_TOPIC_BYTES = 249
-MOST_DIGITS = 12
-MOST_STATUS_CHARS = 64
-MOST_PARTITION = (1 << 31) - 1
+MAX_REPLY_TOPICS = 16
+MAX_ERROR_BYTES = 4096
+MAX_ID_BYTES = 1024
+MAX_TOPIC_BYTES = 249
+MAX_DIGITS = 12
+MAX_STATUS_CHARS = 64
+MAX_PARTITION = (1 << 31) - 1
 
 RESERVED = frozenset(
     (
@@ -57,7 +57,7 @@ class Request(NamedTuple):
     id_name: str | None
     """The header that carried it, as it was spelled; None: it is the key, or there is none."""
     reply_topics: tuple[str, ...] = ()
-    """In order, each once, names that can be a topic's, `MOST_REPLY_TOPICS` at most."""
+    """In order, each once, names that can be a topic's, `MAX_REPLY_TOPICS` at most."""
     refused_topics: int = 0
     """How many others were asked for: beyond that number, or no topic's name."""
     reply_partition: int | None = None
@@ -121,7 +121,7 @@ class Wire:
         found, spelled_there, more_topics = self._find(headers)
         id_, id_name = None, None
         for name in self.id_names:
-            if (value := found.get(name)) and len(value) <= MOST_ID_BYTES:
+            if (value := found.get(name)) and len(value) <= MAX_ID_BYTES:
                 id_, id_name = value, spelled_there.get(name, name)
                 break
         else:
@@ -140,7 +140,7 @@ class Wire:
         found, _, _ = self._find(headers)
         id_ = None
         for name in self.id_names:
-            if (value := found.get(name)) and len(value) <= MOST_ID_BYTES:
+            if (value := found.get(name)) and len(value) <= MAX_ID_BYTES:
                 id_ = value
                 break
         status = found.get(STATUS, b"ok")
@@ -239,7 +239,7 @@ def reply_headers(
 
 
 def is_id(value: bytes) -> bool:
-    return 0 < len(value) <= MOST_ID_BYTES
+    return 0 < len(value) <= MAX_ID_BYTES
 
 
 def is_status(status: str) -> bool:
@@ -248,38 +248,38 @@ def is_status(status: str) -> bool:
 
 
 def _error_status(value: bytes) -> str:
-    status = value[: MOST_STATUS_CHARS + 1].decode("utf-8", "replace")
+    status = value[: MAX_STATUS_CHARS + 1].decode("utf-8", "replace")
     return status if is_status(status) else UNKNOWN
 
 
 def _cut(error: str) -> bytes:
-    """In UTF-8, at most `MOST_ERROR_BYTES`, no character cut in two."""
-    encoded = error[:MOST_ERROR_BYTES].encode("utf-8", "replace")
-    if len(encoded) <= MOST_ERROR_BYTES:
+    """In UTF-8, at most `MAX_ERROR_BYTES`, no character cut in two."""
+    encoded = error[:MAX_ERROR_BYTES].encode("utf-8", "replace")
+    if len(encoded) <= MAX_ERROR_BYTES:
         return encoded
-    return encoded[:MOST_ERROR_BYTES].decode("utf-8", "ignore").encode()
+    return encoded[:MAX_ERROR_BYTES].decode("utf-8", "ignore").encode()
 
 
 def _text(error: bytes) -> str:
-    return error[:MOST_ERROR_BYTES].decode("utf-8", "replace")
+    return error[:MAX_ERROR_BYTES].decode("utf-8", "replace")
 
 
 def _number(value: bytes) -> int | None:
-    return int(value) if value.isdigit() and len(value) <= MOST_DIGITS else None
+    return int(value) if value.isdigit() and len(value) <= MAX_DIGITS else None
 
 
 def _partition(value: bytes) -> int | None:
     number = _number(value)
-    return number if number is not None and number <= MOST_PARTITION else None
+    return number if number is not None and number <= MAX_PARTITION else None
 
 
 def _reply_topics(first: bytes, more: Sequence[bytes]) -> tuple[tuple[str, ...], int]:
     """Those that are admitted, and how many others were asked for."""
     if not more:
-        return _one_topic(first) if len(first) <= MOST_TOPIC_BYTES else ((), 1)
+        return _one_topic(first) if len(first) <= MAX_TOPIC_BYTES else ((), 1)
     asked = dict.fromkeys((first, *more))
     legal = [topic.decode() for topic in asked if _is_topic(topic)]
-    admitted = tuple(legal[:MOST_REPLY_TOPICS])
+    admitted = tuple(legal[:MAX_REPLY_TOPICS])
     return admitted, len(asked) - len(admitted)
 
 
@@ -289,6 +289,6 @@ def _one_topic(name: bytes) -> tuple[tuple[str, ...], int]:
 
 
 def _is_topic(name: bytes) -> bool:
-    if len(name) > MOST_TOPIC_BYTES or name.strip(_TOPIC_BYTES):
+    if len(name) > MAX_TOPIC_BYTES or name.strip(_TOPIC_BYTES):
         return False
     return name not in _NO_TOPICS

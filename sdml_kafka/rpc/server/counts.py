@@ -2,7 +2,7 @@
 
 from attrs import define, field
 
-MOST_STATUSES = 100
+MAX_STATUSES = 100
 
 
 @define(eq=False)
@@ -22,6 +22,6 @@ class Counts:
     """Requests that were started, or answered without, and have not finished."""
 
     def error(self, status: str) -> None:
-        if status not in self.errors and len(self.errors) >= MOST_STATUSES:
+        if status not in self.errors and len(self.errors) >= MAX_STATUSES:
             status = "other"
         self.errors[status] = self.errors.get(status, 0) + 1

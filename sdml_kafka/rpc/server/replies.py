@@ -19,8 +19,8 @@ from sdml_kafka.runtime.waiter import wake
 from sdml_kafka.transport.interfaces import Message
 from sdml_kafka.workers.deadline_timer import Alarm
 
-MOST_UNACKNOWLEDGED = 2000
-MOST_UNACKNOWLEDGED_BYTES = 64 << 20
+MAX_UNACKNOWLEDGED = 2000
+MAX_UNACKNOWLEDGED_BYTES = 64 << 20
 STREAM_AHEAD = 100
 """Replies of one stream that are not acknowledged, at most."""
 SEND_AGAIN_S = 0.5
@@ -54,9 +54,7 @@ class RepliesOut:
 
     def has_room(self) -> bool:
         """False: start nothing before `on_room`, so that what waits for the broker is bounded."""
-        self._is_full = (
-            self._count >= MOST_UNACKNOWLEDGED or self._bytes >= MOST_UNACKNOWLEDGED_BYTES
-        )
+        self._is_full = self._count >= MAX_UNACKNOWLEDGED or self._bytes >= MAX_UNACKNOWLEDGED_BYTES
         return not self._is_full
 
     # -- out -----------------------------------------------------------------------------

@@ -5,9 +5,9 @@ from logging import ERROR
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.rate_limited_log import Seldom
-from sdml_kafka.rpc.dialects.native import MOST_REPLY_TOPICS, Request
+from sdml_kafka.rpc.dialects.native import MAX_REPLY_TOPICS, Request
 
-MOST_REMEMBERED = 1000
+MAX_REMEMBERED = 1000
 
 ReplyTopics = Collection[str] | Callable[[str], bool] | None
 """Their names, or whether this one is; None: any that could be."""
@@ -18,9 +18,9 @@ class Admission:
         self, allowed: ReplyTopics, most: int, served: Collection[str], seldom: Seldom
     ) -> None:
         """`served`: the server's own topics, which it never replies to."""
-        if not 1 <= most <= MOST_REPLY_TOPICS:
+        if not 1 <= most <= MAX_REPLY_TOPICS:
             raise ConfigurationError(
-                f"most_reply_topics is from 1 to {MOST_REPLY_TOPICS}, not {most!r}"
+                f"most_reply_topics is from 1 to {MAX_REPLY_TOPICS}, not {most!r}"
             )
         if isinstance(allowed, str):
             raise ConfigurationError("reply_topics is a list of names: put this one into [ ]")
@@ -43,7 +43,7 @@ class Admission:
     def _admits(self, topic: str) -> bool:
         admits = self._known.get(topic)
         if admits is None:
-            if len(self._known) >= MOST_REMEMBERED:
+            if len(self._known) >= MAX_REMEMBERED:
                 self._known.clear()
             admits = self._known[topic] = (
                 not topic.startswith("__") and topic not in self._served and self._is_allowed(topic)

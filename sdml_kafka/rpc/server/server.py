@@ -26,7 +26,7 @@ from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rate_limited_log import Seldom
 from sdml_kafka.report import server_status
 from sdml_kafka.rpc.client.reply_dispatcher import CorrelationFromRecord
-from sdml_kafka.rpc.dialects.native import ID_NAMES, MOST_REPLY_TOPICS
+from sdml_kafka.rpc.dialects.native import ID_NAMES, MAX_REPLY_TOPICS
 from sdml_kafka.rpc.server.call import Answer, Call
 from sdml_kafka.rpc.server.cancellations import Cancels
 from sdml_kafka.rpc.server.counts import Counts
@@ -81,7 +81,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         start_timeout: float = 10.0,
         stop_timeout: float = 10.0,
         reply_topics: ReplyTopics = None,
-        most_reply_topics: int = MOST_REPLY_TOPICS,
+        most_reply_topics: int = MAX_REPLY_TOPICS,
         dedupe: Dedupe | None = None,
         expose_errors: bool = False,
         corr_header_keys: Sequence[str] = ID_NAMES,

@@ -16,7 +16,7 @@ LOGGERS = (
 )
 BURST = 3
 WINDOW_S = 10.0
-MOST_LINES = 1000
+MAX_LINES = 1000
 
 
 class RepeatFilter(logging.Filter):
@@ -41,7 +41,7 @@ class RepeatFilter(logging.Filter):
             if count > BURST:
                 record.msg = f"{record.msg} [and {count - BURST} more like it]"
             since, count = now, 0
-        if len(self._seen) > MOST_LINES:  # some lines carry their values in the text
+        if len(self._seen) > MAX_LINES:  # some lines carry their values in the text
             self._seen.clear()
         self._seen[key] = (since, count + 1)
         return count < BURST

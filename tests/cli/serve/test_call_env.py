@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdml_kafka.cli.serve.call_env import HEADERS, ID, KEY, MOST_CHARS, TIMEOUT_MS, call_env
+from sdml_kafka.cli.serve.call_env import HEADERS, ID, KEY, MAX_CHARS, TIMEOUT_MS, call_env
 
 RAW = st.binary(max_size=100)
 
@@ -43,7 +43,7 @@ def test_what_there_is_not_is_missing_even_when_it_was_inherited() -> None:
 
 
 def test_what_no_system_would_take_is_missing() -> None:
-    long = b"x" * (MOST_CHARS + 1)
-    env = call_env({}, long, b"\xff" * MOST_CHARS, 1.0, [("h", long)])
+    long = b"x" * (MAX_CHARS + 1)
+    env = call_env({}, long, b"\xff" * MAX_CHARS, 1.0, [("h", long)])
     assert env == {TIMEOUT_MS: "1000"}
-    assert len(call_env({}, long[1:], None, None, [])[ID]) == MOST_CHARS
+    assert len(call_env({}, long[1:], None, None, [])[ID]) == MAX_CHARS

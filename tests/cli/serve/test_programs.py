@@ -11,8 +11,8 @@ import pytest
 
 from sdml_kafka.cli.serve import guard as _guard
 from sdml_kafka.cli.serve.programs import (
-    MOST_OUTPUT_BYTES,
-    MOST_STDERR_BYTES,
+    MAX_OUTPUT_BYTES,
+    MAX_STDERR_BYTES,
     Ended,
     Guard,
     Lines,
@@ -92,8 +92,8 @@ async def test_too_much_output_ends_it(guard: Guard) -> None:
 
 
 async def test_just_as_much_as_is_allowed(guard: Guard) -> None:
-    ended = await run(guard, "head", "-c", str(MOST_OUTPUT_BYTES), "/dev/zero")
-    assert (len(ended.output), ended.is_too_long) == (MOST_OUTPUT_BYTES, False)
+    ended = await run(guard, "head", "-c", str(MAX_OUTPUT_BYTES), "/dev/zero")
+    assert (len(ended.output), ended.is_too_long) == (MAX_OUTPUT_BYTES, False)
 
 
 async def test_a_program_that_cannot_be_started(guard: Guard, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_stderr_is_bounded_and_does_not_hold_the_program_up(
     assert ended.output == b"done\n"
     shown = capsys.readouterr().err
     assert shown.splitlines()[-1].endswith("(more is not shown)")
-    assert len(shown) < 5 * MOST_STDERR_BYTES  # a zero byte is shown as \x00
+    assert len(shown) < 5 * MAX_STDERR_BYTES  # a zero byte is shown as \x00
 
 
 @pytest.mark.parametrize(

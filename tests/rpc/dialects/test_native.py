@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from sdml_kafka.rpc.dialects.native import (
     ID_NAMES,
-    MOST_ERROR_BYTES,
-    MOST_ID_BYTES,
-    MOST_REPLY_TOPICS,
+    MAX_ERROR_BYTES,
+    MAX_ID_BYTES,
+    MAX_REPLY_TOPICS,
     OK,
     ForeignHeaders,
     Reply,
@@ -41,7 +41,7 @@ NAMES = (
     "x-cancel",
     "x-cancel-partition",
 )
-LONG_ID = b"i" * (MOST_ID_BYTES + 1)
+LONG_ID = b"i" * (MAX_ID_BYTES + 1)
 WIRES = (
     Wire(),
     Wire().with_name("My-Id"),
@@ -64,7 +64,7 @@ VALUES = st.one_of(
     ),
     st.sampled_from([b"ok", b"OK", b"not_found", b"no such", b"s" * 64, b"s" * 65, b"\xff"]),
     st.sampled_from([b"t", b".", b"..", b"...", b"t/1", b"t" * 249, b"t" * 250, b"t\n"]),
-    st.sampled_from([b"i" * MOST_ID_BYTES, LONG_ID, "é".encode() * MOST_ERROR_BYTES]),
+    st.sampled_from([b"i" * MAX_ID_BYTES, LONG_ID, "é".encode() * MAX_ERROR_BYTES]),
 )
 HEADERS = st.lists(st.tuples(SPELLINGS, VALUES), max_size=12)
 IDS = st.binary(min_size=1, max_size=40)
@@ -98,14 +98,14 @@ def number_of(headers: ForeignHeaders, name: str, most: int) -> int | None:
 def id_of(headers: ForeignHeaders, names: tuple[str, ...]) -> tuple[bytes | None, str | None]:
     for name in names:
         for spelled, value in values_of(headers, name)[:1]:
-            if value and len(value) <= MOST_ID_BYTES:
+            if value and len(value) <= MAX_ID_BYTES:
                 return value, spelled
     return None, None
 
 
 def request_of(headers: ForeignHeaders, key: bytes | None, names: tuple[str, ...]) -> Request:
     id_, id_name = id_of(headers, names)
-    if id_ is None and key and len(key) <= MOST_ID_BYTES:
+    if id_ is None and key and len(key) <= MAX_ID_BYTES:
         id_ = key
     asked: list[bytes] = []
     for _, value in values_of(headers, "x-reply-topic"):
@@ -116,7 +116,7 @@ def request_of(headers: ForeignHeaders, key: bytes | None, names: tuple[str, ...
         for topic in asked
         if re.fullmatch(rb"[a-zA-Z0-9._-]{1,249}", topic) and topic not in (b".", b"..")
     ]
-    topics = tuple(legal[:MOST_REPLY_TOPICS])
+    topics = tuple(legal[:MAX_REPLY_TOPICS])
     return Request(
         id_,
         id_name,
@@ -137,7 +137,7 @@ def reply_of(headers: ForeignHeaders, names: tuple[str, ...]) -> Reply:
     return Reply(
         id_of(headers, names)[0],
         status.decode(),
-        (first_of(headers, "x-error") or b"")[:MOST_ERROR_BYTES].decode(errors="replace"),
+        (first_of(headers, "x-error") or b"")[:MAX_ERROR_BYTES].decode(errors="replace"),
         number_of(headers, "x-sequence", 10**12),
         bool(values_of(headers, "x-end")),
         number_of(headers, "x-cancel-partition", (1 << 31) - 1),
@@ -185,8 +185,8 @@ def test_of_ten_thousand_reply_topics_the_first_are_admitted_and_the_others_coun
     headers = [("x-reply-topic", b"t%d" % number) for number in range(10_000)]
     request = Wire().read_request([*headers, *headers, ("request_id", b"id")], None)
     assert request.id == b"id"
-    assert request.reply_topics == tuple(f"t{number}" for number in range(MOST_REPLY_TOPICS))
-    assert request.refused_topics == 10_000 - MOST_REPLY_TOPICS
+    assert request.reply_topics == tuple(f"t{number}" for number in range(MAX_REPLY_TOPICS))
+    assert request.refused_topics == 10_000 - MAX_REPLY_TOPICS
 
 
 def huge(value: bytes) -> list[tuple[str, bytes | None]]:
@@ -200,7 +200,7 @@ def test_headers_of_a_megabyte_say_nothing(byte: bytes) -> None:
         None, None, (), 1, None, None, True
     )
     reply = Wire().read_reply(headers)
-    assert len(reply.error) == MOST_ERROR_BYTES
+    assert len(reply.error) == MAX_ERROR_BYTES
     assert reply == Reply(None, "unknown", reply.error, None, True, None)
 
 
@@ -254,7 +254,7 @@ def test_a_header_that_means_something_else_cannot_carry_the_id(name: str) -> No
 @given(
     id_=st.one_of(st.none(), IDS),
     id_name=st.sampled_from([None, "request_id", "My-Id"]),
-    topics=st.lists(TOPICS, max_size=MOST_REPLY_TOPICS, unique=True),
+    topics=st.lists(TOPICS, max_size=MAX_REPLY_TOPICS, unique=True),
     partition=st.one_of(st.none(), NUMBERS),
     timeout_ms=st.one_of(st.none(), NUMBERS),
     extra=st.lists(st.tuples(st.sampled_from(["request_id", "x-timeout-ms", "a"]), IDS)),
@@ -328,13 +328,13 @@ def test_the_headers_of_many_calls_are_not_changed_by_one() -> None:
 
 
 @pytest.mark.parametrize("character", ["e", "é", "€", "😀", "\ud800"])
-@pytest.mark.parametrize("length", [MOST_ERROR_BYTES // 3, MOST_ERROR_BYTES + 1, 1 << 20])
+@pytest.mark.parametrize("length", [MAX_ERROR_BYTES // 3, MAX_ERROR_BYTES + 1, 1 << 20])
 def test_a_long_error_is_cut_between_characters(character: str, length: int) -> None:
     headers = dict(reply_headers(Request(None, None), "internal", character * length))
-    assert len(headers["x-error"]) <= MOST_ERROR_BYTES
+    assert len(headers["x-error"]) <= MAX_ERROR_BYTES
     read = Wire().read_reply(list(headers.items())).error
     assert set(read) == {character if character != "\ud800" else "?"}
-    assert len(read.encode()) >= min(length, MOST_ERROR_BYTES - 3)
+    assert len(read.encode()) >= min(length, MAX_ERROR_BYTES - 3)
 
 
 @pytest.mark.parametrize("status", ["", "no such", "é", "\ud800", "s" * 65, "ok\n"])

@@ -23,7 +23,7 @@ from sdml_kafka.transport.aiokafka.start_failure import (
 )
 
 HEALTH_INTERVAL_S = 0.5
-MOST_MISSES = 2
+MAX_MISSES = 2
 CLOSED = "the producer is closed"
 
 _log = getLogger("sdml_kafka.transport")
@@ -36,7 +36,7 @@ class ProducerDriver:
         self._requests = private.watch_requests(self._producer)
         self.sends: Sends = Sends(self._producer, told, self._fail)
         self.admin: Admin = Admin(self._producer)
-        self._misses = MOST_MISSES
+        self._misses = MAX_MISSES
         self._failure: asyncio.Future[ProducerFailed] = self._loop.create_future()
         self._starting: asyncio.Task[None] | None = None
         self._health: asyncio.Task[None] | None = None
@@ -59,7 +59,7 @@ class ProducerDriver:
     @property
     def connected(self) -> bool:
         """Any thread may ask."""
-        return self._misses < MOST_MISSES or any(private.connections(self._producer))
+        return self._misses < MAX_MISSES or any(private.connections(self._producer))
 
     async def watch(self) -> None:
         await asyncio.wait({self._failure})
@@ -113,7 +113,7 @@ class ProducerDriver:
         for task in (stopping, finishing):
             if task.done():
                 error_of(task)
-        self._misses = MOST_MISSES
+        self._misses = MAX_MISSES
 
 
 async def producer_driver_of(producer: Any, told: Told) -> ProducerDriver:

@@ -19,7 +19,7 @@ from sdml_kafka.transport.interfaces import Message, OnSent
 Entry = tuple[Message, OnSent, Callable[[], bool]]
 """What `Producer.send` was called with."""
 
-MOST_RECORDS = 1 << 30
+MAX_RECORDS = 1 << 30
 
 
 @define(eq=False)
@@ -36,7 +36,7 @@ class Lane:
     each other's turn."""
     queue: deque[Entry] = field(factory=deque[Entry])
     """What waits behind it."""
-    most_records: int = MOST_RECORDS
+    most_records: int = MAX_RECORDS
     """In a batch; less after the broker found a batch too large."""
 
     @property

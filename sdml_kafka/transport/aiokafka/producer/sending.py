@@ -22,7 +22,7 @@ from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.outcome import error_of
 from sdml_kafka.transport.aiokafka.producer import internals as private
 from sdml_kafka.transport.aiokafka.producer.metadata_refresh import Refreshes
-from sdml_kafka.transport.aiokafka.producer.partition_queues import MOST_RECORDS, Entry, Lane, Lanes
+from sdml_kafka.transport.aiokafka.producer.partition_queues import MAX_RECORDS, Entry, Lane, Lanes
 from sdml_kafka.transport.aiokafka.producer.topic_lookups import Lookups
 from sdml_kafka.transport.interfaces import Message, OnSent, always
 
@@ -169,7 +169,7 @@ class Sends:
             lane.builder, lane.entries = None, []
         if error is None:
             if len(entries) >= lane.most_records:
-                lane.most_records = min(2 * lane.most_records, MOST_RECORDS)
+                lane.most_records = min(2 * lane.most_records, MAX_RECORDS)
             self._tell(entries, None)
             return
         if failures.is_out_of_step(error):
