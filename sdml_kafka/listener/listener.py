@@ -1,6 +1,6 @@
 """KafkaListener: wires the actors together, and no more."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypedDict, TypeVar, overload
 from weakref import WeakSet, finalize
@@ -30,9 +30,8 @@ from sdml_kafka.policies import AutoCommit, Restarts
 from sdml_kafka.report import listener_status
 from sdml_kafka.runtime import ActorSnapshot, ChildSpec, Event, Mailbox, Supervisor, supervise
 from sdml_kafka.status import ListenerStatus
-from sdml_kafka.transport.aiokafka.consumer.adapter import ConsumerFactory, connect
-from sdml_kafka.transport.aiokafka.factory import default_consumer_factory
-from sdml_kafka.transport.interfaces import Connect, ConsumerSettings
+from sdml_kafka.transport.connect import listener_connect
+from sdml_kafka.transport.interfaces import Connect, ConsumerFactory, ConsumerSettings
 
 T = TypeVar("T")
 
@@ -106,8 +105,8 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
             raise ConfigurationError(
                 f"on_parse_error is 'skip', 'raise' or a callable, not {on_parse_error!r}"
             )
-        self._connect = transport or connect(
-            _factory(consumer_factory, bootstrap_servers, group_id, client_options)
+        self._connect = transport or listener_connect(
+            consumer_factory, bootstrap_servers, group_id, client_options
         )
         self._auto_commit = _auto_commit(auto_commit)
         self._policy = self._auto_commit
@@ -304,37 +303,6 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
 
     def _is_fatal(self, error: Exception) -> bool:
         return isinstance(error, FATAL) or error is self._intake.failure
-
-
-def _factory(
-    consumer_factory: ConsumerFactory | None,
-    bootstrap_servers: str | None,
-    group_id: str | None,
-    client_options: Mapping[str, Any],
-) -> ConsumerFactory:
-    if consumer_factory is not None:
-        if not callable(consumer_factory):
-            raise ConfigurationError(
-                "consumer_factory is called for each start and restart: pass a function, "
-                "lambda: AIOKafkaConsumer(...)"
-            )
-        extra = [
-            name
-            for name, value in (("bootstrap_servers", bootstrap_servers), ("group_id", group_id))
-            if value is not None
-        ]
-        if extra or client_options:
-            raise ConfigurationError(
-                f"{', '.join([*extra, *client_options])}: set it on the consumer that "
-                "consumer_factory builds"
-            )
-        return consumer_factory
-    if not bootstrap_servers or not group_id:
-        raise ConfigurationError(
-            "Give either consumer_factory, or bootstrap_servers and group_id. Listeners with the "
-            "same group_id share the partitions of their topics."
-        )
-    return default_consumer_factory(bootstrap_servers, group_id, client_options)
 
 
 def _auto_commit(value: AutoCommit | AutoCommitDict | None) -> AutoCommit | None:

@@ -1,60 +1,121 @@
-"""What calls travel over, made of what the user gave: factories, or addresses and options."""
+"""Choose the Kafka client behind the port, from what a user gave.
 
-from collections.abc import Mapping
+A user gives either factories of their own, or addresses and options. The functions here check
+that what was given goes together, and return what opens a client. The driver is imported when it
+is chosen, so that an import of this module loads no Kafka client.
+"""
+
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.aiokafka.consumer.adapter import ConsumerFactory, connect
-from sdml_kafka.transport.aiokafka.factory import (
-    default_consumer_factory,
-    default_producer_factory,
-    split_options,
-)
-from sdml_kafka.transport.aiokafka.producer.adapter import ProducerFactory, connect_producer
-from sdml_kafka.transport.interfaces import Transport
-
-__all__ = ["ConsumerFactory", "ProducerFactory", "transport_of"]
+from sdml_kafka.transport.interfaces import Connect, ConsumerFactory, ProducerFactory, Transport
 
 DEFAULT_ADDRESS = "127.0.0.1:9092"
-"""Of the producer, when only a consumer_factory is given."""
+"""The address that a producer connects to when only a `consumer_factory` is given."""
 
 
-def transport_of(
+def listener_connect(
+    consumer_factory: ConsumerFactory | None,
+    bootstrap_servers: str | None,
+    group_id: str | None,
+    client_options: Mapping[str, Any],
+) -> Connect:
+    """Return what opens a listener's consumer.
+
+    Raises:
+        ConfigurationError: What was given does not go together.
+    """
+    from sdml_kafka.transport.aiokafka.consumer.adapter import connect
+    from sdml_kafka.transport.aiokafka.factory import default_consumer_factory
+
+    if consumer_factory is None:
+        if not bootstrap_servers or not group_id:
+            raise ConfigurationError(
+                "Give either consumer_factory, or bootstrap_servers and group_id. Listeners with "
+                "the same group_id share the partitions of their topics."
+            )
+        return connect(default_consumer_factory(bootstrap_servers, group_id, client_options))
+    _check_callable("consumer_factory", consumer_factory)
+    given = {"bootstrap_servers": bootstrap_servers, "group_id": group_id}
+    extra = [name for name, value in given.items() if value is not None]
+    _refuse_options([*extra, *client_options], "consumer")
+    return connect(consumer_factory)
+
+
+def rpc_server_transport(
+    consumer_factory: ConsumerFactory | None,
+    producer_factory: ProducerFactory | None,
+    bootstrap_servers: str | None,
+    group_id: str | None,
+    client_options: Mapping[str, Any],
+) -> Transport:
+    """Return what opens an RPC server's consumer and producer.
+
+    Raises:
+        ConfigurationError: What was given does not go together.
+    """
+    if consumer_factory is not None:
+        if group_id is not None:
+            _refuse_options(["group_id"], "consumer")
+    elif not group_id:
+        raise ConfigurationError(
+            "Give group_id: servers with the same one share the requests of their topics"
+        )
+    else:
+        # A request that came before the first start is served, if its deadline allows it.
+        client_options = {"auto_offset_reset": "earliest", **client_options}
+    return rpc_transport(
+        consumer_factory, producer_factory, bootstrap_servers, group_id or "", client_options
+    )
+
+
+def rpc_transport(
     consumer_factory: ConsumerFactory | None,
     producer_factory: ProducerFactory | None,
     bootstrap_servers: str | None,
     group_id: str,
     client_options: Mapping[str, Any],
 ) -> Transport:
-    """Raises ConfigurationError for what does not go together."""
-    for name, factory in (
-        ("consumer_factory", consumer_factory),
-        ("producer_factory", producer_factory),
-    ):
-        if factory is not None and not callable(factory):
-            raise ConfigurationError(
-                f"{name} is called for each start and restart: pass a function, lambda: ..."
-            )
+    """Return what opens the consumer and the producer that calls travel over.
+
+    Raises:
+        ConfigurationError: What was given does not go together.
+    """
+    from sdml_kafka.transport.aiokafka import factory as defaults
+    from sdml_kafka.transport.aiokafka.consumer.adapter import connect
+    from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
+
+    _check_callable("consumer_factory", consumer_factory)
+    _check_callable("producer_factory", producer_factory)
     if consumer_factory is None and bootstrap_servers is None:
         raise ConfigurationError(
             "Give bootstrap_servers ('host:port'), or consumer_factory and producer_factory"
         )
-    consumer_options, producer_options = split_options(client_options)
+    consumer_options, producer_options = defaults.split_options(client_options)
     if consumer_factory is None:
-        consumer_factory = default_consumer_factory(
+        consumer_factory = defaults.default_consumer_factory(
             bootstrap_servers or "", group_id, consumer_options
         )
-    elif consumer_options:
-        raise ConfigurationError(
-            f"{', '.join(consumer_options)}: set it on the consumer that consumer_factory builds"
-        )
+    else:
+        _refuse_options(consumer_options, "consumer")
     if producer_factory is None:
-        producer_factory = default_producer_factory(
+        producer_factory = defaults.default_producer_factory(
             bootstrap_servers or DEFAULT_ADDRESS, producer_options
         )
-    elif not set(producer_options) <= set(consumer_options):
-        only = sorted(set(producer_options) - set(consumer_options))
-        raise ConfigurationError(
-            f"{', '.join(only)}: set it on the producer that producer_factory builds"
-        )
+    else:
+        _refuse_options(sorted(producer_options.keys() - consumer_options), "producer")
     return Transport(connect(consumer_factory), connect_producer(producer_factory))
+
+
+def _check_callable(name: str, factory: object) -> None:
+    if factory is not None and not callable(factory):
+        raise ConfigurationError(
+            f"{name} is called for each start and restart: pass a function, lambda: ..."
+        )
+
+
+def _refuse_options(names: Iterable[str], client: str) -> None:
+    """Raise a ConfigurationError if an option is given beside the factory that decides it."""
+    if text := ", ".join(names):
+        raise ConfigurationError(f"{text}: set it on the {client} that {client}_factory builds")

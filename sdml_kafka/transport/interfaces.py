@@ -7,6 +7,14 @@ from typing import Any, NamedTuple, Protocol
 
 from attrs import frozen
 
+ConsumerFactory = Callable[[], object]
+"""A user's function that returns a new consumer of the client below, such as an
+`aiokafka.AIOKafkaConsumer`; `object`, since aiokafka is not typed."""
+
+ProducerFactory = Callable[[], object]
+"""A user's function that returns a new producer of the client below, such as an
+`aiokafka.AIOKafkaProducer`; `object`, since aiokafka is not typed."""
+
 
 class TopicPartition(NamedTuple):
     """Equal to aiokafka's `TopicPartition`, and as a mapping's key interchangeable with it."""

@@ -34,8 +34,8 @@ from sdml_kafka.rpc.client.request_options import PropagateCorrTo, RequestHeader
 from sdml_kafka.rpc.dialects.native import ID_NAMES
 from sdml_kafka.runtime import ActorSnapshot, Event, Supervisor, SupervisorGaveUp, supervise
 from sdml_kafka.status import RPCStatus
-from sdml_kafka.transport.connect import ConsumerFactory, ProducerFactory, transport_of
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.connect import rpc_transport
+from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Transport
 from sdml_kafka.transport.record_checks import is_topic_name
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError, TopicMissing)
@@ -115,7 +115,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             raise ConfigurationError("corr_header_keys are names of headers, and there are none")
         self._start_timeout_s, self._stop_timeout_s = start_timeout, stop_timeout
         name = f"sdml-rpc-{token_hex(6)}"
-        transport = transport or transport_of(
+        transport = transport or rpc_transport(
             consumer_factory, producer_factory, bootstrap_servers, group_id or name, client_options
         )
         if parsers and reply_topic is not None:

@@ -42,8 +42,13 @@ from sdml_kafka.rpc.server.worker_pool import WorkerPool, Workers
 from sdml_kafka.runtime import ChildSpec, Event, Supervisor, supervise
 from sdml_kafka.runtime.waiter import waiter_maker
 from sdml_kafka.status import ServerStatus
-from sdml_kafka.transport.connect import ConsumerFactory, ProducerFactory, transport_of
-from sdml_kafka.transport.interfaces import ConsumerSettings, Transport
+from sdml_kafka.transport.connect import rpc_server_transport
+from sdml_kafka.transport.interfaces import (
+    ConsumerFactory,
+    ConsumerSettings,
+    ProducerFactory,
+    Transport,
+)
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError, RestartsExhausted)
 """A restart cannot mend these."""
@@ -123,8 +128,8 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigurationError(f"concurrency is 1 or more, not {concurrency!r}")
         check_timeouts(start_timeout, stop_timeout, drain_timeout)
-        self._transport = transport or _transport(
-            group_id, bootstrap_servers, consumer_factory, producer_factory, client_options
+        self._transport = transport or rpc_server_transport(
+            consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
         )
         self._concurrency = concurrency
         self._patience = Patience(start_timeout, drain_timeout)
@@ -344,28 +349,3 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
 
 def _is_fatal(error: Exception) -> bool:
     return isinstance(error, FATAL)
-
-
-def _transport(
-    group_id: str | None,
-    bootstrap_servers: str | None,
-    consumer_factory: ConsumerFactory | None,
-    producer_factory: ProducerFactory | None,
-    client_options: dict[str, Any],
-) -> Transport:
-    if consumer_factory is None:
-        if not group_id:
-            raise ConfigurationError(
-                "Give group_id: servers with the same one share the requests of their topics"
-            )
-        # A request that came before the first start is served, if its deadline allows.
-        client_options = {"auto_offset_reset": "earliest", **client_options}
-    elif group_id is not None:
-        raise ConfigurationError("group_id: set it on the consumer that consumer_factory builds")
-    return transport_of(
-        consumer_factory,
-        producer_factory,
-        bootstrap_servers,
-        group_id or "",
-        client_options,
-    )

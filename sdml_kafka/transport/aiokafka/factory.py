@@ -9,8 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.aiokafka.consumer.adapter import ConsumerFactory
-from sdml_kafka.transport.aiokafka.producer.adapter import ProducerFactory
+from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory
 
 DEFAULTS: Mapping[str, Any] = {
     # A partition that was left out for a while waits behind a long poll of the others; at 100 ms

@@ -4,7 +4,7 @@ for the actors that reaches it through its home.
 What aiokafka really does, and so what the driver guards against, is said where it matters.
 """
 
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from sdml_kafka.transport.asyncio_loop import Home, open_home
 from sdml_kafka.transport.interfaces import (
     Connect,
     Consumer,
+    ConsumerFactory,
     ConsumerSettings,
     Polled,
     Revocation,
@@ -29,9 +30,6 @@ CLOSE_TIMEOUT_S = 2.0
 BUILD_TIMEOUT_S = 5.0
 POLL_RECORDS_IN_A_THREAD = 8000
 """Some 20 ms of decoding, in which nobody but the heartbeat waits for that loop."""
-
-ConsumerFactory = Callable[[], object]
-"""Returns a new `aiokafka.AIOKafkaConsumer`; `object`, since aiokafka is not typed."""
 
 
 def connect(consumer_factory: ConsumerFactory) -> Connect:

@@ -13,13 +13,17 @@ from sdml_kafka.transport.aiokafka.log_filter import quieter_logs
 from sdml_kafka.transport.aiokafka.producer.driver import CLOSED, ProducerDriver, producer_driver_of
 from sdml_kafka.transport.aiokafka.producer.partition_queues import Entry
 from sdml_kafka.transport.asyncio_loop import Home, open_home
-from sdml_kafka.transport.interfaces import ConnectProducer, Message, OnSent, Producer, always
+from sdml_kafka.transport.interfaces import (
+    ConnectProducer,
+    Message,
+    OnSent,
+    Producer,
+    ProducerFactory,
+    always,
+)
 from sdml_kafka.transport.thread_handoff import Crossing
 
 CLOSE_TIMEOUT_S = 2.0
-
-ProducerFactory = Callable[[], object]
-"""Returns a new `aiokafka.AIOKafkaProducer`; `object`, since aiokafka is not typed."""
 
 Outcome = tuple[Sequence[Entry], Exception | None]
 
