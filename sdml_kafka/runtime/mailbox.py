@@ -1,12 +1,10 @@
 """A bounded inbox."""
 
-from collections import deque
-from collections.abc import Callable
 from typing import Self
 
 import anyio
 
-from sdml_kafka.runtime.waiter import Waiter, waiter_maker, wake
+from sdml_kafka.runtime.wait_queue import WaitQueue
 
 
 class Mailbox[M]:
@@ -22,8 +20,7 @@ class Mailbox[M]:
             raise ValueError(f"capacity must be 1 or more, not {capacity!r}")
         self._capacity = capacity
         self._closed = False
-        self._waiting: deque[Waiter] = deque()
-        self._new_waiter: Callable[[], Waiter] | None = None
+        self._receivers = WaitQueue()
         self._sender, self._receiver = anyio.create_memory_object_stream[M](capacity)
 
     async def send(self, message: M) -> None:
@@ -34,12 +31,12 @@ class Mailbox[M]:
             # Closed while we waited: the same to the caller as closed before.
             raise anyio.ClosedResourceError from None
         finally:
-            self._wake()  # cancelled or not: it may be in there
+            self._receivers.wake_one()  # cancelled or not: it may be in there
 
     def send_nowait(self, message: M) -> None:
         """Put a message in, or raise `anyio.WouldBlock` (full) or `anyio.ClosedResourceError`."""
         self._sender.send_nowait(message)
-        self._wake()
+        self._receivers.wake_one()
 
     async def receive(self) -> M:
         """The next message, oldest first. `anyio.ClosedResourceError` once closed.
@@ -50,25 +47,7 @@ class Mailbox[M]:
             try:
                 return self.receive_nowait()
             except anyio.WouldBlock:
-                await self._wait()
-
-    async def _wait(self) -> None:
-        if self._new_waiter is None:
-            self._new_waiter = waiter_maker()
-        waiter = self._new_waiter()
-        self._waiting.append(waiter)
-        try:
-            await waiter
-        except BaseException:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-            else:
-                self._wake()  # it was our turn: let somebody else have it
-            raise
-
-    def _wake(self) -> None:
-        if self._waiting:
-            wake(self._waiting.popleft())
+                await self._receivers.wait()
 
     def receive_nowait(self) -> M:
         """The next message, or `anyio.WouldBlock` (empty) or `anyio.ClosedResourceError`."""
@@ -102,5 +81,4 @@ class Mailbox[M]:
         self._closed = True
         self._sender.close()
         self._receiver.close()
-        while self._waiting:
-            self._wake()
+        self._receivers.wake_all()
