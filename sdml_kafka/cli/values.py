@@ -2,7 +2,8 @@
 
 import argparse
 import os
-import re
+
+from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
 
 def bootstrap(text: str) -> str:
@@ -16,10 +17,8 @@ def bootstrap(text: str) -> str:
 
 
 def topic(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", text) or text in (".", ".."):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} cannot be a topic: 1 to 249 letters, digits, '.', '_' and '-'"
-        )
+    if not is_topic_name(text):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be a topic: {TOPIC_RULE}")
     return text
 
 

@@ -1,4 +1,7 @@
-"""What a record has to be before a client can take it. Pure."""
+"""Check what a record and a topic's name have to be before any client takes them. Pure.
+
+Both the drivers and the broker in memory raise the errors that are made here.
+"""
 
 import re
 
@@ -6,22 +9,29 @@ from sdml_kafka.errors import ConfigurationError, TopicMissing
 from sdml_kafka.transport.interfaces import Message
 
 Bytes = bytes | bytearray | memoryview | None
+TOPIC_RULE = (
+    "a topic's name is 1 to 249 of the characters a-z, A-Z, 0-9, '.', '_' and '-', and neither "
+    "'.' nor '..'"
+)
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
 def is_topic_name(topic: object) -> bool:
+    """Return whether Kafka accepts `topic` as a topic's name."""
     return (
         isinstance(topic, str) and _TOPIC.fullmatch(topic) is not None and topic not in (".", "..")
     )
 
 
+def is_topic_of_calls(topic: object) -> bool:
+    """Return whether requests or replies may travel in `topic`, which Kafka's own may not."""
+    return is_topic_name(topic) and not str(topic).startswith("__")
+
+
 def fault_of(message: Message) -> ConfigurationError | None:
-    """What no broker can mend."""
+    """Return the error of a record that no broker could take, None for one that may be sent."""
     if not is_topic_name(message.topic):
-        return ConfigurationError(
-            f"{message.topic!r:.300} cannot be a topic: 1 to 249 of the characters a-z, A-Z, 0-9, "
-            "'.', '_' and '-'."
-        )
+        return ConfigurationError(f"{message.topic!r:.300} cannot be a topic: {TOPIC_RULE}.")
     if message.key is None and message.value is None:
         return ConfigurationError("A record needs a key or a value.")
     partition = message.partition
@@ -44,6 +54,7 @@ def _is_bytes(message: Message) -> bool:
 
 
 def not_bytes(topic: str, why: str = "") -> ConfigurationError:
+    """Return the error of a record that is not made of bytes; `why` is added to its text."""
     return ConfigurationError(
         f"The record for {topic!r} cannot be sent: keys, values and headers' values are bytes, "
         f"headers' names are str{why}."
@@ -51,8 +62,14 @@ def not_bytes(topic: str, why: str = "") -> ConfigurationError:
 
 
 def no_such_topic(topic: str, *, may_create: bool = True) -> TopicMissing:
+    """Return the error of a record for a missing topic.
+
+    `may_create` says whether the sender lets a broker create topics, which tells what to do.
+    """
     if not may_create:
-        return TopicMissing(f"The topic {topic!r} does not exist: who reads it has to create it.")
+        return TopicMissing(
+            f"The topic {topic!r} does not exist: whoever reads it has to create it."
+        )
     return TopicMissing(
         f"The topic {topic!r} does not exist, and the broker does not create topics by itself: "
         "create it, check its name, or set auto.create.topics.enable on the broker."
@@ -60,6 +77,7 @@ def no_such_topic(topic: str, *, may_create: bool = True) -> TopicMissing:
 
 
 def no_such_partition(topic: str, partition: int, count: int) -> ConfigurationError:
+    """Return the error of a record for a partition beyond the `count` ones that the topic has."""
     return ConfigurationError(
         f"The topic {topic!r} has the partitions 0 to {count - 1}, so there is no {partition}."
     )

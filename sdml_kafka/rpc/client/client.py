@@ -36,7 +36,7 @@ from sdml_kafka.runtime import ActorSnapshot, Event, Supervisor, SupervisorGaveU
 from sdml_kafka.status import RPCStatus
 from sdml_kafka.transport.connect import rpc_transport
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Transport
-from sdml_kafka.transport.record_checks import is_topic_name
+from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError, TopicMissing)
 """A restart cannot mend these."""
@@ -122,8 +122,11 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             raise ConfigurationError(
                 "reply_topic is for a client without parsers: they name their topics"
             )
-        if reply_topic is not None and (not is_topic_name(reply_topic) or reply_topic[:2] == "__"):
-            raise ConfigurationError(f"reply_topic {reply_topic!r:.300} cannot be one for replies")
+        if reply_topic is not None and not is_topic_of_calls(reply_topic):
+            raise ConfigurationError(
+                f"reply_topic {reply_topic!r:.300} cannot be one for replies: {TOPIC_RULE}; those "
+                "that begin with '__' are Kafka's own"
+            )
         raw: ParserSpec[bytes] = {
             "topics": [reply_topic or name],
             "type": bytes,

@@ -1,7 +1,6 @@
 """Handlers as the workers use them: checked once, compiled once."""
 
 import inspect
-import re
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from attrs import define, field
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
 
 if TYPE_CHECKING:
     from sdml_kafka.rpc.server.request_queue import Lane
-
-_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 Kind = Literal["async", "stream", "plain"]
 
@@ -42,8 +40,11 @@ def check_topics(topics: Sequence[object], taken: Collection[object]) -> None:
     if not topics:
         raise ConfigurationError("a handler needs a topic: @server.handler('request')")
     for topic in topics:
-        if not isinstance(topic, str) or not _TOPIC.fullmatch(topic) or topic.startswith("__"):
-            raise ConfigurationError(f"{topic!r} cannot be the topic of requests")
+        if not is_topic_of_calls(topic):
+            raise ConfigurationError(
+                f"{topic!r:.300} cannot be the topic of requests: {TOPIC_RULE}; those that begin "
+                "with '__' are Kafka's own"
+            )
         if topic in taken:
             raise ConfigurationError(f"topic {topic!r} has a handler already")
 

@@ -250,6 +250,8 @@ async def test_how_to_connect(options: dict[str, Any], text: str) -> None:
         (("",), "cannot be the topic"),
         (("a b",), "cannot be the topic"),
         (("__x",), "cannot be the topic"),
+        ((".",), "cannot be the topic"),
+        (("..",), "cannot be the topic"),
         ((["a"],), "cannot be the topic"),
         ((echo,), "cannot be the topic"),
         (("taken",), "has a handler already"),

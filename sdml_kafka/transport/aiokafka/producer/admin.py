@@ -20,7 +20,7 @@ from sdml_kafka.transport.aiokafka import error_mapping as failures
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.outcome import error_of
 from sdml_kafka.transport.aiokafka.producer import internals as private
-from sdml_kafka.transport.record_checks import is_topic_name
+from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
 RETRY_S = 0.1
 BROKERS_DEFAULT = -1
@@ -37,7 +37,7 @@ class Admin:
         self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float
     ) -> bool:
         if not is_topic_name(topic):
-            raise ConfigurationError(f"{topic!r:.300} cannot be a topic.")
+            raise ConfigurationError(f"{topic!r:.300} cannot be a topic: {TOPIC_RULE}.")
         settings = [(name, str(value)) for name, value in config.items()]
 
         wanted: list[Any] = [(topic, partitions, BROKERS_DEFAULT, [], settings)]
