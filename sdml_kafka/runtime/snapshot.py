@@ -1,5 +1,6 @@
 """What can be seen of a tree of actors: frozen values."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from attrs import frozen
@@ -37,6 +38,13 @@ class ActorSnapshot:
     age_s: float
     """Since its present life began; 0 while it has none."""
     children: tuple["ActorSnapshot", ...] = ()
+
+
+def all_actors(snapshot: ActorSnapshot) -> Iterator[ActorSnapshot]:
+    """Yield a tree's root and every actor below it."""
+    yield snapshot
+    for child in snapshot.children:
+        yield from all_actors(child)
 
 
 def still_starting(snapshot: ActorSnapshot) -> str:
