@@ -10,7 +10,6 @@ from tests.support.contracts.consumer import Contract, partitions
 from tests.support.contracts.consumer_world import (
     Reset,
     World,
-    backend_in_virtual_time,
     poll_until,
     releasing,
     seat,
@@ -49,11 +48,6 @@ class MemoryWorld:
 
     async def committed(self, group: str, partition: TopicPartition) -> int | None:
         return self._broker.committed(group, partition)
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
-    return backend_in_virtual_time(request.param)
 
 
 class InMemory:

@@ -14,17 +14,11 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.testing.memory.broker import MemoryBroker, Misuse
 from sdml_kafka.transport.interfaces import Message, TopicPartition
-from tests.support.contracts.consumer_world import backend_in_virtual_time
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
 
 pytestmark = pytest.mark.anyio
 
 PLACE = TopicPartition("topic", 0)
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
-    return backend_in_virtual_time(request.param)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import pytest
 
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces import Connect, ConnectProducer, Record, TopicPartition
-from tests.support.contracts.consumer_world import backend_in_virtual_time
 from tests.support.contracts.producer import ProducerContract
 from tests.support.contracts.producer_world import ProducerWorld
 
@@ -36,11 +35,6 @@ class MemoryWorld:
 
     async def come_back(self) -> None:
         self._broker.up()
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
-    return backend_in_virtual_time(request.param)
 
 
 @pytest.mark.anyio
