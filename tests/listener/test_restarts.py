@@ -131,3 +131,16 @@ async def test_an_outage_is_no_crash() -> None:
             await until(lambda: "b" in loop.seen)
         assert listener.status().connected
         assert listener.status().counters.restarts == 0
+
+
+async def test_a_failure_past_its_restarts_comes_out_of_a_body_that_waits() -> None:
+    broker = broker_with(*"abc")
+    with pytest.raises(RestartsExhausted, match="consumer-loop") as caught:
+        async with listener_on(broker, restarts=Restarts(max_restarts=0)) as listener:
+            stream = await listener.subscribe(str)
+            await take_last(stream, 1)
+            broker.fail_next_poll(ConsumerFailed("boom"))
+            async for _ in stream:
+                pass
+    assert isinstance(caught.value.__cause__, ConsumerFailed)
+    assert broker.members(GROUP) == {}

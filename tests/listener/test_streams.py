@@ -408,3 +408,21 @@ async def test_closing_a_stream_lets_the_item_in_hand_finish() -> None:
         assert loop.seen == ["a"]
         assert listener.status().counters.finished == 1
         assert await take_last(await listener.subscribe(str), 1) == ["b"]
+
+
+async def test_a_stream_is_closed_while_another_task_waits_for_it() -> None:
+    broker = MemoryBroker({TOPIC: 1})
+    async with listener_on(broker) as listener:
+        stream = await listener.subscribe(str)
+        ended = []
+
+        async def wait() -> None:
+            with pytest.raises(StopAsyncIteration):
+                await anext(stream)
+            ended.append(True)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(wait)
+            await anyio.wait_all_tasks_blocked()
+            await stream.aclose()
+    assert ended == [True]

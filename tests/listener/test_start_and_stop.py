@@ -1,0 +1,149 @@
+"""`start()` and `stop()`: on asyncio the same as `async with`, and refused on trio."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from sdml_kafka import BrokerUnreachable, ClientClosed, ClientNotStarted
+from tests.support.listener_on_twin import (
+    GROUP,
+    P0,
+    TOPIC,
+    Gate,
+    broker_with,
+    listener_on,
+    loops,
+    take,
+    take_last,
+    task_count,
+    until,
+)
+from tests.support.virtual_time import on_asyncio, on_trio
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
+
+
+@on_asyncio
+async def test_start_and_stop_do_the_same_as_async_with() -> None:
+    broker = broker_with(*"abc")
+    tasks = task_count()
+    listener = listener_on(broker)
+    await listener.start()
+    await listener.start()  # again is harmless
+    assert await take(await listener.subscribe(str), 2) == ["a", "b"]
+    await listener.stop()
+    await listener.stop()
+    assert broker.committed(GROUP, P0) == 2
+    assert broker.members(GROUP) == {}
+    assert task_count() == tasks
+
+
+@on_asyncio
+async def test_stop_gives_loops_in_other_tasks_their_time_and_ends_them_quietly() -> None:
+    broker = broker_with(*"abc")
+    listener = listener_on(broker)
+    await listener.start()
+    gate = Gate()
+    async with loops(await listener.subscribe(str), work=gate) as (loop,):
+        await until(lambda: gate.arrived)
+        asyncio.get_running_loop().call_later(1.0, gate.open)
+        await listener.stop()
+        assert broker.committed(GROUP, P0) == 1
+        await loop.ended.wait()
+        assert loop.error is None
+        assert loop.seen == ["a"]
+
+
+@on_asyncio
+async def test_a_start_that_takes_too_long_for_its_caller_leaves_no_task() -> None:
+    broker = broker_with()
+    broker.down()
+    tasks = task_count()
+    with anyio.move_on_after(1.0) as scope:
+        await listener_on(broker).subscribe(str)
+    assert scope.cancelled_caught
+    assert task_count() == tasks
+
+
+@on_asyncio
+async def test_subscribe_on_one_that_was_not_started_starts_it() -> None:
+    broker = broker_with(*"abc")
+    listener = listener_on(broker)
+    first, second = await asyncio.gather(listener.subscribe(str), listener.subscribe(str))
+    assert await take_last(first, 1) == ["a"]
+    assert await take_last(second, 2) == ["b", "c"]
+    await listener.stop()
+    assert broker.committed(GROUP, P0) == 3
+    for attempt in (listener.subscribe, lambda _: listener.start()):
+        with pytest.raises(ClientClosed, match="make and enter a new one"):
+            await attempt(str)
+
+
+@on_asyncio
+async def test_a_failure_comes_out_of_the_loops_and_of_stop() -> None:
+    broker, boom = broker_with(*"abc"), KeyError("boom")
+    listener = listener_on(broker)
+    stream = await listener.subscribe(str)
+    async with loops(await listener.subscribe(str, fresh=True)) as (loop,):
+        async for delivery in stream.deliveries():
+            delivery.fail(boom)
+            break
+        await loop.ended.wait()
+        assert loop.error is boom
+    with pytest.raises(KeyError) as caught:
+        await listener.stop()
+    assert caught.value is boom
+
+
+@on_asyncio
+async def test_a_start_that_fails_says_why_and_leaves_nothing_behind() -> None:
+    broker = broker_with()
+    broker.down()
+    tasks = task_count()
+    listener = listener_on(broker, start_timeout=2.0)
+    with pytest.raises(BrokerUnreachable):
+        await listener.start()
+    assert task_count() == tasks
+    with pytest.raises(ClientClosed):
+        await listener.subscribe(str)
+
+
+@on_asyncio
+async def test_a_start_that_is_cancelled_leaves_nothing_behind_and_nobody_waiting() -> None:
+    broker = broker_with()
+    broker.down()
+    tasks = task_count()
+    listener = listener_on(broker)
+    starting = asyncio.create_task(listener.start())
+    waiting = asyncio.create_task(listener.subscribe(str))
+    await anyio.sleep(1)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    with anyio.fail_after(5), pytest.raises(ClientClosed):
+        await waiting
+    assert task_count() == tasks
+
+
+@on_asyncio
+async def test_start_on_one_that_was_entered_leaves_it_running() -> None:
+    broker = broker_with(*"ab")
+    async with listener_on(broker) as listener:
+        await listener.start()
+        assert await take_last(await listener.subscribe(str), 2) == ["a", "b"]
+        await listener.stop()
+        assert listener.assigned_table() == {TOPIC: [0]}
+
+
+@on_trio
+async def test_start_and_stop_say_on_trio_what_to_do_instead() -> None:
+    listener = listener_on(broker_with("a"))
+    calls: list[Callable[[], Any]] = [listener.start, lambda: listener.subscribe(str)]
+    for call in calls:
+        with pytest.raises(ClientNotStarted, match="On trio: `async with KafkaListener"):
+            await call()
+    async with listener:
+        assert await take_last(await listener.subscribe(str), 1) == ["a"]
