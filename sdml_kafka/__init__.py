@@ -1,51 +1,56 @@
-"""Kafka for structured concurrency: supervised actors on anyio, for asyncio, uvloop and trio."""
+"""Kafka for structured concurrency: supervised actors on anyio, for asyncio, uvloop and trio.
 
-from sdml_kafka.errors import (
-    AuthenticationFailed,
-    AuthorizationFailed,
-    BrokerUnreachable,
-    CallIdInUse,
-    CallTimeout,
-    ClientClosed,
-    ClientNotStarted,
-    CommitFailed,
-    CommitRejected,
-    ConfigurationError,
-    ConsumerFailed,
-    GroupShared,
-    JoinTimeout,
-    ParseFailed,
-    PayloadTooLarge,
-    ProducerFailed,
-    RemoteError,
-    RemoteTimeout,
-    ReplyInvalid,
-    RestartsExhausted,
-    SdmlKafkaError,
-    SendFailed,
-    StreamBroken,
-    StreamBusy,
-    TopicMissing,
-    UnknownType,
-)
-from sdml_kafka.listener.listener import KafkaListener
-from sdml_kafka.listener.streams import Delivery, TypeStream
-from sdml_kafka.parsing.parsers import Parser, ParserSpec, parse_bytes, parse_json, parse_text
-from sdml_kafka.policies import AutoCommit, Dedupe, Restarts
-from sdml_kafka.rpc.client.client import KafkaRPC
-from sdml_kafka.rpc.client.reply_stream import ReplyStream
-from sdml_kafka.rpc.server.call import Call
-from sdml_kafka.rpc.server.server import KafkaRPCServer
-from sdml_kafka.status import (
-    Counters,
-    ListenerStatus,
-    PartitionStatus,
-    RPCCounters,
-    RPCStatus,
-    ServerCounters,
-    ServerStatus,
-)
-from sdml_kafka.transport.interfaces import Record, TopicPartition
+The names are imported on first use, so that the pytest plugin and `import sdml_kafka.runtime`,
+which knows nothing of Kafka, load no Kafka client.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sdml_kafka.consuming.commit_schedule import AutoCommit
+    from sdml_kafka.consuming.status import PartitionStatus
+    from sdml_kafka.errors import (
+        AuthenticationFailed,
+        AuthorizationFailed,
+        BrokerUnreachable,
+        CallIdInUse,
+        CallTimeout,
+        ClientClosed,
+        ClientNotStarted,
+        CommitFailed,
+        CommitRejected,
+        ConfigurationError,
+        ConsumerFailed,
+        GroupShared,
+        JoinTimeout,
+        ParseFailed,
+        PayloadTooLarge,
+        ProducerFailed,
+        RemoteError,
+        RemoteTimeout,
+        ReplyInvalid,
+        RestartsExhausted,
+        SdmlKafkaError,
+        SendFailed,
+        StreamBroken,
+        StreamBusy,
+        TopicMissing,
+        UnknownType,
+    )
+    from sdml_kafka.listener.listener import KafkaListener
+    from sdml_kafka.listener.status import Counters, ListenerStatus
+    from sdml_kafka.listener.streams import Delivery, TypeStream
+    from sdml_kafka.parsing.parsers import Parser, ParserSpec, parse_bytes, parse_json, parse_text
+    from sdml_kafka.rpc.client.client import KafkaRPC
+    from sdml_kafka.rpc.client.reply_stream import ReplyStream
+    from sdml_kafka.rpc.client.status import RPCCounters, RPCStatus
+    from sdml_kafka.rpc.server.call import Call
+    from sdml_kafka.rpc.server.dedupe import Dedupe
+    from sdml_kafka.rpc.server.server import KafkaRPCServer
+    from sdml_kafka.rpc.server.status import ServerCounters, ServerStatus
+    from sdml_kafka.runtime import Restarts
+    from sdml_kafka.transport.interfaces import Record, TopicPartition
 
 __all__ = [
     "AuthenticationFailed",
@@ -99,3 +104,71 @@ __all__ = [
     "parse_json",
     "parse_text",
 ]
+
+_MODULES = {
+    "AuthenticationFailed": "errors",
+    "AuthorizationFailed": "errors",
+    "AutoCommit": "consuming.commit_schedule",
+    "BrokerUnreachable": "errors",
+    "Call": "rpc.server.call",
+    "CallIdInUse": "errors",
+    "CallTimeout": "errors",
+    "ClientClosed": "errors",
+    "ClientNotStarted": "errors",
+    "CommitFailed": "errors",
+    "CommitRejected": "errors",
+    "ConfigurationError": "errors",
+    "ConsumerFailed": "errors",
+    "Counters": "listener.status",
+    "Dedupe": "rpc.server.dedupe",
+    "Delivery": "listener.streams",
+    "GroupShared": "errors",
+    "JoinTimeout": "errors",
+    "KafkaListener": "listener.listener",
+    "KafkaRPC": "rpc.client.client",
+    "KafkaRPCServer": "rpc.server.server",
+    "ListenerStatus": "listener.status",
+    "ParseFailed": "errors",
+    "Parser": "parsing.parsers",
+    "ParserSpec": "parsing.parsers",
+    "PartitionStatus": "consuming.status",
+    "PayloadTooLarge": "errors",
+    "ProducerFailed": "errors",
+    "RPCCounters": "rpc.client.status",
+    "RPCStatus": "rpc.client.status",
+    "Record": "transport.interfaces",
+    "RemoteError": "errors",
+    "RemoteTimeout": "errors",
+    "ReplyInvalid": "errors",
+    "ReplyStream": "rpc.client.reply_stream",
+    "Restarts": "runtime",
+    "RestartsExhausted": "errors",
+    "SdmlKafkaError": "errors",
+    "SendFailed": "errors",
+    "ServerCounters": "rpc.server.status",
+    "ServerStatus": "rpc.server.status",
+    "StreamBroken": "errors",
+    "StreamBusy": "errors",
+    "TopicMissing": "errors",
+    "TopicPartition": "transport.interfaces",
+    "TypeStream": "listener.streams",
+    "UnknownType": "errors",
+    "parse_bytes": "parsing.parsers",
+    "parse_json": "parsing.parsers",
+    "parse_text": "parsing.parsers",
+}
+"""The module of each public name, below this package."""
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its module, and keep it."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names as well as those that are imported already."""
+    return sorted({*globals(), *__all__})

@@ -1,29 +1,153 @@
-"""Keeps a client open from `start()` to `stop()`, for asyncio programs without `async with`."""
+"""The life of a listener, a client and a server: new, starting, running, closed.
+
+A public object is entered once, by `async with` or by `start()`. `start()` keeps a task of its own
+that enters and leaves the object, since both have to happen in the same task.
+"""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal
 
 import anyio
 
-from sdml_kafka.errors import ClientClosed
+from sdml_kafka.errors import ClientClosed, ClientNotStarted, ConfigurationError
+from sdml_kafka.runtime import Supervisor, supervise
+from sdml_kafka.runtime.waiter import on_trio
+
+SUPERVISOR_GRACE_S = 2.0
+"""Seconds that a supervisor's start may take beyond the timeout of its actors, whose own errors
+are clearer."""
+
+MIN_TIMEOUT_S = 0.1
 
 
-class TaskRunner:
-    """The task that enters and leaves the client: both have to happen in the same one."""
+def check_timeouts(
+    start_timeout: float, stop_timeout: float, drain_timeout: float | None = None
+) -> None:
+    """Raise ConfigurationError unless each is a finite number of seconds; None is not looked at."""
+    for name, seconds, least in (
+        ("drain_timeout", 0.0 if drain_timeout is None else drain_timeout, 0.0),
+        ("start_timeout", start_timeout, MIN_TIMEOUT_S),
+        ("stop_timeout", stop_timeout, MIN_TIMEOUT_S),
+    ):
+        if not least <= seconds < float("inf"):
+            raise ConfigurationError(f"{name} is in seconds, {least:g} or more, not {seconds!r}")
+
+
+class Lifecycle:
+    """Where a public object stands in its life, and how `start()` and `stop()` move it."""
+
+    def __init__(
+        self,
+        what: str,
+        supervisor: Supervisor,
+        start_timeout_s: float,
+        stop_timeout_s: float,
+        on_ended: Callable[[Exception | None], None] = lambda failure: None,
+    ) -> None:
+        """Begin as new.
+
+        Args:
+            what: The word for the object in errors: "listener", "client", "server".
+            supervisor: The root of the object's actors.
+            start_timeout_s: Seconds that the actors have to start.
+            stop_timeout_s: Seconds that the actors have to stop.
+            on_ended: Called when an object that `start()` entered has been left, with its failure.
+        """
+        self.state: Literal["new", "starting", "running", "closed"] = "new"
+        self._what = what
+        self._supervisor = supervisor
+        self._start_timeout_s = start_timeout_s
+        self._stop_timeout_s = stop_timeout_s
+        self._on_ended = on_ended
+        self._task: _OwnTask | None = None
+
+    @asynccontextmanager
+    async def entered(self) -> AsyncGenerator[None]:
+        """Run the actors. The state is "closed" as soon as the body ends, before they stop."""
+        if self.state != "new":
+            raise ClientClosed(f"A {self._what} can be entered once: make a new one")
+        self.state = "starting"
+        try:
+            async with supervise(
+                self._supervisor,
+                start_timeout_s=self._start_timeout_s + SUPERVISOR_GRACE_S,
+                stop_timeout_s=self._stop_timeout_s,
+            ):
+                self.state = "running"
+                try:
+                    yield
+                finally:
+                    self.state = "closed"
+        finally:
+            self.state = "closed"
+
+    def check_open(self) -> None:
+        """Raise ClientClosed when the object has been left."""
+        if self.state == "closed":
+            raise ClientClosed(f"The {self._what} was left: make and enter a new one")
+
+    @property
+    def runs_in_own_task(self) -> bool:
+        """Whether `start()` entered the object and `stop()` was not called yet."""
+        return self._task is not None and not self._task.is_stopping
+
+    @property
+    def was_started(self) -> bool:
+        """Whether `start()` entered the object."""
+        return self._task is not None
+
+    async def start(self, client: AbstractAsyncContextManager[Any]) -> None:
+        """Enter `client` in a task of its own. Again is harmless.
+
+        Raises:
+            ClientClosed: It was left.
+            ClientNotStarted: It is being entered by another task, or this is trio.
+        """
+        self.check_open()
+        if on_trio():
+            raise ClientNotStarted(
+                "start() and stop() work on asyncio only. On trio: "
+                f"`async with {type(client).__name__}(...)`"
+            )
+        if self._task is not None:
+            await self._task.wait_started()
+        elif self.state == "starting":
+            raise ClientNotStarted(
+                f"The {self._what} is being entered: use it inside its `async with`"
+            )
+        elif self.state == "new":
+            self._task = _OwnTask(client, f"sdml-kafka {self._what}", self._on_ended)
+            await self._task.start()
+
+    async def stop(self) -> None:
+        """Leave what `start()` entered, and raise what it failed with. Again is harmless."""
+        if self._task is not None:
+            self.state = "closed"
+            await self._task.stop()
+
+    async def ended(self) -> None:
+        """Wait until what `start()` entered has been left, and raise what it failed with."""
+        if self._task is not None:
+            await self._task.wait_started()
+            await self._task.wait_ended()
+
+
+class _OwnTask:
+    """The task that enters a client, and leaves it when `stop()` asks."""
 
     def __init__(
         self,
         client: AbstractAsyncContextManager[Any],
         name: str,
-        on_end: Callable[[Exception | None], None],
+        on_ended: Callable[[Exception | None], None],
     ) -> None:
-        self.failure: Exception | None = None
-        self._on_end = on_end
         self._client = client
+        self._on_ended = on_ended
+        self._failure: Exception | None = None
         self._settled = asyncio.Event()
-        """Started, or ended without."""
+        """Set when the client has started, or ended without."""
         self._ended = False
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._live(), name=name)
@@ -34,11 +158,15 @@ class TaskRunner:
                 self._settled.set()
                 await self._stop.wait()
         except Exception as error:
-            self.failure = error
+            self._failure = error
         finally:
             self._ended = True
             self._settled.set()
-            self._on_end(self.failure)
+            self._on_ended(self._failure)
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._stop.is_set()
 
     async def start(self) -> None:
         try:
@@ -49,19 +177,18 @@ class TaskRunner:
                 await asyncio.wait({self._task})
             raise
 
-    @property
-    def stopping(self) -> bool:
-        return self._stop.is_set()
-
     async def wait_started(self) -> None:
         await self._settled.wait()
-        if self.failure is not None:
-            raise self.failure
+        if self._failure is not None:
+            raise self._failure
         if self._ended:
             raise ClientClosed("Its start was cancelled: make a new one")
 
+    async def wait_ended(self) -> None:
+        await asyncio.wait({self._task})
+        if self._failure is not None:
+            raise self._failure
+
     async def stop(self) -> None:
         self._stop.set()
-        await asyncio.wait({self._task})
-        if self.failure is not None:
-            raise self.failure
+        await self.wait_ended()

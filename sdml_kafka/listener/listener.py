@@ -7,7 +7,7 @@ from weakref import WeakSet, finalize
 
 import anyio
 
-from sdml_kafka.client_checks import check_may_start, check_timeouts
+from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.consuming.committer import CommitScheduler, Committer
 from sdml_kafka.consuming.consumer_loop import ConsumerLoop, Patience
 from sdml_kafka.consuming.partitions import Intake
@@ -17,19 +17,17 @@ from sdml_kafka.errors import (
     ClientClosed,
     ConfigurationError,
 )
-from sdml_kafka.lifecycle import TaskRunner
+from sdml_kafka.lifecycle import Lifecycle, check_timeouts
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatcher import Dispatcher, Work, tell_work
 from sdml_kafka.listener.reader import Readers
 from sdml_kafka.listener.rebalance_callbacks import callbacks_of
 from sdml_kafka.listener.router import Router
+from sdml_kafka.listener.status import ListenerStatus, listener_status
 from sdml_kafka.listener.streams import TypeStream
 from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.parsing.specs import compile_specs
-from sdml_kafka.policies import AutoCommit, Restarts
-from sdml_kafka.report import listener_status
-from sdml_kafka.runtime import ActorSnapshot, ChildSpec, Event, Mailbox, Supervisor, supervise
-from sdml_kafka.status import ListenerStatus
+from sdml_kafka.runtime import ChildSpec, Event, Mailbox, Restarts, Supervisor
 from sdml_kafka.transport.connect import listener_connect
 from sdml_kafka.transport.interfaces import Connect, ConsumerFactory, ConsumerSettings
 
@@ -114,8 +112,6 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         self._patience = Patience(start_timeout, drain_timeout)
         self._stop_timeout_s = stop_timeout
         self._parse_errors = 0
-        self._state = "new"
-        self._runner: TaskRunner | None = None
         self._work = Mailbox[Work](1)
         finalize(self, self._work.close)  # of one that is never entered
         self._router = Router(compile_specs(parsers), self._on_routes_changed)
@@ -133,6 +129,9 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
             restarts=restarts or Restarts(),
             is_fatal=self._is_fatal,
             on_event=on_event,
+        )
+        self._lifecycle = Lifecycle(
+            "listener", self._supervisor, start_timeout, stop_timeout, self._router.close
         )
 
     def _children(self) -> list[ChildSpec]:
@@ -170,29 +169,20 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        if self._state != "new":
-            raise ClientClosed("A listener can be entered once: make a new one")
-        self._state = "starting"
+        lifecycle = self._lifecycle
         try:
-            async with supervise(
-                self._supervisor,
-                start_timeout_s=self._patience.start_s + 2.0,
-                stop_timeout_s=self._stop_timeout_s,
-            ):
-                self._state = "running"
+            async with lifecycle.entered():
                 try:
                     yield self
                 except anyio.get_cancelled_exc_class():
                     self._patience.drain_s = 0.0  # nobody waits for loops in a cancellation
                     raise
                 finally:
-                    self._state = "closed"
-                    if self._runner is None or self._runner.stopping:
+                    if not lifecycle.runs_in_own_task:
                         self._router.close()
                     self._let_go_of_pulled()
         finally:
-            self._state = "closed"
-            if self._runner is None:
+            if not lifecycle.was_started:
                 self._router.close()
             self._work.close()
 
@@ -203,18 +193,13 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
 
         A failure afterwards comes out of the streams' loops and of `stop()`.
         """
-        check_may_start("listener", self, self._state, by_start=self._runner is not None)
-        if self._runner is not None:
-            await self._runner.wait_started()
-        elif self._state == "new":
-            self._runner = TaskRunner(self, "sdml-kafka listener", self._router.close)
-            await self._runner.start()
+        await self._lifecycle.start(self)
 
     async def stop(self) -> None:
         """The same as leaving. Again is harmless. Raises what the listener failed with."""
-        if self._runner is not None:
+        if self._lifecycle.was_started:
             self._let_go_of_pulled()
-            await self._runner.stop()
+        await self._lifecycle.stop()
 
     # -- what a program does with it -----------------------------------------------------
 
@@ -240,9 +225,8 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         """
         if type(queue_maxsize) is not int or queue_maxsize < 0:
             raise ConfigurationError(f"queue_maxsize is 0 or more, not {queue_maxsize!r}")
-        if self._state == "closed":
-            raise ClientClosed("The listener was left: make and enter a new one to subscribe")
-        if self._state != "running":
+        self._lifecycle.check_open()
+        if self._lifecycle.state != "running":
             await self.start()
         queue = self._router.subscribe(tp, queue_maxsize, fresh=fresh)
         stream = TypeStream[Any](
@@ -260,7 +244,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         Raises CommitFailed when it does not get through within 5 s, CommitRejected when the
         partitions have just been taken away.
         """
-        if self._state != "running":
+        if self._lifecycle.state != "running":
             raise ClientClosed("The listener is not running, so there is nothing to commit")
         await self._committer.commit()
 
@@ -273,10 +257,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
 
     def status(self) -> ListenerStatus:
         """What the listener is doing right now, as a frozen value. Cheap; asks nobody."""
-        return listener_status(self._intake, self._tree(), self._parse_errors)
-
-    def _tree(self) -> ActorSnapshot:
-        return self._supervisor.snapshot()
+        return listener_status(self._intake, self._supervisor.snapshot(), self._parse_errors)
 
     # -- what the actors call ------------------------------------------------------------
 

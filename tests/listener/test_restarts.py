@@ -4,8 +4,7 @@ import anyio
 import pytest
 
 from sdml_kafka import AuthorizationFailed, ConsumerFailed, KafkaListener, RestartsExhausted
-from sdml_kafka.policies import Restarts
-from sdml_kafka.runtime import ActorState, Event
+from sdml_kafka.runtime import ActorState, Event, Restarts
 from tests.support.listener_on_twin import (
     GROUP,
     P0,

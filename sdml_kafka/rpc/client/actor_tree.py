@@ -19,8 +19,10 @@ from sdml_kafka.rpc.client.reply_dispatcher import (
     ReplyMatcher,
 )
 from sdml_kafka.rpc.client.reply_loop import Reading, ReplyLoop, ReplyTopics
+from sdml_kafka.rpc.client.status import RPCCounters, RPCStatus
 from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.runtime import ActorSnapshot, ChildSpec, Mailbox
+from sdml_kafka.runtime.snapshot import all_actors
 from sdml_kafka.runtime.waiter import clock, waiter_maker
 from sdml_kafka.transport.interfaces import Transport
 
@@ -135,3 +137,23 @@ class RPCParts:
             error = RemoteError("unavailable", f"no member of group {group_id!r} is alive")
             error.received = True
             raise error
+
+
+def rpc_status(parts: RPCParts, tree: ActorSnapshot) -> RPCStatus:
+    counters = parts.calls.counters
+    return RPCStatus(
+        tree=tree,
+        connected=parts.connected,
+        in_flight=len(parts.calls.table),
+        reply_partitions=parts.reading.partitions,
+        counters=RPCCounters(
+            calls=counters.calls,
+            replies=counters.replies,
+            timeouts=counters.timeouts,
+            late_replies=counters.late,
+            foreign_replies=counters.foreign,
+            ambiguous_replies=counters.ambiguous,
+            invalid_replies=counters.invalid,
+            restarts=sum(actor.restarts for actor in all_actors(tree)),
+        ),
+    )

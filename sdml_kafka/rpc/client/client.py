@@ -9,21 +9,17 @@ from weakref import finalize
 
 import anyio
 
-from sdml_kafka.client_checks import check_may_start, check_timeouts, wire_of
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
     CallTimeout,
-    ClientClosed,
     ConfigurationError,
     TopicMissing,
 )
-from sdml_kafka.lifecycle import TaskRunner
+from sdml_kafka.lifecycle import Lifecycle, check_timeouts
 from sdml_kafka.parsing.parsers import ParserSpec, parse_bytes
 from sdml_kafka.parsing.specs import compile_specs
-from sdml_kafka.policies import Restarts
-from sdml_kafka.report import rpc_status
-from sdml_kafka.rpc.client.actor_tree import RPCParts
+from sdml_kafka.rpc.client.actor_tree import RPCParts, rpc_status
 from sdml_kafka.rpc.client.call_builder import CallMaker
 from sdml_kafka.rpc.client.expectations import Expectations
 from sdml_kafka.rpc.client.pending_calls import Pending
@@ -31,9 +27,9 @@ from sdml_kafka.rpc.client.reply_dispatcher import CorrelationFromRecord
 from sdml_kafka.rpc.client.reply_loop import ReplyTopics
 from sdml_kafka.rpc.client.reply_stream import PendingStream, ReplyStream
 from sdml_kafka.rpc.client.request_options import PropagateCorrTo, RequestHeaders, check_timeout
-from sdml_kafka.rpc.dialects.native import ID_NAMES
-from sdml_kafka.runtime import ActorSnapshot, Event, Supervisor, SupervisorGaveUp, supervise
-from sdml_kafka.status import RPCStatus
+from sdml_kafka.rpc.client.status import RPCStatus
+from sdml_kafka.rpc.dialects.native import ID_NAMES, wire_of
+from sdml_kafka.runtime import ActorSnapshot, Event, Restarts, Supervisor, SupervisorGaveUp
 from sdml_kafka.transport.connect import rpc_transport
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Transport
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
@@ -113,7 +109,6 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         check_timeouts(start_timeout, stop_timeout)
         if not corr_header_keys:
             raise ConfigurationError("corr_header_keys are names of headers, and there are none")
-        self._start_timeout_s, self._stop_timeout_s = start_timeout, stop_timeout
         name = f"sdml-rpc-{token_hex(6)}"
         transport = transport or rpc_transport(
             consumer_factory, producer_factory, bootstrap_servers, group_id or name, client_options
@@ -150,8 +145,6 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         finalize(self, self._parts.harvests.close)  # of one that is never entered
         self._failure: BaseException | None = None
         self._on_event = on_event
-        self._state = "new"
-        self._runner: TaskRunner | None = None
         self._maker: CallMaker
         self._supervisor = Supervisor(
             "rpc",
@@ -161,49 +154,34 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             is_fatal=lambda error: isinstance(error, FATAL),
             on_event=self._observe,
         )
+        self._lifecycle = Lifecycle("client", self._supervisor, start_timeout, stop_timeout)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        if self._state != "new":
-            raise ClientClosed("A client can be entered once: make a new one")
-        self._state = "starting"
-        self._maker = self._parts.call_maker()
+        calls = self._parts.calls
         try:
-            async with supervise(
-                self._supervisor,
-                start_timeout_s=self._start_timeout_s + 2.0,
-                stop_timeout_s=self._stop_timeout_s,
-            ):
-                self._state = "running"
+            async with self._lifecycle.entered():
+                self._maker = self._parts.call_maker()
                 try:
                     yield self
                 finally:
-                    self._close()
+                    calls.close(self._failure)
         finally:
-            self._close()
+            calls.close(self._failure)
             self._parts.outbox.close()
             self._parts.harvests.close()
-
-    def _close(self) -> None:
-        self._state = "closed"
-        self._parts.calls.close(self._failure)
 
     # -- for programs that cannot use `async with` ---------------------------------------
 
     async def start(self) -> None:
         """The same as entering; asyncio only, since a trio task cannot outlive its nursery."""
-        check_may_start("client", self, self._state, by_start=self._runner is not None)
-        if self._runner is not None:
-            await self._runner.wait_started()
-        elif self._state == "new":
-            self._runner = TaskRunner(self, "sdml-kafka rpc", lambda failure: None)
-            await self._runner.start()
+        await self._lifecycle.start(self)
 
     async def stop(self) -> None:
         """The same as leaving. Again is harmless. Raises what the client failed with."""
-        if self._runner is not None:
-            self._close()
-            await self._runner.stop()
+        if self._lifecycle.was_started:
+            self._parts.calls.close(self._failure)
+        await self._lifecycle.stop()
 
     # -- calls ---------------------------------------------------------------------------
 
@@ -256,7 +234,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         SendFailed (TopicMissing, PayloadTooLarge), AuthorizationFailed, ClientClosed, and
         ConfigurationError (a ValueError) for what cannot be asked, before anything is sent.
         """
-        if self._state != "running" or server_group is not None:
+        if self._lifecycle.state != "running" or server_group is not None:
             res_timeout = await self._get_ready(res_timeout, server_group)
         call = self._maker.call(
             Pending,
@@ -371,7 +349,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         timeout_s = check_timeout(timeout)
         began = anyio.current_time()
         with anyio.move_on_after(None if timeout_s == inf else timeout_s) as scope:
-            if self._state != "running":
+            if self._lifecycle.state != "running":
                 await self.start()
             if server_group is not None:
                 await self._parts.check_alive(server_group)

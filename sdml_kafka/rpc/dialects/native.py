@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from attrs import field, frozen
 
+from sdml_kafka.errors import ConfigurationError
+
 Headers = Sequence[tuple[str, bytes]]
 ForeignHeaders = Sequence[tuple[str, bytes | None]]
 """As Kafka has them: a header may have no value."""
@@ -292,3 +294,11 @@ def _is_topic(name: bytes) -> bool:
     if len(name) > MAX_TOPIC_BYTES or name.strip(_TOPIC_BYTES):
         return False
     return name not in _NO_TOPICS
+
+
+def wire_of(names: Iterable[str]) -> Wire:
+    """Of `corr_header_keys`."""
+    try:
+        return Wire((names,) if isinstance(names, str) else tuple(names))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigurationError(f"corr_header_keys are names of headers: {error}") from error

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.rpc.server.call import Call
-from sdml_kafka.rpc.server.counts import Counts
 from sdml_kafka.rpc.server.request_queue import Lane
+from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.transport.interfaces import Record
 
 

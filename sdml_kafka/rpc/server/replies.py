@@ -14,7 +14,7 @@ from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import Seldom
 from sdml_kafka.rpc.dialects.native import OK, reply_headers
 from sdml_kafka.rpc.server.call import Answer, Call
-from sdml_kafka.rpc.server.counts import Counts
+from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.runtime.waiter import wake
 from sdml_kafka.transport.interfaces import Message
 from sdml_kafka.workers.deadline_timer import Alarm

@@ -12,11 +12,11 @@ from sdml_kafka.rpc.client.reply_dispatcher import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import DEADLINE_EXCEEDED, Request, Wire, is_id
 from sdml_kafka.rpc.server.call import Answer, Call
 from sdml_kafka.rpc.server.cancellations import Cancels
-from sdml_kafka.rpc.server.counts import Counts
 from sdml_kafka.rpc.server.dedupe import Repeats
 from sdml_kafka.rpc.server.replies import RepliesOut
 from sdml_kafka.rpc.server.reply_topic_policy import Admission
 from sdml_kafka.rpc.server.request_queue import Lane
+from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.transport.interfaces import Record
 
 _EXPIRED = Answer(b"", DEADLINE_EXCEEDED, "the deadline passed before the request was started")

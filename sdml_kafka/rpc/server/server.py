@@ -8,28 +8,24 @@ from typing import Any, Self
 
 import anyio
 
-from sdml_kafka.client_checks import check_may_start, check_timeouts, wire_of
+from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.consuming.committer import CommitScheduler, Committer
 from sdml_kafka.consuming.consumer_loop import ConsumerLoop, Patience
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
-    ClientClosed,
     ConfigurationError,
     RestartsExhausted,
 )
-from sdml_kafka.lifecycle import TaskRunner
+from sdml_kafka.lifecycle import Lifecycle, check_timeouts
 from sdml_kafka.parsing.parsers import Parser
-from sdml_kafka.policies import AutoCommit, Restarts
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rate_limited_log import Seldom
-from sdml_kafka.report import server_status
 from sdml_kafka.rpc.client.reply_dispatcher import CorrelationFromRecord
-from sdml_kafka.rpc.dialects.native import ID_NAMES, MAX_REPLY_TOPICS
+from sdml_kafka.rpc.dialects.native import ID_NAMES, MAX_REPLY_TOPICS, wire_of
 from sdml_kafka.rpc.server.call import Answer, Call
 from sdml_kafka.rpc.server.cancellations import Cancels
-from sdml_kafka.rpc.server.counts import Counts
 from sdml_kafka.rpc.server.dedupe import Dedupe, Repeats
 from sdml_kafka.rpc.server.handler_runner import Answering
 from sdml_kafka.rpc.server.handlers import Handler, check_topics, compile_handler
@@ -37,11 +33,11 @@ from sdml_kafka.rpc.server.replies import RepliesOut
 from sdml_kafka.rpc.server.reply_topic_policy import Admission, ReplyTopics
 from sdml_kafka.rpc.server.request_intake import OwnIds, Reception
 from sdml_kafka.rpc.server.request_queue import RequestQueue
+from sdml_kafka.rpc.server.status import Counts, ServerStatus, server_status
 from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.rpc.server.worker_pool import WorkerPool, Workers
-from sdml_kafka.runtime import ChildSpec, Event, Supervisor, supervise
+from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
 from sdml_kafka.runtime.waiter import waiter_maker
-from sdml_kafka.status import ServerStatus
 from sdml_kafka.transport.connect import rpc_server_transport
 from sdml_kafka.transport.interfaces import (
     ConsumerFactory,
@@ -136,9 +132,6 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         self._stop_timeout_s = stop_timeout
         self._expose_errors = expose_errors
         self._restarts = restarts or Restarts()
-        self._state = "new"
-        self._runner: TaskRunner | None = None
-        self._ended: anyio.Event
         self._handlers: dict[str, Handler] = {}
         if dedupe is not None and not isinstance(dedupe, Dedupe):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"dedupe is a Dedupe, dedupe=Dedupe(), not {dedupe!r}")
@@ -175,6 +168,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
             is_fatal=_is_fatal,
             on_event=on_event,
         )
+        self._lifecycle = Lifecycle("server", self._supervisor, start_timeout, stop_timeout)
 
     def handler[F: Callable[[Any, Any], Any]](
         self,
@@ -194,7 +188,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
 
         Raises ConfigurationError for what cannot work.
         """
-        if self._state != "new":
+        if self._lifecycle.state != "new":
             raise ConfigurationError("Handlers have to be there before the server is entered")
         check_topics(topics, self._handlers)
         limit = self._concurrency if concurrency is None else concurrency
@@ -288,35 +282,22 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        if self._state != "new":
-            raise ClientClosed("A server can be entered once: make a new one")
         if not self._handlers:
             raise ConfigurationError("The server has no handler: @server.handler('request')")
         self._queue.topics = frozenset(self._handlers)
-        self._state = "starting"
         try:
-            async with supervise(
-                self._supervisor,
-                start_timeout_s=self._patience.start_s + 2.0,
-                stop_timeout_s=self._stop_timeout_s,
-            ):
-                self._state = "running"
+            async with self._lifecycle.entered():
                 yield self
         finally:
-            self._state = "closed"
             self._outbox.close()
 
     async def serve_forever(self) -> None:
         """Serve until cancelled; raises what the server failed with. Enters a server that is not
         entered yet."""
-        if self._state == "closed":
-            raise ClientClosed("The server was left: make and enter a new one")
-        if self._runner is not None:
-            await self._runner.wait_started()
-            await self._ended.wait()
-            if self._runner.failure is not None:
-                raise self._runner.failure
-        elif self._state == "new":
+        self._lifecycle.check_open()
+        if self._lifecycle.was_started:
+            await self._lifecycle.ended()
+        elif self._lifecycle.state == "new":
             async with self:
                 await anyio.sleep_forever()
         else:
@@ -327,18 +308,11 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
 
         A failure afterwards comes out of `serve_forever()` and of `stop()`.
         """
-        check_may_start("server", self, self._state, by_start=self._runner is not None)
-        if self._runner is not None:
-            await self._runner.wait_started()
-        elif self._state == "new":
-            self._ended = anyio.Event()
-            self._runner = TaskRunner(self, "sdml-kafka server", lambda failure: self._ended.set())
-            await self._runner.start()
+        await self._lifecycle.start(self)
 
     async def stop(self) -> None:
         """The same as leaving. Again is harmless. Raises what the server failed with."""
-        if self._runner is not None:
-            await self._runner.stop()
+        await self._lifecycle.stop()
 
     def status(self) -> ServerStatus:
         """What the server is doing right now, as a frozen value. Cheap; asks nobody."""

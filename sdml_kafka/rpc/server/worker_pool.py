@@ -15,12 +15,12 @@ import anyio.lowlevel
 from sdml_kafka.rpc.deadline import DEADLINE
 from sdml_kafka.rpc.dialects.native import DEADLINE_EXCEEDED
 from sdml_kafka.rpc.server.call import Answer, Call
-from sdml_kafka.rpc.server.counts import Counts
 from sdml_kafka.rpc.server.handler_runner import CANCELLED, Answering
 from sdml_kafka.rpc.server.handlers import Handler
 from sdml_kafka.rpc.server.replies import RepliesOut
 from sdml_kafka.rpc.server.request_intake import Reception
 from sdml_kafka.rpc.server.request_queue import RequestQueue
+from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.rpc.server.worker import Worker
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.runtime.waiter import Waiter, clock, waiter_maker, wake
