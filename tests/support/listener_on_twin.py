@@ -134,3 +134,11 @@ class Gate:
 
 def task_count() -> int:
     return len(anyio.get_running_tasks())
+
+
+def parsed_by(parser: Any) -> list[ParserSpec[Any]]:
+    return [{"topics": [TOPIC], "type": str, "parser": parser}]
+
+
+def numbers_of(topic: str, times: int = 1) -> ParserSpec[Any]:
+    return {"topics": [topic], "type": int, "parser": lambda record: times * int(record.value)}
