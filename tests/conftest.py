@@ -1,5 +1,10 @@
-"""Every behaviour test runs on asyncio and trio; those marked `uvloop_too` on uvloop as well."""
+"""Every behaviour test runs on asyncio and trio; those marked `uvloop_too` on uvloop as well.
 
+The tests are spread over a few processes (pytest-xdist), each with an `embedded_kafka` of its
+own. Tests that share another broker stay together in one process.
+"""
+
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +14,8 @@ from sdml_kafka.testing import EmbeddedKafka
 ASYNCIO = pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio")
 UVLOOP = pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop")
 TRIO = pytest.param(("trio", {}), id="trio")
+
+MAX_WORKERS = 4
 
 
 @pytest.fixture(params=[ASYNCIO, TRIO, UVLOOP])
@@ -26,9 +33,32 @@ def strict_kafka() -> Iterator[EmbeddedKafka]:
         yield kafka
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the number of processes for `-n auto`, 0 if all tests shall run in this one.
+
+    There is one more than cores, since a test with a broker waits most of its time. A run of named
+    folders, files or tests is mostly over before other processes have started.
+    """
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return 0
+    return min(MAX_WORKERS, (os.cpu_count() or 1) + 1)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = [
         item
         for item in items
         if "uvloop" not in item.name or item.get_closest_marker("uvloop_too") is not None
     ]
+    # Long tests first, so that no process is left with one at the end.
+    items.sort(key=lambda item: item.get_closest_marker("broker") is None)
+    for item in items:
+        if isinstance(item, pytest.Function) and (shared := _shared_fixtures(item)):
+            item.add_marker(pytest.mark.xdist_group("-".join(shared)))
+
+
+def _shared_fixtures(item: pytest.Function) -> list[str]:
+    """Return the fixtures of these tests, not of plugins, that the test shares with others."""
+    definitions = item._fixtureinfo.name2fixturedefs.values()  # pytest has no public way to ask
+    used = [some[-1] for some in definitions]
+    return sorted(each.argname for each in used if each.scope != "function" and each.baseid)

@@ -11,7 +11,7 @@ import pytest
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.load_on_broker import unique
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(90)]
 
 README = Path(__file__).parents[2] / "README.md"
 
