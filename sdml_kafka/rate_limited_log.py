@@ -1,16 +1,17 @@
-"""Log lines about what strangers can cause a thousand times a second."""
+"""A log for what strangers can cause a thousand times a second."""
 
 from collections.abc import Callable
 from logging import Logger
 from time import monotonic
 from typing import Any
 
-EVERY_S = 10.0
+LOG_INTERVAL_S = 10.0
+"""Seconds between two lines of the same kind."""
 MAX_KINDS = 1000
 
 
-class Seldom:
-    """Each kind of line at most once in 10 s, with how many were left out since the last one."""
+class RateLimitedLog:
+    """Writes each kind of line at most once in 10 s, with the number of lines left out since."""
 
     def __init__(self, log: Logger, clock: Callable[[], float] = monotonic) -> None:
         self._log = log
@@ -19,6 +20,15 @@ class Seldom:
         self._left_out: dict[str, int] = {}
 
     def log(self, level: int, kind: str, text: str, *args: Any, error: Any = None) -> None:
+        """Write a line with the traceback of `error`, or count it as left out.
+
+        Args:
+            level: The level of the line.
+            kind: The name of what happens; lines of one kind share the limit.
+            text: The line, with a placeholder for each of `args`.
+            args: What the placeholders stand for.
+            error: An exception, or None for a line without a traceback.
+        """
         now = self._clock()
         if now < self._next_at.get(kind, now):
             self._left_out[kind] = self._left_out.get(kind, 0) + 1
@@ -26,7 +36,7 @@ class Seldom:
         if len(self._next_at) >= MAX_KINDS:
             self._next_at.clear()
             self._left_out.clear()
-        self._next_at[kind] = now + EVERY_S
+        self._next_at[kind] = now + LOG_INTERVAL_S
         if left_out := self._left_out.pop(kind, 0):
             text += f" ({left_out} more like this since the last one)"
         self._log.log(level, text, *args, exc_info=error)

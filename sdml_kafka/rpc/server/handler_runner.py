@@ -8,7 +8,7 @@ from logging import ERROR, WARNING
 from typing import Any, cast
 
 from sdml_kafka.errors import RemoteError
-from sdml_kafka.rate_limited_log import Seldom
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.native import DEADLINE_EXCEEDED, OK, is_status
 from sdml_kafka.rpc.server.call import Answer, Call
 from sdml_kafka.rpc.server.replies import STREAM_AHEAD, RepliesOut
@@ -27,7 +27,7 @@ class Answering:
         self,
         replies: RepliesOut,
         threads: Threads,
-        seldom: Seldom,
+        seldom: RateLimitedLog,
         new_waiter: Callable[[], Waiter],
         *,
         expose_errors: bool,

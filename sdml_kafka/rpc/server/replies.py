@@ -11,7 +11,7 @@ from sdml_kafka.errors import (
     TopicMissing,
 )
 from sdml_kafka.producing.outbox import Outbox
-from sdml_kafka.rate_limited_log import Seldom
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.native import OK, reply_headers
 from sdml_kafka.rpc.server.call import Answer, Call
 from sdml_kafka.rpc.server.status import Counts
@@ -40,7 +40,7 @@ class _Reply:
 
 
 class RepliesOut:
-    def __init__(self, outbox: Outbox, counts: Counts, seldom: Seldom) -> None:
+    def __init__(self, outbox: Outbox, counts: Counts, seldom: RateLimitedLog) -> None:
         self._outbox = outbox
         self._counts = counts
         self._seldom = seldom

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from logging import ERROR
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.rate_limited_log import Seldom
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.native import MAX_REPLY_TOPICS, Request
 
 MAX_REMEMBERED = 1000
@@ -15,7 +15,7 @@ ReplyTopics = Collection[str] | Callable[[str], bool] | None
 
 class Admission:
     def __init__(
-        self, allowed: ReplyTopics, most: int, served: Collection[str], seldom: Seldom
+        self, allowed: ReplyTopics, most: int, served: Collection[str], seldom: RateLimitedLog
     ) -> None:
         """`served`: the server's own topics, which it never replies to."""
         if not 1 <= most <= MAX_REPLY_TOPICS:

@@ -7,7 +7,7 @@ from math import inf
 
 from attrs import define
 
-from sdml_kafka.rate_limited_log import Seldom
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.client.reply_dispatcher import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import DEADLINE_EXCEEDED, Request, Wire, is_id
 from sdml_kafka.rpc.server.call import Answer, Call
@@ -28,7 +28,7 @@ class OwnIds:
 
     extract: CorrelationFromRecord
     id_name: str
-    seldom: Seldom
+    seldom: RateLimitedLog
 
     def of(self, record: Record, request: Request) -> Request:
         try:

@@ -21,7 +21,7 @@ from sdml_kafka.errors import (
 from sdml_kafka.lifecycle import Lifecycle, check_timeouts
 from sdml_kafka.parsing.parsers import Parser
 from sdml_kafka.producing.outbox import Outbox, Sender
-from sdml_kafka.rate_limited_log import Seldom
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.client.reply_dispatcher import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES, MAX_REPLY_TOPICS, wire_of
 from sdml_kafka.rpc.server.call import Answer, Call
@@ -135,7 +135,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         self._handlers: dict[str, Handler] = {}
         if dedupe is not None and not isinstance(dedupe, Dedupe):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"dedupe is a Dedupe, dedupe=Dedupe(), not {dedupe!r}")
-        self._seldom = Seldom(getLogger("sdml_kafka.rpc.server.server"))
+        self._seldom = RateLimitedLog(getLogger("sdml_kafka.rpc.server.server"))
         self._counts = Counts()
         self._outbox = Outbox()
         self._intake = Intake(concurrency, lambda topic: True)
