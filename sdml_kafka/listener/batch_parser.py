@@ -11,7 +11,8 @@ import anyio.lowlevel
 from attrs import define, field
 
 from sdml_kafka.errors import ParseFailed
-from sdml_kafka.parsing.specs import CompiledSpec, name_of
+from sdml_kafka.parsing.specs import CompiledSpec
+from sdml_kafka.parsing.type_checks import name_of
 from sdml_kafka.transport.interfaces import Record
 
 _log = getLogger("sdml_kafka.listener.listener")

@@ -7,7 +7,8 @@ from attrs import frozen
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.errors import ConfigurationError, UnknownType
 from sdml_kafka.listener.typed_queue import TypedQueue
-from sdml_kafka.parsing.specs import CompiledSpec, name_of
+from sdml_kafka.parsing.specs import CompiledSpec
+from sdml_kafka.parsing.type_checks import name_of
 
 MAX_DESTINATIONS = 200
 """The ledger counts the destinations of a record in a byte."""

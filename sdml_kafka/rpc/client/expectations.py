@@ -1,13 +1,13 @@
 """What a call may expect: which reply topics yield it, by which parsers, and how it is checked."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import UnionType
-from typing import Any, TypeAliasType, Union, get_args, get_origin
+from typing import Any, NoReturn
 
 from attrs import frozen
 
 from sdml_kafka.errors import ConfigurationError, ReplyInvalid, UnknownType
-from sdml_kafka.parsing.specs import CompiledSpec, accepted_by, name_of
+from sdml_kafka.parsing.specs import CompiledSpec
+from sdml_kafka.parsing.type_checks import compile_check, may_yield, name_of
 
 
 @frozen(eq=False)
@@ -43,7 +43,7 @@ class Expectations:
             raise ConfigurationError(f"res_expect_type {hint!r} is not hashable") from None
         specs: dict[str, CompiledSpec] = {}
         for spec in self._specs:
-            if hint is None or _yields(spec.type, hint):
+            if hint is None or may_yield(spec.type, hint):
                 for topic in spec.topics:
                     specs.setdefault(topic, spec)
         if not specs:
@@ -52,58 +52,10 @@ class Expectations:
                 f"No parser yields {name_of(hint)}; those given yield: {known}. Expect one of "
                 "these, or add a ParserSpec."
             )
-        return Expectation(specs, _checker(hint))
+        return Expectation(specs, compile_check(hint, _refuse))
 
 
-def _yields(made: Any, wanted: Any) -> bool:
-    """Whether a parser that makes `made` may give what is wanted; the value itself is checked."""
-    if made == wanted or made is Any or made is object or wanted is Any:
-        return True
-    if isinstance(wanted, TypeAliasType):
-        return _yields(made, wanted.__value__)
-    if get_origin(wanted) in (Union, UnionType):
-        return any(_yields(made, member) for member in get_args(wanted))
-    if isinstance(made, type) and made is get_origin(wanted):
-        return True
-    return isinstance(made, type) and isinstance(wanted, type) and issubclass(made, wanted)
-
-
-def _checker(hint: Any) -> Callable[[object], None]:
-    if hint is None or hint is Any or hint is object:
-        return lambda value: None
-    accepts = accepted_by(hint)
-    if isinstance(hint, type) and get_origin(hint) is None and accepts is hint:
-        return lambda value: None if isinstance(value, hint) else _refuse(value, hint)
-    if get_origin(hint) in (Union, UnionType) and _are_plain(get_args(hint)):
-        return lambda value: None if isinstance(value, accepts) else _refuse(value, hint)
-    return _deep_checker(hint)
-
-
-def _are_plain(hints: Sequence[Any]) -> bool:
-    return all(isinstance(hint, type) and accepted_by(hint) in (hint, type(None)) for hint in hints)
-
-
-def _deep_checker(hint: Any) -> Callable[[object], None]:
-    try:
-        import typeguard
-    except ImportError:
-        raise ConfigurationError(
-            f"Checking replies against {name_of(hint)} looks inside of the values, which takes "
-            "typeguard: pip install 'sdml-kafka-client[typecheck]'"
-        ) from None
-
-    def check(value: object) -> None:
-        try:
-            typeguard.check_type(
-                value, hint, collection_check_strategy=typeguard.CollectionCheckStrategy.ALL_ITEMS
-            )
-        except typeguard.TypeCheckError:
-            _refuse(value, hint)
-
-    return check
-
-
-def _refuse(value: object, hint: Any) -> None:
+def _refuse(value: object, hint: Any) -> NoReturn:
     raise ReplyInvalid(
         f"The reply is of type {type(value).__name__}, and the call expects {name_of(hint)}"
     )
