@@ -31,7 +31,15 @@ class Life:
         on_event: Callable[[Event], object] = _ignore,
         wait_dispensable: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`path`: names from the root down to the actor; the callbacks are its owner's."""
+        """Make a life that has not begun.
+
+        Args:
+            path: The names from the root down to the actor.
+            on_started: Called when the actor says that it is ready.
+            on_event: Called for what happens below the actor, if it is a supervisor.
+            wait_dispensable: Returns when nobody needs the actor any more; see the method of the
+                same name.
+        """
         self.path = path
         self.report = on_event
         self._on_started = on_started
@@ -40,12 +48,15 @@ class Life:
         self._ending = False
         self._settled = anyio.Event()
         self._stop = anyio.Event()
-        self._cut_short: set[anyio.CancelScope] = set()
+        self._scopes_to_cancel: set[anyio.CancelScope] = set()
 
     # For the actor
 
     def started(self) -> None:
-        """Say that the actor is ready; whoever waits for that goes on. Again is harmless."""
+        """Say that the actor is ready, so that whoever waits for that goes on.
+
+        Saying so again does nothing.
+        """
         if not self._ready:
             self._ready = True
             self._settled.set()
@@ -62,18 +73,21 @@ class Life:
 
     @contextmanager
     def cancel_on_stop(self) -> Generator[anyio.CancelScope]:
-        """`with life.cancel_on_stop():` a scope that is cancelled when the stop is asked for."""
+        """Cancel the body of a `with` when the actor is asked to stop."""
         with anyio.CancelScope() as scope:
             if self.stopping:
                 scope.cancel("asked to stop")
-            self._cut_short.add(scope)
+            self._scopes_to_cancel.add(scope)
             try:
                 yield scope
             finally:
-                self._cut_short.discard(scope)
+                self._scopes_to_cancel.discard(scope)
 
     def ending(self) -> None:
-        """Say that the actor is ending of itself: asked to stop now, it is given its time."""
+        """Say that the actor is about to end by itself.
+
+        If it is asked to stop from now on, it is given its time and not cancelled at once.
+        """
         self._ending = True
 
     # For the owner of the life
@@ -84,24 +98,24 @@ class Life:
         return self._ready
 
     async def wait_settled(self) -> None:
-        """Return when the actor is ready, or ended without."""
+        """Return when the actor is ready, or has ended without being ready."""
         await self._settled.wait()
 
     def settle(self) -> None:
-        """The actor ended: nobody needs to wait for it to be ready."""
+        """Note that the actor has ended: nobody needs to wait for it to be ready."""
         self._settled.set()
 
     def request_stop(self) -> bool:
-        """Ask the actor to stop; returns whether it listens, or is ending anyway."""
+        """Ask the actor to stop; return whether it listens, or is about to end anyway."""
         waiting = self._stop.statistics().tasks_waiting
-        heard = self._ending or bool(self._cut_short) or waiting > 0
+        listens = self._ending or bool(self._scopes_to_cancel) or waiting > 0
         self._stop.set()
-        for scope in self._cut_short:
+        for scope in self._scopes_to_cancel:
             scope.cancel("asked to stop")
-        return heard
+        return listens
 
     async def wait_dispensable(self) -> None:
-        """For a supervisor that fails: return when nobody needs its children any more.
+        """Return when nobody needs the children of a supervisor that has failed any more.
 
         At the root that is when the body, which is cancelled for it, has been left.
         """
@@ -113,16 +127,16 @@ class Actor(ABC):
     """Something that runs on its own and is supervised."""
 
     mailbox: Mailbox[Any] | None = None
-    """Shown in the snapshot. It belongs to whoever made it, and outlives the actor."""
+    """The mailbox that the snapshot shows. Whoever made it owns it, and it outlives the actor."""
 
     @abstractmethod
     async def run(self, life: Life) -> None:
         """Run until done (return), failed (raise) or asked to stop (return soon).
 
-        Call `life.started()` once what the actor offers can be used. Cancelled if it does not
-        stop in time.
+        Call `life.started()` once what the actor offers can be used. An actor that does not stop
+        in time is cancelled.
         """
 
     def members(self) -> tuple[ActorSnapshot, ...]:
-        """Snapshots of the actors that this one supervises, if it does."""
+        """Return snapshots of the actors that this one supervises, if it does."""
         return ()

@@ -20,33 +20,33 @@ from sdml_kafka.runtime.spec import ChildSpec, Restarts
 
 
 class Parent(Protocol):
-    """What a child needs of its supervisor."""
+    """What a child needs of its supervisor, without importing it."""
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Names from the root down to the supervisor."""
+        """The names from the root down to the supervisor."""
         ...
 
     @property
     def closing(self) -> bool:
-        """Whether the supervisor restarts no more."""
+        """Whether the supervisor has ceased to restart children."""
         ...
 
     def now(self) -> float:
-        """The time in seconds."""
+        """Return the time in seconds."""
         ...
 
     def emit(self, event: Event) -> None:
-        """Tell the observer."""
+        """Report an event to the observer."""
         ...
 
     def child_crashed(self, child: "Child", error: BaseException) -> None:
-        """The child failed, and its task is about to end."""
+        """Note that the child has failed; its task is about to end."""
         ...
 
 
 class Child:
-    """One child of a supervisor: its present life, its state, and its history."""
+    """A child of a supervisor: its present life, its state, and its history."""
 
     def __init__(self, index: int, spec: ChildSpec, parent: Parent) -> None:
         self.index = index
@@ -63,22 +63,22 @@ class Child:
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Names from the root down to the child."""
+        """The names from the root down to the child."""
         return (*self._parent.path, self.spec.name)
 
     @property
     def crashed(self) -> bool:
-        """Whether its latest life failed, and no other has begun."""
+        """Whether the latest life failed, and no other has begun."""
         return self.state is ActorState.CRASHED
 
     @property
     def actor(self) -> Actor | None:
-        """The actor of its present or latest life."""
+        """The actor of the present or latest life, None before the first."""
         return self._life.actor if self._life is not None else None
 
     @property
     def member(self) -> Member:
-        """What restart plans are made of."""
+        """What a restart plan needs to know of this child."""
         standing: Standing = "down"
         if self._life is not None and not self._life.ended:
             standing = "up"
@@ -87,9 +87,9 @@ class Child:
         return Member(self.spec.restart, standing)
 
     async def start(self, tasks: anyio.abc.TaskGroup) -> BaseException | None:
-        """Begin a life, wait until it is ready, and return None, or what it failed of by then.
+        """Begin a life and wait until it is ready; return the error if it fails before.
 
-        A child that ended without an error, being done, counts as ready.
+        A child that ends without an error, being done, counts as ready.
         """
         life = Life(self.path, on_started=self._on_started, on_event=self._parent.emit)
         self._life = Incarnation(self.spec.factory, life, self._on_end)
@@ -103,7 +103,7 @@ class Child:
         return self.last_error if self.crashed else None
 
     async def stop(self) -> None:
-        """Stop it within its time, or cancel it; return when it has ended."""
+        """Stop the actor, cancel it if it takes too long, and return when it has ended."""
         if self._life is None or self._life.ended:
             if self.state is ActorState.RESTARTING:
                 self.state = ActorState.STOPPED
@@ -112,18 +112,18 @@ class Child:
         await self._life.stop(self.spec.stop_timeout_s)
 
     def will_restart(self, delay_s: float) -> None:
-        """Note and tell that it starts again after `delay_s`."""
+        """Note and report that the actor starts again after `delay_s`."""
         self._restarts += 1
         self.state = ActorState.RESTARTING
         self._parent.emit(ActorRestarting(self.path, delay_s))
 
     def next_attempt(self, restarts: Restarts) -> int:
-        """The number of the restart after its latest failure: it governs the backoff."""
+        """Count a restart; return its number, from which the backoff follows."""
         self.attempt = count_attempt(self.attempt, self._up_s, restarts)
         return self.attempt
 
     def view(self) -> ActorSnapshot:
-        """Its snapshot, and those of the actors below it."""
+        """Return the snapshot of this child and of the actors below it."""
         actor = self.actor
         alive = self._life is not None and not self._life.ended
         mailbox = actor.mailbox if actor is not None else None

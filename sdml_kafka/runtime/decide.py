@@ -1,4 +1,4 @@
-"""Restart decisions, pure: time and randomness are passed in."""
+"""Restart decisions as pure functions: time and chance are passed in."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -8,14 +8,14 @@ from attrs import frozen
 from sdml_kafka.runtime.spec import Restarts, RestartType, Strategy
 
 Standing = Literal["up", "down", "done"]
-"""A child has a task; or has none, and should have; or has none, and needs none any more."""
+"""Whether a child has a task, lacks the task that it should have, or needs none any more."""
 
-_MAX_DOUBLINGS = 64  # enough to reach any backoff_max_s, and no float overflows
+_MAX_DOUBLINGS = 64  # these reach any backoff_max_s, and no float overflows
 
 
 @frozen
 class Member:
-    """What a plan needs to know of one child."""
+    """What a restart plan needs to know of one child."""
 
     restart: RestartType
     standing: Standing
@@ -23,30 +23,30 @@ class Member:
 
 @frozen
 class Plan:
-    """Which children to stop, and then which to start: indices, each in the order to follow."""
+    """The indices of the children to stop, and then to start, each in the order to follow."""
 
     stop: tuple[int, ...]
     start: tuple[int, ...]
 
 
 def wants_restart(restart: RestartType, *, failed: bool) -> bool:
-    """Whether a child that ended by itself is to be started again."""
+    """Return whether a child that ended by itself is started again."""
     return restart == "permanent" or (restart == "transient" and failed)
 
 
-def next_to_mend(strategy: Strategy, down: Sequence[int]) -> int:
-    """Which of the failed children, given in the order they failed in, is seen to first.
+def next_to_restart(strategy: Strategy, down: Sequence[int]) -> int:
+    """Return which of the failed children, given in the order in which they failed, comes first.
 
-    With rest-for-one it is the one started first: its restart covers those that depend on it,
-    and none of them is started while what it depends on is down.
+    With rest-for-one that is the child started first: its restart covers the children that
+    depend on it, and none of them is started while what it depends on is down.
     """
     return min(down) if strategy == "rest_for_one" else down[0]
 
 
 def plan_restart(strategy: Strategy, members: Sequence[Member], failed: int) -> Plan:
-    """What is to be done about the child with index `failed`, which wants a restart.
+    """Return the plan for restarting the child with index `failed`.
 
-    Siblings that are done stay so, and temporary ones are stopped but not started again.
+    Siblings that are done stay so, and temporary siblings are stopped but not started again.
     """
     match strategy:
         case "one_for_one":
@@ -69,25 +69,25 @@ def plan_restart(strategy: Strategy, members: Sequence[Member], failed: int) -> 
 def admit_restart(
     restarted_at: Sequence[float], now: float, restarts: Restarts
 ) -> tuple[float, ...] | None:
-    """Whether one more restart is allowed at `now`.
+    """Return the times of restarts to remember, `now` included, if one more is allowed.
 
-    `restarted_at` holds the times of earlier ones, as this function returned them. Returns the
-    times to remember, `now` included, or None if there were `max_restarts` within `window_s`.
+    Return None if there were `max_restarts` within `window_s`. `restarted_at` holds the times of
+    earlier restarts, as this function returned them.
     """
     recent = tuple(at for at in restarted_at if now - at <= restarts.window_s)
     return (*recent, now) if len(recent) < restarts.max_restarts else None
 
 
 def count_attempt(attempt: int, up_s: float, restarts: Restarts) -> int:
-    """The number of the restart that follows number `attempt`, after the child was ready `up_s`.
+    """Return the number of the restart that follows number `attempt`.
 
-    It counts from 1 again once the child has been ready for a whole window.
+    It is 1 again if the child has been ready for a whole window, `up_s` being the seconds.
     """
     return 1 if up_s >= restarts.window_s else attempt + 1
 
 
 def backoff_s(attempt: int, chance: float, restarts: Restarts) -> float:
-    """The delay before restart number `attempt` (from 1), with `chance` from 0 to 1."""
+    """Return the seconds before restart number `attempt` (from 1), with `chance` from 0 to 1."""
     doubled = restarts.backoff_s * 2.0 ** min(attempt - 1, _MAX_DOUBLINGS)
     base = min(doubled, restarts.backoff_max_s)
     return min(base * (1 + restarts.jitter * (2 * chance - 1)), restarts.backoff_max_s)

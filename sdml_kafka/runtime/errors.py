@@ -1,25 +1,25 @@
-"""Every exception of the runtime, flat. All can be pickled: `args` are what they are made of."""
+"""Every exception of the runtime. All can be pickled, since `args` are the constructor's."""
 
 from typing import TypeGuard
 
 
 def describe(error: BaseException) -> str:
-    """An error in one line: its class and its text."""
+    """Return the error's class and text in one line."""
     text = str(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def is_grave(error: BaseException | None) -> TypeGuard[BaseException]:
-    """Whether it is a KeyboardInterrupt or the like: no time for manners."""
+def is_interrupt(error: BaseException | None) -> TypeGuard[BaseException]:
+    """Return whether the error is a KeyboardInterrupt or the like, for which nobody waits."""
     return error is not None and not isinstance(error, Exception)
 
 
 class RuntimeFailure(Exception):
-    """The runtime, not an actor, has something to report; base of all in this file."""
+    """Base of the errors that the runtime raises itself."""
 
 
 class SupervisorReused(RuntimeFailure):
-    """A supervisor was run a second time: each one serves once, make a new one."""
+    """A supervisor was run a second time; each serves once."""
 
     def __init__(self, supervisor: str) -> None:
         super().__init__(supervisor)
@@ -30,7 +30,7 @@ class SupervisorReused(RuntimeFailure):
 
 
 class RestartsExhausted(RuntimeFailure):
-    """An actor failed more often than its supervisor restarts; `__cause__` is the last error."""
+    """An actor failed more often than its supervisor may restart; `__cause__` is the last error."""
 
     def __init__(self, child: str, count: int, window_s: float) -> None:
         super().__init__(child, count, window_s)
@@ -42,13 +42,13 @@ class RestartsExhausted(RuntimeFailure):
         last = f" with {describe(self.__cause__)}" if self.__cause__ is not None else ""
         return (
             f"actor {self.child!r} failed again{last}, after {self.count} restarts within "
-            f"{self.window_s:g} s; mend the cause, or allow more with "
+            f"{self.window_s:g} s; mend the cause, or allow more restarts with "
             "Restarts(max_restarts=..., window_s=...)"
         )
 
 
 class StartTimeout(RuntimeFailure):
-    """An actor did not say in time that it is ready."""
+    """An actor was not ready within its start timeout."""
 
     def __init__(self, child: str, timeout_s: float) -> None:
         super().__init__(child, timeout_s)
@@ -58,12 +58,12 @@ class StartTimeout(RuntimeFailure):
     def __str__(self) -> str:
         return (
             f"actor {self.child!r} was not ready within {self.timeout_s:g} s; see what it waits "
-            "for (it calls life.started() when it is ready), or allow more with start_timeout_s"
+            "for (it calls life.started() when it is ready), or raise start_timeout_s"
         )
 
 
 class UnexpectedExit(RuntimeFailure):
-    """A permanent actor returned although nobody had asked it to stop."""
+    """A permanent actor returned although it was not asked to stop."""
 
     def __init__(self, child: str) -> None:
         super().__init__(child)
@@ -72,15 +72,15 @@ class UnexpectedExit(RuntimeFailure):
     def __str__(self) -> str:
         return (
             f"actor {self.child!r} returned although it was not asked to stop; "
-            "if it may, make it transient or temporary"
+            "if that is allowed, make it transient or temporary"
         )
 
 
 class UnaskedCancellation(RuntimeFailure):
-    """An actor ended as cancelled, and nobody had cancelled it.
+    """An actor ended as cancelled although its supervisor had not cancelled it.
 
-    On asyncio that is what a cancelled future, or a foreign `task.cancel()`, looks like to the one
-    that awaits it. Left alone it would silently take all the siblings along.
+    On asyncio that is what an actor sees that awaits a cancelled future, or whose task somebody
+    else cancelled. If it were let through, it would cancel all siblings without a word.
     """
 
     def __init__(self, child: str) -> None:

@@ -1,11 +1,11 @@
-"""What a supervisor tells its observer: frozen values, one class for each thing that happens."""
+"""What a supervisor reports to its observer: a frozen class for each thing that happens."""
 
 from attrs import frozen
 
 
 @frozen
 class Event:
-    """Something happened to the actor at `path`: the names from the root down to it."""
+    """Something happened to the actor at `path`, the names from the root down to it."""
 
     path: tuple[str, ...]
 
@@ -17,35 +17,38 @@ class Event:
 
 @frozen
 class ActorStarted(Event):
-    """It said that it is ready; `restarts` counts its lives before this one."""
+    """The actor said that it is ready."""
 
     restarts: int
+    """The number of lives before this one."""
 
 
 @frozen
 class ActorCrashed(Event):
-    """It failed; what comes of it, the events that follow tell."""
+    """The actor failed; the events that follow say what comes of it."""
 
     error: BaseException
 
 
 @frozen
 class ActorRestarting(Event):
-    """It will be started again in `delay_s` seconds, for its own failure or a sibling's."""
+    """The actor is started again soon, for its own failure or a sibling's."""
 
     delay_s: float
+    """Seconds until then."""
 
 
 @frozen
 class ActorStopped(Event):
-    """It ended since its supervisor asked it to; `cancelled` if that took more than asking."""
+    """The actor has ended because its supervisor asked it to."""
 
     cancelled: bool
+    """Whether asking did not suffice, and the actor was cancelled."""
 
 
 @frozen
 class ActorFinished(Event):
-    """It ended of itself, without an error, and is not restarted."""
+    """The actor has ended by itself, without an error, and is not restarted."""
 
 
 @frozen

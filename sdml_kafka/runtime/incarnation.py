@@ -7,15 +7,15 @@ from typing import cast
 import anyio
 
 from sdml_kafka.runtime.actor import Actor, Life
-from sdml_kafka.runtime.errors import UnaskedCancellation, is_grave
+from sdml_kafka.runtime.errors import UnaskedCancellation, is_interrupt
 
 
 class Incarnation:
     """One life of one actor, from its factory to its end.
 
-    Run `live()` in a task. Nothing that the actor raises leaves that task: it is kept in `error`
-    for the owner, since an exception in a task group would take the siblings along (and a
-    SystemExit or KeyboardInterrupt in an asyncio task would leave the event loop at once).
+    Run `live()` in a task. What the actor raises does not leave that task but is kept in `error`
+    for the owner: an exception in a task group would cancel the siblings, and a SystemExit or
+    KeyboardInterrupt in a task of asyncio would leave the event loop at once.
     """
 
     def __init__(
@@ -26,7 +26,10 @@ class Incarnation:
         *,
         shield: bool = False,
     ) -> None:
-        """`shield`: outside cancellation does not reach the actor; its owner then must stop it."""
+        """Make a life that has not begun.
+
+        With `shield`, cancellation from outside does not reach the actor; its owner must stop it.
+        """
         self.life = life
         self.actor: Actor | None = None
         self.error: BaseException | None = None
@@ -38,7 +41,7 @@ class Incarnation:
         self._ended = anyio.Event()
 
     async def live(self) -> None:
-        """Run the actor to its end. Raises only the cancellation of the task group around it."""
+        """Run the actor to its end; raise only the cancellation of the task group around it."""
         self._begun = True
         try:
             if self.life.stopping:
@@ -48,15 +51,15 @@ class Incarnation:
                 await self.actor.run(self.life)
             self.cancelled = self._scope.cancelled_caught
         except BaseException as exc:
-            if self._judge(exc):
+            if self._note_end(exc):
                 raise
         finally:
             self.life.settle()
             self._ended.set()
             self._on_end()
 
-    def _judge(self, exc: BaseException) -> bool:
-        """Note what ended the actor; true if it is a cancellation that has to go on."""
+    def _note_end(self, exc: BaseException) -> bool:
+        """Note what ended the actor; return whether it is a cancellation that has to go on."""
         error = without_cancellation(exc)
         if error is None:
             cancelled_around = anyio.current_effective_deadline() == -math.inf
@@ -65,9 +68,9 @@ class Incarnation:
                 return cancelled_around
             error = UnaskedCancellation(self.life.path[-1])
             error.__cause__ = exc
-        if self.error is None or is_grave(error):
+        if self.error is None or is_interrupt(error):
             self.error = error
-        else:  # `fail` was called: that comes first, what came of it is kept as its cause
+        else:  # `fail` was called: its error stays, and what came of stopping is the cause
             self.error.__cause__ = error
         return False
 
@@ -77,7 +80,7 @@ class Incarnation:
         return self._ended.is_set()
 
     async def wait_settled(self, timeout_s: float) -> bool:
-        """Wait until the actor is ready or ended; false if that took too long."""
+        """Wait until the actor is ready or has ended; return False if that takes too long."""
         with anyio.move_on_after(timeout_s):
             await self.life.wait_settled()
             return True
@@ -86,14 +89,14 @@ class Incarnation:
     async def stop(self, timeout_s: float, *, shield: bool = False) -> None:
         """Ask the actor to stop, give it `timeout_s`, cancel it, and wait for its end.
 
-        One that is not ready yet, and does not listen, is cancelled at once: whatever it waits
-        for to become ready, nobody needs it any more. With `shield` outside cancellation does not
-        cut its time short.
+        An actor that is not ready yet, and does not listen, is cancelled at once, since nobody
+        needs what it waits for any more. With `shield`, cancellation from outside does not
+        shorten its time.
         """
-        heard = self.life.request_stop()
+        listens = self.life.request_stop()
         if not self._begun:
-            return  # its task will see that it has nothing to do
-        if self.life.ready or heard:
+            return  # the task will find that it has nothing to do
+        if self.life.ready or listens:
             with anyio.move_on_after(timeout_s, shield=shield):
                 await self._ended.wait()
         self.cancel("did not stop in time")
@@ -105,15 +108,15 @@ class Incarnation:
             self._scope.cancel(reason)
 
     async def fail(self, error: Exception, timeout_s: float) -> None:
-        """Stop the actor for `error`, which becomes its own."""
+        """Stop the actor because of `error`, and keep that as what it failed with."""
         self.error = error
         await self.stop(timeout_s)
 
 
 def without_cancellation(exc: BaseException) -> BaseException | None:
-    """What an exception says apart from cancellation; None if that is all there is.
+    """Return the exception without cancellation in its groups; None if nothing else is left.
 
-    Groups that hold one exception stand for that exception, larger ones stay groups.
+    A group that holds one exception stands for that exception; larger groups stay groups.
     """
     cancelled = anyio.get_cancelled_exc_class()
     if isinstance(exc, cancelled):

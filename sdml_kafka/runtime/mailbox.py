@@ -15,7 +15,14 @@ class Mailbox[M]:
     """
 
     def __init__(self, capacity: int) -> None:
-        """`capacity`: how many messages may wait, at least 1 (else `ValueError`)."""
+        """Make an empty mailbox.
+
+        Args:
+            capacity: How many messages may wait, at least 1.
+
+        Raises:
+            ValueError: `capacity` is less than 1.
+        """
         if capacity < 1:
             raise ValueError(f"capacity must be 1 or more, not {capacity!r}")
         self._capacity = capacity
@@ -24,24 +31,36 @@ class Mailbox[M]:
         self._sender, self._receiver = anyio.create_memory_object_stream[M](capacity)
 
     async def send(self, message: M) -> None:
-        """Put a message in, waiting for room. `anyio.ClosedResourceError` once closed."""
+        """Put a message in; wait for room.
+
+        Raises:
+            anyio.ClosedResourceError: The mailbox is closed, or was while this call waited.
+        """
         try:
             await self._sender.send(message)
         except anyio.BrokenResourceError:
-            # Closed while we waited: the same to the caller as closed before.
+            # The mailbox was closed while we waited: the same to the caller as closed before.
             raise anyio.ClosedResourceError from None
         finally:
-            self._receivers.wake_one()  # cancelled or not: it may be in there
+            self._receivers.wake_one()  # a cancelled call may have put its message in, too
 
     def send_nowait(self, message: M) -> None:
-        """Put a message in, or raise `anyio.WouldBlock` (full) or `anyio.ClosedResourceError`."""
+        """Put a message in.
+
+        Raises:
+            anyio.WouldBlock: The mailbox is full.
+            anyio.ClosedResourceError: The mailbox is closed.
+        """
         self._sender.send_nowait(message)
         self._receivers.wake_one()
 
     async def receive(self) -> M:
-        """The next message, oldest first. `anyio.ClosedResourceError` once closed.
+        """Return the next message, oldest first; wait for one.
 
-        Returns at once when one is there: no checkpoint, which would cost more than the message.
+        If a message is there, this is no checkpoint, which would cost more than the message.
+
+        Raises:
+            anyio.ClosedResourceError: The mailbox is closed, or was while this call waited.
         """
         while True:
             try:
@@ -50,14 +69,19 @@ class Mailbox[M]:
                 await self._receivers.wait()
 
     def receive_nowait(self) -> M:
-        """The next message, or `anyio.WouldBlock` (empty) or `anyio.ClosedResourceError`."""
+        """Return the next message, oldest first.
+
+        Raises:
+            anyio.WouldBlock: The mailbox is empty.
+            anyio.ClosedResourceError: The mailbox is closed.
+        """
         try:
             return self._receiver.receive_nowait()
         except anyio.EndOfStream:
             raise anyio.ClosedResourceError from None
 
     def __aiter__(self) -> Self:
-        """Messages one by one, until the mailbox is closed."""
+        """Iterate over the messages until the mailbox is closed."""
         return self
 
     async def __anext__(self) -> M:
@@ -68,7 +92,7 @@ class Mailbox[M]:
 
     @property
     def depth(self) -> int:
-        """How many messages wait; none any more once closed."""
+        """How many messages wait; 0 once the mailbox is closed."""
         return 0 if self._closed else self._receiver.statistics().current_buffer_used
 
     @property
@@ -77,7 +101,10 @@ class Mailbox[M]:
         return self._capacity
 
     def close(self) -> None:
-        """Refuse further messages, drop those that wait, wake everyone who waits. Idempotent."""
+        """Refuse further messages, drop those that wait, and wake all tasks that wait.
+
+        Closing again does nothing.
+        """
         self._closed = True
         self._sender.close()
         self._receiver.close()

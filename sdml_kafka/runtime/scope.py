@@ -20,13 +20,23 @@ async def supervise(
 ) -> AsyncGenerator[Supervisor]:
     """Run a supervisor while the body of the `async with` runs.
 
-    Enters when every child is ready, within `start_timeout_s` (else `StartTimeout`); a child that
-    fails meanwhile comes out as its own error. If the supervisor fails, the body is cancelled, and
-    once it has been left the children are stopped and the failure comes out. They are stopped as
-    well when the body is left in any other way, cancellation from outside included: in reverse
-    order, each within its own time, all of them within `stop_timeout_s`, then cancelled.
+    Entering returns when every child is ready. If the supervisor fails, the body is cancelled, and
+    when the body has been left, the children are stopped and the failure is raised. The children
+    are stopped as well when the body is left in any other way, cancellation from outside included:
+    in reverse order, each within its own time.
 
-    An exception of the body comes out as itself; it gets a note if the supervisor failed as well.
+    An exception of the body is raised as itself, with a note if the supervisor failed as well.
+
+    Args:
+        supervisor: The supervisor, which has not run before.
+        start_timeout_s: Seconds for all children to be ready.
+        stop_timeout_s: Seconds for all children to stop; those that still run are cancelled.
+
+    Raises:
+        StartTimeout: The children were not ready in time.
+        RestartsExhausted: A child failed more often than the supervisor may restart.
+        Exception: What a child failed with before it was ready, or what no restart can mend.
+        ValueError: A timeout is not a finite number of seconds.
     """
     check_seconds("start_timeout_s", start_timeout_s)
     check_seconds("stop_timeout_s", stop_timeout_s)
@@ -57,7 +67,7 @@ async def supervise(
 
 
 def _make_root(supervisor: Supervisor, body: anyio.CancelScope) -> Incarnation:
-    """The life of the supervisor, which cancels the body when it fails."""
+    """Return the life of the supervisor, which cancels the body when it fails."""
 
     async def wait_dispensable() -> None:
         body.cancel("the supervisor failed")
@@ -69,7 +79,7 @@ def _make_root(supervisor: Supervisor, body: anyio.CancelScope) -> Incarnation:
         body.cancel("the supervisor ended")
 
     life = Life((supervisor.name,), wait_dispensable=wait_dispensable)
-    # Shielded, so that cancellation from outside meets the body first; `supervise` bounds it.
+    # Shielded, so that cancellation from outside reaches the body first; `supervise` bounds it.
     root = Incarnation(lambda: supervisor, life, on_end, shield=True)
     return root
 
@@ -84,7 +94,7 @@ async def _wait_ready(root: Incarnation, supervisor: Supervisor, timeout_s: floa
 def _outcome(
     raised: BaseException | None, failure: BaseException | None, name: str
 ) -> BaseException | None:
-    """What comes out of it all: what the body raised, else what the supervisor failed of."""
+    """Return what is raised in the end: the body's exception, else the supervisor's failure."""
     if raised is None or failure is None or raised is failure:
         return failure if raised is None else raised
     if without_cancellation(raised) is None:
@@ -94,7 +104,7 @@ def _outcome(
 
 
 def _raise_as_it_is(error: BaseException) -> NoReturn:
-    """Raise without overwriting the context that the error has."""
+    """Raise the error without overwriting the context that it has."""
     context = error.__context__
     try:
         raise error

@@ -1,4 +1,4 @@
-"""What can be seen of a tree of actors: frozen values."""
+"""What can be seen of a tree of actors, as frozen values."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -14,29 +14,30 @@ class ActorState(StrEnum):
     RUNNING = "running"
     STOPPING = "stopping"
     STOPPED = "stopped"
-    """Ended since it was asked to."""
+    """The actor has ended because it was asked to."""
     FINISHED = "finished"
-    """Ended of itself, without an error, for good."""
+    """The actor has ended by itself, without an error, and is not restarted."""
     CRASHED = "crashed"
     RESTARTING = "restarting"
-    """Waits out its backoff."""
+    """The actor is started again when its backoff is over."""
 
 
 @frozen
 class ActorSnapshot:
-    """One actor, and those that it supervises, at one moment."""
+    """An actor, and the actors that it supervises, at one moment."""
 
     name: str
     state: ActorState
     restarts: int
-    """How often it was restarted, for its own failures or its siblings'."""
+    """How often the actor was restarted, for its own failures or its siblings'."""
     last_error: str | None
-    """Class and text of its last failure, if it ever failed."""
+    """Class and text of the actor's last failure, None if it has never failed."""
     inbox_depth: int
+    """How many messages wait in the actor's mailbox."""
     inbox_capacity: int
-    """0 for an actor that has no mailbox."""
+    """How many messages may wait there; 0 for an actor that has no mailbox."""
     age_s: float
-    """Since its present life began; 0 while it has none."""
+    """Seconds since the actor's present life began; 0 while it has none."""
     children: tuple["ActorSnapshot", ...] = ()
 
 
@@ -48,7 +49,7 @@ def all_actors(snapshot: ActorSnapshot) -> Iterator[ActorSnapshot]:
 
 
 def still_starting(snapshot: ActorSnapshot) -> str:
-    """The name of the actor that a tree's start waits for: the innermost one still starting."""
+    """Return the name of the innermost actor that a tree's start waits for."""
     for child in snapshot.children:
         if child.state is ActorState.STARTING:
             return still_starting(child)

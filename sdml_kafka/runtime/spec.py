@@ -1,4 +1,4 @@
-"""How actors are to be supervised, as data."""
+"""How actors are supervised, as data."""
 
 import math
 from collections.abc import Callable
@@ -9,38 +9,42 @@ from attrs import frozen
 from sdml_kafka.runtime.actor import Actor
 
 RestartType = Literal["permanent", "transient", "temporary"]
-"""When an actor that ended is started again: always; only after a failure; never."""
+"""When an actor that has ended is started again: always, only after a failure, or never."""
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
-"""Who is restarted when one fails: itself; all; itself and those started after it."""
+"""Which children are restarted when one fails: itself, all, or itself and all started after it."""
 
 
 def check_choice(name: str, value: str, choices: object) -> None:
-    """`ValueError` unless `value` is one of the `Literal` `choices`."""
+    """Raise `ValueError` unless `value` is one of the `Literal` `choices`."""
     if value not in get_args(choices):
         allowed = ", ".join(map(repr, get_args(choices)))
         raise ValueError(f"{name} must be one of {allowed}, not {value!r}")
 
 
 def check_seconds(name: str, value: float) -> None:
-    """`ValueError` unless `value` is a finite number of seconds, 0 or more."""
+    """Raise `ValueError` unless `value` is a finite number of seconds, 0 or more."""
     if not (math.isfinite(value) and value >= 0):
         raise ValueError(f"{name} must be a finite number of seconds, 0 or more, not {value!r}")
 
 
 @frozen
 class ChildSpec:
-    """One child of a supervisor. `ValueError` for values out of range."""
+    """One child of a supervisor.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
 
     name: str
-    """Names it among its siblings, in snapshots, events and logs."""
+    """The child's name among its siblings, in snapshots, events and logs."""
     factory: Callable[[], Actor]
-    """Makes a new actor for each life; raising counts as a crash of the actor."""
+    """Makes a new actor for each life; if it raises, that counts as a crash of the actor."""
     restart: RestartType = "permanent"
     start_timeout_s: float = 10.0
-    """How long it may take to say that it is ready."""
+    """Seconds that the child may take to say that it is ready."""
     stop_timeout_s: float = 5.0
-    """How long it may take to stop when asked, before it is cancelled."""
+    """Seconds that the child may take to stop when asked, before it is cancelled."""
 
     def __attrs_post_init__(self) -> None:
         if not self.name:
@@ -52,18 +56,22 @@ class ChildSpec:
 
 @frozen
 class Restarts:
-    """How often and how fast a supervisor restarts. `ValueError` for values out of range."""
+    """How often and how fast a supervisor restarts its children.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
 
     max_restarts: int = 5
-    """At most so many restarts in any window, of all children together; one more is a failure."""
+    """The most restarts in any window, of all children together; one more fails the supervisor."""
     window_s: float = 60.0
-    """Length of the window; a child that was ready for so long starts over with `backoff_s`."""
+    """Seconds of the window. A child that was ready for so long starts over with `backoff_s`."""
     backoff_s: float = 0.1
-    """Delay before the first restart; it doubles with each further one."""
+    """Seconds before the first restart; they double with each further one."""
     backoff_max_s: float = 5.0
-    """No delay is longer, jitter included."""
+    """The most seconds before a restart, jitter included."""
     jitter: float = 0.2
-    """Each delay is made up to this part shorter or longer by chance: from 0 to 1."""
+    """The part, from 0 to 1, by which chance makes each delay shorter or longer at most."""
 
     def __attrs_post_init__(self) -> None:
         if self.max_restarts < 0:

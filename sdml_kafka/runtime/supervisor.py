@@ -1,4 +1,22 @@
-"""The supervisor: starts its children in order, mends what fails, stops them in reverse order."""
+"""The supervisor: starts children in order, restarts those that fail, stops them in reverse order.
+
+How this works. One task, that of `run`, does everything to the children, one thing at a time:
+`_serve` starts them and then restarts those that fail, `_close` stops them. Each life of a child
+has a task of its own (`incarnation.py`), out of which no error comes: when it ends, it calls
+`child_crashed`, which notes the child in `_down` and wakes `_serve`, or else ends `_serve` because
+no restart can help. `decide.py` holds the decisions (whom to restart, when, how often) as pure
+functions; `child.py` holds the record of one child across its lives; `scope.py` runs a supervisor
+around the body of an `async with` and decides what is raised there.
+
+For whoever edits this file:
+
+1. Only the task of `run` starts and stops children. What the children's tasks call notes, wakes
+   and cancels; it neither waits nor raises.
+2. A stop, or an error that no restart can mend, cuts `_serve` short at any `await`. So the state
+   of supervisor and children must be right for `_close` at each `await`, not only after it.
+3. The first failure stays the failure, but a KeyboardInterrupt or the like takes its place, and
+   then nobody is given time to stop.
+"""
 
 import logging
 import random as _random
@@ -10,7 +28,7 @@ import anyio.abc
 from sdml_kafka.runtime import decide
 from sdml_kafka.runtime.actor import Actor, Life
 from sdml_kafka.runtime.child import Child
-from sdml_kafka.runtime.errors import RestartsExhausted, SupervisorReused, describe, is_grave
+from sdml_kafka.runtime.errors import RestartsExhausted, SupervisorReused, describe, is_interrupt
 from sdml_kafka.runtime.events import ActorCrashed, Event, SupervisorGaveUp
 from sdml_kafka.runtime.snapshot import ActorSnapshot, ActorState
 from sdml_kafka.runtime.spec import ChildSpec, Restarts, Strategy, check_choice
@@ -25,8 +43,7 @@ def _never(_: Exception) -> bool:
 class Supervisor(Actor):
     """Runs its children and restarts those that fail. It is an actor, so that supervisors nest.
 
-    One task, that of `run`, starts, mends and stops, one thing at a time. The children's tasks
-    only note how they ended. `supervise` runs a supervisor around the body of an `async with`.
+    `supervise` runs a supervisor around the body of an `async with`.
     """
 
     def __init__(
@@ -41,13 +58,22 @@ class Supervisor(Actor):
         clock: Callable[[], float] = anyio.current_time,
         random: Callable[[], float] = _random.random,
     ) -> None:
-        """Nothing is started yet; `children` is the order in which they will be.
+        """Make a supervisor that has not started anything.
 
-        `is_fatal` says which errors no restart can mend: the supervisor fails with such an error
-        at once. `on_event` is called for what happens to the children, and those of nested
-        supervisors that have none of their own; it must be quick, what it raises is logged.
-        `clock` tells the time in seconds and `random` a number from 0 to 1, for the restarts.
-        `ValueError` for names that are empty or not unique, and for an unknown strategy.
+        Args:
+            name: The supervisor's name in paths, snapshots, events and logs.
+            children: The children, in the order in which they are started.
+            strategy: Which children are restarted when one fails.
+            restarts: How often and how fast children are restarted.
+            is_fatal: Returns whether no restart can mend an error; the supervisor fails with such
+                an error at once.
+            on_event: Called for what happens to the children, and to those of nested supervisors
+                that have no `on_event` of their own. It must be quick; what it raises is logged.
+            clock: Returns the time in seconds.
+            random: Returns a number from 0 to 1, by which delays are spread.
+
+        Raises:
+            ValueError: A name is empty or not unique, or the strategy is unknown.
         """
         if not name:
             raise ValueError("name must not be empty")
@@ -69,7 +95,7 @@ class Supervisor(Actor):
         self._serving: anyio.CancelScope | None = None
         self._grace: anyio.CancelScope | None = None
         self._wake: anyio.Event | None = None
-        self._down: list[int] = []  # failed and to be mended, in that order; each child once
+        self._down: list[int] = []  # the children to restart, each once, as they failed
         self._restarted_at: tuple[float, ...] = ()
         self.failure: BaseException | None = None
 
@@ -77,20 +103,20 @@ class Supervisor(Actor):
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Names from the root down to this supervisor."""
+        """The names from the root down to this supervisor."""
         return self._life.path if self._life is not None else (self.name,)
 
     @property
     def closing(self) -> bool:
-        """Whether it restarts no more: it was asked to stop, or has failed."""
+        """Whether the supervisor has ceased to restart: it was asked to stop, or has failed."""
         return self._state in (ActorState.STOPPING, ActorState.STOPPED, ActorState.CRASHED)
 
     def members(self) -> tuple[ActorSnapshot, ...]:
-        """Snapshots of the children, in the order in which they are started."""
+        """Return snapshots of the children, in the order in which they are started."""
         return tuple(child.view() for child in self._children)
 
     def snapshot(self) -> ActorSnapshot:
-        """The tree from here down, at this moment. `restarts` of the root itself is 0."""
+        """Return the tree from here down, at this moment; `restarts` of its root is 0."""
         alive = self._state in (ActorState.STARTING, ActorState.RUNNING, ActorState.STOPPING)
         return ActorSnapshot(
             name=self.name,
@@ -108,8 +134,11 @@ class Supervisor(Actor):
     async def run(self, life: Life) -> None:
         """Run the tree until asked to stop, or until it fails.
 
-        Raises `RestartsExhausted` from the last error; an error that is fatal, or that a child
-        failed of in the first start, as itself; `SupervisorReused` if it was run before.
+        Raises:
+            RestartsExhausted: A child failed more often than it may be restarted; the cause is
+                the last error.
+            SupervisorReused: The supervisor was run before.
+            Exception: An error that is fatal, or that a child failed with in the first start.
         """
         if self._life is not None:
             raise SupervisorReused(self.name)
@@ -120,7 +149,7 @@ class Supervisor(Actor):
                 await self._serve(tasks, life)
                 await self._close(tasks, life)
         except anyio.get_cancelled_exc_class():
-            # That it was cut short matters less than why it failed.
+            # The failure matters more than the cancellation that cut its handling short.
             if self.failure is None:
                 raise
         finally:
@@ -129,7 +158,7 @@ class Supervisor(Actor):
             raise self.failure
 
     async def _serve(self, tasks: anyio.abc.TaskGroup, life: Life) -> None:
-        """Start and mend. A stop or a fatal error cuts it short, whatever it waits for."""
+        """Start and restart children until a stop or a fatal error cuts this short."""
         try:
             with life.cancel_on_stop() as self._serving:
                 error = await self._start(tasks, self._children)
@@ -138,7 +167,7 @@ class Supervisor(Actor):
                 self._state = ActorState.RUNNING
                 life.started()
                 while True:
-                    await self._mend(tasks, self._children[await self._next_down()])
+                    await self._restart(tasks, self._children[await self._next_down()])
         except Exception as error:
             self._fail(error)
 
@@ -150,16 +179,16 @@ class Supervisor(Actor):
             self.emit(SupervisorGaveUp(self.path, self.failure))
             await life.wait_dispensable()
         with anyio.CancelScope() as self._grace:
-            if not is_grave(self.failure):
+            if not is_interrupt(self.failure):
                 for child in reversed(self._children):
                     await child.stop()
-        if is_grave(self.failure):
+        if is_interrupt(self.failure):
             tasks.cancel_scope.cancel(describe(self.failure))
 
     async def _start(
         self, tasks: anyio.abc.TaskGroup, children: Iterable[Child]
     ) -> BaseException | None:
-        """Start in order; stops at the first that fails, and returns its error."""
+        """Start children in order, up to the first that fails; return its error, or None."""
         for child in children:
             error = await child.start(tasks)
             if error is not None:
@@ -170,10 +199,10 @@ class Supervisor(Actor):
         while not self._down:
             self._wake = anyio.Event()
             await self._wake.wait()
-        return decide.next_to_mend(self._strategy, self._down)
+        return decide.next_to_restart(self._strategy, self._down)
 
-    async def _mend(self, tasks: anyio.abc.TaskGroup, failed: Child) -> None:
-        """Restart a child that failed, and those siblings that the strategy adds."""
+    async def _restart(self, tasks: anyio.abc.TaskGroup, failed: Child) -> None:
+        """Restart a child that failed, and the siblings that the strategy adds."""
         admitted = decide.admit_restart(self._restarted_at, self.now(), self._restarts)
         if admitted is None:
             count, window_s = self._restarts.max_restarts, self._restarts.window_s
@@ -183,7 +212,7 @@ class Supervisor(Actor):
         plan = decide.plan_restart(self._strategy, members, failed.index)
         for index in plan.stop:
             await self._children[index].stop()
-        # Whoever failed meanwhile is started along with the others; who finished is not.
+        # A child that failed meanwhile is started with the others, one that finished is not.
         children = [self._children[i] for i in plan.start]
         children = [child for child in children if child.member.standing == "down"]
         self._down = [i for i in self._down if i not in plan.start]
@@ -193,15 +222,15 @@ class Supervisor(Actor):
         for child in children:
             child.will_restart(delay_s)
         await anyio.sleep(delay_s)
-        # One that fails to start is down again, and its turn will cover those after it.
+        # A child that fails to start is down again, and its own restart covers those after it.
         await self._start(tasks, children)
 
     # What the children's tasks call
 
     def child_crashed(self, child: Child, error: BaseException) -> None:
-        """A child failed: tell, then have it mended, or fail."""
-        final = is_grave(error) or (isinstance(error, Exception) and self._fatal(error))
-        # What cannot be mended comes out of the `async with`: no need to log it as well.
+        """Log and report that a child failed, and have it restarted or fail."""
+        final = is_interrupt(error) or (isinstance(error, Exception) and self._is_final(error))
+        # A final error is raised out of the `async with`, so that it need not be logged as well.
         if not final and not _logged_below(child.actor, error):
             text = describe(error)
             _logger.error("actor %s crashed: %s", "/".join(child.path), text, exc_info=error)
@@ -213,26 +242,26 @@ class Supervisor(Actor):
             if self._wake is not None:
                 self._wake.set()
 
-    def _fatal(self, error: Exception) -> bool:
-        if self.closing:  # nothing is going to be restarted
+    def _is_final(self, error: Exception) -> bool:
+        if self.closing:  # nothing is restarted any more
             return False
         try:
             return self._is_fatal(error)
         except Exception:
-            _logger.exception("is_fatal of %s failed; so its answer is yes", "/".join(self.path))
+            _logger.exception("is_fatal of %s raised; that counts as yes", "/".join(self.path))
             return True
 
     def _fail(self, error: BaseException) -> None:
-        """Serve no more, and fail with `error`; the first one stays, unless this one is grave."""
-        if self.failure is None or is_grave(error):
+        """Restart no more, and fail with `error`, unless another failure came first."""
+        if self.failure is None or is_interrupt(error):
             self.failure = error
         if self._serving is not None:
             self._serving.cancel(describe(error))
-        if self._grace is not None and is_grave(error):
+        if self._grace is not None and is_interrupt(error):
             self._grace.cancel(describe(error))
 
     def emit(self, event: Event) -> None:
-        """Tell the observer, who cannot do harm."""
+        """Report an event to the observer, and log what the observer raises."""
         observer = self._on_event
         if observer is None and self._life is not None:
             observer = self._life.report
@@ -241,11 +270,11 @@ class Supervisor(Actor):
         try:
             observer(event)
         except Exception:
-            _logger.exception("the observer of %s failed at %s", "/".join(self.path), event)
+            _logger.exception("on_event of %s raised at %s", "/".join(self.path), event)
 
 
 def _logged_below(actor: Actor | None, error: BaseException) -> bool:
-    """Whether a nested supervisor has logged an error that it merely passes on."""
+    """Return whether a nested supervisor, which passes the error on, has logged it."""
     if not isinstance(actor, Supervisor) or isinstance(error, RestartsExhausted):
         return False
     return actor.failure is error

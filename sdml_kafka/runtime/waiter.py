@@ -1,9 +1,9 @@
 """The cheapest way for one task to wait for one wake-up, on asyncio and on trio.
 
-For what happens tens of thousands of times a second; everything else takes `anyio.Event`.
+It is meant for what happens tens of thousands of times a second; everything else takes
+`anyio.Event`.
 """
 
-import asyncio
 import sys
 from collections.abc import Callable, Generator
 from functools import partial
@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 
 
 class Waiter(Protocol):
-    """For one task, that awaits it once."""
+    """A wake-up for the one task that awaits it, once."""
 
     def done(self) -> bool: ...
 
@@ -21,34 +21,43 @@ class Waiter(Protocol):
 
 
 def wake(waiter: Waiter) -> None:
-    """Let its task go on; before it waits, after it was cancelled or again: harmless."""
+    """Let the waiter's task go on.
+
+    To do so again, before the task waits, or after it was cancelled does no harm.
+    """
     if not waiter.done():
         waiter.set_result(None)
 
 
 def on_trio() -> bool:
-    """Whether the event loop that runs here is trio's; imports nothing."""
+    """Return whether the event loop that runs here is trio's, without importing trio."""
     trio = sys.modules.get("trio")
     return trio is not None and bool(trio.lowlevel.in_trio_task())
 
 
 def waiter_maker() -> Callable[[], Waiter]:
-    """Makes waiters for the event loop that runs here."""
+    """Return a function that makes waiters for the event loop that runs here."""
     if on_trio():
         return _TrioWaiter
+    import asyncio  # loaded already where its loop runs, and needed by nobody else
+
     # Not `loop.create_future`, which takes a call more; no class of our own, which tasks of
     # asyncio await at half the speed.
     return cast("Callable[[], Waiter]", partial(asyncio.Future, loop=asyncio.get_running_loop()))
 
 
 def clock() -> Callable[[], float]:
-    """`anyio.current_time` of the event loop that runs here, without looking it up each time; it
-    may be asked in other threads, too."""
+    """Return `anyio.current_time` of the event loop that runs here.
+
+    The function does not look the loop up at each call, and may be called in other threads.
+    """
     if on_trio():
         import trio
 
         now: Callable[[], float] = trio.lowlevel.current_clock().current_time
         return now
+    import asyncio
+
     return asyncio.get_running_loop().time
 
 

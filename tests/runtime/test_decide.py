@@ -14,7 +14,7 @@ from sdml_kafka.runtime.decide import (
     admit_restart,
     backoff_s,
     count_attempt,
-    next_to_mend,
+    next_to_restart,
     plan_restart,
     wants_restart,
 )
@@ -121,7 +121,7 @@ def test_mending_one_by_one_mends_everyone(strategy: Strategy, count: int) -> No
     tree = [Member("permanent", "down")] * count
     started: set[int] = set()
     while down:
-        plan = plan_restart(strategy, tree, next_to_mend(strategy, down))
+        plan = plan_restart(strategy, tree, next_to_restart(strategy, down))
         started |= set(plan.start)
         assert len(set(down) - set(plan.start)) < len(down)
         down = [i for i in down if i not in plan.start]
@@ -129,5 +129,5 @@ def test_mending_one_by_one_mends_everyone(strategy: Strategy, count: int) -> No
 
 
 def test_rest_for_one_mends_the_foundation_first() -> None:
-    assert next_to_mend("rest_for_one", [3, 1, 2]) == 1
-    assert next_to_mend("one_for_one", [3, 1, 2]) == 3
+    assert next_to_restart("rest_for_one", [3, 1, 2]) == 1
+    assert next_to_restart("one_for_one", [3, 1, 2]) == 3

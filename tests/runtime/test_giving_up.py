@@ -98,7 +98,7 @@ async def test_an_is_fatal_that_raises_counts_as_yes(
         async with supervise(Supervisor("root", [stage.spec("a")], is_fatal=broken)):
             stage.crash("a", Denied())
             await anyio.sleep_forever()
-    assert "is_fatal of root failed; so its answer is yes" in caplog.messages
+    assert "is_fatal of root raised; that counts as yes" in caplog.messages
 
 
 async def test_the_exception_of_the_body_wins_and_gets_a_note(stage: Stage) -> None:

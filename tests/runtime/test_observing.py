@@ -115,7 +115,7 @@ async def test_an_observer_that_raises_does_no_harm(
         stage.crash("a")
         await stage.until("+a", 2)
     assert stage.take() == ["+a", "!a", "-a", "+a", "-a"]
-    assert any("the observer of root failed at ActorStarted" in m for m in caplog.messages)
+    assert any("on_event of root raised at ActorStarted" in m for m in caplog.messages)
 
 
 async def test_a_crash_is_logged_once_with_name_and_error(
