@@ -13,13 +13,13 @@ from sdml_kafka.rpc.client.expectations import Expectations
 from sdml_kafka.rpc.client.pending_calls import CallRegistry, Calls
 from sdml_kafka.rpc.client.reply_dispatcher import (
     Backlog,
-    CorrelationFromRecord,
     Harvest,
     ReplyDispatcher,
     ReplyMatcher,
 )
 from sdml_kafka.rpc.client.reply_loop import Reading, ReplyLoop, ReplyTopics
 from sdml_kafka.rpc.client.status import RPCCounters, RPCStatus
+from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.runtime import ActorSnapshot, ChildSpec, Mailbox
 from sdml_kafka.runtime.snapshot import all_actors

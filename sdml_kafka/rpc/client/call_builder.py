@@ -23,7 +23,8 @@ from sdml_kafka.rpc.client.request_options import (
     payload,
 )
 from sdml_kafka.rpc.deadline import DEADLINE
-from sdml_kafka.rpc.dialects.native import ID_NAMES, Headers, reply_to_headers, request_headers
+from sdml_kafka.rpc.dialects.messages import Headers
+from sdml_kafka.rpc.dialects.native import ID_NAMES, reply_to_headers, request_headers
 from sdml_kafka.runtime.waiter import Waiter
 from sdml_kafka.transport.interfaces import Message
 

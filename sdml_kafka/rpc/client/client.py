@@ -23,11 +23,11 @@ from sdml_kafka.rpc.client.actor_tree import RPCParts, rpc_status
 from sdml_kafka.rpc.client.call_builder import CallMaker
 from sdml_kafka.rpc.client.expectations import Expectations
 from sdml_kafka.rpc.client.pending_calls import Pending
-from sdml_kafka.rpc.client.reply_dispatcher import CorrelationFromRecord
 from sdml_kafka.rpc.client.reply_loop import ReplyTopics
 from sdml_kafka.rpc.client.reply_stream import PendingStream, ReplyStream
 from sdml_kafka.rpc.client.request_options import PropagateCorrTo, RequestHeaders, check_timeout
 from sdml_kafka.rpc.client.status import RPCStatus
+from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES, wire_of
 from sdml_kafka.runtime import ActorSnapshot, Event, Restarts, Supervisor, SupervisorGaveUp
 from sdml_kafka.transport.connect import rpc_transport

@@ -11,7 +11,8 @@ from sdml_kafka.errors import CallTimeout, ClientClosed, ReplyInvalid, SendFaile
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rpc.client.call_table import Call, CallTable
 from sdml_kafka.rpc.client.expectations import Expectation
-from sdml_kafka.rpc.dialects.native import ID_NAMES, Reply, cancel_headers
+from sdml_kafka.rpc.dialects.messages import Reply
+from sdml_kafka.rpc.dialects.native import ID_NAMES, cancel_headers
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.runtime.waiter import Waiter, wake
 from sdml_kafka.transport.interfaces import Message

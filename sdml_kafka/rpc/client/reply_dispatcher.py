@@ -1,6 +1,6 @@
 """The parser dispatcher of a client: finds the call that a reply is for, and parses it for that."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from inspect import isawaitable
 from itertools import chain
 from typing import Any
@@ -9,7 +9,8 @@ import anyio
 
 from sdml_kafka.errors import RemoteError, RemoteTimeout, ReplyInvalid
 from sdml_kafka.rpc.client.pending_calls import Calls, Pending
-from sdml_kafka.rpc.dialects.native import DEADLINE_EXCEEDED, OK, Reply, Wire
+from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, CorrelationFromRecord, Reply
+from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.runtime import Actor, Life, Mailbox
 from sdml_kafka.transport.interfaces import Record
 
@@ -17,8 +18,6 @@ MAX_TYPES = 1000
 
 Harvest = Sequence[Sequence[Record]]
 """What one poll brought, partition by partition."""
-
-CorrelationFromRecord = Callable[[Any], bytes | str | None]
 
 
 class ReplyMatcher:

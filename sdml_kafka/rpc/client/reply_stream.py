@@ -10,7 +10,7 @@ from attrs import define, field
 
 from sdml_kafka.errors import StreamBroken
 from sdml_kafka.rpc.client.pending_calls import Pending
-from sdml_kafka.rpc.dialects.native import Reply
+from sdml_kafka.rpc.dialects.messages import Reply
 from sdml_kafka.runtime.waiter import Waiter, wake
 
 

@@ -5,7 +5,8 @@ from math import ceil, inf
 from typing import Literal, get_args
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.rpc.dialects.native import MAX_ID_BYTES, REPLY_TOPIC, RESERVED, Wire
+from sdml_kafka.rpc.dialects.messages import MAX_ID_BYTES
+from sdml_kafka.rpc.dialects.native import REPLY_TOPIC, RESERVED, Wire
 
 PropagateCorrTo = Literal["both", "header", "key"]
 RequestHeaders = Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]]

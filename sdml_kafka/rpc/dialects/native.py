@@ -1,22 +1,30 @@
-"""The codec of calls: what a request and a reply say in their headers. See docs/wire.md.
+"""The project's own dialect: how a call is written into headers, and read from them (docs/wire.md).
 
-The one place that knows a header's name. Everything that is read was written by strangers: it is
-bounded, decoded with care, and what makes no sense counts as not said.
+This file alone knows the names of these headers.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from string import ascii_letters, digits
-from typing import NamedTuple
 
 from attrs import field, frozen
 
 from sdml_kafka.errors import ConfigurationError
-
-Headers = Sequence[tuple[str, bytes]]
-ForeignHeaders = Sequence[tuple[str, bytes | None]]
-"""As Kafka has them: a header may have no value."""
+from sdml_kafka.rpc.dialects.messages import (
+    MAX_ERROR_BYTES,
+    MAX_ID_BYTES,
+    MAX_REPLY_TOPICS,
+    MAX_STATUS_CHARS,
+    MAX_TOPIC_BYTES,
+    OK,
+    UNKNOWN,
+    ForeignHeaders,
+    Headers,
+    Reply,
+    Request,
+    is_id,
+    is_status,
+)
 
 ID_NAMES = ("request_id", "correlation_id", "x-correlation-id")
 REPLY_TOPIC = "x-reply-topic"
@@ -29,15 +37,7 @@ END = "x-end"
 CANCEL = "x-cancel"
 CANCEL_PARTITION = "x-cancel-partition"
 
-OK = "ok"
-DEADLINE_EXCEEDED = "deadline_exceeded"
-UNKNOWN = "unknown"
-MAX_REPLY_TOPICS = 16
-MAX_ERROR_BYTES = 4096
-MAX_ID_BYTES = 1024
-MAX_TOPIC_BYTES = 249
 MAX_DIGITS = 12
-MAX_STATUS_CHARS = 64
 MAX_PARTITION = (1 << 31) - 1
 
 RESERVED = frozenset(
@@ -48,44 +48,11 @@ RESERVED = frozenset(
 )
 _TOPIC_BYTES = (ascii_letters + digits + "._-").encode()
 _NO_TOPICS = (b"", b".", b"..")
-_STATUS = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
-
-
-class Request(NamedTuple):
-    """What a server reads off a request."""
-
-    id: bytes | None
-    """Verbatim, whatever bytes they are; the key's when no header carries one."""
-    id_name: str | None
-    """The header that carried it, as it was spelled; None: it is the key, or there is none."""
-    reply_topics: tuple[str, ...] = ()
-    """In order, each once, names that can be a topic's, `MAX_REPLY_TOPICS` at most."""
-    refused_topics: int = 0
-    """How many others were asked for: beyond that number, or no topic's name."""
-    reply_partition: int | None = None
-    timeout_ms: int | None = None
-    is_cancel: bool = False
-
-
-class Reply(NamedTuple):
-    """What a client reads off a reply."""
-
-    id: bytes | None
-    """From a header; None: no header carries one, and the key may say whose it is."""
-    status: str = OK
-    error: str = ""
-    sequence: int | None = None
-    """Of a stream: 0, 1, 2, ...; None: the one reply to a call."""
-    is_end: bool = False
-    """The stream is over; such a record carries no value of its own."""
-    cancel_partition: int | None = None
-    """The server wants to hear there, in the request's topic, when nobody reads any more."""
-
 
 _NOTHING: Mapping[str, str] = {}
 
 Found = dict[str, bytes]
-"""By name, as it is spelled here: the first value of each header that is known."""
+"""The first value of each known header, by the header's name as it is spelled here."""
 
 
 def _check_id_names(_: object, __: object, names: tuple[str, ...]) -> None:
@@ -96,12 +63,13 @@ def _check_id_names(_: object, __: object, names: tuple[str, ...]) -> None:
 
 @frozen
 class Wire:
-    """`id_names`: the headers that may carry a correlation id, the first that is there counts;
-    read without regard to case. ValueError for one that means something else."""
+    """The codec. It raises ValueError for an `id_names` that has another meaning already."""
 
     id_names: tuple[str, ...] = field(default=ID_NAMES, validator=_check_id_names)
+    """The headers that may carry a correlation id, in the order in which they count. Their names
+    are compared without regard to case."""
     _names: dict[str, str] = field(init=False, eq=False, repr=False)
-    """By the name in lower case, as it is spelled here."""
+    """The names as they are spelled here, by the name in lower case."""
     _spellings: frozenset[str] = field(init=False, eq=False, repr=False)
     _longest: int = field(init=False, eq=False, repr=False)
 
@@ -112,14 +80,15 @@ class Wire:
         object.__setattr__(self, "_longest", max(map(len, names)))
 
     def carries_id(self, name: str) -> bool:
-        """Whether a header of this name is read for an id."""
+        """Return whether a header of this name is read for an id."""
         return self._names.get(name.lower()) in self.id_names
 
     def with_name(self, name: str) -> "Wire":
-        """One that reads this header, too."""
+        """Return a codec that looks for ids in this header as well."""
         return self if self.carries_id(name) else Wire((*self.id_names, name))
 
     def read_request(self, headers: ForeignHeaders, key: bytes | None) -> Request:
+        """Read what a request asks for; whatever bytes it holds, this does not fail."""
         found, spelled_there, more_topics = self._find(headers)
         id_, id_name = None, None
         for name in self.id_names:
@@ -139,6 +108,7 @@ class Wire:
         return Request(id_, id_name, topics, refused, partition, timeout_ms, CANCEL in found)
 
     def read_reply(self, headers: ForeignHeaders) -> Reply:
+        """Read what a reply says; whatever bytes it holds, this does not fail."""
         found, _, _ = self._find(headers)
         id_ = None
         for name in self.id_names:
@@ -156,7 +126,8 @@ class Wire:
         )
 
     def _find(self, headers: ForeignHeaders) -> tuple[Found, Mapping[str, str], Sequence[bytes]]:
-        """Also how the sender spelled what is spelled otherwise here, and further reply topics."""
+        """Return the known headers, how the sender spelled those that are spelled otherwise here,
+        and the reply topics after the first."""
         found: Found = {}
         spelled_there: dict[str, str] | None = None
         more_topics: list[bytes] | None = None
@@ -179,6 +150,17 @@ class Wire:
         return self._names.get(spelled.lower()) if len(spelled) <= self._longest else None
 
 
+def wire_of(names: Iterable[str]) -> Wire:
+    """Return the codec that looks for ids in these headers (`corr_header_keys`).
+
+    ConfigurationError unless they are names that a header with an id may have.
+    """
+    try:
+        return Wire((names,) if isinstance(names, str) else tuple(names))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigurationError(f"corr_header_keys are names of headers: {error}") from error
+
+
 def request_headers(
     id_: bytes | None,
     id_name: str | None,
@@ -186,8 +168,11 @@ def request_headers(
     timeout_ms: int | None,
     extra: Headers = (),
 ) -> list[tuple[str, bytes]]:
-    """`id_name` None: the id travels as the key alone. `reply_to` is what `reply_to_headers` made,
-    once for many calls; `extra` are the caller's own, last, so that ours are what counts."""
+    """Return the headers of a request; with `id_name` None the id travels as the key alone.
+
+    `reply_to` was made by `reply_to_headers`, once for many calls. `extra`, the caller's own
+    headers, come last: of a name that comes twice, readers take the first.
+    """
     headers: list[tuple[str, bytes]] = []
     if id_ is not None and id_name is not None:
         headers.append((id_name, id_))
@@ -199,6 +184,7 @@ def request_headers(
 
 
 def reply_to_headers(topics: Iterable[str], partition: int | None) -> list[tuple[str, bytes]]:
+    """Return the headers that say where to reply."""
     headers = [(REPLY_TOPIC, topic.encode()) for topic in topics]
     if partition is not None:
         headers.append((REPLY_PARTITION, b"%d" % partition))
@@ -206,6 +192,7 @@ def reply_to_headers(topics: Iterable[str], partition: int | None) -> list[tuple
 
 
 def cancel_headers(id_: bytes, id_name: str) -> list[tuple[str, bytes]]:
+    """Return the headers of the record that closes a stream early."""
     return [(id_name, id_), (CANCEL, b"1")]
 
 
@@ -221,8 +208,11 @@ def reply_headers(
     is_end: bool = False,
     cancel_partition: int | None = None,
 ) -> list[tuple[str, bytes]]:
-    """The id goes back as it came; one that came as the key goes back as the key. A status that
-    cannot be one is sent as `unknown`; an error's text is cut to what a reader takes."""
+    """Return the headers of a reply. An id that came in a header goes back in that header.
+
+    A status that is no legal one is sent as `unknown`. An error's text is cut to the length that
+    readers accept.
+    """
     headers: list[tuple[str, bytes]] = []
     if request.id is not None and request.id_name is not None:
         headers.append((request.id_name, request.id))
@@ -240,22 +230,13 @@ def reply_headers(
     return headers
 
 
-def is_id(value: bytes) -> bool:
-    return 0 < len(value) <= MAX_ID_BYTES
-
-
-def is_status(status: str) -> bool:
-    """Whether an error may have this status: `ok` is none."""
-    return status != OK and _STATUS.fullmatch(status) is not None
-
-
 def _error_status(value: bytes) -> str:
     status = value[: MAX_STATUS_CHARS + 1].decode("utf-8", "replace")
     return status if is_status(status) else UNKNOWN
 
 
 def _cut(error: str) -> bytes:
-    """In UTF-8, at most `MAX_ERROR_BYTES`, no character cut in two."""
+    """Encode as UTF-8, in at most `MAX_ERROR_BYTES`, without cutting a character in two."""
     encoded = error[:MAX_ERROR_BYTES].encode("utf-8", "replace")
     if len(encoded) <= MAX_ERROR_BYTES:
         return encoded
@@ -276,7 +257,7 @@ def _partition(value: bytes) -> int | None:
 
 
 def _reply_topics(first: bytes, more: Sequence[bytes]) -> tuple[tuple[str, ...], int]:
-    """Those that are admitted, and how many others were asked for."""
+    """Return the topics to reply to, and the number of others that were asked for."""
     if not more:
         return _one_topic(first) if len(first) <= MAX_TOPIC_BYTES else ((), 1)
     asked = dict.fromkeys((first, *more))
@@ -294,11 +275,3 @@ def _is_topic(name: bytes) -> bool:
     if len(name) > MAX_TOPIC_BYTES or name.strip(_TOPIC_BYTES):
         return False
     return name not in _NO_TOPICS
-
-
-def wire_of(names: Iterable[str]) -> Wire:
-    """Of `corr_header_keys`."""
-    try:
-        return Wire((names,) if isinstance(names, str) else tuple(names))
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ConfigurationError(f"corr_header_keys are names of headers: {error}") from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import anyio
 
 from sdml_kafka.consuming.ledger import Chunk
-from sdml_kafka.rpc.dialects.native import OK, Request
+from sdml_kafka.rpc.dialects.messages import OK, Request
 from sdml_kafka.runtime.waiter import Waiter
 from sdml_kafka.transport.interfaces import Record
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sdml_kafka.errors import RemoteError
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.rpc.dialects.native import DEADLINE_EXCEEDED, OK, is_status
+from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, is_status
 from sdml_kafka.rpc.server.call import Answer, Call
 from sdml_kafka.rpc.server.replies import STREAM_AHEAD, RepliesOut
 from sdml_kafka.rpc.server.threads import Threads

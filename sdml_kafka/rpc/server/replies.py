@@ -12,7 +12,8 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.rpc.dialects.native import OK, reply_headers
+from sdml_kafka.rpc.dialects.messages import OK
+from sdml_kafka.rpc.dialects.native import reply_headers
 from sdml_kafka.rpc.server.call import Answer, Call
 from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.runtime.waiter import wake

@@ -5,7 +5,7 @@ from logging import ERROR
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.rpc.dialects.native import MAX_REPLY_TOPICS, Request
+from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, Request
 
 MAX_REMEMBERED = 1000
 

@@ -8,8 +8,13 @@ from math import inf
 from attrs import define
 
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.rpc.client.reply_dispatcher import CorrelationFromRecord
-from sdml_kafka.rpc.dialects.native import DEADLINE_EXCEEDED, Request, Wire, is_id
+from sdml_kafka.rpc.dialects.messages import (
+    DEADLINE_EXCEEDED,
+    CorrelationFromRecord,
+    Request,
+    is_id,
+)
+from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.rpc.server.call import Answer, Call
 from sdml_kafka.rpc.server.cancellations import Cancels
 from sdml_kafka.rpc.server.dedupe import Repeats

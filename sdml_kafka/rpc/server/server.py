@@ -22,8 +22,8 @@ from sdml_kafka.lifecycle import Lifecycle, check_timeouts
 from sdml_kafka.parsing.parsers import Parser
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.rpc.client.reply_dispatcher import CorrelationFromRecord
-from sdml_kafka.rpc.dialects.native import ID_NAMES, MAX_REPLY_TOPICS, wire_of
+from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, CorrelationFromRecord
+from sdml_kafka.rpc.dialects.native import ID_NAMES, wire_of
 from sdml_kafka.rpc.server.call import Answer, Call
 from sdml_kafka.rpc.server.cancellations import Cancels
 from sdml_kafka.rpc.server.dedupe import Dedupe, Repeats

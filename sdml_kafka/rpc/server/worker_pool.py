@@ -13,7 +13,7 @@ import anyio.abc
 import anyio.lowlevel
 
 from sdml_kafka.rpc.deadline import DEADLINE
-from sdml_kafka.rpc.dialects.native import DEADLINE_EXCEEDED
+from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED
 from sdml_kafka.rpc.server.call import Answer, Call
 from sdml_kafka.rpc.server.handler_runner import CANCELLED, Answering
 from sdml_kafka.rpc.server.handlers import Handler

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sdml_kafka.rpc.dialects.native import (
-    ID_NAMES,
+from sdml_kafka.rpc.dialects.messages import (
     MAX_ERROR_BYTES,
     MAX_ID_BYTES,
     MAX_REPLY_TOPICS,
@@ -19,10 +18,13 @@ from sdml_kafka.rpc.dialects.native import (
     ForeignHeaders,
     Reply,
     Request,
-    Wire,
-    cancel_headers,
     is_id,
     is_status,
+)
+from sdml_kafka.rpc.dialects.native import (
+    ID_NAMES,
+    Wire,
+    cancel_headers,
     reply_headers,
     reply_to_headers,
     request_headers,

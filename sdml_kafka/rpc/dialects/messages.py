@@ -1,0 +1,69 @@
+"""Requests and replies as any dialect yields them, and the bounds that every dialect keeps.
+
+A request or a reply was written by a stranger. So a dialect bounds and decodes with care what it
+reads, and treats what makes no sense as absent.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+Headers = Sequence[tuple[str, bytes]]
+ForeignHeaders = Sequence[tuple[str, bytes | None]]
+"""Headers as Kafka has them: a header may have no value."""
+
+CorrelationFromRecord = Callable[[Any], bytes | str | None]
+"""A program's own function that takes the correlation id from a record."""
+
+OK = "ok"
+DEADLINE_EXCEEDED = "deadline_exceeded"
+UNKNOWN = "unknown"
+
+MAX_REPLY_TOPICS = 16
+MAX_ERROR_BYTES = 4096
+MAX_ID_BYTES = 1024
+MAX_TOPIC_BYTES = 249
+MAX_STATUS_CHARS = 64
+
+_STATUS = re.compile(rf"[a-zA-Z0-9_.-]{{1,{MAX_STATUS_CHARS}}}")
+
+
+class Request(NamedTuple):
+    """What a server reads from a request."""
+
+    id: bytes | None
+    """The id byte for byte; the record's key when no header carries an id."""
+    id_name: str | None
+    """The header that carried the id, spelled as it came; None when the id is the key or absent."""
+    reply_topics: tuple[str, ...] = ()
+    """The topics to reply to, in order and each once: legal names, at most `MAX_REPLY_TOPICS`."""
+    refused_topics: int = 0
+    """The number of other topics that were asked for: illegal names, or beyond the bound."""
+    reply_partition: int | None = None
+    timeout_ms: int | None = None
+    is_cancel: bool = False
+
+
+class Reply(NamedTuple):
+    """What a client reads from a reply."""
+
+    id: bytes | None
+    """The id from a header; None when no header carries one: then the key may be the id."""
+    status: str = OK
+    error: str = ""
+    sequence: int | None = None
+    """The reply's number in a stream: 0, 1, 2, ...; None for the one reply to a call."""
+    is_end: bool = False
+    """Whether the stream ends here; such a record carries no value of its own."""
+    cancel_partition: int | None = None
+    """The partition of the request topic where the server reads cancel records, if it does."""
+
+
+def is_id(value: bytes) -> bool:
+    """Return whether these bytes can be a correlation id."""
+    return 0 < len(value) <= MAX_ID_BYTES
+
+
+def is_status(status: str) -> bool:
+    """Return whether an error may have this status; `ok` is no error."""
+    return status != OK and _STATUS.fullmatch(status) is not None
