@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.load_on_broker import unique
+from tests.support.kafka_from_outside import unique
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(90)]
 

@@ -10,7 +10,7 @@ from examples.asgi_lifespan import TEXTS, lifespan, make_app, show
 from sdml_kafka import KafkaListener
 from sdml_kafka.testing import EmbeddedKafka, MemoryBroker
 from tests.support.asgi import STARTUP, Server, get, served
-from tests.support.load_on_broker import produce, unique
+from tests.support.kafka_from_outside import produce, unique
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 

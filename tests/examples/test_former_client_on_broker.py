@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.load_on_broker import create_topic, produce
+from tests.support.kafka_from_outside import create_topic, produce
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(90)]
 

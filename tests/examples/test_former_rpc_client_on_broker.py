@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from sdml_kafka import Call, KafkaRPCServer
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.load_on_broker import create_topic, unique
+from tests.support.kafka_from_outside import create_topic, unique
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
 

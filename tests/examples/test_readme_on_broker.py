@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.load_on_broker import unique
+from tests.support.kafka_from_outside import unique
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(90)]
 

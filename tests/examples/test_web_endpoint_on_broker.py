@@ -8,7 +8,7 @@ from examples.web_endpoint import ask, lifespan, make_app
 from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, RemoteError, parse_json
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.asgi import STARTUP, Server, get, served
-from tests.support.load_on_broker import unique
+from tests.support.kafka_from_outside import unique
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 

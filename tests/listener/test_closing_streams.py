@@ -13,9 +13,9 @@ from tests.support.listener_on_twin import (
     listener_on,
     loops,
     take_last,
-    until,
 )
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 

@@ -5,17 +5,9 @@ import pytest
 
 from sdml_kafka import AutoCommit, ClientClosed, CommitFailed
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from tests.support.listener_on_twin import (
-    GROUP,
-    P0,
-    P1,
-    broker_with,
-    fill,
-    listener_on,
-    take_last,
-    until,
-)
+from tests.support.listener_on_twin import GROUP, P0, P1, broker_with, fill, listener_on, take_last
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 

@@ -6,16 +6,9 @@ import anyio
 import pytest
 
 from sdml_kafka import Delivery, KafkaListener
-from tests.support.listener_on_twin import (
-    GROUP,
-    P0,
-    broker_with,
-    listener_on,
-    loops,
-    take_last,
-    until,
-)
+from tests.support.listener_on_twin import GROUP, P0, broker_with, listener_on, loops, take_last
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 

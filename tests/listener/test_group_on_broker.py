@@ -15,15 +15,9 @@ import pytest
 
 from sdml_kafka import KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.load_on_broker import (
-    Load,
-    Reader,
-    committed,
-    create_topic,
-    produce,
-    texts,
-    unique,
-)
+from tests.support.kafka_from_outside import committed, create_topic, produce, unique
+from tests.support.listener_on_broker import Reader, texts
+from tests.support.load import Load
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 

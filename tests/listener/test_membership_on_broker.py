@@ -5,7 +5,9 @@ import pytest
 
 from sdml_kafka import KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.load_on_broker import committed, create_topic, produce, texts, unique, until
+from tests.support.kafka_from_outside import committed, create_topic, produce, unique
+from tests.support.listener_on_broker import texts
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 

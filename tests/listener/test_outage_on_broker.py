@@ -10,7 +10,10 @@ import pytest
 
 from sdml_kafka import BrokerUnreachable, KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.load_on_broker import Load, Reader, create_topic, produce, texts, unique, until
+from tests.support.kafka_from_outside import create_topic, produce, unique
+from tests.support.listener_on_broker import Reader, texts
+from tests.support.load import Load
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 

@@ -11,8 +11,9 @@ from aiokafka import AIOKafkaConsumer
 
 from sdml_kafka import AuthenticationFailed, KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.listener_on_twin import until
-from tests.support.load_on_broker import Reader, create_topic, produce, texts, unique
+from tests.support.kafka_from_outside import create_topic, produce, unique
+from tests.support.listener_on_broker import Reader, texts
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 

@@ -19,9 +19,9 @@ from tests.support.listener_on_twin import (
     take,
     take_last,
     task_count,
-    until,
 )
 from tests.support.virtual_time import on_asyncio, on_trio
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 

@@ -16,7 +16,7 @@ from sdml_kafka import Call
 from sdml_kafka.rpc.server.call import Answer
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support import client_by_hand as desk
-from tests.support.load_on_broker import create_topic, unique
+from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.rpc_chaos.backends import name_of
 from tests.support.virtual_time import in_virtual_time
 

@@ -28,16 +28,16 @@ from sdml_kafka import (
 )
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.producer.adapter import AiokafkaProducer
-from tests.support.load_on_broker import (
+from tests.support.kafka_from_outside import (
     create_topic,
     delete_topic,
     on_asyncio,
     topics_of,
     unique,
-    until,
 )
 from tests.support.rpc_pair import all_of, client_on, pair_on, reverse, server_on
 from tests.support.undecodable_batch import produce_poison
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 

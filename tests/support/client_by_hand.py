@@ -4,11 +4,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio
-
 from sdml_kafka import KafkaRPCServer, TopicPartition
 from sdml_kafka.testing.memory.broker import MemoryBroker, MemoryRecord, loop_time
 from sdml_kafka.transport.interfaces import Transport
+from tests.support.waiting import until
 
 REQUEST, REPLY, GROUP = "request", "reply", "group"
 P0, P1 = TopicPartition(REQUEST, 0), TopicPartition(REQUEST, 1)
@@ -80,13 +79,6 @@ def outcome(record: MemoryRecord) -> bytes:
     status = header(record, "x-status")
     assert status is not None
     return (record.value or b"") if status == b"ok" else status
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for it, looking again and again: in virtual time that takes none."""
-    with anyio.fail_after(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110  what is waited for tells nobody
-            await anyio.sleep(0.01)
 
 
 async def replies(

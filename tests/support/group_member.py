@@ -7,7 +7,7 @@ import sys
 import anyio
 
 from sdml_kafka import KafkaListener
-from tests.support.load_on_broker import texts
+from tests.support.listener_on_broker import texts
 
 
 async def main(bootstrap: str, topic: str, group: str, slow: bool) -> None:

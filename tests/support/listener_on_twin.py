@@ -8,6 +8,7 @@ import anyio
 
 from sdml_kafka import KafkaListener, ParserSpec, TopicPartition, TypeStream, parse_text
 from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.waiting import until
 
 TOPIC, GROUP = "topic", "group"
 P0, P1 = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
@@ -67,13 +68,6 @@ async def take_last(stream: TypeStream[Any], count: int) -> list[Any]:
             if len(taken) == count:
                 break
     return taken
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for it, looking again and again: in virtual time that takes none."""
-    with anyio.fail_after(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110  what is waited for tells nobody
-            await anyio.sleep(0.01)
 
 
 class Loop:

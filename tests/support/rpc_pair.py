@@ -8,7 +8,7 @@ import anyio
 
 from sdml_kafka import Call, KafkaRPC, KafkaRPCServer
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.load_on_broker import create_topic, unique
+from tests.support.kafka_from_outside import create_topic, unique
 
 
 def client_on(kafka: EmbeddedKafka, **options: Any) -> KafkaRPC:

@@ -5,7 +5,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.record.util import calc_crc32c
 
-from tests.support.load_on_broker import on_asyncio
+from tests.support.kafka_from_outside import on_asyncio
 
 CRC_AT, CRC_FROM = 17, 21
 """Where the checksum of a version 2 batch is, and where the bytes begin that it covers."""

@@ -19,7 +19,7 @@ from sdml_kafka.cli.serve.programs import Guard, Program
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces import Transport
 from tests.cli.serve.test_programs import first_pid, guard, is_alive, shell
-from tests.support.client_by_hand import until
+from tests.support.waiting import until
 
 __all__ = ["guard"]
 

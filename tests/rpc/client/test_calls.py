@@ -19,7 +19,6 @@ from sdml_kafka import (
     parse_json,
 )
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from tests.support.listener_on_twin import until
 from tests.support.server_by_hand import (
     RAW,
     REPLY,
@@ -32,6 +31,7 @@ from tests.support.server_by_hand import (
     new_broker,
 )
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 

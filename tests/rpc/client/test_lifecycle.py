@@ -27,7 +27,7 @@ from sdml_kafka.rpc.deadline import DEADLINE
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces import Transport
 from tests.listener.test_cancellation import cancelled_at
-from tests.support.listener_on_twin import task_count, until
+from tests.support.listener_on_twin import task_count
 from tests.support.server_by_hand import (
     RAW,
     REPLY,
@@ -39,6 +39,7 @@ from tests.support.server_by_hand import (
     new_broker,
 )
 from tests.support.virtual_time import in_virtual_time, on_asyncio, on_trio
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

@@ -16,9 +16,9 @@ from sdml_kafka import (
     StreamBroken,
 )
 from sdml_kafka.transport.interfaces import Record
-from tests.support.listener_on_twin import until
 from tests.support.server_by_hand import REQUEST, Hand, client_on, hand, header, new_broker
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 

@@ -20,9 +20,9 @@ from tests.support.client_by_hand import (
     replies,
     reply,
     serving,
-    until,
 )
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
 

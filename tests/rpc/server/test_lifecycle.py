@@ -29,10 +29,10 @@ from tests.support.client_by_hand import (
     replies,
     reply,
     server_on,
-    until,
 )
 from tests.support.listener_on_twin import task_count
 from tests.support.virtual_time import in_virtual_time, on_asyncio, on_trio
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from sdml_kafka import Call, KafkaRPCServer
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.listener_on_twin import until
-from tests.support.load_on_broker import committed, create_topic, on_asyncio, unique
+from tests.support.kafka_from_outside import committed, create_topic, on_asyncio, unique
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 

@@ -8,9 +8,10 @@ import pytest
 
 from sdml_kafka import Call, KafkaRPC, RemoteError
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from tests.support.client_by_hand import REQUEST, new_broker, server_on, serving, until
+from tests.support.client_by_hand import REQUEST, new_broker, server_on, serving
 from tests.support.server_by_hand import client_on
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
 

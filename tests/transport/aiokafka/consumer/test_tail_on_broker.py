@@ -23,7 +23,7 @@ from tests.support.contracts.consumer_world import (
     seat,
 )
 from tests.support.contracts.tail import assigned_anew, positions
-from tests.support.load_on_broker import delete_topic
+from tests.support.kafka_from_outside import delete_topic
 from tests.support.undecodable_batch import produce_poison
 from tests.transport.aiokafka.consumer.test_contract_on_broker import aiokafka_world
 

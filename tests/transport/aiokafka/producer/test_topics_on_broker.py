@@ -13,7 +13,7 @@ from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 from sdml_kafka.transport.interfaces import Message
 from tests.support.contracts.aiokafka_producer_world import AiokafkaWorld, world_of
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
-from tests.support.load_on_broker import delete_topic, topics_of
+from tests.support.kafka_from_outside import delete_topic, topics_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 

@@ -1,0 +1,90 @@
+"""Acting on a real Kafka from outside of the tested program: topics, records, commits."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any
+from uuid import uuid4
+
+import anyio
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+
+def unique(name: str) -> str:
+    return f"{name}-{uuid4().hex[:8]}"
+
+
+async def on_asyncio[T](work: Coroutine[Any, Any, T]) -> T:
+    """Run it on an asyncio loop of its own: aiokafka needs one, the test may run on trio."""
+    return await anyio.to_thread.run_sync(asyncio.run, work)
+
+
+async def create_topic(
+    bootstrap: str, name: str, partitions: int = 4, *, login: Mapping[str, str] | None = None
+) -> str:
+    async def create() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **(login or {}))
+        await admin.start()
+        await admin.create_topics([NewTopic(name, partitions, 1)])
+        await admin.close()
+
+    await on_asyncio(create())
+    return name
+
+
+async def topics_of(bootstrap: str) -> set[str]:
+    async def ask() -> set[str]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            return set(await admin.list_topics())
+        finally:
+            await admin.close()
+
+    return await on_asyncio(ask())
+
+
+async def delete_topic(bootstrap: str, name: str) -> None:
+    """The broker has forgotten it when this returns."""
+
+    async def delete() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            await admin.delete_topics([name])
+            while name in await admin.list_topics():
+                pass
+        finally:
+            await admin.close()
+
+    await on_asyncio(delete())
+
+
+async def produce(
+    bootstrap: str,
+    topic: str,
+    values: Iterable[str],
+    *,
+    login: Mapping[str, str] | None = None,
+    **where: Any,
+) -> None:
+    async def send_all() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap, **(login or {})) as producer:
+            for value in values:
+                await producer.send(topic, value.encode(), **where)
+            await producer.flush()
+
+    await on_asyncio(send_all())
+
+
+async def committed(bootstrap: str, group: str) -> dict[tuple[str, int], int]:
+    async def ask() -> dict[tuple[str, int], int]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            offsets = await admin.list_consumer_group_offsets(group)
+        finally:
+            await admin.close()
+        return {(tp.topic, tp.partition): entry.offset for tp, entry in offsets.items()}
+
+    return await on_asyncio(ask())

@@ -1,0 +1,34 @@
+"""A listener on a real broker, and a task that reads its stream."""
+
+import anyio
+
+from sdml_kafka import KafkaListener, ParserSpec, parse_text
+from tests.support.waiting import until
+
+
+def texts(*topics: str) -> list[ParserSpec[str]]:
+    return [{"topics": topics, "type": str, "parser": parse_text}]
+
+
+class Reader:
+    """Reads a stream to its end in a task of its own, and remembers what finished, in order."""
+
+    def __init__(self, listener: KafkaListener) -> None:
+        self.listener = listener
+        self.seen: list[str] = []
+        self._grew = anyio.Event()
+
+    async def read(self) -> None:
+        async for value in await self.listener.subscribe(str):
+            self.seen.append(value)
+            self._grew.set()
+
+    async def has_seen(self, count: int) -> None:
+        while len(self.seen) < count:
+            self._grew = anyio.Event()
+            await self._grew.wait()
+
+    async def has_seen_all(self, values: set[str], *others: "Reader") -> None:
+        """Until it and the others have seen all of them between them."""
+        seen = [self.seen, *(other.seen for other in others)]
+        await until(lambda: values <= set().union(*seen), within_s=120.0)
