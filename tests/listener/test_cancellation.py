@@ -1,7 +1,6 @@
 """Cancelled at each checkpoint in turn: no record is lost, no task and no item is left behind."""
 
-import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import anyio
@@ -9,6 +8,7 @@ import pytest
 
 from sdml_kafka import CommitFailed, KafkaListener
 from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.checkpoints import cancelled_at
 from tests.support.listener_on_twin import (
     GROUP,
     P0,
@@ -22,41 +22,6 @@ from tests.support.virtual_time import in_virtual_time
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 
 VALUES = [str(number) for number in range(6)]
-
-
-@types.coroutine
-def watched(
-    work: Coroutine[Any, Any, None], at_checkpoint: Callable[[], None]
-) -> Generator[Any, Any, None]:
-    """Run `work`, with a call at each point at which it lets go of the event loop."""
-    answer: Any = None
-    error: BaseException | None = None
-    while True:
-        try:
-            wish = work.send(answer) if error is None else work.throw(error)
-        except StopIteration:
-            return
-        at_checkpoint()
-        answer, error = None, None
-        try:
-            answer = yield wish
-        except BaseException as exc:
-            error = exc
-
-
-async def cancelled_at(checkpoint: int, work: Coroutine[Any, Any, None]) -> bool:
-    """Whether `work` came to that checkpoint, where it was cancelled."""
-    seen = 0
-
-    def count() -> None:
-        nonlocal seen
-        seen += 1
-        if seen == checkpoint:
-            scope.cancel()
-
-    with anyio.CancelScope() as scope:
-        await watched(work, count)
-    return seen >= checkpoint
 
 
 async def at_each_checkpoint(

@@ -14,8 +14,8 @@ import pytest
 
 from sdml_kafka import KafkaRPC
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.backends import name_of
 from tests.support.kafka_from_outside import create_topic, unique
-from tests.support.rpc_chaos.backends import name_of
 from tests.support.rpc_chaos.fleet import Fleet, fleet_of
 from tests.support.rpc_chaos.traffic import Traffic, repeats_of
 

@@ -16,8 +16,8 @@ from sdml_kafka import Call
 from sdml_kafka.rpc.server.call import Answer
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support import client_by_hand as desk
+from tests.support.backends import name_of
 from tests.support.kafka_from_outside import create_topic, unique
-from tests.support.rpc_chaos.backends import name_of
 from tests.support.virtual_time import in_virtual_time
 
 pytestmark = pytest.mark.anyio

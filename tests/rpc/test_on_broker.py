@@ -35,7 +35,7 @@ from tests.support.kafka_from_outside import (
     topics_of,
     unique,
 )
-from tests.support.rpc_pair import all_of, client_on, pair_on, reverse, server_on
+from tests.support.rpc_on_broker import all_of, client_on, pair_on, reverse, server_on
 from tests.support.undecodable_batch import produce_poison
 from tests.support.waiting import until
 

@@ -2,9 +2,7 @@
 
 import asyncio
 import gc
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
@@ -21,6 +19,7 @@ from sdml_kafka.runtime import (
     UnexpectedExit,
     supervise,
 )
+from tests.support.checkpoints import cancelled_at_each_checkpoint
 from tests.support.runtime_stage import Stage
 
 pytestmark = pytest.mark.anyio
@@ -28,51 +27,6 @@ AT_ONCE = Restarts(backoff_s=0)
 on_asyncio = pytest.mark.parametrize(
     "anyio_backend", [pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio")]
 )
-
-
-@types.coroutine
-def watched(
-    work: Coroutine[Any, Any, None], at_checkpoint: Callable[[], None]
-) -> Generator[Any, Any, None]:
-    """Run `work`, with a call at each point at which it lets go of the event loop."""
-    answer: Any = None
-    error: BaseException | None = None
-    while True:
-        try:
-            wish = work.send(answer) if error is None else work.throw(error)
-        except StopIteration:
-            return
-        at_checkpoint()
-        answer, error = None, None
-        try:
-            answer = yield wish
-        except BaseException as exc:
-            error = exc
-
-
-async def cancel_at_each_checkpoint(scenario: Callable[[], Coroutine[Any, Any, None]]) -> int:
-    """Run `scenario` cancelled at its 1st, then at its 2nd, ... checkpoint, until it ends before.
-
-    Returns how often it was cancelled.
-    """
-    times = 0
-    while await cancel_at(times + 1, scenario()):
-        times += 1
-    return times
-
-
-async def cancel_at(checkpoint: int, work: Coroutine[Any, Any, None]) -> bool:
-    seen = 0
-
-    def count() -> None:
-        nonlocal seen
-        seen += 1
-        if seen == checkpoint:
-            scope.cancel()
-
-    with anyio.CancelScope() as scope:
-        await watched(work, count)
-    return seen >= checkpoint
 
 
 async def hold(supervisor: Supervisor, body: Callable[[], Awaitable[None]]) -> None:
@@ -112,7 +66,7 @@ async def test_cancelled_at_any_point_it_leaves_nothing_behind(on_stop: str) -> 
             assert states <= {ActorState.NEW, ActorState.STOPPED, ActorState.CRASHED}
             assert len(anyio.get_running_tasks()) == tasks
 
-    assert await cancel_at_each_checkpoint(scenario) >= 4
+    assert await cancelled_at_each_checkpoint(scenario) >= 4
 
 
 async def test_cancelled_at_any_point_of_giving_up_it_leaves_nothing_behind() -> None:
@@ -143,7 +97,7 @@ async def test_cancelled_at_any_point_of_giving_up_it_leaves_nothing_behind() ->
             assert started == [entry[1] for entry in reversed(stage.log) if entry[0] == "-"]
             assert len(anyio.get_running_tasks()) == tasks
 
-    await cancel_at_each_checkpoint(scenario)
+    await cancelled_at_each_checkpoint(scenario)
     assert outcomes == {"failure", "cancelled"}
 
 

@@ -15,7 +15,7 @@ import anyio.to_thread
 import psutil
 
 from sdml_kafka import Call, CallTimeout, KafkaRPC, KafkaRPCServer, RemoteError
-from tests.support.rpc_chaos.backends import BACKENDS
+from tests.support.backends import BACKENDS
 
 CALLERS, CONCURRENCY = 500, 200
 NEVER, BRIEF_S = b"never", 0.05

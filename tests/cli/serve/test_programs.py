@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -18,16 +17,11 @@ from sdml_kafka.cli.serve.programs import (
     Lines,
     Program,
 )
+from tests.support.processes import first_pid, is_alive, shell
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
 PATIENCE_S = 15.0
-
-
-@pytest.fixture
-def guard() -> Iterator[Guard]:
-    with Guard() as guard:
-        yield guard
 
 
 async def run(guard: Guard, *command: str, value: bytes = b"") -> Ended:
@@ -35,32 +29,10 @@ async def run(guard: Guard, *command: str, value: bytes = b"") -> Ended:
         return await Program(command, guard).run(value, dict(os.environ))
 
 
-def shell(script: str) -> tuple[str, str, str]:
-    return "sh", "-c", script
-
-
 async def until_gone(pid: int) -> None:
     with anyio.fail_after(PATIENCE_S):
         while is_alive(pid):  # noqa: ASYNC110  nobody tells
             await anyio.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    """A zombie whose new parent did not look yet is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-async def first_pid(folder: Path) -> int:
-    """What a script wrote to the file `pid` there."""
-    with anyio.fail_after(PATIENCE_S):
-        while True:
-            try:
-                return int((folder / "pid").read_text())
-            except (FileNotFoundError, ValueError):
-                await anyio.sleep(0.01)
 
 
 async def test_stdin_to_stdout(guard: Guard) -> None:

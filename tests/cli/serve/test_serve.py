@@ -18,10 +18,8 @@ from sdml_kafka.cli.serve.command import Serving
 from sdml_kafka.cli.serve.programs import Guard, Program
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces import Transport
-from tests.cli.serve.test_programs import first_pid, guard, is_alive, shell
+from tests.support.processes import first_pid, is_alive, shell
 from tests.support.waiting import until
-
-__all__ = ["guard"]
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 

@@ -26,7 +26,7 @@ from sdml_kafka import (
 from sdml_kafka.rpc.deadline import DEADLINE
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces import Transport
-from tests.listener.test_cancellation import cancelled_at
+from tests.support.checkpoints import cancelled_at
 from tests.support.listener_on_twin import task_count
 from tests.support.server_by_hand import (
     RAW,

@@ -8,7 +8,7 @@ import pytest
 
 from sdml_kafka import Call, TopicPartition
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from tests.listener.test_cancellation import cancelled_at
+from tests.support.checkpoints import cancelled_at
 from tests.support.client_by_hand import GROUP, P0, REPLY, ask, new_broker, serving
 from tests.support.listener_on_twin import task_count
 from tests.support.virtual_time import in_virtual_time

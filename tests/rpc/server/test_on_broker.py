@@ -1,7 +1,7 @@
 """The server on a real broker, and a plain aiokafka client by hand."""
 
 import asyncio
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -83,13 +83,6 @@ async def test_a_round_trip_with_a_client_by_hand(embedded_kafka: EmbeddedKafka)
         counters = server.status().counters
         assert (counters.requests, counters.replies) == (100, 100)
     assert sum((await committed(bootstrap, group)).values()) == 100
-
-
-@pytest.fixture(scope="module")
-def strict_kafka() -> Generator[EmbeddedKafka]:
-    """One that creates no topics by itself."""
-    with EmbeddedKafka(properties={"auto.create.topics.enable": "false"}) as kafka:
-        yield kafka
 
 
 async def test_a_reply_topic_that_does_not_exist(strict_kafka: EmbeddedKafka) -> None:

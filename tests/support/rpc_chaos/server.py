@@ -9,7 +9,7 @@ from itertools import count
 import anyio
 
 from sdml_kafka import Call, KafkaRPCServer
-from tests.support.rpc_chaos.backends import BACKENDS
+from tests.support.backends import BACKENDS
 
 WORK_S = 0.05
 SESSION_TIMEOUT_MS = 2000

@@ -1,123 +1,15 @@
 """The aiokafka adapter keeps the contract, on a real Kafka."""
 
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any
+from collections.abc import AsyncGenerator
 from uuid import uuid4
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka import TopicPartition as ClientPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, RecordsToDelete
 
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.aiokafka.consumer.adapter import connect
-from sdml_kafka.transport.asyncio_loop import Home, open_home
-from sdml_kafka.transport.interfaces import Connect, TopicPartition
+from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer import Contract
-from tests.support.contracts.consumer_world import Reset, World
+from tests.support.contracts.consumer_world import World
 from tests.support.contracts.tail import TailContract
-
-
-class AiokafkaWorld:
-    def __init__(
-        self, home: Home, producer: AIOKafkaProducer, admin: AIOKafkaAdminClient, servers: str
-    ) -> None:
-        self._home = home
-        self._producer = producer
-        self._admin = admin
-        self._servers = servers
-
-    def connect(
-        self, group: str, *, auto_offset_reset: Reset = "latest", rebalance_timeout_s: float = 10.0
-    ) -> Connect:
-        return connect(
-            partial(
-                AIOKafkaConsumer,
-                bootstrap_servers=self._servers,
-                group_id=group,
-                auto_offset_reset=auto_offset_reset,
-                rebalance_timeout_ms=int(rebalance_timeout_s * 1000),
-                session_timeout_ms=6000,
-                heartbeat_interval_ms=200,
-                fetch_max_wait_ms=50,
-                metadata_max_age_ms=500,
-            )
-        )
-
-    def name(self) -> str:
-        return f"contract-{uuid4().hex}"
-
-    async def create_topic(self, topic: str, partitions: int) -> None:
-        async def create() -> None:
-            await self._admin.create_topics([NewTopic(topic, partitions, 1)])
-
-        await self._home.call(create)
-
-    async def add_partitions(self, topic: str, count: int) -> None:
-        async def add() -> None:
-            (described,) = await self._admin.describe_topics([topic])
-            total = len(described["partitions"]) + count
-            await self._admin.create_partitions({topic: NewPartitions(total)})
-            while len(await self._producer.partitions_for(topic)) < total:
-                await self._producer.client.force_metadata_update()
-
-        await self._home.call(add)
-
-    async def trim(self, partition: TopicPartition, before: int) -> None:
-        async def delete() -> None:
-            await self._admin.delete_records(
-                {ClientPartition(*partition): RecordsToDelete(before_offset=before)}
-            )
-
-        await self._home.call(delete)
-
-    async def produce(self, partition: TopicPartition, *values: bytes) -> None:
-        async def send() -> None:
-            for value in values:
-                await self._producer.send(partition.topic, value, partition=partition.partition)
-            await self._producer.flush()
-
-        await self._home.call(send)
-
-    async def committed(self, group: str, partition: TopicPartition) -> int | None:
-        async def look_up() -> dict[ClientPartition, Any]:
-            offsets: dict[ClientPartition, Any] = await self._admin.list_consumer_group_offsets(
-                group
-            )
-            return offsets
-
-        found = (await self._home.call(look_up)).get(ClientPartition(*partition))
-        return None if found is None else int(found.offset)
-
-
-@asynccontextmanager
-async def aiokafka_world(servers: str) -> AsyncGenerator[World]:
-    async def start() -> tuple[AIOKafkaProducer, AIOKafkaAdminClient]:
-        producer = AIOKafkaProducer(bootstrap_servers=servers)
-        await producer.start()
-        admin = AIOKafkaAdminClient(bootstrap_servers=servers)
-        await admin.start()
-        return producer, admin
-
-    async def stop() -> None:
-        await producer.stop()
-        await admin.close()
-
-    async with open_home() as home:
-        producer, admin = await home.call(start)
-        try:
-            yield AiokafkaWorld(home, producer, admin, servers)
-        finally:
-            await home.call(stop)
-
-
-@pytest.fixture(scope="module")
-def strict_kafka() -> Generator[EmbeddedKafka]:
-    """A Kafka that does not create a topic because somebody asks for it."""
-    with EmbeddedKafka(properties={"auto.create.topics.enable": "false"}) as kafka:
-        yield kafka
 
 
 class OnAiokafka:

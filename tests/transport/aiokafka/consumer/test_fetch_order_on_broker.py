@@ -13,9 +13,9 @@ from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.factory import default_producer_factory
 from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 from sdml_kafka.transport.interfaces import Message, TopicPartition
+from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer_world import PATIENCE_S, World, seat, share_out
 from tests.support.contracts.producer_world import Outcomes, started
-from tests.transport.aiokafka.consumer.test_contract_on_broker import aiokafka_world
 
 pytestmark = [
     pytest.mark.anyio,

@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer.adapter import connect
 from sdml_kafka.transport.interfaces import Connect, TopicPartition
+from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer_world import PATIENCE_S, World, poll_until, seat, share_out
 from tests.support.undecodable_batch import produce_poison
-from tests.transport.aiokafka.consumer.test_contract_on_broker import aiokafka_world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 

@@ -12,6 +12,7 @@ from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer.adapter import connect
 from sdml_kafka.transport.interfaces import Connect
+from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer import numbered, partitions
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
@@ -21,7 +22,6 @@ from tests.support.contracts.consumer_world import (
     seat,
     share_out,
 )
-from tests.transport.aiokafka.consumer.test_contract_on_broker import aiokafka_world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 

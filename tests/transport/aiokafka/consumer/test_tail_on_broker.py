@@ -1,7 +1,7 @@
 """What a tail costs and survives on a real Kafka, beyond the contract that the twin keeps too."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from uuid import uuid4
 
@@ -13,6 +13,7 @@ from aiokafka import TopicPartition as ClientPartition
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer.adapter import AiokafkaConsumer, connect
 from sdml_kafka.transport.interfaces import Connect, Tail, TopicPartition
+from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer import numbered, partitions
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
@@ -25,7 +26,6 @@ from tests.support.contracts.consumer_world import (
 from tests.support.contracts.tail import assigned_anew, positions
 from tests.support.kafka_from_outside import delete_topic
 from tests.support.undecodable_batch import produce_poison
-from tests.transport.aiokafka.consumer.test_contract_on_broker import aiokafka_world
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
@@ -121,13 +121,6 @@ async def test_of_what_does_not_decode_the_batch_is_passed_over_and_nothing_behi
                 polled = await member.consumer.poll([p0], 500, 0.2)
                 values += [record.value for record in polled.records.get(p0, ())]
     assert values == [*numbered(3), *numbered(9 - lost, first=3 + lost)]
-
-
-@pytest.fixture(scope="module")
-def strict_kafka() -> Iterator[EmbeddedKafka]:
-    """One that creates no topics by itself, and so none that was just deleted."""
-    with EmbeddedKafka(properties={"auto.create.topics.enable": "false"}) as kafka:
-        yield kafka
 
 
 async def test_a_topic_that_was_deleted_begins_anew_when_it_comes_back(
