@@ -1,0 +1,58 @@
+"""Compare the wheel and the sdist in a folder with the files of this checkout.
+
+The wheel has to hold every file of the package and nothing else; the sdist holds the tests as well.
+"""
+
+import sys
+import tarfile
+import zipfile
+from pathlib import Path, PurePath
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("sdml_kafka", "sdml")
+NEEDED = {
+    "sdml_kafka/py.typed",
+    "sdml/kafka_client/py.typed",
+    "sdml_kafka/testing/embedded/kafka_jars.txt",
+}
+
+
+def is_cache(path: PurePath) -> bool:
+    return any("cache" in part or part == ".hypothesis" for part in path.parent.parts)
+
+
+def files_of(*folders: str) -> set[str]:
+    paths = (path for folder in folders for path in (ROOT / folder).rglob("*"))
+    return {
+        path.relative_to(ROOT).as_posix()
+        for path in paths
+        if path.is_file() and not is_cache(path.relative_to(ROOT))
+    }
+
+
+def names_in_wheel(path: Path) -> set[str]:
+    names = zipfile.ZipFile(path).namelist()
+    return {name for name in names if not name.partition("/")[0].endswith(".dist-info")}
+
+
+def names_in_sdist(path: Path) -> set[str]:
+    with tarfile.open(path) as archive:
+        return {name.partition("/")[2] for name in archive.getnames()}
+
+
+def main(folder: Path) -> None:
+    [wheel], [sdist] = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    packaged, source = names_in_wheel(wheel), names_in_sdist(sdist)
+    wanted = files_of(*PACKAGES)
+    problems = [
+        *(f"not in the wheel: {name}" for name in (wanted | NEEDED) - packaged),
+        *(f"in the wheel, and not of the package: {name}" for name in packaged - wanted),
+        *(f"not in the sdist: {name}" for name in (wanted | files_of("tests")) - source),
+        *(f"in the sdist, and a cache: {name}" for name in source if is_cache(PurePath(name))),
+    ]
+    if problems:
+        sys.exit("\n".join(sorted(problems)))
+    print(f"{wheel.name}: {len(packaged)} files; {sdist.name}: {len(source)} files")
+
+
+main(Path(sys.argv[1]))
