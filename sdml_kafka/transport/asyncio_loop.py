@@ -1,11 +1,11 @@
-"""Where the asyncio side of a client lives.
+"""The home of a client: the asyncio loop that it runs on.
 
 aiokafka needs an asyncio loop. Under asyncio and uvloop that is the loop that already runs;
-under trio it is a loop in a thread of the client's own. Nothing but this file knows which.
+under trio it is a loop in a thread of the client's own. Nothing but this file knows which one.
 
 A thread rather than trio-asyncio: that one, once imported, puts plain asyncio on a slow loop for
 the whole process, hangs on a KeyboardInterrupt in a task, and stops heartbeats whenever the trio
-side computes. The thread has none of this, and costs one crossing for each batch.
+side computes. The thread has none of these faults, and costs one crossing for each batch.
 """
 
 import asyncio
@@ -28,23 +28,34 @@ THREAD_END_TIMEOUT_S = 5.0
 
 
 class Home(Protocol):
+    """Carries calls between the program's side and the asyncio side of a client."""
+
     shares_the_loop: bool
-    """What computes there holds up the program, too."""
+    """Whether both sides run on one loop, so that either holds up the other while it computes."""
 
     def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
-        """Run it on the asyncio side. A cancelled caller cancels it there."""
+        """Run a coroutine function on the asyncio side and return its result.
+
+        A cancelled caller cancels the call there.
+        """
         ...
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Run a plain function on the asyncio side, from any thread of ours."""
+        """Run a plain function on the asyncio side, from either side."""
 
-    def tell(self, function: Callable[[], object]) -> None:
-        """Run a plain function on the program's side, from the asyncio side. It must not raise."""
+    def call_back(self, function: Callable[[], object]) -> None:
+        """Run a plain function on the program's side, from the asyncio side.
+
+        The function must not raise.
+        """
 
 
 @asynccontextmanager
 async def open_home() -> AsyncGenerator[Home]:
-    """The running asyncio loop, or under trio a thread with one that ends with this context."""
+    """Return the running asyncio loop, or under trio a loop in a thread.
+
+    The thread ends with this context.
+    """
     if not on_trio():
         yield _RunningLoop()
         return
@@ -60,19 +71,23 @@ async def open_home() -> AsyncGenerator[Home]:
 
 
 class _RunningLoop:
+    """The home on asyncio: both sides are one."""
+
     shares_the_loop = True
 
     def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
         return function()
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        function()  # we are on that loop already
+        function()  # the caller is on that loop already
 
-    def tell(self, function: Callable[[], object]) -> None:
+    def call_back(self, function: Callable[[], object]) -> None:
         function()
 
 
 class _ThreadedLoop:
+    """The home on trio: a thread with an asyncio loop of its own."""
+
     shares_the_loop = False
 
     def __init__(self) -> None:
@@ -83,7 +98,7 @@ class _ThreadedLoop:
         self._loop: asyncio.AbstractEventLoop
         self._stop: asyncio.Event
         self._context: Context
-        # Daemonic, so that a client that hangs cannot keep a program from ending.
+        # A daemon, so that a client that hangs cannot keep the program from ending.
         self._thread = threading.Thread(target=self._run, name="sdml-kafka", daemon=True)
 
     async def start(self) -> None:
@@ -113,7 +128,7 @@ class _ThreadedLoop:
                 outcome.set_exception(error)
             else:
                 outcome.set_result(task.result())
-            self.tell(finished.set)
+            self.call_back(finished.set)
 
         if self._loop.is_closed():
             raise ConsumerFailed("the client's thread has ended")
@@ -126,12 +141,13 @@ class _ThreadedLoop:
         return outcome.result()
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        with suppress(RuntimeError):  # the loop has closed: there is nothing left to tell
-            # In a context of that side: the caller's says that this is trio, and anyio and
-            # sniffio would believe it (a token provider that uses httpx, say).
+        with suppress(RuntimeError):  # the loop has closed, and what it ran has ended
+            # The function gets a context of that side. In the caller's it would look as if trio
+            # ran there, and anyio and sniffio would believe it (in a token provider that uses
+            # httpx, say).
             self._loop.call_soon_threadsafe(function, context=self._context)
 
-    def tell(self, function: Callable[[], object]) -> None:
+    def call_back(self, function: Callable[[], object]) -> None:
         import trio
 
         with suppress(trio.RunFinishedError):
@@ -143,10 +159,10 @@ class _ThreadedLoop:
                 self._loop = runner.get_loop()
                 runner.run(self._live())
         finally:
-            self.tell(self._ended.set)
+            self.call_back(self._ended.set)
 
     async def _live(self) -> None:
         self._stop = asyncio.Event()
         self._context = copy_context()
-        self.tell(self._started.set)
+        self.call_back(self._started.set)
         await self._stop.wait()

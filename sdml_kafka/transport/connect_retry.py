@@ -1,4 +1,4 @@
-"""Starting a client, again and again until a broker answers or the time is over."""
+"""Start a client again and again, until a broker answers or the deadline has passed."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -8,6 +8,7 @@ import anyio
 from sdml_kafka.errors import BrokerUnreachable
 
 START_RETRY_S = 0.3
+MIN_ATTEMPT_S = 0.1
 
 
 @asynccontextmanager
@@ -16,11 +17,20 @@ async def connected[C](
     start: Callable[[C, float], Awaitable[None]],
     deadline: float,
 ) -> AsyncGenerator[C]:
-    """A client that `start` (called with the seconds that are left) has started."""
+    """Open a client and start it; a new one for each attempt, since a failed start spoils it.
+
+    Args:
+        connect: Opens a client that is not started.
+        start: Starts the client within the given number of seconds.
+        deadline: The time, by `anyio.current_time()`, after which no attempt begins.
+
+    Raises:
+        BrokerUnreachable: No broker has answered by the deadline.
+    """
     while True:
         async with connect() as client:
             try:
-                await start(client, max(0.1, deadline - anyio.current_time()))
+                await start(client, max(MIN_ATTEMPT_S, deadline - anyio.current_time()))
             except BrokerUnreachable:
                 if anyio.current_time() + START_RETRY_S >= deadline:
                     raise

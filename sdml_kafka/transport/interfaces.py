@@ -1,5 +1,20 @@
-"""What the actors need of Kafka, and no more: implemented by the aiokafka adapter and by the
-in-memory twin in `sdml_kafka.testing`, which pass one contract suite."""
+"""The port: what the package needs of a Kafka client, and no more.
+
+A driver implements `Consumer` and `Producer` and offers a `Connect` and a `ConnectProducer`, which
+open one each. aiokafka's is in `transport/aiokafka/`; the broker in memory
+(`sdml_kafka.testing.MemoryBroker`) has its own. Whatever claims to implement the port passes the
+contract suites in `tests/support/contracts/`, on asyncio and on trio.
+
+Rules for a driver:
+
+- The methods are called in the task and thread of the program, on asyncio or on trio, and so are
+  the callbacks that a driver gets. Where the client itself runs is the driver's affair.
+- Each awaited call ends within its `timeout_s` (a `close` a little later) and may be cancelled.
+  Then it leaves no task behind, though a request that has gone out may still be carried out.
+- Only errors of `sdml_kafka.errors` come out, with a text that says what to do. An outage is no
+  error where waiting may mend it: a broker comes back.
+- Leaving the context that `Connect` or `ConnectProducer` gave closes what is still open.
+"""
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -7,24 +22,16 @@ from typing import Any, NamedTuple, Protocol
 
 from attrs import frozen
 
-ConsumerFactory = Callable[[], object]
-"""A user's function that returns a new consumer of the client below, such as an
-`aiokafka.AIOKafkaConsumer`; `object`, since aiokafka is not typed."""
-
-ProducerFactory = Callable[[], object]
-"""A user's function that returns a new producer of the client below, such as an
-`aiokafka.AIOKafkaProducer`; `object`, since aiokafka is not typed."""
-
 
 class TopicPartition(NamedTuple):
-    """Equal to aiokafka's `TopicPartition`, and as a mapping's key interchangeable with it."""
+    """A partition of a topic; as a key interchangeable with aiokafka's `TopicPartition`."""
 
     topic: str
     partition: int
 
 
 class Record(Protocol):
-    """A record as it came from Kafka; aiokafka's `ConsumerRecord` is one."""
+    """A record as the client received it; aiokafka's `ConsumerRecord` is one."""
 
     @property
     def topic(self) -> str: ...
@@ -45,142 +52,220 @@ class Record(Protocol):
     def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
+# -- what a consumer is given and gives back -------------------------------------------------
+
+
 @frozen
 class Assignment:
-    """The partitions that are ours from now on, each positioned.
+    """The partitions that are this consumer's from now on, each with its position.
 
-    `epoch` counts the assignments of this consumer. `positions` is the offset that each
-    partition is read from, `committed` what the group had committed (None: nothing yet).
+    A consumer without partitions gets an assignment too, an empty one.
     """
 
     epoch: int
+    """The number of this consumer's assignment, larger than that of every one before."""
     positions: Mapping[TopicPartition, int]
+    """The offset that each partition is read from."""
     committed: Mapping[TopicPartition, int | None]
+    """The offset that the group has committed for each partition, None where it has none."""
     elsewhere: frozenset[TopicPartition] = frozenset()
-    """Partitions of our topics that are not assigned to us: other members of the group have them.
-    Only looked up for a member that reads a `Tail`."""
+    """The partitions of this consumer's topics that other members of the group have. They are
+    looked up for a consumer that reads a `Tail`, and left empty for any other."""
 
 
 @frozen
 class Tail:
-    """How a member reads that commits nothing: from the end as of the first assignment, whatever
-    the group has committed, and after a rebalance on from where it was: what a poll has brought
-    does not come again. Partitions that appear later are read from their beginning, and so is
-    what is left where an offset is not there any more.
+    """How a consumer reads that commits nothing, such as a client's that waits for replies.
 
-    `positions`: where to go on in partitions that an earlier consumer read; those of the same
-    topics that it did not have came later. `share`: of each
-    topic fetch one partition only, the one that is in `positions` (the lowest of several), else
-    number `share` modulo their count; the others are assigned, yet neither fetched nor in
-    `Assignment.positions`, and a `Revocation` does not name them.
+    What the group has committed does not count. Reading starts at each partition's end as of the
+    first assignment. After a rebalance it goes on behind the last record that a poll returned,
+    also where another member had the partition meanwhile. Partitions that appear later are read
+    from their beginning, and so is what is left of a partition whose next offset is gone.
     """
 
     positions: Mapping[TopicPartition, int] = {}
+    """The offsets at which to go on in partitions that an earlier consumer has read. A partition
+    that is missing here although others of its topic are present counts as one that appeared
+    later."""
     share: int | None = None
+    """With a number only one partition of each topic is fetched: the one in `positions` (the
+    lowest of several), else number `share` modulo the topic's number of partitions. It stays the
+    same as long as it exists. The others are assigned as well, so that no other member gets them,
+    but neither `Assignment.positions` nor `Revocation.partitions` names them."""
 
 
 @frozen
 class Revocation:
-    """Partitions that are being taken away; the rebalance waits until `release` is called.
-
-    `lost`: the member was out of the group by then, so others may own the partitions already:
-    nothing may be committed for them. `deadline_s` is how long the group will wait, from now.
-    """
+    """Partitions that the broker takes away. The rebalance waits until `release` is called."""
 
     epoch: int
+    """The epoch of the assignment that ends."""
     partitions: frozenset[TopicPartition]
     lost: bool
+    """Whether the member was out of its group already. Then others may own the partitions, and
+    nothing may be committed for them."""
     deadline_s: float
+    """Seconds from now that the group waits at most."""
     release: Callable[[], None]
+    """Let the rebalance go on. Never waits, and may be called again."""
 
 
 @frozen
 class Health:
-    """What the client knows of the world without asking."""
+    """What the client knows without asking the broker."""
 
     connected: bool
     high_watermarks: Mapping[TopicPartition, int]
+    """The end of each assigned partition, as of its last fetch, where that is known."""
     missing_topics: frozenset[str] = frozenset()
+    """The consumer's topics that do not exist. Each is read once it does."""
     held: Mapping[TopicPartition, str] = {}
-    """Partitions that cannot be read on, with the reason (a batch that does not decode)."""
+    """The partitions that cannot be read on, with the reason (a batch that does not decode)."""
 
 
 @frozen
 class Polled:
-    """One poll's harvest. An assignment comes before the first records that belong to it."""
+    """What one poll returned. An assignment precedes the first records that belong to it."""
 
     records: Mapping[TopicPartition, Sequence[Record]]
+    """Records of ready partitions, in the order of their offsets."""
     assignment: Assignment | None = None
+    """The assignment that began with this poll, if one did."""
     health: Health | None = None
-    """Only when it was looked at again."""
+    """The client's health if it was looked at in this poll, which happens now and then."""
+
+
+@frozen
+class ConsumerSettings:
+    """The settings of the user's consumer that the package has to know."""
+
+    group_id: str
+    auto_commit_interval_s: float | None
+    """Seconds between automatic commits; None if it was built with `enable_auto_commit=False`."""
+    rebalance_timeout_s: float
+    """Seconds that the group waits in a rebalance for its members."""
+    poll_records: int = 2000
+    """The number of records that a poll should take at most. The default is about what one fetch
+    of a partition brings (1 MB), taken at once, since a client that empties its partitions bit by
+    bit also fetches bit by bit; decoding so many holds up the client's event loop for some 5 ms."""
 
 
 class Consumer(Protocol):
-    """One member of a group. Every call ends within its time-out and may be cancelled:
-    then nothing is left waiting, though a request already sent may still be carried out."""
+    """One member of a consumer group.
+
+    `poll` is called again and again by one task, `revocation` by another one, `commit` by any.
+    """
 
     @property
-    def settings(self) -> "ConsumerSettings": ...
+    def settings(self) -> ConsumerSettings: ...
 
     async def start(
         self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
     ) -> None:
-        """Join the group. Raises ConfigurationError, BrokerUnreachable, AuthenticationFailed,
-        AuthorizationFailed. The first assignment comes out of `poll`. Without a `tail` reading
-        starts at what the group has committed."""
+        """Connect and join the group. The first assignment comes out of `poll`.
+
+        Args:
+            topics: The topics to read. They need not exist yet.
+            timeout_s: Seconds within which a broker has to answer.
+            tail: How to read without commits. None starts each partition at what the group has
+                committed; without a commit as the consumer's `auto_offset_reset` says, or from
+                its beginning if it appeared after the start.
+
+        Raises:
+            BrokerUnreachable: No broker answered in time. A new consumer may be tried.
+            AuthenticationFailed: The broker refused the credentials, or its certificate was not
+                accepted.
+            AuthorizationFailed: The broker does not let this client read.
+            ConfigurationError: A setting cannot work.
+            ConsumerFailed: The client did not start for any other reason.
+        """
 
     def poll(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
     ) -> Coroutine[Any, Any, Polled]:
-        """Records of the partitions in `ready` alone (none: only keep the membership alive), at
-        most `max_records` of each.
+        """Wait for records of the partitions in `ready`, for an assignment, or for a nudge.
 
-        Never raises for an outage. Raises AuthorizationFailed, and ConsumerFailed when this
-        consumer has to be replaced.
+        Every call keeps the membership alive, also one with an empty `ready`. What is not ready
+        loses nothing: its records come once it is. From a revocation until the next assignment no
+        records are returned. An outage returns nothing and raises nothing; `Health` shows it.
+
+        Args:
+            ready: The partitions whose records may be returned. Those that are not assigned are
+                ignored.
+            max_records: The number of records of each partition that are returned at most.
+            timeout_s: Seconds after which the call returns without records.
+
+        Returns:
+            The records, with the assignment and the health if either is new.
+
+        Raises:
+            AuthorizationFailed: The broker does not let this group read.
+            AuthenticationFailed: The broker refused the credentials.
+            ConfigurationError: A setting cannot work, which showed only now.
+            ConsumerFailed: This consumer is closed or broken and has to be replaced.
         """
         ...
 
     def nudge(self) -> None:
-        """Let a poll that waits return now, since other partitions are ready. Never waits."""
+        """Make a poll that waits return now, since other partitions are ready. Never waits.
+
+        A nudge that meets no waiting poll may end the next one early.
+        """
 
     async def revocation(self) -> Revocation:
-        """Wait for the next one. It must be released, whatever happens."""
+        """Wait for a revocation and return it. Its `release` has to be called, come what may.
+
+        Until then the same revocation is returned again, so that a cancelled wait loses none.
+        """
         ...
 
     async def commit(
         self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
     ) -> None:
-        """Commit the offset of the next record to read, of partitions assigned in `epoch`.
+        """Commit offsets for the group. Does not wait for a poll.
 
-        At most one at a time. Raises CommitRejected when that epoch is over, CommitFailed when
-        it did not get through in time (it may have all the same), AuthorizationFailed.
+        One commit is in flight at a time, in the order of the calls. None is sent once its
+        assignment is over, since the broker checks membership, not ownership.
+
+        Args:
+            epoch: The epoch of the assignment that the partitions belong to.
+            offsets: For each partition the offset of the next record to read.
+            timeout_s: Seconds within which the broker has to answer.
+
+        Raises:
+            CommitRejected: The assignment is over, the member is out of its group, or the consumer
+                is closed.
+            CommitFailed: No answer came in time (the commit may have gone through all the same),
+                or the broker refused the commit.
+            AuthorizationFailed: The broker does not let this group commit.
         """
 
     async def close(self, timeout_s: float) -> None:
-        """Leave the group and let go of every socket and task. Commits nothing."""
+        """Leave the group and close every socket and task. Commits nothing; may be called again.
 
-
-@frozen
-class ConsumerSettings:
-    """What the user's consumer was built with, as far as the runtime minds."""
-
-    group_id: str
-    auto_commit_interval_s: float | None
-    """None: it was built with `enable_auto_commit=False`."""
-    rebalance_timeout_s: float
-    poll_records: int = 2000
-    """How many records a poll should take at most. The default is about what one fetch of a
-    partition brings (1 MB), emptied at once, since a client that empties its partitions bit by
-    bit also fetches bit by bit; decoding them holds up the client's event loop for some 5 ms."""
+        Does not wait for the release of a revocation: whatever holds up the rebalance need not
+        any more.
+        """
 
 
 Connect = Callable[[], AbstractAsyncContextManager[Consumer]]
-"""Makes a new consumer, not yet started; leaving the context closes what is left of it."""
+"""Opens a new consumer, not started yet. Leaving the context closes it."""
+
+ConsumerFactory = Callable[[], object]
+"""A user's function that returns a new consumer of the client below, such as an
+`aiokafka.AIOKafkaConsumer`; `object`, since aiokafka is not typed."""
+
+
+# -- what a producer is given ----------------------------------------------------------------
 
 
 class Message(NamedTuple):
-    """A record to be sent. Without a `partition` the key decides; without a key, or where the key
-    only tells who is meant (`by_key` False), any will do: then they take turns."""
+    """A record to send.
+
+    Without a `partition` the key decides on it. Records without a key take turns in all
+    partitions, and so do records whose key does not decide (`by_key` False): it only names whom
+    they are for.
+    """
 
     topic: str
     value: bytes | None
@@ -191,7 +276,8 @@ class Message(NamedTuple):
 
 
 OnSent = Callable[[Exception | None], None]
-"""Told on the program's side, once: None when the broker has acknowledged the record."""
+"""Called once with a record's outcome: None when the broker has acknowledged it, else the error.
+The call comes in the program's thread, never from within `send`. An exception in it is logged."""
 
 
 def always() -> bool:
@@ -199,64 +285,133 @@ def always() -> bool:
 
 
 class Producer(Protocol):
-    """Sends records, in the order of the calls for each partition as far as nothing fails."""
+    """Sends records; in each partition in the order of the calls, as long as nothing fails."""
 
     @property
-    def connected(self) -> bool: ...
+    def connected(self) -> bool:
+        """Whether a broker can be reached, as far as the client knows without asking."""
+        ...
 
     async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
-        """With `creates_topics` a broker that creates topics by itself does so for those that are
-        sent to. Raises ConfigurationError, BrokerUnreachable, AuthenticationFailed."""
+        """Connect to a broker.
+
+        Args:
+            timeout_s: Seconds within which a broker has to answer.
+            creates_topics: Whether a broker that creates topics by itself may create those that
+                records are sent to.
+
+        Raises:
+            BrokerUnreachable: No broker answered in time. A new producer may be tried.
+            AuthenticationFailed: The broker refused the credentials, or its certificate was not
+                accepted.
+            AuthorizationFailed: The broker does not let this client produce.
+            ConfigurationError: A setting cannot work.
+            ProducerFailed: The client did not start for any other reason.
+        """
 
     def send(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:
-        """Never waits and never raises, and `on_sent` is not called within it. `is_wanted` is
-        asked while the record has to wait, and before it goes out: when it is not any more, it is
-        dropped and nobody is told. Another thread may ask: it only looks.
+        """Send a record. Never waits and never raises.
 
-        Told errors: TopicMissing (the broker neither has the topic nor creates it),
-        PayloadTooLarge, AuthorizationFailed, ConfigurationError (a name or partition that cannot
-        be), SendFailed (`in_doubt`: it may have arrived all the same). An outage is no error: the
-        record waits for the broker as long as the client below waits.
+        An outage is no error: the record waits for the broker, as long as the client below waits.
+        The errors that `on_sent` may be called with:
+
+        - TopicMissing: the broker neither has the topic nor creates it.
+        - PayloadTooLarge: the client, the broker or the topic takes no record of that size.
+        - AuthorizationFailed: the broker does not let this client write to the topic.
+        - ConfigurationError: no broker could take the record, or not in that partition.
+        - SendFailed: anything else; with `in_doubt` the record may have arrived.
+
+        Args:
+            message: The record.
+            on_sent: Called with the outcome, once, unless the record was dropped.
+            is_wanted: Asked while the record waits and before it goes out. When the answer is
+                False the record is dropped, and `on_sent` is not called. Any thread may ask, so
+                this function must change nothing.
         """
 
     async def flush(self, timeout_s: float) -> bool:
-        """Until everything given to `send` was told or dropped; False when that takes longer."""
+        """Wait until every record given to `send` has its outcome or was dropped.
+
+        Returns:
+            Whether that was so within `timeout_s`.
+        """
         ...
 
     async def watch(self) -> None:
-        """Wait until this producer has to be replaced, then raise ProducerFailed."""
+        """Wait until this producer has to be replaced.
+
+        Raises:
+            ProducerFailed: Always, with the reason.
+        """
 
     async def create_topic(
         self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float
     ) -> bool:
-        """False: it was there. Raises AuthorizationFailed, ConfigurationError, SendFailed."""
+        """Create a topic, and wait until it can be written to.
+
+        Args:
+            topic: Its name.
+            partitions: Its number of partitions.
+            config: Kafka's settings of a topic, such as `retention.ms`.
+            timeout_s: Seconds within which all of that has to be done.
+
+        Returns:
+            Whether the topic is new; False if it existed.
+
+        Raises:
+            AuthenticationFailed: The broker refused the credentials.
+            AuthorizationFailed: The broker does not let this client create the topic.
+            ConfigurationError: The name, the number or a setting is refused.
+            SendFailed: It was not done in time; it may be done all the same.
+        """
         ...
 
     async def delete_topic(self, topic: str, timeout_s: float) -> None:
-        """Also when it is not there. Raises AuthorizationFailed, SendFailed."""
+        """Delete a topic, and wait until it is gone. One that does not exist is no error.
+
+        Raises:
+            AuthenticationFailed: The broker refused the credentials.
+            AuthorizationFailed: The broker does not let this client delete the topic.
+            ConfigurationError: The broker refuses to delete it.
+            SendFailed: It was not done in time; it may be done all the same.
+        """
 
     async def live_members(self, group_id: str, timeout_s: float) -> int:
-        """How many members the group has. Raises AuthorizationFailed, SendFailed."""
+        """Return the number of the group's members, 0 if there is no such group.
+
+        Raises:
+            AuthenticationFailed: The broker refused the credentials.
+            AuthorizationFailed: The broker does not let this client describe the group.
+            ConfigurationError: The broker refuses to describe it.
+            SendFailed: No broker answered in time.
+        """
         ...
 
     async def close(self, timeout_s: float) -> None:
-        """Let go of every socket and task. What has gone out and was not acknowledged by then is
-        told as SendFailed in doubt, what has not gone out as SendFailed."""
+        """Close every socket and task; may be called again.
+
+        Records that are still on their way have `timeout_s` to be acknowledged. Then `on_sent` is
+        called with a SendFailed for each of the others: in doubt if the record has gone out.
+        """
 
 
 ConnectProducer = Callable[[], AbstractAsyncContextManager[Producer]]
-"""Makes a new producer, not yet started; leaving the context closes what is left of it."""
+"""Opens a new producer, not started yet. Leaving the context closes it."""
+
+ProducerFactory = Callable[[], object]
+"""A user's function that returns a new producer of the client below, such as an
+`aiokafka.AIOKafkaProducer`; `object`, since aiokafka is not typed."""
 
 
 @frozen
 class Transport:
-    """Both halves of what calls travel over."""
+    """What opens the consumer and the producer of an RPC client or server."""
 
     consumer: Connect
     producer: ConnectProducer
 
 
 OnRebalance = Callable[[frozenset[TopicPartition]], Awaitable[None]]
-"""The user's own callback, on the program's side of the client."""
+"""A user's callback for a rebalance, called in the program's own task."""

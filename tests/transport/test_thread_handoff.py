@@ -2,19 +2,19 @@
 
 from collections.abc import Callable
 
-from sdml_kafka.transport.thread_handoff import Crossing
+from sdml_kafka.transport.thread_handoff import ThreadHandoff
 
 
 def test_what_comes_together_crosses_together_and_in_order() -> None:
     scheduled: list[Callable[[], object]] = []
     taken: list[int] = []
-    crossing = Crossing[int](scheduled.append, taken.append)
+    handoff = ThreadHandoff[int](scheduled.append, taken.append)
     for number in range(3):
-        crossing.put(number)
+        handoff.put(number)
     assert len(scheduled) == 1
     scheduled.pop()()
     assert taken == [0, 1, 2]
-    crossing.put(3)
+    handoff.put(3)
     scheduled.pop()()
     assert taken == [0, 1, 2, 3]
 
@@ -26,10 +26,10 @@ def test_what_is_put_while_others_are_taken_crosses_next() -> None:
     def take(number: int) -> None:
         taken.append(number)
         if number < 2:
-            crossing.put(number + 1)
+            handoff.put(number + 1)
 
-    crossing = Crossing[int](scheduled.append, take)
-    crossing.put(0)
+    handoff = ThreadHandoff[int](scheduled.append, take)
+    handoff.put(0)
     for expected in ([0], [0, 1], [0, 1, 2]):
         (deliver,) = scheduled
         scheduled.clear()

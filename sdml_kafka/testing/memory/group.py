@@ -13,8 +13,8 @@ from typing import Literal, Self
 from attrs import define, field, frozen
 
 from sdml_kafka.testing.memory.log import Log, MemoryCommit, Misuse
-from sdml_kafka.transport.aiokafka.consumer.partition_share import Shares, tail_position
 from sdml_kafka.transport.interfaces import Assignment, Tail, TopicPartition
+from sdml_kafka.transport.tail_share import TailShare, tail_position
 
 Reset = Literal["earliest", "latest"]
 
@@ -51,13 +51,13 @@ class Asked:
 class TailPlace:
     """How far a member has read that goes on there after a rebalance."""
 
-    shares: Shares
+    share: TailShare
     offsets: dict[TopicPartition, int]
 
     @classmethod
     def of(cls, tail: Tail) -> Self:
         offsets = {TopicPartition(*each): offset for each, offset in tail.positions.items()}
-        return cls(Shares(tail), offsets)
+        return cls(TailShare(tail), offsets)
 
 
 @define(eq=False)
@@ -263,7 +263,7 @@ class Group:
         if member.tail is not None:
             there = [each for each in self.logs if each.topic in member.topics]
             counts = Counter(each.topic for each in there)
-            member.partitions = member.tail.shares.of(partitions, counts)
+            member.partitions = member.tail.share.of(partitions, counts)
             elsewhere = frozenset(there) - member.assigned
         member.positions = {each: self._first_position(member, each) for each in member.partitions}
         committed = {each: self.committed.get(each) for each in member.partitions}
@@ -272,9 +272,7 @@ class Group:
     def _first_position(self, member: Member, partition: TopicPartition) -> int:
         if member.tail is not None:
             log, tail = self.logs[partition], member.tail
-            is_late = partition not in member.known or tail.shares.goes_on_in_all_of(
-                partition.topic
-            )
+            is_late = partition not in member.known or tail.share.continues_all_of(partition.topic)
             return tail_position(tail.offsets.get(partition), is_late, log.start, log.end)
         if (committed := self.committed.get(partition)) is not None:
             return committed

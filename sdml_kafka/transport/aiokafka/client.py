@@ -1,23 +1,44 @@
 # pyright: basic
 # aiokafka is not typed.
-"""The private attributes of aiokafka's client, consumers' and producers' alike, that this package
-touches; those of the two are in files of their own.
+"""What aiokafka's consumers and producers have in common: their client, and how tasks on it end.
 
-Checked on aiokafka 0.13.0 and 0.14.0.
+The private attributes of that client that this package touches; those of the consumer and of the
+producer are in the two `internals.py`. Checked on aiokafka 0.13.0 and 0.14.0.
 
-- `bootstrap_conn`, a local variable of `client.bootstrap()`: left open by one that is cancelled.
-- `_sync_task` is written, to close what one that has died keeps from being closed.
+- `bootstrap_conn`, a local variable of `client.bootstrap()`: a cancelled one leaves it open.
+- `_sync_task` is written, since `close()` raises what a metadata task that has died has raised.
 """
 
+import asyncio
 from traceback import walk_tb
 from typing import Any
 
 Client = Any
 """An `aiokafka.AIOKafkaConsumer` or `AIOKafkaProducer`; aiokafka is not typed."""
 
+CLOSE_TIMEOUT_S = 2.0
+"""Seconds that a client has to close when its context is left."""
+RETRY_S = 0.1
+"""Seconds until a request that may succeed later is sent again."""
+TOPIC_CREATION_S = 1.0
+"""Seconds within which a broker that creates topics by itself has created one."""
+
+
+def error_of(task: "asyncio.Future[Any]") -> BaseException | None:
+    """Return the error of a task that is done, None if it has a result.
+
+    A cancellation is returned as well, where `task.exception()` would raise it.
+    """
+    if task.cancelled():
+        return asyncio.CancelledError()
+    return task.exception()
+
 
 async def start(client: Client) -> None:
-    """One that is cancelled forgets the connection that it asks for the first metadata."""
+    """Start a consumer or a producer, and close what a start leaves open that fails.
+
+    A cancelled start forgets the connection over which it asks for the first metadata.
+    """
     try:
         await client.start()
     except BaseException as error:
@@ -28,10 +49,12 @@ async def start(client: Client) -> None:
 
 
 async def close_client(client: Any) -> None:
-    """An `AIOKafkaClient`: its connections too, where `close()` raises what its metadata task has
-    died of before."""
+    """Close an `AIOKafkaClient` and its connections.
+
+    Its `close()` raises what its metadata task has died of, before it closes the connections.
+    """
     try:
         await client.close()
-    except Exception:  # whatever that task died of; the second attempt raises what is new
+    except Exception:  # whatever the task died of; the second attempt raises what is new
         client._sync_task = None
         await client.close()

@@ -1,6 +1,6 @@
 # pyright: basic
 # aiokafka is not typed.
-"""What aiokafka's errors mean for us: who has to act, and whether a restart can help."""
+"""Map aiokafka's errors to the package's: who has to act, and whether a restart can help."""
 
 from aiokafka import errors as kafka
 
@@ -38,7 +38,7 @@ _REFUSED = (
     kafka.PolicyViolationError,
     kafka.UnsupportedVersionError,
 )
-"""With these a record has not arrived; with any other but the ones below it may have."""
+"""With one of these a record has not arrived. With an error that no tuple names it may have."""
 _BAD_RECORD = (AssertionError, TypeError, ValueError, AttributeError, LookupError)
 _OUT_OF_STEP = (
     kafka.OutOfOrderSequenceNumber,
@@ -49,7 +49,7 @@ _OUT_OF_STEP = (
 
 
 def from_poll(error: BaseException) -> SdmlKafkaError | None:
-    """The error that a restart cannot mend; None when it may be one of decoding."""
+    """Return the error for one that a restart cannot mend, None for one that may be of decoding."""
     if isinstance(error, _AUTHORIZATION):
         return AuthorizationFailed(
             f"The broker does not let this group read: {error!r}. Grant READ and DESCRIBE on the "
@@ -81,7 +81,7 @@ def from_poll(error: BaseException) -> SdmlKafkaError | None:
 
 
 def from_commit(error: BaseException) -> SdmlKafkaError | None:
-    """None when it is worth another try."""
+    """Return the error of a commit, None if another attempt may succeed."""
     if isinstance(error, _GROUP_MOVED_ON):
         return CommitRejected(f"the group has rebalanced meanwhile ({error!r})")
     if isinstance(error, _AUTHORIZATION):
@@ -99,12 +99,12 @@ def is_authorization(error: BaseException | None) -> bool:
 
 
 def is_out_of_step(error: BaseException | None) -> bool:
-    """The broker counts other records than the producer: it has to be replaced."""
+    """Return whether broker and producer count differently, so that it has to be replaced."""
     return isinstance(error, _OUT_OF_STEP)
 
 
 def is_without_leader(error: BaseException | None) -> bool:
-    """A batch that waited for `request_timeout_ms` for its partition to have a leader."""
+    """Return whether a batch waited in vain for its partition to have a leader."""
     return isinstance(error, kafka.NotLeaderForPartitionError | kafka.LeaderNotAvailableError)
 
 
@@ -113,6 +113,7 @@ def is_too_large(error: BaseException | None) -> bool:
 
 
 def too_large(topic: str) -> PayloadTooLarge:
+    """Return the error of a record that is larger than the client, broker or topic admits."""
     return PayloadTooLarge(
         f"The record for {topic!r} is larger than the producer's max_request_size, or the "
         "broker's message.max.bytes, or the topic's max.message.bytes."
@@ -120,6 +121,7 @@ def too_large(topic: str) -> PayloadTooLarge:
 
 
 def not_authorized_to_send(topic: str) -> AuthorizationFailed:
+    """Return the error of a record for a topic that may not be written to."""
     return AuthorizationFailed(
         f"The broker does not let this client write to {topic!r}: grant WRITE and DESCRIBE on the "
         "topic."
@@ -127,6 +129,7 @@ def not_authorized_to_send(topic: str) -> AuthorizationFailed:
 
 
 def from_send(error: BaseException, topic: str) -> SdmlKafkaError:
+    """Return the error of a record that was not acknowledged."""
     if is_too_large(error):
         return too_large(topic)
     if isinstance(error, _AUTHORIZATION):
@@ -145,10 +148,10 @@ def from_send(error: BaseException, topic: str) -> SdmlKafkaError:
 
 
 def from_admin(error: BaseException, what: str) -> SdmlKafkaError:
-    """`what` was tried, in words."""
+    """Return the error of a request about topics or groups; `what` says what was tried."""
     if isinstance(error, _AUTHORIZATION):
         return AuthorizationFailed(
-            f"The broker does not let this client {what}: {error!r}. Grant it the rights for it."
+            f"The broker does not let this client {what}: {error!r}. Grant it the rights to do so."
         )
     if isinstance(error, kafka.SaslAuthenticationFailed):
         return AuthenticationFailed(f"The broker refused the credentials: {error!r}.")

@@ -1,6 +1,6 @@
 # pyright: basic
 # aiokafka is not typed.
-"""The clients that are built when there are addresses and options instead of a factory."""
+"""Build the clients of a user who gives addresses and options instead of factories."""
 
 import inspect
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory
 
 DEFAULTS: Mapping[str, Any] = {
-    # A partition that was left out for a while waits behind a long poll of the others; at 100 ms
-    # an idle client takes 1 % of a core for its long polls alone.
+    # A partition that was left out for a while waits behind a long poll of the others. At 100 ms
+    # an idle client would take 1 % of a core for its long polls alone.
     "fetch_max_wait_ms": 250,
-    # Bounds how long a frozen broker holds a call; the default is 40 s.
+    # A frozen broker holds up a call for this long; aiokafka's default is 40 s.
     "request_timeout_ms": 15_000,
     "session_timeout_ms": 10_000,
-    # How long a hand-over may take; the default is the session's time-out.
+    # Draining may take this long in a rebalance; aiokafka's default is the session's timeout.
     "rebalance_timeout_ms": 30_000,
     # Topics and partitions that appear later are noticed at a refresh.
     "metadata_max_age_ms": 30_000,
@@ -28,7 +28,10 @@ DEFAULTS: Mapping[str, Any] = {
 def default_consumer_factory(
     bootstrap_servers: str, group_id: str, options: Mapping[str, Any]
 ) -> ConsumerFactory:
-    """`options` are aiokafka's own, TLS and SASL among them, and win over ours."""
+    """Return a factory of consumers.
+
+    `options` are aiokafka's own, TLS and SASL among them, and override `DEFAULTS`.
+    """
     settings = {**DEFAULTS, **options}
 
     def consumer_factory() -> object:
@@ -47,25 +50,28 @@ def default_consumer_factory(
 
 
 PRODUCER_DEFAULTS: Mapping[str, Any] = {
-    # No duplicates by the client's own retries, and an outage is waited out: the deadline of the
-    # caller decides.
+    # The client's own retries make no duplicates, and it waits out an outage, so that the
+    # caller's deadline decides.
     "enable_idempotence": True,
     "acks": "all",
     "linger_ms": 0,
-    # With the default of 16 KB a burst is many requests, one after the other.
+    # With aiokafka's default of 16 KB a burst becomes many requests, one after the other.
     "max_batch_size": 1 << 20,
     "request_timeout_ms": 15_000,
     "metadata_max_age_ms": 30_000,
 }
 
-_OURS = {"self", "topics", "loop", "bootstrap_servers", "group_id", "api_version"}
+_SET_HERE = {"self", "topics", "loop", "bootstrap_servers", "group_id", "api_version"}
 
 
 def default_producer_factory(bootstrap_servers: str, options: Mapping[str, Any]) -> ProducerFactory:
-    """`options` are aiokafka's own, TLS and SASL among them, and win over ours."""
+    """Return a factory of producers.
+
+    `options` are aiokafka's own, TLS and SASL among them, and override `PRODUCER_DEFAULTS`.
+    """
     settings = {**PRODUCER_DEFAULTS, **options}
     if "enable_idempotence" not in options and settings["acks"] not in ("all", -1):
-        settings["enable_idempotence"] = False  # it needs all of them
+        settings["enable_idempotence"] = False  # idempotence needs acks="all"
 
     def producer_factory() -> object:
         try:
@@ -81,9 +87,13 @@ def default_producer_factory(bootstrap_servers: str, options: Mapping[str, Any])
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Those of aiokafka's consumer and those of its producer; what both take goes to both.
+    """Return the options of aiokafka's consumer and those of its producer.
 
-    Raises ConfigurationError for one that neither takes, by its name: its value may be a secret.
+    An option that both take is in both.
+
+    Raises:
+        ConfigurationError: Neither takes an option. Only its name is given, since its value may
+            be a secret.
     """
     consumer = _options_of(AIOKafkaConsumer)
     producer = _options_of(AIOKafkaProducer)
@@ -98,4 +108,4 @@ def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
 
 
 def _options_of(client: type[Any]) -> set[str]:
-    return set(inspect.signature(client.__init__).parameters) - _OURS
+    return set(inspect.signature(client.__init__).parameters) - _SET_HERE

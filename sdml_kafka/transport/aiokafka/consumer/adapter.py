@@ -1,7 +1,7 @@
-"""The port over aiokafka: a driver on the asyncio side that owns the consumer, and a thin front
-for the actors that reaches it through its home.
+"""The port's consumer over aiokafka: the program's side of it.
 
-What aiokafka really does, and so what the driver guards against, is said where it matters.
+The driver owns the consumer on the asyncio side. What aiokafka really does, and what the driver
+guards against, is said in the files where it matters.
 """
 
 from collections.abc import AsyncGenerator, Collection, Coroutine, Mapping
@@ -12,8 +12,9 @@ from typing import Any
 import anyio
 from attrs import evolve
 
-from sdml_kafka.transport.aiokafka.consumer.driver import Driver, driver_of
-from sdml_kafka.transport.aiokafka.log_filter import quieter_logs
+from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
+from sdml_kafka.transport.aiokafka.consumer.driver import ConsumerDriver, build_driver
+from sdml_kafka.transport.aiokafka.log_filter import limited_logs
 from sdml_kafka.transport.asyncio_loop import Home, open_home
 from sdml_kafka.transport.interfaces import (
     Connect,
@@ -26,24 +27,24 @@ from sdml_kafka.transport.interfaces import (
     TopicPartition,
 )
 
-CLOSE_TIMEOUT_S = 2.0
 BUILD_TIMEOUT_S = 5.0
 POLL_RECORDS_IN_A_THREAD = 8000
-"""Some 20 ms of decoding, in which nobody but the heartbeat waits for that loop."""
+"""The number of records that a poll in a thread takes. Decoding them takes some 20 ms, in which
+only the heartbeat waits for that loop."""
 
 
 def connect(consumer_factory: ConsumerFactory) -> Connect:
-    """A port's `Connect` over the consumers that `consumer_factory` builds, one each time.
+    """Return the port's `Connect` over consumers of aiokafka.
 
-    The factory is called where an asyncio loop runs, on trio too; its consumer must be neither
-    started nor subscribed.
+    `consumer_factory` is called for each of them, where an asyncio loop runs (on trio as well).
+    What it returns must be neither started nor subscribed.
     """
 
     @asynccontextmanager
     async def open_consumer() -> AsyncGenerator[Consumer]:
-        with quieter_logs():
+        with limited_logs():
             async with open_home() as home:
-                # Cut off in between, it would leave a consumer that nobody closes.
+                # Cut off in between, this would leave a consumer that nobody closes.
                 with anyio.fail_after(BUILD_TIMEOUT_S, shield=True):
                     driver = await home.call(partial(_build, consumer_factory))
                 consumer = AiokafkaConsumer(home, driver)
@@ -55,14 +56,14 @@ def connect(consumer_factory: ConsumerFactory) -> Connect:
     return open_consumer
 
 
-async def _build(consumer_factory: ConsumerFactory) -> Driver:
-    return await driver_of(consumer_factory())
+async def _build(consumer_factory: ConsumerFactory) -> ConsumerDriver:
+    return await build_driver(consumer_factory())
 
 
 class AiokafkaConsumer:
-    """The actors' side: every call crosses to the driver's loop and back."""
+    """Carries each call of the port to the driver's loop and its result back."""
 
-    def __init__(self, home: Home, driver: Driver) -> None:
+    def __init__(self, home: Home, driver: ConsumerDriver) -> None:
         self._home = home
         self._driver = driver
         self.settings: ConsumerSettings = driver.settings
@@ -98,6 +99,6 @@ class AiokafkaConsumer:
         await self._home.call(partial(self._driver.commit, epoch, offsets, timeout_s))
 
     async def close(self, timeout_s: float) -> None:
-        # The driver bounds itself; this shield only lets it finish under a cancelled scope.
+        # The driver keeps to the timeout; the shield lets it finish under a cancelled scope.
         with anyio.move_on_after(timeout_s + 1.0, shield=True):
             await self._home.call(partial(self._driver.close, timeout_s))

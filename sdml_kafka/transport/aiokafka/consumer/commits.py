@@ -1,23 +1,24 @@
 # pyright: basic
 # aiokafka is not typed.
-"""The commits of one consumer: one in flight, each stamped with the assignment it belongs to."""
+"""Commit the offsets of one consumer, one request at a time."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 
 from sdml_kafka.errors import CommitFailed
-from sdml_kafka.transport.aiokafka import error_mapping as failures
-from sdml_kafka.transport.aiokafka.client import Client
-from sdml_kafka.transport.aiokafka.consumer import internals as private
-from sdml_kafka.transport.aiokafka.outcome import error_of
+from sdml_kafka.transport.aiokafka import error_mapping
+from sdml_kafka.transport.aiokafka.client import RETRY_S, Client, error_of
+from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.interfaces import TopicPartition
 
-RETRY_S = 0.1
+CANCEL_TIMEOUT_S = 0.5
 
 
 class Commits:
-    """A commit that outlives its caller's patience stays in flight: the next one waits for it, so
-    that they reach the broker in order."""
+    """Sends commits so that they reach the broker in the order of the calls.
+
+    A commit that outlives its caller's timeout stays in flight, and the next one waits for it.
+    """
 
     def __init__(self, consumer: Client) -> None:
         self._consumer = consumer
@@ -27,27 +28,30 @@ class Commits:
     async def commit(
         self, offsets: Mapping[TopicPartition, int], timeout_s: float, check: Callable[[], None]
     ) -> None:
-        """`check` raises when it may not be sent (any more); asked right before each sending."""
+        """Commit offsets, with retries while the coordinator is away.
+
+        `check` is called right before each request, and raises if it must not be sent (any more).
+        """
         deadline = self._loop.time() + timeout_s
-        last: BaseException | None = None
         while True:
             if self._in_flight is not None:
-                await self._outcome(self._in_flight, deadline, timeout_s)
+                await self._error_of(self._in_flight, deadline, timeout_s)
                 continue
             check()
-            self._in_flight = self._loop.create_task(private.send_commit(self._consumer, offsets))
-            last = await self._outcome(self._in_flight, deadline, timeout_s)
-            if last is None:
+            self._in_flight = self._loop.create_task(internals.send_commit(self._consumer, offsets))
+            error = await self._error_of(self._in_flight, deadline, timeout_s)
+            if error is None:
                 return
-            if (final := failures.from_commit(last)) is not None:
-                raise final from last
+            if (final := error_mapping.from_commit(error)) is not None:
+                raise final from error
             if self._loop.time() + RETRY_S >= deadline:
-                raise CommitFailed(f"the group's coordinator is away: {last!r}") from last
+                raise CommitFailed(f"the group's coordinator is away: {error!r}") from error
             await asyncio.sleep(RETRY_S)
 
-    async def _outcome(
+    async def _error_of(
         self, task: "asyncio.Task[None]", deadline: float, timeout_s: float
     ) -> BaseException | None:
+        """Wait for a request and return its error, None if it was answered well."""
         await asyncio.wait({task}, timeout=max(0.0, deadline - self._loop.time()))
         if not task.done():
             raise CommitFailed(
@@ -57,14 +61,14 @@ class Commits:
             self._in_flight = None
         return error_of(task)
 
-    async def settle(self, timeout_s: float) -> None:
-        """Wait for the one in flight, if there is one, but not longer than this."""
+    async def wait_in_flight(self, timeout_s: float) -> None:
+        """Wait for the request in flight, if there is one, for `timeout_s` at most."""
         if self._in_flight is not None:
             await asyncio.wait({self._in_flight}, timeout=timeout_s)
 
     async def close(self) -> None:
         if self._in_flight is not None:
             self._in_flight.cancel()
-            await self.settle(0.5)
+            await self.wait_in_flight(CANCEL_TIMEOUT_S)
             if self._in_flight.done():
-                error_of(self._in_flight)
+                error_of(self._in_flight)  # asyncio would log an error that nobody has looked at

@@ -1,9 +1,9 @@
 # pyright: basic
 # aiokafka is not typed.
-"""Reading what aiokafka has fetched.
+"""Read what aiokafka has fetched.
 
 A `getmany` that waits cannot be ended early (a cancelled one leaks a count that switches off
-aiokafka's idle check) and ignores its time-out in a rebalance. So it is only asked for what is
+aiokafka's idle check), and ignores its timeout in a rebalance. So it is only asked for what is
 there, which takes no turn of the loop, and the waiting happens here.
 """
 
@@ -16,28 +16,31 @@ from aiokafka.errors import KafkaError
 
 from sdml_kafka.errors import ConsumerFailed
 from sdml_kafka.transport.aiokafka.client import Client
-from sdml_kafka.transport.aiokafka.consumer import internals as private
+from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.interfaces import Record, TopicPartition
 
 NOBODY: Any = ClientPartition("", 0)
-"""`getmany()` without arguments means all partitions; this one means none, keeps the membership
-and every buffer."""
+"""`getmany()` without arguments reads all partitions. With this one it reads none, keeps the
+membership alive, and keeps every buffer."""
 
 FEW_RECORDS = 10
 HEAD_START_TURNS = 5
-"""What a few records give rise to goes out before the next fetch, to build which takes aiokafka as
-long as all the rest of a call: so many turns of the loop lie between reading a reply and sending
-the next request. With many records at once it makes no difference."""
+"""The number of turns of the loop by which the next fetch is put off after a few records.
+
+So many turns lie between reading a reply and sending the next request, and building a fetch takes
+aiokafka as long as all the rest of a call. With many records at once it makes no difference."""
 
 Batches = dict[TopicPartition, Sequence[Record]]
 
 
 def as_client(partition: TopicPartition) -> Any:
-    """Equal to ours, but aiokafka asserts that it is its own."""
+    """Return a partition in aiokafka's own type, which it asserts, although ours is equal."""
     return ClientPartition(*partition)
 
 
-class Fetches:
+class FetchedRecords:
+    """Hands out the records that aiokafka has fetched, and waits for them."""
+
     def __init__(self, consumer: Client) -> None:
         self._consumer = consumer
         self._loop = asyncio.get_running_loop()
@@ -47,7 +50,7 @@ class Fetches:
         self._asked: Sequence[Any] = (NOBODY,)
 
     def nudge(self) -> None:
-        """Let a `read` return now."""
+        """Make a `read` that waits return now."""
         self._is_nudged = True
         self._wake()
 
@@ -56,64 +59,75 @@ class Fetches:
             self._waiter.set_result(None)
 
     async def read(
-        self, partitions: Collection[TopicPartition], most: int, timeout_s: float
+        self, partitions: Collection[TopicPartition], max_records: int, timeout_s: float
     ) -> Batches | None:
-        """The records that come first, none when the time is over; None: nudged before any came.
+        """Wait for records of these partitions and return them.
 
-        Raises what `getmany` does. Nothing else runs between taking records and returning them.
+        Nothing else runs between taking records and returning them, so none can get lost.
+
+        Args:
+            partitions: The partitions to read.
+            max_records: The number of records that are returned at most.
+            timeout_s: Seconds after which the call returns without records.
+
+        Returns:
+            The first records that are there, none if the time is over, None after a nudge.
+
+        Raises:
+            Exception: Whatever `getmany` raises.
         """
         if partitions != self._wanted.keys():
             self._wanted = {each: each for each in partitions}
             self._asked = tuple(map(as_client, partitions)) or (NOBODY,)
         deadline = self._loop.time() + timeout_s
-        private.begin_polling(self._consumer)
+        internals.begin_polling(self._consumer)
         try:
-            if private.has_fetched(self._consumer):
-                await asyncio.sleep(0)  # reading on and on would let nobody else work
+            if internals.has_fetched(self._consumer):
+                await asyncio.sleep(0)  # without a pause nobody else could run
             else:
                 await self._wait(timeout_s)
             while not self._is_nudged:
-                if batches := await self._take(most):
+                if batches := await self._take(max_records):
                     return batches
                 if (left_s := deadline - self._loop.time()) <= 0:
                     return {}
                 await self._wait(left_s)
         finally:
-            private.end_polling(self._consumer)
+            internals.end_polling(self._consumer)
         self._is_nudged = False
         return None
 
-    async def _take(self, most: int) -> Batches:
+    async def _take(self, max_records: int) -> Batches:
         try:
-            if private.is_rebalancing(self._consumer):
-                private.raise_pending(self._consumer)
-                return {}  # it would wait for the assignment
+            if internals.is_rebalancing(self._consumer):
+                internals.raise_pending(self._consumer)
+                return {}  # `getmany` would wait for the assignment
             taken: Mapping[Any, Sequence[Record]] = {}
             try:
-                taken = await private.take_fetched(self._consumer, self._asked, most)
+                taken = await internals.take_fetched(self._consumer, self._asked, max_records)
             finally:
                 few = 0 < sum(map(len, taken.values())) <= FEW_RECORDS
-                self._fetch_on(HEAD_START_TURNS if few else 0)
-        except asyncio.CancelledError as error:  # not of this task, which has not waited
+                self._fetch_next(HEAD_START_TURNS if few else 0)
+        except asyncio.CancelledError as error:  # not this task's: it has not waited
             raise ConsumerFailed("aiokafka's coordination was cancelled") from error
         return {self._wanted[partition]: batch for partition, batch in taken.items()}
 
-    def _fetch_on(self, after_turns: int) -> None:
+    def _fetch_next(self, after_turns: int) -> None:
         if after_turns:
-            self._loop.call_soon(self._fetch_on, after_turns - 1)
+            self._loop.call_soon(self._fetch_next, after_turns - 1)
         else:
-            private.fetch_on(self._consumer)
+            internals.fetch_next(self._consumer)
 
     async def _wait(self, timeout_s: float) -> None:
-        """Until something was fetched, an error has to be told, or `nudge`."""
+        """Wait until something was fetched, an error is to be raised, or `nudge` was called."""
         if self._is_nudged:
             return
-        self._waiter = private.fetch_waiter(self._consumer)
+        self._waiter = internals.fetch_waiter(self._consumer)
         timer = self._loop.call_later(timeout_s, self._wake)
         try:
             await self._waiter
         except KafkaError:
-            private.raise_pending(self._consumer)
+            internals.raise_pending(self._consumer)
             raise
         finally:
             timer.cancel()

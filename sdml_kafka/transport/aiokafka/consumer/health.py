@@ -1,20 +1,24 @@
 # pyright: basic
 # aiokafka is not typed.
-"""What the client knows of the world without asking, looked at now and then."""
+"""Look now and then at what the client knows without asking the broker."""
 
 import asyncio
 from collections.abc import Collection, Mapping
 
 from sdml_kafka.transport.aiokafka.client import Client
-from sdml_kafka.transport.aiokafka.consumer import internals as private
+from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.interfaces import Health, TopicPartition
 
-HEALTH_INTERVAL_S = 0.2
+REPORT_INTERVAL_S = 0.2
+"""Seconds between two looks, each of which is returned by a poll."""
 MISSING_TOPIC_INTERVAL_S = 0.5
+"""Seconds between two refreshes of the metadata while a topic is missing."""
 
 
 class HealthCheck:
+    """Makes the `Health` that a poll returns."""
+
     def __init__(self, consumer: Client, topics: Topics) -> None:
         self._consumer = consumer
         self._topics = topics
@@ -24,17 +28,18 @@ class HealthCheck:
     def is_due(self) -> bool:
         return self._loop.time() >= self._due_at
 
-    def look(
+    def check(
         self, partitions: Collection[TopicPartition], held: Mapping[TopicPartition, str]
     ) -> Health:
+        """Return the health of a consumer that reads `partitions`, some of which are `held`."""
         now = self._loop.time()
-        self._due_at = now + HEALTH_INTERVAL_S
+        self._due_at = now + REPORT_INTERVAL_S
         missing = self._topics.missing()
         if missing and now - self._refreshed_at >= MISSING_TOPIC_INTERVAL_S:
             self._refreshed_at = now
-            private.refresh_metadata(self._consumer)
+            internals.refresh_metadata(self._consumer)
         return Health(
-            private.is_connected(self._consumer),
+            internals.is_connected(self._consumer),
             self._high_watermarks(partitions),
             missing,
             held,

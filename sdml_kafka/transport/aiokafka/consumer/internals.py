@@ -2,35 +2,35 @@
 # aiokafka is not typed.
 """Every private attribute of aiokafka's consumer that this package touches, and why.
 
-Checked on aiokafka 0.13.0 and 0.14.0. Read-only but for what is said to be written.
+Checked on aiokafka 0.13.0 and 0.14.0. They are read only, unless it says that they are written.
 
 Of the consumer itself, before `start`:
 - `_group_id`, `_enable_auto_commit`, `_auto_commit_interval_ms`, `_rebalance_timeout_ms`,
   `_heartbeat_interval_ms`: the settings of a consumer that the user's factory built.
 - `_enable_auto_commit` is written: aiokafka's own auto-commit commits what was handed out, not
   what was finished.
-- `_auto_offset_reset`: with `none` a partition without a commit has no position, which aiokafka
-  tells too late. It is written for a member that reads a tail: an offset that is not there any
-  more must not end it, which no public setting of a consumer that is built already allows.
-- `_fetcher`, `_closed`, `_subscription.subscription`: to tell a consumer that is in use already.
+- `_auto_offset_reset`: with `none` a partition without a commit has no position, and aiokafka
+  raises that too late. It is written for a consumer that reads a tail: an offset that is gone must
+  not end it, and there is no public way to change the setting of a consumer that is built.
+- `_fetcher`, `_closed`, `_subscription.subscription`: whether a consumer is in use already.
 
 Of its parts:
-- `_coordinator.generation`: -1 in a revocation means that the member was out of the group.
-- `_coordinator._do_commit_offsets`: one commit, stamped with the generation of this very moment;
-  the public `commit` retries without bound, and so into a later generation.
-- `_coordinator._coordination_task`, `_fetcher._fetch_task`: dead tasks that nothing else reports.
-- `_coordinator._rejoin_needed_fut`: whether a rebalance is due, as it is after the metadata shows
+- `_coordinator.generation`: -1 in a revocation means that the member was out of its group.
+- `_coordinator._do_commit_offsets`: sends one commit, stamped with the generation of this very
+  moment; the public `commit` retries without bound, and so into a later generation.
+- `_coordinator._coordination_task`, `_fetcher._fetch_task`: tasks whose death nothing reports.
+- `_coordinator._rejoin_needed_fut`: whether a rebalance is due, as it is once the metadata shows
   other partitions than the assignment was made of.
 - `_coordinator.check_errors`, `_subscription.reassignment_in_progress`,
   `_fetcher._records`, `_create_fetch_waiter`: what `getmany` looks at and waits for.
-- `_fetcher._wait_consume_future`, taken away for as long as a `getmany` takes and given to
-  `_notify` later: when the next fetch is built.
+- `_fetcher._wait_consume_future`: taken away while a `getmany` runs, and given to `_notify` later,
+  which decides when the next fetch is built.
 - `_subscription._fetch_count`, `_last_fetch_ended` are written: a `getmany` that raises or is
   cancelled leaks a count, after which `max_poll_interval_ms` is never enforced again.
-- `_client._conns`, `force_metadata_update`, `set_topics`: whether a broker is there; topics that
-  do not exist yet.
+- `_client._conns`, `force_metadata_update`, `set_topics`: whether a broker is connected, and
+  topics that do not exist yet.
 - `_coordinator.member_id`, `coordinator_id`, `group_id`, `_client.send`, `_group_instance_id`: to
-  leave the group when `stop()` cannot, stuck in a rebalance.
+  leave the group when `stop()` cannot, since it is stuck in a rebalance.
 - `_fetcher.close`, `_client`: the second half of a `stop()` that raised or was cut off.
 """
 
@@ -63,11 +63,12 @@ def disable_auto_commit(consumer: Client) -> None:
 
 
 def never_resets(consumer: Client) -> bool:
+    """Return whether a partition without a commit has no position."""
     return str(consumer._auto_offset_reset).lower() not in ("earliest", "latest")
 
 
-def go_on_at_what_is_left(consumer: Client) -> None:
-    """At the beginning of it, where the offset to read is not there any more."""
+def reset_to_earliest(consumer: Client) -> None:
+    """Read on from the beginning of what is left where the next offset is gone."""
     consumer._auto_offset_reset = "earliest"
 
 
@@ -76,7 +77,7 @@ def heartbeat_interval_s(consumer: Client) -> float:
 
 
 def in_use(consumer: Client) -> str | None:
-    """What was already done with it; None for a fresh one."""
+    """Return what was done with a consumer already, None for a fresh one."""
     if consumer._fetcher is not None or consumer._closed:
         return "started"
     if consumer._subscription.subscription is not None:
@@ -85,6 +86,7 @@ def in_use(consumer: Client) -> str | None:
 
 
 def generation(consumer: Client) -> int:
+    """Return the member's generation, -1 if it is out of its group."""
     coordinator = consumer._coordinator
     return -1 if coordinator is None else int(coordinator.generation)
 
@@ -98,42 +100,43 @@ def is_rebalancing(consumer: Client) -> bool:
 
 
 def raise_pending(consumer: Client) -> None:
-    """What the coordination has to tell, which goes on only after that."""
+    """Raise the error of aiokafka's coordination, which goes on only after that."""
     consumer._coordinator.check_errors()
 
 
 def fetch_waiter(consumer: Client) -> "asyncio.Future[None]":
-    """Set when something was fetched; to be awaited or cancelled."""
+    """Return a future that is done when something was fetched, to be awaited or cancelled."""
     waiter: asyncio.Future[None] = consumer._fetcher._create_fetch_waiter()
     return waiter
 
 
 def has_fetched(consumer: Client) -> bool:
-    """Records of any partition, or an error in their place."""
+    """Return whether records of any partition are there, or an error in their place."""
     return bool(consumer._fetcher._records)
 
 
 async def take_fetched(
-    consumer: Client, partitions: Sequence[Any], most: int
+    consumer: Client, partitions: Sequence[Any], max_records: int
 ) -> Mapping[Any, Sequence[Record]]:
-    """`getmany` of what is there. What it makes room for is not fetched before `fetch_on`."""
+    """Take what is there. The room that this makes is filled by the next `fetch_next`."""
     fetcher = consumer._fetcher
     room_made, fetcher._wait_consume_future = fetcher._wait_consume_future, None
     try:
         taken: Mapping[Any, Sequence[Record]] = await consumer.getmany(
-            *partitions, timeout_ms=0, max_records=most
+            *partitions, timeout_ms=0, max_records=max_records
         )
     finally:
         fetcher._wait_consume_future = room_made
     return taken
 
 
-def fetch_on(consumer: Client) -> None:
+def fetch_next(consumer: Client) -> None:
+    """Build the next fetch, for the partitions that have room."""
     consumer._fetcher._notify(consumer._fetcher._wait_consume_future)
 
 
 def begin_polling(consumer: Client) -> None:
-    """From here until `end_polling` the consumer is not idle, whatever comes in between."""
+    """Count the consumer as polling until `end_polling`, whatever comes in between."""
     consumer._subscription._fetch_count = 1
 
 
@@ -143,7 +146,7 @@ def end_polling(consumer: Client) -> None:
 
 
 async def send_commit(consumer: Client, offsets: Mapping[Any, int]) -> None:
-    """One request, stamped with the member's generation as of the call; no retries."""
+    """Send one commit, stamped with the member's generation as of now, without retries."""
     stamped = {
         ClientPartition(*partition): OffsetAndMetadata(offset, "")
         for partition, offset in offsets.items()
@@ -152,7 +155,7 @@ async def send_commit(consumer: Client, offsets: Mapping[Any, int]) -> None:
 
 
 def dead_task(consumer: Client) -> str | None:
-    """The name of an internal task that has ended though the consumer goes on."""
+    """Return the name of an internal task that has ended although the consumer goes on."""
     for owner, name in (("_coordinator", "_coordination_task"), ("_fetcher", "_fetch_task")):
         task = getattr(getattr(consumer, owner), name, None)
         if task is not None and task.done():
@@ -175,9 +178,9 @@ def track_topics(consumer: Client, topics: set[str]) -> "asyncio.Future[bool]":
 
 
 async def leave_group(consumer: Client) -> None:
-    """Tell the group that we are gone, beside a join that occupies the usual connection.
+    """Leave the group over another connection than the one that a join occupies.
 
-    What `stop()` does itself when it gets that far; a static member stays, as there.
+    It is what `stop()` does when it gets that far. A static member stays, as it does there.
     """
     coordinator = consumer._coordinator
     if coordinator is None or not coordinator.member_id or coordinator.coordinator_id is None:
@@ -189,7 +192,7 @@ async def leave_group(consumer: Client) -> None:
 
 
 async def finish_stop(consumer: Client) -> None:
-    """What `stop()` leaves undone when it raises or is cut off."""
+    """Do what `stop()` leaves undone when it raises or is cut off."""
     if consumer._fetcher is not None:
         with suppress(asyncio.CancelledError, Exception):
             await consumer._fetcher.close()

@@ -1,5 +1,8 @@
-"""Handing over what is taken away: the rebalance waits, inside aiokafka's callback, until the
-program's side has released it or the group would not wait any longer."""
+"""Make a rebalance wait, inside aiokafka's callback, until what is revoked has been released.
+
+The program's side drains and releases. The wait ends without it when the group would not wait any
+longer.
+"""
 
 import asyncio
 
@@ -10,6 +13,8 @@ from sdml_kafka.transport.interfaces import TopicPartition
 
 @define(eq=False)
 class PendingRevocation:
+    """A revocation on the asyncio side, see `Revocation`."""
+
     epoch: int
     partitions: frozenset[TopicPartition]
     lost: bool
@@ -17,17 +22,15 @@ class PendingRevocation:
     released: asyncio.Event = field(factory=asyncio.Event)
 
 
-class HandOver:
+class RevocationGate:
+    """Holds the revocation that was not released yet; there is one at most."""
+
     def __init__(self) -> None:
         self._pending: PendingRevocation | None = None
         self._announced = asyncio.Event()
 
-    @property
-    def is_pending(self) -> bool:
-        return self._pending is not None
-
-    async def until_released(self, pending: PendingRevocation) -> None:
-        """Bounded by its `deadline_s`."""
+    async def wait_released(self, pending: PendingRevocation) -> None:
+        """Announce a revocation, and wait for its release or until its `deadline_s` has passed."""
         self._pending = pending
         self._announced.set()
         released = asyncio.ensure_future(pending.released.wait())
@@ -36,7 +39,10 @@ class HandOver:
         self._pending = None
 
     async def next(self) -> PendingRevocation:
-        """The same one again until it is released: its asker may have been cancelled."""
+        """Wait for a revocation and return it.
+
+        It is returned again until it is released, since a cancelled caller has not seen it.
+        """
         while self._pending is None or self._pending.released.is_set():
             self._announced.clear()
             await self._announced.wait()
@@ -46,6 +52,6 @@ class HandOver:
         return self._pending is pending
 
     def close(self) -> None:
-        """Whoever holds it up need not any more."""
+        """Let the rebalance go on: the consumer leaves its group."""
         if self._pending is not None:
             self._pending.released.set()

@@ -1,42 +1,44 @@
 # pyright: basic
 # aiokafka is not typed.
-"""Opening an assignment for a member that reads a tail: nothing that is committed counts."""
+"""Find the positions of a consumer that reads a `Tail`, for which no commit counts."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 from sdml_kafka.transport.aiokafka.client import Client
-from sdml_kafka.transport.aiokafka.consumer import internals as private
+from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.fetching import as_client
-from sdml_kafka.transport.aiokafka.consumer.partition_share import Shares, tail_position
-from sdml_kafka.transport.aiokafka.consumer.start_positions import Found, committed_offsets
+from sdml_kafka.transport.aiokafka.consumer.start_positions import FoundPositions, committed_offsets
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.interfaces import Tail, TopicPartition
+from sdml_kafka.transport.tail_share import TailShare, tail_position
 
 
-class FromTail:
-    keeps_its_place = True
+class TailStart:
+    """Starts at the end, and after a rebalance where reading was; see `Tail`."""
+
+    keeps_positions = True
 
     def __init__(self, consumer: Client, topics: Topics, tail: Tail) -> None:
         self._consumer = consumer
         self._topics = topics
-        self._shares = Shares(tail)
+        self._share = TailShare(tail)
         self._gone: set[TopicPartition] = set()
-        """Of topics that were deleted: if they come back they begin anew."""
-        private.go_on_at_what_is_left(consumer)
+        """Partitions of topics that were deleted. If they come back they are read anew."""
+        internals.reset_to_earliest(consumer)
 
     def hold(self, assigned: Collection[TopicPartition]) -> frozenset[TopicPartition]:
         for partition in map(as_client, assigned):
             self._consumer.pause(partition)
-            # Any position, or aiokafka would look for one itself.
+            # With any position aiokafka does not look for one itself.
             self._consumer.seek(partition, 0)
         counts = {topic: self._topics.count(topic) for topic in self._topics.names}
-        return self._shares.of(assigned, counts)
+        return self._share.of(assigned, counts)
 
     async def look_up(
-        self, partitions: Sequence[TopicPartition], places: Mapping[TopicPartition, int]
-    ) -> Found | None:
-        if not await private.refresh_metadata(self._consumer):
+        self, partitions: Sequence[TopicPartition], read_to: Mapping[TopicPartition, int]
+    ) -> FoundPositions | None:
+        if not await internals.refresh_metadata(self._consumer):
             return None
         clients = [as_client(partition) for partition in partitions]
         committed, first, end = await asyncio.gather(
@@ -44,16 +46,16 @@ class FromTail:
             self._consumer.beginning_offsets(clients),
             self._consumer.end_offsets(clients),
         )
-        if private.rebalance_is_due(self._consumer):
-            # Partitions that are new would seem to be elsewhere; topics that were not there when
-            # this assignment was made are there again.
+        if internals.rebalance_is_due(self._consumer):
+            # New partitions would seem to be elsewhere, and topics that were missing when this
+            # assignment was made exist again.
             here = {own.topic for own in partitions}
-            self._gone.update(place for place in places if place.topic not in here)
+            self._gone.update(partition for partition in read_to if partition.topic not in here)
             return None
-        self._gone.update(places.keys() - self._topics.partitions())
+        self._gone.update(read_to.keys() - self._topics.partitions())
         positions = {
             partition: tail_position(
-                0 if partition in self._gone else places.get(partition),
+                0 if partition in self._gone else read_to.get(partition),
                 self._is_late(partition),
                 first[as_client(partition)],
                 end[as_client(partition)],
@@ -62,8 +64,9 @@ class FromTail:
         }
         self._gone.difference_update(partitions)
         assigned = {TopicPartition(*each) for each in self._consumer.assignment()}
-        return Found(positions, committed, partitions, self._topics.partitions() - assigned)
+        elsewhere = self._topics.partitions() - assigned
+        return FoundPositions(positions, committed, partitions, elsewhere)
 
     def _is_late(self, partition: TopicPartition) -> bool:
         was_there = partition in self._topics.at_start
-        return not was_there or self._shares.goes_on_in_all_of(partition.topic)
+        return not was_there or self._share.continues_all_of(partition.topic)

@@ -5,32 +5,31 @@
 import asyncio
 from collections.abc import Collection
 
-from sdml_kafka.transport.aiokafka.client import Client
-from sdml_kafka.transport.aiokafka.consumer import internals as private
+from sdml_kafka.transport.aiokafka.client import RETRY_S, TOPIC_CREATION_S, Client
+from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.interfaces import TopicPartition
-
-TOPIC_CREATION_S = 1.0
-RETRY_S = 0.1
 
 
 class Topics:
+    """Answers which of a consumer's topics and partitions exist, and which existed at its start."""
+
     def __init__(self, consumer: Client, names: Collection[str]) -> None:
         self._consumer = consumer
         self.names: frozenset[str] = frozenset(names)
         self.at_start: frozenset[TopicPartition] = frozenset()
 
     async def find(self) -> None:
-        """See which partitions exist; a broker that creates topics gets a moment to do so.
+        """Note which partitions exist; a broker that creates topics gets a moment to do so.
 
-        Partitions that appear later are read from their beginning: from the end, what came
-        before we noticed them would be lost.
+        Partitions that appear later are read from their beginning, since from the end the records
+        that came before the client noticed them would be lost.
         """
-        private.track_topics(self._consumer, set(self.names))
+        internals.track_topics(self._consumer, set(self.names))
         loop = asyncio.get_running_loop()
         deadline = loop.time() + TOPIC_CREATION_S
         while True:
             await asyncio.wait(
-                {asyncio.ensure_future(private.refresh_metadata(self._consumer))},
+                {asyncio.ensure_future(internals.refresh_metadata(self._consumer))},
                 timeout=max(RETRY_S, deadline - loop.time()),
             )
             if not self.missing() or loop.time() >= deadline:
@@ -42,6 +41,7 @@ class Topics:
         return frozenset(topic for topic in self.names if not self.count(topic))
 
     def count(self, topic: str) -> int:
+        """Return the topic's number of partitions, 0 if it is not known to exist."""
         return len(self._consumer.partitions_for_topic(topic) or ())
 
     def partitions(self) -> frozenset[TopicPartition]:

@@ -1,5 +1,8 @@
-"""The port's producer over aiokafka: a driver on the asyncio side that owns it, and a thin front
-for the actors. What a call costs is decided here and in `sends`."""
+"""The port's producer over aiokafka: the program's side of it.
+
+The driver owns the producer on the asyncio side. What a call costs is decided here and in
+`sending.py`.
+"""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -9,8 +12,9 @@ from logging import getLogger
 import anyio
 
 from sdml_kafka.errors import SendFailed
-from sdml_kafka.transport.aiokafka.log_filter import quieter_logs
-from sdml_kafka.transport.aiokafka.producer.driver import CLOSED, ProducerDriver, producer_driver_of
+from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
+from sdml_kafka.transport.aiokafka.log_filter import limited_logs
+from sdml_kafka.transport.aiokafka.producer.driver import CLOSED, ProducerDriver, build_driver
 from sdml_kafka.transport.aiokafka.producer.partition_queues import Entry
 from sdml_kafka.transport.asyncio_loop import Home, open_home
 from sdml_kafka.transport.interfaces import (
@@ -21,9 +25,7 @@ from sdml_kafka.transport.interfaces import (
     ProducerFactory,
     always,
 )
-from sdml_kafka.transport.thread_handoff import Crossing
-
-CLOSE_TIMEOUT_S = 2.0
+from sdml_kafka.transport.thread_handoff import ThreadHandoff
 
 Outcome = tuple[Sequence[Entry], Exception | None]
 
@@ -31,18 +33,18 @@ _log = getLogger("sdml_kafka.transport")
 
 
 def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
-    """A port's `ConnectProducer` over what `producer_factory` builds, one each time.
+    """Return the port's `ConnectProducer` over producers of aiokafka.
 
-    The factory is called where an asyncio loop runs, on trio too; its producer must not be
-    started.
+    `producer_factory` is called for each of them, where an asyncio loop runs (on trio as well).
+    What it returns must not be started.
     """
 
     @asynccontextmanager
     async def open_producer() -> AsyncGenerator[Producer]:
-        with quieter_logs():
+        with limited_logs():
             async with open_home() as home:
                 producer: AiokafkaProducer = (
-                    AiokafkaProducer(home) if home.shares_the_loop else Distant(home)
+                    AiokafkaProducer(home) if home.shares_the_loop else ThreadedProducer(home)
                 )
                 try:
                     await producer.build(producer_factory)
@@ -53,16 +55,16 @@ def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
     return open_producer
 
 
-def tell(entries: Sequence[Entry], error: Exception | None) -> None:
+def report(entries: Sequence[Entry], error: Exception | None) -> None:
     for _, on_sent, _ in entries:
         try:
             on_sent(error)
         except Exception:
-            _log.exception("what is told of a record that was sent must not raise")
+            _log.exception("a callback for the outcome of a record must not raise")
 
 
 class AiokafkaProducer:
-    """The actors' side, on the same loop."""
+    """Calls the driver, which is on the program's own loop."""
 
     _driver: ProducerDriver
 
@@ -72,18 +74,18 @@ class AiokafkaProducer:
         self._closed = False
 
     async def build(self, producer_factory: ProducerFactory) -> None:
-        """When it is cancelled the driver may be there all the same: `close` finds it."""
+        """Build the driver. If this is cancelled it may exist all the same: `close` finds it."""
 
         async def build() -> None:
             producer = producer_factory()
-            driver = await producer_driver_of(producer, self._told)
+            driver = await build_driver(producer, self._report_outcome)
             self._built.append(driver)
 
         await self._home.call(build)
         (self._driver,) = self._built
 
-    def _told(self, entries: Sequence[Entry], error: Exception | None) -> None:
-        tell(entries, error)
+    def _report_outcome(self, entries: Sequence[Entry], error: Exception | None) -> None:
+        report(entries, error)
 
     @property
     def connected(self) -> bool:
@@ -92,14 +94,14 @@ class AiokafkaProducer:
     def send(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:
-        self._driver.sends.send(message, on_sent, is_wanted)
+        self._driver.sending.send(message, on_sent, is_wanted)
 
     async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
         start = partial(self._driver.start, timeout_s, creates_topics=creates_topics)
         await self._home.call(start)
 
     async def flush(self, timeout_s: float) -> bool:
-        return await self._home.call(partial(self._driver.sends.flush, timeout_s))
+        return await self._home.call(partial(self._driver.sending.flush, timeout_s))
 
     async def watch(self) -> None:
         await self._home.call(self._driver.watch)
@@ -121,33 +123,33 @@ class AiokafkaProducer:
             for driver in self._built:
                 await driver.close(timeout_s)
 
-        # The driver bounds itself; this shield only lets it finish under a cancelled scope.
+        # The driver keeps to the timeout; the shield lets it finish under a cancelled scope.
         with anyio.move_on_after(timeout_s + 4.0, shield=True):
             await self._home.call(close)
         self._closed = True
 
 
-class Distant(AiokafkaProducer):
-    """The actors' side in another thread than the driver's."""
+class ThreadedProducer(AiokafkaProducer):
+    """Calls the driver in another thread: records and outcomes cross together."""
 
     def __init__(self, home: Home) -> None:
         super().__init__(home)
-        self._outbox = Crossing[Entry](home.call_soon, lambda entry: self._send_there(*entry))
-        self._outcomes = Crossing[Outcome](home.tell, lambda outcome: tell(*outcome))
+        self._outbox = ThreadHandoff[Entry](home.call_soon, lambda entry: self._send_there(*entry))
+        self._outcomes = ThreadHandoff[Outcome](home.call_back, lambda outcome: report(*outcome))
 
     async def build(self, producer_factory: ProducerFactory) -> None:
         await super().build(producer_factory)
-        self._send_there = self._driver.sends.send
+        self._send_there = self._driver.sending.send
 
-    def _told(self, entries: Sequence[Entry], error: Exception | None) -> None:
+    def _report_outcome(self, entries: Sequence[Entry], error: Exception | None) -> None:
         self._outcomes.put((entries, error))
 
     def send(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:
         entry = (message, on_sent, is_wanted)
-        if self._closed:  # nobody takes it over any more
+        if self._closed:  # the other side takes nothing any more
             error = SendFailed(f"The record was not sent: {CLOSED}.")
-            self._home.tell(lambda: tell((entry,), error))
+            self._home.call_back(lambda: report((entry,), error))
         else:
             self._outbox.put(entry)

@@ -1,6 +1,6 @@
 # pyright: basic
 # aiokafka is not typed.
-"""Topics and groups, asked for over the connections of a producer: no second login."""
+"""Create, delete and describe over a producer's connections, so that there is no second login."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -16,18 +16,22 @@ from aiokafka.protocol.admin import (
 from aiokafka.protocol.metadata import MetadataRequest
 
 from sdml_kafka.errors import ConfigurationError, SendFailed
-from sdml_kafka.transport.aiokafka import error_mapping as failures
-from sdml_kafka.transport.aiokafka.client import Client
-from sdml_kafka.transport.aiokafka.outcome import error_of
-from sdml_kafka.transport.aiokafka.producer import internals as private
+from sdml_kafka.transport.aiokafka import error_mapping
+from sdml_kafka.transport.aiokafka.client import RETRY_S, Client, error_of
+from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
-RETRY_S = 0.1
 BROKERS_DEFAULT = -1
-_AGAIN = (kafka.NotControllerError, kafka.KafkaConnectionError, kafka.NodeNotReadyError)
+"""The replication factor that the broker is configured with."""
+CHECK_INTERVAL_S = 0.01
+"""Seconds between two looks at a topic that is being created or deleted."""
+CANCEL_TIMEOUT_S = 0.5
+_TRY_AGAIN = (kafka.NotControllerError, kafka.KafkaConnectionError, kafka.NodeNotReadyError)
 
 
 class Admin:
+    """The administrative requests of the port's `Producer`."""
+
     def __init__(self, producer: Client) -> None:
         self._producer = producer
         self._client = producer.client
@@ -39,7 +43,6 @@ class Admin:
         if not is_topic_name(topic):
             raise ConfigurationError(f"{topic!r:.300} cannot be a topic: {TOPIC_RULE}.")
         settings = [(name, str(value)) for name, value in config.items()]
-
         wanted: list[Any] = [(topic, partitions, BROKERS_DEFAULT, [], settings)]
         request = CreateTopicsRequest(wanted, int(timeout_s * 1000), False)
 
@@ -52,22 +55,22 @@ class Admin:
                 raise error(*message)
             return True
 
-        async def create_and_see() -> bool:
-            is_new = await self._again(create)
+        async def create_and_wait() -> bool:
+            is_new = await self._retried(create)
             while is_new and not self._has_leaders(topic, partitions):
                 self._client.add_topic(topic)
                 await self._client.force_metadata_update()
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(CHECK_INTERVAL_S)
             return is_new
 
-        return await self._bounded(create_and_see, timeout_s, f"create the topic {topic!r}")
+        return await self._within(create_and_wait, timeout_s, f"create the topic {topic!r}")
 
     def _has_leaders(self, topic: str, partitions: int) -> bool:
         available = self._client.cluster.available_partitions_for_topic(topic)
         return len(available or ()) >= max(1, partitions)
 
     async def delete_topic(self, topic: str, timeout_s: float) -> None:
-        private.forget_topic(self._producer, topic)  # a refresh could create it anew
+        internals.forget_topic(self._producer, topic)  # a refresh could create it anew
 
         async def delete() -> None:
             answer = await self._ask_controller(DeleteTopicsRequest([topic], int(timeout_s * 1000)))
@@ -75,16 +78,16 @@ class Admin:
             if error not in (kafka.NoError, kafka.UnknownTopicOrPartitionError):
                 raise error()
 
-        async def delete_and_see() -> None:
-            await self._again(delete)
-            while await self._again(lambda: self._is_there(topic)):  # noqa: ASYNC110  (Kafka tells nobody)
-                await asyncio.sleep(0.01)
+        async def delete_and_wait() -> None:
+            await self._retried(delete)
+            while await self._retried(lambda: self._exists(topic)):  # noqa: ASYNC110  (Kafka notifies nobody)
+                await asyncio.sleep(CHECK_INTERVAL_S)
             await self._client.force_metadata_update()
 
         what = f"delete the topic {topic!r}"
-        await self._bounded(delete_and_see, timeout_s, what)
+        await self._within(delete_and_wait, timeout_s, what)
 
-    async def _is_there(self, topic: str) -> bool:
+    async def _exists(self, topic: str) -> bool:
         request = MetadataRequest([topic], allow_auto_topic_creation=False)
         answer = await self._client.send(self._client.get_random_node(), request)
         return kafka.for_code(answer.topics[0][0]) is not kafka.UnknownTopicOrPartitionError
@@ -101,26 +104,26 @@ class Admin:
             return len(members)
 
         what = f"look at the group {group_id!r}"
-        return await self._bounded(lambda: self._again(describe), timeout_s, what)
+        return await self._within(lambda: self._retried(describe), timeout_s, what)
 
     async def _ask_controller(self, request: Any) -> Any:
-        """With KRaft it is any broker, which passes the request on."""
+        """Send a request to the controller; with KRaft any broker passes it on."""
         controller = self._client.cluster.controller
         node = self._client.get_random_node() if controller is None else controller.nodeId
         return await self._client.send(node, request)
 
-    async def _again[T](self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Until it is answered for good. Whoever asks bounds it."""
+    async def _retried[T](self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Call until there is an answer that a retry would not change. The caller bounds it."""
         while True:
             try:
                 return await call()
             except kafka.KafkaError as error:
-                if not (error.retriable or isinstance(error, _AGAIN)):
+                if not (error.retriable or isinstance(error, _TRY_AGAIN)):
                     raise
             await asyncio.sleep(RETRY_S)
             await self._client.force_metadata_update()
 
-    async def _bounded[T](
+    async def _within[T](
         self, call: Callable[[], Coroutine[Any, Any, T]], timeout_s: float, what: str
     ) -> T:
         task = self._loop.create_task(call())
@@ -130,8 +133,8 @@ class Admin:
             if not task.done():
                 task.cancel()
         if not task.done():
-            await asyncio.wait({task}, timeout=0.5)
+            await asyncio.wait({task}, timeout=CANCEL_TIMEOUT_S)
             raise SendFailed(f"Could not {what} within {timeout_s:g} s.", in_doubt=True)
         if (error := error_of(task)) is not None:
-            raise failures.from_admin(error, what) from error
+            raise error_mapping.from_admin(error, what) from error
         return task.result()

@@ -1,6 +1,9 @@
 # pyright: basic
 # aiokafka is not typed.
-"""The driver: owns one aiokafka producer, on the asyncio side. All of it runs in one loop."""
+"""The driver of one aiokafka producer: owns it on the asyncio side, and watches its health.
+
+All of it runs in one loop. Records go through `sending`, requests about topics through `admin`.
+"""
 
 import asyncio
 from contextlib import suppress
@@ -9,59 +12,51 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from sdml_kafka.errors import BrokerUnreachable, ConfigurationError, ProducerFailed
-from sdml_kafka.transport.aiokafka import client as private_client
-from sdml_kafka.transport.aiokafka.log_filter import ErrorLines
-from sdml_kafka.transport.aiokafka.outcome import error_of
-from sdml_kafka.transport.aiokafka.producer import internals as private
+from sdml_kafka.errors import ConfigurationError, ProducerFailed
+from sdml_kafka.transport.aiokafka.client import error_of
+from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.aiokafka.producer.admin import Admin
-from sdml_kafka.transport.aiokafka.producer.sending import Sends, Told
-from sdml_kafka.transport.aiokafka.start_failure import (
-    HINT,
-    checked_producer,
-    producer_start_failure,
-)
+from sdml_kafka.transport.aiokafka.producer.sending import ReportOutcome, Sending
+from sdml_kafka.transport.aiokafka.producer.startup import check_producer, explain_start
+from sdml_kafka.transport.aiokafka.startup import Startup
 
-HEALTH_INTERVAL_S = 0.5
+HEALTH_CHECK_INTERVAL_S = 0.5
+FINISH_TIMEOUT_S = 1.0
 MAX_MISSES = 2
+"""The number of checks without a connection after which no broker counts as reachable."""
 CLOSED = "the producer is closed"
 
 _log = getLogger("sdml_kafka.transport")
 
 
 class ProducerDriver:
-    def __init__(self, producer: object, told: Told) -> None:
-        self._producer = checked_producer(producer)
+    def __init__(self, producer: object, report_outcome: ReportOutcome) -> None:
+        self._producer = check_producer(producer)
         self._loop = asyncio.get_running_loop()
-        self._requests = private.watch_requests(self._producer)
-        self.sends: Sends = Sends(self._producer, told, self._fail)
+        self._requests = internals.watch_requests(self._producer)
+        self.sending: Sending = Sending(self._producer, report_outcome, self._fail)
         self.admin: Admin = Admin(self._producer)
         self._misses = MAX_MISSES
         self._failure: asyncio.Future[ProducerFailed] = self._loop.create_future()
-        self._starting: asyncio.Task[None] | None = None
-        self._health: asyncio.Task[None] | None = None
+        self._startup = Startup(self._producer, explain_start)
+        self._health_checks: asyncio.Task[None] | None = None
         self._closing = False
 
     async def start(self, timeout_s: float, *, creates_topics: bool) -> None:
-        with ErrorLines() as lines:
-            self._starting = starting = self._loop.create_task(private_client.start(self._producer))
-            done, _ = await asyncio.wait({starting}, timeout=timeout_s)
-            if not done:
-                raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {HINT}")
-            if (error := error_of(starting)) is not None:
-                raise producer_start_failure(error, lines) from error
+        await self._startup.run(timeout_s)
         self._misses = 0
-        self.sends.open(creates_topics=creates_topics)
-        self._health = self._loop.create_task(self._watch_health())
+        self.sending.open(creates_topics=creates_topics)
+        self._health_checks = self._loop.create_task(self._check_health_repeatedly())
 
     # -- health --------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
-        """Any thread may ask."""
-        return self._misses < MAX_MISSES or any(private.connections(self._producer))
+        """Whether a broker can be reached. Any thread may ask."""
+        return self._misses < MAX_MISSES or any(internals.connections(self._producer))
 
     async def watch(self) -> None:
+        """Wait until this producer has to be replaced, then raise ProducerFailed."""
         await asyncio.wait({self._failure})
         raise self._failure.result()
 
@@ -69,24 +64,24 @@ class ProducerDriver:
         if not self._failure.done():
             self._failure.set_result(failure)
 
-    async def _watch_health(self) -> None:
+    async def _check_health_repeatedly(self) -> None:
         while True:
             try:
-                self._look_at_health()
+                self._check_health()
             except Exception:
-                _log.exception("looking at the producer's health failed")
-            await asyncio.sleep(HEALTH_INTERVAL_S)
+                _log.exception("checking the producer's health failed")
+            await asyncio.sleep(HEALTH_CHECK_INTERVAL_S)
 
-    def _look_at_health(self) -> None:
-        if (why := private.dead_task(self._producer)) is not None:
-            self._fail(ProducerFailed(why))
-        if any(private.connections(self._producer)):
+    def _check_health(self) -> None:
+        if (reason := internals.dead_task(self._producer)) is not None:
+            self._fail(ProducerFailed(reason))
+        if any(internals.connections(self._producer)):
             self._misses = 0
         else:
-            # An idle producer may have let go of its connections: see whether it gets one.
+            # An idle producer may have closed its connections: see whether it gets one.
             self._misses += 1
             self._producer.client.force_metadata_update()
-        self.sends.sweep()
+        self.sending.sweep()
 
     # -- close ---------------------------------------------------------------------------
 
@@ -95,33 +90,36 @@ class ProducerDriver:
             return
         self._closing = True
         self._fail(ProducerFailed(CLOSED))
-        self.sends.refuse(CLOSED)
-        await self.sends.flush(timeout_s / 2)
-        await self.sends.give_up_waiting()
-        started = [task for task in (self._health, self._starting) if task is not None]
-        for task in started:
-            task.cancel()  # a start that is left alone would start tasks on a closed producer
-        if started:
-            await asyncio.wait(started, timeout=1.0)
+        self.sending.refuse(CLOSED)
+        await self.sending.flush(timeout_s / 2)
+        await self.sending.fail_waiting()
+        if self._health_checks is not None:
+            self._health_checks.cancel()
+        await self._startup.cancel()
         stopping = self._loop.create_task(self._producer.stop())
         await asyncio.wait({stopping}, timeout=timeout_s / 2)
-        self.sends.give_up_all()
+        self.sending.fail_in_flight()
         if not stopping.done():
             stopping.cancel()
-        finishing = self._loop.create_task(private.finish_stop(self._producer, self._requests))
-        await asyncio.wait({stopping, finishing}, timeout=1.0)
+        finishing = self._loop.create_task(internals.finish_stop(self._producer, self._requests))
+        await asyncio.wait({stopping, finishing}, timeout=FINISH_TIMEOUT_S)
         for task in (stopping, finishing):
             if task.done():
-                error_of(task)
+                error_of(task)  # asyncio would log an error that nobody has looked at
         self._misses = MAX_MISSES
 
 
-async def producer_driver_of(producer: Any, told: Told) -> ProducerDriver:
-    """Raises ConfigurationError for what a factory must not return."""
+async def build_driver(producer: Any, report_outcome: ReportOutcome) -> ProducerDriver:
+    """Return a driver of a producer that a user's factory returned.
+
+    Raises:
+        ConfigurationError: The producer cannot be used. It is closed, unless it was started.
+    """
     try:
-        return ProducerDriver(producer, told)
+        return ProducerDriver(producer, report_outcome)
     except ConfigurationError:
-        if isinstance(producer, AIOKafkaProducer) and not private.in_use(producer):
+        if isinstance(producer, AIOKafkaProducer) and not internals.in_use(producer):
             with suppress(Exception):
-                await producer.stop()  # nobody else will, and it complains when dropped open
+                # Nobody else will, and one that is dropped open logs an error.
+                await producer.stop()
         raise

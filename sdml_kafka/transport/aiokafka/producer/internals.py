@@ -2,19 +2,19 @@
 # aiokafka is not typed.
 """Every private attribute of aiokafka's producer that this package touches, and why.
 
-Checked on aiokafka 0.13.0 and 0.14.0. Read-only but for what is said to be written.
+Checked on aiokafka 0.13.0 and 0.14.0. They are read only, unless it says that they are written.
 
 - `_closed`, `_sender._sender_task`, `_key_serializer`, `_value_serializer`, `_txn_manager`
-  (`.transactional_id`, `.state`): to tell one that is in use, cannot be used, or is dead.
-- `_max_request_size`, `_partitioner`, `client.cluster._partitions`: what `send()` would do for each
-  record and is done once for each batch or each refresh of the metadata.
+  (`.transactional_id`, `.state`): whether a producer is in use, cannot be used, or is dead.
+- `_max_request_size`, `_partitioner`, `client.cluster._partitions`: for what `send()` would do with
+  each record, and is done here once for each batch or each refresh of the metadata.
 - `_message_accumulator._batches[...]._builder`: whether a batch may still be added to.
-  `_append_batch`, `_closed`, `_exception`: to queue one.
+  `_append_batch`, `_closed`, `_exception`: to queue a batch.
 - `_sender._send_produce_req` is wrapped: to know the requests that are out, and to give back the
   numbers of a batch that was refused (see `watch_requests`).
-- `client._sync_task`, `_conns`, `_topics`, `unauthorized_topics`: whether a broker is there; topics
-  that do not exist are not asked for again.
-- `client._metadata_update` is replaced: to refresh without creating (see `Refreshes`).
+- `client._sync_task`, `_conns`, `_topics`, `unauthorized_topics`: whether a broker is connected;
+  `_topics` is written, so that topics that do not exist are not asked for again.
+- `client._metadata_update` is replaced: to refresh without creating (see `MetadataRefresh`).
 - `_message_accumulator._pop_batch`, `_txn_manager.has_pid`: to fail what waits for a topic that is
   gone.
 - `_message_accumulator._batches` and `_pending_batches`, their `failure`, `_drain_waiter`,
@@ -31,8 +31,11 @@ from aiokafka.errors import BrokerResponseError, ProducerClosed, UnknownError
 
 from sdml_kafka.transport.aiokafka.client import Client, close_client
 
+CANCEL_TIMEOUT_S = 0.5
+
 
 def in_use(producer: Client) -> bool:
+    """Return whether a producer was started already."""
     return producer._sender._sender_task is not None or producer._closed
 
 
@@ -55,39 +58,45 @@ def partitioner(producer: Client) -> Callable[[bytes | None, list[int], list[int
 
 
 partitions_by_topic: Callable[[Any], Mapping[str, Mapping[int, Any]]] = attrgetter("_partitions")
-"""Of a `cluster`: a new object whenever the metadata was refreshed."""
+"""Return the partitions of a `cluster`: a new object whenever the metadata was refreshed."""
 
 
 def queued_batches(producer: Client) -> Mapping[Any, Sequence[Any]]:
-    """By partition, the batches that are not on their way yet; only the last one has room."""
+    """Return the batches of each partition that have not left yet; only the last one has room."""
     queued: Mapping[Any, Sequence[Any]] = producer._message_accumulator._batches
     return queued
 
 
 def is_last_queued(batches: Sequence[Any], builder: Any) -> bool:
-    """Whether this batch may still be added to: once it was taken for a request its number of
-    records is settled, though it does not look closed for a moment longer."""
+    """Return whether a batch may still be added to.
+
+    Once it was taken for a request its number of records is fixed, although it does not look
+    closed for a moment longer.
+    """
     return batches[-1]._builder is builder
 
 
-def queue_batch(producer: Client, builder: Any, place: Any) -> "asyncio.Future[Any]":
-    """What `send_batch()` does when nothing is queued for that partition, but at once, and
-    without two turns of the loop between the answer and whoever waits for it."""
+def queue_batch(producer: Client, builder: Any, partition: Any) -> "asyncio.Future[Any]":
+    """Queue a batch for a partition that has none queued, and return the future of its outcome.
+
+    `send_batch()` does the same, but not at once, and it puts two turns of the loop between the
+    answer and whoever waits for it.
+    """
     accumulator = producer._message_accumulator
     if accumulator._closed:
         raise ProducerClosed()
     if accumulator._exception is not None:
         raise copy(accumulator._exception)
-    future: asyncio.Future[Any] = accumulator._append_batch(builder, place).future
+    future: asyncio.Future[Any] = accumulator._append_batch(builder, partition).future
     return future
 
 
 def watch_requests(producer: Client) -> "set[asyncio.Task[Any]]":
-    """The produce requests that are out, from now on.
+    """Return the set of the produce requests that are out, kept up to date from now on.
 
-    Also gives back the sequence numbers of a batch that the broker has refused. An idempotent
-    aiokafka counts them all the same, and from then on the broker refuses every batch of that
-    partition as out of order: one record that is too large, and nothing gets through any more.
+    From now on the sequence numbers of a batch that the broker refuses are given back, too. An
+    idempotent aiokafka counts them all the same, and then the broker refuses every further batch
+    of that partition as out of order: after one record that is too large nothing gets through.
     """
     sender = producer._sender
     original = sender._send_produce_req
@@ -101,7 +110,7 @@ def watch_requests(producer: Client) -> "set[asyncio.Task[Any]]":
             await original(node_id, batches)
         finally:
             running.discard(task)
-        # No wait between the original and this: no later batch has got its numbers yet.
+        # There is no wait between the original and this, so no later batch has its numbers yet.
         for batch in batches.values():
             _give_back_numbers(producer._txn_manager, batch)
 
@@ -113,15 +122,15 @@ def _give_back_numbers(manager: Any, batch: Any) -> None:
     if manager is None or not batch.future.done() or batch.future.cancelled():
         return
     error = batch.future.exception()
-    # One that was sent before and went unanswered may be in the log under its numbers: a second
-    # batch with them would be taken for the same, acknowledged and dropped.
+    # A batch that was sent before and went unanswered may be in the log under its numbers. Another
+    # batch with the same ones would be taken for it, acknowledged and dropped.
     refused = isinstance(error, BrokerResponseError) and not isinstance(error, UnknownError)
     if refused and batch.retry_count == 1:
         manager.increment_sequence_number(batch.tp, -batch.record_count)
 
 
 def dead_task(producer: Client) -> str | None:
-    """Why nothing is sent any more though the producer goes on."""
+    """Return why nothing is sent any more although the producer goes on, None if all is well."""
     for name, task in (
         ("sender", producer._sender._sender_task),
         ("metadata", producer.client._sync_task),
@@ -135,7 +144,7 @@ def dead_task(producer: Client) -> str | None:
 
 
 def connections(producer: Client) -> list[bool]:
-    """Of each connection whether it is up. Any thread may ask."""
+    """Return for each connection whether it is up. Any thread may call this."""
     return [conn.connected() for conn in list(producer.client._conns.values())]
 
 
@@ -146,7 +155,7 @@ def is_unauthorized(producer: Client, topic: str) -> bool:
 def refresh_with(
     producer: Client, ask: Callable[[Collection[str]], Coroutine[Any, Any, Any]]
 ) -> None:
-    """Have the metadata refreshed by what `ask` answers; None: nobody did."""
+    """Have the metadata refreshed with the answer of `ask`, which is None if no broker answered."""
     client = producer.client
     original = client._metadata_update
 
@@ -163,36 +172,38 @@ def refresh_with(
     client._metadata_update = update
 
 
-def fail_queued(producer: Client, place: Any, error: Exception) -> None:
-    """All batches that wait to go to that partition."""
+def fail_queued(producer: Client, partition: Any, error: Exception) -> None:
+    """Fail all batches that wait to go to a partition."""
     accumulator, manager = producer._message_accumulator, producer._txn_manager
     if manager is not None and not manager.has_pid():
         return  # nothing can have been on its way yet
-    for _ in range(len(accumulator._batches.get(place, ()))):
-        batch = accumulator._pop_batch(place)
+    for _ in range(len(accumulator._batches.get(partition, ()))):
+        batch = accumulator._pop_batch(partition)
         batch.failure(error)
         if manager is not None and not batch.retry_count:  # its numbers were never used
-            manager.increment_sequence_number(place, -batch.record_count)
+            manager.increment_sequence_number(partition, -batch.record_count)
 
 
 def forget_topic(producer: Client, topic: str) -> None:
-    """Else every refresh asks for it again, an ERROR line each time."""
+    """Ask for a topic no more: each refresh would log an ERROR line about one that is missing."""
     producer.client._topics.discard(topic)
 
 
 async def finish_stop(producer: Client, requests: "set[asyncio.Task[Any]]") -> None:
-    """What `stop()` leaves undone when it raises or is cut off. Whatever was not acknowledged
-    fails."""
+    """Do what `stop()` leaves undone when it raises or is cut off.
+
+    Batches that were not acknowledged fail.
+    """
     tasks = {task for task in (producer._sender._sender_task, *requests) if task is not None}
     for task in tasks:
         task.cancel()
     if tasks:
-        await asyncio.wait(tasks, timeout=0.5)
+        await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT_S)
     accumulator = producer._message_accumulator
     queued = [batch for batches in accumulator._batches.values() for batch in batches]
     for batch in {*queued, *accumulator._pending_batches}:
         batch.failure(ProducerClosed())
         for future in (batch.future, batch._drain_waiter):
             if future.done() and not future.cancelled():
-                future.exception()  # seen: nobody else will look at it
+                future.exception()  # asyncio would log an error that nobody has looked at
     await close_client(producer.client)

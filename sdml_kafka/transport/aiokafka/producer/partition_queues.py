@@ -1,6 +1,6 @@
 # pyright: basic
 # aiokafka is not typed.
-"""The way of records to their partitions: which one each takes, and what is on its way there."""
+"""Which partition each record goes to, and what is on its way there."""
 
 import asyncio
 from collections import deque
@@ -13,50 +13,53 @@ from aiokafka.partitioner import DefaultPartitioner
 from attrs import define, field
 
 from sdml_kafka.transport.aiokafka.client import Client
-from sdml_kafka.transport.aiokafka.producer import internals as private
+from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.interfaces import Message, OnSent
 
 Entry = tuple[Message, OnSent, Callable[[], bool]]
-"""What `Producer.send` was called with."""
+"""The arguments of a `Producer.send`."""
 
 MAX_RECORDS = 1 << 30
 
 
 @define(eq=False)
-class Lane:
-    """The way to one partition."""
+class PartitionQueue:
+    """The records on their way to one partition, in order."""
 
-    place: Any
+    partition: Any
     builder: Any = None
     """The batch that records are added to while it has not left and has room."""
     entries: list[Entry] = field(factory=list[Entry])
-    """Those in that batch."""
+    """The records in that batch."""
     admission: "asyncio.Task[Any] | None" = None
-    """Waits until aiokafka takes another batch; one at a time, since all of them would wake for
-    each other's turn."""
-    queue: deque[Entry] = field(factory=deque[Entry])
-    """What waits behind it."""
-    most_records: int = MAX_RECORDS
-    """In a batch; less after the broker found a batch too large."""
+    """The wait for aiokafka to take another batch. There is one at a time, since all of them would
+    wake for each other's turn."""
+    waiting: deque[Entry] = field(factory=deque[Entry])
+    """The records that wait behind that batch."""
+    max_records: int = MAX_RECORDS
+    """The number of records in a batch at most; less once the broker found a batch too large."""
 
     @property
     def is_idle(self) -> bool:
-        return self.builder is None and self.admission is None and not self.queue
+        return self.builder is None and self.admission is None and not self.waiting
 
 
-class Route:
-    """The partitions of a topic, as the metadata shows them."""
+class TopicRoute:
+    """The partitions of a topic, as the metadata shows them, and which one comes next."""
 
     def __init__(self, numbers: Sequence[int], available: Sequence[int]) -> None:
         self.numbers: list[int] = sorted(numbers)
         self._available = sorted(available) or self.numbers
         self._only = self.numbers[0] if len(self.numbers) == 1 else None
         self._turn = randrange(len(self._available))
-        self.lanes: dict[int, Lane] = {}
+        self.queues: dict[int, PartitionQueue] = {}
 
     def choose(self, key: bytes | None, partitioner: Any, *, by_key: bool) -> int:
-        """aiokafka's own partitioner takes any partition for a record without a key; in turn
-        they are more evenly loaded, as the servers behind them will be."""
+        """Return the partition of a record that names none.
+
+        aiokafka's own partitioner draws one for a record without a key. Taking turns loads them
+        more evenly, and so the servers that read them.
+        """
         if type(partitioner) is not DefaultPartitioner:
             return int(partitioner(key, self.numbers, self._available))
         if self._only is not None:
@@ -67,63 +70,67 @@ class Route:
         return int(partitioner(key, self.numbers, self._available))
 
 
-class Lanes:
+class PartitionQueues:
+    """The queues of all partitions that one producer sends to."""
+
     def __init__(self, producer: Client) -> None:
         self._cluster = producer.client.cluster
-        self._partitioner = private.partitioner(producer)
+        self._partitioner = internals.partitioner(producer)
         self._seen: Any = None
-        self._routes: dict[str, Route] = {}
-        self._lanes: dict[Any, Lane] = {}
+        """The metadata that the routes were made of."""
+        self._routes: dict[str, TopicRoute] = {}
+        self._queues: dict[Any, PartitionQueue] = {}
 
-    def __iter__(self) -> Iterator[Lane]:
-        return iter(list(self._lanes.values()))
+    def __iter__(self) -> Iterator[PartitionQueue]:
+        return iter(list(self._queues.values()))
 
-    def find(self, message: Message) -> Lane | None:
-        """None: the metadata does not show such a topic or partition (yet)."""
+    def find(self, message: Message) -> PartitionQueue | None:
+        """Return a record's queue, None if the metadata shows no such topic or partition (yet)."""
         topic, _, key, _, partition, by_key = message
-        by_topic = private.partitions_by_topic(self._cluster)
+        by_topic = internals.partitions_by_topic(self._cluster)
         if by_topic is not self._seen:
             self._seen = by_topic
             self._routes.clear()
         route = self._routes.get(topic)
-        if route is None and (route := self._look(topic)) is None:
+        if route is None and (route := self._route(topic)) is None:
             return None
         if partition is None:
             partition = route.choose(key, self._partitioner, by_key=by_key)
-        lane = route.lanes.get(partition)
-        if lane is None and partition in route.numbers:
-            lane = route.lanes[partition] = self._lane(topic, partition)
-        return lane
+        queue = route.queues.get(partition)
+        if queue is None and partition in route.numbers:
+            queue = route.queues[partition] = self._queue(topic, partition)
+        return queue
 
     def prune(self) -> None:
-        """Forget the ways that lead nowhere any more: topics come and go."""
-        for place, lane in list(self._lanes.items()):
-            if lane.is_idle and not self.count(place.topic):
-                del self._lanes[place]
+        """Forget the queues of topics that are gone; topics come and go."""
+        for partition, queue in list(self._queues.items()):
+            if queue.is_idle and not self.count(partition.topic):
+                del self._queues[partition]
 
     def topics(self) -> set[str]:
-        return {place.topic for place in self._lanes}
+        return {partition.topic for partition in self._queues}
 
     def count(self, topic: str) -> int:
-        """Of its partitions; 0: there is no such topic."""
-        return len(private.partitions_by_topic(self._cluster).get(topic) or ())
+        """Return the topic's number of partitions, 0 if it is not known to exist."""
+        return len(internals.partitions_by_topic(self._cluster).get(topic) or ())
 
     def is_known(self, message: Message) -> bool:
-        numbers = private.partitions_by_topic(self._cluster).get(message.topic)
+        """Return whether the metadata shows the topic and the partition of a record."""
+        numbers = internals.partitions_by_topic(self._cluster).get(message.topic)
         if not numbers:
             return False
         return message.partition is None or message.partition in numbers
 
-    def _look(self, topic: str) -> Route | None:
+    def _route(self, topic: str) -> TopicRoute | None:
         numbers = self._cluster.partitions_for_topic(topic)
         if not numbers:
             return None
         available = self._cluster.available_partitions_for_topic(topic)
-        route = self._routes[topic] = Route(numbers, available)
+        route = self._routes[topic] = TopicRoute(numbers, available)
         return route
 
-    def _lane(self, topic: str, partition: int) -> Lane:
-        place = ClientPartition(topic, partition)
-        if (lane := self._lanes.get(place)) is None:
-            lane = self._lanes[place] = Lane(place)
-        return lane
+    def _queue(self, topic: str, number: int) -> PartitionQueue:
+        partition = ClientPartition(topic, number)
+        if (queue := self._queues.get(partition)) is None:
+            queue = self._queues[partition] = PartitionQueue(partition)
+        return queue

@@ -1,10 +1,34 @@
 # pyright: basic
 # aiokafka is not typed.
-"""The records of one producer, from `send` until they are told. All of it runs in one loop.
+"""Send the records of one producer, from `send` until each has its outcome.
 
+How this works
+--------------
 Batches are built here and handed to aiokafka open, so that a record costs an append and a batch a
-future: aiokafka's own `send` takes six times as long, and with many callers at a full batch each of
-them wakes for every other.
+future. aiokafka's own `send` takes six times as long, and with many callers at a full batch each
+of them wakes for every other.
+
+A record takes one of these ways, in `_take`:
+
+1. Its topic is not known, or the record is wrong: `TopicLookups` holds it, and later sends it
+   through `_take` again or fails it.
+2. Nothing is on its way to its partition: `_open_batch` starts a batch with it. Either aiokafka
+   takes the batch at once (then it is in flight), or earlier batches are queued there and an
+   `admission` waits for room.
+3. A batch is open, or others wait already: it goes to the end of `waiting`, and `_pump` moves it
+   into a batch as soon as that may be.
+
+`_on_settled` is called with each batch's outcome. It reports it for all records of the batch, or
+splits a batch that was too large for the broker. `sweep`, called now and then by the driver, drops
+what is not wanted any more and what waits for a topic that is gone.
+
+Rules for whoever edits this file:
+
+- All of it runs in one loop, and `send` never waits and never raises.
+- Each record counts in `_unsettled` from `send` until it is reported or dropped, exactly once.
+- The order within a partition is that of the calls: whatever is put back goes to the front of
+  `waiting`, and nothing overtakes `waiting` or an `admission`.
+- Whatever runs for each record is a hot path: no coroutine, no object, no further call.
 """
 
 import asyncio
@@ -17,47 +41,55 @@ from aiokafka.errors import KafkaTimeoutError, NotLeaderForPartitionError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from sdml_kafka.errors import ProducerFailed, SendFailed
-from sdml_kafka.transport.aiokafka import error_mapping as failures
-from sdml_kafka.transport.aiokafka.client import Client
-from sdml_kafka.transport.aiokafka.outcome import error_of
-from sdml_kafka.transport.aiokafka.producer import internals as private
-from sdml_kafka.transport.aiokafka.producer.metadata_refresh import Refreshes
-from sdml_kafka.transport.aiokafka.producer.partition_queues import MAX_RECORDS, Entry, Lane, Lanes
-from sdml_kafka.transport.aiokafka.producer.topic_lookups import Lookups
+from sdml_kafka.transport.aiokafka import error_mapping
+from sdml_kafka.transport.aiokafka.client import Client, error_of
+from sdml_kafka.transport.aiokafka.producer import internals
+from sdml_kafka.transport.aiokafka.producer.metadata_refresh import MetadataRefresh
+from sdml_kafka.transport.aiokafka.producer.partition_queues import (
+    MAX_RECORDS,
+    Entry,
+    PartitionQueue,
+    PartitionQueues,
+)
+from sdml_kafka.transport.aiokafka.producer.topic_lookups import TopicLookups
 from sdml_kafka.transport.interfaces import Message, OnSent, always
 
-Told = Callable[[Sequence[Entry], Exception | None], None]
-"""Where outcomes go; it must not raise."""
+CANCEL_TIMEOUT_S = 0.5
+
+ReportOutcome = Callable[[Sequence[Entry], Exception | None], None]
+"""Called with records and their outcome, None when they were acknowledged. It must not raise."""
 
 
-class Sends:
+class Sending:
+    """Takes the records of one producer, and reports what became of them."""
+
     def __init__(
         self,
         producer: Client,
-        told: Told,
+        report_outcome: ReportOutcome,
         on_failure: Callable[[ProducerFailed], None],
     ) -> None:
         self._producer = producer
-        self._told = told
+        self._report_outcome = report_outcome
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
-        self._queued = private.queued_batches(producer)
-        self._max_request_size = private.max_request_size(producer)
-        self._lanes = Lanes(producer)
-        self._refreshes = Refreshes(producer, self._lanes)
-        self._lookups = Lookups(
-            producer, self._lanes, self._refreshes, self._take, self._tell, self._drop
+        self._queued = internals.queued_batches(producer)
+        self._max_request_size = internals.max_request_size(producer)
+        self._queues = PartitionQueues(producer)
+        self._refresh = MetadataRefresh(producer, self._queues)
+        self._lookups = TopicLookups(
+            producer, self._queues, self._refresh, self._take, self._report, self._count_settled
         )
         self._in_flight: dict[asyncio.Future[Any], Sequence[Entry]] = {}
         self._unsettled = 0
-        self._settled_all: asyncio.Future[None] | None = None
+        self._all_settled: asyncio.Future[None] | None = None
         self._refusal: str | None = "the producer is not started"
 
-    # -- in ------------------------------------------------------------------------------
+    # -- taking records ------------------------------------------------------------------
 
     def open(self, *, creates_topics: bool) -> None:
         if not creates_topics:
-            self._refreshes.create_none()
+            self._refresh.never_create()
         self._refusal = None
 
     def send(
@@ -68,202 +100,207 @@ class Sends:
         if self._refusal is None:
             self._take(entry)
         else:
-            self._tell_soon((entry,), _not_sent(self._refusal))
+            self._report_soon((entry,), _not_sent(self._refusal))
 
     def _take(self, entry: Entry) -> None:
-        message, lane = entry[0], None
+        message, queue = entry[0], None
         try:
-            # One that is wrong or whose topic is being looked for takes its turn there.
+            # A wrong record takes its turn in the lookups, and so does one whose topic is sought.
             is_nothing = message.value is None and message.key is None
             if not is_nothing and message.topic not in self._lookups.topics:
-                lane = self._lanes.find(message)
-            if lane is None:
+                queue = self._queues.find(message)
+            if queue is None:
                 self._lookups.add(entry)
-            elif lane.queue or lane.admission is not None:
-                lane.queue.append(entry)
-            elif lane.builder is None:
-                self._open_batch(lane, entry)
+            elif queue.waiting or queue.admission is not None:
+                queue.waiting.append(entry)
+            elif queue.builder is None:
+                self._open_batch(queue, entry)
             else:
-                # With all that comes in this turn of the loop; aiokafka looks two turns later.
-                lane.queue.append(entry)
-                self._loop.call_soon(self._pump, lane)
+                # It joins all that comes in this turn; aiokafka takes the batch two turns later.
+                queue.waiting.append(entry)
+                self._loop.call_soon(self._pump, queue)
         except Exception as error:
-            self._tell_soon((entry,), failures.from_send(error, _topic_of(entry)))
+            self._report_soon((entry,), error_mapping.from_send(error, _topic_of(entry)))
 
-    def _open_batch(self, lane: Lane, entry: Entry) -> None:
+    def _open_batch(self, queue: PartitionQueue, entry: Entry) -> None:
         message = entry[0]
         headers: list[Any] = list(message.headers)
         size = DefaultRecordBatchBuilder.estimate_size_in_bytes(message.key, message.value, headers)
         if size > self._max_request_size:
-            self._tell_soon((entry,), failures.too_large(message.topic))
+            self._report_soon((entry,), error_mapping.too_large(message.topic))
             return
         builder = self._producer.create_batch()
         _append(builder, message)  # the first record always has room
-        if lane.most_records == 1:
+        if queue.max_records == 1:
             builder.close()
-        lane.builder, lane.entries = builder, [entry]
-        if self._queued.get(lane.place):
-            topic, partition = lane.place
+        queue.builder, queue.entries = builder, [entry]
+        if self._queued.get(queue.partition):
+            topic, partition = queue.partition
             waiting = self._producer.send_batch(builder, topic, partition=partition)
-            lane.admission = self._loop.create_task(waiting)
-            lane.admission.add_done_callback(partial(self._admitted, lane, lane.entries))
+            queue.admission = self._loop.create_task(waiting)
+            queue.admission.add_done_callback(partial(self._on_admitted, queue, queue.entries))
         else:
-            future = private.queue_batch(self._producer, builder, lane.place)
-            self._wait_for(future, lane, lane.entries)
+            future = internals.queue_batch(self._producer, builder, queue.partition)
+            self._track(future, queue, queue.entries)
 
-    # -- on the way ----------------------------------------------------------------------
+    # -- batches -------------------------------------------------------------------------
 
-    def _wait_for(
-        self, future: "asyncio.Future[Any]", lane: Lane, entries: Sequence[Entry]
+    def _track(
+        self, future: "asyncio.Future[Any]", queue: PartitionQueue, entries: Sequence[Entry]
     ) -> None:
         self._in_flight[future] = entries
-        future.add_done_callback(partial(self._settled, lane))
+        future.add_done_callback(partial(self._on_settled, queue))
 
-    def _admitted(
-        self, lane: Lane, entries: Sequence[Entry], admission: "asyncio.Task[Any]"
+    def _on_admitted(
+        self, queue: PartitionQueue, entries: Sequence[Entry], admission: "asyncio.Task[Any]"
     ) -> None:
-        lane.admission = None
+        queue.admission = None
         error = error_of(admission)
         if error is None:
-            self._wait_for(admission.result(), lane, entries)
+            self._track(admission.result(), queue, entries)
         elif self._refusal is not None:
-            self._tell_soon(entries, _not_sent(self._refusal))
-        elif isinstance(error, KafkaTimeoutError):  # no room in all that time
-            lane.queue.extendleft(reversed(entries))
+            self._report_soon(entries, _not_sent(self._refusal))
+        elif isinstance(error, KafkaTimeoutError):  # there was no room in all that time
+            queue.waiting.extendleft(reversed(entries))
         else:
-            self._tell_soon(entries, failures.from_send(error, lane.place.topic))
-        self._pump(lane)
+            self._report_soon(entries, error_mapping.from_send(error, queue.partition.topic))
+        self._pump(queue)
 
-    def _pump(self, lane: Lane) -> None:
+    def _pump(self, queue: PartitionQueue) -> None:
         """Send what is queued, as far as there is room."""
-        builder = self._open_builder(lane)
-        while lane.queue and lane.admission is None:
-            entry = lane.queue.popleft()
+        builder = self._open_batch_of(queue)
+        while queue.waiting and queue.admission is None:
+            entry = queue.waiting.popleft()
             message, _, is_wanted = entry
             try:
                 if is_wanted is not always and not is_wanted():
-                    self._drop(1)
+                    self._count_settled(1)
                 elif builder is not None and _append(builder, message):
-                    lane.entries.append(entry)
-                    if len(lane.entries) >= lane.most_records:
+                    queue.entries.append(entry)
+                    if len(queue.entries) >= queue.max_records:
                         builder.close()
                 else:
-                    self._open_batch(lane, entry)
-                    builder = lane.builder
+                    self._open_batch(queue, entry)
+                    builder = queue.builder
             except Exception as error:
-                self._tell_soon((entry,), failures.from_send(error, lane.place.topic))
+                self._report_soon((entry,), error_mapping.from_send(error, queue.partition.topic))
 
-    def _open_builder(self, lane: Lane) -> Any:
-        """Of the batch that waits to be sent; None when there is none."""
-        queued = self._queued.get(lane.place)
-        if queued and private.is_last_queued(queued, lane.builder):
-            return lane.builder
+    def _open_batch_of(self, queue: PartitionQueue) -> Any:
+        """Return the builder of the batch that waits to be sent, None if there is none."""
+        queued = self._queued.get(queue.partition)
+        if queued and internals.is_last_queued(queued, queue.builder):
+            return queue.builder
         return None
 
-    def _settled(self, lane: Lane, future: "asyncio.Future[Any]") -> None:
+    def _on_settled(self, queue: PartitionQueue, future: "asyncio.Future[Any]") -> None:
         error = error_of(future)
         entries = self._in_flight.pop(future, None)
         if entries is None:
-            return  # given up
-        if lane.entries is entries:
-            lane.builder, lane.entries = None, []
+            return  # it was failed when the producer was closed
+        if queue.entries is entries:
+            queue.builder, queue.entries = None, []
         if error is None:
-            if len(entries) >= lane.most_records:
-                lane.most_records = min(2 * lane.most_records, MAX_RECORDS)
-            self._tell(entries, None)
+            if len(entries) >= queue.max_records:
+                queue.max_records = min(2 * queue.max_records, MAX_RECORDS)
+            self._report(entries, None)
             return
-        if failures.is_out_of_step(error):
+        topic = queue.partition.topic
+        if error_mapping.is_out_of_step(error):
             self._on_failure(ProducerFailed(f"the broker and the producer disagree: {error!r}"))
-        if failures.is_too_large(error) and len(entries) > 1:
-            self._split(lane, entries)
-        elif failures.is_without_leader(error) and not self._lanes.count(lane.place.topic):
-            # deleted meanwhile
-            self._tell(entries, self._refreshes.no_such_topic(lane.place.topic))
+        if error_mapping.is_too_large(error) and len(entries) > 1:
+            self._split(queue, entries)
+        elif error_mapping.is_without_leader(error) and not self._queues.count(topic):
+            # The topic was deleted meanwhile.
+            self._report(entries, self._refresh.no_such_topic(topic))
         else:
-            self._tell(entries, failures.from_send(error, lane.place.topic))
+            self._report(entries, error_mapping.from_send(error, topic))
 
-    def _split(self, lane: Lane, entries: Sequence[Entry]) -> None:
-        """The limit of the broker holds for batches: only a record that was alone is too large."""
-        lane.most_records = len(entries) // 2
-        lane.queue.extendleft(reversed(entries))
-        if lane.builder is not None:
-            lane.builder.close()
-        if lane.admission is None:
-            self._pump(lane)
+    def _split(self, queue: PartitionQueue, entries: Sequence[Entry]) -> None:
+        """Send a batch again in halves.
 
-    # -- out -----------------------------------------------------------------------------
+        The broker's limit holds for batches, so only a record that was alone is too large.
+        """
+        queue.max_records = len(entries) // 2
+        queue.waiting.extendleft(reversed(entries))
+        if queue.builder is not None:
+            queue.builder.close()
+        if queue.admission is None:
+            self._pump(queue)
 
-    def _tell_soon(self, entries: Sequence[Entry], error: Exception) -> None:
-        """Not from within `send`: its caller may not be ready for it yet."""
-        self._loop.call_soon(self._tell, entries, error)
+    # -- outcomes ------------------------------------------------------------------------
 
-    def _tell(self, entries: Sequence[Entry], error: Exception | None) -> None:
-        self._told(entries, error)
-        self._drop(len(entries))
+    def _report_soon(self, entries: Sequence[Entry], error: Exception) -> None:
+        """Report an error later: the caller of `send` may not be ready for it yet."""
+        self._loop.call_soon(self._report, entries, error)
 
-    def _drop(self, count: int) -> None:
+    def _report(self, entries: Sequence[Entry], error: Exception | None) -> None:
+        self._report_outcome(entries, error)
+        self._count_settled(len(entries))
+
+    def _count_settled(self, count: int) -> None:
+        """Count records that were reported or dropped."""
         self._unsettled -= count
-        if not self._unsettled and self._settled_all is not None:
-            self._settled_all.set_result(None)
-            self._settled_all = None
+        if not self._unsettled and self._all_settled is not None:
+            self._all_settled.set_result(None)
+            self._all_settled = None
 
     async def flush(self, timeout_s: float) -> bool:
         if self._unsettled:
-            if self._settled_all is None:
-                self._settled_all = self._loop.create_future()
-            await asyncio.wait({self._settled_all}, timeout=timeout_s)
+            if self._all_settled is None:
+                self._all_settled = self._loop.create_future()
+            await asyncio.wait({self._all_settled}, timeout=timeout_s)
         return not self._unsettled
 
     def sweep(self) -> None:
-        """Drop what waits and is not wanted any more, or for a topic that is gone."""
-        gone = self._refreshes.gone()
-        for lane in self._lanes:
-            if lane.queue:
-                lane.queue = deque(self._wanted(lane.queue))
-            if lane.place.topic in gone:
-                self._give_up(lane)
-        self._lanes.prune()
-        for topic in gone.difference(self._lookups.topics, self._lanes.topics()):
-            private.forget_topic(self._producer, topic)
+        """Drop waiting records that are not wanted any more, fail those whose topic is gone."""
+        gone = self._refresh.gone()
+        for queue in self._queues:
+            if queue.waiting:
+                queue.waiting = deque(self._wanted(queue.waiting))
+            if queue.partition.topic in gone:
+                self._fail_gone(queue)
+        self._queues.prune()
+        for topic in gone.difference(self._lookups.topics, self._queues.topics()):
+            internals.forget_topic(self._producer, topic)
 
-    def _give_up(self, lane: Lane) -> None:
-        waiting, lane.queue = lane.queue, deque()
+    def _fail_gone(self, queue: PartitionQueue) -> None:
+        waiting, queue.waiting = queue.waiting, deque()
         if waiting:
-            self._tell(waiting, self._refreshes.no_such_topic(lane.place.topic))
-        private.fail_queued(self._producer, lane.place, NotLeaderForPartitionError())
+            self._report(waiting, self._refresh.no_such_topic(queue.partition.topic))
+        internals.fail_queued(self._producer, queue.partition, NotLeaderForPartitionError())
 
     def _wanted(self, entries: Collection[Entry]) -> list[Entry]:
         wanted = [entry for entry in entries if entry[2]()]
-        self._drop(len(entries) - len(wanted))
+        self._count_settled(len(entries) - len(wanted))
         return wanted
 
     # -- the end -------------------------------------------------------------------------
 
     def refuse(self, why: str) -> None:
-        """Take nothing more."""
+        """Take no more records: each that comes fails with this reason."""
         self._refusal = why
 
-    async def give_up_waiting(self) -> None:
-        """Tell what has not gone out yet."""
+    async def fail_waiting(self) -> None:
+        """Fail the records that have not gone out yet."""
         waiting = self._lookups.close()
-        for lane in self._lanes:
-            waiting += lane.queue
-            lane.queue.clear()
-        self._tell(self._wanted(waiting), _not_sent(self._refusal or ""))
-        admissions = {lane.admission for lane in self._lanes if lane.admission is not None}
+        for queue in self._queues:
+            waiting += queue.waiting
+            queue.waiting.clear()
+        self._report(self._wanted(waiting), _not_sent(self._refusal or ""))
+        admissions = {queue.admission for queue in self._queues if queue.admission is not None}
         for admission in admissions:
             admission.cancel()
         if admissions:
-            await asyncio.wait(admissions, timeout=0.5)
+            await asyncio.wait(admissions, timeout=CANCEL_TIMEOUT_S)
 
-    def give_up_all(self) -> None:
-        """Tell what was not acknowledged by now."""
+    def fail_in_flight(self) -> None:
+        """Fail the records that have gone out and were not acknowledged."""
         in_flight, self._in_flight = self._in_flight, {}
         for entries in in_flight.values():
-            self._tell(entries, SendFailed(GIVEN_UP, in_doubt=True))
+            self._report(entries, SendFailed(UNACKNOWLEDGED, in_doubt=True))
 
 
-GIVEN_UP = (
+UNACKNOWLEDGED = (
     "The record may have arrived or not: the producer was closed before the broker had "
     "acknowledged it."
 )
@@ -277,7 +314,7 @@ _NO_HEADERS: list[tuple[str, bytes]] = []
 
 
 def _append(builder: Any, message: Message) -> bool:
-    """False: the batch is full, or has left."""
+    """Add a record to a batch, and return whether it had room and has not left."""
     _, value, key, headers, _, _ = message
     if type(headers) is not list:
         headers = list(headers) if headers else _NO_HEADERS
