@@ -105,4 +105,4 @@ class TestWhereTheBrokerCreatesTopics:
             error = await outcomes.one(0)
             assert topic not in await topics_of(willing.servers)
         assert type(error) is TopicMissing
-        assert "who reads it has to create it" in str(error)
+        assert "whoever reads it has to create it" in str(error)
