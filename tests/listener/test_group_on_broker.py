@@ -1,38 +1,27 @@
 """Members of one group on a real broker: hand-over, and what happens when one dies or freezes."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import anyio
 import pytest
 
 from sdml_kafka import KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.group_member import last_lines_of, lines_of, running_member
 from tests.support.kafka_from_outside import committed, create_topic, produce, unique
-from tests.support.listener_on_broker import Reader, texts
+from tests.support.listener_on_broker import Reader, listener_on
 from tests.support.load import Load
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 
-ROOT = Path(__file__).parents[2]
-
 
 def member(kafka: EmbeddedKafka, topic: str, group: str) -> KafkaListener:
-    return KafkaListener(
-        texts(topic),
-        bootstrap_servers=kafka.bootstrap_servers,
-        group_id=group,
-        auto_offset_reset="earliest",
-        heartbeat_interval_ms=300,
-        auto_commit={"every": 200, "interval_s": 0.5},
-    )
+    commits = {"every": 200, "interval_s": 0.5}
+    return listener_on(kafka, topic, group_id=group, heartbeat_interval_ms=300, auto_commit=commits)
 
 
 @asynccontextmanager
@@ -95,38 +84,6 @@ async def test_a_member_frozen_past_its_session_cannot_commit_over_its_successor
             frozen.send_signal(signal.SIGTERM)
             await anyio.to_thread.run_sync(frozen.wait)
     assert (await committed(bootstrap, group))[topic, 0] == 100
-
-
-class running_member:
-    """A member in a process of its own that prints each item when it has finished it."""
-
-    def __init__(self, bootstrap: str, topic: str, group: str, *flags: str) -> None:
-        self._command = [sys.executable, "-m", "tests.support.group_member"]
-        self._command += [bootstrap, topic, group, *flags]
-
-    def __enter__(self) -> "subprocess.Popen[str]":
-        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        return self.process
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
-async def last_lines_of(process: "subprocess.Popen[str]") -> list[str]:
-    """What a killed process had written; the last line may be cut off."""
-    assert process.stdout is not None
-    rest = await anyio.to_thread.run_sync(process.stdout.read)
-    return [json.loads(line) for line in rest.splitlines(keepends=True) if line.endswith("\n")]
-
-
-async def lines_of(process: "subprocess.Popen[str]", count: int) -> list[str]:
-    assert process.stdout is not None
-    out = process.stdout
-    return [
-        json.loads(line)
-        for line in await anyio.to_thread.run_sync(lambda: [out.readline() for _ in range(count)])
-    ]
 
 
 async def test_a_cancelled_enter_is_no_member_that_others_wait_for(

@@ -11,7 +11,8 @@ import pytest
 from sdml_kafka import BrokerUnreachable, KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.kafka_from_outside import create_topic, produce, unique
-from tests.support.listener_on_broker import Reader, texts
+from tests.support.listener_on_broker import Reader
+from tests.support.listener_on_broker import listener_on as any_listener_on
 from tests.support.load import Load
 from tests.support.waiting import until
 
@@ -26,14 +27,7 @@ def mortal_kafka() -> Iterator[EmbeddedKafka]:
 
 
 def listener_on(kafka: EmbeddedKafka, topic: str, **options: Any) -> KafkaListener:
-    return KafkaListener(
-        texts(topic),
-        bootstrap_servers=kafka.bootstrap_servers,
-        group_id=unique("group"),
-        auto_offset_reset="earliest",
-        auto_commit={"every": 200, "interval_s": 0.5},
-        **options,
-    )
+    return any_listener_on(kafka, topic, auto_commit={"every": 200, "interval_s": 0.5}, **options)
 
 
 async def test_the_stream_goes_on_over_a_restart_of_the_broker(mortal_kafka: EmbeddedKafka) -> None:
@@ -81,19 +75,6 @@ async def test_leaving_with_the_broker_frozen_keeps_to_its_time(
         assert anyio.current_time() - left_at < 8.0
     finally:
         await anyio.to_thread.run_sync(mortal_kafka.thaw)
-
-
-async def test_a_broker_that_is_not_there_is_a_clear_error_in_time(free_tcp_port: int) -> None:
-    began = anyio.current_time()
-    with pytest.raises(BrokerUnreachable, match="Check the address"):
-        async with KafkaListener(
-            texts("topic"),
-            bootstrap_servers=f"127.0.0.1:{free_tcp_port}",
-            group_id="group",
-            start_timeout=1.0,
-        ):
-            pytest.fail("entered")
-    assert anyio.current_time() - began < 4.0
 
 
 async def test_a_broker_that_does_not_answer_is_a_clear_error_in_time(

@@ -20,13 +20,11 @@ from sdml_kafka.runtime import (
     supervise,
 )
 from tests.support.checkpoints import cancelled_at_each_checkpoint
+from tests.support.real_asyncio import on_asyncio
 from tests.support.runtime_stage import Stage
 
 pytestmark = pytest.mark.anyio
 AT_ONCE = Restarts(backoff_s=0)
-on_asyncio = pytest.mark.parametrize(
-    "anyio_backend", [pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio")]
-)
 
 
 async def hold(supervisor: Supervisor, body: Callable[[], Awaitable[None]]) -> None:

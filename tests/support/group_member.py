@@ -2,12 +2,48 @@
 
 import json
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import anyio
 
 from sdml_kafka import KafkaListener
 from tests.support.listener_on_broker import texts
+
+ROOT = Path(__file__).parents[2]
+
+
+class running_member:
+    """A member in a process of its own that prints each item when it has finished it."""
+
+    def __init__(self, bootstrap: str, topic: str, group: str, *flags: str) -> None:
+        self._command = [sys.executable, "-m", "tests.support.group_member"]
+        self._command += [bootstrap, topic, group, *flags]
+
+    def __enter__(self) -> "subprocess.Popen[str]":
+        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+        return self.process
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+async def last_lines_of(process: "subprocess.Popen[str]") -> list[str]:
+    """What a killed process had written; the last line may be cut off."""
+    assert process.stdout is not None
+    rest = await anyio.to_thread.run_sync(process.stdout.read)
+    return [json.loads(line) for line in rest.splitlines(keepends=True) if line.endswith("\n")]
+
+
+async def lines_of(process: "subprocess.Popen[str]", count: int) -> list[str]:
+    assert process.stdout is not None
+    out = process.stdout
+    return [
+        json.loads(line)
+        for line in await anyio.to_thread.run_sync(lambda: [out.readline() for _ in range(count)])
+    ]
 
 
 async def main(bootstrap: str, topic: str, group: str, slow: bool) -> None:

@@ -1,8 +1,12 @@
 """A listener on a real broker, and a task that reads its stream."""
 
+from typing import Any
+
 import anyio
 
 from sdml_kafka import KafkaListener, ParserSpec, parse_text
+from sdml_kafka.testing import EmbeddedKafka
+from tests.support.kafka_from_outside import unique
 from tests.support.waiting import until
 
 
@@ -32,3 +36,22 @@ class Reader:
         """Until it and the others have seen all of them between them."""
         seen = [self.seen, *(other.seen for other in others)]
         await until(lambda: values <= set().union(*seen), within_s=120.0)
+
+
+def listener_on(kafka: EmbeddedKafka, *topics: str, **options: Any) -> KafkaListener:
+    return KafkaListener(
+        texts(*topics),
+        bootstrap_servers=kafka.bootstrap_servers,
+        **{"group_id": unique("group"), "auto_offset_reset": "earliest", **options},
+    )
+
+
+async def read(listener: KafkaListener, count: int) -> list[str]:
+    seen: list[str] = []
+    with anyio.fail_after(30):
+        async for delivery in (await listener.subscribe(str)).deliveries():
+            delivery.done()
+            seen.append(delivery.value)
+            if len(seen) == count:
+                break
+    return seen

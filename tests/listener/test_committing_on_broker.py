@@ -1,0 +1,67 @@
+"""What a listener commits on a real broker, and never past an unfinished record."""
+
+import anyio
+import pytest
+
+from sdml_kafka import KafkaListener
+from sdml_kafka.testing import EmbeddedKafka
+from tests.support.kafka_from_outside import committed, create_topic, produce, unique
+from tests.support.listener_on_broker import listener_on, read, texts
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+
+
+async def test_with_auto_commit_off_only_commit_commits(embedded_kafka: EmbeddedKafka) -> None:
+    bootstrap, group = embedded_kafka.bootstrap_servers, unique("group")
+    topic = await create_topic(bootstrap, unique("topic"), 1)
+    await produce(bootstrap, topic, ["a", "b", "c"])
+    async with listener_on(
+        embedded_kafka, topic, group_id=group, enable_auto_commit=False
+    ) as listener:
+        assert await read(listener, 2) == ["a", "b"]
+        await listener.commit()
+        assert await read(listener, 1) == ["c"]
+    assert await committed(bootstrap, group) == {(topic, 0): 2}
+
+
+async def test_the_commit_never_passes_the_lowest_unfinished(embedded_kafka: EmbeddedKafka) -> None:
+    bootstrap, group = embedded_kafka.bootstrap_servers, unique("group")
+    topic = await create_topic(bootstrap, unique("frontier"), 1)
+    await produce(bootstrap, topic, map(str, range(400)))
+    unfinished = set(range(400))
+    samples = 0
+
+    async def finish_out_of_order(listener: KafkaListener) -> None:
+        held = []
+        async for delivery in (await listener.subscribe(str)).deliveries():
+            held.append(delivery)
+            if len(held) == 10:
+                if min(unfinished) >= 300:  # where asking takes long: not before it was asked
+                    await until(lambda: samples > 3)
+                for last in reversed(held):
+                    await anyio.sleep(0.005)
+                    unfinished.discard(last.record.offset)
+                    last.done()
+                held.clear()
+
+    with anyio.fail_after(60):
+        async with (
+            anyio.create_task_group() as tasks,
+            KafkaListener(
+                texts(topic),
+                bootstrap_servers=bootstrap,
+                group_id=group,
+                auto_offset_reset="earliest",
+                auto_commit={"every": 7},
+            ) as listener,
+        ):
+            tasks.start_soon(finish_out_of_order, listener)
+            while unfinished:
+                lowest = min(unfinished)
+                offset = (await committed(bootstrap, group)).get((topic, 0), 0)
+                # What finished while we asked only raises the true bound.
+                assert offset <= min(unfinished, default=400)
+                samples += offset > 0 and lowest < 400
+    assert samples > 3
+    assert (await committed(bootstrap, group))[topic, 0] == 400

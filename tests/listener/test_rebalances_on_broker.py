@@ -1,0 +1,77 @@
+"""What rebalances of a real group mean to a program: callbacks, and none for static members."""
+
+from typing import Any
+
+import anyio
+import pytest
+
+from sdml_kafka import KafkaListener, TopicPartition
+from sdml_kafka.testing import EmbeddedKafka
+from tests.support.kafka_from_outside import create_topic, unique
+from tests.support.listener_on_broker import listener_on
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_rebalance_listener_is_called_on_the_programs_side(
+    embedded_kafka: EmbeddedKafka, is_async: bool
+) -> None:
+    bootstrap, group = embedded_kafka.bootstrap_servers, unique("group")
+    topic = await create_topic(bootstrap, unique("topic"), 2)
+    told: list[tuple[str, int]] = []
+
+    class Plain:
+        def on_partitions_assigned(self, partitions: set[TopicPartition]) -> None:
+            anyio.get_current_task()  # fails where the program's event loop does not run
+            told.append(("assigned", len(partitions)))
+
+        def on_partitions_revoked(self, partitions: set[TopicPartition]) -> None:
+            anyio.get_current_task()
+            told.append(("revoked", len(partitions)))
+
+    class Async(Plain):
+        async def on_partitions_assigned(self, partitions: set[TopicPartition]) -> None:  # type: ignore[override]
+            await anyio.sleep(0.01)
+            super().on_partitions_assigned(partitions)
+
+        async def on_partitions_revoked(self, partitions: set[TopicPartition]) -> None:  # type: ignore[override]
+            await anyio.sleep(0.01)
+            super().on_partitions_revoked(partitions)
+
+    options: dict[str, Any] = {"group_id": group, "heartbeat_interval_ms": 200}
+    tell = Async() if is_async else Plain()
+    with anyio.fail_after(30):
+        async with listener_on(embedded_kafka, topic, rebalance_listener=tell, **options):
+            assert told == [("assigned", 2)]
+            async with listener_on(embedded_kafka, topic, **options):
+                await until(lambda: len(told) >= 3)
+            assert told[1:3] == [("revoked", 2), ("assigned", 1)]
+
+
+async def test_a_static_member_leaves_and_comes_back_without_a_rebalance(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    bootstrap, group = embedded_kafka.bootstrap_servers, unique("group")
+    topic = await create_topic(bootstrap, unique("topic"), 2)
+
+    def member(name: str) -> KafkaListener:
+        return listener_on(
+            embedded_kafka,
+            topic,
+            group_id=group,
+            group_instance_id=name,
+            heartbeat_interval_ms=200,
+        )
+
+    with anyio.fail_after(30):
+        async with member("one") as one:
+            async with member("two") as two:
+                await until(lambda: len(one.assigned_table().get(topic, ())) == 1)
+                before = one.status().counters.rebalances
+                owned = two.assigned_table()
+            async with member("two") as two:
+                assert two.assigned_table() == owned
+                await anyio.sleep(0.5)  # some heartbeats, which would tell of a rebalance
+                assert one.status().counters.rebalances == before
