@@ -1,8 +1,8 @@
 """Choose the Kafka client behind the port, from what a user gave.
 
 A user gives either factories of their own, or addresses and options. The functions here check
-that what was given goes together, and return what opens a client. The driver is imported when it
-is chosen, so that an import of this module loads no Kafka client.
+that the arguments go together, and return the functions that open a client. The driver is imported
+when it is chosen, so that an import of this module loads no Kafka client.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,10 +21,10 @@ def listener_connect(
     group_id: str | None,
     client_options: Mapping[str, Any],
 ) -> Connect:
-    """Return what opens a listener's consumer.
+    """Return the function that opens a listener's consumer.
 
     Raises:
-        ConfigurationError: What was given does not go together.
+        ConfigurationError: The arguments do not go together.
     """
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.factory import default_consumer_factory
@@ -50,10 +50,10 @@ def rpc_server_transport(
     group_id: str | None,
     client_options: Mapping[str, Any],
 ) -> Transport:
-    """Return what opens an RPC server's consumer and producer.
+    """Return the functions that open an RPC server's consumer and producer.
 
     Raises:
-        ConfigurationError: What was given does not go together.
+        ConfigurationError: The arguments do not go together.
     """
     if consumer_factory is not None:
         if group_id is not None:
@@ -77,10 +77,10 @@ def rpc_transport(
     group_id: str,
     client_options: Mapping[str, Any],
 ) -> Transport:
-    """Return what opens the consumer and the producer that calls travel over.
+    """Return the functions that open the consumer and the producer that calls travel over.
 
     Raises:
-        ConfigurationError: What was given does not go together.
+        ConfigurationError: The arguments do not go together.
     """
     from sdml_kafka.transport.aiokafka import factory as defaults
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect

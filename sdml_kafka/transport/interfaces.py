@@ -1,7 +1,7 @@
 """The port: what the package needs of a Kafka client, and no more.
 
-A driver implements `Consumer` and `Producer` and offers a `Connect` and a `ConnectProducer`, which
-open one each. aiokafka's is in `transport/aiokafka/`; the broker in memory
+A driver implements `Consumer` and `Producer` and offers a `Connect` and a `ConnectProducer`,
+functions that open one each. aiokafka's is in `transport/aiokafka/`; the broker in memory
 (`sdml_kafka.testing.MemoryBroker`) has its own. Whatever claims to implement the port passes the
 contract suites in `tests/support/contracts/`, on asyncio and on trio.
 
@@ -85,8 +85,8 @@ class Tail:
 
     positions: Mapping[TopicPartition, int] = {}
     """The offsets at which to go on in partitions that an earlier consumer has read. A partition
-    that is missing here although others of its topic are present counts as one that appeared
-    later."""
+    that is missing here although others of its topic are present counts as having
+    appeared later."""
     share: int | None = None
     """With a number only one partition of each topic is fetched: the one in `positions` (the
     lowest of several), else number `share` modulo the topic's number of partitions. It stays the
@@ -185,13 +185,14 @@ class Consumer(Protocol):
     ) -> Coroutine[Any, Any, Polled]:
         """Wait for records of the partitions in `ready`, for an assignment, or for a nudge.
 
-        Every call keeps the membership alive, also one with an empty `ready`. What is not ready
-        loses nothing: its records come once it is. From a revocation until the next assignment no
-        records are returned. An outage returns nothing and raises nothing; `Health` shows it.
+        Every call keeps the membership alive, also with an empty `ready`. A partition that is not
+        ready loses nothing: its records come once it is. From a revocation until the next
+        assignment no records are returned. In an outage none are returned and nothing is raised;
+        `Health` shows it.
 
         Args:
-            ready: The partitions whose records may be returned. Those that are not assigned are
-                ignored.
+            ready: The partitions whose records may be returned. Partitions that are not assigned
+                are ignored.
             max_records: The number of records of each partition that are returned at most.
             timeout_s: Seconds after which the call returns without records.
 
@@ -297,8 +298,8 @@ class Producer(Protocol):
 
         Args:
             timeout_s: Seconds within which a broker has to answer.
-            creates_topics: Whether a broker that creates topics by itself may create those that
-                records are sent to.
+            creates_topics: Whether a broker that creates topics by itself may create the topics
+                that records are sent to.
 
         Raises:
             BrokerUnreachable: No broker answered in time. A new producer may be tried.
@@ -369,7 +370,7 @@ class Producer(Protocol):
         ...
 
     async def delete_topic(self, topic: str, timeout_s: float) -> None:
-        """Delete a topic, and wait until it is gone. One that does not exist is no error.
+        """Delete a topic, and wait until it is gone. A missing topic is no error.
 
         Raises:
             AuthenticationFailed: The broker refused the credentials.
@@ -407,7 +408,7 @@ ProducerFactory = Callable[[], object]
 
 @frozen
 class Transport:
-    """What opens the consumer and the producer of an RPC client or server."""
+    """The functions that open the consumer and the producer of an RPC client or server."""
 
     consumer: Connect
     producer: ConnectProducer

@@ -64,7 +64,7 @@ def not_bytes(topic: str, why: str = "") -> ConfigurationError:
 def no_such_topic(topic: str, *, may_create: bool = True) -> TopicMissing:
     """Return the error of a record for a missing topic.
 
-    `may_create` says whether the sender lets a broker create topics, which tells what to do.
+    `may_create` says whether the sender lets a broker create topics; the advice depends on it.
     """
     if not may_create:
         return TopicMissing(

@@ -11,8 +11,8 @@ from sdml_kafka.transport.interfaces import Tail, TopicPartition
 class TailShare:
     """Chooses the partitions that the consumer of a tail fetches.
 
-    A partition once chosen stays chosen as long as it exists: it is the one that others were
-    asked to send to.
+    A partition once chosen stays chosen as long as it exists, since others were asked to send to
+    it.
     """
 
     def __init__(self, tail: Tail) -> None:

@@ -32,7 +32,7 @@ class ThreadHandoff[T]:
             self._schedule(self._deliver)
 
     def _deliver(self) -> None:
-        # Lowered before the first item is taken, so that one that comes later schedules anew.
+        # Lowered before the first item is taken, so that an item that comes later schedules anew.
         self._scheduled = False
         for _ in range(len(self._items)):
             self._take(self._items.popleft())

@@ -49,7 +49,7 @@ _OUT_OF_STEP = (
 
 
 def from_poll(error: BaseException) -> SdmlKafkaError | None:
-    """Return the error for one that a restart cannot mend, None for one that may be of decoding."""
+    """Return the error if no restart can mend it, None if it may be an error of decoding."""
     if isinstance(error, _AUTHORIZATION):
         return AuthorizationFailed(
             f"The broker does not let this group read: {error!r}. Grant READ and DESCRIBE on the "

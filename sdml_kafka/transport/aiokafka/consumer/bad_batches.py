@@ -1,7 +1,7 @@
 """Find the partition whose records do not decode, so that it holds up itself alone. Pure.
 
 aiokafka's exception does not name the partition, keeps coming, and starves the others. So the
-partitions are polled one by one. The one that raises is read record by record up to the batch
+partitions are polled one by one. A partition that raises is read record by record up to the batch
 that does not decode, and held there.
 """
 

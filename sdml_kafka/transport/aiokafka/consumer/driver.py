@@ -236,7 +236,7 @@ class ConsumerDriver:
     # -- revocation ----------------------------------------------------------------------
 
     async def on_revoked(self) -> None:
-        """Wait until what is assigned was released, and the commit in flight is answered."""
+        """Wait until the partitions are released and the commit in flight is answered."""
         assigned = self._assigned if self._to_position is None else self._to_position
         self._to_position = None
         if not self._start_positions.keeps_positions:
@@ -313,6 +313,6 @@ async def build_driver(consumer: object) -> ConsumerDriver:
         return ConsumerDriver(consumer)
     except ConfigurationError:
         if isinstance(consumer, AIOKafkaConsumer) and internals.in_use(consumer) != "started":
-            # Nobody else will, and one that is dropped open logs an error.
+            # Nobody else will, and a consumer that is dropped open logs an error.
             await consumer.stop()
         raise

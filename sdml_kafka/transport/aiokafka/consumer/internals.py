@@ -7,8 +7,8 @@ Checked on aiokafka 0.13.0 and 0.14.0. They are read only, unless it says that t
 Of the consumer itself, before `start`:
 - `_group_id`, `_enable_auto_commit`, `_auto_commit_interval_ms`, `_rebalance_timeout_ms`,
   `_heartbeat_interval_ms`: the settings of a consumer that the user's factory built.
-- `_enable_auto_commit` is written: aiokafka's own auto-commit commits what was handed out, not
-  what was finished.
+- `_enable_auto_commit` is written: aiokafka's own auto-commit commits records that were delivered,
+  not records that were finished.
 - `_auto_offset_reset`: with `none` a partition without a commit has no position, and aiokafka
   raises that too late. It is written for a consumer that reads a tail: an offset that is gone must
   not end it, and there is no public way to change the setting of a consumer that is built.
@@ -68,7 +68,7 @@ def never_resets(consumer: Client) -> bool:
 
 
 def reset_to_earliest(consumer: Client) -> None:
-    """Read on from the beginning of what is left where the next offset is gone."""
+    """Read a partition from its first offset where the next one is gone."""
     consumer._auto_offset_reset = "earliest"
 
 
@@ -118,7 +118,7 @@ def has_fetched(consumer: Client) -> bool:
 async def take_fetched(
     consumer: Client, partitions: Sequence[Any], max_records: int
 ) -> Mapping[Any, Sequence[Record]]:
-    """Take what is there. The room that this makes is filled by the next `fetch_next`."""
+    """Take records that are there. The room that this makes is filled by `fetch_next`."""
     fetcher = consumer._fetcher
     room_made, fetcher._wait_consume_future = fetcher._wait_consume_future, None
     try:
@@ -178,7 +178,7 @@ def track_topics(consumer: Client, topics: set[str]) -> "asyncio.Future[bool]":
 
 
 async def leave_group(consumer: Client) -> None:
-    """Leave the group over another connection than the one that a join occupies.
+    """Leave the group, over another connection than a join that waits.
 
     It is what `stop()` does when it gets that far. A static member stays, as it does there.
     """

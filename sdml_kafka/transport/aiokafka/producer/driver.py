@@ -120,6 +120,6 @@ async def build_driver(producer: Any, report_outcome: ReportOutcome) -> Producer
     except ConfigurationError:
         if isinstance(producer, AIOKafkaProducer) and not internals.in_use(producer):
             with suppress(Exception):
-                # Nobody else will, and one that is dropped open logs an error.
+                # Nobody else will, and a producer that is dropped open logs an error.
                 await producer.stop()
         raise

@@ -185,7 +185,7 @@ def fail_queued(producer: Client, partition: Any, error: Exception) -> None:
 
 
 def forget_topic(producer: Client, topic: str) -> None:
-    """Ask for a topic no more: each refresh would log an ERROR line about one that is missing."""
+    """Ask for a missing topic no more, about which each refresh would log an ERROR line."""
     producer.client._topics.discard(topic)
 
 

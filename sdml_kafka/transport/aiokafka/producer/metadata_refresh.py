@@ -1,6 +1,6 @@
 # pyright: basic
 # aiokafka is not typed.
-"""Refresh a producer's metadata without creating topics, but for those that are looked for.
+"""Refresh a producer's metadata without creating topics, except the topics that are looked for.
 
 aiokafka asks for every topic that was ever sent to, in such a way that a broker which creates
 topics by itself brings back those that were deleted: reply topics of clients that have left. And
@@ -43,7 +43,7 @@ class MetadataRefresh:
         internals.refresh_with(producer, self._ask)
 
     def never_create(self) -> None:
-        """Let no topic be created, not even one that is looked for."""
+        """Let no topic be created, not even while it is looked for."""
         self._may_create = False
 
     def begin_search(self, topic: str) -> None:

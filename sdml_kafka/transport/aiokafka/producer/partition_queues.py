@@ -1,6 +1,6 @@
 # pyright: basic
 # aiokafka is not typed.
-"""Which partition each record goes to, and what is on its way there."""
+"""Choose each record's partition, and keep the records that are on their way there."""
 
 import asyncio
 from collections import deque

@@ -20,7 +20,7 @@ A record takes one of these ways, in `_take`:
 
 `_on_settled` is called with each batch's outcome. It reports it for all records of the batch, or
 splits a batch that was too large for the broker. `sweep`, called now and then by the driver, drops
-what is not wanted any more and what waits for a topic that is gone.
+records that are not wanted any more and fails records for topics that are gone.
 
 Rules for whoever edits this file:
 
@@ -167,7 +167,7 @@ class Sending:
         self._pump(queue)
 
     def _pump(self, queue: PartitionQueue) -> None:
-        """Send what is queued, as far as there is room."""
+        """Move waiting records into batches, as far as there is room."""
         builder = self._open_batch_of(queue)
         while queue.waiting and queue.admission is None:
             entry = queue.waiting.popleft()

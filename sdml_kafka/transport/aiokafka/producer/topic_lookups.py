@@ -63,7 +63,7 @@ class TopicLookups:
             self._loop.call_soon(self._report, (entry,), fault)
         elif message.partition is None or not self._queues.count(message.topic):
             self._wait_in(self.topics, message.topic, entry)
-        else:  # a partition that was added lately, or one that never was
+        else:  # the partition was added lately, or never was there
             self._wait_in(self._partitions, (message.topic, message.partition), entry)
 
     def _wait_in[K](self, groups: dict[K, deque[Entry]], sought: K, entry: Entry) -> None:
