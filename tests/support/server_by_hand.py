@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 
-from sdml_kafka import KafkaRPC, ParserSpec, parse_bytes
+from sdml_kafka import KafkaRPC, ParserSpec, parse_bytes, parse_json
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces import Consumer, Record, Transport
 
@@ -14,6 +14,7 @@ REQUEST, REPLY = "request", "reply"
 PATIENCE_S = 60.0
 
 RAW: ParserSpec[bytes] = {"topics": [REPLY], "type": bytes, "parser": parse_bytes}
+JSON: ParserSpec[Any] = {"topics": [REPLY], "type": dict, "parser": parse_json}
 
 
 def new_broker(**options: Any) -> MemoryBroker:
