@@ -1,54 +1,6 @@
-"""The command line: `sdml-kafka demo`, `listen`, `request`, `serve` and `broker`."""
+"""The command line: `sdml-kafka demo`, `listen`, `request`, `serve` and `broker`.
 
-from collections.abc import Sequence
-
-from sdml_kafka.cli.arguments import (
-    BrokerOptions,
-    DemoOptions,
-    ListenOptions,
-    Options,
-    RequestOptions,
-    ServeOptions,
-    parse_arguments,
-)
-from sdml_kafka.cli.terminal import CannotRun, complain
-
-CANNOT_RUN = 2
-INTERRUPTED = 130
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a subcommand; returns its exit code."""
-    options = parse_arguments(argv)
-    try:
-        return _run(options)
-    except CannotRun as error:
-        complain(str(error))
-        return CANNOT_RUN
-    except KeyboardInterrupt:
-        return INTERRUPTED
-
-
-def _run(options: Options) -> int:
-    # Imported one by one: each needs other extras, and `listen | head` should start fast.
-    match options:
-        case ListenOptions():
-            from sdml_kafka.cli.listen.command import run_listen
-
-            return run_listen(options)
-        case RequestOptions():
-            from sdml_kafka.cli.request.command import run_request
-
-            return run_request(options)
-        case ServeOptions():
-            from sdml_kafka.cli.serve.command import run_serve
-
-            return run_serve(options)
-        case DemoOptions():
-            from sdml_kafka.cli.demo import run_demo
-
-            return run_demo(options)
-        case BrokerOptions():
-            from sdml_kafka.cli.broker import run_broker
-
-            return run_broker(options.nodes, options.port)
+Each command has a folder: `arguments.py` says what can be typed, `command.py` carries it out. The
+commands use the package as a program would; nothing else in the package knows of them. Modules
+that only read the arguments import no Kafka client, so `--help` is fast.
+"""

@@ -1,4 +1,4 @@
-"""Writing to a pipe or a terminal without ever holding up the event loop, heartbeats included."""
+"""Writes to a pipe or a terminal without holding up the event loop, heartbeats included."""
 
 import os
 import select
@@ -6,11 +6,14 @@ import select
 import anyio
 
 PIPE_BUF = select.PIPE_BUF
-"""A pipe that is writable takes this much at once."""
+"""The number of bytes that a writable pipe takes at once."""
 
 
 class Output:
-    """A file descriptor. It stays as it is: others may share its description."""
+    """A file descriptor to write to.
+
+    The descriptor stays a blocking one, because other processes may share its open file.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -18,9 +21,9 @@ class Output:
         self._state.register(fd, 0)
 
     async def write(self, data: bytes) -> None:
-        """All of it, handed to the system. Raises BrokenPipeError when nobody will read it.
+        """Hand all of `data` to the system; a cancelled call may have written a part of it.
 
-        Cancelled, it may have written a part.
+        Raises BrokenPipeError when the reading end of the pipe is closed.
         """
         rest = memoryview(data)
         while rest:
@@ -29,5 +32,5 @@ class Output:
             rest = rest[os.write(self._fd, rest[:PIPE_BUF]) :]
 
     def is_broken(self) -> bool:
-        """Whether the reading end of the pipe is closed."""
+        """Return whether the reading end of the pipe is closed."""
         return any(events & select.POLLERR for _, events in self._state.poll(0))

@@ -1,4 +1,4 @@
-"""How a listener or a server gets on, in lines for people."""
+"""Reports on stderr how a listener or a server gets on."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,52 +8,57 @@ from sdml_kafka import ListenerStatus, ServerStatus
 from sdml_kafka.cli.terminal import say
 from sdml_kafka.runtime import ActorState
 
-LOOK_EVERY_S = 0.5
-LINE_EVERY_S = 3.0
+CHECK_EVERY_S = 0.5
+REPORT_EVERY_S = 3.0
 
 Status = ListenerStatus | ServerStatus
 
 
-class Troubles:
-    """Says each as it begins."""
+class TroubleReport:
+    """Reports each trouble once, when it begins."""
 
     def __init__(self, status: Callable[[], Status]) -> None:
         self._status = status
-        self._said: frozenset[str] = frozenset()
+        self._reported: frozenset[str] = frozenset()
 
     async def run(self) -> None:
+        """Report troubles until cancelled."""
         while True:
-            await anyio.sleep(LOOK_EVERY_S)
-            self.say_new(self._status())
+            await anyio.sleep(CHECK_EVERY_S)
+            self.report_new(self._status())
 
-    def say_new(self, status: Status) -> None:
+    def report_new(self, status: Status) -> None:
+        """Report the troubles that were not there the last time."""
         now = frozenset(troubles(status))
-        for text in sorted(now - self._said):
+        for text in sorted(now - self._reported):
             say(text)
-        self._said = now
+        self._reported = now
 
 
-class Progress:
+class ProgressReport:
+    """Reports a listener's troubles, and how fast it reads."""
+
     def __init__(self, status: Callable[[], ListenerStatus], count: Callable[[], int]) -> None:
         self._status = status
         self._count = count
-        self._troubles = Troubles(status)
+        self._troubles = TroubleReport(status)
         self._last_count = 0
 
-    async def run(self, shows_lines: bool) -> None:
-        """Troubles as they begin; with `shows_lines`, a line of numbers every few seconds."""
-        line_at = anyio.current_time() + LINE_EVERY_S
+    async def run(self, shows_progress: bool) -> None:
+        """Report troubles until cancelled, and with `shows_progress` the progress as well."""
+        report_at = anyio.current_time() + REPORT_EVERY_S
         while True:
-            await anyio.sleep(LOOK_EVERY_S)
+            await anyio.sleep(CHECK_EVERY_S)
             status = self._status()
-            self._troubles.say_new(status)
-            if shows_lines and anyio.current_time() >= line_at:
-                line_at += LINE_EVERY_S
+            self._troubles.report_new(status)
+            if shows_progress and anyio.current_time() >= report_at:
+                report_at += REPORT_EVERY_S
                 say(self.line(status))
 
     def line(self, status: ListenerStatus) -> str:
+        """Return the progress since the last call as one line."""
         count = self._count()
-        rate = (count - self._last_count) / LINE_EVERY_S
+        rate = (count - self._last_count) / REPORT_EVERY_S
         self._last_count = count
         partitions = status.partitions.values()
         lag = sum(partition.lag or 0 for partition in partitions)
@@ -65,15 +70,16 @@ class Progress:
 
 
 def troubles(status: Status) -> Iterator[str]:
-    """What somebody has to know who wonders why nothing comes."""
-    works = all(actor.state is ActorState.RUNNING for actor in status.tree.children)
-    if works and not status.connected:  # while it leaves or restarts that says nothing
-        yield "no broker answers; trying on"
+    """Describe what keeps records or requests from coming."""
+    runs = all(actor.state is ActorState.RUNNING for actor in status.tree.children)
+    # An actor that stops or restarts has no connection, which is no trouble.
+    if runs and not status.connected:
+        yield "no broker answers; still trying"
     for topic in status.missing_topics:
-        yield f"there is no topic {topic} yet; it is read as soon as there is"
+        yield f"the topic {topic} does not exist yet; it is read as soon as it does"
     for (topic, partition), status_of in status.partitions.items():
         if status_of.held is not None:
             yield (
-                f"partition {partition} of {topic} cannot be read on at offset "
-                f"{status_of.position}: {status_of.held}"
+                f"partition {partition} of {topic} cannot be read from offset "
+                f"{status_of.position} on: {status_of.held}"
             )

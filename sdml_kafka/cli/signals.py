@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM."""
+"""Handles Ctrl-C and SIGTERM."""
 
 import signal
 from collections.abc import Callable
@@ -12,7 +12,7 @@ async def on_signal(
     *,
     task_status: anyio.abc.TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Call it for each of them."""
+    """Call `act` for each SIGINT and SIGTERM, until cancelled."""
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         task_status.started()
         async for number in signals:
@@ -22,5 +22,5 @@ async def on_signal(
 async def cancel_on_signal(
     scope: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None]
 ) -> None:
-    """Leave in good order on Ctrl-C and SIGTERM; a second one makes no difference."""
+    """Cancel `scope` on the first SIGINT or SIGTERM; further signals change nothing."""
     await on_signal(lambda _: scope.cancel("a signal"), task_status=task_status)

@@ -1,4 +1,4 @@
-"""What every subcommand says on stderr, and that nothing raw from the wire gets there."""
+"""Messages on stderr, with control characters escaped: nothing from the wire acts on a terminal."""
 
 import logging
 import sys
@@ -11,37 +11,42 @@ _ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)
 
 
 class CannotRun(Exception):
-    """A subcommand cannot run as it was called, or here; the text says what to do."""
+    """A command cannot run with these arguments, or on this machine; the text says what to do."""
 
 
 def one_line(text: object) -> str:
-    """Printable: line ends and other control characters are escaped."""
+    """Return the text with line ends as spaces and other control characters escaped."""
     return str(text).replace("\n", " ").translate(_ESCAPES)
 
 
 def printable(data: bytes) -> str:
-    """UTF-8 as it is, but for what acts on a terminal: lines and tabs stay, all else of that kind
-    is escaped, as are bytes that are no UTF-8."""
+    """Return the bytes as text that is safe to show on a terminal.
+
+    Control characters other than line ends and tabs are escaped, and so are bytes that are not
+    UTF-8.
+    """
     text = data.decode("utf-8", "backslashreplace")
     return text.translate({code: to for code, to in _ESCAPES.items() if code not in (0x09, 0x0A)})
 
 
 def say(text: object) -> None:
+    """Write one line to stderr."""
     print(one_line(text), file=sys.stderr, flush=True)
 
 
 def complain(text: object) -> None:
+    """Write one line to stderr that names the program, for what went wrong."""
     say(f"sdml-kafka: {text}")
 
 
 def first_of(errors: BaseExceptionGroup[Exception]) -> Exception:
-    """The error itself, out of what task groups wrap it in."""
+    """Return the first error itself, out of the groups that task groups wrap around it."""
     error = errors.exceptions[0]
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def require(module: str, extra: str) -> None:
-    """Raise CannotRun unless the module of one of the package's extras is installed."""
+    """Raise CannotRun unless `module`, which comes with the extra `extra`, is installed."""
     if find_spec(module) is None:
         raise CannotRun(
             f'this needs {module}, which is not installed: pip install "sdml-kafka-client[{extra}]"'
@@ -49,19 +54,23 @@ def require(module: str, extra: str) -> None:
 
 
 def require_backend(backend: Backend) -> None:
+    """Raise CannotRun unless the backend's event loop is installed."""
     if backend == "trio":
         require("trio", "trio")
 
 
 class _OneLine(logging.Formatter):
-    """Tracebacks are for programs that are being debugged."""
+    """Writes a log record as one line, without its traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         return one_line(f"{record.levelname.lower()}: {record.getMessage()}")
 
 
 def set_up_logging(level: int = logging.WARNING) -> None:
-    """Our own warnings on stderr, a line each. aiokafka's are about what ours say, or less."""
+    """Write the package's own log records from `level` on to stderr, one line each.
+
+    aiokafka's are dropped, because the package's own say the same, and more.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine())
     ours = logging.getLogger("sdml_kafka")

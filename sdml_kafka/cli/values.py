@@ -1,12 +1,11 @@
-"""What one argument may be: the words of the command line, checked. For argparse."""
+"""Checks and converts single arguments, as argparse's `type=` functions."""
 
 import argparse
 import os
 
-from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
-
 
 def bootstrap(text: str) -> str:
+    """Return the addresses, HOST:PORT with commas between them, as they were typed."""
     for address in text.split(","):
         host, _, port = address.rpartition(":")
         if not host.strip() or not port.isdecimal() or not 0 < int(port) < 65536:
@@ -17,35 +16,43 @@ def bootstrap(text: str) -> str:
 
 
 def topic(text: str) -> str:
+    """Return the name of a topic."""
+    # Imported late, because `--help` does not need what this import brings with it.
+    from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
+
     if not is_topic_name(text):
         raise argparse.ArgumentTypeError(f"{text!r} cannot be a topic: {TOPIC_RULE}")
     return text
 
 
 def name(text: str) -> str:
+    """Return the name of a group."""
     if not text.strip():
         raise argparse.ArgumentTypeError("a group needs a name")
     return text
 
 
 def count(text: str) -> int:
+    """Return a whole number of 1 or more."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
 
 
 def port(text: str) -> int:
+    """Return the number of a port."""
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: 1 to 65535")
     return int(text)
 
 
 def raw(text: str) -> bytes:
-    """As it was typed, whatever bytes that were."""
+    """Return the very bytes that were typed."""
     return os.fsencode(text)
 
 
 def header(text: str) -> tuple[str, bytes]:
+    """Return the name and the value of a header that was typed as NAME=VALUE."""
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
@@ -57,6 +64,8 @@ def header(text: str) -> tuple[str, bytes]:
 
 
 class Seconds:
+    """A number of seconds that is finite and at least `least`."""
+
     def __init__(self, least: float) -> None:
         self._least = least
 

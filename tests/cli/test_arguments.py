@@ -1,17 +1,16 @@
-import sys
+"""What can be typed, and what is said about wrong arguments."""
+
 from importlib.metadata import version
 
 import pytest
 
-from sdml_kafka.cli import main
-from sdml_kafka.cli.arguments import (
-    BrokerOptions,
-    DemoOptions,
-    ListenOptions,
-    RequestOptions,
-    ServeOptions,
-    parse_arguments,
-)
+from sdml_kafka.cli.arguments import parse_arguments
+from sdml_kafka.cli.broker.arguments import BrokerOptions
+from sdml_kafka.cli.demo.arguments import DemoOptions
+from sdml_kafka.cli.listen.arguments import ListenOptions
+from sdml_kafka.cli.main import main
+from sdml_kafka.cli.request.arguments import RequestOptions
+from sdml_kafka.cli.serve.arguments import ServeOptions
 
 LISTEN = ["listen", "orders", "--bootstrap", "a:9092", "--group", "g"]
 REQUEST = ["request", "orders", "hello", "--bootstrap", "a:9092"]
@@ -149,36 +148,3 @@ def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     assert f"sdml-kafka {command}" in shown
     assert "exit codes:" in shown
-
-
-@pytest.mark.parametrize(
-    ("missing", "argv", "extra"),
-    [
-        ("rich", ["demo"], "cli"),
-        ("trio", ["demo", "--backend", "trio"], "trio"),
-        ("trio", [*LISTEN, "--backend", "trio"], "trio"),
-        ("trio", [*REQUEST, "--backend", "trio"], "trio"),
-        ("trio", [*SERVE, "--backend", "trio", "--", "cat"], "trio"),
-    ],
-)
-def test_a_missing_extra_is_named(
-    missing: str,
-    argv: list[str],
-    extra: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setitem(sys.modules, missing, None)
-    assert main(argv) == 2
-    shown = capsys.readouterr().err
-    assert shown.startswith("sdml-kafka: ")
-    assert f'pip install "sdml-kafka-client[{extra}]"' in shown
-    assert shown.count("\n") == 1
-
-
-def test_a_program_that_is_not_there_is_named_before_anything_is_connected(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert main([*SERVE, "--", "no-such-program"]) == 2
-    shown = capsys.readouterr().err
-    assert shown == "sdml-kafka: serve: there is no program 'no-such-program' that can be run\n"

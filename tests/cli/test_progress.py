@@ -1,7 +1,9 @@
+"""The reports on stderr about a listener or a server."""
+
 from sdml_kafka import Counters, ListenerStatus, PartitionStatus, TopicPartition
-from sdml_kafka.cli.progress import Progress, troubles
+from sdml_kafka.cli.progress import ProgressReport, troubles
 from sdml_kafka.runtime import ActorSnapshot, ActorState
-from tests.support.demo_scenes import partition_status
+from tests.support.demo_frames import partition_status
 
 
 def status(
@@ -25,7 +27,7 @@ def test_a_line_of_numbers() -> None:
         TopicPartition("t", 1): partition_status(lag=None),
     }
     now = status(partitions=partitions)
-    progress = Progress(lambda: now, lambda: 1500)
+    progress = ProgressReport(lambda: now, lambda: 1500)
     assert progress.line(now) == "1,500 records, 500/s, lag 1,000 in 2 partitions"
     assert progress.line(now) == "1,500 records, 0/s, lag 1,000 in 2 partitions"
 
@@ -38,7 +40,7 @@ def test_troubles_are_named() -> None:
     held = {TopicPartition("t", 3): partition_status(held="CorruptRecord", position=9)}
     seen = list(troubles(status(connected=False, missing=frozenset({"m"}), partitions=held)))
     assert seen == [
-        "no broker answers; trying on",
-        "there is no topic m yet; it is read as soon as there is",
-        "partition 3 of t cannot be read on at offset 9: CorruptRecord",
+        "no broker answers; still trying",
+        "the topic m does not exist yet; it is read as soon as it does",
+        "partition 3 of t cannot be read from offset 9 on: CorruptRecord",
     ]

@@ -27,3 +27,10 @@ async def first_pid(folder: Path) -> int:
                 return int((folder / "pid").read_text())
             except (FileNotFoundError, ValueError):
                 await anyio.sleep(0.01)
+
+
+async def until_gone(pid: int) -> None:
+    """Wait until the process has ended."""
+    with anyio.fail_after(PATIENCE_S):
+        while is_alive(pid):  # noqa: ASYNC110  (another's child has no event)
+            await anyio.sleep(0.01)

@@ -1,13 +1,6 @@
-"""`sdml-kafka demo`: records through supervised actors on a real Kafka, while things go wrong."""
+"""`sdml-kafka demo`: records and calls on a real Kafka, while things go wrong.
 
-from sdml_kafka.cli.arguments import DemoOptions
-from sdml_kafka.cli.terminal import require, require_backend
-
-
-def run_demo(options: DemoOptions) -> int:
-    """Run it; returns the exit code. Raises CannotRun when something is not installed."""
-    require("rich", "cli")
-    require_backend(options.backend)
-    from sdml_kafka.cli.demo.run import run
-
-    return run(options)
+The command line uses it. `plan.py` says what happens when and `director.py` makes it happen;
+`load/` sends, `participants/` read, answer and call, `books/` count, `display/` shows. The demo
+knows Kafka only through the package's own API: the public classes, and the transport's port.
+"""

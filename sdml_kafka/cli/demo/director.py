@@ -1,108 +1,122 @@
-"""Makes happen what the plan says, and waits until everything has come to rest."""
+"""Carries out the plan, and waits until everything has settled."""
 
 import anyio
 import anyio.abc
 
-from sdml_kafka.cli.demo.calls import CallBook
-from sdml_kafka.cli.demo.ledger import Cause, Disturbance, Ledger
-from sdml_kafka.cli.demo.plan import Act, Plan
-from sdml_kafka.cli.demo.stage import Stage
+from sdml_kafka.cli.demo.books.call_book import CallBook
+from sdml_kafka.cli.demo.books.causes import Cause
+from sdml_kafka.cli.demo.books.record_book import Disturbance, RecordBook
+from sdml_kafka.cli.demo.clock import DemoClock
+from sdml_kafka.cli.demo.event_log import EventLog
+from sdml_kafka.cli.demo.participants.cast import Cast
+from sdml_kafka.cli.demo.plan import Act, Plan, Step
 from sdml_kafka.testing import EmbeddedKafka
 
 SETTLE_TIMEOUT_S = 30.0
-LOOK_EVERY_S = 0.05
+CHECK_EVERY_S = 0.05
 
 
 class Director:
-    """The first member crashes; the last one leaves and comes back."""
+    """Directs the participants: the first listener crashes; the last one leaves and returns."""
 
     def __init__(
         self,
-        stage: Stage,
-        ledger: Ledger,
-        book: CallBook,
+        plan: Plan,
+        cast: Cast,
+        record_book: RecordBook,
+        call_book: CallBook,
+        clock: DemoClock,
+        log: EventLog,
         kafka: EmbeddedKafka | None,
         tasks: anyio.abc.TaskGroup,
     ) -> None:
-        self._stage = stage
-        self._story = stage.story
-        self._ledger = ledger
-        self._book = book
+        self.plan = plan
+        self.broker_is_up = True
+        self._steps_done = 0
+        self._cast = cast
+        self._record_book = record_book
+        self._call_book = call_book
+        self._clock = clock
+        self._log = log
         self._kafka = kafka
         self._tasks = tasks
 
-    async def gather(self) -> None:
-        """All join."""
-        stage = self._stage
-        async with anyio.create_task_group() as joins:
-            for part in (*stage.members, *stage.servers, stage.client):
-                joins.start_soon(part.join, self._tasks)
+    @property
+    def next_step(self) -> Step | None:
+        """The step that is under way or comes next; None when all steps are done."""
+        return self.plan.next_step(self._steps_done)
 
-    async def play(self, plan: Plan) -> None:
-        self._story.begin()
-        self._stage.client.begin()
-        self._story.tell("records begin to flow, calls are made")
+    async def gather(self) -> None:
+        """Let all participants join."""
+        async with anyio.create_task_group() as joins:
+            for participant in self._cast.all():
+                joins.start_soon(participant.join, self._tasks)
+
+    async def play(self) -> None:
+        """Carry out the plan; return when the last record may be sent."""
+        self._clock.start()
+        self._cast.client.begin()
+        self._log.add("records begin to flow, calls are made")
         if self._kafka is None:
-            self._story.tell("this broker is not the demo's own, so it will not be restarted")
-        for step in plan.steps:
-            await self._story.sleep_until(step.at_s)
+            self._log.add("this broker is not the demo's own, so it will not be restarted")
+        while (step := self.next_step) is not None:
+            await self._clock.sleep_until(step.at_s)
             await self._do(step.act)
-            self._stage.steps_done += 1
-        await self._story.sleep_until(plan.seconds)
+            self._steps_done += 1
+        await self._clock.sleep_until(self.plan.seconds)
 
     async def settle(self) -> None:
-        """Until every record sent is finished, bounded, since one may be lost; and every call."""
-        self._story.tell(f"{self._ledger.sent_count:,} records sent and acknowledged")
-        with anyio.move_on_after(SETTLE_TIMEOUT_S):
-            await self._ledger_settled()
-            self._story.tell("all of them finished", "good")
-        await self._stage.client.leave()
-        self._story.tell(f"{self._book.settled_count:,} calls settled; the client has left")
+        """Wait until every record is finished and every call has settled.
 
-    async def _ledger_settled(self) -> None:
-        while not self._ledger.is_settled():  # noqa: ASYNC110  (the ledger is pure)
-            await anyio.sleep(LOOK_EVERY_S)
+        The wait for the records is bounded, because a record may be lost.
+        """
+        self._log.add(f"{self._record_book.sent_count:,} records sent and acknowledged")
+        with anyio.move_on_after(SETTLE_TIMEOUT_S):
+            while not self._record_book.is_settled():  # noqa: ASYNC110  (the book has no event)
+                await anyio.sleep(CHECK_EVERY_S)
+            self._log.add("all of them finished", "good")
+        await self._cast.client.leave()
+        self._log.add(f"{self._call_book.settled_count:,} calls settled; the client has left")
 
     async def dismiss(self) -> None:
-        """All others leave."""
+        """Let all participants leave that are still there."""
         async with anyio.create_task_group() as leaves:
-            for part in (*self._stage.members, *self._stage.servers):
-                leaves.start_soon(part.leave)
-        self._story.tell("listeners and servers have left")
+            for participant in self._cast.all():
+                leaves.start_soon(participant.leave)
+        self._log.add("listeners and servers have left")
 
     async def _do(self, act: Act) -> None:
-        first, last = self._stage.members[0], self._stage.members[-1]
-        server = self._stage.servers[-1]
+        first, last = self._cast.listeners[0], self._cast.listeners[-1]
+        server = self._cast.servers[-1]
         match act:
-            case Act.LEAVE:
-                self._story.tell(f"{last.name} leaves the group", "bad")
+            case Act.LISTENER_LEAVES:
+                self._log.add(f"{last.name} leaves the group", "bad")
                 await last.leave()
-            case Act.RETURN:
-                self._story.tell(f"{last.name} comes back", "good")
+            case Act.LISTENER_RETURNS:
+                self._log.add(f"{last.name} comes back", "good")
                 await last.join(self._tasks)
-            case Act.SERVER_LEAVE:
-                self._story.tell(f"{server.name} leaves: answers what it has, the other goes on")
+            case Act.SERVER_LEAVES:
+                self._log.add(f"{server.name} leaves: it answers what it has, the other goes on")
                 await server.leave()
-            case Act.SERVER_RETURN:
-                self._story.tell(f"{server.name} comes back", "good")
+            case Act.SERVER_RETURNS:
+                self._log.add(f"{server.name} comes back", "good")
                 await server.join(self._tasks)
-            case Act.CRASH:
-                self._story.tell(f"{first.name}: the next poll is made to fail", "bad")
+            case Act.ACTOR_CRASHES:
+                self._log.add(f"{first.name}: the next poll is made to fail", "bad")
                 first.crash()
-            case Act.RESTART_BROKER:
+            case Act.BROKER_RESTARTS:
                 await self._restart_broker()
 
     async def _restart_broker(self) -> None:
         assert self._kafka is not None
-        since_s = self._story.now_s()
-        outage = Disturbance(Cause.BROKER, None, since_s)
-        self._ledger.disturbed(outage)
-        self._book.broker_is_down(since_s)
-        self._story.tell("the broker goes down", "bad")
-        self._stage.broker_is_up = False
+        since_s = self._clock.now_s()
+        self._record_book.add_disturbance(Disturbance(Cause.BROKER, None, since_s))
+        self._call_book.broker_stopped(since_s)
+        self._log.add("the broker goes down", "bad")
+        self.broker_is_up = False
         await self._kafka.stop_async()
-        self._story.tell("the broker is gone; all wait for it")
+        self._log.add("the broker is gone; all wait for it")
         await self._kafka.restart_async()
-        self._stage.broker_is_up = True
-        self._book.broker_is_back(self._story.now_s())
-        self._story.tell(f"the broker is back after {self._story.now_s() - since_s:.1f} s", "good")
+        self.broker_is_up = True
+        self._call_book.broker_returned(self._clock.now_s())
+        self._log.add(f"the broker is back after {self._clock.now_s() - since_s:.1f} s", "good")

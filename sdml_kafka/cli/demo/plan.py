@@ -1,4 +1,4 @@
-"""What will happen, and when, as data. Pure."""
+"""The plan of the demo: what happens, and when."""
 
 from enum import StrEnum
 
@@ -6,18 +6,18 @@ from attrs import frozen
 
 
 class Act(StrEnum):
-    LEAVE = "leave"
-    SERVER_LEAVE = "server leave"
-    RETURN = "return"
-    SERVER_RETURN = "server return"
-    CRASH = "crash"
-    RESTART_BROKER = "restart broker"
+    LISTENER_LEAVES = "listener leaves"
+    SERVER_LEAVES = "server leaves"
+    LISTENER_RETURNS = "listener returns"
+    SERVER_RETURNS = "server returns"
+    ACTOR_CRASHES = "actor crashes"
+    BROKER_RESTARTS = "broker restarts"
 
 
 @frozen
 class Step:
     at_s: float
-    """Since the first record was sent; later when the step before takes that long."""
+    """Seconds after the first record; later if the step before takes that long."""
     act: Act
 
 
@@ -28,27 +28,28 @@ class Plan:
     """How long records are sent."""
 
     def next_step(self, done: int) -> Step | None:
+        """Return the step that follows when `done` steps are done, None when there is none."""
         return self.steps[done] if done < len(self.steps) else None
 
 
 _WITH_BROKER = (
-    (0.14, Act.LEAVE),
-    (0.24, Act.SERVER_LEAVE),
-    (0.34, Act.RETURN),
-    (0.42, Act.SERVER_RETURN),
-    (0.52, Act.CRASH),
-    (0.65, Act.RESTART_BROKER),
+    (0.14, Act.LISTENER_LEAVES),
+    (0.24, Act.SERVER_LEAVES),
+    (0.34, Act.LISTENER_RETURNS),
+    (0.42, Act.SERVER_RETURNS),
+    (0.52, Act.ACTOR_CRASHES),
+    (0.65, Act.BROKER_RESTARTS),
 )
-_WITHOUT = (
-    (0.15, Act.LEAVE),
-    (0.3, Act.SERVER_LEAVE),
-    (0.45, Act.RETURN),
-    (0.55, Act.SERVER_RETURN),
-    (0.7, Act.CRASH),
+_WITHOUT_BROKER = (
+    (0.15, Act.LISTENER_LEAVES),
+    (0.3, Act.SERVER_LEAVES),
+    (0.45, Act.LISTENER_RETURNS),
+    (0.55, Act.SERVER_RETURNS),
+    (0.7, Act.ACTOR_CRASHES),
 )
 
 
 def make_plan(seconds: float, *, owns_broker: bool) -> Plan:
-    """A broker that is not the demo's own is not restarted."""
-    parts = _WITH_BROKER if owns_broker else _WITHOUT
-    return Plan(tuple(Step(part * seconds, act) for part, act in parts), seconds)
+    """Return the plan of a demo of that length; a broker is restarted only if the demo owns it."""
+    shares = _WITH_BROKER if owns_broker else _WITHOUT_BROKER
+    return Plan(tuple(Step(share * seconds, act) for share, act in shares), seconds)

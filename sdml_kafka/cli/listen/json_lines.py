@@ -1,13 +1,13 @@
-"""A record as one line of JSON. Pure."""
+"""Turns a record into one line of JSON."""
 
 import base64
 import json
 
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka import Record
 
 
 def as_line(record: Record) -> bytes:
-    """Printable ASCII and one line end, whatever the record holds."""
+    """Return the record as printable ASCII and one line end, whatever bytes it holds."""
     fields = {
         "topic": record.topic,
         "partition": record.partition,
@@ -17,7 +17,7 @@ def as_line(record: Record) -> bytes:
         "value": _readable(record.value),
         "headers": [[name, _readable(value)] for name, value in record.headers],
     }
-    # DEL is the one control character that json leaves as it is.
+    # DEL is the only control character that json does not escape.
     return json.dumps(fields).replace("\x7f", "\\u007f").encode() + b"\n"
 
 

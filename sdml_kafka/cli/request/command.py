@@ -1,4 +1,4 @@
-"""`sdml-kafka request`: one call, and its reply on stdout."""
+"""Makes one call and writes its reply to stdout."""
 
 import logging
 import signal
@@ -14,8 +14,8 @@ from sdml_kafka import (
     RemoteError,
     SdmlKafkaError,
 )
-from sdml_kafka.cli.arguments import MIN_TIMEOUT_S, RequestOptions
 from sdml_kafka.cli.output import Output
+from sdml_kafka.cli.request.arguments import MIN_TIMEOUT_S, RequestOptions
 from sdml_kafka.cli.signals import on_signal
 from sdml_kafka.cli.terminal import (
     CannotRun,
@@ -31,25 +31,25 @@ from sdml_kafka.runtime import RuntimeFailure
 
 REPLIED, FAILED, WRONG_ARGUMENTS, TIMED_OUT, REMOTE_ERROR = 0, 1, 2, 3, 4
 MAX_STDIN_BYTES = 64 << 20
-"""Far more than any broker takes: an endless stdin shall not eat the memory."""
+"""Far more than any broker takes; bounds the memory that an endless stdin could fill."""
 MAX_START_S = 10.0
 STOP_TIMEOUT_S = 3.0
-LOOK_EVERY_S = 0.5
-SAY_EVERY_S = 3.0
+CHECK_EVERY_S = 0.5
+REPORT_EVERY_S = 3.0
 
 
 def run_request(options: RequestOptions) -> int:
-    """Make the call; returns the exit code."""
+    """Make the call and return the exit code."""
     require_backend(options.backend)
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise CannotRun("stdout is closed, so there is nowhere to write the reply")
-    value = _stdin() if options.value is None else options.value
-    set_up_logging(logging.CRITICAL)  # the one line that says what went wrong is enough
-    asking = Asking(options, value, Output(sys.stdout.fileno()))
-    return anyio.run(asking.run, backend=options.backend)
+    value = _read_stdin() if options.value is None else options.value
+    set_up_logging(logging.CRITICAL)  # the one line that names the failure is enough
+    call = RequestCall(options, value, Output(sys.stdout.fileno()))
+    return anyio.run(call.run, backend=options.backend)
 
 
-def _stdin() -> bytes:
+def _read_stdin() -> bytes:
     if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise CannotRun("stdin is closed, so there is no request to read")
     value = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
@@ -58,19 +58,21 @@ def _stdin() -> bytes:
     return value
 
 
-class Asking:
+class RequestCall:
+    """One call: from connecting to the exit code."""
+
     def __init__(self, options: RequestOptions, value: bytes, output: Output) -> None:
         self._options = options
         self._value = value
         self._output = output
         self._shows_text = sys.stdout.isatty()
         self._signal: signal.Signals | None = None
-        self._due: float
+        self._deadline: float
 
     async def run(self) -> int:
-        """Returns the exit code."""
-        code = REPLIED  # also when nobody reads the reply: as with `listen`
-        self._due = anyio.current_time() + self._options.timeout_s
+        """Make the call and return the exit code."""
+        code = REPLIED  # a reader that closes the pipe is no failure, here as with `listen`
+        self._deadline = anyio.current_time() + self._options.timeout_s
         async with anyio.create_task_group() as tasks:
 
             def leave(number: signal.Signals) -> None:
@@ -79,17 +81,17 @@ class Asking:
 
             await tasks.start(on_signal, leave)
             tasks.start_soon(self._watch_pipe, tasks.cancel_scope)
-            code = await self._call_and_tell(tasks)
+            code = await self._call_and_report(tasks)
             tasks.cancel_scope.cancel()
         return code if self._signal is None else 128 + self._signal
 
-    async def _call_and_tell(self, tasks: anyio.abc.TaskGroup) -> int:
-        """What goes wrong is one line on stderr."""
+    async def _call_and_report(self, tasks: anyio.abc.TaskGroup) -> int:
+        """Make the call and return the exit code; a failure is reported as one line on stderr."""
         code, failure = REPLIED, None
         try:
             async with self._client() as rpc:
                 if sys.stderr.isatty():
-                    tasks.start_soon(self._say_how_it_goes, rpc)
+                    tasks.start_soon(self._report_progress, rpc)
                 await self._call(rpc)
         except* (SdmlKafkaError, RuntimeFailure, OSError) as failures:
             failure = first_of(failures)
@@ -98,10 +100,11 @@ class Asking:
                 return REPLIED
             case CallTimeout():
                 code, why = TIMED_OUT, failure.__cause__
-                hint = why or f"Is a server running that serves {self._options.topic}?"
+                hint = why or f"Does a server answer the topic {self._options.topic}?"
                 complain(f"request: no reply within {self._options.timeout_s:g} s. {hint}")
             case RemoteError():
-                # Who notices first that the time is up, we or the server, is chance.
+                # Whether the client or the server notices first that the deadline has passed is
+                # chance, so both give the same exit code.
                 code = TIMED_OUT if failure.status == "deadline_exceeded" else REMOTE_ERROR
                 own = self._options.server_group and failure.status == "unavailable"
                 complain(f"request: {'' if own else 'the server answered '}{failure}")
@@ -125,7 +128,7 @@ class Asking:
         how: CallOptions = {
             "req_key": options.key,
             "req_headers": options.headers,
-            "res_timeout": max(MIN_TIMEOUT_S, self._due - anyio.current_time()),
+            "res_timeout": max(MIN_TIMEOUT_S, self._deadline - anyio.current_time()),
             "server_group": options.server_group,
         }
         topic, value = options.topic, self._value
@@ -144,13 +147,13 @@ class Asking:
         await self._output.write(reply)
 
     async def _watch_pipe(self, scope: anyio.CancelScope) -> None:
-        while not self._output.is_broken():  # noqa: ASYNC110  (nobody tells)
-            await anyio.sleep(LOOK_EVERY_S)
-        scope.cancel("nobody reads")
+        while not self._output.is_broken():  # noqa: ASYNC110  (a pipe has no event for it)
+            await anyio.sleep(CHECK_EVERY_S)
+        scope.cancel("the pipe is closed")
 
-    async def _say_how_it_goes(self, rpc: KafkaRPC) -> None:
+    async def _report_progress(self, rpc: KafkaRPC) -> None:
         while True:
-            await anyio.sleep(SAY_EVERY_S)
-            left_s = max(0.0, self._due - anyio.current_time())
+            await anyio.sleep(REPORT_EVERY_S)
+            left_s = max(0.0, self._deadline - anyio.current_time())
             trouble = "" if rpc.status().connected else "no broker answers; "
             say(f"{trouble}waiting for the reply, {left_s:.0f} s more")

@@ -1,9 +1,10 @@
-"""Ends the programs of `serve` when that one ends, however that came about: SIGKILL, too.
+"""Ends the programs of `serve` when `serve` itself ends, even by SIGKILL.
 
-Run as a script by its path (standard library only, so it is up in some 20 ms):
-`python -I -S _guard.py MARK`. It reads lines on stdin: `+PID` for a process group that has begun,
-`-PID` for one that has ended. The end of stdin means that nobody else looks after the rest. On
-Linux those that began too late to be told are found by the mark in their environment.
+This file runs as a script, by its path: `python -I -S guard.py MARK`. It imports the standard
+library alone, so it runs after some 20 ms. It reads lines from stdin: `+PID` for a process group
+that has begun, `-PID` for a process group that has ended. When stdin ends, `serve` is gone, and
+the process groups that are left are killed. On Linux, programs that began too late for a line are
+found by the mark in their environment.
 """
 
 import contextlib
@@ -14,12 +15,12 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-BEING_STARTED_S = 0.2
-"""A process has its own environment this long after its birth, at the latest."""
+START_S = 0.2
+"""Seconds within which a new process has its own environment, so that the mark is found there."""
 
 
 def groups_left(lines: Iterable[bytes]) -> set[int]:
-    """Those that run when the lines end."""
+    """Return the process groups that have begun and not ended when the lines end."""
     left: set[int] = set()
     for line in lines:
         pid = int(line[1:])
@@ -31,7 +32,7 @@ def groups_left(lines: Iterable[bytes]) -> set[int]:
 
 
 def marked(mark: bytes) -> Iterator[int]:
-    """Processes whose environment holds the mark, where the system shows it."""
+    """Yield the processes whose environment holds the mark, where the system shows that."""
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if mark in (folder / "environ").read_bytes().split(b"\0"):
@@ -39,13 +40,14 @@ def marked(mark: bytes) -> Iterator[int]:
 
 
 def main() -> None:
+    """Wait for the end of stdin, then kill every program that is left."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     mark = os.fsencode(sys.argv[1])
     for pid in groups_left(sys.stdin.buffer):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-    for pause_s in (0.0, BEING_STARTED_S):
+    for pause_s in (0.0, START_S):
         time.sleep(pause_s)
         for pid in marked(mark):
             with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -1,106 +1,73 @@
-"""Runs a program for each request: its value on stdin, the reply from stdout, never by a shell."""
+"""Runs a program, without a shell: writes its stdin, reads its stdout, relays its stderr."""
 
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from secrets import token_hex
-from types import TracebackType
-from typing import Self
 
 import anyio
 import anyio.abc
 from attrs import frozen
 
-from sdml_kafka.cli.serve import guard as _guard
+from sdml_kafka.cli.serve.guard_process import GuardProcess
+from sdml_kafka.cli.serve.stderr_lines import StderrLines
 from sdml_kafka.cli.terminal import say
 
 MAX_OUTPUT_BYTES = 1_000_000
-"""What a Kafka takes by default, less some for key and headers."""
-MAX_STDERR_BYTES = 64 * 1024
-MAX_LINE_BYTES = 1000
-TERMINATED_WITHIN_S = 1.0
-"""Between SIGTERM and SIGKILL."""
-STDERR_AFTERWARDS_S = 0.5
-MARK = "SDML_KAFKA_SERVE"
+"""About what a Kafka takes by default, with some room for key and headers."""
+TERMINATION_TIMEOUT_S = 1.0
+"""Seconds between SIGTERM and SIGKILL."""
+STDERR_TIMEOUT_S = 0.5
+"""Seconds that stderr is read on after the program has ended."""
 
-Pipes = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
+PIPE_ERRORS = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 
 @frozen
-class Ended:
+class ProgramResult:
+    """What a program wrote, and how it ended."""
+
     output: bytes
     code: int
-    """As for subprocess: negative for a signal."""
+    """The exit code; the negative number of the signal that ended the program."""
     is_too_long: bool
-    """It wrote more than `MAX_OUTPUT_BYTES`, and was ended."""
-
-
-class Guard:
-    """The process that ends what runs when this one is killed."""
-
-    def __init__(self) -> None:
-        self.mark: dict[str, str] = {MARK: token_hex(16)}
-        """What has to be in the environment of what it guards."""
-        mark = f"{MARK}={self.mark[MARK]}"
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", _guard.__file__, mark],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            # Ctrl-C in a terminal reaches its process group, and this one has to outlive us.
-            start_new_session=True,
-        )
-
-    def began(self, pid: int) -> None:
-        self._tell(b"+%d\n" % pid)
-
-    def ended(self, pid: int) -> None:
-        self._tell(b"-%d\n" % pid)
-
-    def _tell(self, line: bytes) -> None:
-        assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # somebody killed it: then there is no guard
-            os.write(self._process.stdin.fileno(), line)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
+    """Whether the program wrote more than `MAX_OUTPUT_BYTES`, and was ended for that."""
 
 
 class Program:
-    def __init__(self, command: Sequence[str], guard: Guard) -> None:
+    """A command that can be run many times, also at the same time."""
+
+    def __init__(self, command: Sequence[str], guard: GuardProcess) -> None:
         self._command = list(command)
         self._name = os.path.basename(command[0])
         self._guard = guard
 
-    async def run(self, value: bytes, env: Mapping[str, str]) -> Ended:
-        """Cancelled, it terminates the program, and kills it when it does not end in time.
+    async def run(self, value: bytes, env: Mapping[str, str]) -> ProgramResult:
+        """Run the command once and return its result.
 
-        Raises OSError when the program cannot be started.
+        When the call is cancelled, the program is terminated, and killed if it does not end in
+        time.
+
+        Args:
+            value: What the program reads from stdin.
+            env: The program's environment.
+
+        Raises:
+            OSError: The program cannot be started.
         """
         process = await self._start(env)
         try:
-            return await self._converse(process, value)
+            return await self._exchange(process, value)
         finally:
             with anyio.CancelScope(shield=True):
                 await _end(process)
             self._guard.ended(process.pid)
 
     async def _start(self, env: Mapping[str, str]) -> anyio.abc.Process:
-        with anyio.CancelScope(shield=True):  # cancelled under way, nobody would know its number
-            # A session of its own: signals reach what it starts, too, and Ctrl-C is ours alone.
+        # Without the shield, a cancellation could leave a process whose number nobody knows.
+        with anyio.CancelScope(shield=True):
+            # In a session of its own the program shares signals with what it starts, and it does
+            # not get the Ctrl-C that is meant for `serve`.
             started = await anyio.open_process(
                 self._command, env={**env, **self._guard.mark}, start_new_session=True
             )
@@ -108,7 +75,7 @@ class Program:
             return started
         raise AssertionError("a shield was broken")
 
-    async def _converse(self, process: anyio.abc.Process, value: bytes) -> Ended:
+    async def _exchange(self, process: anyio.abc.Process, value: bytes) -> ProgramResult:
         output, code, is_whole = bytearray(), 0, False
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_feed, process, value)
@@ -117,16 +84,16 @@ class Program:
             is_whole = await _collect(process, output)
             if is_whole:
                 code = await process.wait()
-                with anyio.move_on_after(STDERR_AFTERWARDS_S):
+                with anyio.move_on_after(STDERR_TIMEOUT_S):
                     await stderr_ended.wait()
             tasks.cancel_scope.cancel()
-        return Ended(bytes(output), code, is_too_long=not is_whole)
+        return ProgramResult(bytes(output), code, is_too_long=not is_whole)
 
     async def _relay(self, process: anyio.abc.Process, ended: anyio.Event) -> None:
-        """Its stderr, line by line, to ours."""
+        """Write the program's stderr to ours, line by line."""
         assert process.stderr is not None
-        lines = Lines()
-        with suppress(*Pipes):
+        lines = StderrLines()
+        with suppress(*PIPE_ERRORS):
             async for data in process.stderr:
                 self._say(process.pid, lines.feed(data))
         self._say(process.pid, lines.rest())
@@ -134,54 +101,22 @@ class Program:
 
     def _say(self, pid: int, lines: Iterable[str]) -> None:
         for line in lines:
-            with suppress(OSError):  # nobody hears it; the program is not to wait for that
+            with suppress(OSError):  # a closed stderr must not hold up the program
                 say(f"{self._name}[{pid}]: {line}")
-
-
-class Lines:
-    """Bounded lines out of what a program writes to stderr, of any length and never ending."""
-
-    def __init__(self) -> None:
-        self._left = MAX_STDERR_BYTES
-        self._line = b""
-
-    def feed(self, data: bytes) -> Iterator[str]:
-        if not self._left:
-            return
-        kept, self._left = data[: self._left], max(0, self._left - len(data))
-        *lines, self._line = (self._line + kept).split(b"\n")
-        for line in lines:
-            yield from _pieces(line)
-        if len(self._line) >= MAX_LINE_BYTES:
-            yield from self.rest()
-        if not self._left:
-            yield from self.rest()
-            yield "(more is not shown)"
-
-    def rest(self) -> Iterator[str]:
-        """When it has ended."""
-        if self._line:
-            yield from _pieces(self._line)
-            self._line = b""
-
-
-def _pieces(line: bytes) -> Iterator[str]:
-    for at in range(0, max(1, len(line)), MAX_LINE_BYTES):
-        yield line[at : at + MAX_LINE_BYTES].decode("utf-8", "backslashreplace")
 
 
 async def _feed(process: anyio.abc.Process, value: bytes) -> None:
     assert process.stdin is not None
-    with suppress(*Pipes):  # it need not read
+    with suppress(*PIPE_ERRORS):  # a program need not read its stdin
         await process.stdin.send(value)
-    with suppress(*Pipes):
+    with suppress(*PIPE_ERRORS):
         await process.stdin.aclose()
 
 
 async def _collect(process: anyio.abc.Process, output: bytearray) -> bool:
-    """Until it has written all; False: that is too much."""
+    """Read stdout to its end; return False when the program writes more than is allowed."""
     assert process.stdout is not None
-    with suppress(*Pipes):
+    with suppress(*PIPE_ERRORS):
         async for data in process.stdout:
             output += data
             if len(output) > MAX_OUTPUT_BYTES:
@@ -190,17 +125,17 @@ async def _collect(process: anyio.abc.Process, output: bytearray) -> bool:
 
 
 async def _end(process: anyio.abc.Process) -> None:
-    """Whatever runs of it is terminated, then killed; its pipes are closed."""
+    """Terminate, then kill what still runs of the program, and close its pipes."""
     if process.returncode is None:
         _signal(process, signal.SIGTERM)
-        with anyio.move_on_after(TERMINATED_WITHIN_S):
+        with anyio.move_on_after(TERMINATION_TIMEOUT_S):
             await process.wait()
         _signal(process, signal.SIGKILL)
-    with anyio.move_on_after(TERMINATED_WITHIN_S):
+    with anyio.move_on_after(TERMINATION_TIMEOUT_S):
         await process.aclose()
 
 
 def _signal(process: anyio.abc.Process, number: signal.Signals) -> None:
-    """To all of its group: to it and to what it started."""
+    """Send a signal to the program's process group: to itself and to what it started."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -1,25 +1,23 @@
-"""`sdml-kafka demo` as people run it. It brings its own Kafka."""
+"""`sdml-kafka demo` as people run it, on a Kafka that it starts itself."""
 
 import re
 import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.command_line import BACKENDS, PROGRAM
 
 pytestmark = pytest.mark.broker
 
-PROGRAM = str(Path(sys.executable).with_name("sdml-kafka"))
-PATIENCE_S = 100.0
+TIMEOUT_S = 100.0
 
 
-@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@BACKENDS
 def test_the_books_balance(backend: str) -> None:
     argv = [PROGRAM, "demo", "--seconds", "8", "--backend", backend]
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     shown = ended.stdout
     assert ended.returncode == 0, shown + ended.stderr
     assert ended.stderr == ""
@@ -58,7 +56,7 @@ def test_ctrl_c_ends_it_tidily(embedded_kafka: EmbeddedKafka) -> None:
             if "records begin to flow" in line:
                 process.send_signal(signal.SIGINT)
                 break
-        shown, errors = process.communicate(timeout=PATIENCE_S)
+        shown, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 130
     assert errors == ""
     assert "cut short" in shown.splitlines()[-1]

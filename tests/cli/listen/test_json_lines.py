@@ -1,3 +1,5 @@
+"""Records as lines of JSON."""
+
 import base64
 import json
 

@@ -1,11 +1,10 @@
-"""`sdml-kafka listen` as people run it, on the real Kafka."""
+"""`sdml-kafka listen` as people run it, on a real Kafka."""
 
 import asyncio
 import fcntl
 import json
 import signal
 import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +17,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM
 
 pytestmark = pytest.mark.broker
 
-PROGRAM = str(Path(sys.executable).with_name("sdml-kafka"))
-PATIENCE_S = 30.0
 PARTITIONS = 3
-BACKENDS = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 
 @pytest.fixture
@@ -87,8 +84,8 @@ def read_lines(process: subprocess.Popen[bytes], count: int) -> list[dict[str, A
 
 
 def end(process: subprocess.Popen[bytes]) -> str:
-    """What it said on stderr."""
-    _, errors = process.communicate(timeout=PATIENCE_S)
+    """Wait for the end of the program and return what it wrote to stderr."""
+    _, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
     assert process.returncode == 0, errors
     return errors.decode()
 
@@ -118,7 +115,7 @@ def test_a_closed_pipe_ends_it_and_what_was_not_written_is_not_committed(
         capacity = fcntl.fcntl(out(process), fcntl.F_GETPIPE_SZ)
         read_lines(process, 1)
         out(process).close()
-        process.wait(PATIENCE_S)
+        process.wait(EXIT_TIMEOUT_S)
         assert process.returncode == 0
         assert process.stderr is not None
         assert process.stderr.read() == b""
@@ -145,9 +142,9 @@ def test_max_takes_so_many_and_the_next_run_goes_on(
     assert {number: offset for number, offset in at.items() if offset} == left_off
 
 
-def test_nobody_there_is_one_line_and_exit_code_2() -> None:
+def test_no_broker_is_one_line_and_exit_code_2() -> None:
     argv = [PROGRAM, "listen", "orders", "--bootstrap", "127.0.0.1:1", "--group", "g"]
-    ended = subprocess.run(argv, capture_output=True, timeout=PATIENCE_S, check=False)
+    ended = subprocess.run(argv, capture_output=True, timeout=EXIT_TIMEOUT_S, check=False)
     assert ended.returncode == 2
     assert ended.stdout == b""
     assert ended.stderr.startswith(b"sdml-kafka: listen: ")
@@ -161,7 +158,7 @@ def test_a_full_disk_is_one_line_and_exit_code_1(embedded_kafka: EmbeddedKafka, 
     argv += ["--bootstrap", embedded_kafka.bootstrap_servers]
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
-            argv, stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False
+            argv, stdout=full, stderr=subprocess.PIPE, timeout=EXIT_TIMEOUT_S, check=False
         )
     assert ended.returncode == 1
     assert ended.stderr.startswith(b"sdml-kafka: listen: ")

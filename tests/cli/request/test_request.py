@@ -1,4 +1,4 @@
-"""`sdml-kafka request` without a broker, on the in-memory twin."""
+"""`sdml-kafka request` on the broker in memory."""
 
 import os
 import time
@@ -9,10 +9,11 @@ import anyio
 import pytest
 
 from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, RemoteError
-from sdml_kafka.cli.arguments import RequestOptions, parse_arguments
+from sdml_kafka.cli.arguments import parse_arguments
 from sdml_kafka.cli.output import Output
 from sdml_kafka.cli.request import command as module
-from sdml_kafka.cli.request.command import Asking
+from sdml_kafka.cli.request.arguments import RequestOptions
+from sdml_kafka.cli.request.command import RequestCall
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces import Transport
 
@@ -22,7 +23,7 @@ ECHO, STRANGE, LATE, SEVERAL, ENDLESS = "echo", "strange", "late", "several", "e
 
 
 class World:
-    """A server with some handlers, and what one request gets of it."""
+    """A server with some handlers, and a client that makes one request to it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         topics = dict.fromkeys((ECHO, STRANGE, LATE, SEVERAL, ENDLESS), 1)
@@ -37,19 +38,19 @@ class World:
         return Transport(self._broker.connect(group), self._broker.connect_producer())
 
     async def ask(self, *argv: str) -> tuple[int, bytes]:
-        """The exit code and what was written."""
+        """Make the request and return the exit code and what was written."""
         options = parse_arguments(["request", "--bootstrap", "a:1", *argv])
         assert isinstance(options, RequestOptions)
         reading, writing = os.pipe()
         with os.fdopen(reading, "rb") as shown, os.fdopen(writing, "wb"):
             async with self._server():
-                asking = Asking(options, options.value or b"", Output(writing))
-                code = await asking.run()
+                call = RequestCall(options, options.value or b"", Output(writing))
+                code = await call.run()
                 os.write(writing, b"|")  # or reading might wait
             return code, os.read(shown.fileno(), 10_000).removesuffix(b"|")
 
     async def ask_and_close(self, *argv: str) -> int:
-        """The exit code when the first reply is read and then the pipe is closed."""
+        """Close the pipe after the first reply, and return the exit code."""
         options = parse_arguments(["request", "--bootstrap", "a:1", *argv])
         assert isinstance(options, RequestOptions)
         reading, writing = os.pipe()
@@ -61,7 +62,7 @@ class World:
                     os.close(reading)
 
                 tasks.start_soon(read_and_close)
-                code = await Asking(options, b"", Output(writing)).run()
+                code = await RequestCall(options, b"", Output(writing)).run()
                 await self.has_stopped.wait()
         return code
 
@@ -137,7 +138,7 @@ async def test_several_replies_where_one_was_asked_for_are_an_error_that_says_wh
     assert "stream" in capsys.readouterr().err
 
 
-async def test_a_closed_pipe_ends_a_stream_and_its_server_is_told(world: World) -> None:
+async def test_a_closed_pipe_ends_a_stream_and_its_server_is_notified(world: World) -> None:
     with anyio.fail_after(20):
         assert await world.ask_and_close(ENDLESS, "", "--stream") == 0
 

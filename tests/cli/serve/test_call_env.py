@@ -1,4 +1,4 @@
-"""What a program is told of a call, whatever a stranger put into it."""
+"""The variables in which a program finds a call, whatever the caller put into it."""
 
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -20,14 +20,14 @@ def test_nothing_is_lost_and_nothing_raw_comes_through(
     assert (unquote_to_bytes(env[ID]) if ID in env else None) == id
     assert (unquote_to_bytes(env[KEY]) if KEY in env else None) == key
     assert env[TIMEOUT_MS] == "1500"
-    told = parse_qsl(env[HEADERS], keep_blank_values=True, encoding="latin-1")
-    assert told == [
+    found = parse_qsl(env[HEADERS], keep_blank_values=True, encoding="latin-1")
+    assert found == [
         (name.encode("utf-8", "replace").decode("latin-1"), (value or b"").decode("latin-1"))
         for name, value in headers
     ]
 
 
-def test_what_is_readable_stays_so() -> None:
+def test_readable_values_stay_readable() -> None:
     env = call_env({}, b"id-7 (a=b)", b"50%\n\0", 0.0, [("lang", b"en"), ("a&b", b"c d")])
     assert env == {
         ID: "id-7 (a=b)",
@@ -37,12 +37,12 @@ def test_what_is_readable_stays_so() -> None:
     }
 
 
-def test_what_there_is_not_is_missing_even_when_it_was_inherited() -> None:
+def test_a_variable_without_a_value_is_missing_even_when_it_was_inherited() -> None:
     inherited = {"PATH": "/bin", ID: "old", KEY: "old", TIMEOUT_MS: "1", HEADERS: "old=1"}
     assert call_env(inherited, None, None, None, []) == {"PATH": "/bin", HEADERS: ""}
 
 
-def test_what_no_system_would_take_is_missing() -> None:
+def test_a_variable_that_is_too_long_is_missing() -> None:
     long = b"x" * (MAX_CHARS + 1)
     env = call_env({}, long, b"\xff" * MAX_CHARS, 1.0, [("h", long)])
     assert env == {TIMEOUT_MS: "1000"}

@@ -1,4 +1,4 @@
-"""`sdml-kafka serve` without a broker: real programs, on the in-memory twin."""
+"""`sdml-kafka serve` with real programs, on the broker in memory."""
 
 import os
 import signal
@@ -13,23 +13,24 @@ import pytest
 from attrs import define, field
 
 from sdml_kafka import CallTimeout, KafkaRPC, KafkaRPCServer, ParserSpec, RemoteError, parse_bytes
-from sdml_kafka.cli.arguments import ServeOptions
-from sdml_kafka.cli.serve.command import Serving
-from sdml_kafka.cli.serve.programs import Guard, Program
+from sdml_kafka.cli.serve.arguments import ServeOptions
+from sdml_kafka.cli.serve.command import ServeRun
+from sdml_kafka.cli.serve.guard_process import GuardProcess
+from sdml_kafka.cli.serve.programs import Program
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces import Transport
-from tests.support.processes import first_pid, is_alive, shell
+from tests.support.processes import first_pid, is_alive, shell, until_gone
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
-PATIENCE_S = 20.0
+TIMEOUT_S = 20.0
 REPLY: ParserSpec[bytes] = {"topics": ["reply"], "type": bytes, "parser": parse_bytes}
 
 
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
-    """Serving sets up the logging of a program."""
+    """Undo what the command does to the logging of the process."""
     import logging
 
     ours, theirs = logging.getLogger("sdml_kafka"), logging.getLogger("aiokafka")
@@ -49,13 +50,13 @@ class Server:
 @asynccontextmanager
 async def serving(
     broker: MemoryBroker,
-    guard: Guard,
+    guard: GuardProcess,
     *command: str,
     maximum: int | None = None,
     timeout_s: float = 30.0,
     **options: Any,
 ) -> AsyncGenerator[Server]:
-    """The body runs while it serves; cancelled at its end if it has not ended by then."""
+    """Serve while the body runs; a server that has not ended by then is cancelled."""
     server = KafkaRPCServer(
         transport=Transport(
             broker.connect("server", auto_offset_reset="earliest"), broker.connect_producer()
@@ -64,16 +65,16 @@ async def serving(
         **options,
     )
     given = ServeOptions("request", "-", "server", 1, timeout_s, maximum, "asyncio", command)
-    shown = Server()
+    state = Server()
 
     async def serve() -> None:
-        shown.code = await Serving(given, Program(command, guard), server).run()
-        shown.ended.set()
+        state.code = await ServeRun(given, Program(command, guard), server).run()
+        state.ended.set()
 
-    with anyio.fail_after(PATIENCE_S):
+    with anyio.fail_after(TIMEOUT_S):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(serve)
-            yield shown
+            yield state
             tasks.cancel_scope.cancel()
 
 
@@ -91,7 +92,7 @@ async def ask(rpc: KafkaRPC, value: bytes, **options: Any) -> bytes:
     return reply
 
 
-async def test_the_reply_is_what_the_program_writes(guard: Guard) -> None:
+async def test_the_reply_is_what_the_program_writes(guard: GuardProcess) -> None:
     broker = new_broker()
     script = 'read x; printf "%s|" "$x" "$SDML_KAFKA_ID" "$SDML_KAFKA_KEY" "$SDML_KAFKA_HEADERS"'
     async with serving(broker, guard, *shell(script)), client_of(broker) as rpc:
@@ -103,7 +104,7 @@ async def test_the_reply_is_what_the_program_writes(guard: Guard) -> None:
     assert b"lang=en" in headers.split(b"&")
 
 
-async def test_the_time_that_is_left_is_told(guard: Guard) -> None:
+async def test_the_program_finds_the_time_that_is_left(guard: GuardProcess) -> None:
     broker = new_broker()
     command = shell('printf %s "$SDML_KAFKA_TIMEOUT_MS"')
     async with serving(broker, guard, *command), client_of(broker) as rpc:
@@ -119,8 +120,8 @@ async def test_the_time_that_is_left_is_told(guard: Guard) -> None:
         ("sleep 60", 0.5, "deadline_exceeded", "the program ran for more than 0.5 s"),
     ],
 )
-async def test_what_is_no_reply_is_an_error(
-    script: str, timeout_s: float, status: str, text: str, guard: Guard
+async def test_a_program_that_fails_gives_an_error(
+    script: str, timeout_s: float, status: str, text: str, guard: GuardProcess
 ) -> None:
     broker = new_broker()
     async with (
@@ -132,8 +133,8 @@ async def test_what_is_no_reply_is_an_error(
     assert (error.value.status, error.value.text) == (status, text)
 
 
-async def test_a_program_that_went_away_is_an_error_too(
-    guard: Guard, capsys: pytest.CaptureFixture[str]
+async def test_a_program_that_cannot_be_started_gives_an_error(
+    guard: GuardProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broker = new_broker()
     async with serving(broker, guard, "/no/such/program"), client_of(broker) as rpc:
@@ -143,18 +144,19 @@ async def test_a_program_that_went_away_is_an_error_too(
     assert "/no/such/program" in capsys.readouterr().err
 
 
-async def test_a_program_is_ended_at_the_deadline_of_its_call(guard: Guard, tmp_path: Path) -> None:
+async def test_a_program_is_ended_at_the_deadline_of_its_call(
+    guard: GuardProcess, tmp_path: Path
+) -> None:
     broker = new_broker()
     command = shell(f"echo $$ > {tmp_path}/pid; exec sleep 60")
     async with serving(broker, guard, *command), client_of(broker) as rpc:
         with pytest.raises((CallTimeout, RemoteError)):  # whichever of the two is first
             await ask(rpc, b"", res_timeout=2.0)  # the program has to begin within it
         pid = await first_pid(tmp_path)
-        while is_alive(pid):  # noqa: ASYNC110
-            await anyio.sleep(0.01)
+        await until_gone(pid)
 
 
-async def test_max_answers_so_many_and_the_next_server_goes_on(guard: Guard) -> None:
+async def test_max_answers_so_many_and_the_next_server_goes_on(guard: GuardProcess) -> None:
     broker, replies = new_broker(), list[bytes]()
     async with client_of(broker) as rpc, anyio.create_task_group() as tasks:
 
@@ -166,14 +168,14 @@ async def test_max_answers_so_many_and_the_next_server_goes_on(guard: Guard) -> 
         async with serving(broker, guard, "cat", maximum=3, concurrency=3) as first:
             await first.ended.wait()
             assert first.code == 0
-        await until(lambda: len(replies) == 3)  # sent is not read yet
+        await until(lambda: len(replies) == 3)  # a reply that is sent is not read yet
         async with serving(broker, guard, "cat", maximum=4, concurrency=1) as second:
             await second.ended.wait()
             assert second.code == 0
     assert sorted(replies) == [b"%d" % number for number in range(7)]
 
 
-async def test_a_signal_lets_running_programs_end(guard: Guard, tmp_path: Path) -> None:
+async def test_a_signal_lets_running_programs_end(guard: GuardProcess, tmp_path: Path) -> None:
     broker, replies = new_broker(), list[bytes]()
     wait = f"while [ ! -e {tmp_path}/go ]; do sleep 0.02; done"
     command = shell(f"echo $$ > {tmp_path}/pid; {wait}; echo late")
@@ -192,7 +194,9 @@ async def test_a_signal_lets_running_programs_end(guard: Guard, tmp_path: Path) 
     assert (replies, server.code) == ([b"late\n"], 0)
 
 
-async def test_those_that_do_not_end_are_ended(guard: Guard, tmp_path: Path) -> None:
+async def test_programs_that_do_not_end_in_time_are_ended(
+    guard: GuardProcess, tmp_path: Path
+) -> None:
     broker = new_broker()
     command = shell(f"echo $$ > {tmp_path}/pid; exec sleep 60")
     async with (
@@ -206,4 +210,4 @@ async def test_those_that_do_not_end_are_ended(guard: Guard, tmp_path: Path) -> 
         await server.ended.wait()
         assert not is_alive(pid)
         assert server.code == 0
-        tasks.cancel_scope.cancel()  # that call is for the next server
+        tasks.cancel_scope.cancel()  # the call is left to the next server

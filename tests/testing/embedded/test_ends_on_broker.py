@@ -29,7 +29,9 @@ with EmbeddedKafka() as kafka:
     print("ready", flush=True)
     sys.stdin.read()
 """
-BROKER = "from sdml_kafka.cli.broker import run_broker; raise SystemExit(run_broker(1, {port}))"
+BROKER = (
+    "from sdml_kafka.cli.broker.command import run_broker; raise SystemExit(run_broker(1, {port}))"
+)
 
 
 @contextmanager

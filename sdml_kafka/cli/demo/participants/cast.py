@@ -1,0 +1,21 @@
+"""Everybody who takes part in one demo."""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from sdml_kafka.cli.demo.participants.listener_member import ListenerMember
+from sdml_kafka.cli.demo.participants.participant import Participant
+from sdml_kafka.cli.demo.participants.pricing_client import PricingClient
+from sdml_kafka.cli.demo.participants.pricing_server import PricingServer
+
+
+@frozen
+class Cast:
+    listeners: Sequence[ListenerMember]
+    servers: Sequence[PricingServer]
+    client: PricingClient
+
+    def all(self) -> Sequence[Participant]:
+        """Return all participants."""
+        return (*self.listeners, *self.servers, self.client)
