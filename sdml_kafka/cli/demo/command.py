@@ -172,8 +172,8 @@ class Demo:
                 await director.play()
             await director.settle()
             await director.dismiss()
+            self._display.show(frames.next_frame())
             tasks.cancel_scope.cancel()
-        self._display.show(frames.next_frame())
 
     async def _keep_showing(self, frames: FrameSource) -> None:
         while True:
