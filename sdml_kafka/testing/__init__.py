@@ -1,5 +1,9 @@
-"""For tests of any program: a real Apache Kafka out of pip, an in-memory twin, and fixtures."""
+"""For tests of any program: a real Apache Kafka out of pip, an in-memory twin, and fixtures.
 
+The names are imported on first use, since every pytest run imports this package.
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,18 +14,9 @@ if TYPE_CHECKING:
         KafkaStartError,
     )
     from sdml_kafka.testing.embedded.kafka import EmbeddedKafka
-    from sdml_kafka.testing.memory.broker import MemoryBroker, MemoryRecord, Transport
-
-_HOMES = {
-    "EmbeddedKafka": "embedded.kafka",
-    "EmbeddedKafkaError": "embedded.errors",
-    "JavaNotFoundError": "embedded.errors",
-    "KafkaDownloadError": "embedded.errors",
-    "KafkaStartError": "embedded.errors",
-    "MemoryBroker": "memory.broker",
-    "MemoryRecord": "memory.broker",
-    "Transport": "memory.broker",
-}
+    from sdml_kafka.testing.memory.broker import MemoryBroker
+    from sdml_kafka.testing.memory.log import MemoryRecord
+    from sdml_kafka.transport.interfaces import Transport
 
 __all__ = [
     "EmbeddedKafka",
@@ -34,11 +29,28 @@ __all__ = [
     "Transport",
 ]
 
+_MODULES = {
+    "EmbeddedKafka": "testing.embedded.kafka",
+    "EmbeddedKafkaError": "testing.embedded.errors",
+    "JavaNotFoundError": "testing.embedded.errors",
+    "KafkaDownloadError": "testing.embedded.errors",
+    "KafkaStartError": "testing.embedded.errors",
+    "MemoryBroker": "testing.memory.broker",
+    "MemoryRecord": "testing.memory.log",
+    "Transport": "transport.interfaces",
+}
+"""The module of each public name, below `sdml_kafka`."""
+
 
 def __getattr__(name: str) -> object:
-    """Import on first use: every pytest run in this environment imports this module."""
-    if name not in _HOMES:
+    """Import a public name from its module, and keep it."""
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+    value: object = getattr(import_module(f"sdml_kafka.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
 
-    return getattr(import_module(f".{_HOMES[name]}", __name__), name)
+
+def __dir__() -> list[str]:
+    """List the public names as well as those that are imported already."""
+    return sorted({*globals(), *__all__})

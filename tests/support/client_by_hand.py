@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sdml_kafka import KafkaRPCServer, TopicPartition
-from sdml_kafka.testing.memory.broker import MemoryBroker, MemoryRecord, loop_time
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from sdml_kafka.testing.memory.log import MemoryRecord
+from sdml_kafka.testing.memory.state import loop_time
 from sdml_kafka.transport.interfaces import Transport
 from tests.support.waiting import until
 

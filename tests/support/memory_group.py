@@ -1,6 +1,6 @@
 """The topic and the members that the in-memory broker's own tests act on."""
 
-from sdml_kafka.testing.memory.broker import MemoryConsumer
+from sdml_kafka.testing.memory.consumer import MemoryConsumer
 from sdml_kafka.transport.interfaces import TopicPartition
 from tests.support.contracts.consumer_world import Seat
 

@@ -1,4 +1,4 @@
-"""The in-memory twin of the port: a broker without a network, for tests of what runs on it.
+"""The in-memory broker: what a test creates, looks at, and orders to go wrong.
 
 It keeps time by the event loop's clock alone, uses no thread and never polls, so that tests run
 on asyncio and on trio, and in virtual time under trio's `MockClock(autojump_threshold=0)`.
@@ -8,14 +8,15 @@ It is strict where Kafka is lenient: what no program can mean raises `Misuse`.
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
-from zlib import crc32
 
 from sdml_kafka.errors import CommitFailed, ProducerFailed, SendFailed
 from sdml_kafka.testing.memory.consumer import MemoryConsumer
-from sdml_kafka.testing.memory.group import Member, MemberOptions, Reset
-from sdml_kafka.testing.memory.log import Log, MemoryCommit, MemoryRecord, Misuse
+from sdml_kafka.testing.memory.faults import Failure
+from sdml_kafka.testing.memory.log import MemoryCommit, MemoryRecord, Misuse
+from sdml_kafka.testing.memory.member import Member, MemberOptions, Reset
 from sdml_kafka.testing.memory.producer import MemoryProducer, running
-from sdml_kafka.testing.memory.state import Failure, State, now
+from sdml_kafka.testing.memory.state import State, loop_time, now
+from sdml_kafka.testing.memory.topics import Topics
 from sdml_kafka.transport.interfaces import (
     Connect,
     ConnectProducer,
@@ -23,26 +24,11 @@ from sdml_kafka.transport.interfaces import (
     ConsumerSettings,
     Producer,
     TopicPartition,
-    Transport,
 )
-
-__all__ = ["MemoryBroker", "MemoryCommit", "MemoryConsumer", "MemoryRecord", "Misuse", "Transport"]
-
-FIRST_SECOND = 1_700_000_000.0
-
-
-def loop_time() -> float:
-    return FIRST_SECOND + now()
 
 
 class MemoryBroker:
-    """Topics, groups, and what a test orders to go wrong.
-
-    `topics` are the numbers of partitions. `clock` gives the records' timestamps, in seconds since
-    the epoch; without it they follow the event loop's clock from a fixed day on. `auto_create` is
-    how many partitions a topic gets that is made because a producer sends to it; without it there
-    is none. `max_record_bytes` is what key and value may have together.
-    """
+    """A Kafka cluster without a network, for tests: topics, groups, and faults to order."""
 
     def __init__(
         self,
@@ -52,9 +38,20 @@ class MemoryBroker:
         auto_create: int = 0,
         max_record_bytes: int = 1 << 20,
     ) -> None:
-        self._state = State(auto_create=auto_create, max_record_bytes=max_record_bytes)
-        self._clock = clock
-        self._turns = count()
+        """Make a broker that can be reached.
+
+        Args:
+            topics: The number of partitions of each topic.
+            clock: Returns the records' timestamps in seconds since the epoch; by default they
+                follow the event loop's clock from a fixed day on.
+            auto_create: The number of partitions of a topic that is created because a producer
+                sends to it; 0 for none to be created.
+            max_record_bytes: The most bytes of a record's key and value together.
+        """
+        self._state = State()
+        self._topics = Topics(self._state, clock)
+        self._auto_create = auto_create
+        self._max_record_bytes = max_record_bytes
         self._member_numbers = count(1)
         self._producer_numbers = count(1)
         self._producers: list[MemoryProducer] = []
@@ -64,36 +61,16 @@ class MemoryBroker:
     # -- topics --------------------------------------------------------------------------
 
     def create_topic(self, topic: str, partitions: int = 1) -> None:
-        """Groups that were waiting for it rebalance at once."""
-        if partitions < 1 or self._state.partitions_of(topic):
-            raise Misuse(f"create_topic({topic!r}, {partitions}): it exists, or has no partition")
-        self._create_partitions(topic, range(partitions))
+        """Create a topic; groups that wait for it rebalance at once."""
+        self._topics.create(topic, partitions)
 
     def add_partitions(self, topic: str, count: int) -> None:
-        """Groups that read it rebalance at once."""
-        there = len(self._state.partitions_of(topic))
-        if count < 1 or not there:
-            raise Misuse(f"add_partitions({topic!r}, {count}): no topic, or nothing to add")
-        self._create_partitions(topic, range(there, there + count))
-
-    def _create_partitions(self, topic: str, numbers: range) -> None:
-        for number in numbers:
-            self._state.logs[TopicPartition(topic, number)] = Log()
-        for group in self._state.groups.values():
-            if any(topic in member.topics for member in group.inside()):
-                group.rebalance(now())
+        """Add partitions to a topic; groups that read it rebalance at once."""
+        self._topics.add_partitions(topic, count)
 
     def delete_topic(self, topic: str) -> None:
-        """Nobody may be reading it."""
-        partitions = self._state.partitions_of(topic)
-        if not partitions:
-            raise Misuse(f"there is no topic {topic!r}")
-        for group in self._state.groups.values():
-            for member in group.inside():
-                if not member.partitions.isdisjoint(partitions):
-                    raise Misuse(f"delete_topic({topic!r}) while {member.name} reads it")
-        for partition in partitions:
-            del self._state.logs[partition]
+        """Delete a topic that nobody reads."""
+        self._topics.delete(topic)
 
     def produce(
         self,
@@ -104,44 +81,32 @@ class MemoryBroker:
         key: bytes | None = None,
         headers: Sequence[tuple[str, bytes]] = (),
     ) -> MemoryRecord:
-        """Without a partition the key decides, and without a key each record goes to the next."""
-        partitions = self._state.partitions_of(topic)
-        if not partitions:
-            raise Misuse(f"there is no topic {topic!r}")
-        if partition is None:
-            turn = next(self._turns) if key is None else crc32(key)
-            partition = turn % len(partitions)
-        log = self._log(TopicPartition(topic, partition))
-        timestamp = int(self._clock() * 1000)
-        record = MemoryRecord(topic, partition, log.end, timestamp, key, value, tuple(headers))
-        log.append(record)
-        self._state.signal.fire()
-        return record
+        """Add a record and return it.
+
+        Without a partition the key decides, and without a key the partitions take turns.
+        """
+        return self._topics.produce(topic, value, partition, key, headers)
 
     def skip_offsets(self, partition: TopicPartition, count: int) -> None:
         """Leave a gap, as compaction and transactions do."""
-        self._log(partition).skip(count)
+        self._topics.log(partition).skip(count)
 
     def trim(self, partition: TopicPartition, before: int) -> None:
         """Delete the records before this offset, as retention does."""
-        log = self._log(partition)
+        log = self._topics.log(partition)
         if not log.start <= before <= log.end:
             raise Misuse(f"trim({partition}, {before}): it has {log.start} to {log.end}")
         log.trim(before)
 
     def end_offset(self, partition: TopicPartition) -> int:
-        return self._log(partition).end
+        """Return the offset that the partition's next record gets."""
+        return self._topics.log(partition).end
 
     def records(self, partition: TopicPartition) -> Sequence[MemoryRecord]:
-        return tuple(self._log(partition).records)
+        """Return the records of a partition, in order."""
+        return tuple(self._topics.log(partition).records)
 
-    def _log(self, partition: TopicPartition) -> Log:
-        try:
-            return self._state.logs[TopicPartition(*partition)]
-        except KeyError:
-            raise Misuse(f"there is no partition {partition}") from None
-
-    # -- groups --------------------------------------------------------------------------
+    # -- clients and groups --------------------------------------------------------------
 
     def connect(
         self,
@@ -153,7 +118,7 @@ class MemoryBroker:
         max_poll_interval_s: float = 300.0,
         auto_commit_interval_s: float | None = 5.0,
     ) -> Connect:
-        """Makes members of the group, each with a name of its own: `group-1`, `group-2`, ..."""
+        """Return a function that makes members of the group, named `group-1`, `group-2`, ..."""
         options = MemberOptions(
             auto_offset_reset, session_timeout_s, rebalance_timeout_s, max_poll_interval_s
         )
@@ -166,17 +131,22 @@ class MemoryBroker:
             try:
                 yield consumer
             finally:
-                consumer.let_go()
+                consumer.close_at_once()
 
         return open_consumer
 
     def connect_producer(self, *, client_id: str = "producer") -> ConnectProducer:
-        """Makes producers, each with a name of its own: `producer-1`, `producer-2`, ..."""
+        """Return a function that makes producers, named `producer-1`, `producer-2`, ..."""
 
         @asynccontextmanager
         async def open_producer() -> AsyncGenerator[Producer]:
-            name = f"{client_id}-{next(self._producer_numbers)}"
-            producer = MemoryProducer(self._state, self, name)
+            producer = MemoryProducer(
+                self._state,
+                self._topics,
+                f"{client_id}-{next(self._producer_numbers)}",
+                auto_create=self._auto_create,
+                max_record_bytes=self._max_record_bytes,
+            )
             self._producers.append(producer)
             try:
                 async with running(producer):
@@ -187,44 +157,48 @@ class MemoryBroker:
         return open_producer
 
     def members(self, group_id: str) -> Mapping[str, frozenset[TopicPartition]]:
-        """Who is in the group, by name, with what each has been assigned."""
-        return {member.name: member.assigned for member in self._state.group(group_id).inside()}
+        """Return the names of a group's members, with what each has been assigned."""
+        return {member.name: member.assigned for member in self._state.group(group_id).members()}
 
     def generation(self, group_id: str) -> int:
+        """Return the number of rebalances of a group so far."""
         return self._state.group(group_id).generation
 
     def committed(self, group_id: str, partition: TopicPartition) -> int | None:
+        """Return the offset that a group has committed, None if it has not."""
         return self._state.group(group_id).committed.get(TopicPartition(*partition))
 
     @property
     def commits(self) -> Sequence[MemoryCommit]:
-        """All that ever went through, in order."""
+        """All commits that ever went through, in order."""
         return tuple(self._state.commits)
 
     def rebalance(self, group_id: str) -> None:
+        """Let a group rebalance."""
         self._state.group(group_id).rebalance(now())
 
     def expel(self, member: str | Consumer, *, unnoticed_for_s: float = 0.0) -> None:
-        """The group drops the member as if its session had run out.
+        """Drop a member from its group as if its session had run out.
 
-        Until it notices, by itself or by a refused commit, it goes on reading what others may
-        own by then; after that it gets a revocation with `lost`.
+        For `unnoticed_for_s`, or until a commit is refused, the member goes on reading what others
+        may own by then; after that it gets a revocation with `lost`.
         """
         name = member.member_id if isinstance(member, MemoryConsumer) else member
         for group in self._state.groups.values():
-            for each in group.inside():
+            for each in group.members():
                 if each.name == name:
-                    group.throw_out(each, now(), learns_at=now() + unnoticed_for_s)
+                    group.expel(each, now(), notices_at=now() + unnoticed_for_s)
                     return
         raise Misuse(f"no group has a member {name!r}")
 
     # -- faults --------------------------------------------------------------------------
 
     def fail_starts(self, error: Exception, times: int = 1, *, member: str | None = None) -> None:
+        """Let the next starts of consumers and producers fail."""
         self._state.faults.starts.append(Failure(error, times, member))
 
     def fail_next_poll(self, error: Exception, *, member: str | None = None) -> None:
-        """Also one that is waiting already. After a ConsumerFailed that consumer stays dead."""
+        """Let the next poll fail, or one that waits; a `ConsumerFailed` ends its consumer."""
         self._state.faults.polls.append(Failure(error, 1, member))
         self._state.signal.fire()
 
@@ -236,19 +210,18 @@ class MemoryBroker:
         applied: bool = False,
         member: str | None = None,
     ) -> None:
-        """`applied`: the commit goes through, and only the answer is the error."""
+        """Let the next commits fail; with `applied` they go through, and only the answer fails."""
         error = error or CommitFailed("ordered by the test")
         self._state.faults.commits.append(Failure(error, times, member, applied))
 
     def hold_commits(self) -> None:
-        """Commits reach the broker and stay there, also those whose caller has given up."""
+        """Keep commits unanswered from now on, also those whose caller no longer waits."""
         self._state.faults.holds_commits = True
 
     def release_commits(self) -> None:
-        """Carry out what is held, each if its assignment is not over by now."""
-        faults = self._state.faults
-        faults.holds_commits = False
-        held, faults.held = faults.held, []
+        """Carry out the commits that are held, each if its assignment is not over by now."""
+        self._state.faults.holds_commits = False
+        held, self._state.held_commits = self._state.held_commits, []
         for request in held:
             request.carry_out()
         self._state.signal.fire()
@@ -261,44 +234,47 @@ class MemoryBroker:
         applied: bool = False,
         producer: str | None = None,
     ) -> None:
-        """`applied`: the record arrives, and only the answer is the error."""
+        """Let the next sends fail; with `applied` the record arrives, and only the answer fails."""
         error = error or SendFailed("ordered by the test", in_doubt=applied)
         self._state.faults.sends.append(Failure(error, times, producer, applied))
 
     def hold_sends(self) -> None:
-        """Records are on their way and stay there, whether they are still wanted or not."""
+        """Keep records on their way from now on, whether they are still wanted or not."""
         self._state.faults.holds_sends = True
 
     def release_sends(self) -> None:
+        """Let the records that are held arrive."""
         self._state.faults.holds_sends = False
         self._state.signal.fire()
 
     def fail_producer(
         self, error: ProducerFailed | None = None, *, producer: str | None = None
     ) -> None:
-        """It has to be replaced; without a name, each that is open now. What it has sent and the
-        broker has not answered is told in doubt."""
+        """Let a producer fail for good, or without a name every producer that is open now.
+
+        Records that were sent and not acknowledged are reported as in doubt.
+        """
         for each in list(self._producers):
             if producer in (None, each.client_id):
                 each.fail(error or ProducerFailed("ordered by the test"))
 
     def down(self) -> None:
-        """No broker can be reached: no records, no commits, no rebalances. Sends wait."""
+        """Let no broker be reached: no records, no commits, no rebalances, and sends wait."""
         if not self._state.faults.down:
             self._state.faults.down_since = now()
             self._set_reachable(False)
 
     def up(self) -> None:
-        """Members that it was away for longer than their session are out of their groups."""
+        """End the outage; members whose session it has outlasted are out of their groups."""
         since = self._state.faults.down_since
         if since is None:
             return
         self._state.faults.down_since = None
         self._set_reachable(True)
         for group in self._state.groups.values():
-            for member in group.inside():
+            for member in group.members():
                 if now() - since >= member.options.session_timeout_s:
-                    group.throw_out(member, now(), learns_at=now())
+                    group.expel(member, now(), notices_at=now())
             group.advance(now())
         self._state.signal.fire()
 
@@ -307,15 +283,16 @@ class MemoryBroker:
             group.reachable = reachable
 
     def slow_down(self, *, poll_s: float = 0.0, commit_s: float = 0.0, send_s: float = 0.0) -> None:
-        """Every poll, every commit and every acknowledgement takes this long, from now on."""
+        """Let every poll, commit and acknowledgement take this long from now on."""
         self._state.faults.poll_latency_s = poll_s
         self._state.faults.commit_latency_s = commit_s
         self._state.faults.send_latency_s = send_s
 
     def spoil(self, partition: TopicPartition, reason: str) -> None:
-        """A batch that does not decode: the partition is held, and its reason in the health."""
+        """Hold a partition as if its next batch did not decode; the health shows the reason."""
         self._state.faults.spoiled[TopicPartition(*partition)] = reason
 
     def mend(self, partition: TopicPartition) -> None:
+        """Let a spoiled partition be read on."""
         del self._state.faults.spoiled[TopicPartition(*partition)]
         self._state.signal.fire()

@@ -1,4 +1,4 @@
-"""The consumer's side of the in-memory broker: the port."""
+"""A consumer of the in-memory broker."""
 
 from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,9 +13,11 @@ from sdml_kafka.errors import (
     ConfigurationError,
     ConsumerFailed,
 )
-from sdml_kafka.testing.memory.group import Group, Member, Standing, TailPlace
+from sdml_kafka.testing.memory.faults import next_failure
+from sdml_kafka.testing.memory.group import Group
 from sdml_kafka.testing.memory.log import Misuse
-from sdml_kafka.testing.memory.state import CommitRequest, State, next_failure, now
+from sdml_kafka.testing.memory.member import Member, Standing, TailPositions
+from sdml_kafka.testing.memory.state import CommitRequest, State, now
 from sdml_kafka.transport.interfaces import (
     Assignment,
     ConsumerSettings,
@@ -31,6 +33,8 @@ Batches = Mapping[TopicPartition, Sequence[Record]]
 
 
 class MemoryConsumer:
+    """The port's `Consumer`, as a member of a group of the in-memory broker."""
+
     def __init__(
         self, state: State, group: Group, member: Member, settings: ConsumerSettings
     ) -> None:
@@ -39,9 +43,9 @@ class MemoryConsumer:
         self._member = member
         self._settings = settings
         self._started = self._closed = False
-        self._failed: ConsumerFailed | None = None
-        self._busy = set[str]()
-        self._health_told: Health | None = None
+        self._failure: ConsumerFailed | None = None
+        self._running_calls = set[str]()
+        self._last_health: Health | None = None
         self._nudged = False
 
     @property
@@ -63,7 +67,7 @@ class MemoryConsumer:
             raise Misuse("started twice")
         self._check_open()
         await anyio.lowlevel.checkpoint()
-        if not await self._broker_is_there(now() + timeout_s):
+        if not await self._wait_for_broker(now() + timeout_s):
             raise BrokerUnreachable(f"no broker answered within {timeout_s:g} s")
         if (failure := next_failure(self._state.faults.starts, self.member_id)) is not None:
             raise failure.error
@@ -72,11 +76,11 @@ class MemoryConsumer:
         self._member.known = frozenset(
             partition for topic in topics for partition in self._state.partitions_of(topic)
         )
-        self._member.tail = None if tail is None else TailPlace.of(tail)
+        self._member.tail = None if tail is None else TailPositions.of(tail)
         self._member.polled_at = now()
         self._group.join(self._member, now())
 
-    async def _broker_is_there(self, deadline: float) -> bool:
+    async def _wait_for_broker(self, deadline: float) -> bool:
         while self._state.faults.down:
             if now() >= deadline:
                 return False
@@ -86,9 +90,9 @@ class MemoryConsumer:
 
     async def close(self, timeout_s: float) -> None:
         await anyio.lowlevel.checkpoint()
-        self.let_go()
+        self.close_at_once()
 
-    def let_go(self) -> None:
+    def close_at_once(self) -> None:
         if not self._closed:
             self._closed = True
             self._group.leave(self._member, now())
@@ -97,20 +101,20 @@ class MemoryConsumer:
     def _check_open(self) -> None:
         if self._closed:
             raise ConsumerFailed("the consumer is closed")
-        if self._failed is not None:
-            raise ConsumerFailed(f"this consumer failed before: {self._failed}")
+        if self._failure is not None:
+            raise ConsumerFailed(f"this consumer failed before: {self._failure}")
 
     @contextmanager
-    def _alone(self, call: str) -> Generator[None]:
-        if call in self._busy:
-            raise Misuse(f"two calls of {call} at once")
-        if not self._started and call != "revocation":
-            raise Misuse(f"{call} before start")
-        self._busy.add(call)
+    def _only_call_of(self, method: str) -> Generator[None]:
+        if method in self._running_calls:
+            raise Misuse(f"two calls of {method} at once")
+        if not self._started and method != "revocation":
+            raise Misuse(f"{method} before start")
+        self._running_calls.add(method)
         try:
             yield
         finally:
-            self._busy.discard(call)
+            self._running_calls.discard(method)
 
     # -- poll ----------------------------------------------------------------------------
 
@@ -121,7 +125,7 @@ class MemoryConsumer:
             raise Misuse(f"poll with max_records={max_records}, timeout_s={timeout_s}")
         self._check_open()
         deadline = now() + timeout_s
-        with self._alone("poll"), self._polling():
+        with self._only_call_of("poll"), self._polling():
             await anyio.lowlevel.checkpoint()
             if self._state.faults.poll_latency_s:
                 await anyio.sleep(min(self._state.faults.poll_latency_s, timeout_s))
@@ -129,10 +133,10 @@ class MemoryConsumer:
             while True:
                 self._check_open()
                 self._raise_ordered_failure()
-                assignment, records = self._harvest(ready, max_records)
+                assignment, records = self._deliver(ready, max_records)
                 if assignment is not None or records or self._nudged or now() >= deadline:
                     self._nudged = False
-                    return Polled(records, assignment, self._health_news())
+                    return Polled(records, assignment, self._changed_health())
                 await self._state.wait(self._group, deadline)
 
     def nudge(self) -> None:
@@ -152,12 +156,12 @@ class MemoryConsumer:
         if failure is None:
             return
         if isinstance(failure.error, ConsumerFailed):
-            self._failed = failure.error
+            self._failure = failure.error
             self._group.die(self._member, now())
         raise failure.error
 
-    def _harvest(
-        self, ready: Collection[TopicPartition], most: int
+    def _deliver(
+        self, ready: Collection[TopicPartition], max_records: int
     ) -> tuple[Assignment | None, Batches]:
         member = self._member
         if self._state.faults.down:
@@ -167,20 +171,20 @@ class MemoryConsumer:
         if member.standing is not Standing.OWNING:
             return None, {}
         assignment, member.assignment = member.assignment, None
-        return assignment, self._take(ready, most)
+        return assignment, self._read(ready, max_records)
 
-    def _take(self, ready: Collection[TopicPartition], most: int) -> Batches:
+    def _read(self, ready: Collection[TopicPartition], max_records: int) -> Batches:
         readable = self._member.partitions - self._state.faults.spoiled.keys()
-        taken: dict[TopicPartition, Sequence[Record]] = {}
+        batches: dict[TopicPartition, Sequence[Record]] = {}
         for partition in sorted(readable.intersection(TopicPartition(*each) for each in ready)):
             position = self._member.positions[partition]
-            if batch := self._state.logs[partition].read(position, most):
-                taken[partition] = batch
+            if batch := self._state.logs[partition].read(position, max_records):
+                batches[partition] = batch
                 self._member.positions[partition] = batch[-1].offset + 1
-        return taken
+        return batches
 
-    def _health_news(self) -> Health | None:
-        """Only when it differs from what was told last, as the port allows."""
+    def _changed_health(self) -> Health | None:
+        """Return the health if it differs from the last that was returned, as the port allows."""
         state, member = self._state, self._member
         health = Health(
             connected=not state.faults.down,
@@ -194,27 +198,27 @@ class MemoryConsumer:
                 if partition in member.partitions
             },
         )
-        if health == self._health_told:
+        if health == self._last_health:
             return None
-        self._health_told = health
+        self._last_health = health
         return health
 
     # -- revocation ----------------------------------------------------------------------
 
     async def revocation(self) -> Revocation:
-        """The same one again until it is released."""
+        """Wait for a revocation; return the same one again until it is released."""
         self._check_open()
-        with self._alone("revocation"):
+        with self._only_call_of("revocation"):
             await anyio.lowlevel.checkpoint()
             self._group.advance(now())
-            while (asked := self._member.asked) is None:
+            while (pending := self._member.revocation) is None:
                 await self._state.wait(self._group, float("inf"))
         return Revocation(
-            asked.epoch,
-            asked.partitions,
-            asked.lost,
+            pending.epoch,
+            pending.partitions,
+            pending.lost,
             max(0.0, self._member.release_by - now()),
-            lambda: self._group.release(self._member, asked.epoch, now()),
+            lambda: self._group.release(self._member, pending.epoch, now()),
         )
 
     # -- commit --------------------------------------------------------------------------
@@ -227,11 +231,11 @@ class MemoryConsumer:
         if self._closed:
             raise CommitRejected("the consumer is closed")
         deadline = now() + timeout_s
-        with self._alone("commit"):
+        with self._only_call_of("commit"):
             await anyio.lowlevel.checkpoint()
             self._group.advance(now())
-            if not await self._broker_is_there(deadline):
-                raise CommitFailed("the group's coordinator is away")
+            if not await self._wait_for_broker(deadline):
+                raise CommitFailed("the group's coordinator cannot be reached")
             await self._send(CommitRequest(self._group, self._member, epoch, offsets), deadline)
 
     async def _send(self, request: CommitRequest, deadline: float) -> None:
@@ -247,13 +251,13 @@ class MemoryConsumer:
         if now() >= deadline:
             raise CommitFailed("no answer in time: the commit may have gone through or not")
         if request.error is not None:
-            self._notice_that_it_is_out()
+            self._notice_expulsion()
             raise request.error
         if failure is not None:
             raise failure.error
 
-    def _notice_that_it_is_out(self) -> None:
-        """A refused commit tells a member that was thrown out, if nothing else has."""
-        if self._member.learns_at is not None:
-            self._member.learns_at = now()
+    def _notice_expulsion(self) -> None:
+        """Learn from a refused commit that the member was expelled, if it was."""
+        if self._member.notices_at is not None:
+            self._member.notices_at = now()
             self._group.advance(now())

@@ -1,4 +1,4 @@
-"""What the in-memory broker keeps: records in partitions, and who committed what."""
+"""What the in-memory broker keeps: the records of each partition, and who committed what."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -14,6 +14,8 @@ class Misuse(AssertionError):
 
 @frozen
 class MemoryRecord:
+    """A record as the in-memory broker keeps and delivers it."""
+
     topic: str
     partition: int
     offset: int
@@ -23,42 +25,46 @@ class MemoryRecord:
     value: bytes | None
     headers: Sequence[tuple[str, bytes]] = ()
     timestamp_type: int = 0
-    """0: set by the producer, as in Kafka."""
+    """0 as in Kafka: the producer has set the timestamp."""
 
 
 @frozen
 class MemoryCommit:
-    """One offset that a group committed."""
+    """An offset that a group committed."""
 
     group: str
     member: str
     epoch: int
-    """Counts the assignments of that member."""
+    """The number of the member's assignment."""
     generation: int
-    """Counts the rebalances of the group."""
+    """The number of the group's rebalance."""
     partition: TopicPartition
     offset: int
 
 
 @define(eq=False)
 class Log:
-    """One partition. Offsets may have gaps, as compaction and transactions leave them."""
+    """The records of a partition. Offsets may have gaps, as transactions leave them."""
 
     records: list[MemoryRecord] = field(factory=list[MemoryRecord], init=False)
     start: int = field(default=0, init=False)
     end: int = field(default=0, init=False)
 
     def append(self, record: MemoryRecord) -> None:
+        """Add a record, whose offset is the end of the log."""
         self.records.append(record)
         self.end = record.offset + 1
 
     def skip(self, count: int) -> None:
+        """Leave a gap of `count` offsets."""
         self.end += count
 
     def trim(self, before: int) -> None:
+        """Drop the records before this offset."""
         self.records = [record for record in self.records if record.offset >= before]
         self.start = before
 
-    def read(self, offset: int, most: int) -> list[MemoryRecord]:
+    def read(self, offset: int, max_records: int) -> list[MemoryRecord]:
+        """Return at most `max_records` records from this offset on."""
         first = bisect_left(self.records, offset, key=lambda record: record.offset)
-        return self.records[first : first + most]
+        return self.records[first : first + max_records]

@@ -1,12 +1,11 @@
-"""The producer's side of the in-memory broker: the port."""
+"""A producer of the in-memory broker."""
 
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from logging import getLogger
-from typing import Protocol
 
 import anyio
 import anyio.lowlevel
@@ -20,8 +19,10 @@ from sdml_kafka.errors import (
     SendFailed,
 )
 from sdml_kafka.runtime.waiter import on_trio
+from sdml_kafka.testing.memory.faults import next_failure
 from sdml_kafka.testing.memory.log import Misuse
-from sdml_kafka.testing.memory.state import State, next_failure, now
+from sdml_kafka.testing.memory.state import State, now
+from sdml_kafka.testing.memory.topics import Topics
 from sdml_kafka.transport.interfaces import Message, OnSent, always
 from sdml_kafka.transport.record_checks import fault_of, no_such_partition, no_such_topic
 
@@ -31,25 +32,10 @@ CLOSED = "the producer is closed"
 IN_DOUBT = "The record may have arrived or not: the producer ended before it was acknowledged."
 
 
-class Broker(Protocol):
-    """What a producer needs of the one that it belongs to."""
-
-    def produce(
-        self,
-        topic: str,
-        value: bytes | None,
-        *,
-        partition: int | None = None,
-        key: bytes | None = None,
-        headers: Sequence[tuple[str, bytes]] = (),
-    ) -> object: ...
-    def create_topic(self, topic: str, partitions: int = 1) -> None: ...
-    def delete_topic(self, topic: str) -> None: ...
-    def members(self, group_id: str) -> Mapping[str, object]: ...
-
-
 @define(eq=False)
 class Sending:
+    """A record that was given to `send`."""
+
     message: Message
     on_sent: OnSent
     is_wanted: Callable[[], bool]
@@ -57,22 +43,34 @@ class Sending:
 
 @define(eq=False)
 class Answer:
-    """What the broker says, once it is due."""
+    """The broker's answer to a record, reported when it is due."""
 
     sending: Sending
     error: Exception | None
-    due: float
+    due_at: float
 
 
 class MemoryProducer:
-    def __init__(self, state: State, broker: Broker, client_id: str) -> None:
+    """The port's `Producer`, connected to the in-memory broker."""
+
+    def __init__(
+        self,
+        state: State,
+        topics: Topics,
+        client_id: str,
+        *,
+        auto_create: int,
+        max_record_bytes: int,
+    ) -> None:
         self._state = state
-        self._broker = broker
+        self._topics = topics
+        self._auto_create = auto_create
+        self._max_record_bytes = max_record_bytes
         self.client_id = client_id
         self._waiting: deque[Sending] = deque()
         self._held: deque[Sending] = deque()
         self._answers: deque[Answer] = deque()
-        self._failed: ProducerFailed | None = None
+        self._failure: ProducerFailed | None = None
         self._is_open = False
         self._creates_topics = True
         self._turns = itertools.count()
@@ -85,10 +83,10 @@ class MemoryProducer:
         self._creates_topics = creates_topics
         if self._is_open:
             raise Misuse("started twice")
-        if self._failed is not None:
-            raise Misuse(f"start after the end: {self._failed}")
+        if self._failure is not None:
+            raise Misuse(f"start after the end: {self._failure}")
         await anyio.lowlevel.checkpoint()
-        if not await self._broker_is_there(now() + timeout_s):
+        if not await self._wait_for_broker(now() + timeout_s):
             raise BrokerUnreachable(f"no broker answered within {timeout_s:g} s")
         if (failure := next_failure(self._state.faults.starts, self.client_id)) is not None:
             raise failure.error
@@ -102,9 +100,9 @@ class MemoryProducer:
         if not (callable(on_sent) and callable(is_wanted)):
             raise Misuse(f"send with {on_sent!r} and {is_wanted!r}, which cannot be called")
         sending = Sending(message, on_sent, is_wanted)
-        if self._failed is not None:
-            error = SendFailed(f"The record was not sent: {self._failed}.")
-            _soon(lambda: _tell(sending, error))
+        if self._failure is not None:
+            error = SendFailed(f"The record was not sent: {self._failure}.")
+            _soon(lambda: _report(sending, error))
         elif not self._is_open:
             raise Misuse("send before start")
         else:
@@ -112,15 +110,15 @@ class MemoryProducer:
             self._state.signal.fire()
 
     async def run(self) -> None:
-        """What a client does in the background; ends when it is cancelled."""
+        """Do what a client does in the background, until cancelled."""
         while True:
             self._work()
-            due = self._answers[0].due if self._answers else float("inf")
-            await self._state.signal.wait(due)
+            due_at = self._answers[0].due_at if self._answers else float("inf")
+            await self._state.signal.wait(due_at)
 
     def _work(self) -> None:
         faults = self._state.faults
-        while self._waiting and not faults.down and self._failed is None:
+        while self._waiting and not faults.down and self._failure is None:
             sending = self._waiting.popleft()
             if not sending.is_wanted():
                 continue
@@ -131,47 +129,44 @@ class MemoryProducer:
         if not faults.holds_sends:
             while self._held and not faults.down:
                 self._carry_out(self._held.popleft())
-        if self._tell_what_is_due():
+        if self._report_due_answers():
             self._state.signal.fire()
-            self._work()  # who was told may have sent again
+            self._work()  # an `on_sent` may have sent again
 
     def _carry_out(self, sending: Sending) -> None:
         failure = next_failure(self._state.faults.sends, self.client_id)
         error: Exception | None = None
         if failure is None or failure.applied:
             error = self._append(sending.message)
-        self._answer(sending, error or (failure.error if failure else None))
+        error = error or (failure.error if failure else None)
+        self._answers.append(Answer(sending, error, now() + self._state.faults.send_latency_s))
 
     def _append(self, message: Message) -> Exception | None:
         if (fault := fault_of(message)) is not None:
             return fault
         topic, value, key, headers, partition, by_key = message
         count = len(self._state.partitions_of(topic))
-        if not count and self._state.auto_create and self._creates_topics:
-            count = self._state.auto_create
-            self._broker.create_topic(topic, count)
+        if not count and self._auto_create and self._creates_topics:
+            count = self._auto_create
+            self._topics.create(topic, count)
         if not count:
             return no_such_topic(topic, may_create=self._creates_topics)
         if partition is not None and partition >= count:
             return no_such_partition(topic, partition, count)
-        if len(value or b"") + len(key or b"") > self._state.max_record_bytes:
+        if len(value or b"") + len(key or b"") > self._max_record_bytes:
             return PayloadTooLarge(f"the record for {topic!r} is too large")
         if partition is None and not by_key:
             partition = next(self._turns) % count
-        self._broker.produce(topic, value, partition=partition, key=key, headers=headers)
+        self._topics.produce(topic, value, partition, key, headers)
         return None
 
-    def _answer(self, sending: Sending, error: Exception | None) -> None:
-        due = now() + self._state.faults.send_latency_s
-        self._answers.append(Answer(sending, error, due))
-
-    def _tell_what_is_due(self) -> bool:
-        told = False
-        while self._answers and self._answers[0].due <= now():
+    def _report_due_answers(self) -> bool:
+        has_reported = False
+        while self._answers and self._answers[0].due_at <= now():
             answer = self._answers.popleft()
-            _tell(answer.sending, answer.error)
-            told = True
-        return told
+            _report(answer.sending, answer.error)
+            has_reported = True
+        return has_reported
 
     async def flush(self, timeout_s: float) -> bool:
         deadline = now() + timeout_s
@@ -186,37 +181,37 @@ class MemoryProducer:
 
     async def watch(self) -> None:
         await anyio.lowlevel.checkpoint()
-        while self._failed is None:
+        while self._failure is None:
             await self._state.signal.wait(float("inf"))
-        raise self._failed
+        raise self._failure
 
     def fail(self, error: ProducerFailed) -> None:
-        """It is dead from now on: what was on its way is in doubt, what waited was not sent."""
-        if self._failed is None:
-            self._refuse(error)
+        """End for good: records on their way are in doubt, those that waited were not sent."""
+        if self._failure is None:
+            self._end(error)
         in_flight = [*self._held, *(answer.sending for answer in self._answers)]
         self._held.clear()
         self._answers.clear()
         for sending in in_flight:
-            _tell(sending, SendFailed(IN_DOUBT, in_doubt=True))
+            _report(sending, SendFailed(IN_DOUBT, in_doubt=True))
 
-    def _refuse(self, error: ProducerFailed) -> None:
-        self._failed, self._is_open = error, False
+    def _end(self, error: ProducerFailed) -> None:
+        self._failure, self._is_open = error, False
         waiting, self._waiting = self._waiting, deque()
         for sending in waiting:
             if sending.is_wanted():
-                _tell(sending, SendFailed(f"The record was not sent: {error}."))
+                _report(sending, SendFailed(f"The record was not sent: {error}."))
         self._state.signal.fire()
 
     async def close(self, timeout_s: float) -> None:
-        """What has gone out may be acknowledged until then."""
-        if self._failed is None:
+        """Close, with at most `timeout_s` for records that have gone out to be acknowledged."""
+        if self._failure is None:
             self._work()
-            self._refuse(ProducerFailed(CLOSED))
+            self._end(ProducerFailed(CLOSED))
         await self.flush(timeout_s)
-        self.let_go()
+        self.close_at_once()
 
-    def let_go(self) -> None:
+    def close_at_once(self) -> None:
         self.fail(ProducerFailed(CLOSED))
 
     # -- topics and groups ---------------------------------------------------------------
@@ -224,33 +219,33 @@ class MemoryProducer:
     async def create_topic(
         self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float
     ) -> bool:
-        await self._ask(timeout_s, f"create the topic {topic!r}")
+        await self._require_broker(timeout_s, f"create the topic {topic!r}")
         if (fault := fault_of(Message(topic, b""))) is not None:
             raise fault
         if partitions < 1:
             raise ConfigurationError(f"a topic needs a partition, not {partitions}")
         if self._state.partitions_of(topic):
             return False
-        self._broker.create_topic(topic, partitions)
+        self._topics.create(topic, partitions)
         return True
 
     async def delete_topic(self, topic: str, timeout_s: float) -> None:
-        await self._ask(timeout_s, f"delete the topic {topic!r}")
+        await self._require_broker(timeout_s, f"delete the topic {topic!r}")
         if self._state.partitions_of(topic):
-            self._broker.delete_topic(topic)
+            self._topics.delete(topic)
 
     async def live_members(self, group_id: str, timeout_s: float) -> int:
-        await self._ask(timeout_s, f"look at the group {group_id!r}")
-        return len(self._broker.members(group_id))
+        await self._require_broker(timeout_s, f"look up the group {group_id!r}")
+        return len(self._state.group(group_id).members())
 
-    async def _ask(self, timeout_s: float, what: str) -> None:
+    async def _require_broker(self, timeout_s: float, what: str) -> None:
         if not self._is_open:
             raise Misuse(f"{what} with a producer that is not started")
         await anyio.lowlevel.checkpoint()
-        if not await self._broker_is_there(now() + timeout_s):
+        if not await self._wait_for_broker(now() + timeout_s):
             raise SendFailed(f"Could not {what} within {timeout_s:g} s.", in_doubt=True)
 
-    async def _broker_is_there(self, deadline: float) -> bool:
+    async def _wait_for_broker(self, deadline: float) -> bool:
         while self._state.faults.down:
             if now() >= deadline:
                 return False
@@ -258,23 +253,24 @@ class MemoryProducer:
         return True
 
 
-def _tell(sending: Sending, error: Exception | None) -> None:
+def _report(sending: Sending, error: Exception | None) -> None:
     try:
         sending.on_sent(error)
     except Exception:
-        _log.exception("what is told of a record that was sent must not raise")
+        _log.exception("on_sent raised, which it must not")
 
 
 @asynccontextmanager
 async def running(producer: MemoryProducer) -> AsyncGenerator[MemoryProducer]:
+    """Run the producer's background work during the body of an `async with`."""
     raised: BaseException | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(producer.run)
         try:
             yield producer
         except BaseException as error:
-            raised = error  # kept, since the task group would wrap it in a group
-        producer.let_go()
+            raised = error  # the task group would wrap the error in a group
+        producer.close_at_once()
         tasks.cancel_scope.cancel()
     if raised is not None:
         try:
@@ -284,7 +280,7 @@ async def running(producer: MemoryProducer) -> AsyncGenerator[MemoryProducer]:
 
 
 def _soon(function: Callable[[], object]) -> None:
-    """In the same thread, but not within this call; nobody may be left to do it otherwise."""
+    """Call the function in the same thread after this call, with no task needed for that."""
     if on_trio():
         import trio
 

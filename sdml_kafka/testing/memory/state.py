@@ -1,41 +1,52 @@
-"""The one state that the in-memory broker and its consumers are two sides of."""
+"""The state that the in-memory broker and its clients share."""
 
-from collections import deque
 from collections.abc import Mapping
 
 import anyio
 from attrs import define, field
 
 from sdml_kafka.errors import CommitRejected
-from sdml_kafka.testing.memory.group import Group, Member
+from sdml_kafka.testing.memory.faults import Faults
+from sdml_kafka.testing.memory.group import Group
 from sdml_kafka.testing.memory.log import Log, MemoryCommit
+from sdml_kafka.testing.memory.member import Member
 from sdml_kafka.transport.interfaces import TopicPartition
+
+BEGINS_AT = 1_700_000_000.0
+"""Seconds since the epoch at the time 0 of the event loop's clock."""
 
 
 def now() -> float:
-    """The time of the event loop, which may be virtual; 0 where none runs."""
+    """Return the time of the event loop, which may be virtual; 0 where none runs."""
     try:
         return anyio.current_time()
     except RuntimeError:
         return 0.0
 
 
+def loop_time() -> float:
+    """Return seconds since the epoch that follow the event loop's clock from a fixed day on."""
+    return BEGINS_AT + now()
+
+
 class Signal:
-    """Wakes everybody who waits for the state to change."""
+    """Wakes every task that waits for the state to change."""
 
     def __init__(self) -> None:
-        self._waiting = dict[anyio.Event, None]()  # in order, for runs that repeat
+        self._waiting = dict[anyio.Event, None]()  # ordered, so that runs can be repeated
 
     def fire(self) -> None:
+        """Wake the tasks that wait now."""
         waiting, self._waiting = self._waiting, dict[anyio.Event, None]()
         for event in waiting:
             event.set()
 
-    async def wait(self, until: float) -> None:
+    async def wait(self, deadline: float) -> None:
+        """Wait until the state has changed, at most until `deadline`."""
         event = anyio.Event()
         self._waiting[event] = None
         try:
-            with anyio.CancelScope(deadline=until):
+            with anyio.CancelScope(deadline=deadline):
                 await event.wait()
         finally:
             self._waiting.pop(event, None)
@@ -43,7 +54,7 @@ class Signal:
 
 @define(eq=False)
 class CommitRequest:
-    """A commit on its way. It outlives a caller that was cancelled or has lost its patience."""
+    """A commit on its way, which outlives a caller that was cancelled or no longer waits."""
 
     group: Group
     member: Member
@@ -53,6 +64,7 @@ class CommitRequest:
     error: Exception | None = field(default=None, init=False)
 
     def carry_out(self) -> None:
+        """Commit, or note why the group refuses to."""
         refusal = self.group.refusal(self.member, self.epoch)
         if refusal is not None:
             self.error = CommitRejected(refusal)
@@ -64,77 +76,37 @@ class CommitRequest:
         self.answered = True
 
 
-@define
-class Failure:
-    """An error that a test has ordered."""
-
-    error: Exception
-    times: int
-    member: str | None
-    applied: bool = False
-
-
-@define(eq=False)
-class Faults:
-    """What a test has ordered to go wrong."""
-
-    starts: deque[Failure] = field(factory=deque[Failure])
-    polls: deque[Failure] = field(factory=deque[Failure])
-    commits: deque[Failure] = field(factory=deque[Failure])
-    held: list[CommitRequest] = field(factory=list[CommitRequest])
-    holds_commits: bool = False
-    down_since: float | None = None
-    spoiled: dict[TopicPartition, str] = field(factory=dict[TopicPartition, str])
-    poll_latency_s: float = 0.0
-    commit_latency_s: float = 0.0
-    sends: deque[Failure] = field(factory=deque[Failure])
-    holds_sends: bool = False
-    send_latency_s: float = 0.0
-
-    @property
-    def down(self) -> bool:
-        return self.down_since is not None
-
-
-def next_failure(ordered: deque[Failure], member: str) -> Failure | None:
-    """Use up one of those that are meant for this member."""
-    for failure in ordered:
-        if failure.member in (None, member):
-            failure.times -= 1
-            if failure.times <= 0:
-                ordered.remove(failure)
-            return failure
-    return None
-
-
 @define(eq=False)
 class State:
+    """Topics, groups and faults."""
+
     logs: dict[TopicPartition, Log] = field(factory=dict[TopicPartition, Log])
     groups: dict[str, Group] = field(factory=dict[str, Group])
     commits: list[MemoryCommit] = field(factory=list[MemoryCommit])
+    held_commits: list[CommitRequest] = field(factory=list[CommitRequest])
     faults: Faults = field(factory=Faults)
     signal: Signal = field(factory=Signal)
-    auto_create: int = 0
-    """The partitions of a topic that is made because somebody sends to it; 0: it is not."""
-    max_record_bytes: int = 1 << 20
-    """Of key and value together."""
 
     def group(self, name: str) -> Group:
+        """Return the group, which is made on first use."""
         if name not in self.groups:
-            self.groups[name] = Group(name, self.logs, self.commits, self.signal.fire)
-            self.groups[name].reachable = not self.faults.down
+            self.groups[name] = Group(
+                name, self.logs, self.commits, self.signal.fire, reachable=not self.faults.down
+            )
         return self.groups[name]
 
     def partitions_of(self, topic: str) -> list[TopicPartition]:
+        """Return the topic's partitions, none if it does not exist."""
         return [partition for partition in self.logs if partition.topic == topic]
 
     def send(self, request: CommitRequest) -> None:
+        """Carry a commit out, or hold it."""
         if self.faults.holds_commits:
-            self.faults.held.append(request)
+            self.held_commits.append(request)
         else:
             request.carry_out()
 
-    async def wait(self, group: Group, until: float) -> None:
-        """Until something has changed, or is due to in this group, or `until`."""
-        await self.signal.wait(min(until, group.next_deadline()))
+    async def wait(self, group: Group, deadline: float) -> None:
+        """Wait until the state or, with time, this group has changed, at most until `deadline`."""
+        await self.signal.wait(min(deadline, group.next_deadline()))
         group.advance(now())

@@ -7,7 +7,8 @@ import pytest
 
 from sdml_kafka import Call, CallTimeout
 from sdml_kafka.rpc.deadline import DEADLINE
-from sdml_kafka.testing.memory.broker import MemoryBroker, loop_time
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from sdml_kafka.testing.memory.state import loop_time
 from tests.support.client_by_hand import (
     REPLY,
     REQUEST,

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Call, Dedupe, RemoteError, TopicPartition
-from sdml_kafka.testing.memory.broker import MemoryRecord
+from sdml_kafka.testing.memory.log import MemoryRecord
 from tests.support.client_by_hand import (
     GROUP,
     P0,

@@ -4,7 +4,8 @@ import anyio
 import pytest
 
 from sdml_kafka.errors import AuthorizationFailed, BrokerUnreachable, CommitFailed, ConsumerFailed
-from sdml_kafka.testing.memory.broker import MemoryBroker, MemoryCommit
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from sdml_kafka.testing.memory.log import MemoryCommit
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
     Seat,

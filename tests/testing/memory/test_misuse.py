@@ -3,7 +3,8 @@
 import anyio
 import pytest
 
-from sdml_kafka.testing.memory.broker import MemoryBroker, Misuse
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from sdml_kafka.testing.memory.log import Misuse
 from sdml_kafka.transport.interfaces import TopicPartition
 from tests.support.contracts.consumer_world import PATIENCE_S, seat, share_out
 from tests.support.memory_group import P0

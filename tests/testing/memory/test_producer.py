@@ -12,7 +12,8 @@ from sdml_kafka.errors import (
     SendFailed,
     TopicMissing,
 )
-from sdml_kafka.testing.memory.broker import MemoryBroker, Misuse
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from sdml_kafka.testing.memory.log import Misuse
 from sdml_kafka.transport.interfaces import Message, TopicPartition
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
 

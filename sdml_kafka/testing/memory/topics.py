@@ -1,0 +1,85 @@
+"""The topics of the in-memory broker, as an administrator and a producer change them."""
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from zlib import crc32
+
+from sdml_kafka.testing.memory.log import Log, MemoryRecord, Misuse
+from sdml_kafka.testing.memory.state import State, now
+from sdml_kafka.transport.interfaces import TopicPartition
+
+
+class Topics:
+    """Creates and deletes topics and adds records to them."""
+
+    def __init__(self, state: State, clock: Callable[[], float]) -> None:
+        """`clock` gives the records' timestamps, in seconds since the epoch."""
+        self._state = state
+        self._clock = clock
+        self._turns = count()
+
+    def create(self, topic: str, partitions: int) -> None:
+        """Create a topic; groups that wait for it rebalance at once."""
+        if partitions < 1 or self._state.partitions_of(topic):
+            raise Misuse(f"create_topic({topic!r}, {partitions}): it exists, or has no partition")
+        self._create_partitions(topic, range(partitions))
+
+    def add_partitions(self, topic: str, count: int) -> None:
+        """Add partitions to a topic; groups that read it rebalance at once."""
+        present = len(self._state.partitions_of(topic))
+        if count < 1 or not present:
+            raise Misuse(f"add_partitions({topic!r}, {count}): no topic, or nothing to add")
+        self._create_partitions(topic, range(present, present + count))
+
+    def _create_partitions(self, topic: str, numbers: range) -> None:
+        for number in numbers:
+            self._state.logs[TopicPartition(topic, number)] = Log()
+        for group in self._state.groups.values():
+            if any(topic in member.topics for member in group.members()):
+                group.rebalance(now())
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic that nobody reads."""
+        partitions = self._partitions_of(topic)
+        for group in self._state.groups.values():
+            for member in group.members():
+                if not member.partitions.isdisjoint(partitions):
+                    raise Misuse(f"delete_topic({topic!r}) while {member.name} reads it")
+        for partition in partitions:
+            del self._state.logs[partition]
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        partition: int | None,
+        key: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+    ) -> MemoryRecord:
+        """Add a record and return it.
+
+        Without a partition the key decides, and without a key the partitions take turns.
+        """
+        partitions = self._partitions_of(topic)
+        if partition is None:
+            turn = next(self._turns) if key is None else crc32(key)
+            partition = turn % len(partitions)
+        log = self.log(TopicPartition(topic, partition))
+        timestamp = int(self._clock() * 1000)
+        record = MemoryRecord(topic, partition, log.end, timestamp, key, value, tuple(headers))
+        log.append(record)
+        self._state.signal.fire()
+        return record
+
+    def log(self, partition: TopicPartition) -> Log:
+        """Return the records of a partition."""
+        try:
+            return self._state.logs[TopicPartition(*partition)]
+        except KeyError:
+            raise Misuse(f"there is no partition {partition}") from None
+
+    def _partitions_of(self, topic: str) -> list[TopicPartition]:
+        partitions = self._state.partitions_of(topic)
+        if not partitions:
+            raise Misuse(f"there is no topic {topic!r}")
+        return partitions
