@@ -316,6 +316,7 @@ class Producer(Protocol):
         """Send a record. Never waits and never raises.
 
         An outage is no error: the record waits for the broker, as long as the client below waits.
+        After `close` every record fails with a SendFailed, also once the context is left.
         The errors that `on_sent` may be called with:
 
         - TopicMissing: the broker neither has the topic nor creates it.

@@ -1,4 +1,4 @@
-"""The contract of the port. Everything that claims to be one passes it, on both backends."""
+"""The contract of the port's `Consumer`, which every driver keeps on asyncio and on trio."""
 
 import anyio
 import pytest
@@ -26,7 +26,7 @@ def numbered(count: int, first: int = 0) -> list[bytes]:
 class Contract:
     @pytest.fixture
     async def topic(self, world: World) -> str:
-        """A new topic of two partitions."""
+        """Create a topic of two partitions."""
         topic = world.name()
         await world.create_topic(topic, 2)
         return topic
@@ -86,7 +86,7 @@ class Contract:
             assert successor.assignment.committed == {p0: 2, p1: None}
             assert successor.values(p0) == numbered(3, first=2)
 
-    async def test_a_member_without_partitions_is_told_so(
+    async def test_a_member_without_partitions_gets_an_empty_assignment(
         self, world: World, topic: str, group: str
     ) -> None:
         connect = world.connect(group)
@@ -103,7 +103,7 @@ class Contract:
     async def test_a_topic_that_is_missing_is_named_and_read_once_it_is_there(
         self, strict_world: World, group: str
     ) -> None:
-        """From its beginning: what comes before the member notices the topic must not be lost."""
+        """Reading starts at its beginning, or what comes before the member notices it were lost."""
         world, present, missing = strict_world, strict_world.name(), strict_world.name()
         await world.create_topic(present, 1)
         async with seat(world.connect(group), present, missing) as member, releasing(member):
@@ -402,7 +402,7 @@ class Contract:
             (owned,) = first.partitions
             async with seat(connect, topic):
                 (await first.revoked()).release()
-                # The second one has not released: the rebalance cannot be over.
+                # The second member has not released, so the rebalance cannot be over.
                 with pytest.raises(CommitRejected):
                     await first.commit({owned: 1})
                 assert await world.committed(group, owned) is None
@@ -420,7 +420,7 @@ class Contract:
         ):
             await share_out(2, first, second)
             with anyio.move_on_after(0.1) as scope:
-                while True:  # a nudge of before may end one early
+                while True:  # an earlier nudge may end a poll early
                     await second.poll(timeout_s=4 * PATIENCE_S)
             assert scope.cancelled_caught
             with anyio.fail_after(6.0):
@@ -450,7 +450,7 @@ class Contract:
             await share_out(2, first)
             async with seat(connect, topic) as second:
                 revocation = None
-                with anyio.fail_after(5.0):  # less than the group would wait
+                with anyio.fail_after(5.0):  # the group would wait longer
                     while revocation is None:
                         with anyio.move_on_after(0.001):
                             revocation = await first.consumer.revocation()

@@ -1,4 +1,4 @@
-"""What the contract needs: a broker to act on, and members that check what they are told."""
+"""The parts of the consumers' contract: a broker to act on, and members that check each answer."""
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ Reset = Literal["earliest", "latest"]
 
 
 def backend_in_virtual_time(name: str) -> tuple[str, dict[str, object]]:
-    """For the pytest plugin of anyio; asyncio has no virtual time, so there it is the real one."""
+    """Return a backend for anyio's pytest plugin, with virtual time on trio alone."""
     if name == "trio":
         return "trio", {"clock": MockClock(autojump_threshold=0)}
     return "asyncio", {"use_uvloop": False}
@@ -41,7 +41,7 @@ class World(Protocol):
     ) -> Connect: ...
 
     def name(self) -> str:
-        """A new name for a topic or a group."""
+        """Return a new name for a topic or a group."""
         ...
 
     async def create_topic(self, topic: str, partitions: int) -> None: ...
@@ -54,16 +54,16 @@ class World(Protocol):
 
 
 class Seat:
-    """A member of a group at work. It holds its consumer to the port with every answer."""
+    """A member of a group that checks every answer of its consumer against the port."""
 
     def __init__(self, consumer: Consumer) -> None:
         self.consumer = consumer
         self.assignment: Assignment | None = None
         self.records: dict[TopicPartition, list[Record]] = {}
-        """Those of the current assignment, or of the last one."""
+        """The records of the current assignment, or of the last one."""
         self.assignments: list[Assignment] = []
         self.seen: dict[TopicPartition, list[bytes | None]] = {}
-        """The values of all assignments together."""
+        """The records' values of all assignments together."""
         self.health: Health | None = None
         self.last_epoch = 0
         self._next: dict[TopicPartition, int] = {}
@@ -85,7 +85,7 @@ class Seat:
         max_records: int = 500,
         timeout_s: float = POLL_S,
     ) -> Polled:
-        """Without `ready` all partitions are."""
+        """Poll the partitions in `ready`, by default all that are assigned."""
         ready = self.partitions if ready is None else ready
         polled = await self.consumer.poll(ready, max_records, timeout_s)
         self.health = polled.health or self.health
@@ -145,7 +145,7 @@ async def poll_until(condition: Callable[[], object], *seats: Seat) -> None:
 
 @asynccontextmanager
 async def releasing(*seats: Seat) -> AsyncGenerator[None]:
-    """Whatever is asked back is released at once."""
+    """Release at once whatever is revoked."""
 
     async def release(each: Seat) -> None:
         last_released = 0

@@ -1,4 +1,4 @@
-"""The contract of the port's producers. Everything that claims to be one passes it."""
+"""The contract of the port's `Producer`, which every driver keeps on asyncio and on trio."""
 
 import threading
 from collections.abc import AsyncGenerator
@@ -53,7 +53,7 @@ BAD_RECORDS: list[Any] = [
 class ProducerContract:
     @pytest.fixture
     async def topic(self, world: ProducerWorld) -> str:
-        """A new topic of two partitions."""
+        """Create a topic of two partitions."""
         topic = world.name()
         await world.create_topic(topic, 2)
         return topic
@@ -69,7 +69,7 @@ class ProducerContract:
 
     # -- sending -------------------------------------------------------------------------
 
-    async def test_what_is_told_acknowledged_is_there_as_it_was_sent(
+    async def test_an_acknowledged_record_is_there_as_it_was_sent(
         self, world: ProducerWorld, producer: Producer, topic: str, outcomes: Outcomes
     ) -> None:
         headers = (("name", b"value"), ("name", b"\xff"), ("empty", b""))
@@ -80,7 +80,7 @@ class ProducerContract:
         assert (record.key, record.value, tuple(record.headers)) == (b"key", b"value", headers)
         assert producer.connected
 
-    async def test_outcomes_are_told_later_and_in_the_thread_of_the_program(
+    async def test_outcomes_are_reported_later_and_in_the_thread_of_the_program(
         self, producer: Producer, topic: str, outcomes: Outcomes
     ) -> None:
         threads = set[int]()
@@ -89,7 +89,7 @@ class ProducerContract:
         def on_sent(error: Exception | None) -> None:
             assert not sending
             threads.add(threading.get_ident())
-            outcomes.of(len(outcomes.told))(error)
+            outcomes.of(len(outcomes.reported))(error)
 
         for message in (Message(topic, b""), Message(topic, None), Message(topic, TOO_LARGE)):
             sending = True
@@ -107,7 +107,7 @@ class ProducerContract:
             if number % 7 == 0:
                 await anyio.lowlevel.checkpoint()
         await outcomes.wait_for(1000)
-        assert list(outcomes.told) == values
+        assert list(outcomes.reported) == values
         assert [each.value for each in await world.records(TopicPartition(topic, 0))] == values
 
     async def test_one_key_is_one_partition_and_without_keys_all_are_used(
@@ -117,22 +117,22 @@ class ProducerContract:
             producer.send(Message(topic, b"keyed", b"key"), outcomes.of(("keyed", number)))
             producer.send(Message(topic, b"free"), outcomes.of(("free", number)))
         for number in range(10):
-            told = Message(topic, b"told", b"key", by_key=False)
-            producer.send(told, outcomes.of(("told", number)))
+            addressed = Message(topic, b"addressed", b"key", by_key=False)
+            producer.send(addressed, outcomes.of(("addressed", number)))
         await outcomes.wait_for(30)
         both = [await world.records(TopicPartition(topic, number)) for number in (0, 1)]
         counts = [[each.value for each in records].count(b"keyed") for records in both]
         assert sorted(counts) == [0, 10]
-        for value in (b"free", b"told"):
+        for value in (b"free", b"addressed"):
             assert all(any(each.value == value for each in records) for records in both)
 
-    async def test_ten_thousand_at_once_are_each_told_once(
+    async def test_ten_thousand_at_once_are_each_reported_once(
         self, world: ProducerWorld, producer: Producer, topic: str, outcomes: Outcomes
     ) -> None:
         for number in range(10_000):
             producer.send(Message(topic, b"%d" % number), outcomes.of(number))
         assert await producer.flush(PATIENCE_S)
-        assert outcomes.told == {number: [None] for number in range(10_000)}
+        assert outcomes.reported == {number: [None] for number in range(10_000)}
         arrived = [
             each.value or b""
             for number in (0, 1)
@@ -143,25 +143,25 @@ class ProducerContract:
     async def test_more_than_a_batch_holds_arrives_in_order(
         self, world: ProducerWorld, producer: Producer, topic: str, outcomes: Outcomes
     ) -> None:
-        """Batches get full, and what follows waits for its turn."""
+        """Batches get full, and the records that follow wait for their turn."""
         values = [b"%06d" % number + bytes(100_000) for number in range(60)]
         for number, value in enumerate(values):
             producer.send(Message(topic, value, partition=0), outcomes.of(number))
         assert await producer.flush(PATIENCE_S)
-        assert outcomes.told == {number: [None] for number in range(60)}
+        assert outcomes.reported == {number: [None] for number in range(60)}
         assert [each.value for each in await world.records(TopicPartition(topic, 0))] == values
 
-    async def test_what_is_not_wanted_any_more_is_not_sent_and_nobody_is_told(
+    async def test_what_is_not_wanted_any_more_is_not_sent_and_not_reported(
         self, world: ProducerWorld, producer: Producer, topic: str, outcomes: Outcomes
     ) -> None:
         producer.send(Message(topic, b"unwanted", partition=0), outcomes.of(0), lambda: False)
         producer.send(Message(topic, b"wanted", partition=0), outcomes.of(1), lambda: True)
         assert await producer.flush(PATIENCE_S)
-        assert outcomes.told == {1: [None]}
+        assert outcomes.reported == {1: [None]}
         (record,) = await world.records(TopicPartition(topic, 0))
         assert record.value == b"wanted"
 
-    async def test_one_that_raises_when_it_is_told_does_not_stop_the_others(
+    async def test_a_callback_that_raises_does_not_stop_the_others(
         self,
         producer: Producer,
         topic: str,
@@ -180,14 +180,14 @@ class ProducerContract:
     # -- what cannot be sent -------------------------------------------------------------
 
     @pytest.mark.parametrize("where", IMPOSSIBLE)
-    async def test_a_name_that_cannot_be_a_topic_is_told(
+    async def test_a_name_that_cannot_be_a_topic_is_reported(
         self, producer: Producer, outcomes: Outcomes, where: tuple[Any, ...]
     ) -> None:
         producer.send(Message(where[0], b"value"), outcomes.of(0))
         assert type(await outcomes.one(0)) is ConfigurationError
 
     @pytest.mark.parametrize("fields", BAD_RECORDS)
-    async def test_a_record_that_cannot_be_is_told_and_spoils_no_other(
+    async def test_a_record_that_cannot_be_sent_is_reported_and_spoils_no_other(
         self,
         world: ProducerWorld,
         producer: Producer,
@@ -203,7 +203,7 @@ class ProducerContract:
         records = await world.records(TopicPartition(topic, 0))
         assert [each.value for each in records] == [b"before", b"after"]
 
-    async def test_a_record_that_is_too_large_is_told_and_the_next_one_arrives(
+    async def test_a_record_that_is_too_large_is_reported_and_the_next_one_arrives(
         self, world: ProducerWorld, producer: Producer, topic: str, outcomes: Outcomes
     ) -> None:
         for name, value in (("before", b"1"), ("large", TOO_LARGE), ("after", b"2")):
@@ -213,7 +213,7 @@ class ProducerContract:
         assert not error.in_doubt
         assert await outcomes.one("before") is await outcomes.one("after") is None
 
-    async def test_a_missing_topic_is_told_soon_and_holds_up_no_other(
+    async def test_a_missing_topic_is_reported_soon_and_holds_up_no_other(
         self, producer: Producer, world: ProducerWorld, topic: str, outcomes: Outcomes
     ) -> None:
         missing = world.name()
@@ -224,7 +224,7 @@ class ProducerContract:
         assert await outcomes.one("other") is None
         await outcomes.wait_for(101)
         assert anyio.current_time() - began < 5.0
-        errors = [outcomes.told[missing, number] for number in range(100)]
+        errors = [outcomes.reported[missing, number] for number in range(100)]
         assert all(type(error) is TopicMissing for (error,) in errors)
         assert missing in str(errors[0][0])
 
@@ -240,11 +240,11 @@ class ProducerContract:
             for number in range(100):
                 producer.send(Message(topic, b"%d" % number, partition=0), outcomes.of(number))
             assert not await producer.flush(1.0)
-            assert list(outcomes.told) == ["before"]
+            assert list(outcomes.reported) == ["before"]
         finally:
             await world.come_back()
         await outcomes.wait_for(101)
-        assert all(told == [None] for told in outcomes.told.values())
+        assert all(reported == [None] for reported in outcomes.reported.values())
         records = await world.records(TopicPartition(topic, 0))
         expected = [b"before", *(b"%d" % number for number in range(100))]
         assert [each.value for each in records] == expected
@@ -267,7 +267,7 @@ class ProducerContract:
             finally:
                 await world.come_back()
             await outcomes.wait_for(201)
-        errors = [outcomes.told[number] for number in range(100)]
+        errors = [outcomes.reported[number] for number in range(100)]
         assert all(type(error) is SendFailed for (error,) in errors)
 
     # -- the end -------------------------------------------------------------------------
@@ -280,9 +280,9 @@ class ProducerContract:
                 producer.send(Message(topic, b""), outcomes.of(number))
             await producer.close(CALL_S)
         await outcomes.wait_for(100)
-        assert all(told == [None] for told in outcomes.told.values())
+        assert all(reported == [None] for reported in outcomes.reported.values())
 
-    async def test_sending_after_the_end_is_told(
+    async def test_sending_after_the_end_is_reported(
         self, world: ProducerWorld, topic: str, outcomes: Outcomes
     ) -> None:
         async with started(world.connect()) as producer:

@@ -1,4 +1,4 @@
-"""What the contract of producers needs: a broker to act on, and somebody who counts outcomes."""
+"""The parts of the producers' contract: a broker to act on, and a record of outcomes."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -26,46 +26,46 @@ class ProducerWorld(Protocol):
     def connect_consumer(self, group: str) -> Connect: ...
 
     def name(self) -> str:
-        """A new name for a topic or a group."""
+        """Return a new name for a topic or a group."""
         ...
 
     async def create_topic(self, topic: str, partitions: int) -> None: ...
     async def records(self, partition: TopicPartition) -> list[Record]:
-        """All that it holds."""
+        """Return all records of a partition."""
         ...
 
     async def go_away(self) -> None:
-        """No broker answers any more."""
+        """Stop every broker, until `come_back`."""
 
     async def come_back(self) -> None: ...
 
 
 class Outcomes:
-    """What was told of each record, by the name that the test gave it."""
+    """The outcomes that were reported for each record, by the name that the test gave it."""
 
     def __init__(self) -> None:
-        self.told: dict[object, list[Exception | None]] = {}
+        self.reported: dict[object, list[Exception | None]] = {}
         self._news = anyio.Event()
 
     def of(self, name: object) -> OnSent:
         def on_sent(error: Exception | None) -> None:
-            self.told.setdefault(name, []).append(error)
+            self.reported.setdefault(name, []).append(error)
             self._news.set()
 
         return on_sent
 
     async def wait_for(self, count: int) -> None:
         with anyio.fail_after(PATIENCE_S):
-            while len(self.told) < count:
+            while len(self.reported) < count:
                 self._news = anyio.Event()
                 await self._news.wait()
 
     async def one(self, name: object) -> Exception | None:
         with anyio.fail_after(PATIENCE_S):
-            while name not in self.told:
+            while name not in self.reported:
                 self._news = anyio.Event()
                 await self._news.wait()
-        (outcome,) = self.told[name]
+        (outcome,) = self.reported[name]
         return outcome
 
 

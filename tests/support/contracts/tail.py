@@ -1,4 +1,4 @@
-"""The contract of a port, for members that read a tail: what the clients of calls are."""
+"""The contract of the port's `Consumer` for members that read a `Tail`, as RPC clients do."""
 
 from collections.abc import Mapping
 
@@ -40,7 +40,7 @@ async def assigned_anew(member: Seat) -> None:
 class TailContract:
     @pytest.fixture
     async def topic(self, world: World) -> str:
-        """A new topic of four partitions."""
+        """Create a topic of four partitions."""
         topic = world.name()
         await world.create_topic(topic, 4)
         return topic
@@ -127,7 +127,7 @@ class TailContract:
     async def test_after_a_rebalance_reading_goes_on_where_it_was(
         self, world: World, topic: str, group: str
     ) -> None:
-        """Also in partitions that somebody else had meanwhile, and where nothing had come yet."""
+        """So it is in partitions that another member had meanwhile, and where nothing had come."""
         p0, p1, p2, p3 = all_four = partitions(topic, 4)
         await world.produce(p1, *numbered(2))
         connect = world.connect(group)
@@ -221,7 +221,7 @@ class TailContract:
             assert elsewhere(member) == frozenset()
             for partition in all_four:
                 await world.produce(partition, b"after")
-            # Asked for all of them, it brings its own only.
+            # Asked for all of them, a poll returns records of its own only.
             with anyio.fail_after(PATIENCE_S):
                 while not member.count:
                     await member.poll(all_four)
@@ -375,7 +375,7 @@ class TailContract:
             assert client.partitions == frozenset(partitions(topic, 4))
             assert elsewhere(client) == frozenset()
 
-    async def test_a_listener_is_not_told_what_is_elsewhere(
+    async def test_for_a_listener_elsewhere_is_not_looked_up(
         self, world: World, topic: str, group: str
     ) -> None:
         connect = world.connect(group)

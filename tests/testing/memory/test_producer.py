@@ -43,7 +43,7 @@ async def test_sends_fail_as_often_as_ordered(broker: MemoryBroker, outcomes: Ou
         for number in range(3):
             producer.send(Message("topic", b"%d" % number), outcomes.of(number))
         assert await producer.flush(CALL_S)
-    assert outcomes.told == {0: [error], 1: [error], 2: [None]}
+    assert outcomes.reported == {0: [error], 1: [error], 2: [None]}
     assert values(broker) == [b"2"]
 
 
@@ -83,7 +83,7 @@ async def test_held_sends_are_on_their_way_whether_wanted_or_not(
         broker.release_sends()
         assert await producer.flush(1.0)
     assert values(broker) == [b"1", b"2"]
-    assert outcomes.told == {1: [None], 2: [None]}
+    assert outcomes.reported == {1: [None], 2: [None]}
 
 
 async def test_what_waits_for_the_broker_is_asked_for_again(
@@ -100,7 +100,7 @@ async def test_what_waits_for_the_broker_is_asked_for_again(
         broker.up()
         assert await producer.flush(1.0)
     assert values(broker) == [b"2"]
-    assert outcomes.told == {2: [None]}
+    assert outcomes.reported == {2: [None]}
 
 
 async def test_an_acknowledgement_takes_as_long_as_ordered(
@@ -142,7 +142,7 @@ async def test_a_producer_that_fails_leaves_in_doubt_what_was_under_way(
     assert not late.in_doubt
 
 
-async def test_topics_are_created_on_demand_only_when_told_so(outcomes: Outcomes) -> None:
+async def test_topics_are_created_only_where_the_broker_does_so(outcomes: Outcomes) -> None:
     broker = MemoryBroker(auto_create=2)
     async with started(broker.connect_producer()) as producer:
         producer.send(Message("new", b"", partition=1), outcomes.of(0))

@@ -1,4 +1,4 @@
-"""The clients that are built when there are options instead of a factory."""
+"""The clients that are built from options instead of a factory."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def anyio_backend() -> str:
-    """Building a client needs an asyncio loop, on trio too."""
+    """Return asyncio: a client of aiokafka is built where an asyncio loop runs."""
     return "asyncio"
 
 

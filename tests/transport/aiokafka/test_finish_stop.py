@@ -1,4 +1,4 @@
-"""The second half of a `stop()` that raised."""
+"""What is closed after a `stop()` that raised."""
 
 import asyncio
 from types import SimpleNamespace

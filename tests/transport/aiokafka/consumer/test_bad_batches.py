@@ -1,4 +1,4 @@
-"""Finding the partition that does not decode: which ones are asked, and what is held in the end."""
+"""Finding the partition that does not decode: what is polled, and what is held in the end."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ def test_those_that_do_not_decode_are_held_and_no_others(
     broken: set[TopicPartition], ready_at: list[set[TopicPartition]]
 ) -> None:
     bad_batches = BadBatches()
-    # Whatever is ready when, in the end all are, for long enough.
+    # In the end all are ready, for long enough.
     for ready in (*ready_at, *([set(PARTITIONS)] * 40)):
         asked, most = bad_batches.narrow(sorted(ready), 500)
         assert set(asked) <= ready
@@ -48,7 +48,7 @@ def test_good_records_before_the_broken_one_are_read_one_by_one() -> None:
 def test_a_poll_that_was_ended_early_says_nothing_about_the_partition_that_it_asked() -> None:
     bad_batches = BadBatches()
     bad_batches.raised(ValueError("of one of them"), PARTITIONS[:1])
-    bad_batches.narrow(PARTITIONS[:1], 500)  # then somebody nudged
+    bad_batches.narrow(PARTITIONS[:1], 500)  # and a nudge ends the poll
     assert bad_batches.narrow(PARTITIONS[:1], 500) == (PARTITIONS[:1], 500)
     bad_batches.delivered({})
     assert not bad_batches.is_active

@@ -31,7 +31,7 @@ class OnAiokafka:
 @pytest.mark.anyio
 @pytest.mark.broker
 class TestAiokafka(OnAiokafka, Contract):
-    # `group` names itself after `world`, which this one test does without.
+    # The contract takes the name from `world`, and one test has no world.
     @pytest.fixture
     def group(self) -> str:
         return f"contract-{uuid4().hex}"

@@ -1,4 +1,4 @@
-"""What a record gives rise to goes out before the next fetch.
+"""The answer to a record goes out before the next fetch.
 
 On asyncio alone: on trio the program is in another thread, and nothing says who comes first.
 """
@@ -32,7 +32,7 @@ async def world(anyio_backend: object, embedded_kafka: EmbeddedKafka) -> AsyncGe
 
 @pytest.fixture
 def requests() -> Generator[list[str]]:
-    """The kinds of those that fetch or produce, as they are sent."""
+    """Collect the kinds of the fetch and produce requests, in the order of sending."""
     sent: list[str] = []
     send = AIOKafkaClient.send
 

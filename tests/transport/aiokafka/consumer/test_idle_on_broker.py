@@ -1,4 +1,4 @@
-"""A member of a real group that stops polling is out of it, whatever its polls have met."""
+"""A member of a real group that stops polling leaves it, whatever its polls have met."""
 
 from collections.abc import AsyncGenerator
 from functools import partial
@@ -25,7 +25,7 @@ async def world(anyio_backend: object, embedded_kafka: EmbeddedKafka) -> AsyncGe
 
 @pytest.fixture
 async def topic(world: World, embedded_kafka: EmbeddedKafka) -> str:
-    """Partition 0 has a record that does not decode."""
+    """Create a topic whose partition 0 has a record that does not decode."""
     topic = world.name()
     await world.create_topic(topic, 2)
     await produce_poison(embedded_kafka.bootstrap_servers, topic, 0)

@@ -1,4 +1,4 @@
-"""Where a listener starts on a real Kafka when its consumer must not guess."""
+"""Where reading starts on a real Kafka with `auto_offset_reset="none"`."""
 
 from collections.abc import AsyncGenerator
 from functools import partial
@@ -51,7 +51,7 @@ def without_reset(embedded_kafka: EmbeddedKafka, group: str) -> Connect:
     )
 
 
-async def test_without_a_commit_and_without_a_reset_it_is_told_what_to_do(
+async def test_without_a_commit_and_without_a_reset_the_error_says_what_to_do(
     world: World, without_reset: Connect
 ) -> None:
     topic = world.name()

@@ -1,4 +1,4 @@
-"""What a tail costs and survives on a real Kafka, beyond the contract that the twin keeps too."""
+"""What a tail costs and survives on a real Kafka, beyond the contract that all drivers keep."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -53,8 +53,10 @@ def clients() -> list[AIOKafkaConsumer]:
 
 @pytest.fixture
 def reading(embedded_kafka: EmbeddedKafka, group: str, clients: list[AIOKafkaConsumer]) -> Connect:
-    """The user's consumer raises where there is no position, and looks for new partitions only
-    when something makes it."""
+    """Return a consumer that raises where there is no position.
+
+    It looks for new partitions only when it has to.
+    """
 
     def build() -> AIOKafkaConsumer:
         clients.append(
@@ -73,7 +75,7 @@ def reading(embedded_kafka: EmbeddedKafka, group: str, clients: list[AIOKafkaCon
 
 
 def in_the_client(member: Seat, function: Callable[[], object]) -> None:
-    """Call it where the member's client lives."""
+    """Call a function on the loop of the member's client."""
     assert isinstance(member.consumer, AiokafkaConsumer)
     member.consumer._home.call_soon(function)
 
@@ -81,7 +83,7 @@ def in_the_client(member: Seat, function: Callable[[], object]) -> None:
 async def test_an_offset_that_goes_under_way_does_not_end_the_consumer(
     world: World, reading: Connect, clients: list[AIOKafkaConsumer]
 ) -> None:
-    """As for a reader that retention, or a broker that lost its disk, has overtaken."""
+    """So it is when retention has overtaken a reader, or a broker has lost its disk."""
     topic = world.name()
     await world.create_topic(topic, 2)
     p0, p1 = partitions(topic, 2)
@@ -104,7 +106,7 @@ async def test_an_offset_that_goes_under_way_does_not_end_the_consumer(
 async def test_of_what_does_not_decode_the_batch_is_passed_over_and_nothing_behind_it(
     world: World, reading: Connect, embedded_kafka: EmbeddedKafka, records: int, lost: int
 ) -> None:
-    """Of a large one the steps grow: 9 of 1, then 2, 4 and 8, which is 3 too far."""
+    """In a large batch the steps grow: 9 of 1, then 2, 4 and 8, which is 3 too far."""
     topic = world.name()
     await world.create_topic(topic, 1)
     (p0,) = partitions(topic, 1)
@@ -145,7 +147,7 @@ async def test_a_topic_that_was_deleted_begins_anew_when_it_comes_back(
 async def test_a_partition_that_nobody_has_yet_is_not_elsewhere(
     world: World, reading: Connect, clients: list[AIOKafkaConsumer]
 ) -> None:
-    """The group deals out what its leader knew; positioning then finds that there is more."""
+    """The group assigns the partitions that its leader knew; positioning then finds more."""
     topic = world.name()
     await world.create_topic(topic, 2)
     async with seat(reading, topic, tail=Tail()) as member, releasing(member):
@@ -190,10 +192,10 @@ async def test_of_a_share_no_other_partition_is_read_from_the_socket(
     async with seat(reading, topic, tail=Tail(positions={own: 0}, share=0)) as member:
         for rounds in range(1, 4):
             await has_read(member, own, rounds * PER_PARTITION)
-            # Another member comes and goes: after either rebalance some are assigned anew.
+            # Another member comes and goes; after either rebalance partitions are assigned anew.
             other_tail = Tail(share=own.partition)
             async with seat(reading, topic, tail=other_tail) as other, releasing(member, other):
-                # Each learns of its assignment for itself, either may be first.
+                # Either member may learn of its assignment first.
                 await poll_until(
                     lambda: other.assignments and member.assignments[-1].elsewhere, member, other
                 )

@@ -31,7 +31,7 @@ async def test_a_broker_that_does_not_answer_is_a_clear_error_in_time(
 async def test_a_record_over_the_limit_of_its_topic_spoils_no_other(
     world: AiokafkaWorld, outcomes: Outcomes
 ) -> None:
-    """The broker refuses whole batches, and counts the numbers of those that it has taken."""
+    """The broker refuses whole batches, and counts the numbers of the batches that it has taken."""
     topic = world.name()
     await world.create_topic(topic, 1, **{"max.message.bytes": "5000"})
     async with started(world.connect()) as producer:
@@ -42,7 +42,7 @@ async def test_a_record_over_the_limit_of_its_topic_spoils_no_other(
                 await outcomes.one(0)
         assert await producer.flush(CALL_S)
     for number in range(300):
-        (error,) = outcomes.told[number]
+        (error,) = outcomes.reported[number]
         if number in (0, 100, 299):
             assert isinstance(error, PayloadTooLarge)
             assert not error.in_doubt
@@ -78,8 +78,8 @@ async def test_a_broker_that_dies_and_comes_back_gets_each_record_once(
             tasks.cancel_scope.cancel()
         assert await producer.flush(CALL_S)
         assert producer.connected
-    assert len(outcomes.told) == count
-    assert all(told == [None] for told in outcomes.told.values())
+    assert len(outcomes.reported) == count
+    assert all(reported == [None] for reported in outcomes.reported.values())
     arrived = [
         each.value or b""
         for number in (0, 1)
@@ -102,12 +102,12 @@ async def test_what_waits_behind_a_full_batch_is_dropped_when_it_is_not_wanted_a
                 producer.send(message, outcomes.of(number), lambda: wanted)
             assert not await producer.flush(0.2)
             wanted = False
-            await anyio.sleep(0.6)  # so long may pass before it looks
+            await anyio.sleep(0.6)  # the producer checks its health every 0.5 s
         finally:
             await world.come_back()
         assert await producer.flush(CALL_S)
     records = await world.records(TopicPartition(topic, 0))
-    assert len(records) == len(outcomes.told) <= 5
+    assert len(records) == len(outcomes.reported) <= 5
 
 
 async def test_a_producer_that_waits_no_longer_tells_what_is_in_doubt(

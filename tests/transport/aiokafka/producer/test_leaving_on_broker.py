@@ -93,7 +93,9 @@ async def test_closing_keeps_to_its_time_with_the_broker_killed(
             await outcomes.wait_for(51)
         finally:
             await anyio.to_thread.run_sync(world.kafka.restart)
-    assert {type(error) for number in range(50) for error in outcomes.told[number]} == {SendFailed}
+    assert {type(error) for number in range(50) for error in outcomes.reported[number]} == {
+        SendFailed
+    }
     gc.collect()
     await until(lambda: not living(world.kafka, anyio_backend_name) - before, CALL_S)
     assert not [each for each in caplog.records if each.name == "asyncio"]

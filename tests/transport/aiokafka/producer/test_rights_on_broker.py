@@ -1,4 +1,4 @@
-"""A broker that wants to know who one is, and does not let everybody write."""
+"""A broker that asks for credentials, and does not let everybody write."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""Producers that cannot start: no broker, or a factory that returns what cannot be used."""
+"""Producers that cannot start: no broker, or a factory that returns an unusable producer."""
 
 import gc
 from collections.abc import Callable
@@ -52,7 +52,7 @@ async def test_what_a_factory_must_not_return_is_refused(
     with pytest.raises(ConfigurationError, match=why):
         async with connect_producer(lambda: build("127.0.0.1:9"))():
             pytest.fail("entered")
-    gc.collect()  # an unclosed producer would warn
+    gc.collect()  # a producer that was not closed would warn
 
 
 async def test_options_that_aiokafka_does_not_take_are_named_without_their_values() -> None:

@@ -27,8 +27,8 @@ async def test_a_topic_that_the_broker_creates_is_waited_for(
         for number in range(10):
             producer.send(Message(topic, b"%d" % number, partition=0), outcomes.of(number))
         await outcomes.wait_for(10)
-    assert all(told == [None] for told in outcomes.told.values())
-    assert list(outcomes.told) == list(range(10))
+    assert all(reported == [None] for reported in outcomes.reported.values())
+    assert list(outcomes.reported) == list(range(10))
 
 
 async def test_a_topic_that_is_deleted_under_way_is_missing_then(
@@ -41,17 +41,17 @@ async def test_a_topic_that_is_deleted_under_way_is_missing_then(
         for number in range(10):
             producer.send(Message(topic, b""), outcomes.of(number))
         await outcomes.wait_for(11)
-    assert {type(error) for number in range(10) for error in outcomes.told[number]} == {
+    assert {type(error) for number in range(10) for error in outcomes.reported[number]} == {
         TopicMissing
     }
 
 
 @pytest.mark.parametrize("looked_for", [False, True])
-async def test_what_waits_for_a_topic_that_is_gone_is_told_long_before_aiokafka_gives_up(
+async def test_what_waits_for_a_topic_that_is_gone_is_reported_long_before_aiokafka_gives_up(
     world: AiokafkaWorld, outcomes: Outcomes, caplog: pytest.LogCaptureFixture, *, looked_for: bool
 ) -> None:
     topic = world.name()
-    if not looked_for:  # it sees all that are there as it starts
+    if not looked_for:  # a producer that starts sees all topics
         await world.create_topic(topic, 2)
     async with started(world.connect()) as producer:
         if looked_for:
@@ -61,7 +61,7 @@ async def test_what_waits_for_a_topic_that_is_gone_is_told_long_before_aiokafka_
         await delete_topic(world.servers, topic)
         for number in range(10):
             producer.send(Message(topic, b""), outcomes.of(number))
-        with anyio.fail_after(10):  # aiokafka itself would hold them for 15
+        with anyio.fail_after(10):  # aiokafka itself would hold the records for 15 s
             await outcomes.wait_for(11)
         other = world.name()
         await world.create_topic(other, 1)
@@ -70,8 +70,8 @@ async def test_what_waits_for_a_topic_that_is_gone_is_told_long_before_aiokafka_
         await world.create_topic(topic, 2)
         producer.send(Message(topic, b""), outcomes.of("anew"))
         assert await outcomes.one("anew") is None
-    told = {type(error) for number in range(10) for error in outcomes.told[number]}
-    assert told == {TopicMissing}
+    reported = {type(error) for number in range(10) for error in outcomes.reported[number]}
+    assert reported == {TopicMissing}
     assert len(caplog.records) < 20
 
 
@@ -91,7 +91,7 @@ class TestWhereTheBrokerCreatesTopics:
             for topic in topics:
                 producer.send(Message(topic, b""), outcomes.of(topic))
                 assert await outcomes.one(topic) is None
-                # To look for the next one asks for the metadata of all.
+                # A lookup of the next topic asks for the metadata of all.
                 await delete_topic(willing.servers, topic)
             assert not set(topics) & await topics_of(willing.servers)
 
