@@ -1,77 +1,117 @@
 """Commits: one at a time, of whatever has finished when it starts; and the actor that says when."""
 
 from collections.abc import Callable
-from logging import getLogger
+from logging import Logger
 
 import anyio
 
 from sdml_kafka.consuming.commit_schedule import AutoCommit, CommitSchedule
+from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.ledger import Ledger
 from sdml_kafka.errors import CommitFailed, CommitRejected
 from sdml_kafka.runtime import Actor, Life
-from sdml_kafka.transport.interfaces import Consumer, TopicPartition
-
-_log = getLogger("sdml_kafka.listener.listener")
+from sdml_kafka.transport.interfaces import ConsumerSettings, TopicPartition
 
 COMMIT_TIMEOUT_S = 5.0
+"""Seconds that a commit may take for which nothing else waits."""
+MIN_COMMIT_TIMEOUT_S = 0.1
+"""Seconds that a commit gets at least, however late its turn comes."""
 RETRY_S = 1.0
+"""Seconds between a commit that failed and the next one."""
 
 
 class Committer:
-    """Used by the schedule, by the hand-over and by the user; they take turns."""
+    """Commits what has finished. The scheduler, the consumer loop and the user take turns."""
 
-    def __init__(self, ledger: Ledger, flush: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        current: CurrentConsumer,
+        choose_policy: Callable[[ConsumerSettings], AutoCommit | None],
+        log: Logger,
+        flush: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin without a commit under way.
+
+        Args:
+            ledger: Knows what has finished.
+            current: The consumer to commit with.
+            choose_policy: Returns when to commit, given a consumer's settings; None if only the
+                user's own calls commit, even when partitions are revoked or the listener is left.
+            log: The log of the part that this committer works for.
+            flush: Brings the ledger up to date with those who have records in hand.
+        """
         self._ledger = ledger
+        self._current = current
+        self._choose_policy = choose_policy
+        self._log = log
         self._flush = flush
         self._lock = anyio.Lock()
-        self.consumer: Consumer | None = None
-        self.automatic = True
-        """False: only the user's own calls commit, at a hand-over and leaving included."""
+
+    @property
+    def policy(self) -> AutoCommit | None:
+        """When to commit; None if only the user's own calls do, or there is no consumer."""
+        consumer = self._current.consumer
+        return None if consumer is None else self._choose_policy(consumer.settings)
 
     async def commit(self, timeout_s: float = COMMIT_TIMEOUT_S) -> None:
-        """Commit what has finished. CommitRejected, CommitFailed, AuthorizationFailed."""
+        """Commit what has finished.
+
+        Raises:
+            CommitFailed: The commit did not get through in time, or there is no consumer.
+            CommitRejected: The partitions belong to a later assignment.
+            AuthorizationFailed: The broker does not allow it.
+        """
         deadline = anyio.current_time() + timeout_s
         with anyio.move_on_after(timeout_s) as waiting:
             await self._lock.acquire()
         if waiting.cancelled_caught:
-            raise CommitFailed(f"an earlier commit is still under way after {timeout_s:g} s")
+            raise CommitFailed(f"An earlier commit is still under way after {timeout_s:g} s")
         try:
             await self._commit(deadline)
         finally:
             self._lock.release()
 
-    async def commit_last(self, timeout_s: float) -> None:
-        """What finished last, before partitions are let go."""
-        if not self.automatic:
+    async def commit_by_policy(self, timeout_s: float) -> None:
+        """Commit what has finished unless only the user's own calls commit; log a failure."""
+        if self.policy is None:
             return
         try:
             await self.commit(timeout_s)
         except CommitFailed as error:
-            _log.warning("what finished last was not committed and will come again: %s", error)
+            self._log.warning(
+                "the last finished records were not committed, so they will come again: %s", error
+            )
 
     async def _commit(self, deadline: float) -> None:
         self._flush()
         moves = self._ledger.committable()
         if not moves:
             return
-        if self.consumer is None:
-            raise CommitFailed("the consumer is being restarted: try again in a moment")
+        consumer = self._current.consumer
+        if consumer is None:
+            raise CommitFailed("The consumer is being restarted: try again in a moment")
         epoch = max(epoch for epoch, _ in moves.values())
         offsets = {TopicPartition(*key): offset for key, (_, offset) in moves.items()}
-        remaining = max(0.1, deadline - anyio.current_time())
-        await self.consumer.commit(epoch, offsets, remaining)
+        remaining_s = max(MIN_COMMIT_TIMEOUT_S, deadline - anyio.current_time())
+        await consumer.commit(epoch, offsets, remaining_s)
         for (topic, partition), (epoch, offset) in moves.items():
             self._ledger.committed(topic, partition, epoch, offset)
 
 
 class CommitScheduler(Actor):
-    def __init__(self, policy: AutoCommit | None, committer: Committer, ledger: Ledger) -> None:
-        self._policy = policy
+    """Commits whenever the policy says so. Starts after the consumer loop, which connects."""
+
+    def __init__(self, committer: Committer, ledger: Ledger, log: Logger) -> None:
         self._committer = committer
         self._ledger = ledger
+        self._log = log
 
     async def run(self, life: Life) -> None:
-        schedule = CommitSchedule(self._policy, anyio.current_time(), self._ledger.finished)
+        """Wait until a commit is due, commit, and so on."""
+        schedule = CommitSchedule(
+            self._committer.policy, anyio.current_time(), self._ledger.finished
+        )
         life.started()
         with life.cancel_on_stop():
             while True:
@@ -81,22 +121,21 @@ class CommitScheduler(Actor):
     async def _wait_due(self, schedule: CommitSchedule) -> None:
         while not schedule.is_due(anyio.current_time(), self._ledger.finished):
             due = anyio.Event()
-            self._ledger.notify = due.set
             count, at = schedule.due_count(), schedule.due_at()
             if count is not None:
-                self._ledger.notify_at = count
+                self._ledger.notify_when(count, due.set)
             timeout_s = None if at is None else max(0.0, at - anyio.current_time())
             with anyio.move_on_after(timeout_s):
                 await due.wait()
 
     async def _commit(self, schedule: CommitSchedule) -> None:
-        taken = self._ledger.finished
+        finished = self._ledger.finished
         try:
             await self._committer.commit()
         except CommitRejected:
-            pass  # the partitions are being handed over, which commits by itself
+            pass  # the partitions are being revoked, and the consumer loop commits them itself
         except CommitFailed as error:
-            _log.warning("commit failed, to be tried again: %s", error)
+            self._log.warning("a commit failed and will be tried again: %s", error)
             schedule.failed(anyio.current_time(), RETRY_S)
             return
-        schedule.committed(anyio.current_time(), taken)
+        schedule.committed(anyio.current_time(), finished)

@@ -1,14 +1,35 @@
-"""The consumer loop: the one actor that touches the consumer. Polls, opens what is assigned, and
-hands over what is taken away."""
+"""The consumer loop: the one actor that polls the consumer.
+
+How this works. One life of the actor is one consumer: connect, join the group, poll until stopped,
+release everything, leave the group. A poll brings an assignment (a new tenancy begins for each of
+its partitions), records (they go into the intake), or the consumer's health. Beside the polling a
+second task waits for revocations, because the client below stands still inside its poll until a
+revocation is released. A revocation, and likewise leaving, goes step by step:
+
+1. withdraw: records that wait are taken back, those in the user's hands stay there;
+2. drain: those in hand get a limited time to finish;
+3. commit what has finished;
+4. release: the tenancies end, and the rebalance goes on.
+
+Rules for whoever edits this file:
+
+- Every step is bounded, and whatever happens a revocation is released, since the whole group waits
+  for it. The user's callbacks are bounded as well, and what they raise is logged.
+- Partitions that are lost (the member is out of the group already) are withdrawn and closed without
+  a drain or a commit: somebody else may be reading them.
+- What happens on leaving is shielded from cancellation, so that finished records are committed.
+"""
 
 from collections.abc import Callable, Collection, Sequence
-from logging import getLogger
+from logging import Logger
 from typing import Protocol
 
 import anyio
-from attrs import define, evolve
+from attrs import evolve
 
 from sdml_kafka.consuming.committer import Committer
+from sdml_kafka.consuming.current_consumer import CurrentConsumer
+from sdml_kafka.consuming.drain import Drain
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.errors import ConsumerFailed, JoinTimeout
@@ -18,140 +39,158 @@ from sdml_kafka.transport.interfaces import (
     Assignment,
     Connect,
     Consumer,
-    ConsumerSettings,
     OnRebalance,
     Revocation,
     TopicPartition,
 )
 
-_log = getLogger("sdml_kafka.listener.listener")
-
 IDLE_POLL_S = 0.5
-CLOSE_TIMEOUT_S = 2.0
-COMMIT_START_TIMEOUT_S = 2.0
-CALLBACK_TIMEOUT_S = 5.0
-"""Nothing is read while the user's `on_partitions_assigned` runs."""
-
-
-@define
-class Patience:
-    """How long the loop waits, in seconds; `drain_s` falls to 0 when there is no time for it."""
-
-    start_s: float
-    drain_s: float
+"""Seconds that a poll waits for records."""
+BLOCKING_STEP_S = 2.0
+"""Seconds that one step may take for which the polling or the group waits: a commit, or the
+user's `on_partitions_revoked`."""
+ON_ASSIGNED_TIMEOUT_S = 5.0
+"""Seconds that the user's `on_partitions_assigned` may take; nothing is polled meanwhile."""
 
 
 class Destination(Protocol):
     """Where records go from the intake."""
 
     @property
-    def topics(self) -> Collection[str]: ...
+    def topics(self) -> Collection[str]:
+        """The topics to read."""
 
     def withdraw(self, tenancies: Sequence[Tenancy]) -> None:
-        """Take back what waits of these tenancies and is in nobody's hands."""
+        """Take back the records of these tenancies that wait and are in nobody's hands."""
 
 
 class ConsumerLoop(Actor):
+    """Polls, opens the partitions that are assigned, and releases those that are revoked."""
+
     def __init__(
         self,
         connect: Connect,
+        current: CurrentConsumer,
         intake: Intake,
         destination: Destination,
         committer: Committer,
-        patience: Patience,
-        on_connected: Callable[[ConsumerSettings], None],
-        on_assigned: OnRebalance | None,
-        on_revoked: OnRebalance | None,
+        drain: Drain,
+        log: Logger,
+        *,
+        start_timeout_s: float,
+        on_records: Callable[[], None],
+        on_assigned: OnRebalance | None = None,
+        on_revoked: OnRebalance | None = None,
     ) -> None:
+        """Connect nothing yet.
+
+        Args:
+            connect: Makes the consumer.
+            current: Holds the consumer for the others as long as this life lasts.
+            intake: Takes assignments and records.
+            destination: Says which topics to read, and withdraws what it took from the intake.
+            committer: Commits before partitions are released.
+            drain: Waits for records in hand before partitions are released.
+            log: The log of the part that this loop works for.
+            start_timeout_s: Seconds until the first assignment has to be there.
+            on_records: Called after records went into the intake.
+            on_assigned: The user's callback for an assignment.
+            on_revoked: The user's callback for a revocation, called after the drain.
+        """
         self._connect = connect
+        self._current = current
         self._intake = intake
         self._destination = destination
         self._committer = committer
-        self._patience = patience
-        self._on_connected = on_connected
+        self._drain = drain
+        self._log = log
+        self._start_timeout_s = start_timeout_s
+        self._on_records = on_records
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._revocation: Revocation | None = None
 
     async def run(self, life: Life) -> None:
-        deadline = anyio.current_time() + self._patience.start_s
+        """Live as long as one consumer does."""
+        deadline = anyio.current_time() + self._start_timeout_s
         with life.cancel_on_stop():
             async with connected(self._connect, self._start, deadline) as consumer:
-                self._on_connected(consumer.settings)
                 await self._live(consumer, life, deadline)
 
     async def _start(self, consumer: Consumer, left_s: float) -> None:
         await consumer.start(self._destination.topics, left_s)
 
-    async def _live(self, consumer: Consumer, life: Life, join_by: float) -> None:
-        self._committer.consumer = consumer
-        self._intake.on_ready = consumer.nudge
+    async def _live(self, consumer: Consumer, life: Life, join_deadline: float) -> None:
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._hand_over_when_asked, consumer)
-                try:
-                    await self._poll(consumer, life, join_by)
-                finally:
-                    tasks.cancel_scope.cancel()
-                    await self._leave()
-                    self._release()  # of a hand-over that the leave has taken over
+            with self._current.set_to(consumer):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._serve_revocations, consumer)
+                    try:
+                        await self._poll(consumer, life, join_deadline)
+                    finally:
+                        tasks.cancel_scope.cancel()
+                        await self._leave()
+                        self._release()  # a revocation that was cut off by leaving
         finally:
-            self._committer.consumer = None
             self._intake.health = evolve(self._intake.health, connected=False)
-            self._intake.on_ready = lambda: None
 
     # -- polling -------------------------------------------------------------------------
 
-    async def _poll(self, consumer: Consumer, life: Life, join_by: float) -> None:
+    async def _poll(self, consumer: Consumer, life: Life, join_deadline: float) -> None:
         intake, poll_records = self._intake, consumer.settings.poll_records
         while True:
             polled = await consumer.poll(intake.ready(), poll_records, IDLE_POLL_S)
             if polled.assignment is not None:
-                await self._opened(polled.assignment)
+                await self._open(polled.assignment)
                 life.started()
-            elif not life.ready and anyio.current_time() >= join_by:
+            elif not life.ready and anyio.current_time() >= join_deadline:
                 raise JoinTimeout(
-                    f"The group's rebalance did not end within {self._patience.start_s:g} s. A "
+                    f"The group's rebalance did not end within {self._start_timeout_s:g} s. A "
                     "member that died holds it up until its session times out, one that drains "
                     "until it has: try again, or allow more with start_timeout."
                 )
             if polled.health is not None:
                 for topic in polled.health.missing_topics - intake.health.missing_topics:
-                    _log.warning("topic %r does not exist; it is read as soon as it does", topic)
+                    self._log.warning(
+                        "topic %r does not exist; it is read as soon as it does", topic
+                    )
                 intake.health = polled.health
-            intake.accept(polled.records)
+            if polled.records:
+                intake.accept(polled.records)
+                self._on_records()
 
-    async def _opened(self, assignment: Assignment) -> None:
+    async def _open(self, assignment: Assignment) -> None:
         self._intake.open(assignment)
-        self._intake.rebalances += 1
         if None in assignment.committed.values():
             # With `latest` a group without a commit starts at the end again: whoever gets these
             # partitions next would skip what came meanwhile.
-            await self._committer.commit_last(COMMIT_START_TIMEOUT_S)
-        with anyio.move_on_after(CALLBACK_TIMEOUT_S) as scope:
-            await self._tell(self._on_assigned, frozenset(assignment.positions))
+            await self._committer.commit_by_policy(BLOCKING_STEP_S)
+        with anyio.move_on_after(ON_ASSIGNED_TIMEOUT_S) as scope:
+            await self._call(self._on_assigned, frozenset(assignment.positions))
         if scope.cancelled_caught:
-            _log.warning("on_partitions_assigned took over %s s: cut off", CALLBACK_TIMEOUT_S)
+            self._log.warning(
+                "on_partitions_assigned took over %g s and was cut off", ON_ASSIGNED_TIMEOUT_S
+            )
 
-    async def _tell(
+    async def _call(
         self, callback: OnRebalance | None, partitions: frozenset[TopicPartition]
     ) -> None:
         if callback is None:
             return
         try:
             await callback(partitions)
-        except Exception:  # the user's code must not end the hand-over
-            _log.exception("the rebalance listener raised")
+        except Exception:  # the user's code must not end the revocation
+            self._log.exception("the rebalance listener raised")
 
     # -- letting go ----------------------------------------------------------------------
 
-    async def _hand_over_when_asked(self, consumer: Consumer) -> None:
+    async def _serve_revocations(self, consumer: Consumer) -> None:
         while True:
             try:
                 self._revocation = await consumer.revocation()
             except ConsumerFailed:
-                return  # which the poll raises as well: told once
-            await self._hand_over(self._revocation)
+                return  # the poll raises it as well, and once is enough
+            await self._revoke(self._revocation)
             self._release()
 
     def _release(self) -> None:
@@ -159,31 +198,27 @@ class ConsumerLoop(Actor):
             self._revocation.release()
             self._revocation = None
 
-    async def _hand_over(self, revocation: Revocation) -> None:
-        keys = revocation.partitions
-        tenancies = self._withdraw(keys)
-        step_s = min(2.0, revocation.deadline_s / 4)
+    async def _revoke(self, revocation: Revocation) -> None:
+        partitions = revocation.partitions
+        tenancies = self._withdraw(partitions)
+        step_s = min(BLOCKING_STEP_S, revocation.deadline_s / 4)
         if not revocation.lost:
-            drain_s = min(self._patience.drain_s, revocation.deadline_s - 2 * step_s)
-            with anyio.move_on_after(drain_s):
-                await self._intake.drained(tenancies)
+            await self._drain.wait(tenancies, limit_s=revocation.deadline_s - 2 * step_s)
         with anyio.move_on_after(step_s):
-            await self._tell(self._on_revoked, keys)
+            await self._call(self._on_revoked, partitions)
         if not revocation.lost:
             with anyio.move_on_after(step_s):
-                await self._committer.commit_last(step_s)
-        self._intake.close(keys)
+                await self._committer.commit_by_policy(step_s)
+        self._intake.close(partitions)
 
     async def _leave(self) -> None:
-        """Withdraw what waits, let what is in hand finish, commit it. Bounded, then let go."""
         tenancies = self._withdraw(frozenset(self._intake.partitions))
-        with anyio.move_on_after(self._patience.drain_s, shield=True):
-            await self._intake.drained(tenancies)
-        with anyio.move_on_after(CLOSE_TIMEOUT_S + 1.0, shield=True):
-            await self._committer.commit_last(CLOSE_TIMEOUT_S)
+        await self._drain.wait(tenancies, shield=True)
+        with anyio.move_on_after(BLOCKING_STEP_S + 1.0, shield=True):
+            await self._committer.commit_by_policy(BLOCKING_STEP_S)
         self._intake.close(list(self._intake.partitions))
 
-    def _withdraw(self, keys: frozenset[TopicPartition]) -> list[Tenancy]:
-        tenancies = self._intake.withdraw(keys)
+    def _withdraw(self, partitions: Collection[TopicPartition]) -> list[Tenancy]:
+        tenancies = self._intake.withdraw(partitions)
         self._destination.withdraw(tenancies)
         return tenancies

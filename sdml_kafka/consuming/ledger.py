@@ -1,7 +1,20 @@
 """The offset ledger: what was delivered, what has finished, and so what may be committed.
 
-Pure. One owner; plain synchronous calls. A partition that is assigned again is a new tenancy
-with an epoch of its own; what finishes in a past tenancy is counted and moves nothing.
+How this works. A *tenancy* is one stay of a partition with this consumer. Whatever is delivered
+goes in as a *chunk*: consecutive records with one byte each, the number of destinations that have
+yet to finish the record. A byte that falls to 0 is a finished record, a chunk without other bytes
+is a finished chunk. The chunks of a tenancy stand in offset order. A finished chunk at the front
+is dropped and moves the *frontier*, the offset below which everything has finished, to its end. A
+finished chunk behind an unfinished one is merged into that one's end. So memory follows what is
+unfinished, and the frontier is always the first byte of the first chunk that is not 0.
+
+Rules for whoever edits this file:
+
+- It is pure and has one owner: plain synchronous calls, no await, no clock, no client.
+- Nothing of a past tenancy moves a present one. A partition that is assigned again is a new
+  tenancy with a new epoch; a record of the past one that finishes is counted as late.
+- `Chunk.finish` and `finish_run` are hot, with up to a million records a second: whoever waits for
+  finishes sets `Tenancy.is_watched`, which they look at, and costs nothing while nobody waits.
 """
 
 from collections import deque
@@ -10,13 +23,14 @@ from collections.abc import Callable, Sequence
 from attrs import define, field
 
 NEVER = 1 << 62
+"""A number of finished records that is never reached."""
 
 
 @define(eq=False)
 class Chunk:
     """Consecutive records of one tenancy that were delivered together.
 
-    `left[i]` is how many of its destinations have yet to finish record i, at most 255.
+    `left[i]` is how many destinations have yet to finish record i, at most 255.
     """
 
     tenancy: "Tenancy"
@@ -30,16 +44,16 @@ class Chunk:
         self.unfinished = len(self.left) - self.left.count(0)
 
     def give_back(self) -> None:
-        """A record that was taken is not finished and nobody has it in hand any more."""
+        """Note that a record that was taken in hand is in nobody's hands any more, unfinished."""
         tenancy = self.tenancy
         tenancy.returned += 1
-        if tenancy.watch is not None:
-            tenancy.watch()
+        if tenancy.is_watched:
+            tenancy.call_watchers()
 
     def finish(self, index: int) -> None:
-        """One destination of record `index` is done with it."""
-        if self.left[index] == 1 and self.tenancy.open and self.tenancy.watch is None:
-            # As below, in one call: it is by far the most frequent.
+        """Note that one destination of record `index` is done with it."""
+        if self.left[index] == 1 and self.tenancy.open and not self.tenancy.is_watched:
+            # The same as below without a further call, since this is by far the most frequent.
             self.left[index] = 0
             self.tenancy.returned += 1
             self.unfinished -= 1
@@ -50,7 +64,7 @@ class Chunk:
             self.finish_run((index,))
 
     def finish_run(self, indices: Sequence[int]) -> None:
-        """One destination of these records is done with them; fast for a `range`."""
+        """Note that one destination of each of these records is done; fast for a `range`."""
         tenancy = self.tenancy
         tenancy.returned += len(indices)
         ended = self._count_down(indices)
@@ -61,11 +75,11 @@ class Chunk:
                 tenancy.fold(self)
         else:
             tenancy.ledger.late_finishes += ended
-        if tenancy.watch is not None:
-            tenancy.watch()
+        if tenancy.is_watched:
+            tenancy.call_watchers()
 
     def _count_down(self, indices: Sequence[int]) -> int:
-        """How many of them have no destination left."""
+        """Count one destination less for each record; return how many records have none left."""
         left, count = self.left, len(indices)
         if isinstance(indices, range) and left.count(1, indices.start, indices.stop) == count:
             left[indices.start : indices.stop] = bytes(count)
@@ -77,7 +91,7 @@ class Chunk:
         return ended
 
     def frontier(self) -> int:
-        """The offset of the first unfinished record here; `next_offset` when there is none."""
+        """Return the offset of the first unfinished record, `next_offset` if there is none."""
         if self.unfinished == 0:
             return self.next_offset
         return self.offsets[len(self.left) - len(self.left.lstrip(b"\0"))]
@@ -95,12 +109,16 @@ class Tenancy:
     committed: int | None
     open: bool = field(default=True, init=False)
     taken: int = field(default=0, init=False)
+    """The number of records that users have taken in hand so far."""
     returned: int = field(default=0, init=False)
-    """What users took in hand so far, and what of it they finished or gave back."""
+    """The number of records taken in hand that users have finished or given back."""
     withdrawn: bool = field(default=False, init=False)
-    """Being taken away: nothing more is handed out, what is in hand may still finish."""
-    watch: "Callable[[], None] | None" = field(default=None, init=False)
-    """Called after each finish while somebody waits for `in_flight` or `in_hand` to fall."""
+    """Whether the partition is being revoked: nothing more is handed out, while records in hand
+    may still finish."""
+    is_watched: bool = field(default=False, init=False)
+    """Whether somebody waits for records to finish."""
+    _low: tuple[int, Callable[[], None]] | None = field(default=None, init=False)
+    _on_drained: list[Callable[[], None]] = field(factory=list[Callable[[], None]], init=False)
     _chunks: deque[Chunk] = field(factory=deque[Chunk], init=False)
     _settled: int = field(init=False)
 
@@ -108,9 +126,10 @@ class Tenancy:
         self._settled = self.start
 
     def deliver(self, offsets: Sequence[int], left: Sequence[int], now: float) -> Chunk:
-        """Enter records that go out now, in offset order.
+        """Enter records that go out now, in offset order, and return their chunk.
 
-        `left` says for each how many destinations have to finish it; 0 is finished already.
+        `left` has for each record the number of destinations that have to finish it. A record
+        with 0 is finished already.
         """
         chunk = Chunk(self, offsets, offsets[-1] + 1, bytearray(left), now)
         self.ledger.count_finished(len(left) - chunk.unfinished)
@@ -120,8 +139,8 @@ class Tenancy:
         return chunk
 
     def fold(self, chunk: Chunk) -> None:
-        """Forget a chunk that is all finished, so that memory follows what is unfinished,
-        however far ahead of the frontier the finishes run."""
+        """Forget a chunk that is finished, so that memory follows what is unfinished, however
+        far ahead of the frontier records finish."""
         if chunk is self._chunks[0]:
             while self._chunks and self._chunks[0].unfinished == 0:
                 self._settled = self._chunks.popleft().next_offset
@@ -130,28 +149,65 @@ class Tenancy:
         self._chunks[at - 1].next_offset = chunk.next_offset
         del self._chunks[at]
 
+    # -- waiting for finishes ------------------------------------------------------------
+
+    def call_when_low(self, low: int, callback: Callable[[], None]) -> None:
+        """Call `callback` once `low` records or fewer are in flight.
+
+        It is called once, and not after the tenancy has ended. A later request takes the place of
+        an earlier one, so there may be one user of this alone: the dispatcher.
+        """
+        self._low = (low, callback)
+        self.is_watched = True
+
+    def call_when_drained(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once nobody has a record in hand, also after the tenancy has ended."""
+        self._on_drained.append(callback)
+        self.is_watched = True
+
+    def call_watchers(self) -> None:
+        """Call whoever waits for what is true now."""
+        if self._low is not None and self.in_flight <= self._low[0]:
+            callback, self._low = self._low[1], None
+            callback()
+        if self._on_drained and self.in_hand <= 0:
+            callbacks, self._on_drained = self._on_drained, []
+            for callback in callbacks:
+                callback()
+        self.is_watched = self._low is not None or bool(self._on_drained)
+
+    def end(self) -> None:
+        """Count whatever finishes from now on as late."""
+        self.open = False
+        self._low = None
+        self.is_watched = bool(self._on_drained)
+
+    # -- figures -------------------------------------------------------------------------
+
     @property
     def in_flight(self) -> int:
-        """Records delivered and not finished."""
+        """The number of records delivered and not finished."""
         return sum(chunk.unfinished for chunk in self._chunks)
 
     @property
     def in_hand(self) -> int:
+        """The number of records that users have taken and neither finished nor given back."""
         return self.taken - self.returned
 
     def frontier(self) -> int:
-        """Every record below this offset has finished: what may be committed."""
+        """Return the offset below which every record has finished: what may be committed."""
         return self._chunks[0].frontier() if self._chunks else self._settled
 
     def frontier_since(self) -> float | None:
-        """When the lowest unfinished record was delivered; None when all have finished."""
+        """Return when the lowest unfinished record was delivered, None if all have finished."""
         return self._chunks[0].delivered_at if self._chunks else None
 
     def position(self) -> int:
-        """The offset after the last record delivered."""
+        """Return the offset after the last record delivered."""
         return self._chunks[-1].next_offset if self._chunks else self._settled
 
     def chunk_count(self) -> int:
+        """Return the number of chunks that are remembered."""
         return len(self._chunks)
 
 
@@ -163,42 +219,46 @@ class Ledger:
         factory=dict[tuple[str, int], Tenancy], init=False
     )
     finished: int = field(default=0, init=False)
-    """Records finished since the beginning, over all tenancies."""
+    """The number of records finished since the beginning, over all tenancies."""
     late_finishes: int = field(default=0, init=False)
+    """The number of records finished after their tenancy had ended."""
     _taken_before: int = field(default=0, init=False)
     notify_at: int = field(default=NEVER, init=False)
-    """`notify` is called when `finished` gets there, once."""
-    notify: Callable[[], None] = field(default=lambda: None, init=False)
+    _notify: Callable[[], None] = field(default=lambda: None, init=False)
 
     def open(
         self, topic: str, partition: int, epoch: int, start: int, committed: int | None
     ) -> Tenancy:
-        """Begin a tenancy; one of the same partition that is still open ends with it."""
+        """Begin a tenancy; a tenancy of the same partition that is still open ends."""
         self.close(topic, partition)
         tenancy = Tenancy(self, topic, partition, epoch, start, committed)
         self.tenancies[topic, partition] = tenancy
         return tenancy
 
     def close(self, topic: str, partition: int) -> None:
-        """End a tenancy: whatever of it finishes from now on is late."""
+        """End a partition's tenancy, if it has one."""
         tenancy = self.tenancies.pop((topic, partition), None)
         if tenancy is not None:
             self._taken_before += tenancy.taken
-            tenancy.open = False
-            tenancy.watch = None
+            tenancy.end()
 
     def delivered(self) -> int:
-        """How often a record was put into a user's hands, over all tenancies."""
+        """Return how often a record was put into a user's hands, over all tenancies."""
         return self._taken_before + sum(t.taken for t in self.tenancies.values())
 
+    def notify_when(self, finished: int, callback: Callable[[], None]) -> None:
+        """Call `callback` once, when so many records have finished. For the commit scheduler."""
+        self.notify_at, self._notify = finished, callback
+
     def count_finished(self, count: int) -> None:
+        """Add to the number of finished records."""
         self.finished += count
         if self.finished >= self.notify_at:
             self.notify_at = NEVER
-            self.notify()
+            self._notify()
 
     def committable(self) -> dict[tuple[str, int], tuple[int, int]]:
-        """What a commit would move: {(topic, partition): (epoch, offset)}; never backwards."""
+        """Return what a commit would move forward: {(topic, partition): (epoch, offset)}."""
         return {
             key: (tenancy.epoch, frontier)
             for key, tenancy in self.tenancies.items()
@@ -207,7 +267,7 @@ class Ledger:
         }
 
     def committed(self, topic: str, partition: int, epoch: int, offset: int) -> None:
-        """A commit went through."""
+        """Note that a commit went through."""
         tenancy = self.tenancies.get((topic, partition))
         if tenancy is not None and tenancy.epoch == epoch:
             tenancy.committed = max(offset, tenancy.committed or 0)

@@ -1,73 +1,65 @@
-"""The partitions that are ours: what was fetched and not dispatched, and the ledger of the rest.
+"""The partitions that are assigned: what was fetched and not dispatched, and the ledger of the
+rest.
 
 The meeting place of the actors: the consumer loop opens and closes partitions here and puts
-records in, the dispatcher takes them out. Plain synchronous calls; nothing here waits but
-`drained`.
+records in, the dispatcher (in a server: the request queue) takes them out. Plain synchronous
+calls; nothing here waits.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-import anyio
 from attrs import define, field
 
+from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.ledger import Ledger, Tenancy
 from sdml_kafka.transport.interfaces import Assignment, Health, Record, TopicPartition
 
 LOW_BACKLOG = 500
-"""A partition is polled again when fewer records of it wait to be parsed."""
+"""A partition is polled when fewer records of it than this wait to be dispatched."""
 
 
 @define(eq=False)
 class Partition:
+    """A partition that is assigned, with its tenancy and the records that wait."""
+
     key: TopicPartition
     tenancy: Tenancy
     backlog: list[Record] = field(factory=list[Record], init=False)
-    """Fetched and not dispatched, oldest first."""
+    """The records fetched and not dispatched, oldest first."""
     busy: bool = field(default=False, init=False)
-    """An async parser works on it."""
-
-    def take(self, count: int) -> None:
-        del self.backlog[:count]
+    """Whether an async parser works on it."""
 
 
 class Intake:
-    def __init__(self, max_in_flight: int, is_read: Callable[[str], bool]) -> None:
-        self.max_in_flight = max_in_flight
+    """All partitions that are assigned, and what is known of them."""
+
+    def __init__(self, is_read: Callable[[str], bool], current: CurrentConsumer) -> None:
+        """Begin without partitions.
+
+        Args:
+            is_read: Returns whether somebody reads a topic.
+            current: The consumer to nudge when a partition may be polled again.
+        """
+        self._is_read = is_read
+        self._current = current
         self.ledger: Ledger = Ledger()
         self.partitions: dict[TopicPartition, Partition] = {}
         self.health: Health = Health(False, {})
         self.rebalances = 0
-        self.failure: Exception | None = None
-        """What stops the listener: a failed delivery, a parse error under the policy `raise`."""
-        self.on_work: Callable[[], None] = lambda: None
-        """Called when the dispatcher has something to do."""
-        self.flush: Callable[[], None] = lambda: None
-        """Brings the ledger up to date with the readers."""
-        self._is_read = is_read
-        self.on_ready: Callable[[], None] = lambda: None
-        """Called when some partition may be polled that could not be before."""
-
-    # -- the consumer loop's side --------------------------------------------------------
+        """The number of assignments received."""
 
     def open(self, assignment: Assignment) -> None:
+        """Begin a tenancy for each partition of an assignment; those of the last one end."""
         self.close(list(self.partitions))
+        self.rebalances += 1
         for key, position in assignment.positions.items():
             tenancy = self.ledger.open(
                 *key, assignment.epoch, position, assignment.committed.get(key)
             )
             self.partitions[key] = Partition(key, tenancy)
 
-    def accept(self, records: Mapping[TopicPartition, Sequence[Record]]) -> None:
-        """Take a poll's records; those of partitions that are being taken away are let go."""
-        for key, batch in records.items():
-            partition = self.partitions.get(key)
-            if partition is not None and not partition.tenancy.withdrawn:
-                partition.backlog.extend(batch)
-        if records:
-            self.on_work()
-
     def ready(self) -> list[TopicPartition]:
-        """The partitions that may be polled: read by somebody, with room for more."""
+        """Return the partitions that may be polled: read by somebody, with room for more."""
         return [
             partition.key
             for partition in self.partitions.values()
@@ -76,48 +68,36 @@ class Intake:
             and self._is_read(partition.key.topic)
         ]
 
-    def watch_in_flight(self, tenancy: Tenancy) -> None:
-        """Go on with a full partition when half of what is in flight has finished."""
-        low = self.max_in_flight // 2
+    def accept(self, records: Mapping[TopicPartition, Sequence[Record]]) -> None:
+        """Put in what a poll brought, except for partitions that are being revoked."""
+        for key, batch in records.items():
+            partition = self.partitions.get(key)
+            if partition is not None and not partition.tenancy.withdrawn:
+                partition.backlog.extend(batch)
 
-        def watch() -> None:
-            if tenancy.in_flight <= low:
-                tenancy.watch = None
-                self.on_work()
-
-        if not tenancy.withdrawn:
-            tenancy.watch = watch
-
-    # -- taking away ---------------------------------------------------------------------
+    def remove(self, partition: Partition, count: int) -> None:
+        """Remove the first records of a partition's backlog, since they are dispatched now."""
+        was_full = len(partition.backlog) >= LOW_BACKLOG
+        del partition.backlog[:count]
+        if was_full and len(partition.backlog) < LOW_BACKLOG:
+            self._current.nudge()
 
     def withdraw(self, keys: Collection[TopicPartition]) -> list[Tenancy]:
-        """Hand out nothing more of these; what is in hand may still finish."""
-        tenancies = [self.partitions[key].tenancy for key in keys if key in self.partitions]
+        """Hand out nothing more of these partitions, and return their tenancies.
+
+        Records in hand may still finish.
+        """
+        tenancies: list[Tenancy] = []
         for key in keys:
-            if key in self.partitions:
-                self.partitions[key].tenancy.withdrawn = True
-                self.partitions[key].backlog.clear()
+            partition = self.partitions.get(key)
+            if partition is not None:
+                partition.tenancy.withdrawn = True
+                partition.backlog.clear()
+                tenancies.append(partition.tenancy)
         return tenancies
 
-    async def drained(self, tenancies: Sequence[Tenancy]) -> None:
-        """Until nobody has a record of these in hand."""
-        self.flush()
-        while any(tenancy.in_hand > 0 for tenancy in tenancies):
-            changed = anyio.Event()
-            for tenancy in tenancies:
-                tenancy.watch = changed.set
-            await changed.wait()
-
     def close(self, keys: Collection[TopicPartition]) -> None:
-        """End their tenancies: what finishes from now on is late."""
+        """End the tenancies of these partitions: what finishes from now on is late."""
         for key in keys:
             if self.partitions.pop(key, None) is not None:
                 self.ledger.close(*key)
-
-    # -- the users' side -----------------------------------------------------------------
-
-    def fail(self, error: Exception) -> None:
-        """Stop the listener with this error; the first one counts."""
-        if self.failure is None:
-            self.failure = error
-            self.on_work()

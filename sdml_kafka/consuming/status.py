@@ -8,29 +8,32 @@ from sdml_kafka.consuming.partitions import Intake, Partition
 
 @frozen
 class PartitionStatus:
-    """Offsets are those of the next record: `committed` 5 means that 0 to 4 are done."""
+    """A partition that is assigned. Offsets are those of the next record: `committed` 5 means that
+    the records 0 to 4 are done."""
 
     position: int
-    """The next record to hand out."""
+    """The offset of the next record to hand out."""
     committed: int | None
-    """What the group has committed; None: nothing yet."""
+    """The offset that the group has committed, None before the first commit."""
     high_watermark: int | None
-    """The end of the partition; None until the first fetch answered."""
+    """The offset of the partition's end, None until the first fetch is answered."""
     lag: int | None
-    """Records between what has finished in order and the end."""
+    """The number of records between what has finished in order and the end, None if the end is
+    not known."""
     in_flight: int
-    """Records handed to the streams and not finished."""
+    """The number of records handed to the streams and not finished."""
     frontier_age_s: float
-    """How long the lowest unfinished record has been out; 0 when all have finished."""
+    """Seconds since the lowest unfinished record was handed out; 0 when all have finished."""
     held: str | None
-    """Why it cannot be read on, when it holds records that do not decode."""
+    """Why the partition cannot be read on, None if it can. Records that do not decode hold it."""
 
 
 def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
+    """Return the status of one partition."""
     tenancy = partition.tenancy
     end = intake.health.high_watermarks.get(partition.key)
     if end is not None:
-        end = max(end, tenancy.position())  # what the broker last said may be behind
+        end = max(end, tenancy.position())  # what the broker said last may be old
     since = tenancy.frontier_since()
     return PartitionStatus(
         position=tenancy.position(),

@@ -1,4 +1,4 @@
-"""Runs one spec's parser over a batch of records, under the policy for those that do not parse."""
+"""Runs a spec's parser over a batch of records, under the policy for records that do not parse."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from inspect import isawaitable
@@ -15,13 +15,14 @@ from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.parsing.type_checks import name_of
 from sdml_kafka.transport.interfaces import Record
 
-_log = getLogger("sdml_kafka.listener.listener")
+_log = getLogger("sdml_kafka.listener")
 
 RUN = 32
-"""Records between two looks at the clock."""
-BREATH_S = 0.01
-"""A parser may hold up the event loop this long before others get their turn."""
+"""Records that are parsed between two looks at the clock."""
+MAX_PARSING_S = 0.01
+"""Seconds that parsers may hold up the event loop before others get their turn."""
 MAX_ERROR_TEXT = 200
+"""Characters of an error that are logged."""
 
 ParseErrorHandler = Callable[[Any, Exception], Awaitable[None] | None]
 OnParseError = Literal["skip", "raise"] | ParseErrorHandler
@@ -29,26 +30,33 @@ OnParseError = Literal["skip", "raise"] | ParseErrorHandler
 
 @define
 class Parsed:
-    """What one spec made of a batch: the values, and which records they belong to."""
+    """What one spec made of a batch."""
 
     values: list[object] = field(factory=list[object])
     indices: Sequence[int] = ()
+    """The place in the batch of the record that each value was made of."""
     bad: list[int] = field(factory=list[int])
-    """Which records gave no value."""
+    """The places in the batch of the records that did not parse."""
 
 
 class BatchParser:
+    """Parses batches, and counts the records that do not parse."""
+
     def __init__(
-        self,
-        on_parse_error: OnParseError,
-        count_parse_error: Callable[[], None],
-        on_failure: Callable[[Exception], None],
+        self, on_parse_error: OnParseError, on_failure: Callable[[Exception], None]
     ) -> None:
+        """Begin with no parse error counted.
+
+        Args:
+            on_parse_error: What to do about a record that does not parse; see `KafkaListener`.
+            on_failure: Called with the error that has to stop the listener.
+        """
         self._on_parse_error = on_parse_error
-        self._count_parse_error = count_parse_error
         self._on_failure = on_failure
+        self.parse_errors = 0
 
     async def parse(self, spec: CompiledSpec, records: Sequence[Record]) -> Parsed:
+        """Parse a batch; raise only what has to stop the listener."""
         parsed = Parsed()
         if spec.is_async:
             await self._parse_async(spec, records, parsed)
@@ -59,25 +67,25 @@ class BatchParser:
             bad = set(parsed.bad)
             parsed.indices = [index for index in parsed.indices if index not in bad]
         if any(not issubclass(kind, spec.accepts) for kind in set(map(type, parsed.values))):
-            await self._look_again(spec, records, parsed)
+            await self._recheck(spec, records, parsed)
         return parsed
 
     async def _parse_plain(
         self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed
     ) -> None:
         values, bad, left = parsed.values, parsed.bad, iter(records)
-        breathe_at = anyio.current_time() + BREATH_S
+        pause_at = anyio.current_time() + MAX_PARSING_S
         while len(values) + len(bad) < len(records):
             try:
                 # In one call for many; what came before a record that raises is kept.
                 values.extend(map(spec.parser, islice(left, RUN)))
             except Exception as error:
                 index = len(values) + len(bad)
-                await self._failed(spec, records[index], error)
+                await self._handle_error(spec, records[index], error)
                 bad.append(index)
-            if anyio.current_time() > breathe_at:
+            if anyio.current_time() > pause_at:
                 await anyio.lowlevel.checkpoint()
-                breathe_at = anyio.current_time() + BREATH_S
+                pause_at = anyio.current_time() + MAX_PARSING_S
 
     async def _parse_async(
         self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed
@@ -86,13 +94,14 @@ class BatchParser:
             try:
                 parsed.values.append(await spec.parser(record))
             except Exception as error:
-                await self._failed(spec, record, error)
+                await self._handle_error(spec, record, error)
                 parsed.bad.append(index)
 
-    async def _look_again(
-        self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed
-    ) -> None:
-        """Some values are of another type; a plain function may also have returned an awaitable."""
+    async def _recheck(self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed) -> None:
+        """Await values that are awaitable, and sort out values of another type than the spec's.
+
+        A plain function may return an awaitable, too.
+        """
         indices, values = parsed.indices, parsed.values
         parsed.indices, parsed.values = kept, good = list[int](), list[object]()
         for index, value in zip(indices, values, strict=True):
@@ -105,16 +114,16 @@ class BatchParser:
                         f"its spec says {name_of(spec.type)}"
                     )
             except Exception as error:
-                await self._failed(spec, records[index], error)
+                await self._handle_error(spec, records[index], error)
                 parsed.bad.append(index)
             else:
                 kept.append(index)
                 good.append(value)
 
-    async def _failed(self, spec: CompiledSpec, record: Record, error: Exception) -> None:
-        self._count_parse_error()
+    async def _handle_error(self, spec: CompiledSpec, record: Record, error: Exception) -> None:
+        self.parse_errors += 1
         where = f"{record.topic!r} partition {record.partition} offset {record.offset}"
-        # An error's text may quote the record: escaped by repr, and cut.
+        # An error's text may quote the record, so it is escaped and cut.
         why = _brief(error)
         if self._on_parse_error == "skip":
             _log.warning("skipped a record that did not parse: %s: %s", where, why)
@@ -136,5 +145,5 @@ class BatchParser:
 def _brief(error: Exception) -> str:
     try:
         return repr(error)[:MAX_ERROR_TEXT]
-    except Exception:  # it is the user's class
+    except Exception:  # the class is the user's
         return f"{type(error).__name__}, whose repr raises"

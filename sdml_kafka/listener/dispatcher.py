@@ -1,58 +1,58 @@
 """The parser dispatcher: from fetched records to parsed ones in the queues of their types."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import anyio
+import anyio.abc
 import anyio.lowlevel
-from attrs import frozen
 
-from sdml_kafka.consuming.partitions import LOW_BACKLOG, Intake, Partition
+from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.listener.batch_parser import BatchParser, Parsed
+from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.router import Route, Router
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.runtime import Actor, Life, Mailbox
 from sdml_kafka.transport.interfaces import Record
 
-SLICE = 500
+MAX_SLICE = 500
 """Records of a partition that are parsed and handed on in one go."""
 
 
-@frozen
-class Work:
-    """Something may be dispatched: records came, there is room again, a stream opened."""
-
-
 class Dispatcher(Actor):
+    """Parses what waits in the intake, as far as streams have room for it."""
+
     def __init__(
         self,
-        mailbox: Mailbox[Work],
+        signal: DispatchSignal,
         intake: Intake,
         router: Router,
         parser: BatchParser,
+        max_in_flight: int,
     ) -> None:
-        self.mailbox: Mailbox[Any] | None = mailbox
-        self._work = mailbox
+        self.mailbox: Mailbox[Any] | None = signal.mailbox
+        self._signal = signal
         self._intake = intake
         self._router = router
         self._parser = parser
+        self._max_in_flight = max_in_flight
 
     async def run(self, life: Life) -> None:
+        """Dispatch what can be dispatched at each signal."""
         for partition in self._intake.partitions.values():
-            partition.busy = False  # of an earlier life
-        tell_work(self._work)
+            partition.busy = False  # the tasks of an earlier life have ended
+        self._signal.notify()
         async with anyio.create_task_group() as parsing:
             with life.cancel_on_stop():
                 life.started()
                 while True:
-                    await self._work.receive()
-                    if self._intake.failure is not None:
-                        raise self._intake.failure
+                    await self._signal.mailbox.receive()
+                    if self._signal.failure is not None:
+                        raise self._signal.failure
                     await self._dispatch_all(parsing)
             parsing.cancel_scope.cancel()
 
-    async def _dispatch_all(self, parsing: "anyio.abc.TaskGroup") -> None:
+    async def _dispatch_all(self, parsing: anyio.abc.TaskGroup) -> None:
         progress = True
         while progress:
             progress = False
@@ -68,7 +68,7 @@ class Dispatcher(Actor):
                 await anyio.lowlevel.checkpoint()
 
     async def _dispatch_apart(self, partition: Partition) -> None:
-        """An async parser may take its time: it holds up its own partition alone."""
+        """Dispatch in a task of its own: an async parser holds up its own partition alone."""
         try:
             while await self._dispatch(partition):
                 pass
@@ -76,7 +76,7 @@ class Dispatcher(Actor):
             partition.busy = False
 
     async def _dispatch(self, partition: Partition) -> bool:
-        """One slice of a partition; False when there is nothing, or no room for it."""
+        """Dispatch one slice of a partition; return False if it has none or there is no room."""
         routes = self._router.routes(partition.key.topic)
         count = self._room(partition, routes)
         if count == 0:
@@ -90,28 +90,28 @@ class Dispatcher(Actor):
         finally:
             for queue in queues:
                 queue.reserved -= count
-        if partition.tenancy.withdrawn:
-            tell_work(self._work)  # others may have what was reserved
-            return False
-        was_ready = len(partition.backlog) < LOW_BACKLOG
-        partition.take(count)
-        _deliver(partition, records, routes, parsed)
-        if not was_ready and len(partition.backlog) < LOW_BACKLOG:
-            self._intake.on_ready()
-        return True
+        withdrawn = partition.tenancy.withdrawn
+        if not withdrawn:
+            self._intake.remove(partition, count)
+            _deliver(partition, records, routes, parsed)
+        if withdrawn or any(result.bad for result in parsed):
+            # Room that was reserved is free again, and no reader will say so.
+            self._signal.notify()
+        return not withdrawn
 
     def _room(self, partition: Partition, routes: Sequence[Route]) -> int:
         tenancy = partition.tenancy
         if not routes or tenancy.withdrawn:
             return 0
-        room = min(SLICE, len(partition.backlog))
-        free = self._intake.max_in_flight - tenancy.in_flight
+        room = min(MAX_SLICE, len(partition.backlog))
+        free = self._max_in_flight - tenancy.in_flight
         if free < room:
-            self._intake.watch_in_flight(tenancy)
+            # A full partition goes on when half of its records have finished, not at each one.
+            tenancy.call_when_low(self._max_in_flight // 2, self._signal.notify)
             room = free
         for route in routes:
             for queue in route.queues:
-                room = min(room, queue.room())
+                room = min(room, queue.room_for(tenancy))
         return max(0, room)
 
 
@@ -139,9 +139,3 @@ def _offsets(records: Sequence[Record]) -> Sequence[int]:
     if last - first == len(records) - 1:
         return range(first, last + 1)
     return [record.offset for record in records]
-
-
-def tell_work(mailbox: Mailbox[Work]) -> None:
-    # Told already, or nobody there to tell: then there is nothing to add.
-    with suppress(anyio.WouldBlock, anyio.ClosedResourceError):
-        mailbox.send_nowait(Work())

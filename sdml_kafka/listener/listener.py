@@ -1,43 +1,32 @@
-"""KafkaListener: wires the actors together, and no more."""
+"""KafkaListener: what a program that listens uses."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypedDict, TypeVar, overload
-from weakref import WeakSet, finalize
+from weakref import WeakSet
 
 import anyio
 
 from sdml_kafka.consuming.commit_schedule import AutoCommit
-from sdml_kafka.consuming.committer import CommitScheduler, Committer
-from sdml_kafka.consuming.consumer_loop import ConsumerLoop, Patience
-from sdml_kafka.consuming.partitions import Intake
-from sdml_kafka.errors import (
-    AuthenticationFailed,
-    AuthorizationFailed,
-    ClientClosed,
-    ConfigurationError,
-)
+from sdml_kafka.errors import ClientClosed, ConfigurationError
 from sdml_kafka.lifecycle import Lifecycle, check_timeouts
-from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
-from sdml_kafka.listener.dispatcher import Dispatcher, Work, tell_work
-from sdml_kafka.listener.reader import Readers
+from sdml_kafka.listener.actor_tree import ListenerActors
+from sdml_kafka.listener.batch_parser import OnParseError
 from sdml_kafka.listener.rebalance_callbacks import callbacks_of
-from sdml_kafka.listener.router import Router
-from sdml_kafka.listener.status import ListenerStatus, listener_status
+from sdml_kafka.listener.status import ListenerStatus
 from sdml_kafka.listener.streams import TypeStream
 from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.parsing.specs import compile_specs
-from sdml_kafka.runtime import ChildSpec, Event, Mailbox, Restarts, Supervisor
+from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import listener_connect
-from sdml_kafka.transport.interfaces import Connect, ConsumerFactory, ConsumerSettings
+from sdml_kafka.transport.interfaces import Connect, ConsumerFactory
 
 T = TypeVar("T")
 
-FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
-"""A restart cannot mend these."""
-
 
 class AutoCommitDict(TypedDict, total=False):
+    """The keys of `auto_commit={...}`; see `AutoCommit`."""
+
     every: int
     interval_s: float
 
@@ -72,29 +61,38 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         transport: Connect | None = None,
         **client_options: Any,
     ) -> None:
-        """Nothing is connected before the listener is entered.
+        """Check the arguments; nothing is connected before the listener is entered.
 
-        parsers: which topics hold what, and how to parse it; see `ParserSpec`.
-        consumer_factory: returns a new `AIOKafkaConsumer` each time, with a group_id, without
-            topics, not started. Called where an asyncio loop runs, on trio too, and again for
-            each restart. Or give `bootstrap_servers` and `group_id`, and aiokafka's own options
-            (TLS, SASL, `auto_offset_reset`, `group_instance_id`) as `client_options`.
-        auto_commit: commit after `every` finished records or `interval_s` seconds, whichever
-            comes first. Without it: at the consumer's own interval (5 s), or only on `commit()`
-            when it was built with `enable_auto_commit=False`.
-        rebalance_listener: its `on_partitions_assigned` and `on_partitions_revoked` (plain or
-            async) are called on this side of the client; the latter after the drain, bounded.
-        on_parse_error: "skip" (logged, counted, finished), "raise" (stops the listener) or a
-            callable that takes the record and the error, after which the record is finished.
-        max_in_flight: records of a partition handed to the streams and not finished, at most.
-        drain_timeout: seconds that records in hand get to finish when their partition is taken
-            away or the listener is left.
-        start_timeout, stop_timeout: seconds that entering and leaving may take.
-        restarts: how often a failed actor is restarted before the failure comes out.
-        on_event: called for each start, crash, restart and stop of an actor.
-        transport: another port than aiokafka: `MemoryBroker.connect(...)` in a test.
+        Args:
+            parsers: Which topics hold what, and how to parse it; see `ParserSpec`.
+            consumer_factory: Returns a new `AIOKafkaConsumer` each time, with a group_id, without
+                topics, not started. It is called where an asyncio loop runs, on trio too, and
+                again for each restart. Or give `bootstrap_servers` and `group_id`.
+            bootstrap_servers: The addresses of some brokers.
+            group_id: The group that shares the records.
+            auto_commit: Commit after `every` finished records or `interval_s` seconds, whichever
+                comes first. Without it commits happen at the consumer's own interval (5 s), or
+                only on `commit()` if the consumer was built with `enable_auto_commit=False`.
+            rebalance_listener: An object whose `on_partitions_assigned` and
+                `on_partitions_revoked` (plain or async) are called on this side of the client;
+                the latter after the drain. Both are bounded in time.
+            on_parse_error: "skip" (the error is logged and counted, the record is finished),
+                "raise" (the listener stops), or a callable that takes the record and the error,
+                after which the record is finished.
+            max_in_flight: The number of records of a partition that may be handed to the streams
+                and not finished.
+            drain_timeout: Seconds that records in hand get to finish when their partition is
+                revoked or the listener is left.
+            start_timeout: Seconds that entering may take.
+            stop_timeout: Seconds that leaving may take.
+            restarts: How often a failed actor is restarted before the failure is raised.
+            on_event: Called for each start, crash, restart and stop of an actor.
+            transport: Another client than aiokafka: `MemoryBroker.connect(...)` in a test.
+            **client_options: aiokafka's own options (TLS, SASL, `auto_offset_reset`,
+                `group_instance_id`) beside `bootstrap_servers` and `group_id`.
 
-        Raises ConfigurationError for what cannot work.
+        Raises:
+            ConfigurationError: Something that was passed cannot work.
         """
         if max_in_flight < 1:
             raise ConfigurationError(f"max_in_flight is 1 or more, not {max_in_flight!r}")
@@ -103,103 +101,79 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
             raise ConfigurationError(
                 f"on_parse_error is 'skip', 'raise' or a callable, not {on_parse_error!r}"
             )
-        self._connect = transport or listener_connect(
+        connect = transport or listener_connect(
             consumer_factory, bootstrap_servers, group_id, client_options
         )
-        self._auto_commit = _auto_commit(auto_commit)
-        self._policy = self._auto_commit
-        self._on_assigned, self._on_revoked = callbacks_of(rebalance_listener)
-        self._patience = Patience(start_timeout, drain_timeout)
-        self._stop_timeout_s = stop_timeout
-        self._parse_errors = 0
-        self._work = Mailbox[Work](1)
-        finalize(self, self._work.close)  # of one that is never entered
-        self._router = Router(compile_specs(parsers), self._on_routes_changed)
-        self._intake = Intake(max_in_flight, lambda topic: bool(self._router.routes(topic)))
-        self._intake.on_work = lambda: tell_work(self._work)
-        self._parser = BatchParser(on_parse_error, self._count_parse_error, self._intake.fail)
-        self._streams = WeakSet[TypeStream[Any]]()
-        self._readers = Readers()
-        self._intake.flush = self._readers.flush
-        self._committer = Committer(self._intake.ledger, self._readers.flush)
-        self._supervisor = Supervisor(
-            "listener",
-            self._children(),
-            strategy="rest_for_one",
+        on_assigned, on_revoked = callbacks_of(rebalance_listener)
+        self._actors = ListenerActors(
+            connect,
+            compile_specs(parsers),
+            auto_commit=_auto_commit(auto_commit),
+            on_assigned=on_assigned,
+            on_revoked=on_revoked,
+            on_parse_error=on_parse_error,
+            max_in_flight=max_in_flight,
+            drain_timeout_s=drain_timeout,
+            start_timeout_s=start_timeout,
+            stop_timeout_s=stop_timeout,
             restarts=restarts or Restarts(),
-            is_fatal=self._is_fatal,
             on_event=on_event,
         )
+        self._streams = WeakSet[TypeStream[Any]]()
         self._lifecycle = Lifecycle(
-            "listener", self._supervisor, start_timeout, stop_timeout, self._router.close
+            "listener",
+            self._actors.supervisor,
+            start_timeout,
+            stop_timeout,
+            self._actors.router.close,
         )
-
-    def _children(self) -> list[ChildSpec]:
-        return [
-            ChildSpec(
-                "consumer-loop",
-                lambda: ConsumerLoop(
-                    self._connect,
-                    self._intake,
-                    self._router,
-                    self._committer,
-                    self._patience,
-                    self._on_connected,
-                    self._on_assigned,
-                    self._on_revoked,
-                ),
-                # Its own deadline comes first, with the clearer error.
-                start_timeout_s=self._patience.start_s + 1.0,
-                stop_timeout_s=self._stop_timeout_s,
-            ),
-            ChildSpec(
-                "dispatcher",
-                lambda: Dispatcher(
-                    self._work,
-                    self._intake,
-                    self._router,
-                    self._parser,
-                ),
-            ),
-            ChildSpec(
-                "commit-scheduler",
-                lambda: CommitScheduler(self._policy, self._committer, self._intake.ledger),
-            ),
-        ]
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        lifecycle = self._lifecycle
+        lifecycle, actors = self._lifecycle, self._actors
         try:
             async with lifecycle.entered():
                 try:
                     yield self
                 except anyio.get_cancelled_exc_class():
-                    self._patience.drain_s = 0.0  # nobody waits for loops in a cancellation
+                    actors.drain.skip()  # loops that are cancelled finish nothing any more
                     raise
                 finally:
                     if not lifecycle.runs_in_own_task:
-                        self._router.close()
-                    self._let_go_of_pulled()
+                        actors.router.close()
+                        self._give_back_pulled()
         finally:
             if not lifecycle.was_started:
-                self._router.close()
-            self._work.close()
+                actors.router.close()
+            actors.signal.close()
 
     # -- for programs that cannot use `async with` ---------------------------------------
 
     async def start(self) -> None:
-        """The same as entering; asyncio only, since a trio task cannot outlive its nursery.
+        """Enter the listener; asyncio only, since a trio task cannot outlive its nursery.
 
-        A failure afterwards comes out of the streams' loops and of `stop()`.
+        A failure afterwards comes out of the streams' loops and of `stop()`. Calling it again is
+        harmless.
+
+        Raises:
+            ClientClosed: The listener was left.
+            ClientNotStarted: Another task is entering the listener, or this is trio.
         """
         await self._lifecycle.start(self)
 
     async def stop(self) -> None:
-        """The same as leaving. Again is harmless. Raises what the listener failed with."""
+        """Leave the listener that `start()` entered, and raise what it failed with.
+
+        Calling it again is harmless.
+        """
         if self._lifecycle.was_started:
-            self._let_go_of_pulled()
+            self._give_back_pulled()
         await self._lifecycle.stop()
+
+    def _give_back_pulled(self) -> None:
+        task = anyio.get_current_task().id
+        for stream in list(self._streams):
+            stream.give_back_pulled(task)
 
     # -- what a program does with it -----------------------------------------------------
 
@@ -214,26 +188,37 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
     async def subscribe(
         self, tp: Any, queue_maxsize: int = 0, fresh: bool = False
     ) -> TypeStream[Any]:
-        """A stream of the records that parse to `tp`. Streams of one type share its records.
+        """Open a stream of the records that parse to a type. Streams of a type share its records.
 
-        queue_maxsize: how many may wait in the stream; 0: bounded by `max_in_flight` alone.
-        fresh: a stream of its own, that sees every record not yet dispatched, while the others
-            go on seeing theirs; a record is finished when all have finished it.
+        A listener that was not started is started (asyncio only).
 
-        Raises UnknownType when no parser yields `tp`, ConfigurationError for a negative size,
-        ClientClosed after the listener was left. One that was not started is started (asyncio).
+        Args:
+            tp: The type, as a parser's spec has it.
+            queue_maxsize: The number of records that may wait in the stream; 0 leaves the bound
+                to `max_in_flight`.
+            fresh: Whether the stream sees every record that is not dispatched yet, while the
+                others go on seeing theirs. A record is finished when all have finished it.
+
+        Returns:
+            The stream, to be read with `async for`.
+
+        Raises:
+            UnknownType: No parser yields `tp`.
+            ConfigurationError: The size is negative.
+            ClientClosed: The listener was left.
         """
         if type(queue_maxsize) is not int or queue_maxsize < 0:
             raise ConfigurationError(f"queue_maxsize is 0 or more, not {queue_maxsize!r}")
         self._lifecycle.check_open()
         if self._lifecycle.state != "running":
             await self.start()
-        queue = self._router.subscribe(tp, queue_maxsize, fresh=fresh)
+        actors = self._actors
+        queue = actors.router.subscribe(tp, queue_maxsize, fresh=fresh)
         stream = TypeStream[Any](
             queue,
-            self._readers,
-            lambda: self._router.unsubscribe(queue, queue_maxsize),
-            self._intake.fail,
+            actors.readers,
+            lambda: actors.router.unsubscribe(queue, queue_maxsize),
+            actors.signal.fail,
         )
         self._streams.add(stream)
         return stream
@@ -241,49 +226,33 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
     async def commit(self) -> None:
         """Commit everything that has finished, now.
 
-        Raises CommitFailed when it does not get through within 5 s, CommitRejected when the
-        partitions have just been taken away.
+        Raises:
+            CommitFailed: The commit did not get through within 5 s.
+            CommitRejected: The partitions have just been revoked.
+            ClientClosed: The listener is not running.
         """
         if self._lifecycle.state != "running":
             raise ClientClosed("The listener is not running, so there is nothing to commit")
-        await self._committer.commit()
+        await self._actors.committer.commit()
 
     def assigned_table(self) -> dict[str, list[int]]:
-        """The partitions that are assigned right now: {topic: [numbers, in order]}."""
+        """Return the partitions that are assigned right now.
+
+        Returns:
+            The numbers of the partitions, in order, by topic.
+        """
         table: dict[str, list[int]] = {}
-        for topic, partition in sorted(self._intake.partitions):
+        for topic, partition in sorted(self._actors.intake.partitions):
             table.setdefault(topic, []).append(partition)
         return table
 
     def status(self) -> ListenerStatus:
-        """What the listener is doing right now, as a frozen value. Cheap; asks nobody."""
-        return listener_status(self._intake, self._supervisor.snapshot(), self._parse_errors)
+        """Return what the listener is doing right now. Cheap: no broker is asked.
 
-    # -- what the actors call ------------------------------------------------------------
-
-    def _on_connected(self, settings: ConsumerSettings) -> None:
-        interval_s = settings.auto_commit_interval_s
-        self._policy = self._auto_commit
-        if self._policy is None and interval_s is not None:
-            self._policy = AutoCommit(interval_s=interval_s)
-        self._committer.automatic = self._policy is not None
-        if self._policy is not None and self._policy.every is not None:
-            self._readers.most = min(self._readers.most, self._policy.every)
-
-    def _let_go_of_pulled(self) -> None:
-        task = anyio.get_current_task().id
-        for stream in list(self._streams):
-            stream.let_go(task)
-
-    def _on_routes_changed(self) -> None:
-        self._intake.on_ready()
-        tell_work(self._work)
-
-    def _count_parse_error(self) -> None:
-        self._parse_errors += 1
-
-    def _is_fatal(self, error: Exception) -> bool:
-        return isinstance(error, FATAL) or error is self._intake.failure
+        Returns:
+            A frozen value.
+        """
+        return self._actors.status()
 
 
 def _auto_commit(value: AutoCommit | AutoCommitDict | None) -> AutoCommit | None:

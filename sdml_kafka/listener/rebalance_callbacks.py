@@ -7,8 +7,14 @@ from sdml_kafka.transport.interfaces import OnRebalance, TopicPartition
 
 
 def callbacks_of(listener: object | None) -> tuple[OnRebalance | None, OnRebalance | None]:
-    """(assigned, revoked) of an object with `on_partitions_assigned` and
-    `on_partitions_revoked`, plain or async: aiokafka's `ConsumerRebalanceListener` is one."""
+    """Return the callbacks (assigned, revoked) of an object, both None without an object.
+
+    Its methods `on_partitions_assigned` and `on_partitions_revoked` may be plain or async;
+    aiokafka's `ConsumerRebalanceListener` has both.
+
+    Raises:
+        ConfigurationError: The object lacks a method.
+    """
     if listener is None:
         return None, None
     return _callback(listener, "on_partitions_assigned"), _callback(

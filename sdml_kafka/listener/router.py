@@ -1,4 +1,4 @@
-"""Who gets what: from topics over specs and types to the queues of the open streams."""
+"""Who gets which records: from topics over specs and types to the queues of the open streams."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 
@@ -11,25 +11,48 @@ from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.parsing.type_checks import name_of
 
 MAX_DESTINATIONS = 200
-"""The ledger counts the destinations of a record in a byte."""
+"""Queues that one record may go to: the ledger counts a record's destinations in a byte."""
 
 
 @frozen
 class Route:
+    """A spec of a topic, and the queues of the streams that read its type."""
+
     spec: CompiledSpec
     queues: tuple[TypedQueue, ...]
 
 
 class Router:
-    def __init__(self, specs: Sequence[CompiledSpec], on_change: Callable[[], None]) -> None:
+    """The queues of all types. A topic is read while at least one of its types is."""
+
+    def __init__(
+        self,
+        specs: Sequence[CompiledSpec],
+        on_routes_changed: Callable[[], None],
+        on_room: Callable[[], None],
+    ) -> None:
+        """Begin without streams.
+
+        Args:
+            specs: Which topics hold which types.
+            on_routes_changed: Called when a stream was opened or closed.
+            on_room: Called when a queue that had no room has been read empty.
+        """
         self._specs = specs
-        self._on_change = on_change
+        self._on_routes_changed = on_routes_changed
+        self._on_room = on_room
         self._shared: dict[Hashable, TypedQueue] = {}
         self._fresh: list[TypedQueue] = []
         self._routes: dict[str, tuple[Route, ...]] = {}
         self.topics: frozenset[str] = frozenset(topic for spec in specs for topic in spec.topics)
 
     def subscribe(self, type_: Hashable, maxsize: int, *, fresh: bool) -> TypedQueue:
+        """Return the queue for a new stream: the shared one of its type, or a fresh one.
+
+        Raises:
+            UnknownType: No parser yields the type.
+            ConfigurationError: There are too many queues already.
+        """
         if type_ not in [spec.type for spec in self._specs]:  # it may not be hashable
             known = ", ".join(sorted({name_of(spec.type) for spec in self._specs}))
             raise UnknownType(
@@ -42,17 +65,20 @@ class Router:
                 "subscribe without fresh=True to share the records of a type"
             )
         if fresh:
-            queue = TypedQueue(type_, self._on_change)
+            queue = TypedQueue(type_, self._on_room)
             self._fresh.append(queue)
         else:
-            queue = self._shared.setdefault(type_, TypedQueue(type_, self._on_change))
+            queue = self._shared_queue(type_)
         queue.maxsizes.append(maxsize)
         self._changed()
         return queue
 
     def unsubscribe(self, queue: TypedQueue, maxsize: int) -> None:
-        """A stream closed. What waits in a queue that nobody reads stays for the next stream of
-        its type; a fresh one's records are let go where others of the type see them too."""
+        """Note that a stream of this queue was closed.
+
+        What waits in a shared queue that nobody reads stays for the next stream of its type.
+        What waits in a fresh queue is dropped if other streams see the records too.
+        """
         queue.maxsizes.remove(maxsize)
         if queue in self._fresh:
             self._fresh.remove(queue)
@@ -67,35 +93,45 @@ class Router:
                 parcel.chunk.tenancy.returned -= len(parcel.indices)  # nobody had taken them
                 parcel.chunk.finish_run(parcel.indices)
         else:
-            shared = self._shared.setdefault(queue.type, TypedQueue(queue.type, self._on_change))
+            shared = self._shared_queue(queue.type)
             for parcel in parcels:
                 shared.put_back(parcel)
 
+    def _shared_queue(self, type_: Hashable) -> TypedQueue:
+        return self._shared.setdefault(type_, TypedQueue(type_, self._on_room))
+
     def queues(self) -> Iterable[TypedQueue]:
+        """Return every queue, also those that nobody reads at the moment."""
         return [*self._shared.values(), *self._fresh]
 
     def routes(self, topic: str) -> tuple[Route, ...]:
-        """The specs of a topic whose type somebody reads; none: the topic is not read."""
+        """Return the specs of a topic whose type somebody reads."""
         routes = self._routes.get(topic)
         if routes is None:
             routes = self._routes[topic] = tuple(
                 Route(spec, queues)
                 for spec in self._specs
-                if topic in spec.topics and (queues := self._read(spec.type))
+                if topic in spec.topics and (queues := self._queues_read(spec.type))
             )
         return routes
 
-    def _read(self, type_: Hashable) -> tuple[TypedQueue, ...]:
+    def is_read(self, topic: str) -> bool:
+        """Return whether somebody reads a type of this topic."""
+        return bool(self.routes(topic))
+
+    def _queues_read(self, type_: Hashable) -> tuple[TypedQueue, ...]:
         return tuple(q for q in self.queues() if q.type == type_ and q.maxsizes)
 
     def withdraw(self, tenancies: Sequence[Tenancy]) -> None:
+        """Take back what waits of these tenancies, from every queue."""
         for queue in self.queues():
             queue.withdraw(tenancies)
 
     def close(self, error: Exception | None = None) -> None:
+        """Hand out nothing more: loops end quietly, or with `error`."""
         for queue in self.queues():
             queue.close(error)
 
     def _changed(self) -> None:
         self._routes.clear()
-        self._on_change()
+        self._on_routes_changed()

@@ -13,33 +13,40 @@ from sdml_kafka.transport.interfaces import TopicPartition
 
 @frozen
 class Counters:
-    """Since the listener was entered."""
+    """Counts since the listener was entered."""
 
     delivered: int
-    """Items put into loops or deliveries; one that two streams see counts twice."""
+    """The number of items put into loops or deliveries; an item of two streams counts twice."""
     finished: int
-    """Records finished."""
+    """The number of records finished."""
     parse_errors: int
+    """The number of times that a record did not parse."""
     late_finishes: int
-    """Records finished after their partition had been taken away: they come again elsewhere."""
+    """The number of records finished after their partition was revoked: they come again."""
     restarts: int
+    """The number of restarts of actors."""
     rebalances: int
-    """Assignments received, the first one included."""
+    """The number of assignments received, the first one included."""
 
 
 @frozen
 class ListenerStatus:
+    """What a listener is doing at one moment."""
+
     tree: ActorSnapshot
+    """The supervisor and its actors."""
     connected: bool
     """Whether any broker connection is up."""
     partitions: Mapping[TopicPartition, PartitionStatus]
+    """The partitions that are assigned."""
     missing_topics: frozenset[str]
-    """Topics that do not exist; they are read as soon as they do."""
+    """The topics that do not exist; each is read as soon as it does."""
     counters: Counters
+    """Counts since the listener was entered."""
 
 
 def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> ListenerStatus:
-    intake.flush()
+    """Return the status, from a ledger that is up to date with the readers."""
     ledger = intake.ledger
     return ListenerStatus(
         tree=tree,

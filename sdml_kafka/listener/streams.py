@@ -16,9 +16,9 @@ from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 class TypeStream[T]:
     """The records of one type, parsed: `async for value in stream`.
 
-    Asking for the next item says that the last one is finished. A loop that is broken off, raises
-    or is cancelled gives its item back; the next loop gets it again. Several loops and several
-    streams of one type share its records. It ends when the listener is left or it is closed.
+    Asking for the next item finishes the item before it. A loop that is broken off, raises or is
+    cancelled gives its item back, and the next loop gets the item again. Several loops and several
+    streams of one type share its records. A stream ends when it is closed or the listener is left.
     """
 
     def __init__(
@@ -28,6 +28,7 @@ class TypeStream[T]:
         on_close: Callable[[], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
+        """Use `KafkaListener.subscribe`, which makes streams."""
         self._queue = queue
         self._readers = readers
         self._on_close = on_close
@@ -38,12 +39,15 @@ class TypeStream[T]:
         self._puller: int | None = None
 
     def __aiter__(self) -> AsyncIterator[T]:
+        """Begin a loop over the stream."""
         return self._reader()
 
     async def __anext__(self) -> T:
-        """The next item, without a loop: the one before it is finished then.
+        """Return the next item without a loop, and finish the item before it.
 
-        Raises StreamBusy when another task did so before: its item would be finished by this.
+        Raises:
+            StreamBusy: Another task did so before, and its item would be finished by this call.
+            StopAsyncIteration: The stream was closed, or the listener was left.
         """
         task = anyio.get_current_task().id
         if self._by_hand is None:
@@ -56,11 +60,15 @@ class TypeStream[T]:
         return await anext(self._by_hand)
 
     def deliveries(self) -> AsyncIterator["Delivery[T]"]:
-        """The same records, to be finished in any order, many at a time: see `Delivery`."""
+        """Begin a loop over the same records, to be finished in any order, many at a time.
+
+        Returns:
+            An async iterator of `Delivery` objects.
+        """
         return _Deliveries[T](self._reader(), self._queue, self._on_failure)
 
     async def aclose(self) -> None:
-        """Close this stream: its loops end, what they had not finished is given back."""
+        """Close this stream: its loops end, and items that are not finished are given back."""
         self._close()
         await anyio.lowlevel.checkpoint()
 
@@ -74,34 +82,36 @@ class TypeStream[T]:
             self._queue.wake_all()
 
     def __del__(self) -> None:
-        # Nobody can read it any more: a fresh one would hold up commits for ever.
+        # Nobody can read the stream any more, and a fresh one would hold up commits for ever.
         self._close()
 
-    def let_go(self, task: int) -> None:
-        """Give back what this task pulled with `anext()`: it will not finish it any more."""
+    def give_back_pulled(self, task: int) -> None:
+        """Give back the item that this task pulled with `anext()` and will not finish."""
         if task == self._puller:
             self._by_hand = self._puller = None
 
     async def __aenter__(self) -> "TypeStream[T]":
+        """Return the stream, which is closed at the end of the `async with`."""
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Close the stream."""
         await self.aclose()
 
     def _reader(self) -> Reader[T]:
         if self._closed:
-            raise ClientClosed("this stream is closed: subscribe again")
+            raise ClientClosed("This stream is closed: subscribe again")
         reader = Reader[T](self._queue, self._readers, lambda: self._closed)
         self._own.add(reader)
         return reader
 
 
 class Delivery[T]:
-    """One record in a user's hands, until it is settled.
+    """One record in a user's hands, until it is finished, failed or given back.
 
-    `async with delivery:` finishes it when the body ends, fails it when the body raises, and
-    gives it back when the body is cancelled. Or call `done()` or `fail(error)`. One that is
-    dropped unsettled is given back.
+    `async with delivery:` finishes the record when the body ends, fails it when the body raises,
+    and gives it back when the body is cancelled. Otherwise call `done()` or `fail(error)`. A
+    delivery that is dropped with neither is given back.
     """
 
     __slots__ = ("_at", "_on_failure", "_parcel", "_queue", "_settled")
@@ -109,6 +119,7 @@ class Delivery[T]:
     def __init__(
         self, parcel: Parcel, at: int, queue: TypedQueue, on_failure: Callable[[Exception], None]
     ) -> None:
+        """Use `TypeStream.deliveries`, which makes deliveries."""
         self._settled = False
         self._parcel = parcel
         self._at = at
@@ -117,6 +128,7 @@ class Delivery[T]:
 
     @property
     def value(self) -> T:
+        """What the parser made of the record."""
         return cast(T, self._parcel.values[self._at])
 
     @property
@@ -125,16 +137,20 @@ class Delivery[T]:
         return self._parcel.records[self._at]
 
     def done(self) -> None:
-        """Finished: the record may be committed. Again is harmless."""
+        """Finish the record, so that it may be committed. Calling it again is harmless."""
         if not self._settled:
             self._settled = True
             self._parcel.chunk.finish(self._parcel.indices[self._at])
 
     def fail(self, error: Exception) -> None:
-        """Not finished: the listener stops with `error`, and the record comes again later."""
+        """Stop the listener with an error; the record is not finished and comes again later.
+
+        Args:
+            error: What the listener's `async with` raises.
+        """
         if not self._settled:
             self._settled = True
-            self._parcel.chunk.give_back()  # but to no other loop
+            self._parcel.chunk.give_back()  # without handing the record to another loop
             self._on_failure(error)
 
     def _give_back(self) -> None:
@@ -143,6 +159,7 @@ class Delivery[T]:
             self._queue.give_back(self._parcel, self._at)
 
     async def __aenter__(self) -> "Delivery[T]":
+        """Return the delivery, which is settled at the end of the `async with`."""
         return self
 
     async def __aexit__(
@@ -151,6 +168,7 @@ class Delivery[T]:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Finish the record, or fail it, or give it back if the body was cancelled."""
         if error is None:
             self.done()
         elif isinstance(error, Exception):

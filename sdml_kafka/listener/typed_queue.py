@@ -3,27 +3,28 @@
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
-import anyio
 from attrs import define, field
 
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
+from sdml_kafka.runtime.wait_queue import WaitQueue
 from sdml_kafka.transport.interfaces import Record
 
-AHEAD = 500
-"""Parsed records that wait in a queue at most. Few, since what is parsed long before it is read
+MAX_PARSED_AHEAD = 500
+"""Parsed records that wait in a queue. Few, since a record that is parsed long before it is read
 has left the processor's caches by then; the rest waits unparsed."""
 
 
 @define(eq=False)
 class Parcel:
-    """Parsed records of one chunk. Its readers take them one by one: `next` is whose turn it is."""
+    """Parsed records of one chunk, which its readers take one by one."""
 
     chunk: Chunk
     values: Sequence[object]
     indices: Sequence[int]
-    """Where each is in the chunk."""
+    """The place of each record in the chunk."""
     records: Sequence[Record]
     next: int = field(default=0, init=False)
+    """The place of the next record to take."""
     end: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -31,57 +32,71 @@ class Parcel:
 
     @property
     def offset(self) -> int:
-        """Of the next record."""
+        """The offset of the next record."""
         return self.chunk.offsets[self.indices[self.next]]
 
 
 class TypedQueue:
-    """Bounded by who fills it: the dispatcher asks for `room` first. Shared by its readers."""
+    """The parsed records of one type that wait, shared by its readers.
+
+    It is bounded by the dispatcher, which asks for room before it puts something in. Whoever finds
+    no room is remembered until the dispatcher has been called; nobody else can clear that.
+    """
 
     def __init__(self, type_: object, on_room: Callable[[], None]) -> None:
+        """Begin empty.
+
+        Args:
+            type_: The type that the streams of this queue subscribed to.
+            on_room: Called when records found no room and the queue has been read empty since.
+        """
         self.type = type_
         self.maxsizes: list[int] = []
-        """One for each open stream; 0 is without a bound of its own."""
+        """The bound of each open stream; 0 is no bound."""
         self.closed: bool = False
         self.error: Exception | None = None
-        self._parcels: deque[Parcel] = deque()
         self.reserved = 0
-        """Records that are being parsed for it."""
+        """The number of records that are being parsed for this queue."""
         self.on_orphan: Callable[[], None] | None = None
-        """Set when its last stream has closed: called for what comes in after that."""
+        """Called for each record that comes in after the last stream has closed."""
         self._on_room = on_room
-        self._blocked = False
-        self._waiters: deque[anyio.Event] = deque()
+        self._parcels: deque[Parcel] = deque()
+        self._refused: set[Tenancy] = set()
+        self._waiting = WaitQueue()
 
     def __len__(self) -> int:
         return sum(parcel.end - parcel.next for parcel in self._parcels)
 
-    def room(self) -> int:
-        """How many more fit. At 0 the dispatcher is called when it is empty."""
-        most = AHEAD
+    def room_for(self, tenancy: Tenancy) -> int:
+        """Return how many more records fit; if none do, `on_room` will be called."""
+        bound = MAX_PARSED_AHEAD
         if self.maxsizes and 0 not in self.maxsizes:
-            most = min(most, max(self.maxsizes))
-        room = most - len(self) - self.reserved
-        self._blocked = room <= 0
-        return max(0, room)
+            bound = min(bound, max(self.maxsizes))
+        room = bound - len(self) - self.reserved
+        if room <= 0:
+            self._refused.add(tenancy)
+            return 0
+        self._refused.discard(tenancy)
+        return room
 
     def put(self, parcel: Parcel) -> None:
+        """Let the next readers take these records."""
         if self.closed:
             return  # the dispatcher runs on a little: a loop must not go on behind a gap
         self._parcels.append(parcel)
-        self._wake(parcel.end - parcel.next)
+        self._waiting.wake(parcel.end - parcel.next)
         if self.on_orphan is not None:
             self.on_orphan()
 
     def head(self) -> Parcel | None:
-        """The parcel that has the next record; None when there is none."""
+        """Return the parcel that has the next record, None if no record waits."""
         parcels = self._parcels
         while parcels and parcels[0].next >= parcels[0].end:
             parcels.popleft()
         return parcels[0] if parcels else None
 
     def give_back(self, parcel: Parcel, at: int) -> None:
-        """A record that was taken and not finished: it is the next one to be handed out."""
+        """Hand a record out again that was taken and not finished, as the next one."""
         chunk = parcel.chunk
         chunk.give_back()
         if chunk.tenancy.open and not chunk.tenancy.withdrawn and not self.closed:
@@ -93,11 +108,12 @@ class TypedQueue:
                 self.on_orphan()
 
     def put_back(self, parcel: Parcel) -> None:
+        """Put records in front of those that wait, in the order of their offsets."""
         self._parcels.insert(self._place_of(parcel), parcel)
-        self._wake(parcel.end - parcel.next)
+        self._waiting.wake(parcel.end - parcel.next)
 
     def _place_of(self, back: Parcel) -> int:
-        """First, but after those of its partition that came back already and come before it."""
+        """Return 0, or the place after earlier records of the partition that came back too."""
         place = 0
         for number, parcel in enumerate(self._parcels, start=1):
             if parcel.next < parcel.end and parcel.chunk.tenancy is back.chunk.tenancy:
@@ -108,12 +124,13 @@ class TypedQueue:
 
     def withdraw(self, tenancies: Collection[Tenancy]) -> None:
         """Take back what waits of these tenancies."""
+        self._refused.difference_update(tenancies)
         for parcel in self._parcels:
             if parcel.chunk.tenancy in tenancies:
                 parcel.next = parcel.end  # also for a reader that is in the middle of it
 
     def take_all(self) -> list[Parcel]:
-        """Empty it: what waited, each record with nobody's turn."""
+        """Remove everything that waits, and return it."""
         parcels = [
             Parcel(
                 parcel.chunk,
@@ -136,24 +153,12 @@ class TypedQueue:
         self.wake_all()
 
     async def wait(self) -> None:
-        """Until there may be a record, or `wake_all`."""
-        if self._blocked:
-            self._blocked = False
+        """Wait until a record may be there, or until `wake_all`."""
+        if self._refused:
+            self._refused.clear()
             self._on_room()
-        event = anyio.Event()
-        self._waiters.append(event)
-        try:
-            await event.wait()
-        except BaseException:  # cancelled
-            if event.is_set():  # it was our turn: let somebody else have it
-                self._wake(1)
-            else:
-                self._waiters.remove(event)
-            raise
+        await self._waiting.wait()
 
     def wake_all(self) -> None:
-        self._wake(len(self._waiters))
-
-    def _wake(self, count: int) -> None:
-        for _ in range(min(count, len(self._waiters))):
-            self._waiters.popleft().set()
+        """Let every reader that waits look again."""
+        self._waiting.wake_all()

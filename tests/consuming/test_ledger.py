@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from attrs import define, field
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -55,7 +57,6 @@ class LedgerMachine(RuleBasedStateMachine):
         self.notified = 0
         self.notifications_due = 0
         self.notify_at = NEVER
-        self.ledger.notify = self._on_notify
 
     def _on_notify(self) -> None:
         self.notified += 1
@@ -186,7 +187,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(ahead=st.integers(1, 8))
     def ask_to_be_notified(self, ahead: int) -> None:
-        self.notify_at = self.ledger.notify_at = self.ledger.finished + ahead
+        self.notify_at = self.ledger.finished + ahead
+        self.ledger.notify_when(self.notify_at, self._on_notify)
 
     @invariant()
     def frontier_is_the_lowest_unfinished(self) -> None:
@@ -245,22 +247,42 @@ def test_one_slow_record_does_not_keep_what_finished_after_it() -> None:
     assert tenancy.position() == 10_000
 
 
-def test_the_watch_sees_every_return_until_the_tenancy_ends() -> None:
-    ledger = Ledger()
-    tenancy = ledger.open("topic", 0, epoch=1, start=0, committed=None)
+def test_who_waits_for_few_in_flight_and_who_waits_for_the_drain_are_both_called_once() -> None:
+    tenancy = Ledger().open("topic", 0, epoch=1, start=0, committed=None)
     chunk = tenancy.deliver([0, 1, 2], [1, 2, 1], now=0.0)
-    seen = list[int]()
-    tenancy.watch = lambda: seen.append(tenancy.in_flight)
+    tenancy.taken = 4
+    calls = list[str]()
+    tenancy.call_when_low(1, lambda: calls.append(f"{tenancy.in_flight} in flight"))
+    tenancy.call_when_drained(lambda: calls.append(f"{tenancy.in_hand} in hand"))
 
     chunk.finish(1)
     chunk.finish(1)
+    assert calls == []
     chunk.finish(0)
+    assert calls == ["1 in flight"]
     chunk.give_back()
-    ledger.close("topic", 0)
+    assert calls == ["1 in flight", "0 in hand"]
+    assert not tenancy.is_watched
     chunk.finish(2)
 
-    assert seen == [3, 2, 1, 1]
-    assert ledger.late_finishes == 1
+    assert calls == ["1 in flight", "0 in hand"]
+
+
+def test_everybody_who_waits_for_the_drain_is_called_also_after_the_tenancy_ended() -> None:
+    ledger = Ledger()
+    tenancy = ledger.open("topic", 0, epoch=1, start=0, committed=None)
+    chunk = tenancy.deliver([0, 1], [1, 1], now=0.0)
+    tenancy.taken = 2
+    calls = list[str]()
+    tenancy.call_when_low(1, lambda: calls.append("low"))
+    for name in "ab":
+        tenancy.call_when_drained(partial(calls.append, name))
+
+    ledger.close("topic", 0)
+    chunk.finish_run(range(2))
+
+    assert calls == ["a", "b"]
+    assert ledger.late_finishes == 2
 
 
 def test_notify_may_ask_for_the_next_count() -> None:
@@ -270,10 +292,9 @@ def test_notify_may_ask_for_the_next_count() -> None:
 
     def rearm() -> None:
         notified_at.append(ledger.finished)
-        ledger.notify_at = ledger.finished + 3
+        ledger.notify_when(ledger.finished + 3, rearm)
 
-    ledger.notify = rearm
-    ledger.notify_at = 3
+    ledger.notify_when(3, rearm)
     chunk = tenancy.deliver(range(10), [1] * 10, now=0.0)
     for index in reversed(range(10)):
         chunk.finish(index)
@@ -284,8 +305,7 @@ def test_notify_may_ask_for_the_next_count() -> None:
 def test_notify_comes_also_when_many_finish_at_once() -> None:
     ledger = Ledger()
     notified_at = list[int]()
-    ledger.notify = lambda: notified_at.append(ledger.finished)
-    ledger.notify_at = 3
+    ledger.notify_when(3, lambda: notified_at.append(ledger.finished))
     tenancy = ledger.open("topic", 0, epoch=1, start=0, committed=None)
 
     for _ in range(2):

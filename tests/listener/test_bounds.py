@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from sdml_kafka.listener.typed_queue import AHEAD
+from sdml_kafka.listener.typed_queue import MAX_PARSED_AHEAD
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.listener_on_twin import (
     P0,
@@ -74,7 +74,7 @@ async def test_a_slow_stream_holds_back_only_the_partitions_that_feed_it() -> No
             assert gate.arrived == ["0"]
             status = listener.status()
             assert status.counters.rebalances == 1
-            assert status.partitions[P0].in_flight == AHEAD + 1  # the one in hand
+            assert status.partitions[P0].in_flight == MAX_PARSED_AHEAD + 1  # the one in hand
             assert status.partitions[P0].lag == 5000
             gate.open()
             await until(lambda: len(gate.arrived) == 5000)

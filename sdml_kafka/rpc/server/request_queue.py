@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
-from sdml_kafka.consuming.partitions import LOW_BACKLOG, Intake, Partition
+from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.rpc.server.handlers import Handler
 from sdml_kafka.transport.interfaces import Record, TopicPartition
 
@@ -50,14 +50,14 @@ class Lane:
             self._seen = unseen[0].offset
         return unseen
 
-    def refill(self, now: float) -> bool:
+    def refill(self, now: float, intake: Intake) -> bool:
         """Enter the next slice; False when there is none."""
         partition = self.partition
         if not partition.backlog or partition.tenancy.withdrawn:
             return False
         records = self.records = partition.backlog[:SLICE]
         self.next, self.end = 0, len(records)
-        partition.take(self.end)
+        intake.remove(partition, self.end)
         offsets = [record.offset for record in records]
         self.chunk = partition.tenancy.deliver(offsets, bytes([1]) * self.end, now)
         return True
@@ -99,7 +99,7 @@ class RequestQueue:
         turns = self._turns
         while turns:
             lane = turns[0]
-            if lane.next == lane.end and not self._refill(lane, now):
+            if lane.next == lane.end and not lane.refill(now, self._intake):
                 turns.popleft()
                 lane.is_queued = False
             elif lane.handler.running >= lane.handler.limit:
@@ -110,13 +110,6 @@ class RequestQueue:
                 lane.next = index + 1
                 return lane, index
         return None
-
-    def _refill(self, lane: Lane, now: float) -> bool:
-        was_full = len(lane.partition.backlog) >= LOW_BACKLOG
-        is_filled = lane.refill(now)
-        if was_full and len(lane.partition.backlog) < LOW_BACKLOG:
-            self._intake.on_ready()
-        return is_filled
 
     def unpark(self, handler: Handler) -> None:
         """One fewer of them runs."""

@@ -10,7 +10,9 @@ import anyio
 
 from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.consuming.committer import CommitScheduler, Committer
-from sdml_kafka.consuming.consumer_loop import ConsumerLoop, Patience
+from sdml_kafka.consuming.consumer_loop import ConsumerLoop
+from sdml_kafka.consuming.current_consumer import CurrentConsumer
+from sdml_kafka.consuming.drain import Drain
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.errors import (
     AuthenticationFailed,
@@ -45,6 +47,8 @@ from sdml_kafka.transport.interfaces import (
     ProducerFactory,
     Transport,
 )
+
+_log = getLogger("sdml_kafka.server")
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError, RestartsExhausted)
 """A restart cannot mend these."""
@@ -128,19 +132,20 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
             consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
         )
         self._concurrency = concurrency
-        self._patience = Patience(start_timeout, drain_timeout)
+        self._start_timeout_s = start_timeout
         self._stop_timeout_s = stop_timeout
         self._expose_errors = expose_errors
         self._restarts = restarts or Restarts()
         self._handlers: dict[str, Handler] = {}
         if dedupe is not None and not isinstance(dedupe, Dedupe):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"dedupe is a Dedupe, dedupe=Dedupe(), not {dedupe!r}")
-        self._seldom = RateLimitedLog(getLogger("sdml_kafka.rpc.server.server"))
+        self._seldom = RateLimitedLog(_log)
         self._counts = Counts()
         self._outbox = Outbox()
-        self._intake = Intake(concurrency, lambda topic: True)
-        self._committer = Committer(self._intake.ledger, lambda: None)
-        self._policy = AutoCommit(interval_s=COMMIT_INTERVAL_S)
+        self._current = CurrentConsumer()
+        self._intake = Intake(lambda topic: True, self._current)
+        self._drain = Drain(drain_timeout)
+        self._committer = Committer(self._intake.ledger, self._current, _commit_policy, _log)
         self._replies = RepliesOut(self._outbox, self._counts, self._seldom)
         wire = wire_of(corr_header_keys)
         self._reception = Reception(
@@ -159,7 +164,6 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         self._workers = Workers(
             concurrency, self._queue, self._reception, self._replies, self._counts
         )
-        self._intake.on_work = self._workers.has_come
         self._supervisor = Supervisor(
             "server",
             self._children(),
@@ -208,7 +212,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
             return Sender(
                 self._transport.producer,
                 self._outbox,
-                self._patience.start_s,
+                self._start_timeout_s,
                 creates_topics=False,
             )
 
@@ -221,7 +225,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
                 is_fatal=_is_fatal,
             )
 
-        patience_s = self._patience.start_s + 1.0
+        patience_s = self._start_timeout_s + 1.0
         return [
             ChildSpec("sender", sender, start_timeout_s=patience_s),
             ChildSpec(
@@ -241,17 +245,18 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         def consumer_loop() -> ConsumerLoop:
             return ConsumerLoop(
                 self._transport.consumer,
+                self._current,
                 self._intake,
                 self._queue,
                 self._committer,
-                self._patience,
-                self._on_connected,
-                None,
-                None,
+                self._drain,
+                _log,
+                start_timeout_s=self._start_timeout_s,
+                on_records=self._workers.has_come,
             )
 
         def commit_scheduler() -> CommitScheduler:
-            return CommitScheduler(self._policy, self._committer, self._intake.ledger)
+            return CommitScheduler(self._committer, self._intake.ledger, _log)
 
         return [
             ChildSpec("workers", workers),
@@ -259,7 +264,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
                 "consumer-loop",
                 consumer_loop,
                 # Its own deadline comes first, with the clearer error.
-                start_timeout_s=self._patience.start_s + 1.0,
+                start_timeout_s=self._start_timeout_s + 1.0,
                 stop_timeout_s=self._stop_timeout_s,
             ),
             ChildSpec("commit-scheduler", commit_scheduler),
@@ -273,10 +278,6 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
             waiter_maker(),
             expose_errors=self._expose_errors,
         )
-
-    def _on_connected(self, settings: ConsumerSettings) -> None:
-        interval_s = settings.auto_commit_interval_s or COMMIT_INTERVAL_S
-        self._policy = AutoCommit(interval_s=min(interval_s, COMMIT_INTERVAL_S))
 
     # -- entering and leaving ------------------------------------------------------------
 
@@ -319,6 +320,11 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         return server_status(
             self._intake, self._supervisor.snapshot(), self._counts, self._outbox.connected
         )
+
+
+def _commit_policy(settings: ConsumerSettings) -> AutoCommit:
+    interval_s = settings.auto_commit_interval_s or COMMIT_INTERVAL_S
+    return AutoCommit(interval_s=min(interval_s, COMMIT_INTERVAL_S))
 
 
 def _is_fatal(error: Exception) -> bool:

@@ -1,0 +1,41 @@
+"""Draining: the time that records in hand get to finish before their partitions are released."""
+
+from collections.abc import Callable, Sequence
+from math import inf
+
+import anyio
+
+from sdml_kafka.consuming.ledger import Tenancy
+
+
+class Drain:
+    """Waits until nobody has records of revoked partitions in hand."""
+
+    def __init__(self, timeout_s: float, flush: Callable[[], None] = lambda: None) -> None:
+        """Set the limit of each wait.
+
+        Args:
+            timeout_s: Seconds that one drain may take.
+            flush: Brings the ledger up to date with those who have records in hand.
+        """
+        self._timeout_s = timeout_s
+        self._flush = flush
+
+    def skip(self) -> None:
+        """Wait for nobody from now on, since the program itself has been cancelled."""
+        self._timeout_s = 0.0
+
+    async def wait(
+        self, tenancies: Sequence[Tenancy], *, limit_s: float = inf, shield: bool = False
+    ) -> None:
+        """Wait until nobody has a record of these tenancies in hand, or the time is over.
+
+        The tenancies have to be withdrawn, so that nobody takes further records in hand.
+        """
+        with anyio.move_on_after(min(self._timeout_s, limit_s), shield=shield):
+            self._flush()
+            for tenancy in tenancies:
+                if tenancy.in_hand > 0:
+                    drained = anyio.Event()
+                    tenancy.call_when_drained(drained.set)
+                    await drained.wait()
