@@ -32,7 +32,11 @@ def wake(waiter: Waiter) -> None:
 def on_trio() -> bool:
     """Return whether the event loop that runs here is trio's, without importing trio."""
     trio = sys.modules.get("trio")
-    return trio is not None and bool(trio.lowlevel.in_trio_task())
+    if trio is None or not trio.lowlevel.in_trio_task():
+        return False
+    # A loop of trio-asyncio runs its asyncio tasks within a task of trio's.
+    sniffio = sys.modules.get("sniffio")
+    return sniffio is None or sniffio.current_async_library() == "trio"
 
 
 def waiter_maker() -> Callable[[], Waiter]:

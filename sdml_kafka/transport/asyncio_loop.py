@@ -1,7 +1,8 @@
 """The home of a client: the asyncio loop that it runs on.
 
 aiokafka needs an asyncio loop. Under asyncio and uvloop that is the loop that already runs;
-under trio it is a loop in a thread of the client's own. Nothing but this file knows which one.
+under trio it is a loop in a thread of the client's own, unless the program has opened a loop of
+trio-asyncio itself (`trio_asyncio_loop.py`). Nothing but this file knows which one.
 
 A thread rather than trio-asyncio: that one, once imported, puts plain asyncio on a slow loop for
 the whole process, hangs on a KeyboardInterrupt in a task, and stops heartbeats whenever the trio
@@ -21,6 +22,7 @@ import anyio
 
 from sdml_kafka.errors import ConsumerFailed
 from sdml_kafka.runtime.waiter import on_trio
+from sdml_kafka.transport.trio_asyncio_loop import EnclosingLoop, enclosing_loop
 
 _log = getLogger("sdml_kafka.transport")
 
@@ -30,8 +32,10 @@ THREAD_END_TIMEOUT_S = 5.0
 class Home(Protocol):
     """Carries calls between the program's side and the asyncio side of a client."""
 
-    shares_the_loop: bool
-    """Whether both sides run on one loop, so that either holds up the other while it computes."""
+    shares_the_thread: bool
+    """Whether both sides run in one thread, so that either holds up the other while it computes."""
+    is_running_loop: bool
+    """Whether both sides run on one loop, so that a plain call reaches the other side."""
 
     def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
         """Run a coroutine function on the asyncio side and return its result.
@@ -52,12 +56,15 @@ class Home(Protocol):
 
 @asynccontextmanager
 async def open_home() -> AsyncGenerator[Home]:
-    """Return the running asyncio loop, or under trio a loop in a thread.
+    """Yield the home for the event loop that runs here.
 
-    The thread ends with this context.
+    A thread of its own ends with this context.
     """
     if not on_trio():
         yield _RunningLoop()
+        return
+    if (loop := enclosing_loop()) is not None:
+        yield EnclosingLoop(loop)
         return
     home = _ThreadedLoop()
     await home.start()
@@ -73,7 +80,8 @@ async def open_home() -> AsyncGenerator[Home]:
 class _RunningLoop:
     """The home on asyncio: both sides are one."""
 
-    shares_the_loop = True
+    shares_the_thread = True
+    is_running_loop = True
 
     def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
         return function()
@@ -88,7 +96,8 @@ class _RunningLoop:
 class _ThreadedLoop:
     """The home on trio: a thread with an asyncio loop of its own."""
 
-    shares_the_loop = False
+    shares_the_thread = False
+    is_running_loop = False
 
     def __init__(self) -> None:
         import trio

@@ -16,7 +16,12 @@ from tests.support.listener_on_broker import listener_on as any_listener_on
 from tests.support.load import Load
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.uvloop_too,
+    pytest.mark.trio_asyncio_too,
+]
 
 
 @pytest.fixture(scope="module")

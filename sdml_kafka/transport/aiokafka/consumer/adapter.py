@@ -67,7 +67,7 @@ class AiokafkaConsumer:
         self._home = home
         self._driver = driver
         self.settings: ConsumerSettings = driver.settings
-        if not home.shares_the_loop:
+        if not home.shares_the_thread:
             self.settings = evolve(self.settings, poll_records=POLL_RECORDS_IN_A_THREAD)
 
     async def start(

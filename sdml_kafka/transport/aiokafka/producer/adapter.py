@@ -44,7 +44,7 @@ def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
         with limited_logs():
             async with open_home() as home:
                 producer: AiokafkaProducer = (
-                    AiokafkaProducer(home) if home.shares_the_loop else ThreadedProducer(home)
+                    AiokafkaProducer(home) if home.is_running_loop else CrossingProducer(home)
                 )
                 try:
                     await producer.build(producer_factory)
@@ -129,8 +129,8 @@ class AiokafkaProducer:
         self._closed = True
 
 
-class ThreadedProducer(AiokafkaProducer):
-    """Calls the driver in another thread: records and outcomes cross together."""
+class CrossingProducer(AiokafkaProducer):
+    """Calls the driver on another loop: records and outcomes cross together."""
 
     def __init__(self, home: Home) -> None:
         super().__init__(home)
