@@ -28,9 +28,11 @@ from sdml_kafka.cli.demo.participants.pricing_server import PricingServer
 from sdml_kafka.cli.demo.plan import make_plan
 from sdml_kafka.cli.signals import cancel_on_signal
 from sdml_kafka.cli.terminal import complain, first_of, require, require_backend, set_up_logging
+from sdml_kafka.producing.outbox import Outbox
+from sdml_kafka.runtime import RuntimeFailure
 from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError
 from sdml_kafka.transport.connect import rpc_server_transport
-from sdml_kafka.transport.interfaces import Producer, Transport
+from sdml_kafka.transport.interfaces import Transport
 
 BALANCED, FAILED, CANNOT_RUN, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 LISTENERS = ("ada", "bob")
@@ -39,7 +41,6 @@ SENDERS = ("sender1", "sender2", "sender3")
 RATE = 350.0
 """The number of records that each sender sends per second."""
 FRAME_S = 0.125
-START_TIMEOUT_S = 10.0
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -119,11 +120,10 @@ class Demo:
                 orders, prices = self._topic("orders"), self._topic("prices")
                 group = f"{orders}-group"
                 transport = rpc_server_transport(None, None, servers, group, options)
-                async with transport.producer() as producer:
-                    await producer.start(START_TIMEOUT_S, creates_topics=False)
-                    async with demo_topics(producer, orders, prices, deletes=self._kafka is None):
-                        await self._perform(servers, transport, producer, orders, prices)
-        except* (EmbeddedKafkaError, SdmlKafkaError) as failures:
+                deletes = self._kafka is None
+                async with demo_topics(transport.producer, orders, prices, deletes=deletes):
+                    await self._perform(servers, transport, orders, prices)
+        except* (EmbeddedKafkaError, SdmlKafkaError, RuntimeFailure) as failures:
             self._failure = first_of(failures)
 
     @asynccontextmanager
@@ -137,9 +137,7 @@ class Demo:
         async with EmbeddedKafka(progress=self._display.starting) as self._kafka:
             yield self._kafka.bootstrap_servers
 
-    async def _perform(
-        self, servers: str, transport: Transport, producer: Producer, orders: str, prices: str
-    ) -> None:
+    async def _perform(self, servers: str, transport: Transport, orders: str, prices: str) -> None:
         """Gather the participants, carry out the plan, and let everybody leave."""
         clock = DemoClock()
         log = EventLog(clock, self._display.log)
@@ -164,10 +162,11 @@ class Demo:
             frames = FrameSource(self._title(servers), director, cast, *books, clock, log)
             tasks.start_soon(self._keep_showing, frames)
             await director.gather()
+            outbox = Outbox()
             senders = [
-                OrderSender(name, producer, orders, RATE, self._record_book) for name in SENDERS
+                OrderSender(name, outbox, orders, RATE, self._record_book) for name in SENDERS
             ]
-            async with sending(producer, senders):
+            async with sending(transport.producer, outbox, senders, log):
                 self._has_begun = True
                 await director.play()
             await director.settle()

@@ -1,5 +1,5 @@
 """The records of the demo, and the senders that send them.
 
-The command opens them over the transport's port for producers. They know nothing of who reads the
-records.
+The command starts them. They use the package's own producer behind its outbox, and know nothing of
+who reads the records.
 """
