@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sdml_kafka import KafkaRPCServer, TopicPartition
+from sdml_kafka import Call, KafkaRPCServer, TopicPartition
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.testing.memory.log import MemoryRecord
 from sdml_kafka.testing.memory.state import loop_time
@@ -67,6 +67,10 @@ def ask(
     return broker.produce(topic, value, headers=all_headers, key=key, partition=partition)
 
 
+async def echo(value: bytes, call: Call) -> bytes:
+    return value
+
+
 def cancel(broker: MemoryBroker, id_: bytes = b"1", partition: int = 0) -> None:
     headers = [("request_id", id_), ("x-cancel", b"1")]
     broker.produce(REQUEST, b"", headers=headers, partition=partition)
@@ -115,3 +119,9 @@ async def finished(broker: MemoryBroker, server: KafkaRPCServer, count: int) -> 
             and sum(p.position for p in server.status().partitions.values()) >= count
         )
     )
+
+
+def echoing(broker: MemoryBroker, **options: object) -> KafkaRPCServer:
+    server = server_on(broker, **options)
+    server.handler(REQUEST)(echo)
+    return server

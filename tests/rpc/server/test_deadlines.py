@@ -13,6 +13,7 @@ from tests.support.client_by_hand import (
     REPLY,
     REQUEST,
     ask,
+    echo,
     finished,
     header,
     new_broker,
@@ -26,10 +27,6 @@ from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
-
-
-async def echo(value: bytes, call: Call) -> bytes:
-    return value
 
 
 async def never(value: bytes, call: Call) -> bytes:

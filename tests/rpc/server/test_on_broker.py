@@ -10,16 +10,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from sdml_kafka import Call, KafkaRPCServer
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.client_by_hand import echo
 from tests.support.kafka_from_outside import committed, create_topic, on_asyncio, unique
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 PATIENCE_S = 90.0
-
-
-async def echo(value: bytes, call: Call) -> bytes:
-    return value
 
 
 def server_on(kafka: EmbeddedKafka, group: str, **options: Any) -> KafkaRPCServer:

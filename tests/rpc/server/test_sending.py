@@ -15,6 +15,7 @@ from tests.support.client_by_hand import (
     P0,
     REPLY,
     ask,
+    echo,
     finished,
     header,
     new_broker,
@@ -29,10 +30,6 @@ from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
-
-
-async def echo(value: bytes, call: Call) -> bytes:
-    return value
 
 
 async def test_a_request_has_finished_when_its_replies_are_acknowledged() -> None:

@@ -9,7 +9,15 @@ import anyio.lowlevel
 import pytest
 
 from sdml_kafka import Call
-from tests.support.client_by_hand import PATIENCE_S, ask, new_broker, outcomes, replies, serving
+from tests.support.client_by_hand import (
+    PATIENCE_S,
+    ask,
+    echo,
+    new_broker,
+    outcomes,
+    replies,
+    serving,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -19,10 +27,6 @@ in_real_time = pytest.mark.parametrize(
 on_asyncio = pytest.mark.parametrize(
     "anyio_backend", [("asyncio", {"use_uvloop": False})], ids=["asyncio"]
 )
-
-
-async def echo(value: bytes, call: Call) -> bytes:
-    return value
 
 
 @in_real_time

@@ -1,0 +1,80 @@
+"""What a handler is called with, and what may be a handler."""
+
+from typing import Any
+
+import anyio
+import pytest
+
+from sdml_kafka import Call, parse_json
+from tests.support.client_by_hand import (
+    REPLY,
+    REQUEST,
+    ask,
+    echo,
+    header,
+    new_broker,
+    outcomes,
+    reply,
+    serving,
+)
+from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.anyio, in_virtual_time]
+
+
+async def test_a_round_trip() -> None:
+    broker = new_broker()
+    ask(broker, b"hello", b"id-1")
+    async with serving(broker, echo) as server:
+        record = await reply(broker)
+        assert record.value == b"hello"
+        assert header(record, "request_id") == b"id-1"
+        await until(lambda: server.status().in_flight == 0)
+        counters = server.status().counters
+        assert (counters.requests, counters.replies, counters.errors) == (1, 1, {})
+
+
+async def test_what_a_handler_is_told() -> None:
+    broker, calls = new_broker(), list[Call]()
+
+    async def handle(value: Any, call: Call) -> None:
+        assert value == {"a": 1}
+        assert call.remaining_s is not None
+        assert 4.9 < call.remaining_s <= 5.0
+        assert call.deadline == pytest.approx(anyio.current_time() + call.remaining_s)
+        assert not call.scope.cancel_called
+        calls.append(call)
+
+    async with serving(broker, handle, parser=parse_json):
+        ask(broker, b'{"a": 1}', b"7", key=b"key", headers=[("own", b"x")], timeout_ms=5000)
+        assert (await reply(broker)).value == b""
+        (call,) = calls
+        assert (call.id, call.key, call.topic) == (b"7", b"key", REQUEST)
+        assert (call.reply_topics, call.record.offset) == ((REPLY,), 0)
+        assert ("own", b"x") in call.headers
+        with pytest.raises(RuntimeError, match="has ended"):
+            _ = call.scope
+
+
+async def test_without_a_deadline() -> None:
+    broker = new_broker()
+
+    async def handle(value: bytes, call: Call) -> bytes:
+        return repr((call.deadline, call.remaining_s)).encode()
+
+    async with serving(broker, handle):
+        ask(broker)
+        assert (await reply(broker)).value == b"(None, None)"
+
+
+class Callable_:
+    async def __call__(self, value: bytes, call: Call) -> bytes:
+        return b"called"
+
+
+async def test_an_object_with_an_async_call() -> None:
+    broker = new_broker()
+    async with serving(broker, Callable_()):
+        ask(broker)
+        assert await outcomes(broker, 1) == [b"called"]

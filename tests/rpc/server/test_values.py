@@ -1,0 +1,110 @@
+"""Between bytes and values: parsers of requests, serializers, and what a handler may return."""
+
+from typing import Any
+
+import anyio
+import pytest
+
+from sdml_kafka import Call, parse_json
+from tests.support.client_by_hand import (
+    ask,
+    echo,
+    header,
+    new_broker,
+    outcome,
+    outcomes,
+    reply,
+    serving,
+)
+from tests.support.virtual_time import in_virtual_time
+
+pytestmark = [pytest.mark.anyio, in_virtual_time]
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (b"bytes", b"bytes"),
+        (None, b""),
+        (bytearray(b"array"), b"array"),
+        (memoryview(b"view"), b"view"),
+        ("text", b"internal"),
+        ({"a": 1}, b"internal"),
+        (0, b"internal"),
+    ],
+)
+async def test_what_a_handler_may_return(result: Any, expected: bytes) -> None:
+    broker = new_broker()
+
+    async def handle(value: bytes, call: Call) -> Any:
+        return result
+
+    async with serving(broker, handle):
+        ask(broker)
+        assert await outcomes(broker, 1) == [expected]
+
+
+async def test_a_wrong_type_is_logged_with_what_to_do(caplog: pytest.LogCaptureFixture) -> None:
+    broker = new_broker()
+
+    async def handle(value: bytes, call: Call) -> Any:
+        return {"a": 1}
+
+    async with serving(broker, handle):
+        ask(broker)
+        assert header(await reply(broker), "x-error") == b""
+    assert "returned dict: return bytes or None, or give the handler a serializer" in caplog.text
+
+
+async def test_a_serializer() -> None:
+    broker = new_broker()
+
+    async def handle(value: bytes, call: Call) -> Any:
+        results = {b"text": "text", b"none": None, b"bytes": b"bytes", b"bad": 3}
+        return results[value]
+
+    async with serving(broker, handle, serializer=lambda value: value.encode()):
+        for value in (b"text", b"none", b"bytes", b"bad"):
+            ask(broker, value)
+        assert await outcomes(broker, 4) == [b"text", b"", b"bytes", b"internal"]
+
+
+async def test_a_serializer_that_returns_something_else() -> None:
+    broker = new_broker()
+
+    async def handle(value: bytes, call: Call) -> Any:
+        return 1
+
+    async with serving(broker, handle, serializer=str):
+        ask(broker)
+        assert await outcomes(broker, 1) == [b"internal"]
+
+
+@pytest.mark.parametrize("value", [b"no json", None, b"\xff", b""])
+async def test_a_request_that_does_not_parse(value: bytes | None) -> None:
+    broker = new_broker()
+
+    async def handle(value: Any, call: Call) -> bytes:
+        raise AssertionError("called")
+
+    async with serving(broker, handle, parser=parse_json) as server:
+        ask(broker, value)
+        record = await reply(broker)
+        assert outcome(record) == b"invalid_argument"
+        assert header(record, "x-error") == b"the request does not parse"
+        assert server.status().counters.errors == {"invalid_argument": 1}
+
+
+async def test_a_parser_that_waits() -> None:
+    broker = new_broker()
+
+    async def parse(record: Any) -> bytes:
+        await anyio.sleep(1)
+        if record.value == b"bad":
+            raise ValueError("bad")
+        return b"parsed " + bytes(record.value)
+
+    async with serving(broker, echo, parser=parse):
+        ask(broker, b"bad")
+        ask(broker, b"good")
+        assert sorted(await outcomes(broker, 2)) == [b"invalid_argument", b"parsed good"]
