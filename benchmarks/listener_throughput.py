@@ -1,11 +1,11 @@
-"""How fast is `async for item in stream` beside bare aiokafka?
+"""Measure how fast `async for item in stream` is beside bare aiokafka.
 
     uv run python benchmarks/listener_throughput.py [--records 200000] [--rounds 5] [--parser json]
 
-Brings the embedded Kafka up, writes the records once, then lets every contestant read all of
-them in turn, each in a process of its own, round after round. Prints the median of the ratios to
-the bare `getmany` loop of the same round, and the ratio of the best rounds, which a neighbour on
-the machine disturbs least: absolute figures mean little.
+The script starts the embedded Kafka and writes the records once. Then, round after round, every
+contestant reads all records, each in a process of its own. The output is the median of the ratios
+to the bare `getmany` loop of the same round, and the ratio of the best rounds, because the best
+rounds are disturbed least by other load on the machine: absolute figures mean little.
 """
 
 import argparse

@@ -1,13 +1,14 @@
-"""How fast are calls beside a hand-written client and server on bare aiokafka?
+"""Measure how fast calls are beside a hand-written client and server on bare aiokafka.
 
     uv run python benchmarks/rpc.py [--rounds 30] [--seconds 0.5] [--in-flight 1 100 1000]
 
-Brings the embedded Kafka up. Each contestant is a client process and a server process. All of
-them run, and take turns of half a second, round after round, with the same acks, linger and batch
-size; the bare one has no deadlines, no idempotence, and no handling of any error. Prints the
-median of the ratios to the bare pair of the same round, and the ratio of the best rounds: absolute
-figures mean little on a busy machine. p99 is of all rounds together. The last column, medians:
-calls a second, p50, CPU time a call of the client and of the server.
+The script starts the embedded Kafka. Each contestant is a pair of a client process and a server
+process. All pairs run, and take turns of half a second, round after round, with the same acks,
+linger and batch size; the bare pair has no deadlines, no idempotence, and no handling of errors.
+The output is the median of the ratios to the bare pair of the same round, and the ratio of the best
+rounds, because absolute figures mean little on a busy machine. p99 is taken over all rounds
+together. The last column holds medians: calls per second, p50, and the CPU time per call of the
+client and of the server.
 """
 
 import argparse
@@ -141,8 +142,11 @@ PAIRS: dict[str, Pair] = {
 
 
 async def measure(name: str, bootstrap: str, topic: str, in_flight: int, server: int) -> None:
-    """For each line of seconds on stdin prints calls per second, p50 in ms, p99 of all calls since
-    the first line (which warms up), and CPU us a call of client and server."""
+    """Make calls for each number of seconds that comes on stdin, and print one line for it.
+
+    The line holds the calls per second, the p50 in ms, the p99 of all calls since the first line
+    (which warms up), and the CPU time per call in us, of the client and of the server.
+    """
     times: list[float] = []
     all_times: list[float] | None = None
     clock = time.perf_counter
@@ -179,7 +183,7 @@ def cpu_s(pid: int) -> float:
 def running_pair(
     name: str, bootstrap: str, topic: str, in_flight: int
 ) -> Generator[Callable[[float], Sample]]:
-    """Start both; what comes out lets them work for so many seconds."""
+    """Start both processes; yield what lets them work for a number of seconds."""
     script = [sys.executable, __file__, "--one"]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([*script, "server", name, bootstrap, topic], **pipes) as server:
@@ -197,7 +201,7 @@ def running_pair(
                     return tuple(map(float, client.stdout.readline().split()))
 
                 yield run
-                client.communicate()  # the end of its input ends it
+                client.communicate()  # the client ends when its stdin does
         finally:
             server.kill()
 
@@ -247,7 +251,7 @@ def take_turns(
         for run in runs.values():
             run(WARM_UP_S)
         for round_ in range(options.rounds):
-            # Round and round, so that nobody always follows the same one.
+            # The order alternates, so that no pair always follows the same one.
             names = options.pairs if round_ % 2 else options.pairs[::-1]
             for name in names:
                 results[name].append(runs[name](options.seconds))

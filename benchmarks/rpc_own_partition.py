@@ -1,12 +1,12 @@
-"""What does a client read that shares its reply topic with others?
+"""Measure what a client reads that shares its reply topic with others.
 
     uv run python benchmarks/rpc_own_partition.py [--clients 1 10 50] [--calls 100] [--bytes 1000]
 
-Brings the embedded Kafka up. Each client makes the same number of calls, at the same time as the
-others, with and without `own_partition`; the reply topic has twice as many partitions as there
-are clients. Counted is every byte that came in over the sockets of the reply consumers, group
-traffic and empty answers included, while the calls were made: the median and the most over the
-clients. Clients choose their partitions at random, so some share one.
+The script starts the embedded Kafka. All clients make the same number of calls at the same time,
+with and without `own_partition`; the reply topic has twice as many partitions as there are clients.
+Every byte counts that comes in over the sockets of the reply consumers while the calls are made,
+group traffic and empty answers included. The output is the median and the maximum over the clients.
+Clients choose their partitions at random, so some share one.
 """
 
 import argparse
@@ -31,14 +31,14 @@ numbers = count()
 
 @frozen
 class Read:
-    """By client."""
+    """What the clients read; sequences hold one number per client."""
 
     received: Sequence[int]
-    """Bytes that its reply consumer took in while the calls were made."""
+    """The bytes that came in while the calls were made."""
     replies: int
-    """That it got, in bytes."""
+    """The bytes of the replies that each client waited for."""
     foreign: Sequence[int]
-    """Replies to others that it was handed."""
+    """The number of replies to other clients that came in."""
 
     @property
     def median(self) -> float:
@@ -46,7 +46,7 @@ class Read:
 
 
 class Wire:
-    """Counts the bytes that come in, by the socket's reader."""
+    """Counts the bytes that come in, for each socket."""
 
     def __init__(self) -> None:
         self._fed: WeakKeyDictionary[asyncio.StreamReader, int] = WeakKeyDictionary()
@@ -68,7 +68,7 @@ class Wire:
 
 
 class Client:
-    """One of those that share the reply topic."""
+    """One of the clients that share the reply topic."""
 
     def __init__(self, bootstrap: str, reply_topic: str, own_partition: bool) -> None:
         self._bootstrap = bootstrap
@@ -121,7 +121,10 @@ async def measure(
 
 
 async def all_read(clients: Sequence[Client], calls: int) -> Sequence[int]:
-    """A client has its own replies before it has read all those of others that it reads, too."""
+    """Wait until all replies are read, and return how many replies to others each client has read.
+
+    A client has its own replies before it has read all replies to others.
+    """
     status = [client.rpc.status() for client in clients]
     read = [each.reply_partitions for each in status]
     expected = [calls * (read.count(partitions) - 1) for partitions in read]

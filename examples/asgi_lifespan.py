@@ -1,6 +1,9 @@
-"""A listener inside a web app's lifespan, and a page on port 8000 that shows its status.
-Plain ASGI, so it fits any framework and server, on asyncio and on trio. To see it:
-uv run --with uvicorn python examples/asgi_lifespan.py [bootstrap]"""
+"""Run a listener inside a web app's lifespan, and show its status as a page on port 8000.
+
+    uv run --with uvicorn python examples/asgi_lifespan.py [bootstrap]
+
+The app is plain ASGI, so it fits any framework and server, on asyncio and on trio.
+"""
 
 import json
 import sys
@@ -21,7 +24,7 @@ async def handle(stream: TypeStream[str]) -> None:
 async def lifespan(listener: KafkaListener, state: dict[str, Any], receive: Any, send: Any) -> None:
     await receive()  # lifespan.startup
     try:
-        # Left in reverse: first the listener, so that handle() ends after the order in hand.
+        # The listener is left first, so that handle() ends when the order in hand is finished.
         async with anyio.create_task_group() as tasks, listener:
             tasks.start_soon(handle, await listener.subscribe(str))
             state["listener"] = listener

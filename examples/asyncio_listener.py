@@ -36,7 +36,7 @@ async def main(bootstrap: str) -> None:
     ) as listener:
         async for order in await listener.subscribe(Order):
             # Asking for the next order finishes this one. An order whose loop ends before that
-            # is not committed: whoever reads next in this group gets it again.
+            # is not committed: the next reader of this group gets it again.
             print(f"order {order.number}: {order.item}", flush=True)
 
 

@@ -2,7 +2,7 @@
 
     uv run python examples/concurrent_deliveries.py [bootstrap]
 
-What is committed never runs ahead of the oldest order of its partition that is still worked on.
+A commit never runs ahead of the oldest order of its partition that is not finished.
 """
 
 import sys
@@ -20,8 +20,8 @@ ORDERS: ParserSpec[Order] = {"topics": ["orders"], "type": dict, "parser": parse
 
 
 async def ship(delivery: Delivery[Order], couriers: anyio.CapacityLimiter) -> None:
-    # Leaving this block finishes the order. An exception in it stops the listener, a cancellation
-    # gives the order back: either way it is not committed, and comes again.
+    # Leaving this block finishes the order. An exception in the block stops the listener, and a
+    # cancellation gives the order back: either way the order is not committed, and comes again.
     async with delivery, couriers:
         await anyio.sleep(uniform(0.1, 1))
         print(f"shipped order {delivery.value['number']}", flush=True)
@@ -35,7 +35,7 @@ async def main(bootstrap: str) -> None:
             bootstrap_servers=bootstrap,
             group_id="concurrent-example",
             auto_offset_reset="earliest",
-            max_in_flight=100,  # orders of a partition that are shipped or wait for a courier
+            max_in_flight=100,  # bounds the orders of a partition that are in hand
         ) as listener,
         anyio.create_task_group() as tasks,
     ):

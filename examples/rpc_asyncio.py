@@ -2,7 +2,7 @@
 
     uv run python examples/rpc_asyncio.py [bootstrap]
 
-They could as well be two programs on two machines: all that they share is the name of a topic.
+They could be two programs on two machines: they share only the name of a topic.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ def make_server(bootstrap: str) -> KafkaRPCServer:
     @server.handler("prices", parser=parse_json)
     async def price(item: str, call: Call) -> bytes:
         if item == "dates":
-            await asyncio.sleep(60)  # ended when its caller's time is up
+            await asyncio.sleep(60)  # cancelled at the call's deadline
         if item not in PRICES:
             raise RemoteError("not_found", f"no {item} today")
         return json.dumps(PRICES[item]).encode()

@@ -2,7 +2,7 @@
 
     uv run python examples/rpc_quickstart_former_client.py
 
-Its Kafka has to be at 127.0.0.1:9092, and something has to answer the topic `request`. New
+Its Kafka has to be at 127.0.0.1:9092, and a server has to answer the topic `request`. New
 programs import `sdml_kafka`, and say `async with KafkaRPC(...)`.
 """
 

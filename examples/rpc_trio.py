@@ -1,8 +1,8 @@
-"""Several replies to one request, on trio, parsed to the type that the caller asks for.
+"""Take several replies to one request, on trio, parsed to the type that the caller asks for.
 
     uv run python examples/rpc_trio.py [bootstrap]
 
-The client reads a shared reply topic; with `own_partition` it fetches one partition of it.
+The client shares its reply topic with others; with `own_partition` it fetches one partition only.
 """
 
 import json
@@ -41,13 +41,13 @@ def make_server(bootstrap: str) -> KafkaRPCServer:
     server = KafkaRPCServer(bootstrap_servers=bootstrap, group_id="book-servers")
 
     @server.handler("books", serializer=serialize)
-    async def tell(title: bytes, call: Call) -> AsyncGenerator[Chapter]:
+    async def read_aloud(title: bytes, call: Call) -> AsyncGenerator[Chapter]:
         try:
             for number in range(1, 1000):
                 await trio.sleep(0.05)
                 yield Chapter(number, f"{title.decode()}, part {number}")
         finally:
-            print("the server stops telling", flush=True)
+            print("the server stops reading", flush=True)
 
     return server
 
@@ -56,7 +56,7 @@ async def main(bootstrap: str) -> None:
     async with (
         make_server(bootstrap),
         KafkaRPC([CHAPTERS], bootstrap_servers=bootstrap, own_partition=True) as rpc,
-        # Leaving the stream early tells the server, which ends the handler.
+        # Leaving the stream early notifies the server, which ends the handler.
         rpc.stream("books", b"Moby Dick", res_expect_type=Chapter) as chapters,
     ):
         async for chapter in chapters:

@@ -2,7 +2,7 @@
 
     uv run python examples/send_orders.py [bootstrap] [how many]
 
-It needs nothing of this package: any producer will do.
+It does not use this package: any producer will do.
 """
 
 import asyncio

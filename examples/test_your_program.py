@@ -1,5 +1,8 @@
-"""How to test a program: on a broker in memory, in milliseconds, and on a real Kafka.
-Each test runs on asyncio and on trio: uv run pytest examples/test_your_program.py
+"""Test a program on a broker in memory, within milliseconds, and on a real Kafka.
+
+    uv run pytest examples/test_your_program.py
+
+Each test runs on asyncio and on trio.
 """
 
 import asyncio
@@ -16,12 +19,13 @@ GUESTS: ParserSpec[str] = {"topics": ["guests"], "type": str, "parser": parse_te
 
 
 async def greet(listener: KafkaListener, say: Callable[[str], Awaitable[None]]) -> None:
-    """The program."""
+    """Greet every guest: the program that is tested."""
     async for name in await listener.subscribe(str):
         await say(f"Hello, {name}!")
 
 
 async def hear(listener: KafkaListener, count: int) -> list[str]:
+    """Run the program until it has said `count` sentences, and return them."""
     mouth, ear = anyio.create_memory_object_stream[str](count)
     with anyio.fail_after(30), mouth, ear:
         async with anyio.create_task_group() as tasks, listener:
@@ -42,7 +46,7 @@ async def test_in_memory() -> None:
 
 
 @pytest.fixture
-def bootstrap(embedded_kafka: EmbeddedKafka) -> str:  # that fixture comes with this package
+def bootstrap(embedded_kafka: EmbeddedKafka) -> str:  # the fixture comes with this package
     async def produce() -> None:
         async with AIOKafkaProducer(bootstrap_servers=embedded_kafka.bootstrap_servers) as producer:
             await producer.send_and_wait("guests", b"Eve")

@@ -1,6 +1,10 @@
-"""A web endpoint on port 8000 that makes a call: GET /prices/apples asks the servers of `prices`
-(examples/rpc_asyncio.py has one). Plain ASGI, so it fits any framework and server, on asyncio and
-on trio. To see it: uv run --with uvicorn python examples/web_endpoint.py [bootstrap]"""
+"""Make a call from a web endpoint on port 8000: GET /prices/apples asks the servers of `prices`.
+
+    uv run --with uvicorn python examples/web_endpoint.py [bootstrap]
+
+examples/rpc_asyncio.py has such a server. The app is plain ASGI, so it fits any framework and
+server, on asyncio and on trio.
+"""
 
 import json
 import sys
@@ -17,7 +21,7 @@ STATUS_CODES = {
 
 
 async def lifespan(rpc: KafkaRPC, state: dict[str, Any], receive: Any, send: Any) -> None:
-    """One client for all requests of the app."""
+    """Keep one client for all requests of the app."""
     await receive()  # lifespan.startup
     try:
         async with rpc:
@@ -31,7 +35,7 @@ async def lifespan(rpc: KafkaRPC, state: dict[str, Any], receive: Any, send: Any
 
 
 async def ask(rpc: KafkaRPC, item: str) -> tuple[int, Any]:
-    """The status code, and what is sent as JSON. What went wrong inside is nothing for the web."""
+    """Return the status code and the JSON to answer with; details of a failure stay inside."""
     try:
         reply = await rpc.request(
             "prices", json.dumps(item).encode(), res_timeout=2.0, res_expect_type=bytes

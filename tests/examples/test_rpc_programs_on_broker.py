@@ -43,5 +43,5 @@ def test_a_stream_of_replies_on_trio(embedded_kafka: EmbeddedKafka) -> None:
         "1. Moby Dick, part 1",
         "2. Moby Dick, part 2",
         "3. Moby Dick, part 3",
-        "the server stops telling",
+        "the server stops reading",
     ]
