@@ -1,5 +1,7 @@
-"""A client and a server, each a process of its own that tells what it holds when it is asked: a
-line on stdin, the number of calls to make first; a line of JSON on stdout."""
+"""A client and a server, each a process of its own that reports what it holds when it is asked.
+
+It is asked by a line on stdin, the number of calls to make first, and answers with a line of JSON.
+"""
 
 import gc
 import json

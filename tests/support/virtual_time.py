@@ -12,10 +12,10 @@ BEGINS_AT_S = 1000.0
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
-    """Its clock jumps to the next timer as soon as nothing else is to be done, and stands still
-    while something is, as trio's does: how long the machine takes is not seen.
+    """An event loop whose clock jumps to the next timer as soon as nothing else is to be done.
 
-    For programs without sockets and threads: what comes from outside would come too late.
+    The clock stands still while something is, as trio's does: how long the machine takes is not
+    seen. For programs without sockets and threads: what comes from outside would come too late.
     """
 
     _now = BEGINS_AT_S

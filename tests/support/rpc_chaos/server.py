@@ -1,5 +1,7 @@
-"""A server in a process of its own, to be killed by a test: writes down what it executes before
-it answers. SIGTERM makes it leave by plan."""
+"""A server in a process of its own, which a test kills.
+
+It writes down what it executes before it answers. SIGTERM makes it leave by plan.
+"""
 
 import os
 import signal
