@@ -1,6 +1,6 @@
-"""The deadline that a handler's own calls inherit."""
+"""The deadline that the calls of a handler inherit."""
 
 from contextvars import ContextVar
 
 DEADLINE: ContextVar[float | None] = ContextVar("sdml_kafka_deadline", default=None)
-"""On the clock of the event loop, in seconds; None: no deadline."""
+"""Seconds on the clock of the event loop; None while no handler's deadline holds."""

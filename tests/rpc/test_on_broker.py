@@ -193,7 +193,7 @@ async def test_calls_go_on_after_the_reply_topic_was_deleted(
             await delete_topic(strict_kafka.bootstrap_servers, reply)
             await until(lambda: not rpc.status().reply_partitions)
             # Nor does a restart go on where the old one was.
-            assert set(rpc._parts.reading.positions.values()) == {0}
+            assert set(rpc._actors.reading.positions.values()) == {0}
             while not await got(rpc.request(topic, b"abc", res_timeout=1.0)):
                 pass
             counters = rpc.status().counters
@@ -585,7 +585,7 @@ async def test_garbage_in_both_topics_loses_and_swaps_nothing(strict_kafka: Embe
         ):
             for own in (rpc, other):  # the first id of each is over, then
                 await own.request(topic, b"own-")
-            prefixes = [each._parts.id_prefix for each in (rpc, other)]
+            prefixes = [each._actors.id_prefix for each in (rpc, other)]
             ids = [prefix + number for prefix in prefixes for number in (b"1", b"0", b"987654321")]
             garbage = Garbage([reply, topic], ids)
             outcomes: dict[KafkaRPC, list[Any]] = {}

@@ -26,7 +26,7 @@ from sdml_kafka.cli.terminal import (
     say,
     set_up_logging,
 )
-from sdml_kafka.rpc.client.client import RequestOptions as CallOptions
+from sdml_kafka.rpc.client.request_options import RequestOptions as RPCOptions
 from sdml_kafka.runtime import RuntimeFailure
 
 REPLIED, FAILED, WRONG_ARGUMENTS, TIMED_OUT, REMOTE_ERROR = 0, 1, 2, 3, 4
@@ -125,7 +125,7 @@ class RequestCall:
 
     async def _call(self, rpc: KafkaRPC) -> None:
         options = self._options
-        how: CallOptions = {
+        how: RPCOptions = {
             "req_key": options.key,
             "req_headers": options.headers,
             "res_timeout": max(MIN_TIMEOUT_S, self._deadline - anyio.current_time()),

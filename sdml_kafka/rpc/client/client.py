@@ -1,54 +1,36 @@
-"""KafkaRPC: wires the actors of a client together, and turns calls into records."""
+"""KafkaRPC: requests over Kafka, each with its reply."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from math import inf
 from secrets import token_hex
-from typing import Any, Self, TypedDict, Unpack, overload
-from weakref import finalize
+from typing import Any, Self, Unpack, overload
 
 import anyio
 
-from sdml_kafka.errors import (
-    AuthenticationFailed,
-    AuthorizationFailed,
-    CallTimeout,
-    ConfigurationError,
-    TopicMissing,
-)
+from sdml_kafka.errors import CallTimeout, ConfigurationError
 from sdml_kafka.lifecycle import Lifecycle, check_timeouts
-from sdml_kafka.parsing.parsers import ParserSpec, parse_bytes
-from sdml_kafka.parsing.specs import compile_specs
-from sdml_kafka.rpc.client.actor_tree import RPCParts, rpc_status
-from sdml_kafka.rpc.client.call_builder import CallMaker
-from sdml_kafka.rpc.client.expectations import Expectations
-from sdml_kafka.rpc.client.pending_calls import Pending
-from sdml_kafka.rpc.client.reply_loop import ReplyTopics
+from sdml_kafka.parsing.parsers import ParserSpec
+from sdml_kafka.rpc.client.actor_tree import ClientActors
+from sdml_kafka.rpc.client.call_builder import CallBuilder
+from sdml_kafka.rpc.client.pending_calls import PendingCall
 from sdml_kafka.rpc.client.reply_stream import PendingStream, ReplyStream
-from sdml_kafka.rpc.client.request_options import PropagateCorrTo, RequestHeaders, check_timeout
+from sdml_kafka.rpc.client.reply_topics import choose_reply_topics
+from sdml_kafka.rpc.client.request_options import (
+    CallOptions,
+    PropagateCorrTo,
+    RequestHeaders,
+    RequestOptions,
+    check_positive,
+    check_timeout,
+)
 from sdml_kafka.rpc.client.status import RPCStatus
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
-from sdml_kafka.rpc.dialects.native import ID_NAMES, wire_of
-from sdml_kafka.runtime import ActorSnapshot, Event, Restarts, Supervisor, SupervisorGaveUp
+from sdml_kafka.rpc.dialects.native import ID_NAMES, Wire, wire_of
+from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import rpc_transport
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Transport
-from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
-
-FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError, TopicMissing)
-"""A restart cannot mend these."""
-
-
-class RequestOptions(TypedDict, total=False):
-    """What `request` and `stream` take besides; see there."""
-
-    req_key: bytes | str | None
-    req_headers: RequestHeaders | None
-    req_headers_reply_to: Sequence[str] | None
-    res_timeout: float | None
-    correlation_id: bytes | str | None
-    propagate_corr_to: PropagateCorrTo
-    correlation_header_key: str
-    server_group: str | None
 
 
 class KafkaRPC(anyio.AsyncContextManagerMixin):
@@ -59,9 +41,12 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         reply = await rpc.request("pricing", b"...", res_timeout=5.0)
     ```
 
-    One client serves thousands of concurrent calls. Every call settles: with the reply, the
-    server's error, a time-out, or that the client was left.
+    One client serves thousands of concurrent calls. Every call settles: with its reply, with the
+    server's error, with a timeout, or because the client was left.
     """
+
+    _builder: CallBuilder
+    """Builds calls for the event loop on which the client was entered, and made there."""
 
     def __init__(
         self,
@@ -84,103 +69,77 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         transport: Transport | None = None,
         **client_options: Any,
     ) -> None:
-        """Nothing is connected before the client is entered.
+        """Make a client. It connects to nothing before it is entered.
 
-        parsers: which reply topics hold what, and how to parse it; see `ParserSpec`. Without any,
-            replies are raw bytes in `reply_topic`, by default one of the client's own, that is
-            deleted on leaving.
-        consumer_factory: returns a new `AIOKafkaConsumer` each time, not started, without topics,
-            with a group_id that nobody else uses. producer_factory: the same for an
-            `AIOKafkaProducer`; without one the producer connects to `bootstrap_servers`, or to
-            127.0.0.1:9092. Or give `bootstrap_servers` alone, and aiokafka's own options (TLS,
-            SASL) as `client_options`; then `group_id` is unique to this client unless given.
-        corr_header_keys: the headers that may carry a reply's correlation id, the first that is
-            there counts. correlation_from_record: takes it from the whole record instead.
-        own_partition: fetch one partition of each reply topic only, and ask servers to reply
-            there (`KafkaRPCServer` does): for many clients that share a reply topic.
-        reply_partitions, reply_retention (seconds): of reply topics that are missing and created.
-        start_timeout, stop_timeout: seconds that entering and leaving may take.
-        restarts: how often a failed actor is restarted before the failure comes out.
-        on_event: called for each start, crash, restart and stop of an actor.
-        transport: another one than aiokafka, for tests with `MemoryBroker`.
+        Args:
+            parsers: What the reply topics hold, and how to parse it; see `ParserSpec`. Without
+                any, replies are raw bytes in `reply_topic`.
+            consumer_factory: Returns a new `AIOKafkaConsumer` each time, not started, without
+                topics, with a group_id that nobody else uses. Or give `bootstrap_servers`.
+            producer_factory: Returns a new `AIOKafkaProducer` each time, not started. Without it
+                the producer connects to `bootstrap_servers`, or to 127.0.0.1:9092.
+            bootstrap_servers: The brokers' addresses, instead of factories.
+            group_id: The consumer's group, with `bootstrap_servers`; by default a new one.
+            corr_header_keys: The headers that may carry a reply's correlation id; the first that
+                is there counts.
+            correlation_from_record: Takes the correlation id from a whole record instead.
+            own_partition: Whether to fetch one partition of each reply topic only, and ask servers
+                to reply there, as `KafkaRPCServer` does; for many clients that share a reply topic.
+            reply_topic: Where replies come without `parsers`; by default a topic of the client's
+                own, which is deleted on leaving.
+            reply_partitions: The partitions of a reply topic that is missing and created.
+            reply_retention: The seconds for which such a topic keeps replies.
+            start_timeout: The seconds that entering may take.
+            stop_timeout: The seconds that leaving may take.
+            restarts: How often a failed actor is restarted before its failure comes out.
+            on_event: Called for each start, crash, restart and stop of an actor.
+            transport: Another one than aiokafka, for tests with `MemoryBroker`.
+            client_options: aiokafka's own options (TLS, SASL), with `bootstrap_servers`.
 
-        Raises ConfigurationError for what cannot work.
+        Raises:
+            ConfigurationError: What was given does not go together, or cannot work.
         """
         check_timeouts(start_timeout, stop_timeout)
-        if not corr_header_keys:
-            raise ConfigurationError("corr_header_keys are names of headers, and there are none")
         name = f"sdml-rpc-{token_hex(6)}"
         transport = transport or rpc_transport(
             consumer_factory, producer_factory, bootstrap_servers, group_id or name, client_options
         )
-        if parsers and reply_topic is not None:
-            raise ConfigurationError(
-                "reply_topic is for a client without parsers: they name their topics"
-            )
-        if reply_topic is not None and not is_topic_of_calls(reply_topic):
-            raise ConfigurationError(
-                f"reply_topic {reply_topic!r:.300} cannot be one for replies: {TOPIC_RULE}; those "
-                "that begin with '__' are Kafka's own"
-            )
-        raw: ParserSpec[bytes] = {
-            "topics": [reply_topic or name],
-            "type": bytes,
-            "parser": parse_bytes,
-        }
-        expectations = Expectations(compile_specs(parsers or [raw]))
-        topics = ReplyTopics(
-            expectations.topics,
-            positive("reply_partitions", reply_partitions),
-            positive("reply_retention", reply_retention),
-            deleted_on_leaving=not parsers and reply_topic is None,
-        )
-        self._parts = RPCParts(
-            name.removeprefix("sdml-rpc-"),
-            expectations,
-            wire_of(corr_header_keys),
+        topics = choose_reply_topics(parsers, reply_topic, name, reply_partitions, reply_retention)
+        self._actors = ClientActors(
+            name,
+            transport,
+            topics,
+            _checked_wire(corr_header_keys),
             correlation_from_record,
-            self._tree,
+            start_timeout,
+            restarts or Restarts(),
+            on_event,
             own_partition=own_partition,
         )
-        finalize(self, self._parts.harvests.close)  # of one that is never entered
-        self._failure: BaseException | None = None
-        self._on_event = on_event
-        self._maker: CallMaker
-        self._supervisor = Supervisor(
-            "rpc",
-            self._parts.children(transport, topics, start_timeout),
-            strategy="one_for_one",
-            restarts=restarts or Restarts(),
-            is_fatal=lambda error: isinstance(error, FATAL),
-            on_event=self._observe,
-        )
-        self._lifecycle = Lifecycle("client", self._supervisor, start_timeout, stop_timeout)
+        self._lifecycle = Lifecycle("client", self._actors.supervisor, start_timeout, stop_timeout)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        calls = self._parts.calls
         try:
             async with self._lifecycle.entered():
-                self._maker = self._parts.call_maker()
+                self._builder = self._actors.call_builder()
                 try:
                     yield self
                 finally:
-                    calls.close(self._failure)
+                    self._actors.settle_calls()
         finally:
-            calls.close(self._failure)
-            self._parts.outbox.close()
-            self._parts.harvests.close()
+            self._actors.close()
 
     # -- for programs that cannot use `async with` ---------------------------------------
 
     async def start(self) -> None:
-        """The same as entering; asyncio only, since a trio task cannot outlive its nursery."""
+        """Enter the client; asyncio only, since a trio task cannot outlive its nursery."""
         await self._lifecycle.start(self)
 
     async def stop(self) -> None:
-        """The same as leaving. Again is harmless. Raises what the client failed with."""
+        """Leave what `start()` entered, and raise what it failed with. Again is harmless."""
         if self._lifecycle.was_started:
-            self._parts.calls.close(self._failure)
+            self._actors.settle_calls()
         await self._lifecycle.stop()
 
     # -- calls ---------------------------------------------------------------------------
@@ -218,38 +177,55 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         correlation_header_key: str = "request_id",
         server_group: str | None = None,
     ) -> Any:
-        """Send a request and wait for its reply: the parsed value.
+        """Send a request and wait for its reply.
 
-        req_key: the record's key, for its partition; never an identity.
-        req_headers_reply_to: where servers shall reply, at least one reply topic of this client;
-            by default the one whose parser yields `res_expect_type`.
-        res_timeout: seconds for all of it, connecting and sending included; None: no deadline.
-            Inside of a handler of `KafkaRPCServer` what is left of its own budget is the most.
-        res_expect_type: a type hint that a parser yields; the reply is checked against it.
-        correlation_id: by default a new one. propagate_corr_to: whether it travels in the header
-            `correlation_header_key`, as the key, or both; with a `req_key` in the header.
-        server_group: fail at once when no member of that consumer group is alive.
+        Args:
+            req_topic: The topic of the request.
+            req_value: The payload.
+            req_key: The record's key, which picks the partition; never an identity.
+            req_headers: Headers of the caller's own.
+            req_headers_reply_to: The topics that servers shall reply to, one of this client's at
+                least; by default the one whose parser yields `res_expect_type`.
+            res_timeout: The seconds for all of it, connecting and sending included; None for no
+                deadline. In a handler of `KafkaRPCServer` the handler's own deadline holds, too.
+            res_expect_type: A type hint that a parser yields; the reply is checked against it.
+            correlation_id: The call's id; by default a new one.
+            propagate_corr_to: Whether the id travels in a header, as the key, or both; with a
+                `req_key` it travels in the header.
+            correlation_header_key: The header that carries the id.
+            server_group: Fail at once if no member of this consumer group is alive.
 
-        Raises CallTimeout (a TimeoutError), RemoteError (the server's own), ReplyInvalid,
-        SendFailed (TopicMissing, PayloadTooLarge), AuthorizationFailed, ClientClosed, and
-        ConfigurationError (a ValueError) for what cannot be asked, before anything is sent.
+        Returns:
+            The parsed reply.
+
+        Raises:
+            CallTimeout: No reply came in time; a TimeoutError.
+            RemoteError: The server answered with an error.
+            ReplyInvalid: The reply did not parse, or to another type.
+            SendFailed: The request could not be sent; TopicMissing and PayloadTooLarge are such.
+            AuthorizationFailed: The broker refused the request.
+            ClientClosed: The client was left.
+            ConfigurationError: The call cannot be made as asked; nothing was sent. A ValueError.
         """
         if self._lifecycle.state != "running" or server_group is not None:
             res_timeout = await self._get_ready(res_timeout, server_group)
-        call = self._maker.call(
-            Pending,
+        call = self._builder.build(
+            PendingCall,
             req_topic,
             req_value,
             req_key,
-            req_headers,
-            req_headers_reply_to,
-            res_timeout,
-            res_expect_type,
             correlation_id,
-            propagate_corr_to,
-            correlation_header_key,
+            CallOptions(
+                res_timeout,
+                res_expect_type,
+                propagate_corr_to,
+                correlation_header_key,
+                req_key is None,
+                req_headers,
+                req_headers_reply_to,
+            ),
         )
-        self._maker.begin(call)
+        self._builder.begin(call)
         return await call.result()
 
     @overload
@@ -290,30 +266,44 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
     ) -> ReplyStream[Any]:
         """Send a request and read its replies one by one: `async for value in rpc.stream(...)`.
 
-        As `request`, which is sent when the first reply is asked for; `res_timeout` covers the
-        whole stream. At most `max_waiting` replies wait to be read, one more breaks the stream.
-        Use `async with` around it when you may break off early.
+        The request is sent when the first reply is asked for. Use `async with` around the stream
+        when you may break off early.
+
+        Args:
+            req_topic: As for `request`, and so are all others but these two.
+            res_timeout: The seconds for the whole stream; None for no deadline.
+            max_waiting: How many replies may wait to be read; one more breaks the stream.
+
+        Returns:
+            The stream of parsed replies. It raises what `request` raises, and StreamBroken.
+
+        Raises:
+            ConfigurationError: `max_waiting` or `res_timeout` cannot be.
         """
-        most = positive("max_waiting", max_waiting)
         check_timeout(res_timeout)
+        kind = partial(PendingStream, max_waiting=check_positive("max_waiting", max_waiting))
 
         async def begin() -> PendingStream:
-            timeout_s = await self._get_ready(res_timeout, server_group)
-            call = self._maker.call(
-                PendingStream,
+            timeout_s = res_timeout
+            if self._lifecycle.state != "running" or server_group is not None:
+                timeout_s = await self._get_ready(res_timeout, server_group)
+            call = self._builder.build(
+                partial(kind, new_waiter=self._builder.new_waiter),
                 req_topic,
                 req_value,
                 req_key,
-                req_headers,
-                req_headers_reply_to,
-                timeout_s,
-                res_expect_type,
                 correlation_id,
-                propagate_corr_to,
-                correlation_header_key,
+                CallOptions(
+                    timeout_s,
+                    res_expect_type,
+                    propagate_corr_to,
+                    correlation_header_key,
+                    req_key is None,
+                    req_headers,
+                    req_headers_reply_to,
+                ),
             )
-            call.most, call.next_waiter = most, self._maker.new_waiter
-            self._maker.begin(call)
+            self._builder.begin(call)
             return call
 
         return ReplyStream[Any](begin)
@@ -327,45 +317,43 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         req_headers: RequestHeaders | None = None,
         res_timeout: float | None = 30.0,
     ) -> None:
-        """Send a request that asks for no reply; returns when the broker has acknowledged it.
+        """Send a request that asks for no reply; return when the broker has acknowledged it.
 
-        Raises CallTimeout, SendFailed (`in_doubt`: it may have arrived), AuthorizationFailed,
-        ClientClosed, ConfigurationError.
+        Args:
+            req_topic: As for `request`, and so are the others.
+
+        Raises:
+            CallTimeout: The broker did not acknowledge the record in time.
+            SendFailed: The record could not be sent; with `in_doubt` it may have arrived.
+            AuthorizationFailed: The broker refused the record.
+            ClientClosed: The client was left.
+            ConfigurationError: The call cannot be made as asked; nothing was sent.
         """
         timeout_s = await self._get_ready(res_timeout, None)
-        call = self._maker.notification(req_topic, req_value, req_key, req_headers, timeout_s)
-        self._maker.begin(call)
+        call = self._builder.notification(req_topic, req_value, req_key, req_headers, timeout_s)
+        self._builder.begin(call)
         await call.result()
 
     def status(self) -> RPCStatus:
-        """What the client is doing right now, as a frozen value. Cheap; asks nobody."""
-        return rpc_status(self._parts, self._tree())
-
-    def _tree(self) -> ActorSnapshot:
-        return self._supervisor.snapshot()
+        """Return what the client is doing right now, as a frozen value; this asks no broker."""
+        return self._actors.status()
 
     async def _get_ready(self, timeout: float | None, server_group: str | None) -> float | None:
-        """Start a client that was not entered (asyncio); what is left of the time."""
+        """Start a client that was not entered, check the group; return what is left of the time."""
         timeout_s = check_timeout(timeout)
         began = anyio.current_time()
         with anyio.move_on_after(None if timeout_s == inf else timeout_s) as scope:
             if self._lifecycle.state != "running":
                 await self.start()
             if server_group is not None:
-                await self._parts.check_alive(server_group)
+                await self._actors.groups.check_alive(server_group)
         if scope.cancelled_caught:
             raise CallTimeout(f"The call could not be sent within {timeout_s:.3g} s")
         left_s = max(0.001, timeout_s - (anyio.current_time() - began))
         return None if left_s == inf else left_s
 
-    def _observe(self, event: Event) -> None:
-        if isinstance(event, SupervisorGaveUp):
-            self._failure = event.error
-        if self._on_event is not None:
-            self._on_event(event)
 
-
-def positive[N: (int, float)](name: str, number: N) -> N:
-    if not 0 < number < inf:
-        raise ConfigurationError(f"{name} is more than 0, not {number!r}")
-    return number
+def _checked_wire(corr_header_keys: Sequence[str]) -> Wire:
+    if not corr_header_keys:
+        raise ConfigurationError("corr_header_keys are names of headers, and there are none")
+    return wire_of(corr_header_keys)

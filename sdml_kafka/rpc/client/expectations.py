@@ -12,22 +12,28 @@ from sdml_kafka.parsing.type_checks import compile_check, may_yield, name_of
 
 @frozen(eq=False)
 class Expectation:
+    """What calls that expect one type have in common."""
+
     specs: Mapping[str, CompiledSpec]
-    """By reply topic: what parses a reply that comes there."""
+    """What parses a reply, by the reply topic in which it comes."""
     check: Callable[[object], None]
     """Raises ReplyInvalid for a value of another type."""
 
 
 class Expectations:
-    """Compiled once for each type that is asked for."""
+    """The expectations of a client, compiled once for each type that calls ask for."""
 
     def __init__(self, specs: Sequence[CompiledSpec]) -> None:
         self._specs = specs
         self._compiled: dict[Any, Expectation] = {}
-        self.topics: frozenset[str] = frozenset(topic for spec in specs for topic in spec.topics)
 
     def of(self, hint: Any) -> Expectation:
-        """`hint` None: whatever comes. UnknownType when no parser yields it."""
+        """Return what a call expects that asks for this type; None stands for any.
+
+        Raises:
+            UnknownType: No parser yields the type.
+            ConfigurationError: The type cannot be checked.
+        """
         try:
             return self._compiled[hint]
         except (KeyError, TypeError):  # not compiled yet, or not hashable

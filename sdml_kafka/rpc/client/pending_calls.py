@@ -1,4 +1,19 @@
-"""The calls that wait for their replies, and the actor that ends them at their deadlines."""
+"""The calls that wait for their replies, and the actor that ends them at their deadlines.
+
+How this works: `PendingCalls.begin` puts a call into the table and then sends its record, since a
+reply can be faster than the acknowledgement. From then on five things may end the call: a reply, a
+failed send, its deadline, the client that is left, and the caller that is cancelled. The first of
+them settles it: the call leaves the table, gets its value or its error, and its caller is woken.
+The others find `settled` set, or no call in the table, and change nothing.
+
+For whoever edits this file:
+
+- Nothing here awaits between a look at a call and settling it, and all of it runs on the program's
+  event loop. Only `is_waiting` is called by the producer's thread as well, and only looks.
+- A call that is settled is not in the table, and the other way round, once it has begun: end calls
+  by `settle`, or by `forget` if nobody waits for the outcome.
+- The table, the counts and what waits in the outbox outlive every actor: a restart loses no call.
+"""
 
 from collections.abc import Callable
 from math import inf
@@ -7,10 +22,11 @@ from typing import Any
 import anyio
 from attrs import define, field
 
-from sdml_kafka.errors import CallTimeout, ClientClosed, ReplyInvalid, SendFailed
+from sdml_kafka.errors import CallIdInUse, CallTimeout, ClientClosed, ReplyInvalid, SendFailed
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rpc.client.call_table import Call, CallTable
 from sdml_kafka.rpc.client.expectations import Expectation
+from sdml_kafka.rpc.client.status import Counts
 from sdml_kafka.rpc.dialects.messages import Reply
 from sdml_kafka.rpc.dialects.native import ID_NAMES, cancel_headers
 from sdml_kafka.runtime import Actor, Life
@@ -18,43 +34,31 @@ from sdml_kafka.runtime.waiter import Waiter, wake
 from sdml_kafka.transport.interfaces import Message
 
 MAX_RESENDS = 5
-"""Of a record that never went out; after that the deadline decides."""
-
-
-@define(eq=False)
-class Counters:
-    """Since the client was entered."""
-
-    calls: int = 0
-    replies: int = 0
-    timeouts: int = 0
-    late: int = 0
-    foreign: int = 0
-    ambiguous: int = 0
-    invalid: int = 0
+"""How often a record that never went out is sent again; after that the deadline decides."""
 
 
 @define(eq=False, kw_only=True)
-class Pending(Call):
-    """A call of which the caller waits for the outcome; settled exactly once."""
+class PendingCall(Call):
+    """A call whose caller waits for the outcome; settled exactly once."""
 
     message: Message
     waiter: Waiter
-    calls: "Calls"
+    calls: "PendingCalls"
     expectation: Expectation | None = None
     timeout_s: float | None = None
     trouble: Exception | None = None
     """What went wrong on the way and may still turn out well."""
     waits_for_ack: bool = False
-    """One way: over when the broker has the record."""
+    """Whether the call asks for no reply, and is settled when the broker has the record."""
     resends: int = field(default=0, init=False)
     parsing: int = field(default=0, init=False)
-    """Replies that an async parser is working on."""
+    """The number of replies that async parsers are working on."""
     settled: bool = field(default=False, init=False)
     value: Any = field(default=None, init=False)
     error: BaseException | None = field(default=None, init=False)
 
     def is_waiting(self) -> bool:
+        """Return whether the call has no outcome yet, so that its record is worth sending."""
         return not self.settled
 
     async def result(self) -> Any:
@@ -63,29 +67,37 @@ class Pending(Call):
             await self.waiter
         finally:
             if not self.settled:
-                self.calls.forget(self)
+                self.forget()
         if self.error is not None:
             raise self.error
         return self.value
 
-    def arrived(self, reply: Reply, parsed: Any, error: Exception | None) -> None:
-        """A reply, parsed; or the error that it means for the call."""
-        self.calls.counters.replies += 1
+    def take_reply(self, reply: Reply, parsed: Any, error: Exception | None) -> None:
+        """Take a reply with its parsed value, or with the error that it means for the call."""
+        self.calls.counts.replies += 1
         if reply.sequence is not None and error is None:
             error = ReplyInvalid("The server answers with a stream: use stream(...)")
-            self.calls.cancel(self, reply.cancel_partition)
+            self.calls.send_cancel(self, reply.cancel_partition)
         self.settle(parsed, error)
 
     def settle(self, value: Any, error: BaseException | None = None) -> None:
+        """Give the call its outcome and wake its caller; do nothing if it has one."""
         if not self.settled:
-            self.calls.forget(self)
+            self.settled = True
+            self.calls.table.remove(self)
             self.value, self.error = value, error
             wake(self.waiter)
 
-    def break_off(self) -> None:
-        """Tell a server that asked for it that nobody waits any more."""
+    def forget(self) -> None:
+        """End the call without an outcome, since its caller waits no more."""
+        self.settled = True
+        self.calls.table.remove(self)
+
+    def send_cancel(self) -> None:
+        """Let a server that asked for it know that nobody reads any more; streams alone do."""
 
     def on_sent(self, error: Exception | None) -> None:
+        """Take what became of the record: None when the broker has acknowledged it."""
         if error is None:
             if self.waits_for_ack:
                 self.settle(None)
@@ -102,34 +114,54 @@ class Pending(Call):
         elif self.waits_for_ack:
             self.settle(None, error)
         else:
-            self.trouble = error  # it may have arrived: the deadline decides
+            self.trouble = error  # the record may have arrived: the deadline decides
 
 
-class Calls:
-    """All calls of a client. Outlives the actors that work on it."""
+class PendingCalls:
+    """All calls of a client that wait."""
 
     def __init__(self, outbox: Outbox, trouble_now: Callable[[], Exception | None]) -> None:
+        """Begin without calls.
+
+        Args:
+            outbox: Sends the records.
+            trouble_now: Returns what is wrong with the connection at this moment, for the error of
+                a call that times out.
+        """
         self._outbox = outbox
         self._trouble_now = trouble_now
-        self.table: CallTable[Pending] = CallTable()
-        self.counters: Counters = Counters()
+        self.table: CallTable[PendingCall] = CallTable()
+        self.counts: Counts = Counts()
         self.closed: bool = False
         self._wakes_at = inf
-        self._earlier: Callable[[], object] = lambda: None
+        """When `wait_due` ends by itself."""
+        self._earlier = anyio.Event()
+        """Ends `wait_due` before that, since a call was added that is due earlier."""
 
-    def add(self, call: Pending) -> bool:
-        """False: its id is in use."""
+    def begin(self, call: PendingCall) -> None:
+        """Let the call wait from now on, and send its record.
+
+        Raises:
+            ClientClosed: The client was left.
+            CallIdInUse: A call with this id is waiting.
+        """
+        if self.closed:
+            raise ClientClosed("The client was left")
         if not self.table.add(call):
-            return False
+            raise CallIdInUse(
+                "A call with this correlation id is still waiting: each call needs its own"
+            )
         if call.due < self._wakes_at:
-            self._earlier()
-        return True
-
-    def send(self, call: Pending) -> None:
+            self._earlier.set()
+        self.counts.calls += 1
         self._outbox.send(call.message, call.on_sent, call.is_waiting)
 
-    def cancel(self, call: Pending, partition: int | None) -> None:
-        """Tell a server that asked for it that nobody reads its stream any more."""
+    def send(self, call: PendingCall) -> None:
+        """Send the call's record again."""
+        self._outbox.send(call.message, call.on_sent, call.is_waiting)
+
+    def send_cancel(self, call: PendingCall, partition: int | None) -> None:
+        """Let the server that reads cancel records in this partition know that nobody waits."""
         if partition is not None and not self.closed:
             request = call.message
             carriers = (name for name, value in request.headers if value == call.id)
@@ -137,15 +169,11 @@ class Calls:
             message = Message(request.topic, b"", request.key, headers, partition)
             self._outbox.send(message, lambda error: None)
 
-    def forget(self, call: Pending) -> None:
-        call.settled = True
-        self.table.remove(call)
-
     def close(self, failure: BaseException | None = None) -> None:
-        """Settle all that wait; nothing can be added any more."""
+        """Settle all calls that wait, and take no more. Closing again does nothing."""
         if not self.closed:
             for call in self.table:
-                call.break_off()
+                call.send_cancel()
             self.closed = True
             for call in self.table:
                 error = ClientClosed("The client was left while the call waited for its reply")
@@ -153,11 +181,12 @@ class Calls:
                 call.settle(None, error)
 
     def expire(self, now: float) -> None:
+        """Settle the calls whose deadlines have passed."""
         for call in self.table.take_due(now):
-            self.counters.timeouts += 1
+            self.counts.timeouts += 1
             call.settle(None, self._timeout(call))
 
-    def _timeout(self, call: Pending) -> CallTimeout:
+    def _timeout(self, call: PendingCall) -> CallTimeout:
         trouble = call.trouble or self._trouble_now()
         what = "acknowledgement" if call.waits_for_ack else "reply"
         text = f"No {what} from {call.message.topic!r} within {call.timeout_s:.3g} s"
@@ -168,16 +197,18 @@ class Calls:
         return error
 
     async def wait_due(self, now: float) -> None:
-        """Until a deadline may have passed."""
-        earlier = anyio.Event()
+        """Wait until a deadline may have passed."""
         due = self.table.next_due()
-        self._wakes_at, self._earlier = due if due is not None else inf, earlier.set
+        self._wakes_at = inf if due is None else due
+        self._earlier = anyio.Event()
         with anyio.move_on_after(None if due is None else max(0.0, due - now)):
-            await earlier.wait()
+            await self._earlier.wait()
 
 
 class CallRegistry(Actor):
-    def __init__(self, calls: Calls) -> None:
+    """Ends calls at their deadlines."""
+
+    def __init__(self, calls: PendingCalls) -> None:
         self._calls = calls
 
     async def run(self, life: Life) -> None:

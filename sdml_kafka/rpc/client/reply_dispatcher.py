@@ -1,4 +1,4 @@
-"""The parser dispatcher of a client: finds the call that a reply is for, and parses it for that."""
+"""The dispatcher of a client: finds the call that a reply is for, and parses the reply for it."""
 
 from collections.abc import Awaitable, Iterator, Sequence
 from inspect import isawaitable
@@ -7,31 +7,60 @@ from typing import Any
 
 import anyio
 
-from sdml_kafka.errors import RemoteError, RemoteTimeout, ReplyInvalid
-from sdml_kafka.rpc.client.pending_calls import Calls, Pending
+from sdml_kafka.errors import ConfigurationError, RemoteError, RemoteTimeout, ReplyInvalid
+from sdml_kafka.rpc.client.pending_calls import PendingCall, PendingCalls
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, CorrelationFromRecord, Reply
 from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.runtime import Actor, Life, Mailbox
 from sdml_kafka.transport.interfaces import Record
 
 MAX_TYPES = 1000
+MAX_ID_NAMES = 20
 
-Harvest = Sequence[Sequence[Record]]
-"""What one poll brought, partition by partition."""
+PolledReplies = Sequence[Sequence[Record]]
+"""The records that one poll has brought, partition by partition."""
 
 
 class ReplyMatcher:
-    """Whose reply is this? What is nobody's is counted and dropped."""
+    """Finds the call that a reply is for. Replies to nobody are counted and dropped."""
 
     def __init__(
-        self, calls: Calls, own_prefix: bytes, wire: Wire, extract: CorrelationFromRecord | None
+        self,
+        calls: PendingCalls,
+        own_prefix: bytes,
+        wire: Wire,
+        extract: CorrelationFromRecord | None,
     ) -> None:
+        """Begin with the ids that `wire` reads.
+
+        Args:
+            calls: The calls that wait.
+            own_prefix: Begins the ids that this client makes, which tells late replies from those
+                to others.
+            wire: Reads headers.
+            extract: The user's own function that takes the id from a record, if there is one.
+        """
         self._calls = calls
         self._own_prefix = own_prefix
         self.wire = wire
         self._extract = extract
 
-    def match(self, record: Record) -> tuple[Pending, Reply] | None:
+    def read_id_from(self, name: str) -> None:
+        """Look for ids in this header as well, from now on; raise if it cannot carry one."""
+        if self.wire.carries_id(name):
+            return
+        if len(self.wire.id_names) >= MAX_ID_NAMES:
+            raise ConfigurationError(
+                f"{MAX_ID_NAMES} different correlation_header_key are the most: use the same one "
+                "for all calls"
+            )
+        try:
+            self.wire = self.wire.with_name(name)
+        except ValueError as error:
+            raise ConfigurationError(f"correlation_header_key: {error}") from None
+
+    def match(self, record: Record) -> tuple[PendingCall, Reply] | None:
+        """Return the call that the record is a reply to, with what its headers say, or None."""
         reply = self.wire.read_reply(record.headers)
         id_ = reply.id if self._extract is None else self._extracted(record)
         call = self._by_key(record.key) if id_ is None else self._calls.table.get(id_)
@@ -41,22 +70,22 @@ class ReplyMatcher:
             return None
         expectation = call.expectation
         if expectation is None or record.topic not in expectation.specs:
-            self._calls.counters.foreign += 1
+            self._calls.counts.foreign += 1
             return None
         return call, reply
 
     def _count_unknown(self, id_: bytes | None) -> None:
         if id_ and id_.startswith(self._own_prefix):
-            self._calls.counters.late += 1
+            self._calls.counts.late += 1
         else:
-            self._calls.counters.foreign += 1
+            self._calls.counts.foreign += 1
 
-    def _by_key(self, key: bytes | None) -> Pending | None:
+    def _by_key(self, key: bytes | None) -> PendingCall | None:
         waiting = self._calls.table.with_key(key) if key else ()
         if len(waiting) == 1:
             return waiting[0]
         if waiting:
-            self._calls.counters.ambiguous += 1
+            self._calls.counts.ambiguous += 1
         else:
             self._count_unknown(key)
         return None
@@ -65,21 +94,23 @@ class ReplyMatcher:
         assert self._extract is not None
         try:
             found = self._extract(record)
-        except Exception:  # it is the user's, and the record a stranger's
+        except Exception:  # the function is the user's, and the record a stranger's
             return None
         return found.encode() if isinstance(found, str) else found
 
 
 class ReplyDispatcher(Actor):
+    """Gives each reply, parsed and checked, to its call."""
+
     def __init__(
-        self, harvests: Mailbox[Harvest], backlog: "Backlog", matcher: ReplyMatcher
+        self, polls: Mailbox[PolledReplies], backlog: "Backlog", matcher: ReplyMatcher
     ) -> None:
-        self.mailbox: Mailbox[Any] | None = harvests
-        self._harvests = harvests
+        self.mailbox: Mailbox[Any] | None = polls
+        self._polls = polls
         self._backlog = backlog
         self._matcher = matcher
         self._plain: set[type] = set()
-        """Types of values that need not be awaited."""
+        """The types of values that need not be awaited."""
 
     async def run(self, life: Life) -> None:
         async with anyio.create_task_group() as parsing:
@@ -89,20 +120,20 @@ class ReplyDispatcher(Actor):
                     for record in self._backlog.rest:
                         if (found := self._matcher.match(record)) is not None:
                             self._deliver(record, *found, parsing)
-                    self._backlog.rest = chain.from_iterable(await self._harvests.receive())
+                    self._backlog.rest = chain.from_iterable(await self._polls.receive())
             parsing.cancel_scope.cancel()
 
     def _deliver(
-        self, record: Record, call: Pending, reply: Reply, parsing: "anyio.abc.TaskGroup"
+        self, record: Record, call: PendingCall, reply: Reply, parsing: "anyio.abc.TaskGroup"
     ) -> None:
         if reply.status != OK:
             kind = RemoteTimeout if reply.status == DEADLINE_EXCEEDED else RemoteError
             error = kind(reply.status, reply.error)
             error.received = True
-            call.arrived(reply, None, error)
+            call.take_reply(reply, None, error)
             return
         if reply.is_end:
-            call.arrived(reply, None, None)
+            call.take_reply(reply, None, None)
             return
         assert call.expectation is not None
         try:
@@ -113,9 +144,9 @@ class ReplyDispatcher(Actor):
                 return
             call.expectation.check(value)
         except Exception as error:
-            call.arrived(reply, None, invalid(record, error, call))
+            call.take_reply(reply, None, invalid(record, error, call))
         else:
-            call.arrived(reply, value, None)
+            call.take_reply(reply, value, None)
 
     def _is_awaitable(self, value: object) -> bool:
         if isawaitable(value):
@@ -126,30 +157,32 @@ class ReplyDispatcher(Actor):
 
 
 class Backlog:
-    """What is left of the harvest in work; outlives a dispatcher that dies over a record."""
+    """What is left of the poll in work. It outlives a dispatcher that dies over a record."""
 
     def __init__(self) -> None:
         self.rest: Iterator[Record] = iter(())
 
 
 async def _finish_parsing(
-    value: Awaitable[Any], record: Record, call: Pending, reply: Reply
+    value: Awaitable[Any], record: Record, call: PendingCall, reply: Reply
 ) -> None:
-    """An async parser may take its time: it holds up its own call alone."""
+    # In a task of its own: an async parser that takes its time holds up its own call alone.
+    assert call.expectation is not None
     try:
-        parsed = await value
-        assert call.expectation is not None
+        try:
+            parsed = await value
+        finally:
+            call.parsing -= 1
         call.expectation.check(parsed)
     except Exception as error:
-        call.parsing -= 1
-        call.arrived(reply, None, invalid(record, error, call))
+        call.take_reply(reply, None, invalid(record, error, call))
     else:
-        call.parsing -= 1
-        call.arrived(reply, parsed, None)
+        call.take_reply(reply, parsed, None)
 
 
-def invalid(record: Record, error: Exception, call: Pending) -> ReplyInvalid:
-    call.calls.counters.invalid += 1
+def invalid(record: Record, error: Exception, call: PendingCall) -> ReplyInvalid:
+    """Count a reply that is of no use to its call; return the error that the caller gets."""
+    call.calls.counts.invalid += 1
     if isinstance(error, ReplyInvalid):
         return error
     failure = ReplyInvalid(

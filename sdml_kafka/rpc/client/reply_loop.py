@@ -1,97 +1,50 @@
-"""The reply loop: reads the reply topics from their end on, and goes on where it was after a
-rebalance or a restart. It commits nothing."""
+"""The reply loop: reads the reply topics from their end on, and commits nothing.
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+After a rebalance or a restart it goes on where it was.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from logging import getLogger
 from math import inf
 
 import anyio
-from attrs import define, evolve, field, frozen
+from attrs import evolve
 
-from sdml_kafka.errors import (
-    AuthorizationFailed,
-    BrokerUnreachable,
-    ConfigurationError,
-    ConsumerFailed,
-    GroupShared,
-    JoinTimeout,
-    SendFailed,
-    TopicMissing,
-)
+from sdml_kafka.errors import ConsumerFailed, GroupShared, JoinTimeout, TopicMissing
 from sdml_kafka.producing.outbox import Outbox
-from sdml_kafka.rpc.client.reply_dispatcher import Harvest
+from sdml_kafka.rpc.client.reply_dispatcher import PolledReplies
+from sdml_kafka.rpc.client.reply_topics import (
+    TOPIC_TIMEOUT_S,
+    Reading,
+    ReplyTopics,
+    missing_topics,
+    quoted,
+)
 from sdml_kafka.runtime import Actor, Life, Mailbox
 from sdml_kafka.transport.connect_retry import connected
-from sdml_kafka.transport.interfaces import (
-    Assignment,
-    Connect,
-    Consumer,
-    Health,
-    Record,
-    Tail,
-    TopicPartition,
-)
+from sdml_kafka.transport.interfaces import Assignment, Connect, Consumer, Record, TopicPartition
 
-_log = getLogger("sdml_kafka.rpc.client.client")
+_log = getLogger("sdml_kafka.rpc")
 
 IDLE_POLL_S = 0.5
-TOPIC_TIMEOUT_S = 5.0
-DELETE_TIMEOUT_S = 1.0
 SHARED_GRACE_S = 15.0
-"""A newcomer that shares the group by mistake finds out as it enters, and leaves."""
+"""Seconds for which others may share the group: a newcomer that does so by mistake finds out as it
+enters, and leaves."""
 SHARED = (
     "Other members of the client's group have partitions of its reply topics, so replies go to "
     "them. Give each client a group_id of its own, or none at all."
 )
 
 
-@frozen
-class ReplyTopics:
-    """Those that the client reads. Missing ones are created where the broker allows."""
-
-    names: frozenset[str]
-    partitions: int
-    retention_s: float
-    deleted_on_leaving: bool
-    """A topic of the client's own, with a name that nobody else knows."""
-
-    def config(self) -> Mapping[str, str]:
-        return {"retention.ms": str(int(self.retention_s * 1000))}
-
-
-@define(eq=False)
-class Reading:
-    """Where the client reads its replies; outlives the loop's restarts."""
-
-    share: int | None
-    """Fetch one partition of each topic only."""
-    partitions: frozenset[TopicPartition] = field(default=frozenset(), init=False)
-    """Those that the client reads right now."""
-    positions: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int], init=False)
-    """Where it goes on, also in those that it is to get back."""
-    health: Health = field(default=Health(False, {}), init=False)
-    was_opened: bool = field(default=False, init=False)
-    """Whether all of the topics were there once."""
-    trouble: Exception | None = field(default=None, init=False)
-    """Why replies may not come though the broker is there."""
-
-    def own_partition(self, topic: str) -> int | None:
-        """The one to ask servers to reply to; None: any will do."""
-        if self.share is None:
-            return None
-        return next((own.partition for own in self.partitions if own.topic == topic), None)
-
-    def tail(self) -> Tail:
-        return Tail(dict(self.positions), self.share)
-
-
 class ReplyLoop(Actor):
+    """The only actor that touches the consumer."""
+
     def __init__(
         self,
         connect: Connect,
         topics: ReplyTopics,
         reading: Reading,
-        harvests: Mailbox[Harvest],
+        polls: Mailbox[PolledReplies],
         outbox: Outbox,
         start_timeout_s: float,
         on_rebalance: Callable[[], object],
@@ -99,14 +52,14 @@ class ReplyLoop(Actor):
         self._connect = connect
         self._topics = topics
         self._reading = reading
-        self._harvests = harvests
+        self._polls = polls
         self._outbox = outbox
         self._start_timeout_s = start_timeout_s
         self._on_rebalance = on_rebalance
         self._shared_until = inf
-        """When to give up, while others have some of our partitions."""
+        """When to give up; `inf` unless other members have partitions of the reply topics."""
         self._create_at = 0.0
-        """When to try again, while some of the topics are missing."""
+        """When to create topics that were deleted, at the earliest."""
 
     async def run(self, life: Life) -> None:
         deadline = anyio.current_time() + self._start_timeout_s
@@ -117,20 +70,24 @@ class ReplyLoop(Actor):
         with life.cancel_on_stop():
             try:
                 async with connected(self._connect, self._start, deadline) as consumer:
-                    await self._live(consumer, life, deadline, reason)
+                    await self._read(consumer, life, deadline, reason)
             finally:
                 self._reading.health = evolve(self._reading.health, connected=False)
-        if self._topics.deleted_on_leaving:
-            await self._delete_topics()
+        if self._topics.deleted_on_leaving and self._outbox.producer is not None:
+            await self._topics.delete(self._outbox.producer)
 
     async def _start(self, consumer: Consumer, left_s: float) -> None:
         await consumer.start(self._topics.names, left_s, self._reading.tail())
 
-    async def _live(
+    async def _create_topics(self) -> Exception | None:
+        producer = self._outbox.producer
+        return None if producer is None else await self._topics.create(producer)
+
+    async def _read(
         self, consumer: Consumer, life: Life, join_by: float, reason: Exception | None
     ) -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_let_go_when_asked, consumer)
+            tasks.start_soon(_release_revocations, consumer)
             while True:
                 polled = await consumer.poll(
                     self._reading.partitions, consumer.settings.poll_records, IDLE_POLL_S
@@ -138,7 +95,7 @@ class ReplyLoop(Actor):
                 if polled.health is not None:
                     self._reading.health = polled.health
                 if polled.assignment is not None:
-                    self._opened(polled.assignment, reason, at_entry=not life.ready)
+                    self._take_assignment(polled.assignment, reason, at_entry=not life.ready)
                     life.started()
                 if isinstance(self._reading.trouble, TopicMissing):
                     await self._create_anew()
@@ -149,11 +106,11 @@ class ReplyLoop(Actor):
 
     async def _hand_on(self, records: Mapping[TopicPartition, Sequence[Record]]) -> None:
         # All at once: calls that are answered together also send together what they ask next.
-        harvest = tuple(records.values())
+        replies = tuple(records.values())
         try:
-            self._harvests.send_nowait(harvest)
+            self._polls.send_nowait(replies)
         except anyio.WouldBlock:
-            await self._harvests.send(harvest)
+            await self._polls.send(replies)
         for partition, batch in records.items():
             self._reading.positions[partition] = batch[-1].offset + 1
 
@@ -167,82 +124,40 @@ class ReplyLoop(Actor):
                 "client's group have other members? Try again, or allow more with start_timeout."
             )
 
-    def _opened(self, assignment: Assignment, reason: Exception | None, *, at_entry: bool) -> None:
+    def _take_assignment(
+        self, assignment: Assignment, reason: Exception | None, *, at_entry: bool
+    ) -> None:
+        reading = self._reading
         if not assignment.elsewhere:
-            self._shared_until, self._reading.trouble = inf, None
+            self._shared_until, reading.trouble = inf, None
             if missing := self._topics.names - {own.topic for own in assignment.positions}:
-                if not self._reading.was_opened:
-                    raise _missing(missing, reason)
-                self._deleted(missing)
+                if not reading.was_opened:
+                    raise missing_topics(missing, reason)
+                reading.trouble = TopicMissing(f"The reply topic {quoted(missing)} was deleted")
+                _log.error("%s; the client creates it anew if it may", reading.trouble)
+                reading.begin_anew(missing)
             else:
-                self._reading.was_opened = True
+                reading.was_opened = True
         elif at_entry:
             raise GroupShared(SHARED)
         elif self._shared_until == inf:
             _log.error("%s", SHARED)
-            self._reading.trouble = GroupShared(SHARED)
+            reading.trouble = GroupShared(SHARED)
             self._shared_until = anyio.current_time() + SHARED_GRACE_S
-        self._reading.partitions = frozenset(assignment.positions)
-        self._reading.positions.update(assignment.positions)
+        reading.follow(assignment)
         self._on_rebalance()
-
-    def _deleted(self, topics: Collection[str]) -> None:
-        """By somebody else. Calls go on once they are there again."""
-        reading, names = self._reading, ", ".join(sorted(map(repr, topics)))
-        reading.trouble = TopicMissing(f"The reply topic {names} was deleted")
-        _log.error("%s; the client creates it anew if it may", reading.trouble)
-        gone = [place for place in reading.positions if place.topic in topics]
-        reading.positions.update(dict.fromkeys(gone, 0))
 
     async def _create_anew(self) -> None:
         if (now := anyio.current_time()) >= self._create_at:
             self._create_at = now + TOPIC_TIMEOUT_S
             await self._create_topics()
 
-    # -- topics --------------------------------------------------------------------------
 
-    async def _create_topics(self) -> Exception | None:
-        """Why it did not work; the topics may be there all the same."""
-        topics, producer = self._topics, self._outbox.producer
-        if producer is None:
-            return None
-        for topic in sorted(topics.names):
-            try:
-                created = await producer.create_topic(
-                    topic, topics.partitions, topics.config(), TOPIC_TIMEOUT_S
-                )
-            except (AuthorizationFailed, ConfigurationError, SendFailed) as error:
-                return error
-            if created:
-                _log.info("created the reply topic %r", topic)
-        return None
-
-    async def _delete_topics(self) -> None:
-        producer = self._outbox.producer
-        if producer is None:
-            return
-        with anyio.move_on_after(DELETE_TIMEOUT_S, shield=True):
-            for topic in self._topics.names:
-                try:
-                    await producer.delete_topic(topic, DELETE_TIMEOUT_S)
-                except (AuthorizationFailed, SendFailed, BrokerUnreachable) as error:
-                    _log.warning("the reply topic %r was not deleted: %s", topic, error)
-
-
-async def _let_go_when_asked(consumer: Consumer) -> None:
+async def _release_revocations(consumer: Consumer) -> None:
+    """Let rebalances go on at once: nothing is committed, and calls go on waiting."""
     while True:
         try:
             revocation = await consumer.revocation()
         except ConsumerFailed:
-            return  # which the poll raises as well: told once
-        revocation.release()  # nothing is committed, and waiting calls go on waiting
-
-
-def _missing(topics: frozenset[str], reason: Exception | None) -> TopicMissing:
-    names = ", ".join(sorted(map(repr, topics)))
-    error = TopicMissing(
-        f"There is no reply topic {names}, and it could not be created"
-        f"{'' if reason is None else f' ({reason})'}: create it, or let the client do so."
-    )
-    error.__cause__ = reason
-    return error
+            return  # the poll raises it as well
+        revocation.release()

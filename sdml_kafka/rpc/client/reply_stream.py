@@ -8,30 +8,35 @@ from typing import Any, Self
 import anyio.lowlevel
 from attrs import define, field
 
-from sdml_kafka.errors import StreamBroken
-from sdml_kafka.rpc.client.pending_calls import Pending
+from sdml_kafka.errors import StreamBroken, StreamBusy
+from sdml_kafka.rpc.client.pending_calls import PendingCall
 from sdml_kafka.rpc.dialects.messages import Reply
 from sdml_kafka.runtime.waiter import Waiter, wake
 
 
 @define(eq=False, kw_only=True)
-class PendingStream(Pending):
-    """Puts its replies in order. `settled` says that no more of them come, not that all were read.
+class PendingStream(PendingCall):
+    """A call for many replies, which puts them in order.
 
-    `most`: how many may wait to be read; the server is not held back, so one more is an error.
+    `settled` says that no more replies come, not that all of them were read.
     """
 
-    most: int = 1000
-    next_waiter: Callable[[], Waiter] = field(init=False)
+    max_waiting: int
+    """How many replies may wait to be read. Nothing holds the server back, so one more is an
+    error."""
+    new_waiter: Callable[[], Waiter]
     ready: deque[Any] = field(factory=deque[Any], init=False)
-    """In order, and not read yet."""
+    """The values that are next in order and not read yet."""
     cancel_partition: int | None = field(default=None, init=False)
     _ahead: dict[int, Any] = field(factory=dict[int, Any], init=False)
+    """The values that came before their turn, by their numbers."""
     _next: int = field(default=0, init=False)
     _end: int | None = field(default=None, init=False)
+    """How many replies the server has sent; None while the end is not known."""
 
-    def arrived(self, reply: Reply, parsed: Any, error: Exception | None) -> None:
-        self.calls.counters.replies += 1
+    def take_reply(self, reply: Reply, parsed: Any, error: Exception | None) -> None:
+        """Take a reply with its parsed value, or with the error that it means for the call."""
+        self.calls.counts.replies += 1
         if reply.cancel_partition is not None:
             self.cancel_partition = reply.cancel_partition
         if error is not None or (reply.sequence is None and reply.is_end):
@@ -42,8 +47,9 @@ class PendingStream(Pending):
         else:
             self._in_order(reply.sequence, parsed, is_end=reply.is_end)
 
-    def break_off(self) -> None:
-        self.calls.cancel(self, self.cancel_partition)
+    def send_cancel(self) -> None:
+        """Let a server that asked for it know that nobody reads any more."""
+        self.calls.send_cancel(self, self.cancel_partition)
 
     def _in_order(self, sequence: int, parsed: Any, *, is_end: bool) -> None:
         if is_end:
@@ -57,12 +63,12 @@ class PendingStream(Pending):
             self.settle(None)
         elif self._end is not None and not self.parsing:
             self.settle(None, StreamBroken(f"Reply {self._next} of {self._end} is missing"))
-        elif len(self.ready) + len(self._ahead) > self.most:
+        elif len(self.ready) + len(self._ahead) > self.max_waiting:
             self.settle(
                 None,
                 StreamBroken(
-                    f"Over {self.most} replies wait to be read: read faster, or allow more with "
-                    "max_waiting"
+                    f"More than {self.max_waiting} replies wait to be read: read faster, or allow "
+                    "more with max_waiting"
                 ),
             )
         else:
@@ -70,51 +76,79 @@ class PendingStream(Pending):
 
 
 class ReplyStream[T]:
-    """`async for value in stream`; leave it with `async with` or `aclose()` when breaking off, so
-    that a server that wants to know stops working."""
+    """The replies to one request: `async for value in stream`, in one task.
+
+    Leave the stream with `async with` or `aclose()` when breaking off, so that a server that wants
+    to know stops working.
+    """
 
     def __init__(self, begin: Callable[[], Awaitable[PendingStream]]) -> None:
         self._begin = begin
         self._call: PendingStream | None = None
         self._closed = False
+        self._is_waited_for = False
+        """Whether a task waits for the next reply."""
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> T:
-        """The next reply. Raises as `request` does; StreamBroken when replies are missing."""
+        """Return the next reply.
+
+        Raises:
+            StreamBroken: Replies are missing, or too many wait to be read.
+            StreamBusy: Another task waits for the next reply of this stream.
+            SdmlKafkaError: Whatever else `KafkaRPC.request` raises.
+        """
+        if self._is_waited_for:
+            raise StreamBusy("Another task reads this stream: a stream of replies is for one task")
         if self._closed:
             raise StopAsyncIteration
         call = self._call
         if call is None:
-            call = self._call = await self._begin()
+            call = await self._begun()
         while not call.ready:
             if call.settled:
                 self._closed = True
                 if call.error is not None:
                     raise call.error
                 raise StopAsyncIteration
+            self._is_waited_for = True
             try:
                 await call.waiter
             except BaseException:
                 self._close()
                 raise
+            finally:
+                self._is_waited_for = False
             if not call.settled:
-                call.waiter = call.next_waiter()
+                call.waiter = call.new_waiter()
         value: T = call.ready.popleft()
         return value
 
+    async def _begun(self) -> PendingStream:
+        self._is_waited_for = True
+        try:
+            call = self._call = await self._begin()
+        finally:
+            self._is_waited_for = False
+        if self._closed:  # by another task, while the client started
+            call.forget()
+        return call
+
     async def aclose(self) -> None:
-        """Wait for no more replies, and say so to a server that asked for it."""
+        """Wait for no more replies, and let a server that asked for it know."""
         self._close()
+        if self._call is not None:
+            wake(self._call.waiter)  # another task may wait for the next reply
         await anyio.lowlevel.checkpoint()
 
     def _close(self) -> None:
         self._closed = True
         call = self._call
         if call is not None and not call.settled:
-            call.calls.forget(call)
-            call.break_off()
+            call.forget()
+            call.send_cancel()
 
     def __del__(self) -> None:
         self._close()

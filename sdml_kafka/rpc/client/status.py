@@ -1,37 +1,82 @@
-"""What a client is doing, as a frozen value."""
+"""What a client is doing, as a frozen value, and the counts behind it."""
 
-from attrs import frozen
+from collections.abc import Iterable
+
+from attrs import define, frozen
 
 from sdml_kafka.runtime import ActorSnapshot
+from sdml_kafka.runtime.snapshot import all_actors
 from sdml_kafka.transport.interfaces import TopicPartition
 
 
 @frozen
 class RPCCounters:
-    """Since the client was entered."""
+    """Numbers since the client was entered."""
 
     calls: int
     replies: int
     """Replies that found their call, errors and those that did not parse included."""
     timeouts: int
     late_replies: int
-    """To calls of this client that were over: answered already, timed out, cancelled."""
+    """Replies to calls of this client that were over: answered already, timed out, cancelled."""
     foreign_replies: int
-    """To nobody here: an unknown id, or a topic that the call does not read."""
+    """Replies to nobody here: with an unknown id, or in a topic that the call does not read."""
     ambiguous_replies: int
-    """Without an id, with a key that several calls share."""
+    """Replies without an id, with a key that several calls share."""
     invalid_replies: int
-    """Did not parse, or to another type than the call expects."""
+    """Replies that did not parse, or to another type than the call expects."""
     restarts: int
 
 
 @frozen
 class RPCStatus:
+    """What a client is doing at one moment."""
+
     tree: ActorSnapshot
     connected: bool
     """Whether both the producer and the consumer have a connection to a broker."""
     in_flight: int
-    """Calls that wait for their replies."""
+    """The number of calls that wait for their replies."""
     reply_partitions: frozenset[TopicPartition]
-    """Where the client reads its replies."""
+    """The partitions in which the client reads its replies."""
     counters: RPCCounters
+
+
+@define(eq=False)
+class Counts:
+    """What the actors count; `RPCCounters` shows it."""
+
+    calls: int = 0
+    replies: int = 0
+    timeouts: int = 0
+    late: int = 0
+    foreign: int = 0
+    ambiguous: int = 0
+    invalid: int = 0
+
+
+def rpc_status(
+    tree: ActorSnapshot,
+    counts: Counts,
+    *,
+    connected: bool,
+    in_flight: int,
+    reply_partitions: Iterable[TopicPartition],
+) -> RPCStatus:
+    """Return the status of a client with these actors and counts."""
+    return RPCStatus(
+        tree=tree,
+        connected=connected,
+        in_flight=in_flight,
+        reply_partitions=frozenset(reply_partitions),
+        counters=RPCCounters(
+            calls=counts.calls,
+            replies=counts.replies,
+            timeouts=counts.timeouts,
+            late_replies=counts.late,
+            foreign_replies=counts.foreign,
+            ambiguous_replies=counts.ambiguous,
+            invalid_replies=counts.invalid,
+            restarts=sum(actor.restarts for actor in all_actors(tree)),
+        ),
+    )

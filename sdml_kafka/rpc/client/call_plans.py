@@ -1,0 +1,107 @@
+"""Plans: what calls with the same options have in common, checked and made once."""
+
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.rpc.client.expectations import Expectation, Expectations
+from sdml_kafka.rpc.client.reply_dispatcher import ReplyMatcher
+from sdml_kafka.rpc.client.reply_topics import Reading
+from sdml_kafka.rpc.client.request_options import (
+    CallOptions,
+    check_propagation,
+    check_timeout,
+    in_bytes,
+    in_ms,
+    own_headers,
+)
+from sdml_kafka.rpc.dialects.messages import Headers
+from sdml_kafka.rpc.dialects.native import reply_to_headers, request_headers
+
+MAX_PLANS = 1000
+
+
+@frozen(eq=False)
+class Plan:
+    expectation: Expectation
+    timeout_s: float
+    id_name: str | None
+    """The header that carries the id; None when the key alone does."""
+    id_is_key: bool
+    headers_with: Callable[[float], Headers]
+    """Returns all headers but that of the id, for a timeout in seconds."""
+    headers: Headers
+    """All headers but that of the id, for `timeout_s`."""
+
+
+class CallPlans:
+    """Makes plans, and keeps those that can be used again."""
+
+    def __init__(self, expectations: Expectations, reading: Reading, matcher: ReplyMatcher) -> None:
+        self._expectations = expectations
+        self._reading = reading
+        self._matcher = matcher
+        self.kept: dict[CallOptions, Plan] = {}
+        """The plans of options without headers and reply topics, which may change unnoticed."""
+
+    def make(self, options: CallOptions) -> Plan:
+        """Check the options and make their plan; raise ConfigurationError for wrong ones."""
+        timeout_s = check_timeout(options.timeout_s)
+        expectation = self._expectations.of(options.expect_type)
+        id_name, is_keyless = options.id_name, options.is_keyless
+        check_propagation(options.propagate_to, id_name, is_keyless=is_keyless)
+        self._matcher.read_id_from(id_name)
+        reply_to = options.reply_to
+        extra: Headers = ()
+        if options.headers is not None:
+            extra, named = own_headers(options.headers, self._matcher.wire)
+            reply_to = [*named, *_as_topics(reply_to or ())] or None
+        topics = self._reply_to_headers(_reply_topics(expectation, reply_to))
+
+        def headers_with(timeout_s: float) -> Headers:
+            return request_headers(None, None, topics, in_ms(timeout_s), extra)
+
+        plan = Plan(
+            expectation,
+            timeout_s,
+            None if options.propagate_to == "key" else id_name,
+            is_keyless and options.propagate_to != "header",
+            headers_with,
+            headers_with(timeout_s),
+        )
+        if options.headers is None and options.reply_to is None:
+            if len(self.kept) >= MAX_PLANS:
+                self.kept.clear()
+            self.kept[options] = plan
+        return plan
+
+    def forget_all(self) -> None:
+        """Drop all plans: after a rebalance the client's own partition may be another."""
+        self.kept.clear()
+
+    def _reply_to_headers(self, topics: tuple[str, ...]) -> Headers:
+        own = {self._reading.own_partition(topic) for topic in topics} - {None}
+        if len(own) > 1:
+            raise ConfigurationError(
+                f"With own_partition a request can ask for one partition: {list(topics)} are "
+                "topics of this client with different ones. Ask for one of them."
+            )
+        return reply_to_headers(topics, next(iter(own), None))
+
+
+def _reply_topics(expectation: Expectation, asked: Sequence[str] | None) -> tuple[str, ...]:
+    if asked is None:
+        return (next(iter(expectation.specs)),)
+    topics = tuple(in_bytes("req_headers_reply_to", name).decode() for name in _as_topics(asked))
+    if not any(topic in expectation.specs for topic in topics):
+        raise ConfigurationError(
+            f"req_headers_reply_to is {list(topics)}: none of these is a topic from which this "
+            f"client takes such replies ({', '.join(sorted(expectation.specs))})"
+        )
+    return topics
+
+
+def _as_topics(names: Sequence[str]) -> Sequence[str]:
+    # A single name is a sequence as well: of its letters.
+    return (names,) if isinstance(names, str) else names

@@ -1,0 +1,153 @@
+"""The topics in which a client reads its replies: how they are made, and how far it has read."""
+
+from collections.abc import Collection, Sequence
+from logging import getLogger
+from typing import Any
+
+import anyio
+from attrs import define, field, frozen
+
+from sdml_kafka.errors import (
+    AuthorizationFailed,
+    BrokerUnreachable,
+    ConfigurationError,
+    SendFailed,
+    TopicMissing,
+)
+from sdml_kafka.parsing.parsers import ParserSpec, parse_bytes
+from sdml_kafka.parsing.specs import CompiledSpec, compile_specs
+from sdml_kafka.rpc.client.request_options import check_positive
+from sdml_kafka.transport.interfaces import Assignment, Health, Producer, Tail, TopicPartition
+from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
+
+_log = getLogger("sdml_kafka.rpc")
+
+TOPIC_TIMEOUT_S = 5.0
+DELETE_TIMEOUT_S = 1.0
+
+
+@frozen
+class ReplyTopics:
+    """The topics that a client reads. Missing ones are created where the broker allows it."""
+
+    specs: Sequence[CompiledSpec]
+    """What parses the replies of which topics."""
+    partitions: int
+    retention_s: float
+    deleted_on_leaving: bool
+    """Whether the topic is the client's own, with a name that nobody else knows."""
+    names: frozenset[str] = field(init=False)
+
+    @names.default
+    def _names(self) -> frozenset[str]:
+        return frozenset(topic for spec in self.specs for topic in spec.topics)
+
+    async def create(self, producer: Producer) -> Exception | None:
+        """Create the topics; return why that failed, or None. They may exist all the same."""
+        config = {"retention.ms": str(int(self.retention_s * 1000))}
+        for topic in sorted(self.names):
+            try:
+                created = await producer.create_topic(
+                    topic, self.partitions, config, TOPIC_TIMEOUT_S
+                )
+            except (AuthorizationFailed, ConfigurationError, SendFailed) as error:
+                return error
+            if created:
+                _log.info("created the reply topic %r", topic)
+        return None
+
+    async def delete(self, producer: Producer) -> None:
+        """Delete the topics, as far as that works in a second."""
+        with anyio.move_on_after(DELETE_TIMEOUT_S, shield=True):
+            for topic in self.names:
+                try:
+                    await producer.delete_topic(topic, DELETE_TIMEOUT_S)
+                except (AuthorizationFailed, SendFailed, BrokerUnreachable) as error:
+                    _log.warning("the reply topic %r was not deleted: %s", topic, error)
+
+
+def choose_reply_topics(
+    parsers: Sequence[ParserSpec[Any]],
+    reply_topic: str | None,
+    own_name: str,
+    partitions: int,
+    retention_s: float,
+) -> ReplyTopics:
+    """Return the topics that the parsers name; without parsers one topic of raw bytes.
+
+    Raises:
+        ConfigurationError: What was given does not go together, or cannot work.
+    """
+    if reply_topic is not None:
+        if parsers:
+            raise ConfigurationError(
+                "reply_topic is for a client without parsers: they name their topics"
+            )
+        if not is_topic_of_calls(reply_topic):
+            raise ConfigurationError(
+                f"reply_topic {reply_topic!r:.300} cannot be one for replies: {TOPIC_RULE}; those "
+                "that begin with '__' are Kafka's own"
+            )
+    raw: ParserSpec[bytes] = {
+        "topics": [reply_topic or own_name],
+        "type": bytes,
+        "parser": parse_bytes,
+    }
+    return ReplyTopics(
+        compile_specs(parsers or [raw]),
+        check_positive("reply_partitions", partitions),
+        check_positive("reply_retention", retention_s),
+        deleted_on_leaving=not parsers and reply_topic is None,
+    )
+
+
+def missing_topics(topics: Collection[str], reason: Exception | None) -> TopicMissing:
+    """Return the error for topics that do not exist and were not created, for this reason."""
+    error = TopicMissing(
+        f"There is no reply topic {quoted(topics)}, and it could not be created"
+        f"{'' if reason is None else f' ({reason})'}: create it, or let the client do so."
+    )
+    error.__cause__ = reason
+    return error
+
+
+def quoted(topics: Collection[str]) -> str:
+    """Return the names of topics as errors show them."""
+    return ", ".join(sorted(map(repr, topics)))
+
+
+@define(eq=False)
+class Reading:
+    """How a client reads its replies. It outlives the reply loop, which alone changes it."""
+
+    share: int | None
+    """With `own_partition`, the number that picks the one partition of each topic to fetch."""
+    partitions: frozenset[TopicPartition] = field(default=frozenset(), init=False)
+    """The partitions that the client reads right now."""
+    positions: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int], init=False)
+    """The offsets to go on at, also of partitions that the client is to get back."""
+    health: Health = field(default=Health(False, {}), init=False)
+    was_opened: bool = field(default=False, init=False)
+    """Whether all of the topics have existed at once."""
+    trouble: Exception | None = field(default=None, init=False)
+    """Why replies may not come though there is a connection; None while all is well."""
+
+    def own_partition(self, topic: str) -> int | None:
+        """Return the partition of this topic to ask servers to reply to; None if any will do."""
+        if self.share is None:
+            return None
+        return next((own.partition for own in self.partitions if own.topic == topic), None)
+
+    def tail(self) -> Tail:
+        """Return where a new consumer has to begin."""
+        return Tail(dict(self.positions), self.share)
+
+    def follow(self, assignment: Assignment) -> None:
+        """Read the partitions of this assignment from now on."""
+        self.partitions = frozenset(assignment.positions)
+        self.positions.update(assignment.positions)
+
+    def begin_anew(self, topics: Collection[str]) -> None:
+        """Read topics that were deleted from their beginning, once they exist again."""
+        gone = [place for place in self.positions if place.topic in topics]
+        self.positions.update(dict.fromkeys(gone, 0))
