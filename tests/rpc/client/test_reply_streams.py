@@ -14,6 +14,7 @@ from sdml_kafka import (
     RemoteError,
     ReplyInvalid,
     StreamBroken,
+    StreamBusy,
 )
 from sdml_kafka.transport.interfaces import Record
 from tests.support.server_by_hand import REQUEST, Hand, client_on, hand, header, new_broker
@@ -264,6 +265,39 @@ async def test_a_cancelled_reader_leaves_nothing_behind() -> None:
             assert rpc.status().in_flight == 1
             tasks.cancel_scope.cancel()
         assert rpc.status().in_flight == 0
+
+
+async def test_closing_a_stream_ends_the_loop_of_another_task_over_it() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server:
+        stream = rpc.stream(REQUEST, b"")
+        async with anyio.create_task_group() as tasks:
+
+            async def read() -> None:
+                async for _ in stream:
+                    pass
+
+            tasks.start_soon(read)
+            await server.request()
+            await stream.aclose()
+        assert rpc.status().in_flight == 0
+
+
+async def test_a_stream_is_for_one_task() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+        values: list[bytes] = []
+        stream = rpc.stream(REQUEST, b"", res_expect_type=bytes)
+
+        async def read() -> None:
+            values.extend([value async for value in stream])
+
+        tasks.start_soon(read)
+        request = await server.request()
+        with pytest.raises(StreamBusy, match="one task"):
+            await anext(stream)
+        answer(server, request, [b"a", b"b"])
+        await until(lambda: values == [b"a", b"b"])
 
 
 async def test_a_stream_that_ends_without_a_reply_is_no_reply() -> None:
