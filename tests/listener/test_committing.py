@@ -111,12 +111,16 @@ async def test_a_commit_while_the_broker_is_down_fails_in_time_and_goes_through_
         await until(lambda: broker.committed(GROUP, P0) == 2)
 
 
-async def test_a_commit_that_failed_is_tried_again_by_the_schedule() -> None:
+async def test_a_commit_that_failed_is_logged_and_tried_again_by_the_schedule(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     broker = broker_with("a")
     async with listener_on(broker, auto_commit={"every": 1}) as listener:
         broker.fail_commits(times=3)
         await take_last(await listener.subscribe(str), 1)
         await until(lambda: broker.committed(GROUP, P0) == 1)
+    lines = [(r.name, r.levelname) for r in caplog.records if "commit" in r.message]
+    assert lines == [("sdml_kafka.listener", "WARNING")] * 3
 
 
 async def test_commits_of_many_tasks_take_turns() -> None:
