@@ -7,16 +7,14 @@ since the import alone changes asyncio's event loops in the whole process.
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from inspect import getmodule
-from logging import getLogger
 from traceback import walk_tb
 from typing import Any, cast
 
 from sdml_kafka.errors import ConsumerFailed
-
-_log = getLogger("sdml_kafka.transport")
+from sdml_kafka.transport.crossing_loop import CrossingLoop
 
 _OURS = ("aiokafka", "sdml_kafka")
 
@@ -36,43 +34,28 @@ def enclosing_loop() -> asyncio.AbstractEventLoop | None:
     return loop if isinstance(loop, trio_asyncio.TrioEventLoop) and loop.is_running() else None
 
 
-class EnclosingLoop:
+class EnclosingLoop(CrossingLoop):
     """Runs the client on a loop of trio-asyncio, for actors that are trio's."""
 
     shares_the_thread = True
-    is_running_loop = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        import trio
-
-        self._loop: Any = loop
-        self._token = trio.lowlevel.current_trio_token()
+        super().__init__()
+        self._loop = loop
         if not isinstance(loop.get_exception_handler(), LoggedErrors):
             loop.set_exception_handler(LoggedErrors(loop.get_exception_handler()))
 
-    async def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        async def there() -> T:
-            return await function()
+    async def start(self) -> None:
+        """Do nothing: the loop runs already."""
 
-        if self._loop.is_closed():
-            raise ConsumerFailed("the trio-asyncio loop that the client was on has ended")
-        try:
-            result: T = await self._loop.run_aio_coroutine(there())
-        except asyncio.CancelledError as error:
-            # The loop's end cancels its tasks, and aiokafka what waits for a client that closes.
-            raise ConsumerFailed("the client's task was cancelled") from error
-        return result
+    async def stop(self) -> None:
+        """Leave the loop to its owner, without a call of the client's."""
+        with suppress(ConsumerFailed):  # the loop has ended, and its calls with it
+            await self.calls_ended()
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        with suppress(RuntimeError):  # the loop has closed, so nothing there waits for the call
+        with suppress(RuntimeError):  # the loop has closed, and what it ran has ended
             self._loop.call_soon(function)
-
-    def call_back(self, function: Callable[[], object]) -> None:
-        import trio
-
-        # Called within the asyncio side, the function would take asyncio for its event loop.
-        with suppress(trio.RunFinishedError):
-            self._token.run_sync_soon(function)
 
 
 class LoggedErrors:

@@ -22,7 +22,7 @@ async def enclosing_loop(
     def no_thread() -> None:
         raise AssertionError("the client was to live on the loop that is there")
 
-    monkeypatch.setattr("sdml_kafka.transport.asyncio_loop._ThreadedLoop", no_thread)
+    monkeypatch.setattr("sdml_kafka.transport.asyncio_loop.ThreadLoop", no_thread)
     async with trio_asyncio.open_loop() as loop:
         yield loop
 
