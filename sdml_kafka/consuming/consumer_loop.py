@@ -36,6 +36,7 @@ from sdml_kafka.errors import ConsumerFailed, JoinTimeout
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.connect_retry import connected
 from sdml_kafka.transport.interfaces import (
+    POLL_TIMEOUT_S,
     Assignment,
     Connect,
     Consumer,
@@ -44,8 +45,6 @@ from sdml_kafka.transport.interfaces import (
     TopicPartition,
 )
 
-IDLE_POLL_S = 0.5
-"""Seconds that a poll waits for records."""
 BLOCKING_STEP_S = 2.0
 """Seconds that one step may take for which the polling or the group waits: a commit, or the
 user's `on_partitions_revoked`."""
@@ -139,7 +138,7 @@ class ConsumerLoop(Actor):
     async def _poll(self, consumer: Consumer, life: Life, join_deadline: float) -> None:
         intake, poll_records = self._intake, consumer.settings.poll_records
         while True:
-            polled = await consumer.poll(intake.ready(), poll_records, IDLE_POLL_S)
+            polled = await consumer.poll(intake.ready(), poll_records, POLL_TIMEOUT_S)
             if polled.assignment is not None:
                 await self._open(polled.assignment)
                 life.started()

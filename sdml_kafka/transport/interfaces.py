@@ -150,6 +150,11 @@ class ConsumerSettings:
     bit also fetches bit by bit; decoding so many holds up the client's event loop for some 5 ms."""
 
 
+POLL_TIMEOUT_S = 0.5
+"""Seconds that a poll should wait for records. A shorter wait would cost an idle program its
+processor, and a longer one keep the health from being reported."""
+
+
 class Consumer(Protocol):
     """One member of a consumer group.
 

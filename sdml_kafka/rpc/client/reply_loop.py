@@ -22,11 +22,17 @@ from sdml_kafka.rpc.client.reply_topics import (
 )
 from sdml_kafka.runtime import Actor, Life, Mailbox
 from sdml_kafka.transport.connect_retry import connected
-from sdml_kafka.transport.interfaces import Assignment, Connect, Consumer, Record, TopicPartition
+from sdml_kafka.transport.interfaces import (
+    POLL_TIMEOUT_S,
+    Assignment,
+    Connect,
+    Consumer,
+    Record,
+    TopicPartition,
+)
 
 _log = getLogger("sdml_kafka.rpc")
 
-IDLE_POLL_S = 0.5
 SHARED_GRACE_S = 15.0
 """Seconds for which others may share the group: a newcomer that does so by mistake finds out as it
 enters, and leaves."""
@@ -90,7 +96,7 @@ class ReplyLoop(Actor):
             tasks.start_soon(_release_revocations, consumer)
             while True:
                 polled = await consumer.poll(
-                    self._reading.partitions, consumer.settings.poll_records, IDLE_POLL_S
+                    self._reading.partitions, consumer.settings.poll_records, POLL_TIMEOUT_S
                 )
                 if polled.health is not None:
                     self._reading.health = polled.health
