@@ -116,6 +116,7 @@ class ClientActors:
         self.polls.close()
 
     def status(self) -> RPCStatus:
+        """Return what the client is doing right now."""
         return rpc_status(
             self.supervisor.snapshot(),
             self.calls.counts,

@@ -1,4 +1,4 @@
-"""Plans: what calls with the same options have in common, checked and made once."""
+"""Plans: the options of calls, checked once and turned into what each call needs of them."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,6 +24,8 @@ MAX_PLANS = 1000
 
 @frozen(eq=False)
 class Plan:
+    """What calls with the same options have in common."""
+
     expectation: Expectation
     timeout_s: float
     id_name: str | None

@@ -86,8 +86,10 @@ class CallTable[C: Call]:
         return True
 
     def with_key(self, key: bytes) -> tuple[C, ...]:
-        """Return the calls that a reply with this key and without an id may be meant for: none, the
-        only one, or two of several."""
+        """Return the calls that a reply with this key and without an id may be meant for.
+
+        These are none, the only one, or two of several.
+        """
         by_id = self._by_id.get(key)
         by_key = islice(self._by_key.get(key, {}).values(), 2)
         distinct = dict.fromkeys(by_key if by_id is None else (by_id, *by_key))

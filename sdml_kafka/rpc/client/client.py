@@ -270,8 +270,17 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         when you may break off early.
 
         Args:
-            req_topic: As for `request`, and so are all others but these two.
+            req_topic: The topic of the request.
+            req_value: The payload.
+            req_key: The record's key, which picks the partition; never an identity.
+            req_headers: Headers of the caller's own.
+            req_headers_reply_to: The topics that servers shall reply to, as for `request`.
             res_timeout: The seconds for the whole stream; None for no deadline.
+            res_expect_type: A type hint that a parser yields; each reply is checked against it.
+            correlation_id: The call's id; by default a new one.
+            propagate_corr_to: Whether the id travels in a header, as the key, or both.
+            correlation_header_key: The header that carries the id.
+            server_group: Fail at once if no member of this consumer group is alive.
             max_waiting: How many replies may wait to be read; one more breaks the stream.
 
         Returns:
@@ -320,7 +329,11 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         """Send a request that asks for no reply; return when the broker has acknowledged it.
 
         Args:
-            req_topic: As for `request`, and so are the others.
+            req_topic: The topic of the request.
+            req_value: The payload.
+            req_key: The record's key, which picks the partition.
+            req_headers: Headers of the caller's own.
+            res_timeout: The seconds until the broker must have acknowledged; None for no deadline.
 
         Raises:
             CallTimeout: The broker did not acknowledge the record in time.

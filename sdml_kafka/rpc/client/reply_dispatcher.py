@@ -6,6 +6,7 @@ from itertools import chain
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 
 from sdml_kafka.errors import ConfigurationError, RemoteError, RemoteTimeout, ReplyInvalid
 from sdml_kafka.rpc.client.pending_calls import PendingCall, PendingCalls
@@ -16,6 +17,7 @@ from sdml_kafka.transport.interfaces import Record
 
 MAX_TYPES = 1000
 MAX_ID_NAMES = 20
+"""How many headers may be read for an id; each slows down the reading of every reply a little."""
 
 PolledReplies = Sequence[Sequence[Record]]
 """The records that one poll has brought, partition by partition."""
@@ -99,11 +101,18 @@ class ReplyMatcher:
         return found.encode() if isinstance(found, str) else found
 
 
+class Backlog:
+    """What is left of the poll in work. It outlives a dispatcher that dies over a record."""
+
+    def __init__(self) -> None:
+        self.rest: Iterator[Record] = iter(())
+
+
 class ReplyDispatcher(Actor):
     """Gives each reply, parsed and checked, to its call."""
 
     def __init__(
-        self, polls: Mailbox[PolledReplies], backlog: "Backlog", matcher: ReplyMatcher
+        self, polls: Mailbox[PolledReplies], backlog: Backlog, matcher: ReplyMatcher
     ) -> None:
         self.mailbox: Mailbox[Any] | None = polls
         self._polls = polls
@@ -123,9 +132,7 @@ class ReplyDispatcher(Actor):
                     self._backlog.rest = chain.from_iterable(await self._polls.receive())
             parsing.cancel_scope.cancel()
 
-    def _deliver(
-        self, record: Record, call: PendingCall, reply: Reply, parsing: "anyio.abc.TaskGroup"
-    ) -> None:
+    def _deliver(self, record: Record, call: PendingCall, reply: Reply, parsing: TaskGroup) -> None:
         if reply.status != OK:
             kind = RemoteTimeout if reply.status == DEADLINE_EXCEEDED else RemoteError
             error = kind(reply.status, reply.error)
@@ -154,13 +161,6 @@ class ReplyDispatcher(Actor):
         if len(self._plain) < MAX_TYPES:
             self._plain.add(type(value))
         return False
-
-
-class Backlog:
-    """What is left of the poll in work. It outlives a dispatcher that dies over a record."""
-
-    def __init__(self) -> None:
-        self.rest: Iterator[Record] = iter(())
 
 
 async def _finish_parsing(

@@ -14,6 +14,8 @@ MAX_GROUPS = 100
 
 
 class ServerGroups:
+    """Asks the broker for the members of groups, and believes an answer for a second."""
+
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._members: dict[str, tuple[float, int]] = {}

@@ -5,7 +5,6 @@ This file alone knows the names of these headers.
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from string import ascii_letters, digits
 
 from attrs import field, frozen
 
@@ -25,6 +24,7 @@ from sdml_kafka.rpc.dialects.messages import (
     is_id,
     is_status,
 )
+from sdml_kafka.transport.record_checks import is_topic_name
 
 ID_NAMES = ("request_id", "correlation_id", "x-correlation-id")
 REPLY_TOPIC = "x-reply-topic"
@@ -46,8 +46,6 @@ RESERVED = frozenset(
         *(SEQUENCE, END, CANCEL, CANCEL_PARTITION),
     )
 )
-_TOPIC_BYTES = (ascii_letters + digits + "._-").encode()
-_NO_TOPICS = (b"", b".", b"..")
 
 _NOTHING: Mapping[str, str] = {}
 
@@ -63,7 +61,7 @@ def _check_id_names(_: object, __: object, names: tuple[str, ...]) -> None:
 
 @frozen
 class Wire:
-    """The codec. It raises ValueError for an `id_names` that has another meaning already."""
+    """The codec. Making one raises ValueError if a header of `id_names` means something else."""
 
     id_names: tuple[str, ...] = field(default=ID_NAMES, validator=_check_id_names)
     """The headers that may carry a correlation id, in the order in which they count. Their names
@@ -126,8 +124,10 @@ class Wire:
         )
 
     def _find(self, headers: ForeignHeaders) -> tuple[Found, Mapping[str, str], Sequence[bytes]]:
-        """Return the known headers, how the sender spelled those that are spelled otherwise here,
-        and the reply topics after the first."""
+        """Return the known headers, foreign spellings of them, and the reply topics but the first.
+
+        The spellings are those of the sender, by the names as they are spelled here.
+        """
         found: Found = {}
         spelled_there: dict[str, str] | None = None
         more_topics: list[bytes] | None = None
@@ -153,7 +153,8 @@ class Wire:
 def wire_of(names: Iterable[str]) -> Wire:
     """Return the codec that looks for ids in these headers (`corr_header_keys`).
 
-    ConfigurationError unless they are names that a header with an id may have.
+    Raises:
+        ConfigurationError: A header of such a name cannot carry an id.
     """
     try:
         return Wire((names,) if isinstance(names, str) else tuple(names))
@@ -208,7 +209,7 @@ def reply_headers(
     is_end: bool = False,
     cancel_partition: int | None = None,
 ) -> list[tuple[str, bytes]]:
-    """Return the headers of a reply. An id that came in a header goes back in that header.
+    """Return the headers of a reply; an id that came in a header goes back in that header.
 
     A status that is no legal one is sent as `unknown`. An error's text is cut to the length that
     readers accept.
@@ -272,6 +273,4 @@ def _one_topic(name: bytes) -> tuple[tuple[str, ...], int]:
 
 
 def _is_topic(name: bytes) -> bool:
-    if len(name) > MAX_TOPIC_BYTES or name.strip(_TOPIC_BYTES):
-        return False
-    return name not in _NO_TOPICS
+    return name.isascii() and is_topic_name(name.decode())
