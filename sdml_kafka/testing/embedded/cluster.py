@@ -1,4 +1,4 @@
-"""The blocking part: bring a cluster up, wait until clients can use it, take it down."""
+"""Brings a cluster up, waits until clients can use it, and takes it down; everything blocks."""
 
 import base64
 import shutil
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from sdml_kafka.testing.embedded import readiness as _probe
+from sdml_kafka.testing.embedded import readiness
 from sdml_kafka.testing.embedded.config import NodePorts
 from sdml_kafka.testing.embedded.download import JarDownload, Progress
 from sdml_kafka.testing.embedded.errors import KafkaStartError, StartCancelled
@@ -27,6 +27,8 @@ _OFFSET_PARTITIONS = "offsets.topic.num.partitions"
 
 @attrs.frozen
 class Settings:
+    """The arguments of an `EmbeddedKafka`."""
+
     nodes: int
     port: int | None
     properties: Mapping[str, str]
@@ -36,7 +38,7 @@ class Settings:
 
 
 class Cluster:
-    """Nodes, from `start` to `close`. One thread at a time starts or stops nodes."""
+    """The nodes from `start` to `close`. One thread at a time starts or stops nodes."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -47,17 +49,19 @@ class Cluster:
         self.nodes: list[Node] = []
 
     def node(self, number: int) -> Node:
+        """Return a node; raise `ValueError` for a number that none has."""
         if not 0 <= number < len(self.nodes):
             raise ValueError(f"there is no node {number}: nodes are 0 to {len(self.nodes) - 1}")
         return self.nodes[number]
 
     def start(self) -> None:
+        """Start all nodes, on other ports if another process takes one of theirs meanwhile."""
         with self._busy:
-            self._go_on()
+            self._check_not_closed()
             settings = self._settings
             java = find_java(settings.java)
             jars = kafka_jars(default_cache(), JarDownload(settings.progress), self._cancelled)
-            self._go_on()
+            self._check_not_closed()
             deadline = time.monotonic() + settings.start_timeout_s
             processes = self._processes = Processes()
             attempt = 1
@@ -67,11 +71,11 @@ class Cluster:
                     self._bring_up(deadline)
                     return
                 except KafkaStartError:
-                    lost = any(node.lost_a_port for node in self.nodes)
-                    if attempt == _PORT_ATTEMPTS or not lost:
+                    has_lost_port = any(node.lost_a_port for node in self.nodes)
+                    if attempt == _PORT_ATTEMPTS or not has_lost_port:
                         raise
                 attempt += 1
-                self._start_over()
+                self._discard_nodes()
 
     def _configure(self, processes: Processes, java: Path, jars: Sequence[Path]) -> None:
         self.ports = choose_ports(self._settings.nodes, self._settings.port)
@@ -93,14 +97,15 @@ class Cluster:
             node.start()
         self._wait_until_usable(self.nodes, deadline)
 
-    def _start_over(self) -> None:
+    def _discard_nodes(self) -> None:
         for node in self.nodes:
             node.kill()
             shutil.rmtree(node.data, ignore_errors=True)
 
     def restart(self, number: int) -> None:
+        """Stop the node if it runs, start it, and wait until clients can use it."""
         with self._busy:
-            self._go_on()
+            self._check_not_closed()
             node = self.node(number)
             node.stop(self.pause)
             node.start()
@@ -108,11 +113,12 @@ class Cluster:
             self._wait_until_usable([node], deadline)
 
     def stop(self, number: int) -> None:
+        """Shut the node down in good order."""
         with self._busy:
             self.node(number).stop(self.pause)
 
     def close(self) -> None:
-        """Ends a start that is under way in another thread, too."""
+        """End all nodes, and a start that is under way in another thread."""
         self._cancelled.set()
         with self._busy:
             processes, self._processes = self._processes, None
@@ -120,10 +126,11 @@ class Cluster:
                 processes.end()
 
     def pause(self, seconds: float) -> None:
+        """Sleep; raise `StartCancelled` as soon as the cluster is closed."""
         if self._cancelled.wait(seconds):
             raise StartCancelled("the embedded Kafka was closed while it started")
 
-    def _go_on(self) -> None:
+    def _check_not_closed(self) -> None:
         self.pause(0)
 
     def _wait_until_usable(self, started: Sequence[Node], deadline: float) -> None:
@@ -146,7 +153,7 @@ class Cluster:
 
     def _check_alive(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
-            # Without its port it goes down soon, while its other listener may answer yet.
+            # A node without its port goes down soon, though its other listener may still answer.
             if not node.alive or node.lost_a_port:
                 raise KafkaStartError(
                     f"node {node.number} of the embedded Kafka ended while it started. The end "
@@ -154,7 +161,7 @@ class Cluster:
                 )
 
     def _missing(self, started: Sequence[Node]) -> str | None:
-        """What clients still have to wait for, or None."""
+        """Return what clients still have to wait for, None if nothing."""
         running = {node.number for node in self.nodes if node.alive and not node.frozen}
         if 2 * len(running) <= len(self.nodes):
             return None  # without a majority no node can become ready
@@ -162,25 +169,26 @@ class Cluster:
             for node in started:
                 ports = self.ports[node.number]
                 internal = ("127.0.0.1", ports.internal)
-                if missing := _probe.missing_brokers(internal, running):
+                if missing := readiness.missing_brokers(internal, running):
                     return f"node {node.number} does not see {sorted(missing)}"
-                if not _probe.accepts(("127.0.0.1", ports.client)):
+                if not readiness.accepts(("127.0.0.1", ports.client)):
                     return f"node {node.number} does not listen for clients"
             if len(running) == len(self.nodes):
-                return self._unserved_group(self.ports[started[0].number].internal)
+                return self._find_unserved_group(self.ports[started[0].number].internal)
         except OSError as error:
             return f"no answer: {error}"
         return None
 
-    def _unserved_group(self, port: int) -> str | None:
-        # Kafka takes the partition from the hash of the name, so neighbours cover them all.
+    def _find_unserved_group(self, port: int) -> str | None:
+        # A group belongs to the partition that the hash of its name gives, and the hashes of
+        # neighbouring letters follow each other: so many letters cover all partitions.
         partitions = int(self._settings.properties.get(_OFFSET_PARTITIONS, "4"))
         for letter in "abcdefghijklmnopqrstuvwxyz"[:partitions]:
-            if not _probe.group_is_served(("127.0.0.1", port), letter):
+            if not readiness.group_is_served(("127.0.0.1", port), letter):
                 return "its group coordinator is not ready"
         return None
 
 
 def _new_cluster_id() -> str:
     encoded = base64.urlsafe_b64encode(uuid.uuid4().bytes)[:22].decode()
-    return f"K{encoded[1:]}"  # one that starts with a dash would be taken for an option
+    return f"K{encoded[1:]}"  # an id that begins with a dash would be taken for an option

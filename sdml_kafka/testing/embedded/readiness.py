@@ -1,6 +1,6 @@
-"""Asking a broker whether clients can use it, in a few bytes of the Kafka protocol.
+"""Asks a broker whether clients can use it, in a few bytes of the Kafka protocol.
 
-A client library would do as well, but logs an error for each answer that a starting broker gives.
+A client library would log an error for each answer that a starting broker gives.
 """
 
 import socket
@@ -15,8 +15,8 @@ type Address = tuple[str, int]
 
 
 def missing_brokers(address: Address, expected: Set[int]) -> Set[int]:
-    """Those of `expected` that the broker at `address` does not know as alive."""
-    # Version 1, with an empty list of topics.
+    """Return which of the `expected` brokers the broker at `address` does not know as alive."""
+    # In version 1 an empty list of topics asks for the brokers alone.
     answer = _Reader(_ask(address, _METADATA, 1, struct.pack(">i", 0)))
     alive: set[int] = set()
     for _ in range(answer.number(">i")):
@@ -28,9 +28,9 @@ def missing_brokers(address: Address, expected: Set[int]) -> Set[int]:
 
 
 def group_is_served(address: Address, group: str) -> bool:
-    """Whether the group's coordinator is elected and has read its partition.
+    """Return whether the group's coordinator is elected and has read its partition.
 
-    Asking also makes the broker create the internal topic of the groups.
+    The question also makes the broker create the internal topic of the groups.
     """
     name = _text(group)
     answer = _Reader(_ask(address, _FIND_COORDINATOR, 0, name))
@@ -47,6 +47,7 @@ def group_is_served(address: Address, group: str) -> bool:
 
 
 def accepts(address: Address) -> bool:
+    """Return whether something listens at the address."""
     try:
         socket.create_connection(address, _TIMEOUT_S).close()
     except OSError:
@@ -76,6 +77,8 @@ def _text(text: str) -> bytes:
 
 
 class _Reader:
+    """Reads an answer from its beginning."""
+
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._at = 0

@@ -1,9 +1,9 @@
-"""The process between a program and its JVMs: it starts them, and ends them when the program ends.
+"""The process between a program and its JVMs, which ends them when the program ends.
 
-Run as a script by its path (standard library only, so it is up in some 20 ms):
-`python -I -S _reaper.py PARENT_PID FOLDER`. It reads one JSON command a line on stdin and
-answers each with one line. The end of stdin means that the parent is gone, however that came
-about: then every JVM is killed and the folder removed.
+It is run as a script by its path, with the standard library only so that it is up in some 20 ms:
+`python -I -S reaper.py PARENT_PID FOLDER`. It reads a JSON command from each line of stdin and
+answers it with a line. The end of stdin means that the parent is gone, however that came about:
+then every JVM is killed and the folder removed.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ type Children = dict[int, subprocess.Popen[bytes]]
 
 
 def _die_with_this_process() -> Callable[[], object] | None:
-    """For the case that this process itself is killed; only Linux can do that."""
+    """Return what lets a child die if this process itself is killed, which only Linux can do."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl
@@ -48,7 +48,7 @@ def _start(children: Children, node: int, argv: list[str], log: str, folder: str
 
 
 def _signal(child: subprocess.Popen[bytes], number: int) -> None:
-    # Only a child that was not waited for yet: its number cannot belong to another process.
+    # Until a child was waited for, its number cannot belong to another process.
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, number)
@@ -77,7 +77,7 @@ def _obey(children: Children, command: dict[str, Any], folder: str) -> int | Non
 
 def _commands(parent: int) -> Iterator[dict[str, Any]]:
     pending = b""
-    # The pipe alone is not enough: a fork of the parent holds its other end open as well.
+    # The end of stdin does not suffice: a fork of the parent holds the pipe open as well.
     while os.getppid() == parent:
         if not select.select([0], [], [], _PARENT_CHECK_S)[0]:
             continue

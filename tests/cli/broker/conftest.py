@@ -1,0 +1,3 @@
+from tests.support.leftovers import temp
+
+__all__ = ["temp"]

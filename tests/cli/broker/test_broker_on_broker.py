@@ -1,0 +1,35 @@
+"""The command that runs an embedded Kafka until a signal."""
+
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from sdml_kafka.testing.embedded.ports import choose_ports
+from tests.support.child_program import line_of, program
+from tests.support.leftovers import leftovers
+
+pytestmark = pytest.mark.broker
+
+BROKER = (
+    "from sdml_kafka.cli.broker.command import run_broker; raise SystemExit(run_broker(1, {port}))"
+)
+
+
+def test_the_broker_command_runs_until_a_signal(temp: Path) -> None:
+    port = choose_ports(1, None)[0].client
+    with program(BROKER.format(port=port), temp) as process:
+        assert line_of(process) == f"bootstrap servers: 127.0.0.1:{port}"
+        assert "Ctrl-C" in line_of(process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert leftovers(temp) == []
+
+
+def test_the_broker_command_says_when_its_port_is_taken(temp: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        with program(BROKER.format(port=taken), temp) as process:
+            assert process.wait(30) == 1
+    assert leftovers(temp) == []
