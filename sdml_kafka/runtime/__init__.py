@@ -19,9 +19,10 @@ from sdml_kafka.runtime.events import (
     SupervisorGaveUp,
 )
 from sdml_kafka.runtime.mailbox import Mailbox
+from sdml_kafka.runtime.restarts import Restarts, RestartType, Strategy
 from sdml_kafka.runtime.scope import supervise
 from sdml_kafka.runtime.snapshot import ActorSnapshot, ActorState
-from sdml_kafka.runtime.spec import ChildSpec, Restarts, RestartType, Strategy
+from sdml_kafka.runtime.spec import ChildSpec
 from sdml_kafka.runtime.supervisor import Supervisor
 
 __all__ = [

@@ -15,8 +15,9 @@ from sdml_kafka.runtime.events import (
     Event,
 )
 from sdml_kafka.runtime.incarnation import Incarnation
+from sdml_kafka.runtime.restarts import Restarts
 from sdml_kafka.runtime.snapshot import ActorSnapshot, ActorState, still_starting
-from sdml_kafka.runtime.spec import ChildSpec, Restarts
+from sdml_kafka.runtime.spec import ChildSpec
 
 
 class Parent(Protocol):

@@ -5,7 +5,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from sdml_kafka.runtime.spec import Restarts, RestartType, Strategy
+from sdml_kafka.runtime.restarts import Restarts, RestartType, Strategy
 
 Standing = Literal["up", "down", "done"]
 """Whether a child has a task, lacks the task that it should have, or needs none any more."""

@@ -9,8 +9,8 @@ import anyio
 from sdml_kafka.runtime.actor import Life
 from sdml_kafka.runtime.errors import StartTimeout, UnexpectedExit, describe
 from sdml_kafka.runtime.incarnation import Incarnation, without_cancellation
+from sdml_kafka.runtime.restarts import check_seconds
 from sdml_kafka.runtime.snapshot import still_starting
-from sdml_kafka.runtime.spec import check_seconds
 from sdml_kafka.runtime.supervisor import Supervisor
 
 

@@ -30,8 +30,9 @@ from sdml_kafka.runtime.actor import Actor, Life
 from sdml_kafka.runtime.child import Child
 from sdml_kafka.runtime.errors import RestartsExhausted, SupervisorReused, describe, is_interrupt
 from sdml_kafka.runtime.events import ActorCrashed, Event, SupervisorGaveUp
+from sdml_kafka.runtime.restarts import Restarts, Strategy, check_choice
 from sdml_kafka.runtime.snapshot import ActorSnapshot, ActorState
-from sdml_kafka.runtime.spec import ChildSpec, Restarts, Strategy, check_choice
+from sdml_kafka.runtime.spec import ChildSpec
 
 _logger = logging.getLogger("sdml_kafka.runtime")
 
