@@ -1,7 +1,7 @@
-"""Coroutines driven step by step, each in a context of its own, inside of one long-lived task.
+"""Coroutines that are driven step by step, each in its own context, inside one long-lived task.
 
-So a handler's context variables do not leak into the next request, which would have taken a task
-for each; and who drives it learns whether it suspends at all.
+The context variables of one item thus never leak into the next one, which would otherwise cost a
+task for each item. Whoever drives a coroutine also learns whether it suspends at all.
 """
 
 import types
@@ -11,19 +11,19 @@ from typing import Any
 
 
 @types.coroutine
-def resumed[T](
-    context: Context, coroutine: Coroutine[Any, Any, T], wish: object
+def run_to_end[T](
+    context: Context, coroutine: Coroutine[Any, Any, T], yielded: object
 ) -> Generator[Any, Any, T]:
-    """Go on with a coroutine that has yielded `wish` to the event loop."""
+    """Drive a coroutine on that has suspended by yielding `yielded`, and return its result."""
     step: Callable[[Any], Any]
     argument: Any
     while True:
         try:
-            argument = yield wish
+            argument = yield yielded
             step = coroutine.send
         except BaseException as error:
             step, argument = coroutine.throw, error
         try:
-            wish = context.run(step, argument)
+            yielded = context.run(step, argument)
         except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # a generator's is not typed
+            return end.value  # type: ignore[no-any-return]  # the value of a generator has no type

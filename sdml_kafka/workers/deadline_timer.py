@@ -1,4 +1,4 @@
-"""One task that looks after many deadlines: no timer for each."""
+"""One task that watches many deadlines, which saves a timer for each."""
 
 from collections.abc import Callable
 from math import inf
@@ -6,25 +6,33 @@ from math import inf
 import anyio
 
 TICK_S = 0.01
-"""Two looks are at least this far apart, in seconds."""
+"""Seconds that lie between two calls of `on_due` at least."""
 
 
-class Alarm:
-    def __init__(self, look: Callable[[float], float]) -> None:
-        """`look` is called with the time (seconds of the event loop's clock), and says when it
-        wants to be called again; `inf`: when `at_latest` says so."""
-        self._look = look
+class DeadlineTimer:
+    """Calls back when the earliest of many deadlines has passed."""
+
+    def __init__(self, on_due: Callable[[float], float]) -> None:
+        """Make a timer that is due when `schedule` says so.
+
+        Args:
+            on_due: Called with the time of the event loop's clock; returns when it wants to be
+                called next, `inf` if only `schedule` shall say so.
+        """
+        self._on_due = on_due
         self.at: float = inf
-        """When the next look is."""
+        """When `on_due` is called next."""
         self._sooner: anyio.Event | None = None
 
-    def at_latest(self, at: float) -> None:
+    def schedule(self, at: float) -> None:
+        """Make sure that `on_due` is called at `at` or before."""
         if at < self.at:
             self.at = at
             if self._sooner is not None:
                 self._sooner.set()
 
     async def run(self) -> None:
+        """Call `on_due` whenever it is time, until cancelled."""
         while True:
             self._sooner = anyio.Event()
             with anyio.CancelScope(deadline=self.at):
@@ -32,4 +40,4 @@ class Alarm:
             now = anyio.current_time()
             if now >= self.at:
                 self.at = inf
-                self.at = min(self.at, max(self._look(now), now + TICK_S))
+                self.at = min(self.at, max(self._on_due(now), now + TICK_S))

@@ -1,6 +1,6 @@
-"""Which requests were answered already, by id: bounded in number, in size and in time.
+"""The answers that repeats of a request get, by id: bounded in number, in size and in time.
 
-Pure. One owner; plain synchronous calls; time (seconds) is passed in.
+Pure: plain synchronous calls by one owner, who passes the time in, in seconds.
 """
 
 from collections.abc import Hashable
@@ -10,11 +10,19 @@ from attrs import define, field, frozen
 
 @frozen
 class Dedupe:
-    """A request that comes again gets the answer of the first one; its handler runs once.
+    """Answer a request that comes again with the answer to the first one; the handler runs once.
 
-    Remembered are the last `most` answers, of `most_bytes` together, for `keep_s` seconds, by
-    the id in the request's header and its topic, in this server's memory alone: a repeat has to
-    come to the same server, as requests with one key do while the group does not change.
+    A repeat has the topic and the id (in a header) of an earlier request. The server remembers
+    answers in its own memory alone, so a repeat has to come to the same server, as requests with
+    one key do while the group does not change.
+
+    Args:
+        most: The number of answers that are kept, at most.
+        keep_s: Seconds that an answer is kept.
+        most_bytes: The size of all kept answers together, at most.
+
+    Raises:
+        ValueError: A bound is not above 0, or `keep_s` is infinite.
     """
 
     most: int = 10_000
@@ -37,21 +45,27 @@ class _Kept[A]:
 
 @define(eq=False)
 class Repeats[W, A]:
-    """`W` is what waits for the answer to one that runs, `A` an answer."""
+    """What runs, and the answers that are kept.
+
+    `A` is an answer, `W` what stands for a repeat that waits while the first request runs.
+    """
 
     policy: Dedupe
     _running: dict[Hashable, list[W]] = field(factory=dict[Hashable, list[W]], init=False)
     _kept: dict[Hashable, _Kept[A]] = field(factory=dict[Hashable, _Kept[A]], init=False)
-    """In the order in which they go."""
+    """The kept answers, the next one to be forgotten first."""
     _bytes: int = field(default=0, init=False)
 
     def __len__(self) -> int:
-        """How many answers are kept."""
+        """Return the number of answers that are kept."""
         return len(self._kept)
 
     def begin(self, key: Hashable, waiting: W, now: float) -> A | bool:
-        """The answer that is kept; else True: it is new and runs from now on; else False: the
-        same runs already, and `end` will name `waiting`."""
+        """Enter a request; return the answer that is kept for it, if there is one.
+
+        Return True if the request is new, so that it runs from now on; False if an equal one runs
+        already, whose `end` will return `waiting`.
+        """
         self._forget_old(now)
         if (kept := self._kept.get(key)) is not None:
             return kept.answer
@@ -62,7 +76,14 @@ class Repeats[W, A]:
         return True
 
     def end(self, key: Hashable, answer: A | None, size: int, now: float) -> list[W]:
-        """Those that waited for it. `answer` None: none that a repeat may have; `size` in bytes."""
+        """Keep the answer to a request that ran; return what waited for it.
+
+        Args:
+            key: What `begin` was called with.
+            answer: None if later repeats must not get the answer.
+            size: The bytes that the answer takes.
+            now: The time in seconds.
+        """
         if answer is not None and size <= self.policy.most_bytes:
             self._kept[key] = _Kept(answer, size, now + self.policy.keep_s)
             self._bytes += size

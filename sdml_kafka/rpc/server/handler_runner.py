@@ -1,5 +1,8 @@
-"""From a request to its answer: parses, calls the handler, serializes; every failure is an answer
-too. What failed inside stays inside, unless the program wants it told."""
+"""From a request to its answer: parse, call the handler, serialize.
+
+Every failure becomes an answer too. Its text stays inside, unless the program wants callers to see
+it.
+"""
 
 from collections.abc import Callable
 from contextlib import aclosing
@@ -9,38 +12,39 @@ from typing import Any, cast
 
 from sdml_kafka.errors import RemoteError
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, is_status
-from sdml_kafka.rpc.server.call import Answer, Call
-from sdml_kafka.rpc.server.replies import STREAM_AHEAD, RepliesOut
+from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, is_status
+from sdml_kafka.rpc.server.call import INTERNAL, INVALID_ARGUMENT, Answer, ServerCall
+from sdml_kafka.rpc.server.replies import MAX_STREAM_AHEAD, Replies
 from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime.waiter import Waiter
-
-INTERNAL = "internal"
-INVALID_ARGUMENT = "invalid_argument"
-CANCELLED = "cancelled"
 
 _END = Answer(b"")
 
 
-class Answering:
+class HandlerRunner:
+    """Runs handlers on the event loop that it was made on, and plain functions in threads."""
+
     def __init__(
         self,
-        replies: RepliesOut,
+        replies: Replies,
         threads: Threads,
-        seldom: RateLimitedLog,
+        log: RateLimitedLog,
         new_waiter: Callable[[], Waiter],
         *,
         expose_errors: bool,
     ) -> None:
         self._replies = replies
         self._threads = threads
-        self._seldom = seldom
+        self._log = log
         self._new_waiter = new_waiter
         self._expose_errors = expose_errors
 
-    async def answer(self, call: Call) -> Answer:
-        """Raises only what ends the program: a cancellation, a KeyboardInterrupt. A SystemExit does
-        not: the request that makes one server end would end the next one, too."""
+    async def answer(self, call: ServerCall) -> Answer:
+        """Return the answer to a call.
+
+        Only what ends the program is raised: a cancellation, a KeyboardInterrupt. A SystemExit is
+        answered, since the request that made one server exit would make the next one exit, too.
+        """
         handler = call.handler
         try:
             if handler.parser is None:
@@ -58,17 +62,17 @@ class Answering:
             if handler.kind == "stream":
                 return await self._stream(call, value)
             result = await self._threads.run(value, call)
-            if isawaitable(result):  # a plain function that returns a coroutine
+            if isawaitable(result):  # a plain function may return a coroutine
                 result = await result
             return Answer(_payload(call, result))
         except (Exception, SystemExit) as error:
             return self.failed(call, error)
 
-    async def _stream(self, call: Call, value: Any) -> Answer:
+    async def _stream(self, call: ServerCall, value: Any) -> Answer:
         async with aclosing(call.handler.function(value, call)) as items:
             async for item in items:
-                self._replies.item(call, _payload(call, item))
-                while call.open > STREAM_AHEAD:
+                self._replies.send_item(call, _payload(call, item))
+                while call.open > MAX_STREAM_AHEAD:
                     call.room = self._new_waiter()
                     await call.room
                 call.room = None
@@ -76,19 +80,21 @@ class Answering:
 
     # -- failures ------------------------------------------------------------------------
 
-    def _invalid(self, call: Call, error: BaseException) -> Answer:
-        self._log(WARNING, call, "does not parse", error)
+    def _invalid(self, call: ServerCall, error: BaseException) -> Answer:
+        self._log_failure(WARNING, call, "does not parse", error)
         return Answer(b"", INVALID_ARGUMENT, self._text(error, "the request does not parse"))
 
-    def failed(self, call: Call, error: BaseException) -> Answer:
-        error = _single(error)
-        if isinstance(error, RemoteError) and not error.received and _can_be_told(error):
-            return Answer(b"", error.status, error.text)
+    def failed(self, call: ServerCall, error: BaseException) -> Answer:
+        """Return the answer to a call whose handler raised `error`."""
+        error = _unwrapped(error)
+        what = "failed"
+        if isinstance(error, RemoteError) and not error.received:
+            if _can_be_sent(error):
+                return Answer(b"", error.status, error.text)
+            what = "raised a RemoteError with an impossible status"
         if isinstance(error, TimeoutError) and call.due <= call.clock():
             return Answer(b"", DEADLINE_EXCEEDED, "the deadline passed in the handler")
-        untold = isinstance(error, RemoteError) and not error.received
-        what = "raised a RemoteError with an impossible status" if untold else "failed"
-        self._log(ERROR, call, what, error)
+        self._log_failure(ERROR, call, what, error)
         return Answer(b"", INTERNAL, self._text(error, ""))
 
     def _text(self, error: BaseException, otherwise: str) -> str:
@@ -96,12 +102,12 @@ class Answering:
             return otherwise
         try:
             return f"{type(error).__name__}: {error}"
-        except Exception:  # it is the user's class
+        except Exception:  # the class is the program's own, and so is its text
             return f"{type(error).__name__}, whose text raises"
 
-    def _log(self, level: int, call: Call, what: str, error: BaseException) -> None:
+    def _log_failure(self, level: int, call: ServerCall, what: str, error: BaseException) -> None:
         record, name = call.record, call.handler.name
-        self._seldom.log(
+        self._log.log(
             level,
             f"{name} {what} {type(error).__name__}",
             "a request to handler %s %s: %r partition %s offset %s",
@@ -114,20 +120,20 @@ class Answering:
         )
 
 
-def _can_be_told(error: RemoteError) -> bool:
+def _can_be_sent(error: RemoteError) -> bool:
     status, text = error.status, error.text
-    return isinstance(status, str) and is_status(status) and status != OK and isinstance(text, str)  # pyright: ignore[reportUnnecessaryIsInstance]
+    return isinstance(status, str) and is_status(status) and isinstance(text, str)  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
-def _single(error: BaseException) -> BaseException:
-    """A handler's task group wraps what one of its tasks raised."""
+def _unwrapped(error: BaseException) -> BaseException:
+    """Return what one task of a handler's task group raised, if the group holds nothing else."""
     if not isinstance(error, BaseExceptionGroup):
         return error
     group = cast("BaseExceptionGroup[BaseException]", error)
-    return _single(group.exceptions[0]) if len(group.exceptions) == 1 else group
+    return _unwrapped(group.exceptions[0]) if len(group.exceptions) == 1 else group
 
 
-def _payload(call: Call, result: Any) -> bytes:
+def _payload(call: ServerCall, result: Any) -> bytes:
     if result is None:
         return b""
     if isinstance(result, bytes | bytearray | memoryview):

@@ -1,24 +1,21 @@
-"""Handlers as the workers use them: checked once, compiled once."""
+"""Handlers: the program's functions, checked and prepared once for the requests of some topics."""
 
 import inspect
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from attrs import define, field
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
 
-if TYPE_CHECKING:
-    from sdml_kafka.rpc.server.request_queue import Lane
-
 Kind = Literal["async", "stream", "plain"]
 
 
 @define(eq=False)
 class Handler:
-    """What answers the requests of some topics, `limit` of them at once at most."""
+    """The function that answers the requests of some topics, at most `limit` at once."""
 
     topics: tuple[str, ...]
     function: Callable[[Any, Any], Any]
@@ -27,16 +24,23 @@ class Handler:
     serializer: Callable[[Any], bytes] | None
     limit: int
     running: int = field(default=0, init=False)
-    """Requests, and threads of past ones that did not end when they were told to."""
-    parked: "deque[Lane]" = field(factory=deque["Lane"], init=False)
-    """Lanes that wait until fewer run."""
+    """The number of requests that run, plus the threads of cut-off requests that go on."""
+    parked: deque[Any] = field(factory=deque[Any], init=False)
+    """The lanes of the request queue that wait until fewer requests run."""
 
     @property
     def name(self) -> str:
+        """The function's name as logs and errors show it."""
         return getattr(self.function, "__qualname__", type(self.function).__qualname__)
 
 
 def check_topics(topics: Sequence[object], taken: Collection[object]) -> None:
+    """Raise ConfigurationError unless a handler can serve these topics.
+
+    Args:
+        topics: What the program gave.
+        taken: The topics that have a handler already.
+    """
     if not topics:
         raise ConfigurationError("a handler needs a topic: @server.handler('request')")
     for topic in topics:
@@ -56,12 +60,12 @@ def compile_handler(
     serializer: Callable[[Any], bytes] | None,
     limit: int,
 ) -> Handler:
+    """Return the handler, or raise ConfigurationError for what cannot work."""
     given = (("the handler", function), ("parser", parser), ("serializer", serializer))
     for name, value in given:
         if not callable(value) and (value is not None or value is function):
             raise ConfigurationError(f"{name} is {value!r}, which cannot be called")
-    if type(limit) is not int or limit < 1:
-        raise ConfigurationError(f"concurrency is 1 or more, not {limit!r}")
+    check_concurrency(limit)
     kind = _kind(function)
     handler = Handler(tuple(dict.fromkeys(topics)), function, kind, parser, serializer, limit)
     if not _takes_two(function):
@@ -69,6 +73,12 @@ def compile_handler(
             f"{handler.name} is called with the value and the call: def {handler.name}(value, call)"
         )
     return handler
+
+
+def check_concurrency(limit: object) -> None:
+    """Raise ConfigurationError unless `limit` is a number of requests that may run at once."""
+    if type(limit) is not int or limit < 1:
+        raise ConfigurationError(f"concurrency is 1 or more, not {limit!r}")
 
 
 def _kind(function: Callable[..., Any]) -> Kind:
@@ -87,6 +97,6 @@ def _takes_two(function: Callable[..., Any]) -> bool:
         inspect.signature(function).bind(object(), object())
     except TypeError:
         return False
-    except ValueError:  # a builtin that does not tell
+    except ValueError:  # a function of C whose signature Python cannot know
         return True
     return True

@@ -1,5 +1,7 @@
-"""Replies on their way: a request has finished when each of its replies is acknowledged, or
-cannot be delivered."""
+"""Replies on their way to the broker.
+
+A request has finished when each of its replies is acknowledged, or cannot be delivered.
+"""
 
 from collections.abc import Callable
 from logging import ERROR, WARNING
@@ -14,67 +16,80 @@ from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import OK
 from sdml_kafka.rpc.dialects.native import reply_headers
-from sdml_kafka.rpc.server.call import Answer, Call
+from sdml_kafka.rpc.server.call import INTERNAL, Answer, ServerCall
 from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.runtime.waiter import wake
 from sdml_kafka.transport.interfaces import Message
-from sdml_kafka.workers.deadline_timer import Alarm
+from sdml_kafka.workers.deadline_timer import DeadlineTimer
 
 MAX_UNACKNOWLEDGED = 2000
 MAX_UNACKNOWLEDGED_BYTES = 64 << 20
-STREAM_AHEAD = 100
-"""Replies of one stream that are not acknowledged, at most."""
-SEND_AGAIN_S = 0.5
+MAX_STREAM_AHEAD = 100
+"""The number of replies of one stream that may be unacknowledged when the next one is made."""
+RESEND_S = 0.5
 
 
 class _Reply:
-    __slots__ = ("call", "is_error", "message", "out")
+    __slots__ = ("call", "is_error", "message", "replies")
 
-    def __init__(self, out: "RepliesOut", call: Call, message: Message, is_error: bool) -> None:
-        self.out: RepliesOut = out
-        self.call: Call = call
+    def __init__(
+        self, replies: "Replies", call: ServerCall, message: Message, is_error: bool
+    ) -> None:
+        self.replies: Replies = replies
+        self.call: ServerCall = call
         self.message: Message = message
         self.is_error: bool = is_error
 
     def sent(self, error: Exception | None) -> None:
-        self.out.sent(self, error)
+        self.replies.sent(self, error)
 
 
-class RepliesOut:
-    def __init__(self, outbox: Outbox, counts: Counts, seldom: RateLimitedLog) -> None:
+class Replies:
+    """Sends replies, sends them again if that may help, and finishes their requests."""
+
+    def __init__(
+        self, outbox: Outbox, counts: Counts, log: RateLimitedLog, on_room: Callable[[], None]
+    ) -> None:
+        """Make it without replies.
+
+        Args:
+            outbox: Where replies are sent.
+            counts: What the server counts.
+            log: Where replies that cannot be delivered are logged.
+            on_room: Called when requests may be started again after `has_room` returned False.
+        """
         self._outbox = outbox
         self._counts = counts
-        self._seldom = seldom
+        self._log = log
+        self._on_room = on_room
         self._count = 0
         self._bytes = 0
         self._is_full = False
-        self._again: list[tuple[float, _Reply]] = []
-        self.alarm: Alarm = Alarm(self._send_again)
-        self.on_room: Callable[[], None] = lambda: None
-        """Called when there is room again."""
+        self._to_resend: list[tuple[float, _Reply]] = []
+        self.resend_timer: DeadlineTimer = DeadlineTimer(self._resend)
 
     def has_room(self) -> bool:
-        """False: start nothing before `on_room`, so that what waits for the broker is bounded."""
+        """Return whether another request may start, which bounds what waits for the broker."""
         self._is_full = self._count >= MAX_UNACKNOWLEDGED or self._bytes >= MAX_UNACKNOWLEDGED_BYTES
         return not self._is_full
 
     # -- out -----------------------------------------------------------------------------
 
-    def finish(self, call: Call, answer: Answer) -> None:
-        """The handler's answer; of a stream its end. The call is finished with its last reply."""
+    def finish(self, call: ServerCall, answer: Answer) -> None:
+        """Send the answer, which ends a stream. The call finishes with its last reply."""
         if answer.status != OK:
             self._counts.error(answer.status)
         if not call.is_over and not call.is_cancelled:
             self._send(call, answer, is_end=call.sequence is not None)
         self.release(call)
 
-    def item(self, call: Call, value: bytes) -> None:
-        """The next reply of a stream."""
+    def send_item(self, call: ServerCall, value: bytes) -> None:
+        """Send the next reply of a stream."""
         assert call.sequence is not None
         self._send(call, Answer(value), is_end=False)
         call.sequence += 1
 
-    def _send(self, call: Call, answer: Answer, *, is_end: bool) -> None:
+    def _send(self, call: ServerCall, answer: Answer, *, is_end: bool) -> None:
         topics = call.reply_topics
         if not topics:
             return
@@ -84,7 +99,7 @@ class RepliesOut:
         if call.sequence is None:
             headers = reply_headers(request, status, text)
         else:
-            # All of a stream have to meet in one partition.
+            # All replies of a stream have to meet in one partition, so they need a key.
             key = request.id if key is None else key
             headers = reply_headers(
                 request,
@@ -94,7 +109,7 @@ class RepliesOut:
                 is_end=is_end,
                 cancel_partition=None if request.id is None else call.record.partition,
             )
-        is_stream = call.sequence is not None  # all of one have to meet in one partition
+        is_stream = call.sequence is not None
         call.open += len(topics)
         self._count += len(topics)
         self._bytes += len(value) * len(topics)
@@ -102,25 +117,30 @@ class RepliesOut:
             message = Message(topic, value, key, headers, request.reply_partition, is_stream)
             self._outbox.send(message, _Reply(self, call, message, status != OK).sent)
 
-    def hold(self, call: Call) -> None:
-        """A call that waits for another's answer counts as one that waits for the broker."""
+    def add_waiting(self) -> None:
+        """Count a call that waits for another call's answer like one that waits for the broker."""
         self._count += 1
 
-    def let_go(self, call: Call) -> None:
+    def remove_waiting(self) -> None:
+        """Count a call no longer that waited for another call's answer.
+
+        Nobody is woken: the worker that calls this goes on to look for the next request.
+        """
         self._count -= 1
 
-    def release(self, call: Call) -> None:
-        """One thing less to wait for."""
+    def release(self, call: ServerCall) -> None:
+        """Count one thing less that the call waits for; finish the request if it was the last."""
         call.open -= 1
         if call.open == 0:
             self._counts.in_flight -= 1
             call.chunk.finish(call.index)
-        elif call.room is not None and call.open <= STREAM_AHEAD // 2:
+        elif call.room is not None and call.open <= MAX_STREAM_AHEAD // 2:
             wake(call.room)
 
-    # -- what became of them -------------------------------------------------------------
+    # -- what becomes of them ------------------------------------------------------------
 
     def sent(self, reply: _Reply, error: Exception | None) -> None:
+        """Finish with a reply that the broker has, or that failed; or send something for it."""
         if error is None:
             self._counts.replies += 1
         elif self._mended(reply, error):
@@ -129,10 +149,10 @@ class RepliesOut:
         self._bytes -= len(reply.message.value or b"")
         self.release(reply.call)
         if self._is_full and self.has_room():
-            self.on_room()
+            self._on_room()
 
     def _mended(self, reply: _Reply, error: Exception) -> bool:
-        """Whether something else was or will be sent in its place."""
+        """Return whether the reply, or another in its place, was or will be sent again."""
         message, call = reply.message, reply.call
         if isinstance(error, PayloadTooLarge) and not reply.is_error:
             self._replace_by_error(reply, error)
@@ -147,12 +167,12 @@ class RepliesOut:
             and call.clock() < call.due
             and call.chunk.tenancy.open
         ):
-            at = call.clock() + SEND_AGAIN_S
-            self._again.append((at, reply))
-            self.alarm.at_latest(at)
+            at = call.clock() + RESEND_S
+            self._to_resend.append((at, reply))
+            self.resend_timer.schedule(at)
             return True
         self._counts.undeliverable += 1
-        self._seldom.log(
+        self._log.log(
             WARNING,
             f"undeliverable {type(error).__name__}",
             "a reply to %r could not be delivered, its request counts as finished: %s",
@@ -163,8 +183,8 @@ class RepliesOut:
 
     def _replace_by_error(self, reply: _Reply, error: Exception) -> None:
         call, message = reply.call, reply.message
-        self._counts.error("internal")
-        self._seldom.log(
+        self._counts.error(INTERNAL)
+        self._log.log(
             ERROR,
             f"too large {call.handler.name}",
             "a reply of handler %s is too large, its caller gets an error: %s",
@@ -173,7 +193,7 @@ class RepliesOut:
         )
         headers = reply_headers(
             call.request,
-            "internal",
+            INTERNAL,
             "the reply is larger than the server may send",
             sequence=call.sequence,
             is_end=call.sequence is not None,
@@ -187,9 +207,9 @@ class RepliesOut:
                 call.running_scope.cancel()
         self._outbox.send(reply.message, reply.sent)
 
-    def _send_again(self, now: float) -> float:
-        due = [reply for at, reply in self._again if at <= now]
-        self._again = [(at, reply) for at, reply in self._again if at > now]
+    def _resend(self, now: float) -> float:
+        due = [reply for at, reply in self._to_resend if at <= now]
+        self._to_resend = [(at, reply) for at, reply in self._to_resend if at > now]
         for reply in due:
             self._outbox.send(reply.message, reply.sent)
-        return min((at for at, _ in self._again), default=float("inf"))
+        return min((at for at, _ in self._to_resend), default=float("inf"))

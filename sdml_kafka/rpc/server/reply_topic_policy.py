@@ -1,4 +1,4 @@
-"""Which topics a server replies to. They are named by strangers."""
+"""Which topics a server replies to, since strangers name them."""
 
 from collections.abc import Callable, Collection
 from logging import ERROR
@@ -10,14 +10,26 @@ from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, Request
 MAX_REMEMBERED = 1000
 
 ReplyTopics = Collection[str] | Callable[[str], bool] | None
-"""Their names, or whether this one is; None: any that could be."""
+"""The names of the topics, or a function that returns whether a topic is one; None for any."""
 
 
-class Admission:
+class ReplyTopicPolicy:
+    """Admits the reply topics that the program allows, a bounded number of them for a request."""
+
     def __init__(
-        self, allowed: ReplyTopics, most: int, served: Collection[str], seldom: RateLimitedLog
+        self, allowed: ReplyTopics, most: int, served: Collection[str], log: RateLimitedLog
     ) -> None:
-        """`served`: the server's own topics, which it never replies to."""
+        """Check what the program gave.
+
+        Args:
+            allowed: The topics that may be replied to.
+            most: The number of topics that one request is replied on, at most.
+            served: The server's own topics, which it never replies to.
+            log: Where an error out of `allowed` is logged.
+
+        Raises:
+            ConfigurationError: `most` or `allowed` cannot work.
+        """
         if not 1 <= most <= MAX_REPLY_TOPICS:
             raise ConfigurationError(
                 f"most_reply_topics is from 1 to {MAX_REPLY_TOPICS}, not {most!r}"
@@ -31,10 +43,11 @@ class Admission:
             self._allowed = frozenset(allowed)
         self._most = most
         self._served = served
-        self._seldom = seldom
+        self._log = log
         self._known: dict[str, bool] = {}
 
     def admitted(self, request: Request) -> tuple[str, ...]:
+        """Return the topics that this request is replied on."""
         topics = request.reply_topics
         if len(topics) == 1 and self._known.get(topics[0]):
             return topics
@@ -58,5 +71,5 @@ class Admission:
         try:
             return bool(self._allowed(topic))
         except Exception as error:
-            self._seldom.log(ERROR, "reply_topics", "reply_topics raised", error=error)
+            self._log.log(ERROR, "reply_topics", "reply_topics raised", error=error)
             return False

@@ -1,5 +1,8 @@
-"""From a record to a call: reads what it asks for, and settles at once what no handler needs to
-see: what is over already, was answered before, or is a word about another request."""
+"""From a record to a call.
+
+Reads what the record asks for, and settles at once what no handler needs to see: a request whose
+deadline has passed, one that was answered before, and a record that cancels another request.
+"""
 
 from collections.abc import Callable
 from logging import WARNING
@@ -15,11 +18,11 @@ from sdml_kafka.rpc.dialects.messages import (
     is_id,
 )
 from sdml_kafka.rpc.dialects.native import Wire
-from sdml_kafka.rpc.server.call import Answer, Call
-from sdml_kafka.rpc.server.cancellations import Cancels
+from sdml_kafka.rpc.server.call import Answer, ServerCall
+from sdml_kafka.rpc.server.cancellations import Cancellations
 from sdml_kafka.rpc.server.dedupe import Repeats
-from sdml_kafka.rpc.server.replies import RepliesOut
-from sdml_kafka.rpc.server.reply_topic_policy import Admission
+from sdml_kafka.rpc.server.replies import Replies
+from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopicPolicy
 from sdml_kafka.rpc.server.request_queue import Lane
 from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.transport.interfaces import Record
@@ -29,52 +32,55 @@ _EXPIRED = Answer(b"", DEADLINE_EXCEEDED, "the deadline passed before the reques
 
 @define(eq=False)
 class OwnIds:
-    """The program's own way to a request's id; what it finds is echoed in the header `id_name`."""
+    """The program's own way to a request's id, which replies echo in the header `id_name`."""
 
     extract: CorrelationFromRecord
     id_name: str
-    seldom: RateLimitedLog
+    log: RateLimitedLog
 
-    def of(self, record: Record, request: Request) -> Request:
+    def put_into(self, request: Request, record: Record) -> Request:
+        """Return the request with the id that the program finds, or without any."""
         try:
             found = self.extract(record)
             id_ = found.encode() if isinstance(found, str) else found
             if id_ is not None and is_id(id_):
                 return request._replace(id=id_, id_name=self.id_name)
-        except Exception as error:  # the record is a stranger's
-            self.seldom.log(
+        except Exception as error:  # a stranger wrote the record
+            self.log.log(
                 WARNING, "correlation_from_record", "correlation_from_record raised", error=error
             )
         return request._replace(id=None, id_name=None)
 
 
 @define(eq=False)
-class Reception:
+class RequestIntake:
+    """Makes calls of records, and counts them."""
+
     wire: Wire
     own_ids: OwnIds | None
-    admission: Admission
-    replies: RepliesOut
-    cancels: Cancels
-    repeats: Repeats[Call, Answer] | None
+    reply_topic_policy: ReplyTopicPolicy
+    replies: Replies
+    cancellations: Cancellations
+    repeats: Repeats[ServerCall, Answer] | None
     counts: Counts
     wall_clock: Callable[[], float]
-    """Seconds since the epoch, as the records' timestamps count."""
+    """Returns the seconds since the epoch, from which the records' timestamps count."""
 
     def receive(
         self, lane: Lane, index: int, now: float, clock: Callable[[], float]
-    ) -> Call | None:
-        """None: there is nothing left to do for it."""
+    ) -> ServerCall | None:
+        """Return the call of the lane's record `index`, or None if nothing is left to do for it."""
         counts, record, chunk = self.counts, lane.records[index], lane.chunk
         request = self.wire.read_request(record.headers, record.key)
         if self.own_ids is not None:
-            request = self.own_ids.of(record, request)
+            request = self.own_ids.put_into(request, record)
         due = inf if request.timeout_ms is None else now + self._left_s(request.timeout_ms, record)
-        topics = self.admission.admitted(request)
-        call = Call(record, request, lane.handler, chunk, index, due, topics, clock)
+        topics = self.reply_topic_policy.admitted(request)
+        call = ServerCall(record, request, lane.handler, chunk, index, due, topics, clock)
         chunk.tenancy.taken += 1
         counts.in_flight += 1
         if request.is_cancel:
-            self.cancels.read(lane, request.id)
+            self.cancellations.pass_over(lane, request.id)
             self.replies.release(call)
             return None
         counts.requests += 1
@@ -85,29 +91,35 @@ class Reception:
             counts.one_way += 1
         if lane.handler.kind == "stream":
             call.sequence = 0
-            if not self.cancels.begin(lane, call):
+            if not self.cancellations.begin(lane, call):
                 counts.cancelled += 1
                 self.replies.release(call)
                 return None
         if due <= now:
-            self.cancels.end(call)
+            self.cancellations.end(call)
             counts.expired += 1
             self.replies.finish(call, _EXPIRED)
             return None
         if self.repeats is not None and request.id_name is not None and call.sequence is None:
-            return self._first(call, self.repeats, now)
+            return self._unless_repeated(call, self.repeats, now)
         return call
 
     def _left_s(self, timeout_ms: int, record: Record) -> float:
-        """The clocks may differ: a request is never older than its time-out, nor from the future.
-        Kafka knows records without a timestamp, too: -1."""
+        """Return the seconds that are left of the request's timeout.
+
+        The sender's clock may differ from ours, so a request counts as sent between now and one
+        timeout ago. Without a timestamp, which Kafka writes as -1, it counts as sent now.
+        """
         sent_ms = record.timestamp
         age_ms = self.wall_clock() * 1000 - sent_ms if sent_ms > 0 else 0.0
         if age_ms <= 0.0:
             return timeout_ms / 1000
         return (timeout_ms - age_ms) / 1000 if age_ms < timeout_ms else 0.0
 
-    def _first(self, call: Call, repeats: Repeats[Call, Answer], now: float) -> Call | None:
+    def _unless_repeated(
+        self, call: ServerCall, repeats: Repeats[ServerCall, Answer], now: float
+    ) -> ServerCall | None:
+        """Return the call if it is new; else None, and it gets the answer of the first one."""
         call.repeat_key = (call.record.topic, call.request.id)
         seen = repeats.begin(call.repeat_key, call, now)
         if seen is True:
@@ -115,7 +127,7 @@ class Reception:
         call.repeat_key = None
         self.counts.duplicates += 1
         if seen is False:
-            self.replies.hold(call)
+            self.replies.add_waiting()
         else:
             self.replies.finish(call, seen)
         return None

@@ -1,7 +1,7 @@
 """The requests that wait for a worker: in turn from each partition, within each handler's limit."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import takewhile
 
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
@@ -9,8 +9,8 @@ from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.rpc.server.handlers import Handler
 from sdml_kafka.transport.interfaces import Record, TopicPartition
 
-SLICE = 64
-"""Requests of a partition that are entered into the ledger in one go."""
+MAX_SLICE = 64
+"""The number of requests of a partition that are entered into the ledger in one go."""
 
 
 class Lane:
@@ -37,11 +37,11 @@ class Lane:
         self.end: int = 0
         self.is_queued: bool = False
         self.cancelled: set[bytes] = set()
-        """Ids of requests that wait here, and shall not be started any more."""
+        """The ids of requests that wait here and must not be started any more."""
         self._seen = -1
 
     def unseen(self) -> list[Record]:
-        """What has come since the last call, in any order."""
+        """Return the records that have come since the last call, the newest first."""
         seen = self._seen
         unseen = list(
             takewhile(lambda record: record.offset > seen, reversed(self.partition.backlog))
@@ -51,11 +51,11 @@ class Lane:
         return unseen
 
     def refill(self, now: float, intake: Intake) -> bool:
-        """Enter the next slice; False when there is none."""
+        """Enter the next slice into the ledger; return False if there is none."""
         partition = self.partition
         if not partition.backlog or partition.tenancy.withdrawn:
             return False
-        records = self.records = partition.backlog[:SLICE]
+        records = self.records = partition.backlog[:MAX_SLICE]
         self.next, self.end = 0, len(records)
         intake.remove(partition, self.end)
         offsets = [record.offset for record in records]
@@ -63,26 +63,40 @@ class Lane:
         return True
 
     def waiting(self) -> int:
+        """Return how many requests wait here."""
         return self.end - self.next + len(self.partition.backlog)
 
 
 class RequestQueue:
+    """Hands out the requests one by one, as long as their handlers' limits admit more."""
+
     def __init__(
         self,
         intake: Intake,
         handlers: Mapping[str, Handler],
         look_ahead: Callable[[Lane, Sequence[Record]], None],
     ) -> None:
-        """`look_ahead` is shown what has come for handlers that answer with streams."""
+        """Make a queue over what the consumer loop puts into `intake`.
+
+        Args:
+            intake: The partitions that are assigned, and the records that were fetched.
+            handlers: The handler of each topic; the server adds to it until it is entered.
+            look_ahead: Called with the records that have come for a handler that answers with
+                streams, before their turn.
+        """
         self._intake = intake
         self._handlers = handlers
         self._look_ahead = look_ahead
         self._lanes: dict[TopicPartition, Lane] = {}
         self._turns: deque[Lane] = deque()
-        self.topics: frozenset[str] = frozenset(handlers)
+
+    @property
+    def topics(self) -> Collection[str]:
+        """The topics that are read."""
+        return frozenset(self._handlers)
 
     def refresh(self) -> None:
-        """Requests have come."""
+        """Queue the partitions that requests have come for."""
         for key, partition in self._intake.partitions.items():
             if partition.backlog:
                 lane = self._lanes.get(key)
@@ -95,7 +109,7 @@ class RequestQueue:
                     self._turns.append(lane)
 
     def take(self, now: float) -> tuple[Lane, int] | None:
-        """The next request: its lane, and where it is there. None when none may be started."""
+        """Return the next request as its lane and its index there; None if none may be started."""
         turns = self._turns
         while turns:
             lane = turns[0]
@@ -112,13 +126,13 @@ class RequestQueue:
         return None
 
     def unpark(self, handler: Handler) -> None:
-        """One fewer of them runs."""
+        """Put the lanes of this handler back into the queue, if it may run one more request."""
         if handler.parked and handler.running < handler.limit:
             self._turns.extend(handler.parked)
             handler.parked.clear()
 
     def waiting(self, most: int) -> int:
-        """How many may be started, counted up to `most`."""
+        """Return how many requests wait in the lanes that have a turn, counted up to `most`."""
         count = 0
         for lane in self._turns:
             count += lane.waiting()
@@ -127,6 +141,7 @@ class RequestQueue:
         return count
 
     def withdraw(self, tenancies: Sequence[Tenancy]) -> None:
+        """Drop the requests of these tenancies that were not handed out."""
         for lane in list(self._lanes.values()):
             if lane.partition.tenancy in tenancies:
                 lane.next = lane.end

@@ -1,4 +1,4 @@
-"""What a server is doing, as a frozen value, and what it counts for that."""
+"""What a server shows of itself as frozen values, and the counts behind them."""
 
 from collections.abc import Mapping
 
@@ -15,21 +15,24 @@ MAX_STATUSES = 100
 
 @define(eq=False)
 class Counts:
+    """What a server counts while it runs; see `ServerCounters`."""
+
     requests: int = 0
     replies: int = 0
     one_way: int = 0
     expired: int = 0
     errors: dict[str, int] = field(factory=dict[str, int])
-    """By status."""
+    """The number of requests answered with an error, by its status."""
     refused_topics: int = 0
     undeliverable: int = 0
     duplicates: int = 0
     cancelled: int = 0
     unknown_cancels: int = 0
     in_flight: int = 0
-    """Requests that were started, or answered without, and have not finished."""
+    """The number of requests that were started, or answered without, and have not finished."""
 
     def error(self, status: str) -> None:
+        """Count a request that is answered with this error."""
         if status not in self.errors and len(self.errors) >= MAX_STATUSES:
             status = "other"
         self.errors[status] = self.errors.get(status, 0) + 1
@@ -37,51 +40,55 @@ class Counts:
 
 @frozen
 class ServerCounters:
-    """Since the server was entered."""
+    """What has happened since the server was entered."""
 
     requests: int
-    """Requests taken up: started, or answered without."""
+    """The number of requests taken up: started, or answered without."""
     replies: int
-    """Replies that the broker acknowledged, errors and the items of streams included."""
+    """The number of replies that the broker acknowledged, with errors and items of streams."""
     one_way: int
-    """Requests that asked for no reply."""
+    """The number of requests that asked for no reply."""
     expired: int
-    """Requests that were not started, since their deadline had passed."""
+    """The number of requests that were not started because their deadline had passed."""
     errors: Mapping[str, int]
-    """Requests answered with an error, by its status."""
+    """The number of requests answered with an error, by its status."""
     refused_topics: int
-    """Reply topics that were asked for and may not be replied to, or are too many."""
+    """The number of reply topics asked for that may not be replied to, or were too many."""
     undeliverable: int
-    """Replies given up: the topic does not exist, or the broker refused or did not take them."""
+    """The number of replies given up: the topic was missing, or the broker did not take them."""
     duplicates: int
-    """Requests that got the answer of an earlier one with their id."""
+    """The number of requests that got the answer of an earlier one with their id."""
     cancelled: int
-    """Streams that their clients broke off."""
+    """The number of streams that their clients broke off."""
     unknown_cancels: int
-    """Words about streams that had ended, or never were."""
+    """The number of cancel records for streams that had ended, or never were."""
     late_finishes: int
-    """Requests finished after their partition had been taken away: they come again elsewhere."""
+    """The number of requests finished after their partition was revoked; they come again."""
     restarts: int
+    """The number of times that an actor was restarted."""
     rebalances: int
-    """Assignments received, the first one included."""
+    """The number of assignments received, with the first one."""
 
 
 @frozen
 class ServerStatus:
+    """What a server is doing at one moment."""
+
     tree: ActorSnapshot
     connected: bool
     """Whether both the producer and the consumer have a connection to a broker."""
     in_flight: int
-    """Requests taken up whose replies are not all acknowledged yet."""
+    """The number of requests taken up whose replies are not all acknowledged yet."""
     partitions: Mapping[TopicPartition, PartitionStatus]
     missing_topics: frozenset[str]
-    """Request topics that do not exist; they are read as soon as they do."""
+    """The request topics that do not exist; each is read as soon as it does."""
     counters: ServerCounters
 
 
 def server_status(
     intake: Intake, tree: ActorSnapshot, counts: Counts, is_sending: bool
 ) -> ServerStatus:
+    """Return what the parts of a server show at this moment."""
     return ServerStatus(
         tree=tree,
         connected=intake.health.connected and is_sending,

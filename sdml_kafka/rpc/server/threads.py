@@ -1,5 +1,8 @@
-"""Plain functions in threads. One that does not end at its deadline cannot be made to: it keeps
-its place, so that blocked threads do not pile up."""
+"""Plain functions, which run in threads.
+
+A thread that does not end at its deadline cannot be made to. It keeps its place among the requests
+that its handler may run, so that blocked threads do not pile up.
+"""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +15,7 @@ import anyio.from_thread
 import anyio.to_thread
 from attrs import define, field
 
-from sdml_kafka.rpc.server.call import Call
+from sdml_kafka.rpc.server.call import ServerCall
 from sdml_kafka.rpc.server.handlers import Handler
 
 
@@ -24,24 +27,27 @@ class _Thread:
 
 
 class Threads:
+    """Runs handlers that are plain functions."""
+
     def __init__(self, on_place: Callable[[Handler], None]) -> None:
-        """`on_place`: a thread that had been given up has ended."""
+        """Call `on_place` when a thread has ended that its request did not wait for."""
         self._on_place = on_place
-        # Bounded by the workers, and by the places of those that were given up.
+        # What bounds the threads is the number of workers, and the places of abandoned threads.
         self._limiter = anyio.CapacityLimiter(inf)
 
-    async def run(self, value: Any, call: Call) -> Any:
+    async def run(self, value: Any, call: ServerCall) -> Any:
+        """Return what the handler returns; when cancelled, go on without waiting for it."""
         handler, thread = call.handler, _Thread()
 
         def work() -> tuple[Any]:
             try:
-                return (handler.function(value, call),)  # wrapped: trio refuses coroutines
+                return (handler.function(value, call),)  # trio refuses a bare coroutine
             finally:
                 with thread.lock:
                     thread.has_ended = True
                 if thread.is_abandoned:
                     with suppress(RuntimeError):  # the event loop has ended
-                        anyio.from_thread.run_sync(self._gone, handler)
+                        anyio.from_thread.run_sync(self._give_place, handler)
 
         try:
             (result,) = await anyio.to_thread.run_sync(
@@ -55,6 +61,6 @@ class Threads:
             raise
         return result
 
-    def _gone(self, handler: Handler) -> None:
+    def _give_place(self, handler: Handler) -> None:
         handler.running -= 1
         self._on_place(handler)

@@ -1,0 +1,239 @@
+"""The parts of a server: what its actors share, and the tree of the actors."""
+
+from collections.abc import Callable, Mapping, Sequence
+from logging import getLogger
+
+from attrs import frozen
+
+from sdml_kafka.consuming.commit_schedule import AutoCommit
+from sdml_kafka.consuming.committer import CommitScheduler, Committer
+from sdml_kafka.consuming.consumer_loop import ConsumerLoop
+from sdml_kafka.consuming.current_consumer import CurrentConsumer
+from sdml_kafka.consuming.drain import Drain
+from sdml_kafka.consuming.partitions import Intake
+from sdml_kafka.errors import (
+    AuthenticationFailed,
+    AuthorizationFailed,
+    ConfigurationError,
+    RestartsExhausted,
+)
+from sdml_kafka.producing.outbox import Outbox, Sender
+from sdml_kafka.rate_limited_log import RateLimitedLog
+from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
+from sdml_kafka.rpc.dialects.native import wire_of
+from sdml_kafka.rpc.server.call import Answer, ServerCall
+from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle
+from sdml_kafka.rpc.server.cancellations import Cancellations
+from sdml_kafka.rpc.server.dedupe import Dedupe, Repeats
+from sdml_kafka.rpc.server.handler_runner import HandlerRunner
+from sdml_kafka.rpc.server.handlers import Handler
+from sdml_kafka.rpc.server.replies import Replies
+from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopicPolicy, ReplyTopics
+from sdml_kafka.rpc.server.request_intake import OwnIds, RequestIntake
+from sdml_kafka.rpc.server.request_queue import RequestQueue
+from sdml_kafka.rpc.server.status import Counts, ServerStatus, server_status
+from sdml_kafka.rpc.server.threads import Threads
+from sdml_kafka.rpc.server.worker_pool import WorkerPool
+from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
+from sdml_kafka.runtime.waiter import clock, waiter_maker
+from sdml_kafka.transport.interfaces import ConsumerSettings, Transport
+from sdml_kafka.workers.pool import Pool
+
+_log = getLogger("sdml_kafka.server")
+
+FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError, RestartsExhausted)
+"""The errors that no restart can mend."""
+COMMIT_INTERVAL_S = 1.0
+"""Seconds between commits, at most: after a crash, what finished since the last runs again."""
+
+
+@frozen
+class Bounds:
+    """How many requests run at once, and how long things may take, in seconds."""
+
+    concurrency: int
+    start_timeout_s: float
+    stop_timeout_s: float
+    drain_timeout_s: float
+
+
+@frozen
+class RequestOptions:
+    """How requests are read."""
+
+    id_names: Sequence[str]
+    extract_id: CorrelationFromRecord | None
+    dedupe: Dedupe | None
+    wall_clock: Callable[[], float]
+
+    def __attrs_post_init__(self) -> None:
+        if self.dedupe is not None and not isinstance(self.dedupe, Dedupe):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"dedupe is a Dedupe, dedupe=Dedupe(), not {self.dedupe!r}")
+
+
+@frozen
+class ReplyOptions:
+    """Where replies go, and what they disclose."""
+
+    topics: ReplyTopics
+    max_topics: int
+    expose_errors: bool
+
+
+class ServerParts:
+    """What the actors of a server share, and how they are made."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        transport: Transport,
+        bounds: Bounds,
+        request_options: RequestOptions,
+        reply_options: ReplyOptions,
+        restarts: Restarts,
+        on_event: Callable[[Event], None] | None,
+    ) -> None:
+        self._transport = transport
+        self._bounds = bounds
+        self._restarts = restarts
+        self._expose_errors = reply_options.expose_errors
+        self._limited_log = RateLimitedLog(_log)
+        self._counts = Counts()
+        self.outbox: Outbox = Outbox()
+        self._current = CurrentConsumer()
+        self.intake: Intake = Intake(lambda topic: True, self._current)
+        self._committer = Committer(self.intake.ledger, self._current, _commit_policy, _log)
+        self.pool: Pool[ServerCall, Answer] = Pool(bounds.concurrency)
+        self.replies: Replies = Replies(
+            self.outbox, self._counts, self._limited_log, self.pool.wake
+        )
+        self.request_intake: RequestIntake = self._request_intake(
+            handlers, request_options, reply_options
+        )
+        look_ahead = self.request_intake.cancellations.look_ahead
+        self.queue: RequestQueue = RequestQueue(self.intake, handlers, look_ahead)
+        self.supervisor: Supervisor = Supervisor(
+            "server",
+            self._children(),
+            strategy="one_for_one",
+            restarts=restarts,
+            is_fatal=_is_fatal,
+            on_event=on_event,
+        )
+
+    def status(self) -> ServerStatus:
+        """Return what the server is doing at this moment."""
+        is_sending = self.outbox.connected
+        return server_status(self.intake, self.supervisor.snapshot(), self._counts, is_sending)
+
+    def _request_intake(
+        self, handlers: Mapping[str, Handler], requests: RequestOptions, replies: ReplyOptions
+    ) -> RequestIntake:
+        log, wire, extract = self._limited_log, wire_of(requests.id_names), requests.extract_id
+        return RequestIntake(
+            wire=wire,
+            own_ids=None if extract is None else OwnIds(extract, wire.id_names[0], log),
+            reply_topic_policy=ReplyTopicPolicy(replies.topics, replies.max_topics, handlers, log),
+            replies=self.replies,
+            cancellations=Cancellations(wire, self._counts),
+            repeats=None if requests.dedupe is None else Repeats(requests.dedupe),
+            counts=self._counts,
+            wall_clock=requests.wall_clock,
+        )
+
+    # -- the tree ------------------------------------------------------------------------
+
+    def _children(self) -> list[ChildSpec]:
+        def sender() -> Sender:
+            # Strangers name the reply topics, which may therefore be written to, never created.
+            start_timeout_s = self._bounds.start_timeout_s
+            return Sender(
+                self._transport.producer, self.outbox, start_timeout_s, creates_topics=False
+            )
+
+        def requests() -> Supervisor:
+            return Supervisor(
+                "requests",
+                self._children_of_requests(),
+                strategy="rest_for_one",
+                restarts=self._restarts,
+                is_fatal=_is_fatal,
+            )
+
+        start_timeout_s = self._bounds.start_timeout_s + 1.0
+        return [
+            ChildSpec("sender", sender, start_timeout_s=start_timeout_s),
+            ChildSpec(
+                "requests",
+                requests,
+                start_timeout_s=start_timeout_s + 0.5,
+                stop_timeout_s=self._bounds.stop_timeout_s,
+            ),
+        ]
+
+    def _children_of_requests(self) -> list[ChildSpec]:
+        """Return them in such an order that workers still run while the consumer loop drains."""
+
+        def workers() -> WorkerPool:
+            return WorkerPool(self.pool, self._lifecycle, self.replies.resend_timer)
+
+        def consumer_loop() -> ConsumerLoop:
+            return ConsumerLoop(
+                self._transport.consumer,
+                self._current,
+                self.intake,
+                self.queue,
+                self._committer,
+                Drain(self._bounds.drain_timeout_s),
+                _log,
+                start_timeout_s=self._bounds.start_timeout_s,
+                on_records=self._queue_requests,
+            )
+
+        def commit_scheduler() -> CommitScheduler:
+            return CommitScheduler(self._committer, self.intake.ledger, _log)
+
+        return [
+            ChildSpec("workers", workers),
+            ChildSpec(
+                "consumer-loop",
+                consumer_loop,
+                # The loop's own deadline comes first, with the clearer error.
+                start_timeout_s=self._bounds.start_timeout_s + 1.0,
+                stop_timeout_s=self._bounds.stop_timeout_s,
+            ),
+            ChildSpec("commit-scheduler", commit_scheduler),
+        ]
+
+    def _lifecycle(self) -> CallLifecycle:
+        runner = HandlerRunner(
+            self.replies,
+            Threads(self._give_place),
+            self._limited_log,
+            waiter_maker(),
+            expose_errors=self._expose_errors,
+        )
+        return CallLifecycle(
+            self.queue, self.request_intake, self.replies, self._counts, runner, clock()
+        )
+
+    # -- what the parts call -------------------------------------------------------------
+
+    def _queue_requests(self) -> None:
+        """Have the requests handled that have just come."""
+        self.queue.refresh()
+        self.pool.wake()
+
+    def _give_place(self, handler: Handler) -> None:
+        """Start a request that waits, now that this handler runs one fewer."""
+        self.queue.unpark(handler)
+        self.pool.wake()
+
+
+def _commit_policy(settings: ConsumerSettings) -> AutoCommit:
+    interval_s = settings.auto_commit_interval_s or COMMIT_INTERVAL_S
+    return AutoCommit(interval_s=min(interval_s, COMMIT_INTERVAL_S))
+
+
+def _is_fatal(error: Exception) -> bool:
+    return isinstance(error, FATAL)

@@ -1,0 +1,119 @@
+"""What happens to a call: it is taken, answered, and ended, cut off or abandoned."""
+
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
+from math import inf
+from typing import Any
+
+from sdml_kafka.rpc.deadline import DEADLINE
+from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED
+from sdml_kafka.rpc.server.call import CANCELLED, Answer, ServerCall
+from sdml_kafka.rpc.server.handler_runner import HandlerRunner
+from sdml_kafka.rpc.server.replies import Replies
+from sdml_kafka.rpc.server.request_intake import RequestIntake
+from sdml_kafka.rpc.server.request_queue import RequestQueue
+from sdml_kafka.rpc.server.status import Counts
+
+
+class CallLifecycle:
+    """The calls as the workers' jobs; see `sdml_kafka.workers.pool.Jobs`."""
+
+    def __init__(
+        self,
+        queue: RequestQueue,
+        intake: RequestIntake,
+        replies: Replies,
+        counts: Counts,
+        runner: HandlerRunner,
+        clock: Callable[[], float],
+    ) -> None:
+        """Join what a server shares with what belongs to the event loop that runs here.
+
+        Handlers run in copies of the context that this is called in.
+        """
+        self._queue = queue
+        self._intake = intake
+        self._replies = replies
+        self._counts = counts
+        self._runner = runner
+        self._clock = clock
+        self._context = copy_context()
+        self.now: float = 0.0
+        # Not methods, which would take a call more for each request.
+        self.handle: Callable[[ServerCall], Coroutine[Any, Any, Answer]] = runner.answer
+        self.waiting: Callable[[int], int] = queue.waiting
+
+    def take(self) -> ServerCall | None:
+        """Return the next call that needs a handler, if the broker keeps up with the replies."""
+        while self._replies.has_room():
+            self.now = now = self._clock()
+            taken = self._queue.take(now)
+            if taken is None:
+                return None
+            call = self._intake.receive(*taken, now, self._clock)
+            if call is not None:
+                call.handler.running += 1
+                return call
+        return None
+
+    def context(self, call: ServerCall) -> Context:
+        """Return a fresh context, in which calls of the handler's own inherit the deadline."""
+        context = self._context.copy()
+        if call.due != inf:
+            context.run(DEADLINE.set, call.due)
+        return context
+
+    def ended(self, call: ServerCall, answer: Answer, *, is_repeatable: bool = True) -> None:
+        """Send the answer of a call whose handler has ended.
+
+        Args:
+            call: The call.
+            answer: Its answer, which repeats that wait for it get too.
+            is_repeatable: Whether repeats that come later may get this answer: the handler's own.
+        """
+        self._leave_handler(call)
+        if call.repeat_key is not None:
+            for waiting in self._waiting_for(call, answer if is_repeatable else None):
+                self._replies.remove_waiting()
+                self._replies.finish(waiting, answer)
+        self._replies.finish(call, answer)
+
+    def failed(self, call: ServerCall, error: BaseException) -> None:
+        """Answer a call whose handler raised a cancellation that nobody had asked for."""
+        self.ended(call, self._runner.failed(call, error))
+
+    def cut_off(self, call: ServerCall) -> None:
+        """Answer a call whose scope was cancelled: by its deadline, its client or its handler."""
+        if call.is_cancelled:
+            self._counts.cancelled += 1
+            answer = Answer(b"")
+        elif call.due <= self._clock():
+            answer = Answer(b"", DEADLINE_EXCEEDED, "the deadline passed in the handler")
+        else:
+            answer = Answer(b"", CANCELLED)
+        self.ended(call, answer, is_repeatable=False)
+
+    def abandon(self, call: ServerCall) -> None:
+        """Give back a call that has neither ended nor finished: it comes again elsewhere."""
+        self._leave_handler(call)
+        for given_back in (*self._waiting_for(call, None), call):
+            if given_back is not call:
+                self._replies.remove_waiting()
+            self._counts.in_flight -= 1
+            given_back.chunk.give_back()
+
+    def _leave_handler(self, call: ServerCall) -> None:
+        call.running_scope = None
+        handler = call.handler
+        handler.running -= 1
+        if handler.parked:
+            self._queue.unpark(handler)
+        if call.sequence is not None:
+            self._intake.cancellations.end(call)
+
+    def _waiting_for(self, call: ServerCall, answer: Answer | None) -> list[ServerCall]:
+        repeats = self._intake.repeats
+        if call.repeat_key is None or repeats is None:
+            return []
+        size = len(answer.value) if answer is not None else 0
+        return repeats.end(call.repeat_key, answer, size, self._clock())
