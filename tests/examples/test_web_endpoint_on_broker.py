@@ -4,13 +4,13 @@ import anyio
 import pytest
 
 from examples.rpc_asyncio import PRICES
-from examples.web_endpoint import ask, lifespan, make_app
-from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, RemoteError, parse_json
+from examples.web_endpoint import make_app
+from sdml_kafka import Call, KafkaRPCServer, RemoteError, parse_json
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.asgi import STARTUP, Server, get, served
+from tests.support.asgi import get, served
 from tests.support.kafka_from_outside import unique
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(90)]
 
 
 def price_server(bootstrap: str) -> KafkaRPCServer:
@@ -27,7 +27,6 @@ def price_server(bootstrap: str) -> KafkaRPCServer:
     return server
 
 
-@pytest.mark.broker
 async def test_a_page_asks_a_server(embedded_kafka: EmbeddedKafka) -> None:
     bootstrap = embedded_kafka.bootstrap_servers
     app = make_app(bootstrap)
@@ -37,21 +36,3 @@ async def test_a_page_asks_a_server(embedded_kafka: EmbeddedKafka) -> None:
         assert await get(app, state, "/prices/dates") == (504, {"error": "deadline_exceeded"})
     code, _ = await get(app, state, "/prices/bread")
     assert code == 503  # for a load balancer that still asks
-
-
-async def test_a_broker_out_of_reach_fails_the_startup() -> None:
-    rpc = KafkaRPC(bootstrap_servers="127.0.0.1:1", start_timeout=0.5)
-    with Server() as server:
-        await server.tell(STARTUP)
-        await lifespan(rpc, {}, server.receive.receive, server.send.send)
-        answer = await server.answer()
-    assert answer["type"] == "lifespan.startup.failed"
-    assert "BrokerUnreachable" in answer["message"]
-
-
-async def test_an_error_of_a_kind_that_nobody_planned_for() -> None:
-    class Rpc:
-        async def request(self, *_: object, **__: object) -> bytes:
-            raise RemoteError("internal", "secret")
-
-    assert await ask(Rpc(), "bread") == (502, {"error": "internal"})  # type: ignore[arg-type]

@@ -1,6 +1,5 @@
 """What client and server hold after many calls is what they held after few."""
 
-import gc
 import json
 import subprocess
 import sys
@@ -12,15 +11,11 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import Call
-from sdml_kafka.rpc.server.call import Answer
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support import client_by_hand as desk
 from tests.support.backends import name_of
 from tests.support.kafka_from_outside import create_topic, unique
-from tests.support.virtual_time import in_virtual_time
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 ROOT = Path(__file__).parents[2]
 SPARE_MB = 6.0
@@ -65,7 +60,6 @@ def running(*arguments: str) -> Iterator[Part]:
         process.communicate()
 
 
-@pytest.mark.broker
 @pytest.mark.parametrize(
     ("few", "many"),
     [
@@ -112,22 +106,3 @@ def shown(held: Any) -> str:
 def more_objects(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
     more = {name: count - before.get(name, 0) for name, count in after.items()}
     return {name: count for name, count in more.items() if count > SPARE_OBJECTS}
-
-
-@in_virtual_time
-async def test_an_idle_server_keeps_nothing_of_its_last_calls() -> None:
-    async def answer(value: bytes, call: Call) -> bytes:
-        await (anyio.sleep_forever() if value == b"never" else anyio.sleep(0.1))
-        return value
-
-    broker = desk.new_broker()
-    async with desk.serving(broker, answer):
-        for number in range(20):
-            desk.ask(broker, b"never" if number % 2 else b"value", b"%d" % number, timeout_ms=1000)
-        await desk.replies(broker, 20)
-        gc.collect()
-        things = gc.get_objects()
-        calls = [thing for thing in things if isinstance(thing, Call)]
-        values = [thing.value for thing in things if isinstance(thing, Answer) and thing.value]
-    assert calls == []
-    assert values == []

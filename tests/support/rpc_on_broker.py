@@ -1,6 +1,6 @@
 """A client and a server on a real broker."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -53,3 +53,11 @@ async def all_of(count: int, call: Callable[[int], Awaitable[object]]) -> list[A
         for number in range(count):
             tasks.start_soon(run, number)
     return outcomes
+
+
+def values(count: int) -> list[bytes]:
+    return [b"value-%d" % number for number in range(count)]
+
+
+def reversed_(requests: Sequence[bytes]) -> list[bytes]:
+    return [request[::-1] for request in requests]

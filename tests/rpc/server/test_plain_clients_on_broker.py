@@ -1,4 +1,4 @@
-"""The server on a real broker, and a plain aiokafka client by hand."""
+"""The server on a real broker, asked by a client that is written by hand on bare aiokafka."""
 
 import asyncio
 from collections.abc import Mapping
