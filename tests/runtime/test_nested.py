@@ -66,7 +66,7 @@ async def test_a_failure_is_mended_where_it_happens_and_escalates_when_that_give
     assert crashed == [("root", "nested", "b")] * 2 + [("root", "nested")]
 
 
-async def test_an_escalation_to_the_top_tells_the_whole_chain(stage: Stage) -> None:
+async def test_an_escalation_to_the_top_shows_the_whole_chain(stage: Stage) -> None:
     error = OSError("the root of it")
     never = Restarts(max_restarts=0)
     with pytest.raises(RestartsExhausted, match="'nested'") as caught:
@@ -95,10 +95,10 @@ async def test_a_fatal_error_is_passed_on_as_itself_and_not_logged_as_well(
             stage.crash("b", error)
             await anyio.sleep_forever()
     assert caught.value is error
-    assert caplog.messages == []  # it is told by being raised
+    assert caplog.messages == []  # the error is raised, which suffices
 
 
-async def test_an_observer_of_its_own_hears_instead_of_the_one_above(stage: Stage) -> None:
+async def test_a_nested_supervisors_own_observer_gets_the_events(stage: Stage) -> None:
     above: list[Event] = []
     own: list[Event] = []
     children = [stage.spec("a"), nest(stage, on_event=own.append)]

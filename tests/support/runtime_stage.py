@@ -1,4 +1,4 @@
-"""Actors on strings: what they do is told by the test, what they did can be read and awaited."""
+"""Actors on strings: the test says what they do, and can read and await what they did."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from sdml_kafka.runtime import Actor, ChildSpec, Life, RestartType
 class Stage:
     """A log of what the puppets did, and the strings to pull.
 
-    The log has "+a" when puppet a begins to run, "!a" when it is told to do something, and "-a"
+    The log has "+a" when puppet a begins to run, "!a" when its string is pulled, and "-a"
     when it has ended.
     """
 
@@ -26,7 +26,7 @@ class Stage:
         self._changed = anyio.Event()
 
     def take(self) -> list[str]:
-        """The log so far, which starts anew."""
+        """Return the log so far, which starts anew."""
         log, self.log = self.log, []
         return log
 
@@ -35,7 +35,7 @@ class Stage:
             await self._changed.wait()
 
     def spec(self, name: str, restart: RestartType = "permanent", **how: Any) -> ChildSpec:
-        """A child that runs a puppet; `how` is for ChildSpec, or else for the puppet."""
+        """Return a child that runs a puppet; `how` goes to ChildSpec, or else to the puppet."""
         timeouts = {k: how.pop(k) for k in ("start_timeout_s", "stop_timeout_s") if k in how}
 
         def factory() -> Actor:

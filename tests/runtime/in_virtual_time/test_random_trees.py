@@ -1,11 +1,10 @@
-"""Trees that fail at random, in virtual time: whatever happens, the books balance."""
+"""Trees that fail at random: whatever happens, each life ends and no two of an actor overlap."""
 
 import random
 from typing import get_args
 
 import anyio
 import pytest
-from trio.testing import MockClock
 
 from sdml_kafka.runtime import (
     ActorState,
@@ -20,11 +19,6 @@ from sdml_kafka.runtime import (
 from tests.support.runtime_stage import Stage
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> object:
-    return "trio", {"clock": MockClock(autojump_threshold=0)}
 
 
 class Fatal(Exception):
