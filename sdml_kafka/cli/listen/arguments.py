@@ -30,7 +30,9 @@ def add_listen(commands: Any) -> None:
     parser = add_command(
         commands, "listen", "write a topic's records as lines of JSON", help_texts.LISTEN
     )
-    parser.add_argument("topics", metavar="TOPIC", nargs="+", type=values.topic)
+    parser.add_argument(
+        "topics", metavar="TOPIC", nargs="+", type=values.topic, help="what to read"
+    )
     add_bootstrap(parser)
     add_group(parser, "partitions")
     parser.add_argument(

@@ -32,7 +32,7 @@ class RequestOptions:
 def add_request(commands: Any) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "request", "make a call, print its reply", help_texts.REQUEST)
-    parser.add_argument("topic", metavar="TOPIC", type=values.topic)
+    parser.add_argument("topic", metavar="TOPIC", type=values.topic, help="where to send")
     parser.add_argument("value", metavar="VALUE", help="the request; `-` sends what stdin holds")
     add_bootstrap(parser)
     parser.add_argument("--key", metavar="K", type=values.raw, help="the record's key")

@@ -36,7 +36,7 @@ def add_serve(commands: Any) -> None:
     parser.usage = (
         "sdml-kafka serve TOPIC --bootstrap HOST:PORT --group NAME [options] -- CMD [ARG ...]"
     )
-    parser.add_argument("topic", metavar="TOPIC", type=values.topic)
+    parser.add_argument("topic", metavar="TOPIC", type=values.topic, help="what to answer")
     add_bootstrap(parser)
     add_group(parser, "requests")
     parser.add_argument(

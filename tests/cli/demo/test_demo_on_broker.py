@@ -61,3 +61,13 @@ def test_ctrl_c_ends_it_tidily(embedded_kafka: EmbeddedKafka) -> None:
     assert errors == ""
     assert "cut short" in shown.splitlines()[-1]
     assert "lost" not in shown
+
+
+@BACKENDS
+def test_no_broker_is_one_line_and_exit_code_2(backend: str) -> None:
+    argv = [PROGRAM, "demo", "--bootstrap", "127.0.0.1:1", "--backend", backend]
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("sdml-kafka: demo: ")
+    assert "127.0.0.1" in ended.stderr
+    assert ended.stderr.count("\n") == 1

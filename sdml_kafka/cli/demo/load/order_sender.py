@@ -24,7 +24,7 @@ CHECK_EVERY_S = 0.02
 
 
 class OrderSender:
-    """Sends orders, and enters in the book those that the broker has acknowledged."""
+    """Sends orders, and enters in the book the orders that the broker has acknowledged."""
 
     def __init__(
         self, name: str, outbox: Outbox, topic: str, rate: float, book: RecordBook
