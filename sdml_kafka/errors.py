@@ -1,4 +1,4 @@
-"""Every exception of this package, flat: the class says who has to act, the text what to do."""
+"""Every exception of this package: the class says who has to act, the text says what to do."""
 
 from sdml_kafka.runtime.errors import RestartsExhausted, StartTimeout
 
@@ -34,11 +34,11 @@ __all__ = [
 
 
 class SdmlKafkaError(Exception):
-    """Anything that this package raises of its own."""
+    """The base of every error that this package defines, except those of `sdml_kafka.runtime`."""
 
 
 class ConfigurationError(SdmlKafkaError, ValueError):
-    """The program passed something that cannot work; it has to be changed."""
+    """The program passed something that cannot work, so the program has to be changed."""
 
 
 class UnknownType(ConfigurationError):
@@ -54,15 +54,15 @@ class ClientClosed(SdmlKafkaError):
 
 
 class StreamBusy(SdmlKafkaError):
-    """Two tasks pull one iterator by hand; each needs a loop of its own."""
+    """Two tasks pull one stream by hand, where each needs a loop of its own."""
 
 
 class ParseFailed(SdmlKafkaError):
-    """A parser raised, or returned another type than its spec says; its cause is the error."""
+    """A parser raised, or returned another type than its spec says. The cause is that error."""
 
 
 class BrokerUnreachable(SdmlKafkaError, ConnectionError):
-    """No broker answered in time; the address, the network or the broker needs a look."""
+    """No broker answered in time: check the address, the network and the broker."""
 
 
 class JoinTimeout(SdmlKafkaError, TimeoutError):
@@ -70,15 +70,15 @@ class JoinTimeout(SdmlKafkaError, TimeoutError):
 
 
 class AuthenticationFailed(SdmlKafkaError):
-    """The broker refused who we are; the credentials need a look. A restart cannot mend it."""
+    """The broker refused the credentials. A restart cannot mend this."""
 
 
 class AuthorizationFailed(SdmlKafkaError):
-    """The broker refused what we want to do; its ACLs need a look. A restart cannot mend it."""
+    """The broker's ACLs do not allow what the program does. A restart cannot mend this."""
 
 
 class CommitFailed(SdmlKafkaError):
-    """A commit did not go through, or its outcome is not known; its records may come again."""
+    """A commit did not go through, or its outcome is not known. Its records may come again."""
 
 
 class CommitRejected(CommitFailed):
@@ -86,15 +86,19 @@ class CommitRejected(CommitFailed):
 
 
 class ConsumerFailed(SdmlKafkaError):
-    """The client below died or misbehaved; its actor is restarted with a new one."""
+    """The Kafka consumer died or misbehaved. Its actor is restarted with a new consumer."""
 
 
 class ProducerFailed(SdmlKafkaError):
-    """The client below died or misbehaved; its actor is restarted with a new one."""
+    """The Kafka producer died or misbehaved. Its actor is restarted with a new producer."""
 
 
 class SendFailed(SdmlKafkaError):
-    """A record did not go out. `in_doubt`: it may have arrived all the same."""
+    """A record was not acknowledged.
+
+    Attributes:
+        in_doubt: Whether the record may have arrived all the same.
+    """
 
     def __init__(self, text: str, *, in_doubt: bool = False) -> None:
         super().__init__(text)
@@ -110,7 +114,7 @@ class PayloadTooLarge(SendFailed):
 
 
 class CallTimeout(SdmlKafkaError, TimeoutError):
-    """The deadline of a call passed; its cause is the last trouble with the broker, if any."""
+    """The deadline of a call passed. The cause is the last trouble with the broker, if any."""
 
 
 class CallIdInUse(ConfigurationError):
@@ -118,11 +122,11 @@ class CallIdInUse(ConfigurationError):
 
 
 class GroupShared(ConfigurationError):
-    """Other members of the client's group have some of its reply partitions."""
+    """Other members of the client's group have some of the client's reply partitions."""
 
 
 class ReplyInvalid(SdmlKafkaError):
-    """The reply did not parse, or to another type than the call expects."""
+    """The reply did not parse, or parsed to another type than the call expects."""
 
 
 class StreamBroken(SdmlKafkaError):
@@ -130,11 +134,14 @@ class StreamBroken(SdmlKafkaError):
 
 
 class RemoteError(SdmlKafkaError):
-    """The server answered with an error. A handler raises it to choose the status itself.
+    """The server answered with an error. A handler raises this error to choose the status itself.
 
-    `status`: `invalid_argument`, `not_found`, `internal`, `deadline_exceeded`, `unavailable`, or
-    a word of the server's own: ASCII letters, digits, `_`, `-`, `.`, at most 64. `received`: it
-    came from a server; a handler that lets such a one through answers `internal`.
+    Attributes:
+        status: `invalid_argument`, `not_found`, `internal`, `deadline_exceeded`, `unavailable`, or
+            a word of the server's own: ASCII letters, digits, `_`, `-`, `.`, at most 64.
+        text: What went wrong, for people.
+        received: Whether the error came from a server. A handler that calls another server and
+            lets its error through answers `internal`.
     """
 
     def __init__(self, status: str, text: str = "") -> None:
@@ -144,10 +151,10 @@ class RemoteError(SdmlKafkaError):
         self.received = False
 
     def __str__(self) -> str:
-        # Bytes of a stranger, that may end up in a log or on a terminal.
+        # The text is a stranger's, and may end up in a log or on a terminal.
         text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in self.text)
         return f"{self.status}: {text}" if text else self.status
 
 
 class RemoteTimeout(RemoteError, TimeoutError):
-    """The server noticed the deadline before the client did: its status is `deadline_exceeded`."""
+    """The server noticed the deadline before the client did: the status is `deadline_exceeded`."""

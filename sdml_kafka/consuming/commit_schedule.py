@@ -5,13 +5,18 @@ from attrs import define, field, frozen
 
 @frozen
 class AutoCommit:
-    """Commit after `every` records finished, or `interval_s` seconds, whichever comes first.
+    """Commit after `every` finished records, or `interval_s` seconds, whichever comes first.
 
     Either may be None, not both.
+
+    Raises:
+        ValueError: Both are None, or one is out of its bounds.
     """
 
     every: int | None = None
+    """The number of finished records after which a commit is due."""
     interval_s: float | None = None
+    """Seconds after which a commit is due."""
 
     def __attrs_post_init__(self) -> None:
         if self.every is None and self.interval_s is None:
@@ -26,21 +31,26 @@ class AutoCommit:
 
 @define
 class CommitSchedule:
-    """Tells when the next commit is due; time (seconds) and counts are passed in."""
+    """Decides when the next commit is due. Times (in seconds) and counts are passed in."""
 
     policy: AutoCommit | None
     now: float
+    """The time of the last commit, or of the beginning."""
     finished: int = 0
+    """The number of records that had finished by then."""
     _retry_at: float | None = field(default=None, init=False)
 
     def due_count(self) -> int | None:
-        """The total of finished records at which a commit is due; None: no count asks for one."""
+        """Return the number of finished records at which a commit is due.
+
+        None if no count asks for a commit.
+        """
         if self.policy is None or self.policy.every is None or self._retry_at is not None:
             return None
         return self.finished + self.policy.every
 
     def due_at(self) -> float | None:
-        """The time at which a commit is due; None: no time asks for one."""
+        """Return the time at which a commit is due, None if no time asks for a commit."""
         if self._retry_at is not None:
             return self._retry_at
         if self.policy is None or self.policy.interval_s is None:
@@ -48,14 +58,15 @@ class CommitSchedule:
         return self.now + self.policy.interval_s
 
     def is_due(self, now: float, finished: int) -> bool:
+        """Return whether a commit is due."""
         count, at = self.due_count(), self.due_at()
         return (count is not None and finished >= count) or (at is not None and now >= at)
 
     def committed(self, now: float, finished: int) -> None:
-        """A commit that took all that had finished by `finished` is through, or had nothing."""
+        """Note that everything that had finished by `finished` is committed."""
         self.now, self.finished, self._retry_at = now, finished, None
 
     def failed(self, now: float, retry_after_s: float) -> None:
-        """A commit did not get through: again after `retry_after_s`, whatever the policy."""
+        """Note that a commit did not get through; the next is due after `retry_after_s`."""
         if self.policy is not None:
             self._retry_at = now + retry_after_s

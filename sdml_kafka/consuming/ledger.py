@@ -139,8 +139,10 @@ class Tenancy:
         return chunk
 
     def fold(self, chunk: Chunk) -> None:
-        """Forget a chunk that is finished, so that memory follows what is unfinished, however
-        far ahead of the frontier records finish."""
+        """Forget a finished chunk, so that memory follows what is unfinished.
+
+        Records may finish any distance ahead of the frontier.
+        """
         if chunk is self._chunks[0]:
             while self._chunks and self._chunks[0].unfinished == 0:
                 self._settled = self._chunks.popleft().next_offset

@@ -1,5 +1,4 @@
-"""The partitions that are assigned: what was fetched and not dispatched, and the ledger of the
-rest.
+"""The partitions that are assigned: what was fetched and waits, and the ledger of the rest.
 
 The meeting place of the actors: the consumer loop opens and closes partitions here and puts
 records in, the dispatcher (in a server: the request queue) takes them out. Plain synchronous

@@ -8,8 +8,10 @@ from sdml_kafka.consuming.partitions import Intake, Partition
 
 @frozen
 class PartitionStatus:
-    """A partition that is assigned. Offsets are those of the next record: `committed` 5 means that
-    the records 0 to 4 are done."""
+    """A partition that is assigned.
+
+    Offsets are those of the next record: `committed` 5 means that the records 0 to 4 are done.
+    """
 
     position: int
     """The offset of the next record to hand out."""

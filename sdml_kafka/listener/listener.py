@@ -173,7 +173,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
     def _give_back_pulled(self) -> None:
         task = anyio.get_current_task().id
         for stream in list(self._streams):
-            stream.give_back_pulled(task)
+            stream.let_go(task)
 
     # -- what a program does with it -----------------------------------------------------
 

@@ -85,7 +85,7 @@ class TypeStream[T]:
         # Nobody can read the stream any more, and a fresh one would hold up commits for ever.
         self._close()
 
-    def give_back_pulled(self, task: int) -> None:
+    def let_go(self, task: int) -> None:
         """Give back the item that this task pulled with `anext()` and will not finish."""
         if task == self._puller:
             self._by_hand = self._puller = None

@@ -1,0 +1,5 @@
+"""What the records of a topic become: parsers, their specs, and checks of types.
+
+Used by the listener for records and by the RPC client for replies. Runs no parser itself, and
+knows nothing of streams, calls and Kafka clients.
+"""

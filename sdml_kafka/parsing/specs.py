@@ -1,4 +1,4 @@
-"""Parser specs as the dispatcher uses them: checked once, compiled once."""
+"""Parser specs as listener and client use them: checked once, compiled once."""
 
 import builtins
 import inspect
@@ -13,15 +13,23 @@ from sdml_kafka.parsing.type_checks import accepted_by
 
 @frozen
 class CompiledSpec:
+    """A parser spec that has been checked."""
+
     topics: tuple[str, ...]
     type: Hashable
     parser: Callable[[Any], Any]
     is_async: bool
+    """Whether the parser is known to be async; a plain function may return an awaitable, too."""
     accepts: "builtins.type | tuple[builtins.type, ...]"
     """What `isinstance` checks a parsed value against."""
 
 
 def compile_specs(parsers: Sequence[Mapping[str, Any]]) -> tuple[CompiledSpec, ...]:
+    """Check parser specs and return them compiled, in order.
+
+    Raises:
+        ConfigurationError: A spec cannot work.
+    """
     if isinstance(parsers, Mapping):
         raise ConfigurationError("parsers is a list of specs, not one spec: put it into [ ]")
     if not parsers:

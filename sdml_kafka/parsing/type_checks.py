@@ -76,7 +76,7 @@ def may_yield(made: Any, wanted: Any) -> bool:
 
 
 def compile_check(hint: Any, refuse: Callable[[object, Any], NoReturn]) -> Callable[[object], None]:
-    """Return the cheapest function that looks whether a value is of a type.
+    """Return the cheapest function that checks whether a value is of a type.
 
     Args:
         hint: The type; anything is of type None, Any and object.

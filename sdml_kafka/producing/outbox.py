@@ -1,7 +1,8 @@
-"""The sender: owns the producer, and replaces it when it dies."""
+"""The outbox, where records wait to be sent, and the sender, the actor that owns the producer."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 
 import anyio
 
@@ -16,17 +17,19 @@ class Outbox:
 
     def __init__(self) -> None:
         self.producer: Producer | None = None
+        """The producer of the sender's present life, None between two lives."""
         self._waiting: deque[tuple[Message, OnSent, Callable[[], bool]]] = deque()
         self._closed = False
 
     @property
     def connected(self) -> bool:
+        """Whether there is a producer, and it has a connection to a broker."""
         return self.producer is not None and self.producer.connected
 
     def send(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:
-        """As the port's; after `close` it is told as SendFailed."""
+        """Send a record, as `Producer.send` does; after `close` it fails with SendFailed."""
         if self.producer is not None:
             self.producer.send(message, on_sent, is_wanted)
         elif self._closed:
@@ -34,15 +37,21 @@ class Outbox:
         else:
             self._waiting.append((message, on_sent, is_wanted))
 
-    def open(self, producer: Producer) -> None:
+    @contextmanager
+    def sending_with(self, producer: Producer) -> Generator[None]:
+        """Send through `producer` inside the context, first what waits. For the sender alone."""
         self.producer = producer
-        while self._waiting:
-            message, on_sent, is_wanted = self._waiting.popleft()
-            if is_wanted():
-                producer.send(message, on_sent, is_wanted)
+        try:
+            while self._waiting:
+                message, on_sent, is_wanted = self._waiting.popleft()
+                if is_wanted():
+                    producer.send(message, on_sent, is_wanted)
+            yield
+        finally:
+            self.producer = None
 
     def close(self) -> None:
-        """There will be no further producer."""
+        """Fail what waits, since no further producer will come."""
         self._closed = True
         while self._waiting:
             _, on_sent, is_wanted = self._waiting.popleft()
@@ -51,6 +60,8 @@ class Outbox:
 
 
 class Sender(Actor):
+    """Owns the producer of an outbox. Each restart gets a new producer."""
+
     def __init__(
         self,
         connect: ConnectProducer,
@@ -59,21 +70,27 @@ class Sender(Actor):
         *,
         creates_topics: bool,
     ) -> None:
+        """Connect nothing yet.
+
+        Args:
+            connect: Makes the producer.
+            outbox: Sends through the producer as long as this life lasts.
+            start_timeout_s: Seconds that the producer may take to connect.
+            creates_topics: Whether the broker may create a topic that a record names.
+        """
         self._connect = connect
         self._outbox = outbox
         self._start_timeout_s = start_timeout_s
         self._creates_topics = creates_topics
 
     async def run(self, life: Life) -> None:
+        """Live as long as one producer does."""
         deadline = anyio.current_time() + self._start_timeout_s
         with life.cancel_on_stop():
-            async with connected(self._connect, self._start, deadline) as own:
-                try:
-                    self._outbox.open(own)
+            async with connected(self._connect, self._start, deadline) as producer:
+                with self._outbox.sending_with(producer):
                     life.started()
-                    await own.watch()
-                finally:
-                    self._outbox.producer = None
+                    await producer.watch()
 
     async def _start(self, producer: Producer, left_s: float) -> None:
         await producer.start(left_s, creates_topics=self._creates_topics)
