@@ -174,7 +174,8 @@ class Pool[I: Item, R]:
         self.breathe_at = self.clock() + BREATH_S
 
     def fail(self, error: BaseException) -> None:
-        """Report to the owner of the pool what a worker ended with."""
+        """Report to the owner of the pool what a worker ended with. No worker takes its place."""
+        self.close()
         self._failure = error
         self._has_failed.set()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sdml_kafka import Call, ConfigurationError, Dedupe, KafkaRPCServer
-from tests.support.client_by_hand import echo, new_broker, server_on, serving
+from tests.support.client_by_hand import REQUEST, echo, new_broker, server_on, serving
 from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
@@ -114,6 +114,15 @@ async def test_a_handler_after_entering() -> None:
     async with serving(new_broker(), echo) as server:
         with pytest.raises(ConfigurationError, match="before the server is entered"):
             server.handler("topic")
+
+
+async def test_a_decorator_that_was_kept_until_after_entering() -> None:
+    server = server_on(new_broker())
+    server.handler(REQUEST)(echo)
+    decorate = server.handler("topic")
+    async with server:
+        with pytest.raises(ConfigurationError, match="before the server is entered"):
+            decorate(echo)
 
 
 async def test_a_server_without_handlers() -> None:

@@ -57,6 +57,25 @@ async def test_what_a_handler_is_told() -> None:
             _ = call.scope
 
 
+async def test_a_call_shows_what_a_handler_may_use_and_no_more() -> None:
+    broker, calls = new_broker(), list[Call]()
+
+    async def handle(value: bytes, call: Call) -> None:
+        calls.append(call)
+
+    async with serving(broker, handle):
+        ask(broker)
+        await reply(broker)
+    (call,) = calls
+    shown = [name for name in dir(call) if not name.startswith("_")]
+    assert repr(call) == "<Call 'request' partition 0 offset 0>"
+    assert shown == [
+        *("deadline", "headers", "id", "is_cancelled", "key", "record"),
+        *("remaining_s", "reply_topics", "scope", "topic"),
+    ]
+    assert {name for name in dir(Call) if not name.startswith("_")} <= set(shown)
+
+
 async def test_without_a_deadline() -> None:
     broker = new_broker()
 
