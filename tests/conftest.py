@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.guarded_kafka import guarded_kafka as guarded_kafka_with_users
 
 ASYNCIO = pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio")
 UVLOOP = pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop")
@@ -30,6 +31,20 @@ def strict_kafka() -> Iterator[EmbeddedKafka]:
     A test may kill or freeze it, and has to leave it running.
     """
     with EmbeddedKafka(properties={"auto.create.topics.enable": "false"}) as kafka:
+        yield kafka
+
+
+@pytest.fixture(scope="session")
+def mortal_kafka() -> Iterator[EmbeddedKafka]:
+    """A Kafka that a test may kill or freeze, and has to leave running."""
+    with EmbeddedKafka() as kafka:
+        yield kafka
+
+
+@pytest.fixture(scope="session")
+def guarded_kafka() -> Iterator[EmbeddedKafka]:
+    """A Kafka that asks for a user and a password, and lets one of its users do nothing."""
+    with guarded_kafka_with_users() as kafka:
         yield kafka
 
 

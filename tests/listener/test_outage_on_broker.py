@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -22,13 +21,6 @@ pytestmark = [
     pytest.mark.uvloop_too,
     pytest.mark.trio_asyncio_too,
 ]
-
-
-@pytest.fixture(scope="module")
-def mortal_kafka() -> Iterator[EmbeddedKafka]:
-    """One that a test may kill, and has to leave running."""
-    with EmbeddedKafka() as kafka:
-        yield kafka
 
 
 def listener_on(kafka: EmbeddedKafka, topic: str, **options: Any) -> KafkaListener:

@@ -1,8 +1,7 @@
-"""A broker that wants to know who one is, and that creates no topics by itself."""
+"""A broker that asks for a user and a password, and that creates no topics by itself."""
 
 import logging
 import traceback
-from collections.abc import Iterator
 from typing import Any
 
 import anyio
@@ -11,49 +10,22 @@ from aiokafka import AIOKafkaConsumer
 
 from sdml_kafka import AuthenticationFailed, KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.guarded_kafka import PASSWORD, login
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import Reader, texts
+from tests.support.listener_on_broker import listener_on as any_listener_on
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
-PASSWORD = "hunter2-is-secret"
-LOGIN = {
-    "security_protocol": "SASL_PLAINTEXT",
-    "sasl_mechanism": "PLAIN",
-    "sasl_plain_username": "alice",
-}
-JAAS = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="{PASSWORD}";'
-
-
-@pytest.fixture(scope="module")
-def guarded_kafka() -> Iterator[EmbeddedKafka]:
-    with EmbeddedKafka(
-        properties={
-            "listener.security.protocol.map": (
-                "PLAINTEXT:SASL_PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"
-            ),
-            "listener.name.plaintext.sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.plaintext.plain.sasl.jaas.config": JAAS,
-            "auto.create.topics.enable": "false",
-        }
-    ) as kafka:
-        yield kafka
-
 
 def listener_on(kafka: EmbeddedKafka, *topics: str, **options: Any) -> KafkaListener:
-    return KafkaListener(
-        texts(*topics),
-        bootstrap_servers=kafka.bootstrap_servers,
-        group_id=unique("group"),
-        **{**LOGIN, "sasl_plain_password": PASSWORD, "auto_offset_reset": "earliest", **options},
-    )
+    return any_listener_on(kafka, *topics, **{**login(), **options})
 
 
 async def test_with_the_right_credentials_it_reads(guarded_kafka: EmbeddedKafka) -> None:
-    login = {**LOGIN, "sasl_plain_password": PASSWORD}
-    topic = await create_topic(guarded_kafka.bootstrap_servers, unique("topic"), login=login)
-    await produce(guarded_kafka.bootstrap_servers, topic, ["a", "b"], login=login)
+    topic = await create_topic(guarded_kafka.bootstrap_servers, unique("topic"), login=login())
+    await produce(guarded_kafka.bootstrap_servers, topic, ["a", "b"], login=login())
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks, listener_on(guarded_kafka, topic) as it:
             reader = Reader(it)
@@ -66,11 +38,12 @@ async def test_refused_credentials_are_a_clear_error_at_once_without_the_passwor
     guarded_kafka: EmbeddedKafka, by_factory: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     wrong = f"not-{PASSWORD}"
-    login: dict[str, Any] = {**LOGIN, "sasl_plain_password": wrong}
 
     def factory() -> AIOKafkaConsumer:
         return AIOKafkaConsumer(
-            bootstrap_servers=guarded_kafka.bootstrap_servers, group_id="group", **login
+            bootstrap_servers=guarded_kafka.bootstrap_servers,
+            group_id="group",
+            **login(password=wrong),
         )
 
     for _ in range(5):  # as often as one may try, the reason is told each time
@@ -103,9 +76,8 @@ async def test_a_mechanism_that_the_broker_does_not_take_is_a_clear_error(
 async def test_a_topic_that_does_not_exist_is_named_and_read_once_it_does(
     guarded_kafka: EmbeddedKafka,
 ) -> None:
-    login = {**LOGIN, "sasl_plain_password": PASSWORD}
     bootstrap = guarded_kafka.bootstrap_servers
-    there, later = await create_topic(bootstrap, unique("there"), login=login), unique("later")
+    there, later = await create_topic(bootstrap, unique("there"), login=login()), unique("later")
     with anyio.fail_after(40):
         async with (
             anyio.create_task_group() as tasks,
@@ -113,12 +85,12 @@ async def test_a_topic_that_does_not_exist_is_named_and_read_once_it_does(
         ):
             reader = Reader(listener)
             tasks.start_soon(reader.read)
-            await produce(bootstrap, there, ["a"], login=login)
+            await produce(bootstrap, there, ["a"], login=login())
             await reader.has_seen_all({"a"})
             assert listener.status().missing_topics == {later}
-            await create_topic(bootstrap, later, login=login)
+            await create_topic(bootstrap, later, login=login())
             created_at = anyio.current_time()
-            await produce(bootstrap, later, ["b", "c"], login=login)
+            await produce(bootstrap, later, ["b", "c"], login=login())
             await reader.has_seen_all({"b", "c"})
             assert anyio.current_time() - created_at < 20.0  # not at some later refresh
             await until(lambda: not listener.status().missing_topics)

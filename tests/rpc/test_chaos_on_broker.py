@@ -4,7 +4,7 @@ The long ones: uv run pytest -m soak tests/rpc/chaos
 """
 
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,13 +30,6 @@ at_least = pytest.mark.parametrize(
     "calls",
     [2500, pytest.param(100_000, marks=(pytest.mark.soak, pytest.mark.timeout(3600)))],
 )
-
-
-@pytest.fixture(scope="module")
-def mortal_kafka() -> Iterator[EmbeddedKafka]:
-    """One that a test may kill, and has to leave running."""
-    with EmbeddedKafka() as kafka:
-        yield kafka
 
 
 @asynccontextmanager

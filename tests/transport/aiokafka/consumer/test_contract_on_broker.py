@@ -14,13 +14,6 @@ from tests.support.contracts.tail import TailContract
 
 class OnAiokafka:
     @pytest.fixture
-    async def world(
-        self, anyio_backend: object, embedded_kafka: EmbeddedKafka
-    ) -> AsyncGenerator[World]:
-        async with aiokafka_world(embedded_kafka.bootstrap_servers) as world:
-            yield world
-
-    @pytest.fixture
     async def strict_world(
         self, anyio_backend: object, strict_kafka: EmbeddedKafka
     ) -> AsyncGenerator[World]:

@@ -3,7 +3,7 @@
 On asyncio alone: on trio the program is in another thread, and nothing says who comes first.
 """
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import Generator
 
 import anyio
 import pytest
@@ -13,7 +13,6 @@ from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.factory import default_producer_factory
 from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 from sdml_kafka.transport.interfaces import Message, TopicPartition
-from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer_world import PATIENCE_S, World, seat, share_out
 from tests.support.contracts.producer_world import Outcomes, started
 
@@ -22,12 +21,6 @@ pytestmark = [
     pytest.mark.broker,
     pytest.mark.parametrize("anyio_backend", ["asyncio"]),
 ]
-
-
-@pytest.fixture
-async def world(anyio_backend: object, embedded_kafka: EmbeddedKafka) -> AsyncGenerator[World]:
-    async with aiokafka_world(embedded_kafka.bootstrap_servers) as world:
-        yield world
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A member of a real group that stops polling leaves it, whatever its polls have met."""
 
-from collections.abc import AsyncGenerator
 from functools import partial
 
 import anyio
@@ -10,17 +9,10 @@ from aiokafka import AIOKafkaConsumer
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer.adapter import connect
 from sdml_kafka.transport.interfaces import Connect, TopicPartition
-from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer_world import PATIENCE_S, World, poll_until, seat, share_out
 from tests.support.undecodable_batch import produce_poison
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
-
-
-@pytest.fixture
-async def world(anyio_backend: object, embedded_kafka: EmbeddedKafka) -> AsyncGenerator[World]:
-    async with aiokafka_world(embedded_kafka.bootstrap_servers) as world:
-        yield world
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Where reading starts on a real Kafka with `auto_offset_reset="none"`."""
 
-from collections.abc import AsyncGenerator
 from functools import partial
 from uuid import uuid4
 
@@ -12,7 +11,6 @@ from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer.adapter import connect
 from sdml_kafka.transport.interfaces import Connect
-from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer import numbered, partitions
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
@@ -24,12 +22,6 @@ from tests.support.contracts.consumer_world import (
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
-
-
-@pytest.fixture
-async def world(anyio_backend: object, embedded_kafka: EmbeddedKafka) -> AsyncGenerator[World]:
-    async with aiokafka_world(embedded_kafka.bootstrap_servers) as world:
-        yield world
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What a tail costs and survives on a real Kafka, beyond the contract that all drivers keep."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from functools import partial
 from uuid import uuid4
 
@@ -32,12 +32,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 PAYLOAD = b"x" * 10_000
 PER_PARTITION = 30
 WAITING_BYTES = PER_PARTITION * len(PAYLOAD)
-
-
-@pytest.fixture
-async def world(anyio_backend: object, embedded_kafka: EmbeddedKafka) -> AsyncGenerator[World]:
-    async with aiokafka_world(embedded_kafka.bootstrap_servers) as world:
-        yield world
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A broker that asks for credentials, and does not let everybody write."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,40 +10,13 @@ from sdml_kafka.transport.aiokafka.factory import default_producer_factory
 from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 from sdml_kafka.transport.interfaces import ConnectProducer, Message
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
+from tests.support.guarded_kafka import GUEST, SUPER_USER, login
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
-PASSWORD = "hunter2-is-secret"
-PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
-
-
-@pytest.fixture(scope="module")
-def guarded_kafka() -> Iterator[EmbeddedKafka]:
-    with EmbeddedKafka(
-        properties={
-            "listener.security.protocol.map": (
-                "PLAINTEXT:SASL_PLAINTEXT,INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"
-            ),
-            "listener.name.plaintext.sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.plaintext.plain.sasl.jaas.config": (
-                f'{PLAIN} user_admin="{PASSWORD}" user_guest="{PASSWORD}";'
-            ),
-            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-            "super.users": "User:ANONYMOUS;User:admin",
-            "auto.create.topics.enable": "false",
-        }
-    ) as kafka:
-        yield kafka
-
 
 def connect_as(kafka: EmbeddedKafka, user: str, **options: Any) -> ConnectProducer:
-    login = {
-        "security_protocol": "SASL_PLAINTEXT",
-        "sasl_mechanism": "PLAIN",
-        "sasl_plain_username": user,
-        "sasl_plain_password": PASSWORD,
-    }
-    factory = default_producer_factory(kafka.bootstrap_servers, {**login, **options})
+    factory = default_producer_factory(kafka.bootstrap_servers, {**login(user), **options})
     return connect_producer(factory)
 
 
@@ -52,20 +24,20 @@ async def test_refused_credentials_are_a_clear_error_without_the_password(
     guarded_kafka: EmbeddedKafka, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(AuthenticationFailed, match="SaslAuthenticationFailed") as caught:
-        async with started(connect_as(guarded_kafka, "guest", sasl_plain_password="wrong-one")):
+        async with started(connect_as(guarded_kafka, GUEST, sasl_plain_password="wrong-one")):
             pytest.fail("started")
     assert "wrong-one" not in f"{caught.value!r}{caplog.text}"
 
 
 async def test_without_rights_each_call_says_so(guarded_kafka: EmbeddedKafka) -> None:
     outcomes = Outcomes()
-    async with started(connect_as(guarded_kafka, "admin")) as admin:
+    async with started(connect_as(guarded_kafka, SUPER_USER)) as admin:
         await admin.create_topic("secret", 1, {}, CALL_S)
         assert await admin.live_members("group", CALL_S) == 0
         admin.send(Message("secret", b"value"), outcomes.of("admin"))
         assert await outcomes.one("admin") is None
 
-    connect = connect_as(guarded_kafka, "guest", enable_idempotence=False)
+    connect = connect_as(guarded_kafka, GUEST, enable_idempotence=False)
     async with started(connect) as guest:
         guest.send(Message("secret", b"value"), outcomes.of("guest"))
         assert type(await outcomes.one("guest")) is AuthorizationFailed
@@ -83,5 +55,5 @@ async def test_without_any_right_to_write_an_idempotent_producer_does_not_start(
     guarded_kafka: EmbeddedKafka,
 ) -> None:
     with pytest.raises(AuthorizationFailed, match="IDEMPOTENT_WRITE"):
-        async with started(connect_as(guarded_kafka, "guest")):
+        async with started(connect_as(guarded_kafka, GUEST)):
             pytest.fail("started")
