@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -87,6 +88,13 @@ async def listener(bootstrap: str, count: int, parser: Callable[[Any], Any]) -> 
         return time.perf_counter() - began
 
 
+async def inside_trio_asyncio(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    import trio_asyncio  # whose import alone changes asyncio's event loops
+
+    async with trio_asyncio.open_loop():
+        return await function(*arguments)
+
+
 Contestant = tuple[str, Callable[[str, int, Any], Awaitable[float]], dict[str, bool]]
 CONTESTANTS: dict[str, Contestant] = {
     "bare getmany": ("asyncio", bare_getmany, {}),
@@ -94,6 +102,7 @@ CONTESTANTS: dict[str, Contestant] = {
     "listener asyncio": ("asyncio", listener, {}),
     "listener uvloop": ("asyncio", listener, {"use_uvloop": True}),
     "listener trio": ("trio", listener, {}),
+    "listener trio-asyncio": ("trio", partial(inside_trio_asyncio, listener), {}),
 }
 
 

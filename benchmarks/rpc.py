@@ -130,6 +130,13 @@ async def our_client(bootstrap: str, topic: str) -> AsyncGenerator[Request]:
         yield request
 
 
+async def inside_trio_asyncio(function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    import trio_asyncio  # whose import alone changes asyncio's event loops
+
+    async with trio_asyncio.open_loop():
+        await function(*arguments)
+
+
 # -- measuring ---------------------------------------------------------------------------
 
 Sample = tuple[float, ...]
@@ -138,6 +145,7 @@ PAIRS: dict[str, Pair] = {
     "bare": ("asyncio", bare_client, bare_server),
     "ours asyncio": ("asyncio", our_client, our_server),
     "ours trio": ("trio", our_client, our_server),
+    "ours trio-asyncio": ("trio-asyncio", our_client, our_server),
 }
 
 
@@ -225,11 +233,14 @@ def main() -> None:
     if options.one:
         role, name, bootstrap, topic, *numbers = options.one
         backend, _, server = PAIRS[name]
-        if role == "server":
-            anyio.run(server, bootstrap, topic, backend=backend)
+        function: Callable[..., Awaitable[None]] = server if role == "server" else measure
+        given: list[Any] = [bootstrap, topic, *map(int, numbers)]
+        if role == "client":
+            given.insert(0, name)
+        if backend == "trio-asyncio":
+            anyio.run(inside_trio_asyncio, function, *given, backend="trio")
         else:
-            in_flight, pid = map(int, numbers)
-            anyio.run(measure, name, bootstrap, topic, in_flight, pid, backend=backend)
+            anyio.run(function, *given, backend=backend)
         return
     with EmbeddedKafka() as kafka:
         print(f"{'bare = 1':<24}{'calls/s':>20}{'best':>7}{'p50':>7}{'p99':>7}   absolute")
