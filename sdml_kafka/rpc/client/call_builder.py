@@ -66,8 +66,8 @@ class CallBuilder:
             plan = self._make_plan(options)
         if topic in plan.expectation.specs:
             raise ConfigurationError(
-                f"{topic!r} is a reply topic of this client: it would take its own request for the "
-                "reply"
+                f"{topic!r} is a reply topic of this client, which would take its own request for "
+                "the reply"
             )
         if correlation_id is None:
             id_ = b"%s%d" % (self._id_prefix, next(self._numbers))
@@ -135,5 +135,5 @@ class CallBuilder:
         if inherited is None or inherited >= due:
             return due, timeout_s
         if inherited <= now:
-            raise CallTimeout("The budget of the handler that makes this call is used up")
+            raise CallTimeout("The deadline of the handler that makes this call has passed")
         return inherited, inherited - now

@@ -55,8 +55,8 @@ class Expectations:
         if not specs:
             known = ", ".join(sorted({name_of(spec.type) for spec in self._specs}))
             raise UnknownType(
-                f"No parser yields {name_of(hint)}; those given yield: {known}. Expect one of "
-                "these, or add a ParserSpec."
+                f"No parser yields {name_of(hint)}; the parsers given yield: {known}. "
+                "Expect one of these types, or add a ParserSpec."
             )
         return Expectation(specs, compile_check(hint, _refuse))
 

@@ -97,7 +97,7 @@ class PendingCall(Call):
         """Let a server that asked for it know that nobody reads any more; streams alone do."""
 
     def on_sent(self, error: Exception | None) -> None:
-        """Take what became of the record: None when the broker has acknowledged it."""
+        """Take the record's outcome: an error, or None when the broker has acknowledged it."""
         if error is None:
             if self.waits_for_ack:
                 self.settle(None)
@@ -191,7 +191,7 @@ class PendingCalls:
         what = "acknowledgement" if call.waits_for_ack else "reply"
         text = f"No {what} from {call.message.topic!r} within {call.timeout_s:.3g} s"
         if trouble is None and not call.waits_for_ack:
-            text += ". Is a server running that serves it, and fast enough?"
+            text += ". Is a server running that serves this topic, and fast enough?"
         error = CallTimeout(text)
         error.__cause__ = trouble
         return error

@@ -37,8 +37,8 @@ class ReplyMatcher:
 
         Args:
             calls: The calls that wait.
-            own_prefix: Begins the ids that this client makes, which tells late replies from those
-                to others.
+            own_prefix: Begins the ids that this client makes, so that late replies are not counted
+                as foreign ones.
             wire: Reads headers.
             extract: The user's own function that takes the id from a record, if there is one.
         """
@@ -53,8 +53,8 @@ class ReplyMatcher:
             return
         if len(self.wire.id_names) >= MAX_ID_NAMES:
             raise ConfigurationError(
-                f"{MAX_ID_NAMES} different correlation_header_key are the most: use the same one "
-                "for all calls"
+                f"A client reads ids from at most {MAX_ID_NAMES} headers: use the same "
+                "correlation_header_key for all calls"
             )
         try:
             self.wire = self.wire.with_name(name)

@@ -81,12 +81,12 @@ def choose_reply_topics(
     if reply_topic is not None:
         if parsers:
             raise ConfigurationError(
-                "reply_topic is for a client without parsers: they name their topics"
+                "reply_topic is for a client without parsers, which name their topics themselves"
             )
         if not is_topic_of_calls(reply_topic):
             raise ConfigurationError(
-                f"reply_topic {reply_topic!r:.300} cannot be one for replies: {TOPIC_RULE}; those "
-                "that begin with '__' are Kafka's own"
+                f"reply_topic {reply_topic!r:.300} cannot be a topic for replies: {TOPIC_RULE}; "
+                "names that begin with '__' are Kafka's own"
             )
     raw: ParserSpec[bytes] = {
         "topics": [reply_topic or own_name],

@@ -1,4 +1,4 @@
-"""A call ends at its deadline, which starting, outages and a handler's own budget count against."""
+"""A call ends at its deadline: start, outages and a handler's own deadline count against it."""
 
 from typing import Any
 
@@ -84,7 +84,7 @@ async def test_a_call_in_an_outage_goes_through_when_it_is_over() -> None:
         assert await call.get() == b"reply"
 
 
-async def test_a_handlers_calls_inherit_what_is_left_of_its_budget() -> None:
+async def test_a_handlers_calls_inherit_its_deadline() -> None:
     broker = new_broker()
     async with client_on(broker) as rpc, hand(broker) as server:
         began = anyio.current_time()
@@ -94,7 +94,7 @@ async def test_a_handlers_calls_inherit_what_is_left_of_its_budget() -> None:
                 await rpc.request(REQUEST, b"", res_timeout=30.0)
             assert 2.0 <= anyio.current_time() - began < 2.1
             assert header(await server.request(), "x-timeout-ms") == b"2000"
-            with pytest.raises(CallTimeout, match="used up"):
+            with pytest.raises(CallTimeout, match="deadline of the handler"):
                 await rpc.request(REQUEST, b"")
         finally:
             DEADLINE.reset(token)

@@ -143,7 +143,7 @@ async def test_a_server_that_answers_once_gives_a_stream_of_one() -> None:
 
 
 @pytest.mark.parametrize("asks", [True, False])
-async def test_breaking_off_tells_a_server_that_asked_for_it(asks: bool) -> None:
+async def test_breaking_off_sends_a_cancel_record_to_a_server_that_asked_for_it(asks: bool) -> None:
     broker = new_broker()
     async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
         requests: list[Record] = []
@@ -162,16 +162,16 @@ async def test_breaking_off_tells_a_server_that_asked_for_it(asks: bool) -> None
         assert rpc.status().in_flight == 0
         assert [value async for value in stream] == []
         await rpc.notify(REQUEST, b"afterwards")
-        told = await server.request()
+        cancel = await server.request()
         if asks:
-            assert header(told, "x-cancel") == b"1"
-            assert header(told, "request_id") == header(requests[0], "request_id")
-            assert told.partition == requests[0].partition
+            assert header(cancel, "x-cancel") == b"1"
+            assert header(cancel, "request_id") == header(requests[0], "request_id")
+            assert cancel.partition == requests[0].partition
         else:
-            assert told.value == b"afterwards"
+            assert cancel.value == b"afterwards"
 
 
-async def test_leaving_tells_the_servers_of_all_streams() -> None:
+async def test_leaving_sends_cancel_records_for_all_streams() -> None:
     broker = new_broker()
 
     async def read(rpc: KafkaRPC) -> None:
@@ -188,9 +188,9 @@ async def test_leaving_tells_the_servers_of_all_streams() -> None:
                 partition = b"%d" % request.partition
                 server.reply(request, b"a", ("x-sequence", b"0"), ("x-cancel-partition", partition))
             await until(lambda: rpc.status().counters.replies == 3)
-        told = await server.requests(3)
-    assert [header(each, "x-cancel") for each in told] == [b"1"] * 3
-    ids = [{header(each, "request_id") for each in group} for group in (requests, told)]
+        cancels = await server.requests(3)
+    assert [header(each, "x-cancel") for each in cancels] == [b"1"] * 3
+    ids = [{header(each, "request_id") for each in group} for group in (requests, cancels)]
     assert ids[0] == ids[1]
 
 
@@ -315,18 +315,18 @@ async def test_a_stream_that_ends_without_a_reply_is_no_reply() -> None:
 async def test_a_call_that_is_answered_with_a_stream_says_so_and_stops_the_server() -> None:
     broker = new_broker()
     async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
-        told: list[Record] = []
+        cancels: list[Record] = []
 
         async def serve() -> None:
             request = await server.request()
             partition = b"%d" % request.partition
             server.reply(request, b"a", ("x-sequence", b"0"), ("x-cancel-partition", partition))
-            told.append(await server.request())
+            cancels.append(await server.request())
 
         tasks.start_soon(serve)
         with pytest.raises(ReplyInvalid, match=r"use stream"):
             await rpc.request(REQUEST, b"")
-    assert header(told[0], "x-cancel") == b"1"
+    assert header(cancels[0], "x-cancel") == b"1"
 
 
 @pytest.mark.parametrize("most", [0, -1])

@@ -33,7 +33,7 @@ async def test_without_parsers_replies_come_raw_on_a_topic_of_its_own_deleted_on
         broker.end_offset(TopicPartition(topic, 0))
 
 
-async def test_a_missing_reply_topic_is_created_as_told_and_stays() -> None:
+async def test_a_missing_reply_topic_is_created_as_asked_and_stays() -> None:
     broker = MemoryBroker({REQUEST: 1})
     async with client_on(broker, reply_partitions=3) as rpc:
         assert len(rpc.status().reply_partitions) == 3
