@@ -130,8 +130,8 @@ def task_count() -> int:
     return len(anyio.get_running_tasks())
 
 
-def parsed_by(parser: Any) -> list[ParserSpec[Any]]:
-    return [{"topics": [TOPIC], "type": str, "parser": parser}]
+def parsed_by(parser: Any, type_: Any = str) -> list[ParserSpec[Any]]:
+    return [{"topics": [TOPIC], "type": type_, "parser": parser}]
 
 
 def numbers_of(topic: str, times: int = 1) -> ParserSpec[Any]:

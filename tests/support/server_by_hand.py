@@ -132,3 +132,13 @@ async def callers(rpc: KafkaRPC) -> AsyncGenerator[Callers]:
     async with anyio.create_task_group() as tasks:
         yield Callers(rpc, tasks)
         tasks.cancel_scope.cancel()
+
+
+def answer(
+    server: Hand, request: Record, values: Sequence[bytes], *, first: int = 0, end: bool = True
+) -> None:
+    for number, value in enumerate(values, start=first):
+        server.reply(request, value, ("x-sequence", b"%d" % number), partition=0)
+    if end:
+        number = first + len(values)
+        server.reply(request, b"", ("x-sequence", b"%d" % number), ("x-end", b"1"), partition=0)
