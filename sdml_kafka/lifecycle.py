@@ -15,9 +15,11 @@ from sdml_kafka.errors import ClientClosed, ClientNotStarted, ConfigurationError
 from sdml_kafka.runtime import Supervisor, supervise
 from sdml_kafka.runtime.waiter import on_trio
 
+ACTOR_GRACE_S = 1.0
+"""Seconds that an actor's start may take beyond its own timeout, whose error is clearer."""
 SUPERVISOR_GRACE_S = 2.0
-"""Seconds that a supervisor's start may take beyond the timeout of its actors, whose own errors
-are clearer."""
+"""Seconds that a tree's start may take beyond the timeout of its actors, whose errors are clearer.
+"""
 
 MIN_TIMEOUT_S = 0.1
 

@@ -10,6 +10,7 @@ from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, ConfigurationError
+from sdml_kafka.lifecycle import ACTOR_GRACE_S
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.dispatcher import Dispatcher
@@ -22,9 +23,6 @@ from sdml_kafka.transport.interfaces import Connect, ConsumerSettings, OnRebalan
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
 """Errors that no restart can mend."""
-ACTOR_GRACE_S = 1.0
-"""Seconds that the consumer loop's start may take beyond its own deadline, whose error is
-clearer."""
 
 _log = getLogger("sdml_kafka.listener")
 

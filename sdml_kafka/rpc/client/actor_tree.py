@@ -12,6 +12,7 @@ from sdml_kafka.errors import (
     ConfigurationError,
     TopicMissing,
 )
+from sdml_kafka.lifecycle import ACTOR_GRACE_S
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rpc.client.call_builder import CallBuilder
 from sdml_kafka.rpc.client.call_plans import CallPlans
@@ -92,8 +93,7 @@ class ClientActors:
             self._plans.forget_all,
         )
         dispatcher = partial(ReplyDispatcher, self.polls, Backlog(), self._matcher)
-        # The actors' own timeouts come first, since their errors are clearer.
-        patience_s = start_timeout_s + 1.0
+        patience_s = start_timeout_s + ACTOR_GRACE_S
         return [
             ChildSpec("sender", sender, start_timeout_s=patience_s),
             ChildSpec("call-registry", partial(CallRegistry, self.calls)),

@@ -17,6 +17,7 @@ from sdml_kafka.errors import (
     ConfigurationError,
     RestartsExhausted,
 )
+from sdml_kafka.lifecycle import ACTOR_GRACE_S, SUPERVISOR_GRACE_S
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
@@ -43,6 +44,8 @@ _log = getLogger("sdml_kafka.server")
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError, RestartsExhausted)
 """The errors that no restart can mend."""
+REQUESTS_GRACE_S = (ACTOR_GRACE_S + SUPERVISOR_GRACE_S) / 2
+"""Seconds that the start of "requests", itself a supervisor, may take beyond its actors' own."""
 COMMIT_INTERVAL_S = 1.0
 """Seconds between commits, at most: after a crash, what finished since the last runs again."""
 
@@ -58,7 +61,7 @@ class Bounds:
 
 
 @frozen
-class RequestOptions:
+class IntakeOptions:
     """How requests are read."""
 
     id_names: Sequence[str]
@@ -80,15 +83,15 @@ class ReplyOptions:
     expose_errors: bool
 
 
-class ServerParts:
-    """What the actors of a server share, and how they are made."""
+class ServerActors:
+    """Builds and wires the sender, the workers, the consumer loop and the commit scheduler."""
 
     def __init__(
         self,
         handlers: Mapping[str, Handler],
         transport: Transport,
         bounds: Bounds,
-        request_options: RequestOptions,
+        intake_options: IntakeOptions,
         reply_options: ReplyOptions,
         restarts: Restarts,
         on_event: Callable[[Event], None] | None,
@@ -108,7 +111,7 @@ class ServerParts:
             self.outbox, self._counts, self._limited_log, self.pool.wake
         )
         self.request_intake: RequestIntake = self._request_intake(
-            handlers, request_options, reply_options
+            handlers, intake_options, reply_options
         )
         look_ahead = self.request_intake.cancellations.look_ahead
         self.queue: RequestQueue = RequestQueue(self.intake, handlers, look_ahead)
@@ -127,7 +130,7 @@ class ServerParts:
         return server_status(self.intake, self.supervisor.snapshot(), self._counts, is_sending)
 
     def _request_intake(
-        self, handlers: Mapping[str, Handler], requests: RequestOptions, replies: ReplyOptions
+        self, handlers: Mapping[str, Handler], requests: IntakeOptions, replies: ReplyOptions
     ) -> RequestIntake:
         log, wire, extract = self._limited_log, wire_of(requests.id_names), requests.extract_id
         return RequestIntake(
@@ -144,9 +147,10 @@ class ServerParts:
     # -- the tree ------------------------------------------------------------------------
 
     def _children(self) -> list[ChildSpec]:
+        start_timeout_s = self._bounds.start_timeout_s
+
         def sender() -> Sender:
             # Strangers name the reply topics, which may therefore be written to, never created.
-            start_timeout_s = self._bounds.start_timeout_s
             return Sender(
                 self._transport.producer, self.outbox, start_timeout_s, creates_topics=False
             )
@@ -160,13 +164,12 @@ class ServerParts:
                 is_fatal=_is_fatal,
             )
 
-        start_timeout_s = self._bounds.start_timeout_s + 1.0
         return [
-            ChildSpec("sender", sender, start_timeout_s=start_timeout_s),
+            ChildSpec("sender", sender, start_timeout_s=start_timeout_s + ACTOR_GRACE_S),
             ChildSpec(
                 "requests",
                 requests,
-                start_timeout_s=start_timeout_s + 0.5,
+                start_timeout_s=start_timeout_s + REQUESTS_GRACE_S,
                 stop_timeout_s=self._bounds.stop_timeout_s,
             ),
         ]
@@ -198,8 +201,7 @@ class ServerParts:
             ChildSpec(
                 "consumer-loop",
                 consumer_loop,
-                # The loop's own deadline comes first, with the clearer error.
-                start_timeout_s=self._bounds.start_timeout_s + 1.0,
+                start_timeout_s=self._bounds.start_timeout_s + ACTOR_GRACE_S,
                 stop_timeout_s=self._bounds.stop_timeout_s,
             ),
             ChildSpec("commit-scheduler", commit_scheduler),

@@ -31,7 +31,7 @@ class Call:
     record: Record
     """The request as it came from Kafka."""
     reply_topics: tuple[str, ...]
-    """The topics that the reply goes to: those that were asked for and may be replied to."""
+    """The topics that the reply goes to: asked for by the request, and admitted by the server."""
     is_cancelled: bool = False
     """Whether the client has said that it does not want the rest of the stream."""
 

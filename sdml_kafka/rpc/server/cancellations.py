@@ -20,7 +20,7 @@ class Cancellations:
     def look_ahead(self, lane: Lane, records: Sequence[Record]) -> None:
         """Obey the cancel records among those that have just come.
 
-        In its turn a cancel record might wait for a worker that only it would set free.
+        In its turn a cancel record might wait for a worker that only this record sets free.
         """
         for record in records:
             request = self._wire.read_request(record.headers, record.key)

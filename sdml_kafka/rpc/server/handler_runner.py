@@ -1,7 +1,6 @@
 """From a request to its answer: parse, call the handler, serialize.
 
-Every failure becomes an answer too. Its text stays inside, unless the program wants callers to see
-it.
+Every failure becomes an answer too. The text of an exception goes out if the program wants it.
 """
 
 from collections.abc import Callable

@@ -50,7 +50,7 @@ class Replies:
     def __init__(
         self, outbox: Outbox, counts: Counts, log: RateLimitedLog, on_room: Callable[[], None]
     ) -> None:
-        """Make it without replies.
+        """Begin without replies.
 
         Args:
             outbox: Where replies are sent.

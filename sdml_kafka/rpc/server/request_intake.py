@@ -119,7 +119,7 @@ class RequestIntake:
     def _unless_repeated(
         self, call: ServerCall, repeats: Repeats[ServerCall, Answer], now: float
     ) -> ServerCall | None:
-        """Return the call if it is new; else None, and it gets the answer of the first one."""
+        """Return the call if it is new, else None: a repeat gets the first call's answer."""
         call.repeat_key = (call.record.topic, call.request.id)
         seen = repeats.begin(call.repeat_key, call, now)
         if seen is True:

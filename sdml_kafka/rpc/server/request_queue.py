@@ -36,6 +36,7 @@ class Lane:
         self.next: int = 0
         self.end: int = 0
         self.is_queued: bool = False
+        """Whether the lane waits for its turn, or is parked."""
         self.cancelled: set[bytes] = set()
         """The ids of requests that wait here and must not be started any more."""
         self._seen = -1

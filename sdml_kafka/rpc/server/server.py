@@ -12,7 +12,7 @@ from sdml_kafka.lifecycle import Lifecycle, check_timeouts
 from sdml_kafka.parsing.parsers import Parser
 from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES
-from sdml_kafka.rpc.server.actor_tree import Bounds, ReplyOptions, RequestOptions, ServerParts
+from sdml_kafka.rpc.server.actor_tree import Bounds, IntakeOptions, ReplyOptions, ServerActors
 from sdml_kafka.rpc.server.dedupe import Dedupe
 from sdml_kafka.rpc.server.handlers import (
     Handler,
@@ -111,16 +111,16 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         )
         self._concurrency = concurrency
         self._handlers: dict[str, Handler] = {}
-        self._parts = ServerParts(
+        self._actors = ServerActors(
             self._handlers,
             transport,
             Bounds(concurrency, start_timeout, stop_timeout, drain_timeout),
-            RequestOptions(corr_header_keys, correlation_from_record, dedupe, clock),
+            IntakeOptions(corr_header_keys, correlation_from_record, dedupe, clock),
             ReplyOptions(reply_topics, most_reply_topics, expose_errors),
             restarts or Restarts(),
             on_event,
         )
-        self._lifecycle = Lifecycle("server", self._parts.supervisor, start_timeout, stop_timeout)
+        self._lifecycle = Lifecycle("server", self._actors.supervisor, start_timeout, stop_timeout)
 
     def handler[F: Callable[[Any, Any], Any]](
         self,
@@ -176,7 +176,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
             async with self._lifecycle.entered():
                 yield self
         finally:
-            self._parts.outbox.close()
+            self._actors.outbox.close()
 
     async def serve_forever(self) -> None:
         """Serve until cancelled. A server that is not entered yet is entered.
@@ -216,4 +216,4 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
 
     def status(self) -> ServerStatus:
         """Return what the server is doing at this moment, as a frozen value, without waiting."""
-        return self._parts.status()
+        return self._actors.status()

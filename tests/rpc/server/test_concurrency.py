@@ -118,7 +118,7 @@ async def test_what_is_not_started_waits_unread() -> None:
         await anyio.sleep(10)
         assert server.status().in_flight == 5
         assert server.status().partitions[P0].position <= 64
-        assert len(server._parts.intake.partitions[P0].backlog) < 3000
+        assert len(server._actors.intake.partitions[P0].backlog) < 3000
 
 
 async def test_one_worker_is_enough_for_handlers_that_never_wait() -> None:
@@ -131,7 +131,7 @@ async def test_one_worker_is_enough_for_handlers_that_never_wait() -> None:
         ask(broker)
     async with serving(broker, handle) as server:
         assert set(await outcomes(broker, 200)) == {b"value"}
-        assert len(server._parts.pool.workers) == 1
+        assert len(server._actors.pool.workers) == 1
 
 
 async def test_a_burst_spreads_quickly() -> None:
@@ -140,7 +140,7 @@ async def test_a_burst_spreads_quickly() -> None:
         for _ in range(100):
             ask(broker)
         await replies(broker, 100)
-        assert 5 < len(server._parts.pool.workers) <= 100
+        assert 5 < len(server._actors.pool.workers) <= 100
 
 
 async def test_replies_that_nobody_acknowledges_hold_the_server_back() -> None:

@@ -21,10 +21,10 @@ async def test_memory_does_not_grow_with_requests() -> None:
             ask(broker, id_=f"{number}", timeout_ms=60_000)
         await replies(broker, 3000)
         await until(lambda: server.status().in_flight == 0)
-        (partition,) = server._parts.intake.partitions.values()
+        (partition,) = server._actors.intake.partitions.values()
         assert partition.tenancy.chunk_count() <= 1
-        assert server._parts.replies._to_resend == []
-        assert len(server._parts.queue._lanes) == 1
+        assert server._actors.replies._to_resend == []
+        assert len(server._actors.queue._lanes) == 1
 
 
 async def test_an_idle_server_keeps_nothing_of_its_last_calls() -> None:

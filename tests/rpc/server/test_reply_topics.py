@@ -110,4 +110,4 @@ async def test_many_other_topics_are_not_remembered_for_ever() -> None:
         for number in range(3000):
             ask(broker, reply_to=[f"topic-{number}", REPLY])
         await until(lambda: server.status().counters.replies == 3000)
-        assert len(server._parts.request_intake.reply_topic_policy._known) <= 1000
+        assert len(server._actors.request_intake.reply_topic_policy._known) <= 1000
