@@ -19,9 +19,9 @@ Rules for whoever edits this file
 ---------------------------------
 1. `_coming` counts the workers that were made or woken and have not come to look for an item. While
    one is coming, nobody else needs to be woken for what has just arrived. So whoever counts down
-   must take the next item, or find none, in the same step: no `await` in between. The count is
-   safe against cancellation because nobody but the pool's owner cancels an idle worker, and then
-   the pool ends; `open` begins to count anew.
+   must take the next item, or find none, in the same step: no `await` in between. A wake-up
+   that is lost because its worker was cancelled does no harm: a worker that is cancelled between
+   two items takes the whole pool with it, and `open` begins to count anew.
 2. What makes an item takeable must end in `wake`, or happen in a worker that goes on to take.
 3. The frame of an idle worker must hold neither an item nor a result: it would keep the last one
    alive for as long as the worker sleeps.
@@ -159,11 +159,11 @@ class Pool[I: Item, R]:
             else:
                 break  # each worker that ends an item takes the next
 
-    def came(self) -> None:
+    def note_start(self) -> None:
         """Count a worker that has just been made, and is about to look for an item."""
         self._coming -= 1
 
-    def awoke(self) -> None:
+    def note_wake_up(self) -> None:
         """Count a worker that was idle, and is about to look for an item."""
         self._coming -= 1
         self.breathe_at = self.clock() + BREATH_S
@@ -179,7 +179,7 @@ class Pool[I: Item, R]:
         self._failure = error
         self._has_failed.set()
 
-    def left(self, worker: "Worker[I, R]") -> None:
+    def forget(self, worker: "Worker[I, R]") -> None:
         """Forget a worker whose task ends."""
         self.workers.discard(worker)
 
@@ -217,7 +217,7 @@ class Worker[I: Item, R]:
     async def live(self) -> None:
         """Handle items until cancelled, or until this task cannot be used any more."""
         pool = self._pool
-        pool.came()
+        pool.note_start()
         try:
             is_usable = True
             while is_usable:
@@ -232,7 +232,7 @@ class Worker[I: Item, R]:
         finally:
             if self.item is not None:
                 self._jobs.abandon(self.item)
-            pool.left(self)
+            pool.forget(self)
         pool.wake()  # another worker takes the place of this one
 
     def _cut_off(self) -> None:
@@ -248,7 +248,7 @@ class Worker[I: Item, R]:
             item = jobs.take()
             if item is None:
                 await pool.idle.wait()
-                pool.awoke()
+                pool.note_wake_up()
                 continue
             self.item, item.running_scope = item, scope
             context = jobs.context(item)
