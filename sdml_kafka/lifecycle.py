@@ -22,12 +22,13 @@ SUPERVISOR_GRACE_S = 2.0
 """
 
 MIN_TIMEOUT_S = 0.1
+"""Seconds that starting and stopping get at least."""
 
 
 def check_timeouts(
     start_timeout: float, stop_timeout: float, drain_timeout: float | None = None
 ) -> None:
-    """Raise ConfigurationError unless each is a finite number of seconds; None is not looked at."""
+    """Raise ConfigurationError unless each is a finite number of seconds; None is accepted."""
     for name, seconds, least in (
         ("drain_timeout", 0.0 if drain_timeout is None else drain_timeout, 0.0),
         ("start_timeout", start_timeout, MIN_TIMEOUT_S),
@@ -101,11 +102,11 @@ class Lifecycle:
         return self._task is not None
 
     async def start(self, client: AbstractAsyncContextManager[Any]) -> None:
-        """Enter `client` in a task of its own. Again is harmless.
+        """Enter `client` in a task of its own. Calling it again is harmless.
 
         Raises:
-            ClientClosed: It was left.
-            ClientNotStarted: It is being entered by another task, or this is trio.
+            ClientClosed: The object was left.
+            ClientNotStarted: Another task is entering the object, or this is trio.
         """
         self.check_open()
         if on_trio():
@@ -124,7 +125,10 @@ class Lifecycle:
             await self._task.start()
 
     async def stop(self) -> None:
-        """Leave what `start()` entered, and raise what it failed with. Again is harmless."""
+        """Leave what `start()` entered, and raise what it failed with.
+
+        Calling it again is harmless.
+        """
         if self._task is not None:
             self.state = "closed"
             await self._task.stop()
@@ -149,7 +153,7 @@ class _OwnTask:
         self._on_ended = on_ended
         self._failure: Exception | None = None
         self._settled = asyncio.Event()
-        """Set when the client has started, or ended without."""
+        """Set when the client has started, or ended without having started."""
         self._ended = False
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._live(), name=name)
@@ -168,18 +172,21 @@ class _OwnTask:
 
     @property
     def is_stopping(self) -> bool:
+        """Whether `stop()` has asked the task to leave the client."""
         return self._stop.is_set()
 
     async def start(self) -> None:
+        """Wait until the client has started; leave it if this wait is cancelled."""
         try:
             await self.wait_started()
         except asyncio.CancelledError:
             self._task.cancel()
-            with anyio.CancelScope(shield=True):  # bounded: the client bounds its own leaving
+            with anyio.CancelScope(shield=True):  # the client bounds its own leaving
                 await asyncio.wait({self._task})
             raise
 
     async def wait_started(self) -> None:
+        """Wait until the client has started, and raise what it failed with."""
         await self._settled.wait()
         if self._failure is not None:
             raise self._failure
@@ -187,10 +194,12 @@ class _OwnTask:
             raise ClientClosed("Its start was cancelled: make a new one")
 
     async def wait_ended(self) -> None:
+        """Wait until the client has been left, and raise what it failed with."""
         await asyncio.wait({self._task})
         if self._failure is not None:
             raise self._failure
 
     async def stop(self) -> None:
+        """Leave the client, and raise what it failed with."""
         self._stop.set()
         await self.wait_ended()

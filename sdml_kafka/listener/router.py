@@ -65,7 +65,7 @@ class Router:
                 "subscribe without fresh=True to share the records of a type"
             )
         if fresh:
-            queue = TypedQueue(type_, self._on_room)
+            queue = self._new_queue(type_)
             self._fresh.append(queue)
         else:
             queue = self._shared_queue(type_)
@@ -82,11 +82,11 @@ class Router:
         queue.maxsizes.remove(maxsize)
         if queue in self._fresh:
             self._fresh.remove(queue)
-            queue.on_orphan = lambda: self._dissolve(queue)
-            self._dissolve(queue)
+            queue.abandon()
         self._changed()
 
-    def _dissolve(self, queue: TypedQueue) -> None:
+    def _pass_on(self, queue: TypedQueue) -> None:
+        """Finish the records of a queue that is abandoned, or hand them to the shared queue."""
         parcels = queue.take_all()
         if any(other.type == queue.type and other.maxsizes for other in self.queues()):
             for parcel in parcels:
@@ -98,7 +98,10 @@ class Router:
                 shared.put_back(parcel)
 
     def _shared_queue(self, type_: Hashable) -> TypedQueue:
-        return self._shared.setdefault(type_, TypedQueue(type_, self._on_room))
+        return self._shared.setdefault(type_, self._new_queue(type_))
+
+    def _new_queue(self, type_: Hashable) -> TypedQueue:
+        return TypedQueue(type_, self._on_room, self._pass_on)
 
     def queues(self) -> Iterable[TypedQueue]:
         """Return every queue, also those that nobody reads at the moment."""

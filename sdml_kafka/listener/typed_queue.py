@@ -43,12 +43,18 @@ class TypedQueue:
     no room is remembered until the dispatcher has been called; nobody else can clear that.
     """
 
-    def __init__(self, type_: object, on_room: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        type_: object,
+        on_room: Callable[[], None],
+        pass_on: Callable[["TypedQueue"], None],
+    ) -> None:
         """Begin empty.
 
         Args:
             type_: The type that the streams of this queue subscribed to.
             on_room: Called when records found no room and the queue has been read empty since.
+            pass_on: Called when records wait here that no stream will read.
         """
         self.type = type_
         self.maxsizes: list[int] = []
@@ -57,9 +63,9 @@ class TypedQueue:
         self.error: Exception | None = None
         self.reserved = 0
         """The number of records that are being parsed for this queue."""
-        self.on_orphan: Callable[[], None] | None = None
-        """Called for each record that comes in after the last stream has closed."""
         self._on_room = on_room
+        self._pass_on = pass_on
+        self._is_abandoned = False
         self._parcels: deque[Parcel] = deque()
         self._refused: set[Tenancy] = set()
         self._waiting = WaitQueue()
@@ -85,8 +91,8 @@ class TypedQueue:
             return  # the dispatcher runs on a little: a loop must not go on behind a gap
         self._parcels.append(parcel)
         self._waiting.wake(parcel.end - parcel.next)
-        if self.on_orphan is not None:
-            self.on_orphan()
+        if self._is_abandoned:
+            self._pass_on(self)
 
     def head(self) -> Parcel | None:
         """Return the parcel that has the next record, None if no record waits."""
@@ -104,8 +110,8 @@ class TypedQueue:
             self.put_back(
                 Parcel(chunk, parcel.values[one], parcel.indices[one], parcel.records[one])
             )
-            if self.on_orphan is not None:
-                self.on_orphan()
+            if self._is_abandoned:
+                self._pass_on(self)
 
     def put_back(self, parcel: Parcel) -> None:
         """Put records in front of those that wait, in the order of their offsets."""
@@ -144,6 +150,11 @@ class TypedQueue:
             parcel.next = parcel.end
         self._parcels.clear()
         return parcels
+
+    def abandon(self) -> None:
+        """Pass on what waits, and whatever comes in later: the last stream has closed."""
+        self._is_abandoned = True
+        self._pass_on(self)
 
     def close(self, error: Exception | None = None) -> None:
         """Hand out nothing more: loops end quietly, or with `error`."""
