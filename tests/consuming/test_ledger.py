@@ -27,7 +27,7 @@ class ModelRecord:
 
 @define(eq=False)
 class Stay:
-    """What the model knows of one tenancy."""
+    """One tenancy as the model knows it."""
 
     tenancy: Tenancy
     next_offset: int
@@ -155,7 +155,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.pending)
     @rule(count=st.integers(1, 12))
     def finish_newest(self, count: int) -> None:
-        """The finishes run ahead of the frontier."""
+        """Records finish ahead of the frontier."""
         for _ in range(min(count, len(self.pending))):
             self._finish_once(self.pending[-1])
 

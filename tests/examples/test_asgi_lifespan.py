@@ -18,22 +18,22 @@ async def test_a_broker_out_of_reach_fails_the_startup() -> None:
         [TEXTS], bootstrap_servers="127.0.0.1:1", group_id="group", start_timeout=0.5
     )
     with Server() as server:
-        await server.tell(STARTUP)
+        await server.send_to_app(STARTUP)
         await lifespan(listener, {}, server.receive.receive, server.send.send)
         answer = await server.answer()
     assert answer["type"] == "lifespan.startup.failed"
     assert "BrokerUnreachable" in answer["message"]
 
 
-async def test_a_listener_that_fails_is_told_to_the_server_and_shown() -> None:
+async def test_a_listener_that_fails_is_reported_to_the_server_and_shown() -> None:
     broker, state = MemoryBroker({"orders": 1}), dict[str, Any]()
     listener = KafkaListener([TEXTS], transport=broker.connect("group"), on_parse_error="raise")
     with Server() as server:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(lifespan, listener, state, server.receive.receive, server.send.send)
-            await server.tell(STARTUP)
+            await server.send_to_app(STARTUP)
             assert await server.answer() == {"type": "lifespan.startup.complete"}
-            broker.produce("orders", b"\xff")  # is no text
+            broker.produce("orders", b"\xff")  # not UTF-8
             answer = await server.answer()
         await show(listener, server.send.send)
         page = await server.answer()

@@ -18,7 +18,7 @@ async def test_orders_are_handled_while_the_app_is_up(
 ) -> None:
     bootstrap = embedded_kafka.bootstrap_servers
     early, *orders = [json.dumps({"number": 7, "item": unique("figs")}) for _ in range(4)]
-    await produce(bootstrap, "orders", [early])  # makes the topic, if it is not there yet
+    await produce(bootstrap, "orders", [early])  # the broker creates the topic, if need be
     app, waiting = make_app(bootstrap), {f"order {order}" for order in orders}
     async with served(app) as state:
         await produce(bootstrap, "orders", orders)
@@ -30,5 +30,5 @@ async def test_orders_are_handled_while_the_app_is_up(
         assert (code, shown["connected"]) == (200, True)
         assert shown["lag"].keys() == {f"orders-{number}" for number in range(4)}
     code, shown = await get(app, state)
-    assert code == 503  # for a load balancer that still asks
+    assert code == 503  # a load balancer may still ask
     assert shown["finished"] >= 3

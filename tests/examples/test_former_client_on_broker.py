@@ -30,7 +30,7 @@ def test_the_former_quickstart_runs_unchanged(
         nonlocal printed
         await create_topic(bootstrap, "events")
         running = asyncio.create_task(program.main())
-        await program.listener.start()  # again: returns when it is ready
+        await program.listener.start()  # a second start returns when the listener is ready
         await produce(bootstrap, "events", [json.dumps({"number": n}) for n in range(3)])
         async with asyncio.timeout(10):
             while printed.count("got") < 3:

@@ -62,7 +62,7 @@ def same_key(record: Any) -> dict[str, Any]:
 def bare_server(
     echo: Callable[[Any], dict[str, Any]],
 ) -> Callable[[], AbstractAsyncContextManager[None]]:
-    """As programs were written by the former client's guidelines."""
+    """Return a server as programs were written by the former client's guidelines."""
 
     async def answer(consumer: Any, producer: Any) -> None:
         async for record in consumer:
@@ -126,5 +126,5 @@ def test_the_former_quickstart_runs_unchanged(
 
     code, out, err = asyncio.run(scenario())
     assert (code, out) == (0, "response: b'HELLO'\n")
-    if stops:  # else asyncio cancels what is left at its end, each task for itself: that is told
+    if stops:  # else asyncio cancels the tasks that are left one by one, and warns
         assert err == ""

@@ -25,7 +25,7 @@ SENT = 5
 
 @contextmanager
 def running(name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """The example as a program; warnings are errors. Killed when it takes too long."""
+    """Run the example as a program with warnings as errors, and kill it if it takes too long."""
     with subprocess.Popen(
         [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
         stdout=subprocess.PIPE,
@@ -42,7 +42,7 @@ def running(name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def committed(bootstrap: str, group: str) -> int:
-    """How many records of `orders` the group has committed."""
+    """Return how many records of `orders` the group has committed."""
 
     async def ask() -> int:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
@@ -57,7 +57,7 @@ def committed(bootstrap: str, group: str) -> int:
 
 
 def produced(bootstrap: str) -> int:
-    """How many records `orders` holds: other tests use it, too."""
+    """Return how many records `orders` holds: other tests use the topic, too."""
 
     async def ask() -> int:
         async with AIOKafkaConsumer("orders", bootstrap_servers=bootstrap) as consumer:
@@ -70,7 +70,7 @@ def produced(bootstrap: str) -> int:
 
 @pytest.fixture(scope="module")
 def bootstrap(embedded_kafka: EmbeddedKafka) -> str:
-    """A Kafka with the orders that the sending example sent."""
+    """The address of a Kafka with the orders that the sending example sent."""
     address = embedded_kafka.bootstrap_servers
     with running("send_orders.py", address, str(SENT)) as process:
         out, err = process.communicate()
@@ -96,7 +96,7 @@ def test_reads_all_orders_and_ctrl_c_commits_them(bootstrap: str, name: str, lin
                 seen.add(int(order[1]))
                 waiting -= 1
             if waiting == 0 and (name != "trio_listener" or " 0 to go" in text):
-                break  # trio delivers Ctrl-C at once, maybe before the last one is finished
+                break  # trio delivers Ctrl-C at once, maybe before the last order is finished
         process.send_signal(signal.SIGINT)
         _, err = process.communicate()
     assert (waiting, process.returncode, err) == (0, 0, "")

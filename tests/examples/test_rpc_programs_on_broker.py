@@ -1,4 +1,4 @@
-"""The examples that make calls run as their readers run them: as programs, to their end."""
+"""The examples that make calls run as their readers run them: as programs, to the end."""
 
 import subprocess
 import sys

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 async def test_a_broker_out_of_reach_fails_the_startup() -> None:
     rpc = KafkaRPC(bootstrap_servers="127.0.0.1:1", start_timeout=0.5)
     with Server() as server:
-        await server.tell(STARTUP)
+        await server.send_to_app(STARTUP)
         await lifespan(rpc, {}, server.receive.receive, server.send.send)
         answer = await server.answer()
     assert answer["type"] == "lifespan.startup.failed"

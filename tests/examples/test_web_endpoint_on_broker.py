@@ -35,4 +35,4 @@ async def test_a_page_asks_a_server(embedded_kafka: EmbeddedKafka) -> None:
         assert await get(app, state, "/prices/eggs") == (404, {"error": "not_found"})
         assert await get(app, state, "/prices/dates") == (504, {"error": "deadline_exceeded"})
     code, _ = await get(app, state, "/prices/bread")
-    assert code == 503  # for a load balancer that still asks
+    assert code == 503  # a load balancer may still ask

@@ -1,4 +1,4 @@
-"""What cannot work is a clear error at once, and nothing is connected for it."""
+"""Options that cannot work are a clear error at once, and no connection is made."""
 
 import gc
 from typing import Any
@@ -39,7 +39,7 @@ TWO_STRINGS: dict[str, Any] = {"bootstrap_servers": "127.0.0.1:9", "group_id": "
 def test_options_that_cannot_work_are_refused(options: dict[str, Any], text: str) -> None:
     with pytest.raises(ConfigurationError, match=text):
         KafkaListener([TEXTS], **options)
-    gc.collect()  # nothing is left unclosed, which would warn
+    gc.collect()  # an unclosed consumer would warn
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What waits in a stream and what is in flight of a partition is bounded."""
+"""The records that wait in a stream and those of a partition in flight are bounded."""
 
 import anyio
 import pytest
@@ -92,7 +92,7 @@ async def test_max_in_flight_is_an_exact_bound(bound: int) -> None:
             held.append(delivery)
             status = listener.status()
             most = max(most, *(p.in_flight for p in status.partitions.values()))
-            if len(held) == 2 * bound:  # of two partitions: there is no room for another one
+            if len(held) == 2 * bound:  # both partitions are full
                 held.pop(0).done()
                 if status.counters.finished > 200:
                     break

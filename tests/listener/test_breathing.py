@@ -1,4 +1,4 @@
-"""A loop whose body never waits, in real time: its work takes none in virtual time."""
+"""A loop whose body never waits; in real time, since work takes no virtual time."""
 
 import time
 

@@ -30,8 +30,8 @@ async def at_each_checkpoint(
 ) -> int:
     """Run the scenario, cancelled at its 1st, 2nd, ... checkpoint, until it ends before.
 
-    Each time another listener then reads what was not committed. Returns how often it was
-    cancelled.
+    Each time another listener then reads what was not committed. Return how often the scenario
+    was cancelled.
     """
     times = 0
     while True:
@@ -86,7 +86,7 @@ async def test_committing_may_be_cancelled_anywhere() -> None:
 
 
 async def test_a_loop_may_be_cancelled_at_each_of_its_waits_while_the_listener_goes_on() -> None:
-    """The listener stays; what the loop had in hand goes to the next one, and nothing sticks."""
+    """Cancel a loop of a listener that stays: the next loop gets the item that it had in hand."""
     broker, seen, cancellations = broker_with(*map(str, range(40))), list[str](), 0
     async with listener_on(broker, max_in_flight=3) as listener:
         stream = await listener.subscribe(str, queue_maxsize=2)
@@ -98,7 +98,7 @@ async def test_a_loop_may_be_cancelled_at_each_of_its_waits_while_the_listener_g
                 nonlocal in_hand
                 async for value in stream:
                     if in_hand is not None:
-                        seen.append(in_hand)  # noqa: B023  it runs at once
+                        seen.append(in_hand)  # noqa: B023  the function runs at once
                     in_hand = value
                     await anyio.sleep(0.01)
                     if value == "39":
@@ -110,7 +110,7 @@ async def test_a_loop_may_be_cancelled_at_each_of_its_waits_while_the_listener_g
             if in_hand == "39" and not reached:
                 seen += await take_last(stream, 1)
             elif in_hand is not None and listener.status().counters.finished > len(seen):
-                seen.append(in_hand)  # it had asked for the next one, which finished this one
+                seen.append(in_hand)  # to ask for the next item had finished this one
         await listener.commit()
         assert listener.status().partitions[P0].in_flight == 0
     assert seen == [str(number) for number in range(40)]

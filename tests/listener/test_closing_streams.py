@@ -1,4 +1,4 @@
-"""What the closing of a stream does to the loops over it."""
+"""What closing a stream does to the loops over it."""
 
 import anyio
 import pytest

@@ -37,7 +37,7 @@ async def test_the_commit_never_passes_the_lowest_unfinished(embedded_kafka: Emb
         async for delivery in (await listener.subscribe(str)).deliveries():
             held.append(delivery)
             if len(held) == 10:
-                if min(unfinished) >= 300:  # where asking takes long: not before it was asked
+                if min(unfinished) >= 300:  # wait for some samples before the end
                     await until(lambda: samples > 3)
                 for last in reversed(held):
                     await anyio.sleep(0.005)
@@ -60,7 +60,7 @@ async def test_the_commit_never_passes_the_lowest_unfinished(embedded_kafka: Emb
             while unfinished:
                 lowest = min(unfinished)
                 offset = (await committed(bootstrap, group)).get((topic, 0), 0)
-                # What finished while we asked only raises the true bound.
+                # Records that finish while the broker answers only raise the true bound.
                 assert offset <= min(unfinished, default=400)
                 samples += offset > 0 and lowest < 400
     assert samples > 3

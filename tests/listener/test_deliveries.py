@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 
 
 async def open_up(listener: KafkaListener, count: int) -> list[Delivery[str]]:
-    """So many deliveries, none of them settled."""
+    """Return the next `count` deliveries of the stream, none of them settled."""
     opened = []
     async for delivery in (await listener.subscribe(str)).deliveries():
         opened.append(delivery)
@@ -85,7 +85,7 @@ async def test_a_failed_delivery_stops_the_listener_with_that_very_error(how: st
         assert await take_last(await listener.subscribe(str), 2) == ["b", "c"]
 
 
-async def test_a_failed_delivery_is_not_handed_out_again() -> None:
+async def test_a_failed_delivery_is_not_delivered_again() -> None:
     broker, seen = broker_with(*"ab"), []
     with pytest.raises(KeyError, match="boom"):
         async with listener_on(broker) as listener:
@@ -194,7 +194,7 @@ async def test_deliveries_and_loops_share_the_records_of_a_stream() -> None:
             assert broker.committed(GROUP, P0) == 10
 
 
-async def test_what_is_settled_after_the_listener_was_left_moves_nothing() -> None:
+async def test_a_delivery_settled_after_the_listener_was_left_moves_nothing() -> None:
     broker = broker_with(*"ab")
     async with listener_on(broker, drain_timeout=1.0) as listener:
         a, b = await open_up(listener, 2)

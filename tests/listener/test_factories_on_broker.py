@@ -44,4 +44,4 @@ async def test_a_factory_that_returns_a_started_consumer_is_refused(
         with pytest.raises(ConfigurationError, match="already started"):
             async with KafkaListener(texts("topic"), consumer_factory=lambda: started):
                 pytest.fail("entered")
-        assert not started._closed  # it is somebody else's
+        assert not started._closed  # the program has started this consumer, and stops it

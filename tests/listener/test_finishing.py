@@ -75,7 +75,7 @@ async def test_an_item_whose_loop_broke_off_comes_again_and_in_order(leave: obje
     assert broker.committed(GROUP, P0) == 3
 
 
-async def test_what_several_loops_gave_back_comes_again_in_order() -> None:
+async def test_items_that_several_loops_gave_back_come_again_in_order() -> None:
     broker = broker_with(*map(str, range(8)))
     async with listener_on(broker) as listener:
         stream = await listener.subscribe(str)
@@ -85,7 +85,7 @@ async def test_what_several_loops_gave_back_comes_again_in_order() -> None:
         assert await take_last(stream, 8) == [str(number) for number in range(8)]
 
 
-async def test_a_second_task_that_pulls_a_stream_with_anext_is_told_so() -> None:
+async def test_a_second_task_that_pulls_a_stream_with_anext_gets_an_error() -> None:
     broker = broker_with("a", "b")
     async with listener_on(broker, drain_timeout=0.0) as listener:
         stream = await listener.subscribe(str)

@@ -42,7 +42,7 @@ async def test_idle_it_uses_less_than_a_hundredth_of_a_core(
     share = (after.user + after.system - before.user - before.system) / idle_s
     with capsys.disabled():
         print(f"[idle listener: {share:.2%} of a core]", file=sys.stderr)
-    assert share < 0.02  # 0.01 is what is promised; the machine is shared
+    assert share < 0.02  # 0.01 is the promise; the machine is shared
 
 
 async def enter_and_leave(kafka: EmbeddedKafka, topic: str, group: str, times: int) -> None:
@@ -58,7 +58,7 @@ async def test_entering_and_leaving_again_and_again_leaves_nothing_behind(
     bootstrap, group = embedded_kafka.bootstrap_servers, unique("group")
     topic = await create_topic(bootstrap, unique("topic"), 2)
     await produce(bootstrap, topic, map(str, range(times + 10)))
-    await enter_and_leave(embedded_kafka, topic, group, 3)  # what is made once is made by now
+    await enter_and_leave(embedded_kafka, topic, group, 3)  # the first runs load modules
 
     process = psutil.Process()
     gc.collect()
@@ -82,7 +82,7 @@ async def test_entering_and_leaving_again_and_again_leaves_nothing_behind(
             and len(process.net_connections()) <= sockets
         )
 
-    with anyio.move_on_after(10):  # what was closed is gone some turns of its loop later
+    with anyio.move_on_after(10):  # asyncio drops a closed transport some turns of the loop later
         await until(is_as_before)
     assert len(anyio.get_running_tasks()) <= tasks
     assert threading.active_count() <= threads

@@ -85,7 +85,7 @@ async def test_a_member_frozen_past_its_session_cannot_commit_over_its_successor
             assert (await committed(bootstrap, group))[topic, 0] == 100
             # The group is empty now, so the broker would take a commit from anybody.
             os.kill(frozen.pid, signal.SIGCONT)
-            # It has finished records and committed none; leaving, it would.
+            # The member has finished records and committed none; it would do so as it leaves.
             frozen.send_signal(signal.SIGTERM)
             await anyio.to_thread.run_sync(frozen.wait)
     assert (await committed(bootstrap, group))[topic, 0] == 100
@@ -100,14 +100,14 @@ async def test_a_cancelled_enter_is_no_member_that_others_wait_for(
         with running_member(bootstrap, topic, group, "--slow") as dead:
             await produce(bootstrap, topic, ["a"])
             await lines_of(dead, 1)
-            dead.kill()  # its session of 6 s holds up the group
+            dead.kill()  # the session of 6 s holds up the group
             with anyio.move_on_after(1.0) as scope:
                 async with member(embedded_kafka, topic, group):
                     pytest.fail("entered")
             assert scope.cancelled_caught
             cancelled_at = anyio.current_time()
             async with member(embedded_kafka, topic, group) as late:
-                # Some 5 s of the dead one's session are left. Were the cancelled one a member, its
-                # own of 10 s would come on top.
+                # Some 5 s of the dead member's session are left. If the cancelled listener were a
+                # member, its own session of 10 s would come on top.
                 assert anyio.current_time() - cancelled_at < 13.0
                 assert late.assigned_table() == {topic: [0, 1, 2, 3]}

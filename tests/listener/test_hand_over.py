@@ -23,7 +23,7 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 
 
-async def test_a_hand_over_waits_for_what_is_in_hand_commits_it_and_lets_go() -> None:
+async def test_a_revoked_partition_is_drained_committed_and_released() -> None:
     broker = broker_with(*"abc", partitions=2)
     async with listener_on(broker) as listener:
         gate = Gate()
@@ -60,7 +60,7 @@ async def test_another_member_joins_and_nothing_is_seen_twice() -> None:
             async with loops(await second.subscribe(str), work=work) as (two,):
                 await two.has_seen(50)
                 await second.commit()
-            # Its loop was cancelled with an item in hand, which the other one gets.
+            # The loop was cancelled with an item in hand, which the first listener gets.
         await until(lambda: first.status().counters.finished + len(two.seen) - 1 == 400)
         assert first.assigned_table() == {TOPIC: [0, 1]}
     assert sorted(one.seen + two.seen[:-1], key=int) == [str(number) for number in range(400)]
@@ -88,7 +88,7 @@ async def test_a_handler_slower_than_the_drain_finishes_late_and_moves_nothing()
     assert broker.committed(GROUP, P0) == 3
 
 
-async def test_a_member_that_was_thrown_out_commits_nothing() -> None:
+async def test_a_member_that_was_expelled_commits_nothing() -> None:
     broker = broker_with(*"abcd")
     async with listener_on(broker) as listener:
         gate = Gate()
@@ -106,7 +106,7 @@ async def test_a_member_that_was_thrown_out_commits_nothing() -> None:
         assert listener.status().counters.late_finishes >= 1
 
 
-async def test_a_commit_of_a_member_that_was_thrown_out_unnoticed_is_refused() -> None:
+async def test_a_commit_of_a_member_that_was_expelled_unnoticed_is_refused() -> None:
     broker = broker_with(*"ab")
     async with listener_on(broker, auto_commit={"every": 100}) as listener:
         assert await take_last(await listener.subscribe(str), 1) == ["a"]
@@ -118,7 +118,7 @@ async def test_a_commit_of_a_member_that_was_thrown_out_unnoticed_is_refused() -
         assert await take_last(await listener.subscribe(str), 2) == ["a", "b"]
 
 
-async def test_nothing_is_committed_between_letting_go_and_the_next_assignment() -> None:
+async def test_nothing_is_committed_between_a_release_and_the_next_assignment() -> None:
     broker = broker_with(*map(str, range(100)), partitions=2)
     fill(broker, range(100), partition=1)
     async with listener_on(broker, auto_commit={"every": 1}) as first:
@@ -128,14 +128,14 @@ async def test_nothing_is_committed_between_letting_go_and_the_next_assignment()
                 async with listener_on(broker, auto_commit={"every": 1}) as second:
                     await take(await second.subscribe(str), 3)
                 await anyio.sleep(0.1)
-    # The broker checks each commit against the assignment it belongs to; those counted here.
+    # The broker checks each commit against its assignment and keeps those that it takes.
     assert len({commit.generation for commit in broker.commits}) > 5
     for partition in (P0, P1):
         offsets = [commit.offset for commit in broker.commits if commit.partition == partition]
         assert offsets == sorted(offsets)
 
 
-async def test_a_commit_under_way_is_waited_for_before_the_partition_is_let_go() -> None:
+async def test_a_commit_under_way_is_waited_for_before_the_partition_is_released() -> None:
     broker = broker_with(*"abc")
     broker.slow_down(commit_s=0.5)
     async with listener_on(broker, auto_commit={"every": 1}) as listener:

@@ -163,7 +163,7 @@ async def test_the_body_may_commit_in_its_cleanup_when_it_is_cancelled() -> None
     assert broker.committed(GROUP, P0) == 2
 
 
-async def test_what_was_left_can_be_used_for_nothing_and_says_so() -> None:
+async def test_a_listener_that_was_left_can_be_used_for_nothing_and_says_so() -> None:
     broker = broker_with(*"abc")
     listener = listener_on(broker)
     async with listener:

@@ -27,7 +27,7 @@ async def test_a_handler_slower_than_the_poll_interval_keeps_its_membership(
     ) as listener:
         async for value in await listener.subscribe(str):
             seen.append(value)
-            await anyio.sleep(10)  # the handler's work, not a wait of the test's
+            await anyio.sleep(10)  # the handler's work: the test itself waits for nothing
             if value == "b":
                 break
         status = listener.status()

@@ -102,7 +102,7 @@ async def test_a_cancelled_start_leaves_nothing_behind(
             async with listener_on(mortal_kafka, "topic"):
                 pytest.fail("entered")
         assert scope.cancelled_caught
-        with anyio.fail_after(10):  # a thread has told of its end a moment before it
+        with anyio.fail_after(10):  # a thread reports its end a moment before it ends
             await until(lambda: living() <= before)
     finally:
         mortal_kafka.thaw()

@@ -70,10 +70,10 @@ async def test_a_callable_gets_the_record_and_the_error_and_the_record_is_finish
     parser: Any, is_async: bool
 ) -> None:
     broker = broker_with("0", "oops", "2")
-    told: list[tuple[int, str]] = []
+    handled: list[tuple[int, str]] = []
 
     def handle(record: Record, error: Exception) -> None:
-        told.append((record.offset, type(error).__name__))
+        handled.append((record.offset, type(error).__name__))
 
     async def handle_async(record: Record, error: Exception) -> None:
         await anyio.sleep(1)
@@ -84,7 +84,7 @@ async def test_a_callable_gets_the_record_and_the_error_and_the_record_is_finish
         broker, parsers=parsed_by(parser, int), on_parse_error=handler
     ) as listener:
         assert await take_last(await listener.subscribe(int), 2) == [0, 2]
-        assert told == [(1, "ValueError")]
+        assert handled == [(1, "ValueError")]
         assert listener.status().counters.parse_errors == 1
     assert broker.committed(GROUP, P0) == 3
 

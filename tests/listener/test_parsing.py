@@ -114,7 +114,7 @@ async def test_records_keep_their_order_through_an_async_parser() -> None:
         assert await take_last(await listener.subscribe(int), 100) == list(range(100))
 
 
-async def test_a_partition_taken_away_while_it_is_parsed_is_handed_out_by_its_next_owner() -> None:
+async def test_a_partition_revoked_while_it_is_parsed_is_delivered_by_its_next_owner() -> None:
     broker, gate = broker_with("0", "1"), Gate()
 
     async def parse(record: Any) -> int:

@@ -20,53 +20,53 @@ pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 
 
 @pytest.mark.parametrize("is_async", [False, True])
-async def test_a_rebalance_listener_is_told_after_the_drain(is_async: bool) -> None:
+async def test_a_rebalance_listener_is_called_after_the_drain(is_async: bool) -> None:
     broker = broker_with(*"ab")
-    told: list[tuple[str, set[TopicPartition]]] = []
+    calls: list[tuple[str, set[TopicPartition]]] = []
 
     class Plain:
         def on_partitions_assigned(self, partitions: set[TopicPartition]) -> None:
-            told.append(("assigned", partitions))
+            calls.append(("assigned", partitions))
 
         def on_partitions_revoked(self, partitions: set[TopicPartition]) -> None:
-            told.append(("revoked", partitions))
+            calls.append(("revoked", partitions))
 
     class Async:
         async def on_partitions_assigned(self, partitions: set[TopicPartition]) -> None:
             await anyio.sleep(0.1)
-            told.append(("assigned", partitions))
+            calls.append(("assigned", partitions))
 
         async def on_partitions_revoked(self, partitions: set[TopicPartition]) -> None:
             await anyio.sleep(0.1)
-            told.append(("revoked", partitions))
+            calls.append(("revoked", partitions))
 
     gate = Gate()
     async with listener_on(broker, rebalance_listener=Async() if is_async else Plain()) as listener:
-        assert told == [("assigned", {P0})]
+        assert calls == [("assigned", {P0})]
         async with loops(await listener.subscribe(str), work=gate):
             await until(lambda: gate.arrived)
             broker.rebalance(GROUP)
             await anyio.sleep(1)
-            assert told == [("assigned", {P0})]
+            assert calls == [("assigned", {P0})]
             gate.open()
-            await until(lambda: len(told) == 3)
-    assert told[1:3] == [("revoked", {P0}), ("assigned", {P0})]
+            await until(lambda: len(calls) == 3)
+    assert calls[1:3] == [("revoked", {P0}), ("assigned", {P0})]
 
 
 async def test_a_rebalance_listener_hears_of_partitions_that_were_lost() -> None:
-    broker, told = broker_with(*"ab"), list[str]()
+    broker, calls = broker_with(*"ab"), list[str]()
 
     class Listener:
         def on_partitions_assigned(self, _: object) -> None:
-            told.append("assigned")
+            calls.append("assigned")
 
         def on_partitions_revoked(self, _: object) -> None:
-            told.append("revoked")
+            calls.append("revoked")
 
     async with listener_on(broker, rebalance_listener=Listener()):
         broker.expel(f"{GROUP}-1")
-        await until(lambda: len(told) == 3)
-    assert told[:3] == ["assigned", "revoked", "assigned"]
+        await until(lambda: len(calls) == 3)
+    assert calls[:3] == ["assigned", "revoked", "assigned"]
 
 
 async def test_a_rebalance_listener_that_raises_or_hangs_holds_up_nothing(

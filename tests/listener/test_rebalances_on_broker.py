@@ -20,16 +20,16 @@ async def test_a_rebalance_listener_is_called_on_the_programs_side(
 ) -> None:
     bootstrap, group = embedded_kafka.bootstrap_servers, unique("group")
     topic = await create_topic(bootstrap, unique("topic"), 2)
-    told: list[tuple[str, int]] = []
+    calls: list[tuple[str, int]] = []
 
     class Plain:
         def on_partitions_assigned(self, partitions: set[TopicPartition]) -> None:
             anyio.get_current_task()  # fails where the program's event loop does not run
-            told.append(("assigned", len(partitions)))
+            calls.append(("assigned", len(partitions)))
 
         def on_partitions_revoked(self, partitions: set[TopicPartition]) -> None:
             anyio.get_current_task()
-            told.append(("revoked", len(partitions)))
+            calls.append(("revoked", len(partitions)))
 
     class Async(Plain):
         async def on_partitions_assigned(self, partitions: set[TopicPartition]) -> None:  # type: ignore[override]
@@ -41,13 +41,13 @@ async def test_a_rebalance_listener_is_called_on_the_programs_side(
             super().on_partitions_revoked(partitions)
 
     options: dict[str, Any] = {"group_id": group, "heartbeat_interval_ms": 200}
-    tell = Async() if is_async else Plain()
+    callbacks = Async() if is_async else Plain()
     with anyio.fail_after(30):
-        async with listener_on(embedded_kafka, topic, rebalance_listener=tell, **options):
-            assert told == [("assigned", 2)]
+        async with listener_on(embedded_kafka, topic, rebalance_listener=callbacks, **options):
+            assert calls == [("assigned", 2)]
             async with listener_on(embedded_kafka, topic, **options):
-                await until(lambda: len(told) >= 3)
-            assert told[1:3] == [("revoked", 2), ("assigned", 1)]
+                await until(lambda: len(calls) >= 3)
+            assert calls[1:3] == [("revoked", 2), ("assigned", 1)]
 
 
 async def test_a_static_member_leaves_and_comes_back_without_a_rebalance(
@@ -73,5 +73,5 @@ async def test_a_static_member_leaves_and_comes_back_without_a_rebalance(
                 owned = two.assigned_table()
             async with member("two") as two:
                 assert two.assigned_table() == owned
-                await anyio.sleep(0.5)  # some heartbeats, which would tell of a rebalance
+                await anyio.sleep(0.5)  # heartbeats that would announce a rebalance
                 assert one.status().counters.rebalances == before

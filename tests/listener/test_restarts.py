@@ -41,14 +41,14 @@ async def test_a_stream_stays_open_over_a_restart_and_nothing_is_lost(error: Exc
                 fill(broker, range(10 * count, 10 * count + 10))
             await loop.has_seen(30)
             assert loop.seen == [str(number) for number in range(30)]
-        assert listener.status().counters.restarts == 6  # the actors after it, too
+        assert listener.status().counters.restarts == 6  # of the later actors, too
         (crashed, *_) = listener.status().tree.children
         assert crashed.restarts == 2
         assert crashed.last_error is not None
         assert crashed.state is ActorState.RUNNING
 
 
-async def test_what_is_in_hand_at_a_crash_may_finish_and_is_committed() -> None:
+async def test_an_item_in_hand_at_a_crash_may_finish_and_is_committed() -> None:
     broker, gate = broker_with(*"ab"), Gate()
     async with listener_on(broker) as listener:
         async with loops(await listener.subscribe(str), work=gate) as (loop,):
@@ -61,7 +61,7 @@ async def test_what_is_in_hand_at_a_crash_may_finish_and_is_committed() -> None:
         assert listener.status().counters.late_finishes == 0
 
 
-async def test_a_status_tells_of_the_restart_while_it_goes_on() -> None:
+async def test_a_status_shows_the_restart_while_it_goes_on() -> None:
     broker = broker_with("a")
     events: list[Event] = []
     async with listener_on(
@@ -94,7 +94,7 @@ async def test_too_many_restarts_come_out_as_one_clear_error_with_its_cause() ->
     assert caught.value.__cause__ is last
 
 
-async def test_what_no_restart_can_mend_comes_out_at_once() -> None:
+async def test_an_error_that_no_restart_can_mend_comes_out_at_once() -> None:
     broker, refused = broker_with("a"), AuthorizationFailed("no READ on the topic")
     with pytest.raises(AuthorizationFailed) as caught:
         async with listener_on(broker) as listener:

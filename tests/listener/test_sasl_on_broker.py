@@ -46,7 +46,7 @@ async def test_refused_credentials_are_a_clear_error_at_once_without_the_passwor
             **login(password=wrong),
         )
 
-    for _ in range(5):  # as often as one may try, the reason is told each time
+    for _ in range(5):  # the error gives the reason at every attempt
         if by_factory:
             listener = KafkaListener(texts("topic"), consumer_factory=factory)
         else:
@@ -59,8 +59,8 @@ async def test_refused_credentials_are_a_clear_error_at_once_without_the_passwor
             async with listener:
                 pytest.fail("entered")
         assert anyio.current_time() - began < 3.0
-        told = "".join(traceback.format_exception(caught.value))
-        assert PASSWORD not in told
+        shown = "".join(traceback.format_exception(caught.value))
+        assert PASSWORD not in shown
         assert PASSWORD not in repr(listener) + str(listener.status())
     assert PASSWORD not in caplog.text
 
@@ -92,5 +92,5 @@ async def test_a_topic_that_does_not_exist_is_named_and_read_once_it_does(
             created_at = anyio.current_time()
             await produce(bootstrap, later, ["b", "c"], login=login())
             await reader.has_seen_all({"b", "c"})
-            assert anyio.current_time() - created_at < 20.0  # not at some later refresh
+            assert anyio.current_time() - created_at < 20.0  # before any later refresh
             await until(lambda: not listener.status().missing_topics)

@@ -42,7 +42,7 @@ async def test_two_tasks_that_loop_over_one_stream_share_it() -> None:
         gate = Gate()
         async with loops(stream, stream, work=gate) as (first, second):
             await until(lambda: len(gate.arrived) == 2)
-            # Each has one in hand: neither is finished by what the other one does.
+            # Each loop has an item in hand, which the other loop must not finish.
             assert sorted(first.seen + second.seen) == ["0", "1"]
             assert listener.status().counters.finished == 0
             gate.open()

@@ -69,7 +69,7 @@ async def test_a_start_that_takes_too_long_for_its_caller_leaves_no_task() -> No
 
 
 @on_asyncio
-async def test_subscribe_on_one_that_was_not_started_starts_it() -> None:
+async def test_subscribe_starts_a_listener_that_was_not_started() -> None:
     broker = broker_with(*"abc")
     listener = listener_on(broker)
     first, second = await asyncio.gather(listener.subscribe(str), listener.subscribe(str))
@@ -129,7 +129,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing_behind_and_nobody_waitin
 
 
 @on_asyncio
-async def test_start_on_one_that_was_entered_leaves_it_running() -> None:
+async def test_start_leaves_a_listener_that_was_entered_running() -> None:
     broker = broker_with(*"ab")
     async with listener_on(broker) as listener:
         await listener.start()

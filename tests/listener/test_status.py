@@ -1,4 +1,4 @@
-"""What a listener tells of itself."""
+"""What the status of a listener shows."""
 
 import anyio
 import attrs
@@ -24,7 +24,7 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 
 
-async def test_the_status_tells_of_each_partition_how_far_it_is() -> None:
+async def test_the_status_shows_of_each_partition_how_far_it_is() -> None:
     broker = broker_with(*map(str, range(10)), partitions=2)
     async with listener_on(broker, max_in_flight=6) as listener:
         stream = await listener.subscribe(str)
@@ -47,7 +47,7 @@ async def test_the_counters_count() -> None:
     broker = broker_with("a", "b", "c")
     async with listener_on(broker) as listener:
         stream = await listener.subscribe(str)
-        assert await take(stream, 1) == ["a"]  # "b" was handed out, and given back
+        assert await take(stream, 1) == ["a"]  # "b" was delivered, and given back
         assert await take_last(stream, 2) == ["b", "c"]
         counters = listener.status().counters
     assert attrs.asdict(counters) == {

@@ -1,4 +1,4 @@
-"""A topic is read while a stream of it is open: nothing is lost before the first or between two."""
+"""A topic is read while a stream of it is open, and no record is lost before or between streams."""
 
 import anyio
 import pytest

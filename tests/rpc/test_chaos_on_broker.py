@@ -1,6 +1,6 @@
 """Calls over four servers of one group, that come, leave and are killed, on a broker that restarts.
 
-The long ones: uv run pytest -m soak tests/rpc/chaos
+The long ones: uv run pytest -m soak tests/rpc/test_chaos_on_broker.py
 """
 
 import sys
@@ -50,7 +50,7 @@ async def traffic_over_a_fleet(
 
 
 async def in_turn(faults: Sequence[Fault], traffic: Traffic, calls: int) -> None:
-    """One fault after the other under traffic, again and again, until there were enough calls."""
+    """Cause one fault after the other under traffic, until `calls` calls have settled."""
     while traffic.settled < calls:
         for fault in faults:
             await traffic.flows(200)
@@ -96,7 +96,7 @@ async def test_every_call_settles_whatever_happens_to_the_servers_and_the_broker
         print(f"[{traffic.report(executed)}, {took_s:.0f} s in all]", file=sys.stderr)
     traffic.check(executed)
     assert traffic.timeouts == {}
-    assert traffic.slowest_s > 1.0  # or the faults have hit nobody
+    assert traffic.slowest_s > 1.0  # otherwise the faults have hit no call
 
 
 @at_least

@@ -29,7 +29,7 @@ async def test_entering_and_leaving_again_and_again_leaves_nothing_behind(
 ) -> None:
     topic = await create_topic(embedded_kafka.bootstrap_servers, unique("request"), 2)
     group, process = unique("server"), psutil.Process()
-    await enter_call_and_leave(embedded_kafka, topic, group, 2)  # what is made once is made by now
+    await enter_call_and_leave(embedded_kafka, topic, group, 2)  # the first runs load modules
     gc.collect()
     tasks, threads = len(anyio.get_running_tasks()), threading.active_count()
     files = process.num_fds()
@@ -43,7 +43,7 @@ async def test_entering_and_leaving_again_and_again_leaves_nothing_behind(
             and process.num_fds() <= files
         )
 
-    with anyio.move_on_after(10):  # what was closed is gone some turns of its loop later
+    with anyio.move_on_after(10):  # asyncio drops a closed transport some turns of the loop later
         await until(is_as_before)
     assert len(anyio.get_running_tasks()) <= tasks
     assert threading.active_count() <= threads

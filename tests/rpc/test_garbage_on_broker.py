@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 
 
 class Garbage:
-    """Records that no program of ours would write, again and again."""
+    """Writes random records that no client or server of this package would write."""
 
     def __init__(self, topics: Sequence[str], ids: Sequence[bytes]) -> None:
         self._topics, self._ids = topics, ids
@@ -78,7 +78,7 @@ async def test_garbage_in_both_topics_loses_and_swaps_nothing(strict_kafka: Embe
             pair_on(strict_kafka, only_ours, reply_topic=reply) as (rpc, topic),
             client_on(strict_kafka, reply_topic=reply) as other,
         ):
-            for own in (rpc, other):  # the first id of each is over, then
+            for own in (rpc, other):  # its first id is not in use any more after that
                 await own.request(topic, b"own-")
             prefixes = [each._actors.id_prefix for each in (rpc, other)]
             ids = [prefix + number for prefix in prefixes for number in (b"1", b"0", b"987654321")]

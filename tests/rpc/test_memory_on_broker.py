@@ -1,4 +1,4 @@
-"""What client and server hold after many calls is what they held after few."""
+"""A client and a server hold no more after many calls than after few."""
 
 import json
 import subprocess
@@ -19,11 +19,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 ROOT = Path(__file__).parents[2]
 SPARE_MB = 6.0
-"""What a process may hold more after a hundred times the calls: the heap is never quite as full
-as it was. One object of 10 bytes left by each of 1,000,000 calls is more."""
+"""The megabytes that a process may hold more after many calls, since no heap is quite as full as
+it was. If each of 1,000,000 calls left one object of 10 bytes, that would be more."""
 SPARE_OBJECTS = 50
 SPARE_TASKS = 5
-"""aiokafka makes some now and then, and ends them."""
+"""The number of tasks that a process may have more: aiokafka starts and ends some at times."""
 
 
 class Part:
@@ -37,7 +37,7 @@ class Part:
         return await anyio.to_thread.run_sync(self._process.stdout.readline)
 
     async def held(self, calls: int = 0) -> Any:
-        """After so many calls more."""
+        """Make `calls` more calls, and return what the process holds then."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{calls}\n")
         self._process.stdin.flush()

@@ -62,7 +62,7 @@ async def test_with_the_broker_gone_for_good_calls_end_at_their_deadlines(
 
 
 class Consumers:
-    """A factory that keeps what it built, so that a test can break it."""
+    """A factory that keeps the consumers that it built, so that a test can break them."""
 
     def __init__(self, kafka: EmbeddedKafka) -> None:
         import asyncio

@@ -31,7 +31,7 @@ async def test_clients_with_partitions_of_their_own(embedded_kafka: EmbeddedKafk
                 for rpc in clients
             ]
             read = [client.status().reply_partitions for client in clients]
-            # Two of them may have chosen the same partition: each sees the other's replies then,
+            # Two clients may have chosen the same partition: then each sees the other's replies,
             # some time after the other has seen them.
             expected = [100 * (read.count(partitions) - 1) for partitions in read]
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 async def test_reply_topics_of_clients_that_have_left_do_not_come_back(
     embedded_kafka: EmbeddedKafka,
 ) -> None:
-    """The broker creates topics by itself, and the server asks for all it knows at each new one."""
+    """The broker creates topics on demand, and the server asks for all it knows at each new one."""
     topics: list[str] = []
     with anyio.fail_after(90):
         async with pair_on(embedded_kafka) as (_, topic):
@@ -36,7 +36,7 @@ async def test_reply_topics_of_clients_that_have_left_do_not_come_back(
 async def test_calls_go_on_after_the_reply_topic_was_deleted(
     strict_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch, *, shared: bool
 ) -> None:
-    """A shared one is created at the second attempt only."""
+    """Delete the reply topic; a shared one is created anew at the second attempt only."""
     reply = unique("reply")
     options: dict[str, Any] = {"reply_topic": reply} if shared else {}
     failures: list[Exception] = []
@@ -55,7 +55,7 @@ async def test_calls_go_on_after_the_reply_topic_was_deleted(
             (reply,) = {own.topic for own in rpc.status().reply_partitions}
             await delete_topic(strict_kafka.bootstrap_servers, reply)
             await until(lambda: not rpc.status().reply_partitions)
-            # Nor does a restart go on where the old one was.
+            # A restart would read the new topic from its beginning.
             assert set(rpc._actors.reading.positions.values()) == {0}
             while not await got(rpc.request(topic, b"abc", res_timeout=1.0)):
                 pass

@@ -10,7 +10,7 @@ from tests.support.rpc_on_broker import all_of, client_on, pair_on, reversed_, v
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 
 
-async def test_a_missing_request_topic_is_told_soon(strict_kafka: EmbeddedKafka) -> None:
+async def test_a_missing_request_topic_is_reported_soon(strict_kafka: EmbeddedKafka) -> None:
     async with client_on(strict_kafka) as rpc:
         with anyio.fail_after(5), pytest.raises(TopicMissing, match="nowhere"):
             await rpc.request("nowhere", b"value")

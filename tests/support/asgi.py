@@ -13,13 +13,13 @@ STARTUP, SHUTDOWN = {"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}
 
 
 class Server:
-    """The server's end of one scope: what it sends to the app, and what the app answered."""
+    """The server's end of one scope: sends messages to the app, and reads its answers."""
 
     def __init__(self) -> None:
         self._to_app, self.receive = anyio.create_memory_object_stream[Message](10)
         self.send, self._from_app = anyio.create_memory_object_stream[Message](10)
 
-    async def tell(self, message: Message) -> None:
+    async def send_to_app(self, message: Message) -> None:
         await self._to_app.send(message)
 
     async def answer(self) -> Message:
@@ -36,20 +36,20 @@ class Server:
 
 @asynccontextmanager
 async def served(app: Any) -> AsyncGenerator[dict[str, Any]]:
-    """The app from its startup to its shutdown; gives its state."""
+    """Run the app from its startup to its shutdown, and yield its state."""
     scope: dict[str, Any] = {"type": "lifespan", "state": {}}
     with Server() as server:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(app, scope, server.receive.receive, server.send.send)
-            await server.tell(STARTUP)
+            await server.send_to_app(STARTUP)
             assert await server.answer() == {"type": "lifespan.startup.complete"}
             yield scope["state"]
-            await server.tell(SHUTDOWN)
+            await server.send_to_app(SHUTDOWN)
             assert await server.answer() == {"type": "lifespan.shutdown.complete"}
 
 
 async def get(app: Any, state: dict[str, Any], path: str = "/") -> tuple[int, Any]:
-    """The page's status code and its JSON."""
+    """Return the page's status code and its JSON."""
     with Server() as server:
         scope = {"type": "http", "state": state, "path": path}
         await app(scope, server.receive.receive, server.send.send)

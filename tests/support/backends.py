@@ -8,10 +8,10 @@ BACKENDS: Mapping[str, Mapping[str, Any]] = {
     "uvloop": {"backend": "asyncio", "backend_options": {"use_uvloop": True}},
     "trio": {"backend": "trio"},
 }
-"""What `anyio.run` takes."""
+"""The options of `anyio.run`."""
 
 
 def name_of(backend: tuple[str, Mapping[str, object]]) -> str:
-    """`backend` as in the fixture `anyio_backend`."""
+    """Return the name of a backend as the fixture `anyio_backend` gives it."""
     name, options = backend
     return "uvloop" if options.get("use_uvloop") else name

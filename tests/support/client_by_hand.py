@@ -30,7 +30,7 @@ def server_on(broker: MemoryBroker, **options: Any) -> KafkaRPCServer:
 async def serving(
     broker: MemoryBroker, handler: Callable[..., Any], **options: Any
 ) -> AsyncGenerator[KafkaRPCServer]:
-    """A server of the topic `request` with this handler."""
+    """Run a server of the topic `request` with this handler."""
     of_handler = {
         name: options.pop(name) for name in ("parser", "serializer", "limit") if name in options
     }
@@ -81,7 +81,7 @@ def header(record: MemoryRecord, name: str) -> bytes | None:
 
 
 def outcome(record: MemoryRecord) -> bytes:
-    """The value of a reply, or the status of an error reply."""
+    """Return the value of a reply, or the status of an error reply."""
     status = header(record, "x-status")
     assert status is not None
     return (record.value or b"") if status == b"ok" else status
@@ -90,7 +90,7 @@ def outcome(record: MemoryRecord) -> bytes:
 async def replies(
     broker: MemoryBroker, count: int, topic: str = REPLY, partition: int = 0
 ) -> list[MemoryRecord]:
-    """The first `count` of them, and that there are no more yet."""
+    """Wait for `count` replies, check that there are no more, and return them."""
     where = TopicPartition(topic, partition)
     await until(lambda: len(broker.records(where)) >= count)
     records = list(broker.records(where))
@@ -112,7 +112,7 @@ def no_replies(broker: MemoryBroker, topic: str = REPLY, partition: int = 0) -> 
 
 
 async def finished(broker: MemoryBroker, server: KafkaRPCServer, count: int) -> None:
-    """Until the server has finished with so many records, and has nothing in hand."""
+    """Wait until the server has finished `count` records, and has none in hand."""
     await until(
         lambda: (
             server.status().in_flight == 0

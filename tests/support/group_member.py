@@ -31,13 +31,14 @@ class running_member:
 
 
 async def last_lines_of(process: "subprocess.Popen[str]") -> list[str]:
-    """What a killed process had written; the last line may be cut off."""
+    """Return the whole lines that a killed process had written."""
     assert process.stdout is not None
     rest = await anyio.to_thread.run_sync(process.stdout.read)
     return [json.loads(line) for line in rest.splitlines(keepends=True) if line.endswith("\n")]
 
 
 async def lines_of(process: "subprocess.Popen[str]", count: int) -> list[str]:
+    """Return the next `count` items that the member prints."""
     assert process.stdout is not None
     out = process.stdout
     return [

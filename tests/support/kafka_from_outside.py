@@ -15,7 +15,7 @@ def unique(name: str) -> str:
 
 
 async def on_asyncio[T](work: Coroutine[Any, Any, T]) -> T:
-    """Run it on an asyncio loop of its own: aiokafka needs one, the test may run on trio."""
+    """Run `work` on an asyncio loop of its own, since a test on trio has none for aiokafka."""
     return await anyio.to_thread.run_sync(asyncio.run, work)
 
 
@@ -45,7 +45,7 @@ async def topics_of(bootstrap: str) -> set[str]:
 
 
 async def delete_topic(bootstrap: str, name: str) -> None:
-    """The broker has forgotten it when this returns."""
+    """Delete the topic, and return when the broker has forgotten it."""
 
     async def delete() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)

@@ -33,7 +33,7 @@ class Reader:
             await self._grew.wait()
 
     async def has_seen_all(self, values: set[str], *others: "Reader") -> None:
-        """Until it and the others have seen all of them between them."""
+        """Wait until this reader and the others have seen all of these values between them."""
         seen = [self.seen, *(other.seen for other in others)]
         await until(lambda: values <= set().union(*seen), within_s=120.0)
 

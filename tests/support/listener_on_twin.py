@@ -1,4 +1,4 @@
-"""What the tests on the in-memory twin have in common."""
+"""A listener on the in-memory twin, and loops over its streams."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +21,7 @@ CONNECT_OPTIONS = frozenset(
 
 
 def broker_with(*values: str, partitions: int = 1) -> MemoryBroker:
-    """A broker with one topic, and these texts in its first partition."""
+    """Return a broker with one topic, and these texts in its first partition."""
     broker = MemoryBroker({TOPIC: partitions})
     fill(broker, values)
     return broker
@@ -48,7 +48,7 @@ def listener_on(
 
 
 async def take(stream: TypeStream[Any], count: int) -> list[Any]:
-    """Finish the next `count` items and be handed one more, which is given back."""
+    """Finish and return the next `count` items; one more is delivered, and given back."""
     taken: list[Any] = []
     with anyio.fail_after(PATIENCE_S):
         async for value in stream:
@@ -59,7 +59,7 @@ async def take(stream: TypeStream[Any], count: int) -> list[Any]:
 
 
 async def take_last(stream: TypeStream[Any], count: int) -> list[Any]:
-    """Finish the next `count` items, and then no more are asked for."""
+    """Finish and return the next `count` items, and ask for no more."""
     taken: list[Any] = []
     with anyio.fail_after(PATIENCE_S):
         async for delivery in stream.deliveries():
@@ -71,7 +71,7 @@ async def take_last(stream: TypeStream[Any], count: int) -> list[Any]:
 
 
 class Loop:
-    """A loop over a stream in a task of its own, with what it saw; `ended` once it is over."""
+    """A loop over a stream in a task of its own: the items it saw, and how it ended."""
 
     def __init__(
         self, stream: TypeStream[Any], work: Callable[[Any], Awaitable[object]] | None = None
@@ -102,7 +102,7 @@ class Loop:
 async def loops(
     *streams: TypeStream[Any], work: Callable[[Any], Awaitable[object]] | None = None
 ) -> AsyncIterator[list[Loop]]:
-    """A loop over each of the streams while the body runs."""
+    """Run a loop over each of the streams while the body runs."""
     async with anyio.create_task_group() as tasks:
         running = [Loop(stream, work) for stream in streams]
         for loop in running:
@@ -112,7 +112,7 @@ async def loops(
 
 
 class Gate:
-    """Work that waits until it is let through; counts those who came to it."""
+    """Work that waits until the gate is open, and remembers the values that arrived."""
 
     def __init__(self) -> None:
         self._open = anyio.Event()

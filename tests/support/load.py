@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 
 
 class Load:
-    """Sends numbered texts until it is stopped. `sent` holds those that the broker acknowledged."""
+    """Sends numbered texts until it is stopped; `sent` holds the acknowledged ones."""
 
     def __init__(self, bootstrap: str, topic: str, per_s: float = 500.0) -> None:
         self.sent: list[str] = []
@@ -19,8 +19,8 @@ class Load:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
 
     async def _run(self) -> None:
-        # Idempotent: it sends on through a broker's restart, each record once. Once its batches are
-        # full it waits for the broker so long, which a JVM that starts on a slow machine needs.
+        # Idempotence sends each record once, also over a broker's restart. A producer whose
+        # batches are full waits for the broker as long as a JVM may take to start.
         producer = AIOKafkaProducer(
             bootstrap_servers=self._bootstrap, enable_idempotence=True, request_timeout_ms=60_000
         )
@@ -38,7 +38,7 @@ class Load:
         self.sent.extend(value for value, future in pending if future.exception() is None)
 
     async def finish(self) -> set[str]:
-        """Stop sending; what was sent."""
+        """Stop sending, and return the texts that the broker acknowledged."""
         self._stop.set()
         await anyio.to_thread.run_sync(self._thread.join)
         return set(self.sent)

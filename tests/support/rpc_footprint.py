@@ -24,7 +24,7 @@ NEVER, BRIEF_S = b"never", 0.05
 LATE, LATE_S, CANCEL_AFTER_S = b"late", 0.3, 0.02
 
 Work = Callable[[int], Awaitable[Mapping[str, int]]]
-"""Makes so many calls; returns how they ended, once nothing is under way any more."""
+"""Makes the given number of calls, and returns how they ended, once all have ended."""
 
 
 @asynccontextmanager
@@ -32,7 +32,7 @@ async def client(bootstrap: str, topic: str) -> AsyncGenerator[Work]:
     ended = {"replied": 0, "timed_out": 0, "cancelled": 0}
 
     async def one_call(rpc: KafkaRPC, number: int) -> None:
-        """A tenth times out or is cancelled."""
+        """Make a call; a tenth of the numbers times out or is cancelled."""
         if number % 20 == 0:
             try:
                 await rpc.request(topic, NEVER, res_timeout=BRIEF_S)
@@ -60,7 +60,7 @@ async def client(bootstrap: str, topic: str) -> AsyncGenerator[Work]:
                     tasks.start_soon(caller, rpc, numbers, calls)
             return {**ended, "in_flight": rpc.status().in_flight}
 
-        # The server keeps the workers that it has made: it makes all of them now.
+        # The server keeps its workers, so let it make all of them now.
         async with anyio.create_task_group() as tasks:
             for _ in range(2 * CONCURRENCY):
                 tasks.start_soon(partial(rpc.request, topic, LATE))

@@ -30,7 +30,7 @@ async def reverse(value: bytes, call: Call) -> bytes:
 async def pair_on(
     kafka: EmbeddedKafka, handler: Any = reverse, *, partitions: int = 4, **client_options: Any
 ) -> AsyncGenerator[tuple[KafkaRPC, str]]:
-    """A client, and the topic that a server with this handler serves."""
+    """Run a server with this handler, and yield a client and the topic that the server serves."""
     topic = await create_topic(kafka.bootstrap_servers, unique("request"), partitions)
     async with (
         server_on(kafka, topic, handler, concurrency=1000),
@@ -40,7 +40,7 @@ async def pair_on(
 
 
 async def all_of(count: int, call: Callable[[int], Awaitable[object]]) -> list[Any]:
-    """So many at once; what each came to, also if it is an error, by its number."""
+    """Make `count` calls at once, and return their results or errors by their numbers."""
     outcomes: list[Any] = [None] * count
 
     async def run(number: int) -> None:

@@ -44,7 +44,7 @@ class Hand:
         self._waiting: list[Record] = []
 
     async def request(self) -> Record:
-        """The next one."""
+        """Return the next request."""
         with anyio.fail_after(PATIENCE_S):
             while not self._waiting:
                 await self._poll()
@@ -75,7 +75,7 @@ class Hand:
         topic: str = REPLY,
         partition: int | None = None,
     ) -> None:
-        """Echo the id, as the former guidelines say; or with these headers only."""
+        """Write a reply that echoes the id, or has the given headers alone."""
         if headers is None:
             headers = [(k, v) for k, v in request.headers if k in ("request_id", "x-own-id")]
         self._broker.produce(topic, value, headers=[*headers, *extra], key=key, partition=partition)

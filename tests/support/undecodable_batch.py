@@ -8,11 +8,11 @@ from aiokafka.record.util import calc_crc32c
 from tests.support.kafka_from_outside import on_asyncio
 
 CRC_AT, CRC_FROM = 17, 21
-"""Where the checksum of a version 2 batch is, and where the bytes begin that it covers."""
+"""The offsets of a version 2 batch's checksum, and of the bytes that it covers."""
 
 
 async def produce_poison(bootstrap: str, topic: str, partition: int, records: int = 1) -> None:
-    """One batch, of so many records."""
+    """Send one batch of `records` records that aiokafka cannot decode."""
 
     async def send() -> None:
         async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:

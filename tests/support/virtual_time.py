@@ -8,7 +8,7 @@ import pytest
 from trio.testing import MockClock
 
 BEGINS_AT_S = 1000.0
-"""No clock of a machine that is up begins at 0, the time of what has never been."""
+"""The first time on the clock. No running machine's clock shows 0, which stands for "never"."""
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):

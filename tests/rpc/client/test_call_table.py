@@ -30,7 +30,7 @@ ANY_DUE = st.one_of(MOMENTS, st.floats(min_value=-1e300, max_value=1e300))
 
 @define(eq=False)
 class Stream(Call):
-    """Owners have classes of their own."""
+    """A class of its own for the owners of calls."""
 
     replies: list[bytes] = field(factory=list[bytes])
 

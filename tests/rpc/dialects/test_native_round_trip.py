@@ -43,7 +43,7 @@ def test_a_server_reads_what_a_client_wrote(
     timeout_ms: int | None,
     extra: list[tuple[str, bytes]],
 ) -> None:
-    """Whatever headers the caller has put beside them."""
+    """The headers that the caller has put beside them do not matter."""
     reply_to = reply_to_headers(topics, partition)
     wire = Wire(("My-Id", "request_id"))
     headers = request_headers(id_, id_name, reply_to, timeout_ms, extra)

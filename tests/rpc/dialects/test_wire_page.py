@@ -19,7 +19,7 @@ HEADER = re.compile(r"`([\w-]+)`=`([^`]+)`")
 
 
 def example_headers() -> dict[int, list[tuple[str, bytes]]]:
-    """By the number of the row in the table of bytes."""
+    """Return the headers in each row of the table of bytes, by the number of the row."""
     rows: dict[int, list[tuple[str, bytes]]] = {}
     for line in PAGE.read_text("utf-8").splitlines():
         if row := re.match(r"\| (\d+) \|", line):

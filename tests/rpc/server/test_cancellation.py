@@ -33,8 +33,8 @@ async def at_each_checkpoint(
 ) -> int:
     """Run the scenario, cancelled at its 1st, 2nd, ... checkpoint, until it ends before.
 
-    Each time another server then answers what was not committed. Returns how often it was
-    cancelled.
+    Each time another server then answers what was not committed. Return how often the scenario
+    was cancelled.
     """
     times = 0
     while True:

@@ -1,4 +1,4 @@
-"""How many at once, in which order, and who waits for whom."""
+"""How many requests a server handles at once, in which order, and which of them wait."""
 
 import anyio
 import pytest
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.anyio, in_virtual_time]
 
 
 class Busy:
-    """A handler that counts how many of it run at once."""
+    """A handler that counts how many of its calls run at once."""
 
     def __init__(self, takes_s: float = 1.0) -> None:
         self.now = self.most = 0

@@ -1,4 +1,4 @@
-"""A request that is over is not started, one that runs is cut off, and its own calls inherit."""
+"""Requests at their deadlines: not started, or cut off; the calls of a handler inherit them."""
 
 from contextvars import ContextVar
 
@@ -34,7 +34,7 @@ async def never(value: bytes, call: Call) -> bytes:
     raise AssertionError
 
 
-async def test_one_that_is_over_is_not_started() -> None:
+async def test_a_request_whose_time_is_up_is_not_started() -> None:
     broker, started = new_broker(), list[bytes]()
 
     async def handle(value: bytes, call: Call) -> bytes:

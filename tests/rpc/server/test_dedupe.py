@@ -86,7 +86,7 @@ async def test_errors_of_the_handler_are_stored_too() -> None:
         assert counting.runs == 1
 
 
-async def test_one_that_ran_out_of_time_may_run_again() -> None:
+async def test_a_request_that_ran_out_of_time_may_run_again() -> None:
     broker, counting = new_broker(), Counting(5.0)
     async with serving(broker, counting, dedupe=Dedupe()):
         ask(broker, b"a", b"id", timeout_ms=1000)

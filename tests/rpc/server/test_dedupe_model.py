@@ -1,4 +1,4 @@
-"""The memory of answers, against a naive one."""
+"""The memory of answers, against a naive model."""
 
 from collections.abc import Hashable
 
@@ -23,7 +23,7 @@ STEPS = st.lists(
 
 @define
 class Model:
-    """Remembers everything, and looks through all of it."""
+    """A memory that keeps everything, and searches it."""
 
     most: int
     keep_s: float

@@ -84,10 +84,10 @@ async def test_what_went_wrong_inside_does_not_leave_the_server(
         assert server.status().counters.errors == {"internal": 2}
     assert "Traceback" in caplog.text
     assert "KeyError" in caplog.text
-    assert caplog.text.count("failed") == 1  # the same again is logged later
+    assert caplog.text.count("failed") == 1  # the same error is logged again only later
 
 
-async def test_what_went_wrong_may_be_told() -> None:
+async def test_what_went_wrong_may_be_sent() -> None:
     broker = new_broker()
 
     async def handle(value: bytes, call: Call) -> bytes:

@@ -1,4 +1,4 @@
-"""Partitions come and go while requests are handled: none is lost, none is handled twice."""
+"""Partitions come and go while requests are handled: no request is lost or handled twice."""
 
 import anyio
 import pytest

@@ -35,7 +35,7 @@ async def test_a_round_trip() -> None:
         assert (counters.requests, counters.replies, counters.errors) == (1, 1, {})
 
 
-async def test_what_a_handler_is_told() -> None:
+async def test_what_a_handler_is_called_with() -> None:
     broker, calls = new_broker(), list[Call]()
 
     async def handle(value: Any, call: Call) -> None:

@@ -32,7 +32,7 @@ async def ask(
     pause_s: float = 0.0,
     reply_to: tuple[str, ...] = (),
 ) -> Mapping[bytes, list[bytes]]:
-    """Send them as a program without this package would; the replies by correlation id."""
+    """Send the values as a program without this package would, and return the replies by id."""
 
     async def client() -> Mapping[bytes, list[bytes]]:
         found: dict[bytes, list[bytes]] = {value: [] for value in values}
@@ -51,9 +51,9 @@ async def ask(
             while not all(found.values()):
                 batches = await consumer.getmany(timeout_ms=500)
                 for record in (record for batch in batches.values() for record in batch):
-                    told = dict(record.headers)
-                    assert told["x-status"] == b"ok"
-                    found[told["request_id"]].append(record.value)
+                    headers_ = dict(record.headers)
+                    assert headers_["x-status"] == b"ok"
+                    found[headers_["request_id"]].append(record.value)
         return found
 
     with anyio.fail_after(PATIENCE_S):
@@ -102,7 +102,7 @@ async def test_a_reply_topic_that_does_not_exist(strict_kafka: EmbeddedKafka) ->
 async def test_a_hand_over_between_two_servers_under_load(
     embedded_kafka: EmbeddedKafka,
 ) -> None:
-    """One joins, and one leaves: every request is answered, and none is handled twice."""
+    """A server joins and one leaves: every request is answered, and none is handled twice."""
     bootstrap, group = embedded_kafka.bootstrap_servers, unique("group")
     topic = await create_topic(bootstrap, unique("request"))
     reply_topic = await create_topic(bootstrap, unique("reply"))

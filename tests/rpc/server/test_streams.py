@@ -38,7 +38,7 @@ async def count(value: bytes, call: Call) -> AsyncGenerator[bytes]:
 
 
 class Endless:
-    """Counts up, a number a second, until it is stopped."""
+    """A handler that counts up, a number a second, until it is stopped."""
 
     def __init__(self) -> None:
         self.running = 0

@@ -1,4 +1,4 @@
-"""What needs real time: plain functions in threads, breathing; and what only asyncio can do."""
+"""Handlers that need real time: plain functions in threads, and loops that never wait."""
 
 import asyncio
 import threading
@@ -73,7 +73,7 @@ async def test_a_plain_function_that_returns_a_coroutine() -> None:
 
 @in_real_time
 async def test_blocked_threads_do_not_pile_up() -> None:
-    """One that blocks is answered for at its deadline; it keeps its place until it ends."""
+    """A handler that blocks is answered for at its deadline, and keeps its place until it ends."""
     broker, release, started = new_broker(), threading.Event(), list[bytes]()
 
     def handle(value: bytes, call: Call) -> bytes:
@@ -85,7 +85,7 @@ async def test_blocked_threads_do_not_pile_up() -> None:
     try:
         async with serving(broker, handle, limit=2, drain_timeout=0.1):
             for _ in range(2):
-                ask(broker, b"block", timeout_ms=1000)  # they begin before
+                ask(broker, b"block", timeout_ms=1000)  # the threads begin before
             assert await outcomes(broker, 2) == [b"deadline_exceeded"] * 2
             ask(broker, b"next")
             await anyio.sleep(0.1)

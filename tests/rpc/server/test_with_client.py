@@ -1,4 +1,4 @@
-"""Server and client of this package together, on the in-memory twin."""
+"""A server and a client of this package together, on the in-memory twin."""
 
 from collections.abc import AsyncGenerator
 from typing import Any

@@ -40,7 +40,7 @@ class Fleet:
         return len(self._members)
 
     async def join(self, members: int = 1) -> None:
-        """More of them; returns when they serve."""
+        """Start more servers, and return when they serve."""
         joining = [self._start() for _ in range(members)]
         for member in joining:
             assert member.process.stdout is not None
@@ -62,7 +62,7 @@ class Fleet:
         return Member(name, process)
 
     async def leave(self) -> None:
-        """The oldest leaves by plan."""
+        """Let the oldest server leave by plan."""
         member = self._members.pop(0)
         member.process.terminate()
         code = await anyio.to_thread.run_sync(lambda: member.process.wait(LEAVE_S))
@@ -70,7 +70,7 @@ class Fleet:
         assert code == 0, self._log(member)
 
     async def kill(self) -> None:
-        """The oldest, by SIGKILL."""
+        """Kill the oldest server with SIGKILL."""
         self._end(self._members.pop(0))
 
     def executed(self) -> list[Execution]:

@@ -1,6 +1,6 @@
 """A server in a process of its own, which a test kills.
 
-It writes down what it executes before it answers. SIGTERM makes it leave by plan.
+The server writes down each execution before its answer. SIGTERM makes it leave by plan.
 """
 
 import os
@@ -15,11 +15,11 @@ from tests.support.backends import BACKENDS
 
 WORK_S = 0.05
 SESSION_TIMEOUT_MS = 2000
-"""How long a killed server's partitions stay with it."""
+"""Seconds that the partitions of a killed server stay with it."""
 
 
 def answer_to(value: bytes, execution: str) -> bytes:
-    """A function of the request, and who made it."""
+    """Return a value that depends on the request and on the server."""
     return b"%s of %s" % (execution.encode(), value[::-1])
 
 

@@ -1,4 +1,4 @@
-"""Callers that check every reply, and what became of their calls."""
+"""Callers that check every reply, and remember the outcome of every call."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,30 +11,30 @@ from tests.support.rpc_chaos.fleet import Execution
 from tests.support.rpc_chaos.server import answer_to
 
 GRACE_S = 1.0
-"""How much later than its deadline a call may settle."""
+"""Seconds after its deadline within which a call has to settle."""
 
 
 @define(eq=False)
 class Traffic:
-    """Calls by `callers` at a time, each of whom pauses after a call, until `finish`."""
+    """Calls by `callers` tasks, which pause after each call, until `finish`."""
 
     rpc: KafkaRPC
     topic: str
     callers: int = 60
     pause_s: float = 0.1
     patience_s: float = 30.0
-    """Long enough for a killed server's session to end and its requests to be answered."""
+    """Seconds in which a killed server's session ends and its requests are answered."""
     brief_s: float = 0.04
-    """Of every `brief_every`th call; most of these time out."""
+    """The timeout of every `brief_every`th call; most of these time out."""
     brief_every: int = 20
     replies: dict[int, bytes] = field(factory=dict[int, bytes], init=False)
     brief_timeouts: int = field(default=0, init=False)
     timeouts: Counter[str] = field(factory=Counter[str], init=False)
-    """Of patient calls, by cause."""
+    """The timeouts of patient calls, by cause."""
     wrong: list[str] = field(factory=list[str], init=False)
     settled: int = field(default=0, init=False)
     latest_s: float = field(default=-1e9, init=False)
-    """How much after its deadline the latest call settled."""
+    """Seconds after its deadline at which the latest call settled."""
     slowest_s: float = field(default=0.0, init=False)
     calls: int = field(default=0, init=False)
     _is_finishing: bool = field(default=False, init=False)
@@ -46,12 +46,12 @@ class Traffic:
                 tasks.start_soon(self._caller)
 
     async def finish(self) -> None:
-        """No more calls; returns when all have settled."""
+        """Make no more calls, and return when all have settled."""
         self._is_finishing = True
         await self._has_settled(self.calls)
 
     async def flows(self, count: int) -> None:
-        """So many more calls have settled."""
+        """Return when `count` more calls have settled."""
         await self._has_settled(self.settled + count)
 
     async def _has_settled(self, count: int) -> None:
@@ -77,7 +77,7 @@ class Traffic:
 
     async def _call(self, number: int) -> None:
         timeout_s = self.brief_s if self.is_brief(number) else self.patience_s
-        # Some share a key: it chooses the partition and says nothing about the call.
+        # Some calls share a key, which chooses the partition and says nothing about the call.
         key = b"key-%d" % (number % 7) if number % 3 == 0 else None
         began = anyio.current_time()
         try:
@@ -105,7 +105,7 @@ class Traffic:
             self.timeouts[cause] += 1
 
     def check(self, executed: Sequence[Execution]) -> None:
-        """Every call settled in time, and each reply is that of an execution of its own request."""
+        """Check that every call settled in time, and that its reply comes from its own request."""
         assert self.wrong == []
         assert self.settled == self.calls
         assert self.latest_s < GRACE_S
@@ -130,6 +130,6 @@ class Traffic:
 
 
 def repeats_of(executed: Sequence[Execution]) -> list[bytes]:
-    """What was executed more than once."""
+    """Return the values of the requests that were executed more than once."""
     times = Counter(each.value for each in executed)
     return [value for value, count in times.items() if count > 1]
