@@ -9,7 +9,7 @@ from tests.support.kafka_from_outside import committed, create_topic, produce, u
 from tests.support.listener_on_broker import listener_on, read, texts
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.trio_asyncio_too]
 
 
 async def test_with_auto_commit_off_only_commit_commits(embedded_kafka: EmbeddedKafka) -> None:

@@ -11,7 +11,7 @@ from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import read, texts
 from tests.support.real_asyncio import on_asyncio
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.trio_asyncio_too]
 
 
 async def test_a_factory_is_called_where_an_asyncio_loop_runs(

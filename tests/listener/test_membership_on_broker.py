@@ -8,7 +8,7 @@ from sdml_kafka.testing import EmbeddedKafka
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import texts
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.trio_asyncio_too]
 
 
 async def test_a_handler_slower_than_the_poll_interval_keeps_its_membership(

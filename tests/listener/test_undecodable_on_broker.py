@@ -10,7 +10,7 @@ from tests.support.listener_on_broker import Reader, listener_on
 from tests.support.undecodable_batch import produce_poison
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.trio_asyncio_too]
 
 
 async def test_a_batch_that_does_not_decode_holds_its_own_partition_only(

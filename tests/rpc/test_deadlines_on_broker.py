@@ -7,7 +7,12 @@ from sdml_kafka import Call, CallTimeout
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.rpc_on_broker import pair_on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.uvloop_too,
+    pytest.mark.trio_asyncio_too,
+]
 
 
 async def test_calls_of_a_handler_inherit_what_is_left_of_its_budget(

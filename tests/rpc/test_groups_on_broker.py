@@ -18,7 +18,12 @@ from tests.support.rpc_on_broker import (
     values,
 )
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.uvloop_too,
+    pytest.mark.trio_asyncio_too,
+]
 
 
 async def test_a_group_that_two_clients_share_by_mistake(embedded_kafka: EmbeddedKafka) -> None:

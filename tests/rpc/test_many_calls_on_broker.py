@@ -14,7 +14,12 @@ from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.rpc_on_broker import all_of, client_on, pair_on, reversed_, server_on, values
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.uvloop_too,
+    pytest.mark.trio_asyncio_too,
+]
 
 
 async def test_2000_calls_at_once(embedded_kafka: EmbeddedKafka) -> None:

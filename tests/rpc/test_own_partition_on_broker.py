@@ -12,7 +12,12 @@ from tests.support.real_asyncio import on_asyncio
 from tests.support.rpc_on_broker import all_of, client_on, pair_on, reversed_, values
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.uvloop_too,
+    pytest.mark.trio_asyncio_too,
+]
 
 
 async def test_clients_with_partitions_of_their_own(embedded_kafka: EmbeddedKafka) -> None:

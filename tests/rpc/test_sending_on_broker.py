@@ -7,7 +7,12 @@ from sdml_kafka import PayloadTooLarge, TopicMissing
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.rpc_on_broker import all_of, client_on, pair_on, reversed_, values
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.uvloop_too,
+    pytest.mark.trio_asyncio_too,
+]
 
 
 async def test_a_missing_request_topic_is_reported_soon(strict_kafka: EmbeddedKafka) -> None:

@@ -9,7 +9,12 @@ from sdml_kafka import Call
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.rpc_on_broker import pair_on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.uvloop_too,
+    pytest.mark.trio_asyncio_too,
+]
 
 
 async def test_a_stream_of_500_replies(embedded_kafka: EmbeddedKafka) -> None:
