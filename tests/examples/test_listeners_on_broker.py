@@ -12,9 +12,9 @@ from threading import Timer
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
 
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.kafka_from_outside import committed
 
 pytestmark = pytest.mark.broker
 
@@ -39,21 +39,6 @@ def running(name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         finally:
             timer.cancel()
             process.kill()
-
-
-def committed(bootstrap: str, group: str) -> int:
-    """Return how many records of `orders` the group has committed."""
-
-    async def ask() -> int:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-        await admin.start()
-        try:
-            offsets = await admin.list_consumer_group_offsets(group)
-        finally:
-            await admin.close()
-        return sum(entry.offset for entry in offsets.values())
-
-    return asyncio.run(ask())
 
 
 def produced(bootstrap: str) -> int:
@@ -101,4 +86,5 @@ def test_reads_all_orders_and_ctrl_c_commits_them(bootstrap: str, name: str, lin
         _, err = process.communicate()
     assert (waiting, process.returncode, err) == (0, 0, "")
     assert seen >= set(range(SENT))
-    assert committed(bootstrap, f"{name.partition('_')[0]}-example") == produced(bootstrap)
+    done = asyncio.run(committed(bootstrap, f"{name.partition('_')[0]}-example"))
+    assert sum(done.values()) == produced(bootstrap)

@@ -9,14 +9,8 @@ import pytest
 from sdml_kafka import CommitFailed, KafkaListener
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.checkpoints import cancelled_at
-from tests.support.listener_on_twin import (
-    GROUP,
-    P0,
-    broker_with,
-    listener_on,
-    take_last,
-    task_count,
-)
+from tests.support.listener_on_twin import GROUP, P0, broker_with, listener_on, take_last
+from tests.support.tasks import task_count
 from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]

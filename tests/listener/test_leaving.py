@@ -15,8 +15,8 @@ from tests.support.listener_on_twin import (
     listener_on,
     take,
     take_last,
-    task_count,
 )
+from tests.support.tasks import task_count
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 

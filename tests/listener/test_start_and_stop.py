@@ -18,8 +18,8 @@ from tests.support.listener_on_twin import (
     loops,
     take,
     take_last,
-    task_count,
 )
+from tests.support.tasks import task_count
 from tests.support.virtual_time import on_asyncio, on_trio
 from tests.support.waiting import until
 

@@ -9,6 +9,7 @@ from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.testing.memory.log import MemoryRecord
 from sdml_kafka.testing.memory.state import loop_time
 from sdml_kafka.transport.interfaces import Transport
+from tests.support.headers import header
 from tests.support.waiting import until
 
 REQUEST, REPLY, GROUP = "request", "reply", "group"
@@ -74,10 +75,6 @@ async def echo(value: bytes, call: Call) -> bytes:
 def cancel(broker: MemoryBroker, id_: bytes = b"1", partition: int = 0) -> None:
     headers = [("request_id", id_), ("x-cancel", b"1")]
     broker.produce(REQUEST, b"", headers=headers, partition=partition)
-
-
-def header(record: MemoryRecord, name: str) -> bytes | None:
-    return next((value for key, value in record.headers if key == name), None)
 
 
 def outcome(record: MemoryRecord) -> bytes:

@@ -4,6 +4,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -14,20 +16,18 @@ from tests.support.listener_on_broker import texts
 ROOT = Path(__file__).parents[2]
 
 
-class running_member:
-    """A member in a process of its own that prints each item when it has finished it."""
-
-    def __init__(self, bootstrap: str, topic: str, group: str, *flags: str) -> None:
-        self._command = [sys.executable, "-m", "tests.support.group_member"]
-        self._command += [bootstrap, topic, group, *flags]
-
-    def __enter__(self) -> "subprocess.Popen[str]":
-        self.process = subprocess.Popen(self._command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-        return self.process
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
+@contextmanager
+def running_member(
+    bootstrap: str, topic: str, group: str, *flags: str
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run a member in a process of its own, which prints each item that it has finished."""
+    command = [sys.executable, "-m", "tests.support.group_member", bootstrap, topic, group, *flags]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 async def last_lines_of(process: "subprocess.Popen[str]") -> list[str]:

@@ -126,10 +126,6 @@ class Gate:
         self._open.set()
 
 
-def task_count() -> int:
-    return len(anyio.get_running_tasks())
-
-
 def parsed_by(parser: Any, type_: Any = str) -> list[ParserSpec[Any]]:
     return [{"topics": [TOPIC], "type": type_, "parser": parser}]
 

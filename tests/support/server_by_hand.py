@@ -32,11 +32,9 @@ def client_on(
     return KafkaRPC(parsers, transport=transport, **options)
 
 
-def header(record: Record, name: str) -> bytes | None:
-    return next((value for key, value in record.headers if key == name), None)
-
-
 class Hand:
+    """The consumer and the producer of a server by hand."""
+
     def __init__(self, broker: MemoryBroker, consumer: Consumer) -> None:
         self._broker = broker
         self._consumer = consumer
@@ -134,9 +132,10 @@ async def callers(rpc: KafkaRPC) -> AsyncGenerator[Callers]:
         tasks.cancel_scope.cancel()
 
 
-def answer(
+def answer_with_stream(
     server: Hand, request: Record, values: Sequence[bytes], *, first: int = 0, end: bool = True
 ) -> None:
+    """Write the values as a stream of replies, numbered from `first`, with an end or without."""
     for number, value in enumerate(values, start=first):
         server.reply(request, value, ("x-sequence", b"%d" % number), partition=0)
     if end:

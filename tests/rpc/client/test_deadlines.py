@@ -7,7 +7,8 @@ import pytest
 
 from sdml_kafka import CallTimeout, RemoteError
 from sdml_kafka.rpc.deadline import DEADLINE
-from tests.support.server_by_hand import REQUEST, callers, client_on, hand, header, new_broker
+from tests.support.headers import header
+from tests.support.server_by_hand import REQUEST, callers, client_on, hand, new_broker
 from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]

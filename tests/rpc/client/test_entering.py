@@ -12,8 +12,8 @@ from sdml_kafka import (
     TopicPartition,
 )
 from tests.support.checkpoints import cancelled_at
-from tests.support.listener_on_twin import task_count
 from tests.support.server_by_hand import REPLY, REQUEST, callers, client_on, hand, new_broker
+from tests.support.tasks import task_count
 from tests.support.virtual_time import in_virtual_time, on_asyncio, on_trio
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]

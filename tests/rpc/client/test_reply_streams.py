@@ -5,7 +5,8 @@ import pytest
 
 from sdml_kafka import CallTimeout, RemoteError, ReplyInvalid, StreamBroken
 from sdml_kafka.transport.interfaces import Record
-from tests.support.server_by_hand import REQUEST, answer, client_on, hand, header, new_broker
+from tests.support.headers import header
+from tests.support.server_by_hand import REQUEST, answer_with_stream, client_on, hand, new_broker
 from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
@@ -16,7 +17,7 @@ async def test_the_replies_come_in_order_and_then_it_ends() -> None:
     async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
 
         async def serve() -> None:
-            answer(server, await server.request(), [b"a", b"b", b"c"])
+            answer_with_stream(server, await server.request(), [b"a", b"b", b"c"])
 
         tasks.start_soon(serve)
         values = [value async for value in rpc.stream(REQUEST, b"", res_expect_type=bytes)]
@@ -30,7 +31,7 @@ async def test_a_stream_without_replies_is_empty() -> None:
     async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
 
         async def serve() -> None:
-            answer(server, await server.request(), [])
+            answer_with_stream(server, await server.request(), [])
 
         tasks.start_soon(serve)
         assert [value async for value in rpc.stream(REQUEST, b"")] == []
@@ -42,8 +43,8 @@ async def test_repeated_replies_are_dropped_and_swapped_ones_put_in_order() -> N
 
         async def serve() -> None:
             request = await server.request()
-            answer(server, request, [b"b"], first=1, end=False)
-            answer(server, request, [b"a", b"b", b"c"])
+            answer_with_stream(server, request, [b"b"], first=1, end=False)
+            answer_with_stream(server, request, [b"a", b"b", b"c"])
 
         tasks.start_soon(serve)
         assert [value async for value in rpc.stream(REQUEST, b"")] == [b"a", b"b", b"c"]
@@ -55,8 +56,8 @@ async def test_a_missing_reply_breaks_the_stream() -> None:
 
         async def serve() -> None:
             request = await server.request()
-            answer(server, request, [b"a"], end=False)
-            answer(server, request, [b"c"], first=2)
+            answer_with_stream(server, request, [b"a"], end=False)
+            answer_with_stream(server, request, [b"c"], first=2)
 
         tasks.start_soon(serve)
         seen: list[bytes] = []
@@ -72,7 +73,7 @@ async def test_an_error_ends_the_stream_after_what_came_before() -> None:
 
         async def serve() -> None:
             request = await server.request()
-            answer(server, request, [b"a"], end=False)
+            answer_with_stream(server, request, [b"a"], end=False)
             server.reply(
                 request,
                 b"",
@@ -97,7 +98,7 @@ async def test_one_deadline_covers_the_whole_stream() -> None:
         async def serve() -> None:
             request = await server.request()
             for number in range(10):
-                answer(server, request, [b"x"], first=number, end=False)
+                answer_with_stream(server, request, [b"x"], first=number, end=False)
                 await anyio.sleep(1.0)
 
         tasks.start_soon(serve)
@@ -124,7 +125,7 @@ async def test_a_stream_that_ends_without_a_reply_is_no_reply() -> None:
     async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
 
         async def serve() -> None:
-            answer(server, await server.request(), [])
+            answer_with_stream(server, await server.request(), [])
 
         tasks.start_soon(serve)
         with pytest.raises(Exception, match=r"use stream"):

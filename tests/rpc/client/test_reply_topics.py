@@ -5,15 +5,8 @@ import pytest
 
 from sdml_kafka import ConsumerFailed, TopicPartition
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from tests.support.server_by_hand import (
-    REPLY,
-    REQUEST,
-    callers,
-    client_on,
-    hand,
-    header,
-    new_broker,
-)
+from tests.support.headers import header
+from tests.support.server_by_hand import REPLY, REQUEST, callers, client_on, hand, new_broker
 from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]

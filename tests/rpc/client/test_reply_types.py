@@ -7,6 +7,7 @@ import pytest
 
 from sdml_kafka import ParserSpec, ReplyInvalid
 from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.headers import header
 from tests.support.server_by_hand import (
     JSON,
     RAW,
@@ -15,7 +16,6 @@ from tests.support.server_by_hand import (
     callers,
     client_on,
     hand,
-    header,
     new_broker,
 )
 from tests.support.virtual_time import in_virtual_time

@@ -7,7 +7,8 @@ import pytest
 
 from sdml_kafka import ClientClosed, ConfigurationError, KafkaRPC, StreamBroken, StreamBusy
 from sdml_kafka.transport.interfaces import Record
-from tests.support.server_by_hand import REQUEST, answer, client_on, hand, header, new_broker
+from tests.support.headers import header
+from tests.support.server_by_hand import REQUEST, answer_with_stream, client_on, hand, new_broker
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
@@ -71,7 +72,7 @@ async def test_a_reader_that_is_far_behind_breaks_its_stream_and_no_other() -> N
     async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
 
         async def serve() -> None:
-            answer(server, await server.request(), [b"%d" % n for n in range(20)])
+            answer_with_stream(server, await server.request(), [b"%d" % n for n in range(20)])
             server.reply(await server.request(), b"fine")
 
         tasks.start_soon(serve)
@@ -94,9 +95,9 @@ async def test_a_reader_that_is_a_little_behind_all_along_reads_it_all() -> None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(anext, stream)
             request = await server.request()
-            answer(server, request, [b"x"] * 5, end=False)
+            answer_with_stream(server, request, [b"x"] * 5, end=False)
         for number in range(5, 100):
-            answer(server, request, [b"%d" % number], first=number, end=False)
+            answer_with_stream(server, request, [b"%d" % number], first=number, end=False)
             await until(partial(have_come, rpc, number + 1))
             assert await anext(stream) == (b"x" if number < 9 else b"%d" % (number - 4))
         await stream.aclose()
@@ -168,7 +169,7 @@ async def test_a_stream_is_for_one_task() -> None:
         request = await server.request()
         with pytest.raises(StreamBusy, match="one task"):
             await anext(stream)
-        answer(server, request, [b"a", b"b"])
+        answer_with_stream(server, request, [b"a", b"b"])
         await until(lambda: values == [b"a", b"b"])
 
 

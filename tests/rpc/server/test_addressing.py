@@ -10,7 +10,6 @@ from tests.support.client_by_hand import (
     REPLY,
     ask,
     echo,
-    header,
     new_broker,
     no_replies,
     outcome,
@@ -18,6 +17,7 @@ from tests.support.client_by_hand import (
     reply,
     serving,
 )
+from tests.support.headers import header
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 

@@ -6,16 +6,8 @@ import anyio
 import pytest
 
 from sdml_kafka import Call, Dedupe
-from tests.support.client_by_hand import (
-    ask,
-    echo,
-    header,
-    new_broker,
-    outcomes,
-    replies,
-    reply,
-    serving,
-)
+from tests.support.client_by_hand import ask, echo, new_broker, outcomes, replies, reply, serving
+from tests.support.headers import header
 from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]

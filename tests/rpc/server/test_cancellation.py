@@ -10,7 +10,7 @@ from sdml_kafka import Call, TopicPartition
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.checkpoints import cancelled_at
 from tests.support.client_by_hand import GROUP, P0, REPLY, ask, new_broker, serving
-from tests.support.listener_on_twin import task_count
+from tests.support.tasks import task_count
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 

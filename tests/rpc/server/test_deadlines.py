@@ -15,7 +15,6 @@ from tests.support.client_by_hand import (
     ask,
     echo,
     finished,
-    header,
     new_broker,
     outcome,
     outcomes,
@@ -23,6 +22,7 @@ from tests.support.client_by_hand import (
     reply,
     serving,
 )
+from tests.support.headers import header
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 

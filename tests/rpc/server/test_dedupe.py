@@ -4,15 +4,8 @@ import anyio
 import pytest
 
 from sdml_kafka import Call, Dedupe, RemoteError
-from tests.support.client_by_hand import (
-    ask,
-    header,
-    new_broker,
-    outcomes,
-    replies,
-    server_on,
-    serving,
-)
+from tests.support.client_by_hand import ask, new_broker, outcomes, replies, server_on, serving
+from tests.support.headers import header
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 

@@ -23,7 +23,7 @@ from tests.support.client_by_hand import (
     reply,
     serving,
 )
-from tests.support.listener_on_twin import task_count
+from tests.support.tasks import task_count
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 

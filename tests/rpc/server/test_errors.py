@@ -7,16 +7,8 @@ import anyio
 import pytest
 
 from sdml_kafka import Call, CallTimeout, RemoteError
-from tests.support.client_by_hand import (
-    ask,
-    header,
-    new_broker,
-    outcome,
-    outcomes,
-    replies,
-    reply,
-    serving,
-)
+from tests.support.client_by_hand import ask, new_broker, outcome, outcomes, replies, reply, serving
+from tests.support.headers import header
 from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]

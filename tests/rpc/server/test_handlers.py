@@ -11,12 +11,12 @@ from tests.support.client_by_hand import (
     REQUEST,
     ask,
     echo,
-    header,
     new_broker,
     outcomes,
     reply,
     serving,
 )
+from tests.support.headers import header
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 

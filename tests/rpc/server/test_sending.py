@@ -17,7 +17,6 @@ from tests.support.client_by_hand import (
     ask,
     echo,
     finished,
-    header,
     new_broker,
     no_replies,
     outcome,
@@ -26,6 +25,7 @@ from tests.support.client_by_hand import (
     reply,
     serving,
 )
+from tests.support.headers import header
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 

@@ -15,7 +15,6 @@ from tests.support.client_by_hand import (
     ask,
     cancel,
     finished,
-    header,
     new_broker,
     no_replies,
     outcome,
@@ -24,6 +23,7 @@ from tests.support.client_by_hand import (
     reply,
     serving,
 )
+from tests.support.headers import header
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
