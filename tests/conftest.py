@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.guarded_kafka import guarded_kafka as guarded_kafka_with_users
@@ -17,6 +18,10 @@ UVLOOP = pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop")
 TRIO = pytest.param(("trio", {}), id="trio")
 
 MAX_WORKERS = 4
+
+# How long an example takes says more about the machine, which runs other tests, than about the test.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(params=[ASYNCIO, TRIO, UVLOOP])
