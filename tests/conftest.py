@@ -19,7 +19,7 @@ TRIO = pytest.param(("trio", {}), id="trio")
 
 MAX_WORKERS = 4
 
-# How long an example takes says more about the machine, which runs other tests, than about the test.
+# How long an example takes depends more on the machine, busy with other tests, than on the test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
