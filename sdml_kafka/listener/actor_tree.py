@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from logging import getLogger
 
+from attrs import frozen
+
 from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.consuming.committer import CommitScheduler, Committer
 from sdml_kafka.consuming.consumer_loop import ConsumerLoop
@@ -15,16 +17,26 @@ from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.dispatcher import Dispatcher
 from sdml_kafka.listener.reader import MAX_RUN, Readers
+from sdml_kafka.listener.rebalance_callbacks import RebalanceCallbacks
 from sdml_kafka.listener.router import Router
 from sdml_kafka.listener.status import ListenerStatus, listener_status
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
-from sdml_kafka.transport.interfaces import Connect, ConsumerSettings, OnRebalance
+from sdml_kafka.transport.interfaces import Connect, ConsumerSettings
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
 """Errors that no restart can mend."""
 
 _log = getLogger("sdml_kafka.listener")
+
+
+@frozen
+class Timeouts:
+    """Seconds that starting, stopping and draining may take."""
+
+    start_s: float
+    stop_s: float
+    drain_s: float
 
 
 class ListenerActors:
@@ -34,15 +46,11 @@ class ListenerActors:
         self,
         connect: Connect,
         specs: Sequence[CompiledSpec],
-        *,
         auto_commit: AutoCommit | None,
-        on_assigned: OnRebalance | None,
-        on_revoked: OnRebalance | None,
+        callbacks: RebalanceCallbacks,
         on_parse_error: OnParseError,
         max_in_flight: int,
-        drain_timeout_s: float,
-        start_timeout_s: float,
-        stop_timeout_s: float,
+        timeouts: Timeouts,
         restarts: Restarts,
         on_event: Callable[[Event], None] | None,
     ) -> None:
@@ -54,7 +62,7 @@ class ListenerActors:
         self.intake = Intake(self.router.is_read, self._current)
         every = None if auto_commit is None else auto_commit.every
         self.readers = Readers(MAX_RUN if every is None else min(MAX_RUN, every))
-        self.drain = Drain(drain_timeout_s, self.readers.flush)
+        self.drain = Drain(timeouts.drain_s, self.readers.flush)
         self.committer = Committer(
             self.intake.ledger, self._current, self._choose_policy, _log, self.readers.flush
         )
@@ -62,9 +70,7 @@ class ListenerActors:
 
         self.supervisor = Supervisor(
             "listener",
-            self._children(
-                connect, on_assigned, on_revoked, max_in_flight, start_timeout_s, stop_timeout_s
-            ),
+            self._children(connect, callbacks, max_in_flight, timeouts),
             strategy="rest_for_one",
             restarts=restarts,
             is_fatal=self._is_fatal,
@@ -74,11 +80,9 @@ class ListenerActors:
     def _children(
         self,
         connect: Connect,
-        on_assigned: OnRebalance | None,
-        on_revoked: OnRebalance | None,
+        callbacks: RebalanceCallbacks,
         max_in_flight: int,
-        start_timeout_s: float,
-        stop_timeout_s: float,
+        timeouts: Timeouts,
     ) -> list[ChildSpec]:
         def consumer_loop() -> ConsumerLoop:
             return ConsumerLoop(
@@ -89,10 +93,10 @@ class ListenerActors:
                 self.committer,
                 self.drain,
                 _log,
-                start_timeout_s=start_timeout_s,
+                start_timeout_s=timeouts.start_s,
                 on_records=self.signal.notify,
-                on_assigned=on_assigned,
-                on_revoked=on_revoked,
+                on_assigned=callbacks.on_assigned,
+                on_revoked=callbacks.on_revoked,
             )
 
         def dispatcher() -> Dispatcher:
@@ -105,8 +109,8 @@ class ListenerActors:
             ChildSpec(
                 "consumer-loop",
                 consumer_loop,
-                start_timeout_s=start_timeout_s + ACTOR_GRACE_S,
-                stop_timeout_s=stop_timeout_s,
+                start_timeout_s=timeouts.start_s + ACTOR_GRACE_S,
+                stop_timeout_s=timeouts.stop_s,
             ),
             ChildSpec("dispatcher", dispatcher),
             ChildSpec("commit-scheduler", commit_scheduler),

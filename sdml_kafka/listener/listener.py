@@ -10,7 +10,7 @@ import anyio
 from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.errors import ClientClosed, ConfigurationError
 from sdml_kafka.lifecycle import Lifecycle, check_timeouts
-from sdml_kafka.listener.actor_tree import ListenerActors
+from sdml_kafka.listener.actor_tree import ListenerActors, Timeouts
 from sdml_kafka.listener.batch_parser import OnParseError
 from sdml_kafka.listener.rebalance_callbacks import callbacks_of
 from sdml_kafka.listener.status import ListenerStatus
@@ -94,38 +94,25 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         Raises:
             ConfigurationError: Something that was passed cannot work.
         """
-        if max_in_flight < 1:
-            raise ConfigurationError(f"max_in_flight is 1 or more, not {max_in_flight!r}")
+        _check(max_in_flight, on_parse_error)
         check_timeouts(start_timeout, stop_timeout, drain_timeout)
-        if on_parse_error not in ("skip", "raise") and not callable(on_parse_error):
-            raise ConfigurationError(
-                f"on_parse_error is 'skip', 'raise' or a callable, not {on_parse_error!r}"
-            )
         connect = transport or listener_connect(
             consumer_factory, bootstrap_servers, group_id, client_options
         )
-        on_assigned, on_revoked = callbacks_of(rebalance_listener)
-        self._actors = ListenerActors(
+        self._actors = actors = ListenerActors(
             connect,
             compile_specs(parsers),
-            auto_commit=_auto_commit(auto_commit),
-            on_assigned=on_assigned,
-            on_revoked=on_revoked,
-            on_parse_error=on_parse_error,
-            max_in_flight=max_in_flight,
-            drain_timeout_s=drain_timeout,
-            start_timeout_s=start_timeout,
-            stop_timeout_s=stop_timeout,
-            restarts=restarts or Restarts(),
-            on_event=on_event,
+            _auto_commit(auto_commit),
+            callbacks_of(rebalance_listener),
+            on_parse_error,
+            max_in_flight,
+            Timeouts(start_timeout, stop_timeout, drain_timeout),
+            restarts or Restarts(),
+            on_event,
         )
         self._streams = WeakSet[TypeStream[Any]]()
         self._lifecycle = Lifecycle(
-            "listener",
-            self._actors.supervisor,
-            start_timeout,
-            stop_timeout,
-            self._actors.router.close,
+            "listener", actors.supervisor, start_timeout, stop_timeout, actors.router.close
         )
 
     @asynccontextmanager
@@ -253,6 +240,15 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
             A frozen value.
         """
         return self._actors.status()
+
+
+def _check(max_in_flight: int, on_parse_error: object) -> None:
+    if max_in_flight < 1:
+        raise ConfigurationError(f"max_in_flight is 1 or more, not {max_in_flight!r}")
+    if on_parse_error not in ("skip", "raise") and not callable(on_parse_error):
+        raise ConfigurationError(
+            f"on_parse_error is 'skip', 'raise' or a callable, not {on_parse_error!r}"
+        )
 
 
 def _auto_commit(value: AutoCommit | AutoCommitDict | None) -> AutoCommit | None:

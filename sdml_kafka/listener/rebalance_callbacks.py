@@ -2,12 +2,22 @@
 
 import inspect
 
+from attrs import frozen
+
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces import OnRebalance, TopicPartition
 
 
-def callbacks_of(listener: object | None) -> tuple[OnRebalance | None, OnRebalance | None]:
-    """Return the callbacks (assigned, revoked) of an object, both None without an object.
+@frozen
+class RebalanceCallbacks:
+    """What is called for an assignment and for a revocation; None if the user has no listener."""
+
+    on_assigned: OnRebalance | None = None
+    on_revoked: OnRebalance | None = None
+
+
+def callbacks_of(listener: object | None) -> RebalanceCallbacks:
+    """Return the callbacks of the user's rebalance listener, if there is one.
 
     Its methods `on_partitions_assigned` and `on_partitions_revoked` may be plain or async;
     aiokafka's `ConsumerRebalanceListener` has both.
@@ -16,9 +26,10 @@ def callbacks_of(listener: object | None) -> tuple[OnRebalance | None, OnRebalan
         ConfigurationError: The object lacks a method.
     """
     if listener is None:
-        return None, None
-    return _callback(listener, "on_partitions_assigned"), _callback(
-        listener, "on_partitions_revoked"
+        return RebalanceCallbacks()
+    return RebalanceCallbacks(
+        _callback(listener, "on_partitions_assigned"),
+        _callback(listener, "on_partitions_revoked"),
     )
 
 
