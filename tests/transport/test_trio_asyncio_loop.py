@@ -3,15 +3,13 @@
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import anyio
 import pytest
 
 from sdml_kafka.transport.asyncio_loop import open_home
 from sdml_kafka.transport.trio_asyncio_loop import enclosing_loop
-
-ROOT = Path(__file__).parents[2]
+from tests.support.run_in_trio_asyncio import run_in_trio_asyncio
 
 
 @pytest.mark.anyio
@@ -49,22 +47,8 @@ def test_nothing_of_ours_imports_trio_asyncio() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def in_trio_asyncio(*arguments: str, timeout_s: float) -> None:
-    """Run pytest in a process of its own, with its tests inside of a loop of trio-asyncio."""
-    plugin = ["-p", "tests.support.inside_trio_asyncio", "-n", "0", "-q"]
-    command = [sys.executable, "-m", "pytest", *plugin, *arguments]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s)
-    assert run.returncode == 0, run.stdout + run.stderr
-
-
 def test_in_its_loop_the_client_lives_there_and_its_errors_end_nobody() -> None:
-    in_trio_asyncio("tests/transport/cases_in_trio_asyncio.py", timeout_s=120)
-
-
-@pytest.mark.broker
-@pytest.mark.timeout(900)
-def test_the_main_tests_pass_in_its_loop() -> None:
-    in_trio_asyncio("-m", "trio_asyncio_too", timeout_s=800)
+    run_in_trio_asyncio("tests/transport/cases_in_trio_asyncio.py", timeout_s=120)
 
 
 def test_a_loop_that_is_not_trios_is_not_taken_for_one() -> None:

@@ -1,0 +1,11 @@
+"""The main tests of listener and calls pass inside of a loop of trio-asyncio."""
+
+import pytest
+
+from tests.support.run_in_trio_asyncio import run_in_trio_asyncio
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(900)]
+
+
+def test_the_main_tests_pass_in_its_loop() -> None:
+    run_in_trio_asyncio("-m", "trio_asyncio_too", timeout_s=800)
