@@ -34,22 +34,39 @@ class Record(Protocol):
     """A record as the client received it; aiokafka's `ConsumerRecord` is one."""
 
     @property
-    def topic(self) -> str: ...
+    def topic(self) -> str:
+        """The topic that the record was read from."""
+        ...
+
     @property
-    def partition(self) -> int: ...
+    def partition(self) -> int:
+        """The number of its partition, from 0."""
+        ...
+
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int:
+        """The position of the record in its partition."""
+        ...
+
     @property
     def timestamp(self) -> int:
         """Milliseconds since the epoch."""
         ...
 
     @property
-    def key(self) -> bytes | None: ...
+    def key(self) -> bytes | None:
+        """The key as it was sent, None if there is none."""
+        ...
+
     @property
-    def value(self) -> bytes | None: ...
+    def value(self) -> bytes | None:
+        """The value as it was sent, None for a tombstone."""
+        ...
+
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes]]:
+        """The names and values of the headers, in the order in which they were sent."""
+        ...
 
 
 # -- what a consumer is given and gives back -------------------------------------------------
@@ -162,7 +179,9 @@ class Consumer(Protocol):
     """
 
     @property
-    def settings(self) -> ConsumerSettings: ...
+    def settings(self) -> ConsumerSettings:
+        """The settings of the user's consumer that the package has to know."""
+        ...
 
     async def start(
         self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
@@ -287,6 +306,7 @@ The call comes in the program's thread, never from within `send`. An exception i
 
 
 def always() -> bool:
+    """Return True, for a message that is wanted whatever happens."""
     return True
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, override
 
 import anyio
 
@@ -121,20 +121,24 @@ class ServerCall(Call):
         self.clock = clock
 
     @property
+    @override
     def id(self) -> bytes | None:
         return self.request.id
 
     @property
+    @override
     def scope(self) -> anyio.CancelScope:
         if self.running_scope is None:
             raise RuntimeError("the handler of this call has ended, so its scope has ended too")
         return self.running_scope
 
     @property
+    @override
     def deadline(self) -> float | None:
         return None if self.due == inf else self.due
 
     @property
+    @override
     def remaining_s(self) -> float | None:
         return None if self.due == inf else max(0.0, self.due - self.clock())
 
