@@ -1,4 +1,4 @@
-"""Every relative link of the README, the changelog and the pages in docs/ leads to a file."""
+"""The links, files and functions that the README and the pages in docs/ name are there."""
 
 import re
 from pathlib import Path
@@ -6,18 +6,56 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
-LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#\s]+)")
+PACKAGE = ROOT / "sdml_kafka"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CHANGELOG.md", "findings/README.md")),
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
+LINK = re.compile(r"\]\((?!https?://|mailto:)([^)#\s]*)(#[^)\s]*)?\)")
+FILE = re.compile(r"`((?:[\w-]+/)+[\w-]+\.\w+)`")
+FUNCTION = re.compile(r"`(?:\w+\.)?(\w+)`")
 
 
-def links_of(page: Path) -> list[str]:
+def ids(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def links_of(page: Path) -> list[tuple[str, str]]:
     return LINK.findall(page.read_text())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {"#" + re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_each_link_leads_to_a_file(page: Path) -> None:
-    assert [link for link in links_of(page) if not (page.parent / link).exists()] == []
+    assert [link for link, _ in links_of(page) if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_each_anchor_is_that_of_a_heading(page: Path) -> None:
+    links = [(page.parent / link if link else page, anchor) for link, anchor in links_of(page)]
+    assert [(p, anchor) for p, anchor in links if anchor and anchor not in anchors_of(p)] == []
 
 
 def test_the_readme_has_links() -> None:
     assert len(links_of(ROOT / "README.md")) > 10
+
+
+@pytest.mark.parametrize("page", PAGES, ids=ids)
+def test_each_file_that_is_named_is_there(page: Path) -> None:
+    named = FILE.findall(page.read_text())
+    assert [name for name in named if not any((at / name).exists() for at in (ROOT, PACKAGE))] == []
+
+
+def test_each_function_of_the_journeys_is_in_its_file() -> None:
+    rows = re.findall(r"^\|.*\|(.*\.py`.*)\|(.*`.*)\|$", ARCHITECTURE.read_text(), re.MULTILINE)
+    assert len(rows) > 30
+    for files, functions in rows:
+        source = "\n".join((PACKAGE / name).read_text() for name in FILE.findall(files))
+        for name in FUNCTION.findall(functions):
+            assert re.search(rf"\b(def|class) {name}\b", source), (files, name)
