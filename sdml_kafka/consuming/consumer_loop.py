@@ -64,7 +64,21 @@ class Destination(Protocol):
 
 
 class ConsumerLoop(Actor):
-    """Polls, opens the partitions that are assigned, and releases those that are revoked."""
+    """Polls, opens the partitions that are assigned, and releases those that are revoked.
+
+    Args:
+        connect: Makes the consumer.
+        current: Holds the consumer for the others as long as this life lasts.
+        intake: Takes assignments and records.
+        destination: Says which topics to read, and withdraws what it took from the intake.
+        committer: Commits before partitions are released.
+        drain: Waits for records in hand before partitions are released.
+        log: The log of the part that this loop works for.
+        start_timeout_s: Seconds until the first assignment has to be there.
+        on_records: Called after records went into the intake.
+        on_assigned: The user's callback for an assignment.
+        on_revoked: The user's callback for a revocation, called after the drain.
+    """
 
     def __init__(
         self,
@@ -81,21 +95,6 @@ class ConsumerLoop(Actor):
         on_assigned: OnRebalance | None = None,
         on_revoked: OnRebalance | None = None,
     ) -> None:
-        """Connect nothing yet.
-
-        Args:
-            connect: Makes the consumer.
-            current: Holds the consumer for the others as long as this life lasts.
-            intake: Takes assignments and records.
-            destination: Says which topics to read, and withdraws what it took from the intake.
-            committer: Commits before partitions are released.
-            drain: Waits for records in hand before partitions are released.
-            log: The log of the part that this loop works for.
-            start_timeout_s: Seconds until the first assignment has to be there.
-            on_records: Called after records went into the intake.
-            on_assigned: The user's callback for an assignment.
-            on_revoked: The user's callback for a revocation, called after the drain.
-        """
         self._connect = connect
         self._current = current
         self._intake = intake

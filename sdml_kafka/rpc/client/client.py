@@ -43,6 +43,36 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
 
     One client serves thousands of concurrent calls. Every call settles: with its reply, with the
     server's error, with a timeout, or because the client was left.
+
+    Nothing is connected before the client is entered.
+
+    Args:
+        parsers: What the reply topics hold, and how to parse it; see `ParserSpec`. Without
+            any, replies are raw bytes in `reply_topic`.
+        consumer_factory: Returns a new `AIOKafkaConsumer` each time, not started, without
+            topics, with a group_id that nobody else uses. Or give `bootstrap_servers`.
+        producer_factory: Returns a new `AIOKafkaProducer` each time, not started. Without it
+            the producer connects to `bootstrap_servers`, or to 127.0.0.1:9092.
+        bootstrap_servers: The brokers' addresses, instead of factories.
+        group_id: The consumer's group, with `bootstrap_servers`; by default a new one.
+        corr_header_keys: The headers that may carry a reply's correlation id; the first that
+            is there counts.
+        correlation_from_record: Takes the correlation id from a whole record instead.
+        own_partition: Whether to fetch one partition of each reply topic only, and ask servers
+            to reply there, as `KafkaRPCServer` does; for many clients that share a reply topic.
+        reply_topic: Where replies come without `parsers`; by default a topic of the client's
+            own, which is deleted on leaving.
+        reply_partitions: The partitions of a reply topic that is missing and created.
+        reply_retention: The seconds for which such a topic keeps replies.
+        start_timeout: The seconds that entering may take.
+        stop_timeout: The seconds that leaving may take.
+        restarts: How often a failed actor is restarted before its failure comes out.
+        on_event: Called for each start, crash, restart and stop of an actor.
+        transport: Another one than aiokafka, for tests with `MemoryBroker`.
+        client_options: aiokafka's own options (TLS, SASL), with `bootstrap_servers`.
+
+    Raises:
+        ConfigurationError: What was given does not go together, or cannot work.
     """
 
     _builder: CallBuilder
@@ -69,36 +99,6 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         transport: Transport | None = None,
         **client_options: Any,
     ) -> None:
-        """Make a client. It connects to nothing before it is entered.
-
-        Args:
-            parsers: What the reply topics hold, and how to parse it; see `ParserSpec`. Without
-                any, replies are raw bytes in `reply_topic`.
-            consumer_factory: Returns a new `AIOKafkaConsumer` each time, not started, without
-                topics, with a group_id that nobody else uses. Or give `bootstrap_servers`.
-            producer_factory: Returns a new `AIOKafkaProducer` each time, not started. Without it
-                the producer connects to `bootstrap_servers`, or to 127.0.0.1:9092.
-            bootstrap_servers: The brokers' addresses, instead of factories.
-            group_id: The consumer's group, with `bootstrap_servers`; by default a new one.
-            corr_header_keys: The headers that may carry a reply's correlation id; the first that
-                is there counts.
-            correlation_from_record: Takes the correlation id from a whole record instead.
-            own_partition: Whether to fetch one partition of each reply topic only, and ask servers
-                to reply there, as `KafkaRPCServer` does; for many clients that share a reply topic.
-            reply_topic: Where replies come without `parsers`; by default a topic of the client's
-                own, which is deleted on leaving.
-            reply_partitions: The partitions of a reply topic that is missing and created.
-            reply_retention: The seconds for which such a topic keeps replies.
-            start_timeout: The seconds that entering may take.
-            stop_timeout: The seconds that leaving may take.
-            restarts: How often a failed actor is restarted before its failure comes out.
-            on_event: Called for each start, crash, restart and stop of an actor.
-            transport: Another one than aiokafka, for tests with `MemoryBroker`.
-            client_options: aiokafka's own options (TLS, SASL), with `bootstrap_servers`.
-
-        Raises:
-            ConfigurationError: What was given does not go together, or cannot work.
-        """
         check_timeouts(start_timeout, stop_timeout)
         name = f"sdml-rpc-{token_hex(6)}"
         transport = transport or rpc_transport(

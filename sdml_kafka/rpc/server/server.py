@@ -43,6 +43,42 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
     Every request is answered: with what the handler returns, or with an error. A request has
     finished, and may be committed, when its replies are acknowledged by the broker. Servers of one
     group share the requests; after a crash the requests that had not finished are handled again.
+
+    Nothing is connected before the server is entered.
+
+    Args:
+        group_id: The consumer group that shares the requests.
+        bootstrap_servers: Where Kafka is. A group that is new then begins at the earliest
+            request there is, unless `auto_offset_reset="latest"` is among `client_options`.
+        consumer_factory: Returns a new `AIOKafkaConsumer` each time, not started, with a
+            group_id and without topics; in place of `bootstrap_servers` and `group_id`.
+        producer_factory: Returns a new `AIOKafkaProducer` each time, not started. Without
+            it, the producer connects to `bootstrap_servers`, or to 127.0.0.1:9092.
+        concurrency: The number of requests that are handled at once, at most.
+        drain_timeout: Seconds that handlers get to finish when their partition is revoked or
+            the server is left. Requests that take longer come again. At a rebalance their
+            handlers run on nevertheless; on leaving the handlers are cancelled.
+        start_timeout: Seconds that entering may take.
+        stop_timeout: Seconds that leaving may take.
+        reply_topics: The topics that may be replied to: their names, or a function that
+            takes a name. By default any topic but internal ones (`__...`) and those that
+            this server serves.
+        most_reply_topics: The number of topics that one request is replied on, 16 at most;
+            a request that names more is not replied to on the rest.
+        dedupe: Answers a request that comes again, with the id that its header carries, with
+            the stored answer; the handler does not run again. Streams are not stored.
+        expose_errors: Whether callers get the text of a handler's exception.
+        corr_header_keys: The headers that may carry a request's correlation id. The first of
+            them that a request has counts, then the request's key.
+        correlation_from_record: Takes the correlation id from the record instead.
+        restarts: How often a failed actor is restarted before the failure comes out.
+        on_event: Called for each start, crash, restart and stop of an actor.
+        clock: Returns the time in seconds since the epoch, from which deadlines are counted.
+        transport: Another transport than aiokafka, for tests with `MemoryBroker`.
+        **client_options: aiokafka's own options, such as those for TLS and SASL.
+
+    Raises:
+        ConfigurationError: What was given cannot work.
     """
 
     def __init__(
@@ -68,42 +104,6 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         transport: Transport | None = None,
         **client_options: Any,
     ) -> None:
-        """Make a server, which connects to nothing before it is entered.
-
-        Args:
-            group_id: The consumer group that shares the requests.
-            bootstrap_servers: Where Kafka is. A group that is new then begins at the earliest
-                request there is, unless `auto_offset_reset="latest"` is among `client_options`.
-            consumer_factory: Returns a new `AIOKafkaConsumer` each time, not started, with a
-                group_id and without topics; in place of `bootstrap_servers` and `group_id`.
-            producer_factory: Returns a new `AIOKafkaProducer` each time, not started. Without
-                it, the producer connects to `bootstrap_servers`, or to 127.0.0.1:9092.
-            concurrency: The number of requests that are handled at once, at most.
-            drain_timeout: Seconds that handlers get to finish when their partition is revoked or
-                the server is left. Requests that take longer come again. At a rebalance their
-                handlers run on nevertheless; on leaving the handlers are cancelled.
-            start_timeout: Seconds that entering may take.
-            stop_timeout: Seconds that leaving may take.
-            reply_topics: The topics that may be replied to: their names, or a function that
-                takes a name. By default any topic but internal ones (`__...`) and those that
-                this server serves.
-            most_reply_topics: The number of topics that one request is replied on, 16 at most;
-                a request that names more is not replied to on the rest.
-            dedupe: Answers a request that comes again, with the id that its header carries, with
-                the stored answer; the handler does not run again. Streams are not stored.
-            expose_errors: Whether callers get the text of a handler's exception.
-            corr_header_keys: The headers that may carry a request's correlation id. The first of
-                them that a request has counts, then the request's key.
-            correlation_from_record: Takes the correlation id from the record instead.
-            restarts: How often a failed actor is restarted before the failure comes out.
-            on_event: Called for each start, crash, restart and stop of an actor.
-            clock: Returns the time in seconds since the epoch, from which deadlines are counted.
-            transport: Another transport than aiokafka, for tests with `MemoryBroker`.
-            **client_options: aiokafka's own options, such as those for TLS and SASL.
-
-        Raises:
-            ConfigurationError: What was given cannot work.
-        """
         check_concurrency(concurrency)
         check_timeouts(start_timeout, stop_timeout, drain_timeout)
         transport = transport or rpc_server_transport(
