@@ -40,6 +40,39 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         stream = await listener.subscribe(Order)
         async for order in stream: ...
     ```
+
+    Nothing is connected before the listener is entered.
+
+    Args:
+        parsers: Which topics hold what, and how to parse it; see `ParserSpec`.
+        consumer_factory: Returns a new `AIOKafkaConsumer` each time, with a group_id, without
+            topics, not started. It is called where an asyncio loop runs, on trio too, and
+            again for each restart. Or give `bootstrap_servers` and `group_id`.
+        bootstrap_servers: The addresses of some brokers.
+        group_id: The group that shares the records.
+        auto_commit: Commit after `every` finished records or `interval_s` seconds, whichever
+            comes first. Without it commits happen at the consumer's own interval (5 s), or
+            only on `commit()` if the consumer was built with `enable_auto_commit=False`.
+        rebalance_listener: An object whose `on_partitions_assigned` and
+            `on_partitions_revoked` (plain or async) are called on this side of the client;
+            the latter after the drain. Both are bounded in time.
+        on_parse_error: "skip" (the error is logged and counted, the record is finished),
+            "raise" (the listener stops), or a callable that takes the record and the error,
+            after which the record is finished.
+        max_in_flight: The number of records of a partition that may be handed to the streams
+            and not finished.
+        drain_timeout: Seconds that records in hand get to finish when their partition is
+            revoked or the listener is left.
+        start_timeout: Seconds that entering may take.
+        stop_timeout: Seconds that leaving may take.
+        restarts: How often a failed actor is restarted before the failure is raised.
+        on_event: Called for each start, crash, restart and stop of an actor.
+        transport: Another client than aiokafka: `MemoryBroker.connect(...)` in a test.
+        **client_options: aiokafka's own options (TLS, SASL, `auto_offset_reset`,
+            `group_instance_id`) beside `bootstrap_servers` and `group_id`.
+
+    Raises:
+        ConfigurationError: Something that was passed cannot work.
     """
 
     def __init__(
@@ -61,39 +94,6 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         transport: Connect | None = None,
         **client_options: Any,
     ) -> None:
-        """Check the arguments; nothing is connected before the listener is entered.
-
-        Args:
-            parsers: Which topics hold what, and how to parse it; see `ParserSpec`.
-            consumer_factory: Returns a new `AIOKafkaConsumer` each time, with a group_id, without
-                topics, not started. It is called where an asyncio loop runs, on trio too, and
-                again for each restart. Or give `bootstrap_servers` and `group_id`.
-            bootstrap_servers: The addresses of some brokers.
-            group_id: The group that shares the records.
-            auto_commit: Commit after `every` finished records or `interval_s` seconds, whichever
-                comes first. Without it commits happen at the consumer's own interval (5 s), or
-                only on `commit()` if the consumer was built with `enable_auto_commit=False`.
-            rebalance_listener: An object whose `on_partitions_assigned` and
-                `on_partitions_revoked` (plain or async) are called on this side of the client;
-                the latter after the drain. Both are bounded in time.
-            on_parse_error: "skip" (the error is logged and counted, the record is finished),
-                "raise" (the listener stops), or a callable that takes the record and the error,
-                after which the record is finished.
-            max_in_flight: The number of records of a partition that may be handed to the streams
-                and not finished.
-            drain_timeout: Seconds that records in hand get to finish when their partition is
-                revoked or the listener is left.
-            start_timeout: Seconds that entering may take.
-            stop_timeout: Seconds that leaving may take.
-            restarts: How often a failed actor is restarted before the failure is raised.
-            on_event: Called for each start, crash, restart and stop of an actor.
-            transport: Another client than aiokafka: `MemoryBroker.connect(...)` in a test.
-            **client_options: aiokafka's own options (TLS, SASL, `auto_offset_reset`,
-                `group_instance_id`) beside `bootstrap_servers` and `group_id`.
-
-        Raises:
-            ConfigurationError: Something that was passed cannot work.
-        """
         _check(max_in_flight, on_parse_error)
         check_timeouts(start_timeout, stop_timeout, drain_timeout)
         connect = transport or listener_connect(
