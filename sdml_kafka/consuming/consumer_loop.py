@@ -58,6 +58,7 @@ class Destination(Protocol):
     @property
     def topics(self) -> Collection[str]:
         """The topics to read."""
+        ...
 
     def withdraw(self, tenancies: Sequence[Tenancy]) -> None:
         """Take back the records of these tenancies that wait and are in nobody's hands."""

@@ -44,7 +44,7 @@ class Intake:
         self.ledger: Ledger = Ledger()
         self.partitions: dict[TopicPartition, Partition] = {}
         self.health: Health = Health(False, {})
-        self.rebalances = 0
+        self.rebalances: int = 0
         """The number of assignments received."""
 
     def open(self, assignment: Assignment) -> None:

@@ -56,19 +56,19 @@ class ListenerActors:
     ) -> None:
         """Build everything, and start nothing; the arguments are those of `KafkaListener`."""
         self._auto_commit = auto_commit
-        self.signal = DispatchSignal()
+        self.signal: DispatchSignal = DispatchSignal()
         self._current = CurrentConsumer()
-        self.router = Router(specs, self._routes_changed, self.signal.notify)
-        self.intake = Intake(self.router.is_read, self._current)
+        self.router: Router = Router(specs, self._routes_changed, self.signal.notify)
+        self.intake: Intake = Intake(self.router.is_read, self._current)
         every = None if auto_commit is None else auto_commit.every
-        self.readers = Readers(MAX_RUN if every is None else min(MAX_RUN, every))
-        self.drain = Drain(timeouts.drain_s, self.readers.flush)
-        self.committer = Committer(
+        self.readers: Readers = Readers(MAX_RUN if every is None else min(MAX_RUN, every))
+        self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush)
+        self.committer: Committer = Committer(
             self.intake.ledger, self._current, self._choose_policy, _log, self.readers.flush
         )
         self._parser = BatchParser(on_parse_error, self.signal.fail)
 
-        self.supervisor = Supervisor(
+        self.supervisor: Supervisor = Supervisor(
             "listener",
             self._children(connect, callbacks, max_in_flight, timeouts),
             strategy="rest_for_one",

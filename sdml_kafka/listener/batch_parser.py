@@ -53,7 +53,7 @@ class BatchParser:
         """
         self._on_parse_error = on_parse_error
         self._on_failure = on_failure
-        self.parse_errors = 0
+        self.parse_errors: int = 0
 
     async def parse(self, spec: CompiledSpec, records: Sequence[Record]) -> Parsed:
         """Parse a batch; raise only what has to stop the listener."""

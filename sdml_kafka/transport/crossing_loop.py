@@ -59,15 +59,21 @@ class CrossingLoop(ABC):
                 outcome.set_result(task.result())
             self.call_back(finished.set)
 
-        if self._loop.is_closed():
-            raise ConsumerFailed("the asyncio loop that the client was on has ended")
+        self._check_open()
         self.call_soon(start)
         try:
-            await finished.wait()
+            await self._wait(finished)
         finally:
             if not finished.is_set():
                 self.call_soon(lambda: tasks[0].cancel())
         return outcome.result()
+
+    def _check_open(self) -> None:
+        if self._loop.is_closed():
+            raise ConsumerFailed("the asyncio loop that the client was on has ended")
+
+    async def _wait(self, finished: anyio.Event) -> None:
+        await finished.wait()
 
     async def calls_ended(self) -> None:
         """Wait until all calls have ended, also those whose callers were cancelled."""

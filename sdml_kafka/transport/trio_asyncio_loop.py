@@ -13,8 +13,13 @@ from inspect import getmodule
 from traceback import walk_tb
 from typing import Any, cast
 
+import anyio
+
 from sdml_kafka.errors import ConsumerFailed
 from sdml_kafka.transport.crossing_loop import CrossingLoop
+
+LOOK_EVERY_S = 1.0
+"""Seconds between two looks whether the loop of a call that waits is still open."""
 
 _OURS = ("aiokafka", "sdml_kafka")
 
@@ -57,6 +62,13 @@ class EnclosingLoop(CrossingLoop):
         with suppress(RuntimeError):  # the loop has closed, and what it ran has ended
             self._loop.call_soon(function)
 
+    async def _wait(self, finished: anyio.Event) -> None:
+        # A loop that ends in between drops the task, and nobody would notice.
+        while not finished.is_set():
+            self._check_open()
+            with anyio.move_on_after(LOOK_EVERY_S):
+                await finished.wait()
+
 
 class LoggedErrors:
     """Logs what the client's tasks and futures die of, as asyncio's own loops do.
@@ -83,7 +95,7 @@ def _is_ours(context: dict[str, Any]) -> bool:
     error: BaseException | None = context.get("exception")
     if error is not None:
         names += [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
-    task = context.get("task") or context.get("future")
-    if isinstance(task, asyncio.Task) and (module := getmodule(task.get_coro())) is not None:
+    task: Any = context.get("task") or context.get("future")
+    if isinstance(task, asyncio.Task) and (module := getmodule(cast("Any", task.get_coro()))):
         names.append(module.__name__)
     return any(name.split(".")[0] in _OURS for name in names)

@@ -128,3 +128,22 @@ async def test_after_the_loops_end_a_call_fails_clearly() -> None:
     with pytest.raises(ConsumerFailed, match="ended"):
         await home.call(library)
     await home_context.__aexit__(None, None, None)
+
+
+async def test_a_call_that_waits_as_the_loop_ends_fails_too() -> None:
+    raised: list[BaseException] = []
+
+    async def call(home: Home) -> None:
+        try:
+            await home.call(asyncio.Event().wait)
+        except ConsumerFailed as error:
+            raised.append(error)
+
+    async with anyio.create_task_group() as outside:
+        async with trio_asyncio.open_loop():
+            home_context = open_home()
+            home = await home_context.__aenter__()
+            outside.start_soon(call, home)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        await home_context.__aexit__(None, None, None)
+    assert len(raised) == 1

@@ -31,7 +31,7 @@ class Director:
         tasks: anyio.abc.TaskGroup,
     ) -> None:
         self.plan = plan
-        self.broker_is_up = True
+        self.broker_is_up: bool = True
         self._steps_done = 0
         self._cast = cast
         self._record_book = record_book

@@ -44,7 +44,7 @@ class ReplyMatcher:
         """
         self._calls = calls
         self._own_prefix = own_prefix
-        self.wire = wire
+        self.wire: Wire = wire
         self._extract = extract
 
     def read_id_from(self, name: str) -> None:

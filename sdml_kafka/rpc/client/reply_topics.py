@@ -38,9 +38,9 @@ class ReplyTopics:
     """Whether the topic is the client's own, with a name that nobody else knows."""
     names: frozenset[str] = field(init=False)
 
-    @names.default
-    def _names(self) -> frozenset[str]:
-        return frozenset(topic for spec in self.specs for topic in spec.topics)
+    def __attrs_post_init__(self) -> None:
+        names = frozenset(topic for spec in self.specs for topic in spec.topics)
+        object.__setattr__(self, "names", names)
 
     async def create(self, producer: Producer) -> Exception | None:
         """Create the topics; return why that failed, or None. They may exist all the same."""

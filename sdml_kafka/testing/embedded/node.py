@@ -25,8 +25,8 @@ class Node:
 
     def __init__(self, number: int, processes: Processes) -> None:
         self.number = number
-        self.started = False
-        self.frozen = False
+        self.started: bool = False
+        self.frozen: bool = False
         self._folder = processes.folder / f"node-{number}"
         self._processes = processes
         self._java: list[str] = []

@@ -25,7 +25,7 @@ class Processes:
         self._lock = threading.Lock()
         self._last_id = 0
         self._owner = os.getpid()
-        self.folder = Path(tempfile.mkdtemp(prefix="sdml-kafka-"))
+        self.folder: Path = Path(tempfile.mkdtemp(prefix="sdml-kafka-"))
         try:
             self._reaper = self._start_reaper()
         except BaseException:

@@ -29,7 +29,7 @@ class OrderSender:
     def __init__(
         self, name: str, outbox: Outbox, topic: str, rate: float, book: RecordBook
     ) -> None:
-        self.unacknowledged = 0
+        self.unacknowledged: int = 0
         """The number of records whose outcome is not known yet."""
         self._name = name
         self._outbox = outbox
