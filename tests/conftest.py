@@ -5,6 +5,7 @@ own. Tests that share another broker stay together in one process.
 """
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,11 @@ UVLOOP = pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop")
 TRIO = pytest.param(("trio", {}), id="trio")
 
 MAX_WORKERS = 4
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell lets what runs in its background ignore Ctrl-C, and so would the programs that tests
+    # start and end by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes depends more on the machine, busy with other tests, than on the test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -72,10 +78,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "uvloop" not in item.name or item.get_closest_marker("uvloop_too") is not None
     ]
     # Long tests first, so that no process is left with one at the end.
-    items.sort(key=lambda item: item.get_closest_marker("broker") is None)
+    items.sort(key=lambda item: -_expected_s(item))
     for item in items:
         if isinstance(item, pytest.Function) and (shared := _shared_fixtures(item)):
             item.add_marker(pytest.mark.xdist_group("-".join(shared)))
+
+
+def _expected_s(item: pytest.Item) -> float:
+    """Return how long a test may take: very long if it says so, else longer with a broker."""
+    limit = item.get_closest_marker("timeout")
+    with_broker = item.get_closest_marker("broker") is not None
+    return (limit.args[0] if limit is not None else 0.0) if with_broker else -1.0
 
 
 def _shared_fixtures(item: pytest.Function) -> list[str]:

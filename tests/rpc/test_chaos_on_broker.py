@@ -19,7 +19,7 @@ from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.rpc_chaos.fleet import Fleet, fleet_of
 from tests.support.rpc_chaos.traffic import Traffic, repeats_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(600)]
 
 SERVERS, PARTITIONS = 4, 8
 
