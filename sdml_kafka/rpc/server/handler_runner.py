@@ -80,6 +80,14 @@ class HandlerRunner:
     # -- failures ------------------------------------------------------------------------
 
     def _invalid(self, call: ServerCall, error: BaseException) -> Answer:
+        """Return the answer to a call whose parser raised `error`.
+
+        A RemoteError and a time-out are no words on the request's form: the parser chose a status,
+        or what it asked elsewhere did not turn out well.
+        """
+        error = _unwrapped(error)
+        if isinstance(error, RemoteError | TimeoutError):
+            return self.failed(call, error)
         self._log_failure(WARNING, call, "does not parse", error)
         return Answer(b"", INVALID_ARGUMENT, self._text(error, "the request does not parse"))
 

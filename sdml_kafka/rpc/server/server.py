@@ -139,7 +139,8 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         Args:
             *topics: The topics whose requests the function answers.
             parser: Makes the value of the record; what it raises is answered with
-                `invalid_argument`. Without it, the value is the record's value as bytes.
+                `invalid_argument`, a `RemoteError` with its own status. Without it, the value is
+                the record's value as bytes.
             serializer: Makes bytes of what the function returns.
             concurrency: The number of requests that this handler runs at once, at most; by
                 default the server's.

@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import Call, parse_json
+from sdml_kafka import Call, CallTimeout, RemoteError, parse_json
 from tests.support.client_by_hand import ask, echo, new_broker, outcome, outcomes, reply, serving
 from tests.support.headers import header
 from tests.support.virtual_time import in_virtual_time
@@ -100,3 +100,54 @@ async def test_a_parser_that_waits() -> None:
         ask(broker, b"bad")
         ask(broker, b"good")
         assert sorted(await outcomes(broker, 2)) == [b"invalid_argument", b"parsed good"]
+
+
+async def _ask_of(parser: Any, *, timeout_ms: int | None = None) -> tuple[bytes, bytes | None]:
+    """Return the status and the text that a request gets whose parser is this one."""
+    broker = new_broker()
+    async with serving(broker, echo, parser=parser):
+        ask(broker, timeout_ms=timeout_ms)
+        record = await reply(broker)
+        return outcome(record), header(record, "x-error")
+
+
+async def test_a_parser_chooses_the_status() -> None:
+    def parse(record: Any) -> Any:
+        raise RemoteError("not_found", "no such tenant")
+
+    async def parse_later(record: Any) -> Any:
+        await anyio.sleep(0.1)
+        raise RemoteError("not_found", "no such tenant")
+
+    async def parse_in_tasks(record: Any) -> Any:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(parse_later, record)
+
+    for parser in (parse, parse_later, parse_in_tasks):
+        assert await _ask_of(parser) == (b"not_found", b"no such tenant")
+
+
+async def test_a_parser_that_chooses_a_status_that_cannot_be_one() -> None:
+    def parse(record: Any) -> Any:
+        raise RemoteError("with space", "text")
+
+    assert await _ask_of(parse) == (b"internal", b"")
+
+
+async def test_what_a_parser_got_from_a_server_or_not_in_time_is_not_the_requests_fault() -> None:
+    async def pass_on(record: Any) -> Any:
+        error = RemoteError("not_found", "of another server")
+        error.received = True
+        raise error
+
+    async def wait_too_long(record: Any) -> Any:
+        raise CallTimeout("a call of the parser's own")
+
+    async def wait_until_late(record: Any) -> Any:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(2)
+        raise CallTimeout("a call of the parser's own")
+
+    assert await _ask_of(pass_on) == (b"internal", b"")
+    assert await _ask_of(wait_too_long, timeout_ms=60_000) == (b"internal", b"")
+    assert (await _ask_of(wait_until_late, timeout_ms=1000))[0] == b"deadline_exceeded"
