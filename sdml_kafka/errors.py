@@ -122,7 +122,10 @@ class CallIdInUse(ConfigurationError):
 
 
 class GroupShared(ConfigurationError):
-    """Other members of the client's group have some of the client's reply partitions."""
+    """Other members of the client's group have some of the client's reply partitions.
+
+    The text names the group and the topics.
+    """
 
 
 class ReplyInvalid(SdmlKafkaError):

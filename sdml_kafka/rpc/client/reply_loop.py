@@ -36,10 +36,6 @@ _log = getLogger("sdml_kafka.rpc")
 SHARED_GRACE_S = 15.0
 """Seconds for which others may share the group: a newcomer that does so by mistake finds out as it
 enters, and leaves."""
-SHARED = (
-    "Other members of the client's group have partitions of its reply topics, so replies go to "
-    "them. Give each client a group_id of its own, or none at all."
-)
 
 
 class ReplyLoop(Actor):
@@ -62,6 +58,10 @@ class ReplyLoop(Actor):
         self._outbox = outbox
         self._start_timeout_s = start_timeout_s
         self._on_rebalance = on_rebalance
+        self._group_id = ""
+        """The group of the consumer that reads now, which errors name."""
+        self._elsewhere = frozenset[TopicPartition]()
+        """The partitions of the reply topics that other members of the group have."""
         self._shared_until = inf
         """When to give up; `inf` unless other members have partitions of the reply topics."""
         self._create_at = 0.0
@@ -92,6 +92,7 @@ class ReplyLoop(Actor):
     async def _read(
         self, consumer: Consumer, life: Life, join_by: float, reason: Exception | None
     ) -> None:
+        self._group_id = consumer.settings.group_id
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_release_revocations, consumer)
             while True:
@@ -123,17 +124,18 @@ class ReplyLoop(Actor):
     def _check_patience(self, life: Life, join_by: float) -> None:
         now = anyio.current_time()
         if now >= self._shared_until:
-            raise GroupShared(SHARED)
+            raise self._group_shared()
         if not life.ready and now >= join_by:
             raise JoinTimeout(
-                f"The group's rebalance did not end within {self._start_timeout_s:g} s. Does the "
-                "client's group have other members? Try again, or allow more with start_timeout."
+                f"The rebalance of the group {self._group_id!r} did not end within "
+                f"{self._start_timeout_s:g} s. Does the group have other members? Try again, or "
+                "allow more with start_timeout."
             )
 
     def _take_assignment(
         self, assignment: Assignment, reason: Exception | None, *, at_entry: bool
     ) -> None:
-        reading = self._reading
+        reading, self._elsewhere = self._reading, assignment.elsewhere
         if not assignment.elsewhere:
             self._shared_until, reading.trouble = inf, None
             if missing := self._topics.names - {own.topic for own in assignment.positions}:
@@ -145,13 +147,21 @@ class ReplyLoop(Actor):
             else:
                 reading.was_opened = True
         elif at_entry:
-            raise GroupShared(SHARED)
+            raise self._group_shared()
         elif self._shared_until == inf:
-            _log.error("%s", SHARED)
-            reading.trouble = GroupShared(SHARED)
+            reading.trouble = self._group_shared()
+            _log.error("%s", reading.trouble)
             self._shared_until = anyio.current_time() + SHARED_GRACE_S
         reading.follow(assignment)
         self._on_rebalance()
+
+    def _group_shared(self) -> GroupShared:
+        topics = quoted({partition.topic for partition in self._elsewhere})
+        return GroupShared(
+            f"Other members of the client's group {self._group_id!r} have partitions of its reply "
+            f"topics ({topics}), so replies go to them. Give each client a group_id of its own, or "
+            "none at all."
+        )
 
     async def _create_anew(self) -> None:
         if (now := anyio.current_time()) >= self._create_at:
