@@ -69,8 +69,6 @@ class Lifecycle:
     @asynccontextmanager
     async def entered(self) -> AsyncGenerator[None]:
         """Run the actors. The state is "closed" as soon as the body ends, before they stop."""
-        if self.state != "new":
-            raise ClientClosed(f"A {self._what} can be entered once: make a new one")
         self.state = "starting"
         try:
             async with supervise(
@@ -85,6 +83,15 @@ class Lifecycle:
                     self.state = "closed"
         finally:
             self.state = "closed"
+
+    def check_new(self) -> None:
+        """Raise ClientClosed unless the object may be entered.
+
+        Entering checks this before anything that its end would undo: a second entering must not
+        close what the first one runs.
+        """
+        if self.state != "new":
+            raise ClientClosed(f"A {self._what} can be entered once: make a new one")
 
     def check_open(self) -> None:
         """Raise ClientClosed when the object has been left."""

@@ -118,6 +118,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         lifecycle, actors = self._lifecycle, self._actors
+        lifecycle.check_new()
         try:
             async with lifecycle.entered():
                 try:

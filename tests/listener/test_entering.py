@@ -94,3 +94,22 @@ def test_a_listener_may_be_made_where_no_event_loop_runs() -> None:
             return await take_last(await listener.subscribe(str), 1)
 
     assert anyio.run(main) == ["a"]
+
+
+@in_virtual_time
+async def test_a_listener_goes_on_after_a_second_task_tried_to_enter_it_meanwhile() -> None:
+    broker = broker_with(*"abc")
+    listener = listener_on(broker)
+    refused: list[Exception] = []
+
+    async def enter_as_well() -> None:
+        try:
+            await listener.__aenter__()
+        except ClientClosed as error:
+            refused.append(error)
+
+    async with anyio.create_task_group() as others:
+        others.start_soon(enter_as_well)
+        async with listener:
+            assert len(refused) == 1
+            assert await take_last(await listener.subscribe(str), 3) == [*"abc"]

@@ -120,6 +120,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        self._lifecycle.check_new()
         try:
             async with self._lifecycle.entered():
                 self._builder = self._actors.call_builder()

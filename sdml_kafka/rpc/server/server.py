@@ -171,6 +171,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        self._lifecycle.check_new()
         if not self._handlers:
             raise ConfigurationError("The server has no handler: @server.handler('request')")
         try:

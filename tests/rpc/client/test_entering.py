@@ -66,6 +66,27 @@ async def test_a_client_is_entered_once() -> None:
             pass
 
 
+@in_virtual_time
+async def test_a_client_goes_on_after_a_second_task_tried_to_enter_it_meanwhile() -> None:
+    broker = new_broker()
+    rpc = client_on(broker)
+    refused: list[Exception] = []
+
+    async def enter_as_well() -> None:
+        try:
+            await rpc.__aenter__()
+        except ClientClosed as error:
+            refused.append(error)
+
+    async with hand(broker) as server, anyio.create_task_group() as others:
+        others.start_soon(enter_as_well)
+        async with rpc, callers(rpc) as tasks:
+            assert len(refused) == 1
+            call = tasks.call()
+            server.reply(await server.request())
+            assert await call.get() == b"reply"
+
+
 @on_asyncio
 async def test_a_request_starts_a_client_that_was_not_started() -> None:
     broker = new_broker()

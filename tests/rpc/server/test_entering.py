@@ -89,6 +89,25 @@ async def test_entered_once() -> None:
         await server.serve_forever()
 
 
+async def test_a_server_goes_on_after_a_second_task_tried_to_enter_it_meanwhile() -> None:
+    broker = new_broker()
+    server = echoing(broker)
+    refused: list[Exception] = []
+
+    async def enter_as_well() -> None:
+        try:
+            await server.__aenter__()
+        except ClientClosed as error:
+            refused.append(error)
+
+    async with anyio.create_task_group() as others:
+        others.start_soon(enter_as_well)
+        async with server:
+            assert len(refused) == 1
+            ask(broker)
+            await reply(broker)
+
+
 async def test_without_a_broker() -> None:
     broker = new_broker()
     broker.down()
