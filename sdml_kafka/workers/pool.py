@@ -19,9 +19,9 @@ Rules for whoever edits this file
 ---------------------------------
 1. `_coming` counts the workers that were made or woken and have not come to look for an item. While
    one is coming, nobody else needs to be woken for what has just arrived. So whoever counts down
-   must take the next item, or find none, in the same step: no `await` in between. A wake-up
-   that is lost because its worker was cancelled does no harm: a worker that is cancelled between
-   two items takes the whole pool with it, and `open` begins to count anew.
+   must take the next item, or find none, in the same step: no `await` in between. That holds for
+   a worker that is cancelled in the moment when it is woken, too, since whoever kept the scope of
+   an item may cancel an idle worker: it goes on in a new scope, and looks for an item.
 2. What makes an item takeable must end in `wake`, or happen in a worker that goes on to take.
 3. The frame of an idle worker must hold neither an item nor a result: it would keep the last one
    alive for as long as the worker sleeps.
@@ -117,7 +117,7 @@ class Pool[I: Item, R]:
     def open(self, tasks: anyio.abc.TaskGroup, jobs: Jobs[I, R]) -> None:
         """Work in this task group. A pool that was closed may be opened again."""
         self.clock = clock()
-        self.idle = WaitQueue(newest_first=True)
+        self.idle = WaitQueue(newest_first=True, on_lost=self._note_lost_wake_up)
         self.timer = DeadlineTimer(self._cut_off_overdue)
         self._coming = 0
         self._failure, self._has_failed = None, anyio.Event()
@@ -184,6 +184,9 @@ class Pool[I: Item, R]:
         self.workers.discard(worker)
 
     # -- the pool's own ------------------------------------------------------------------
+
+    def _note_lost_wake_up(self) -> None:
+        self._coming -= 1
 
     def _make_worker(self) -> None:
         if self._tasks is not None:

@@ -177,6 +177,30 @@ async def test_after_an_error_no_worker_starts() -> None:
         assert not stage.pool.workers
 
 
+async def test_a_pool_goes_on_after_an_idle_worker_was_cancelled_and_woken_at_once() -> None:
+    """A handler may keep its scope, and cancel it after it has ended."""
+    scopes: list[anyio.CancelScope | None] = []
+    async with open_pool() as stage:
+        item = Item(at_once)
+
+        async def keep_the_scope() -> str:
+            scopes.append(item.running_scope)
+            return "done"
+
+        item.work = keep_the_scope
+        stage.put(item)
+        await stage.outcomes(1)
+        await anyio.sleep(0.01)
+        (scope,) = scopes
+        assert scope is not None
+        scope.cancel()
+        stage.put(Item(at_once))
+        assert await stage.outcomes(2) == ["done"] * 2
+        await anyio.sleep(0.01)
+        stage.put(Item(at_once))
+        assert await stage.outcomes(3) == ["done"] * 3
+
+
 async def test_items_in_hand_are_abandoned_when_the_pool_ends() -> None:
     async with open_pool() as stage:
         stage.put(Item(slowly), Item(slowly))
