@@ -41,7 +41,15 @@ if TYPE_CHECKING:
     from sdml_kafka.listener.listener import KafkaListener
     from sdml_kafka.listener.status import Counters, ListenerStatus
     from sdml_kafka.listener.streams import Delivery, TypeStream
-    from sdml_kafka.parsing.parsers import Parser, ParserSpec, parse_bytes, parse_json, parse_text
+    from sdml_kafka.parsing.parsers import (
+        SKIP,
+        Parser,
+        ParserSpec,
+        Skip,
+        parse_bytes,
+        parse_json,
+        parse_text,
+    )
     from sdml_kafka.rpc.client.client import KafkaRPC
     from sdml_kafka.rpc.client.reply_stream import ReplyStream
     from sdml_kafka.rpc.client.status import RPCCounters, RPCStatus
@@ -53,6 +61,7 @@ if TYPE_CHECKING:
     from sdml_kafka.transport.interfaces import Record, TopicPartition
 
 __all__ = [
+    "SKIP",
     "AuthenticationFailed",
     "AuthorizationFailed",
     "AutoCommit",
@@ -94,6 +103,7 @@ __all__ = [
     "SendFailed",
     "ServerCounters",
     "ServerStatus",
+    "Skip",
     "StreamBroken",
     "StreamBusy",
     "TopicMissing",
@@ -106,6 +116,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "SKIP": "parsing.parsers",
     "AuthenticationFailed": "errors",
     "AuthorizationFailed": "errors",
     "AutoCommit": "consuming.commit_schedule",
@@ -147,6 +158,7 @@ _MODULES = {
     "SendFailed": "errors",
     "ServerCounters": "rpc.server.status",
     "ServerStatus": "rpc.server.status",
+    "Skip": "parsing.parsers",
     "StreamBroken": "errors",
     "StreamBusy": "errors",
     "TopicMissing": "errors",

@@ -11,6 +11,7 @@ import anyio.lowlevel
 from attrs import define, field
 
 from sdml_kafka.errors import ParseFailed
+from sdml_kafka.parsing.parsers import Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.parsing.type_checks import name_of
 from sdml_kafka.transport.interfaces import Record
@@ -35,8 +36,8 @@ class Parsed:
     values: list[object] = field(factory=list[object])
     indices: Sequence[int] = ()
     """The place in the batch of the record that each value was made of."""
-    bad: list[int] = field(factory=list[int])
-    """The places in the batch of the records that did not parse."""
+    dropped: list[int] = field(factory=list[int])
+    """The places in the batch of the records that did not parse, or are not for this spec."""
 
 
 class BatchParser:
@@ -63,26 +64,30 @@ class BatchParser:
         else:
             await self._parse_plain(spec, records, parsed)
         parsed.indices = range(len(records))
-        if parsed.bad:
-            bad = set(parsed.bad)
-            parsed.indices = [index for index in parsed.indices if index not in bad]
-        if any(not issubclass(kind, spec.accepts) for kind in set(map(type, parsed.values))):
+        if parsed.dropped:
+            dropped = set(parsed.dropped)
+            parsed.indices = [index for index in parsed.indices if index not in dropped]
+        kinds = set(map(type, parsed.values))
+        if Skip in kinds:
+            kinds.remove(Skip)
+            _drop_skipped(parsed)
+        if any(not issubclass(kind, spec.accepts) for kind in kinds):
             await self._recheck(spec, records, parsed)
         return parsed
 
     async def _parse_plain(
         self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed
     ) -> None:
-        values, bad, left = parsed.values, parsed.bad, iter(records)
+        values, dropped, left = parsed.values, parsed.dropped, iter(records)
         pause_at = anyio.current_time() + MAX_PARSING_S
-        while len(values) + len(bad) < len(records):
+        while len(values) + len(dropped) < len(records):
             try:
                 # In one call for many; what came before a record that raises is kept.
                 values.extend(map(spec.parser, islice(left, RUN)))
             except Exception as error:
-                index = len(values) + len(bad)
+                index = len(values) + len(dropped)
                 await self._handle_error(spec, records[index], error)
-                bad.append(index)
+                dropped.append(index)
             if anyio.current_time() > pause_at:
                 await anyio.lowlevel.checkpoint()
                 pause_at = anyio.current_time() + MAX_PARSING_S
@@ -95,7 +100,7 @@ class BatchParser:
                 parsed.values.append(await spec.parser(record))
             except Exception as error:
                 await self._handle_error(spec, record, error)
-                parsed.bad.append(index)
+                parsed.dropped.append(index)
 
     async def _recheck(self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed) -> None:
         """Await values that are awaitable, and sort out values of another type than the spec's.
@@ -108,6 +113,8 @@ class BatchParser:
             try:
                 if isawaitable(value):
                     value = await value
+                    if isinstance(value, Skip):
+                        raise value
                 if not isinstance(value, spec.accepts):
                     raise TypeError(
                         f"the parser returned {type(value).__name__}, "
@@ -115,12 +122,15 @@ class BatchParser:
                     )
             except Exception as error:
                 await self._handle_error(spec, records[index], error)
-                parsed.bad.append(index)
+                parsed.dropped.append(index)
             else:
                 kept.append(index)
                 good.append(value)
 
     async def _handle_error(self, spec: CompiledSpec, record: Record, error: Exception) -> None:
+        if isinstance(error, Skip):
+            forget_raise(error)
+            return
         self.parse_errors += 1
         where = f"{record.topic!r} partition {record.partition} offset {record.offset}"
         # An error's text may quote the record, so it is escaped and cut.
@@ -140,6 +150,13 @@ class BatchParser:
         except Exception as failure:
             self._on_failure(failure)
             raise
+
+
+def _drop_skipped(parsed: Parsed) -> None:
+    pairs = list(zip(parsed.indices, parsed.values, strict=True))
+    parsed.dropped += [index for index, value in pairs if isinstance(value, Skip)]
+    kept = [pair for pair in pairs if not isinstance(pair[1], Skip)]
+    parsed.indices, parsed.values = [at for at, _ in kept], [value for _, value in kept]
 
 
 def _brief(error: Exception) -> str:

@@ -94,7 +94,7 @@ class Dispatcher(Actor):
         if not withdrawn:
             self._intake.remove(partition, count)
             _deliver(partition, records, routes, parsed)
-        if withdrawn or any(result.bad for result in parsed):
+        if withdrawn or any(result.dropped for result in parsed):
             # Room that was reserved is free again, and no reader will say so.
             self._signal.notify()
         return not withdrawn
@@ -124,11 +124,11 @@ def _deliver(
     """Enter a slice into the ledger and put it into the queues: one step, nothing in between."""
     left = [sum(len(route.queues) for route in routes)] * len(records)
     for route, result in zip(routes, parsed, strict=True):
-        for index in result.bad:
+        for index in result.dropped:
             left[index] -= len(route.queues)
     chunk = partition.tenancy.deliver(_offsets(records), left, anyio.current_time())
     for route, result in zip(routes, parsed, strict=True):
-        kept = [records[index] for index in result.indices] if result.bad else records
+        kept = [records[index] for index in result.indices] if result.dropped else records
         for queue in route.queues:
             if result.values:
                 queue.put(Parcel(chunk, result.values, result.indices, kept))

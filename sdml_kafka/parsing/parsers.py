@@ -2,14 +2,26 @@
 
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from sdml_kafka.transport.interfaces import Record
 
-__all__ = ["Parser", "ParserSpec", "parse_bytes", "parse_json", "parse_text"]
+__all__ = ["SKIP", "Parser", "ParserSpec", "Skip", "parse_bytes", "parse_json", "parse_text"]
 
-type Parser[T] = Callable[[Any], T | Awaitable[T]]
-"""A function that takes the record as it came (aiokafka's `ConsumerRecord`); may be async."""
+
+class Skip(Exception):
+    """The type of `SKIP`, for the return type of a parser: `-> Order | Skip`."""
+
+
+SKIP: Final = Skip("the record is not for this parser")
+"""What a parser returns or raises for a record that is not for it: a record of another type.
+
+The record counts as finished, for this parser. It is no parse error, and nothing is logged.
+"""
+
+type Parser[T] = Callable[[Any], T | Skip | Awaitable[T | Skip]]
+"""A function that takes the record as it came (aiokafka's `ConsumerRecord`); may be async. For a
+record that is not for it, it returns or raises `SKIP`."""
 
 
 class ParserSpec[T](TypedDict):
@@ -21,7 +33,12 @@ class ParserSpec[T](TypedDict):
     """Any hashable type hint: a class, `dict[str, int]`, `A | B`. A parsed value's class is checked
     (`dict` for `dict[str, int]`), not what is inside."""
     parser: Parser[T]
-    """Takes a record, and returns a value of the type."""
+    """Takes a record, and returns a value of the type, or `SKIP`."""
+
+
+def forget_raise(skip: Skip) -> None:
+    """Drop what Python notes of a raise: of one object raised again and again that would grow."""
+    skip.__traceback__ = skip.__context__ = skip.__cause__ = None
 
 
 def parse_bytes(record: Record) -> bytes:

@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from sdml_kafka.errors import ConfigurationError, RemoteError, RemoteTimeout, ReplyInvalid
+from sdml_kafka.parsing.parsers import Skip, forget_raise
 from sdml_kafka.rpc.client.pending_calls import PendingCall, PendingCalls
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, CorrelationFromRecord, Reply
 from sdml_kafka.rpc.dialects.native import Wire
@@ -158,6 +159,8 @@ class ReplyDispatcher(Actor):
     def _is_awaitable(self, value: object) -> bool:
         if isawaitable(value):
             return True
+        if isinstance(value, Skip):
+            raise value
         if len(self._plain) < MAX_TYPES:
             self._plain.add(type(value))
         return False
@@ -173,6 +176,8 @@ async def _finish_parsing(
             parsed = await value
         finally:
             call.parsing -= 1
+        if isinstance(parsed, Skip):
+            raise parsed
         call.expectation.check(parsed)
     except Exception as error:
         call.take_reply(reply, None, invalid(record, error, call))
@@ -185,9 +190,10 @@ def invalid(record: Record, error: Exception, call: PendingCall) -> ReplyInvalid
     call.calls.counts.invalid += 1
     if isinstance(error, ReplyInvalid):
         return error
-    failure = ReplyInvalid(
-        f"The reply ({record.topic!r} partition {record.partition} offset {record.offset}) does "
-        f"not parse: {type(error).__name__}"
-    )
+    where = f"{record.topic!r} partition {record.partition} offset {record.offset}"
+    if isinstance(error, Skip):
+        forget_raise(error)
+        return ReplyInvalid(f"The reply ({where}) is of another type: its parser returned SKIP")
+    failure = ReplyInvalid(f"The reply ({where}) does not parse: {type(error).__name__}")
     failure.__cause__ = error
     return failure

@@ -10,6 +10,7 @@ from logging import ERROR, WARNING
 from typing import Any, cast
 
 from sdml_kafka.errors import RemoteError
+from sdml_kafka.parsing.parsers import Skip, forget_raise
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, is_status
 from sdml_kafka.rpc.server.call import INTERNAL, INVALID_ARGUMENT, Answer, ServerCall
@@ -18,6 +19,7 @@ from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime.waiter import Waiter
 
 _END = Answer(b"")
+_NOT_FOR_HANDLER = Answer(b"", INVALID_ARGUMENT, "the request is not for this handler")
 
 
 class HandlerRunner:
@@ -52,6 +54,11 @@ class HandlerRunner:
                 value = handler.parser(call.record)
                 if isawaitable(value):
                     value = await value
+                if type(value) is Skip:
+                    return _NOT_FOR_HANDLER
+        except Skip as skip:
+            forget_raise(skip)
+            return _NOT_FOR_HANDLER
         except (Exception, SystemExit) as error:
             return self._invalid(call, error)
         try:

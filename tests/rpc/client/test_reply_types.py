@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import ParserSpec, ReplyInvalid
+from sdml_kafka import SKIP, ParserSpec, Record, ReplyInvalid, Skip
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.headers import header
 from tests.support.server_by_hand import (
@@ -109,3 +109,36 @@ async def test_an_async_parser_holds_up_its_own_call_alone() -> None:
         assert not first.ended.is_set()
         go.set()
         assert await first.get() == b"slow"
+
+
+@pytest.mark.parametrize("is_raised", [False, True])
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_reply_that_the_parser_says_is_not_for_it_fails_its_call(
+    is_raised: bool, is_async: bool
+) -> None:
+    def parse(record: Record) -> str | Skip:
+        if is_raised:
+            raise SKIP
+        return SKIP
+
+    async def parse_later(record: Record) -> str | Skip:
+        return parse(record)
+
+    broker = new_broker()
+    spec: ParserSpec[str] = {
+        "topics": [REPLY],
+        "type": str,
+        "parser": parse_later if is_async else parse,
+    }
+    async with (
+        client_on(broker, parsers=[spec]) as rpc,
+        hand(broker) as server,
+        callers(rpc) as tasks,
+    ):
+        calls = [tasks.call(res_expect_type=str), tasks.call(res_expect_type=None)]
+        for request in await server.requests(2):
+            server.reply(request, b"")
+        for call in calls:
+            with pytest.raises(ReplyInvalid, match="its parser returned SKIP"):
+                await call.get()
+    assert SKIP.__traceback__ is None

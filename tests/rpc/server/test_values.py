@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import Call, CallTimeout, RemoteError, parse_json
+from sdml_kafka import SKIP, Call, CallTimeout, Record, RemoteError, Skip, parse_json
 from tests.support.client_by_hand import ask, echo, new_broker, outcome, outcomes, reply, serving
 from tests.support.headers import header
 from tests.support.virtual_time import in_virtual_time
@@ -151,3 +151,26 @@ async def test_what_a_parser_got_from_a_server_or_not_in_time_is_not_the_request
     assert await _ask_of(pass_on) == (b"internal", b"")
     assert await _ask_of(wait_too_long, timeout_ms=60_000) == (b"internal", b"")
     assert (await _ask_of(wait_until_late, timeout_ms=1000))[0] == b"deadline_exceeded"
+
+
+@pytest.mark.parametrize("is_raised", [False, True])
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_a_request_that_the_parser_says_is_not_for_it(
+    is_raised: bool, is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker = new_broker()
+
+    def parse(record: Record) -> bytes | Skip:
+        if is_raised:
+            raise SKIP
+        return SKIP
+
+    async def parse_later(record: Record) -> bytes | Skip:
+        return parse(record)
+
+    async with serving(broker, echo, parser=parse_later if is_async else parse) as server:
+        ask(broker)
+        assert outcome(await reply(broker)) == b"invalid_argument"
+        assert server.status().counters.errors == {"invalid_argument": 1}
+    assert "does not parse" not in caplog.text
+    assert SKIP.__traceback__ is None
