@@ -19,6 +19,7 @@ __all__ = [
     "ParseFailed",
     "PayloadTooLarge",
     "ProducerFailed",
+    "RecordRefused",
     "RemoteError",
     "RemoteTimeout",
     "ReplyInvalid",
@@ -111,6 +112,10 @@ class TopicMissing(SendFailed):
 
 class PayloadTooLarge(SendFailed):
     """The record is larger than the producer or the broker allows."""
+
+
+class RecordRefused(SendFailed):
+    """The broker refuses the record, and would do so again; the text gives the broker's reason."""
 
 
 class CallTimeout(SdmlKafkaError, TimeoutError):

@@ -346,6 +346,7 @@ class Producer(Protocol):
 
         - TopicMissing: the broker neither has the topic nor creates it.
         - PayloadTooLarge: the client, the broker or the topic takes no record of that size.
+        - RecordRefused: the broker refuses the record for another reason, and would do so again.
         - AuthorizationFailed: the broker does not let this client write to the topic.
         - ConfigurationError: no broker could take the record, or not in that partition.
         - SendFailed: anything else; with `in_doubt` the record may have arrived.

@@ -20,12 +20,17 @@ async def on_asyncio[T](work: Coroutine[Any, Any, T]) -> T:
 
 
 async def create_topic(
-    bootstrap: str, name: str, partitions: int = 4, *, login: Mapping[str, str] | None = None
+    bootstrap: str,
+    name: str,
+    partitions: int = 4,
+    *,
+    login: Mapping[str, str] | None = None,
+    config: Mapping[str, str] | None = None,
 ) -> str:
     async def create() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **(login or {}))
         await admin.start()
-        await admin.create_topics([NewTopic(name, partitions, 1)])
+        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
         await admin.close()
 
     await on_asyncio(create())

@@ -203,7 +203,8 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             CallTimeout: No reply came in time; a TimeoutError.
             RemoteError: The server answered with an error.
             ReplyInvalid: The reply did not parse, or to another type.
-            SendFailed: The request could not be sent; TopicMissing and PayloadTooLarge are such.
+            SendFailed: The request could not be sent; TopicMissing, PayloadTooLarge and
+                RecordRefused are such. What sending again cannot mend is raised at once.
             AuthorizationFailed: The broker refused the request.
             ClientClosed: The client was left.
             ConfigurationError: The call cannot be made as asked; nothing was sent. A ValueError.
@@ -338,7 +339,8 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
 
         Raises:
             CallTimeout: The broker did not acknowledge the record in time.
-            SendFailed: The record could not be sent; with `in_doubt` it may have arrived.
+            SendFailed: The record could not be sent; with `in_doubt` it may have arrived. What
+                sending again cannot mend, such as a RecordRefused, is raised at once.
             AuthorizationFailed: The broker refused the record.
             ClientClosed: The client was left.
             ConfigurationError: The call cannot be made as asked; nothing was sent.

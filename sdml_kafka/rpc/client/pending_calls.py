@@ -34,7 +34,7 @@ from sdml_kafka.runtime.waiter import Waiter, wake
 from sdml_kafka.transport.interfaces import Message
 
 MAX_RESENDS = 5
-"""How often a record that never went out is sent again; after that the deadline decides."""
+"""How often a record that never went out is sent again; after that its call fails."""
 
 
 @define(eq=False, kw_only=True)
@@ -111,7 +111,7 @@ class PendingCall(Call):
             self.resends += 1
             self.trouble = error
             self.calls.send(self)
-        elif self.waits_for_ack:
+        elif self.waits_for_ack or not error.in_doubt:
             self.settle(None, error)
         else:
             self.trouble = error  # the record may have arrived: the deadline decides

@@ -9,6 +9,7 @@ from logging import ERROR, WARNING
 from sdml_kafka.errors import (
     ConfigurationError,
     PayloadTooLarge,
+    RecordRefused,
     SendFailed,
     TopicMissing,
 )
@@ -154,7 +155,7 @@ class Replies:
     def _mended(self, reply: _Reply, error: Exception) -> bool:
         """Return whether the reply, or another in its place, was or will be sent again."""
         message, call = reply.message, reply.call
-        if isinstance(error, PayloadTooLarge) and not reply.is_error:
+        if isinstance(error, PayloadTooLarge | RecordRefused) and not reply.is_error:
             self._replace_by_error(reply, error)
             return True
         if isinstance(error, ConfigurationError) and message.partition is not None:
@@ -163,7 +164,7 @@ class Replies:
             return True
         if (
             isinstance(error, SendFailed)
-            and not isinstance(error, TopicMissing | PayloadTooLarge)
+            and not isinstance(error, TopicMissing | PayloadTooLarge | RecordRefused)
             and call.clock() < call.due
             and call.chunk.tenancy.open
         ):
@@ -184,17 +185,21 @@ class Replies:
     def _replace_by_error(self, reply: _Reply, error: Exception) -> None:
         call, message = reply.call, reply.message
         self._counts.error(INTERNAL)
+        is_too_large = isinstance(error, PayloadTooLarge)
         self._log.log(
             ERROR,
-            f"too large {call.handler.name}",
-            "a reply of handler %s is too large, its caller gets an error: %s",
+            f"{type(error).__name__} {call.handler.name}",
+            "a reply of handler %s %s, its caller gets an error: %s",
             call.handler.name,
+            "is too large" if is_too_large else "is refused",
             error,
         )
         headers = reply_headers(
             call.request,
             INTERNAL,
-            "the reply is larger than the server may send",
+            "the reply is larger than the server may send"
+            if is_too_large
+            else "the broker refuses the reply",
             sequence=call.sequence,
             is_end=call.sequence is not None,
         )

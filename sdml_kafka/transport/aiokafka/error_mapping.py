@@ -11,6 +11,7 @@ from sdml_kafka.errors import (
     CommitRejected,
     ConfigurationError,
     PayloadTooLarge,
+    RecordRefused,
     SdmlKafkaError,
     SendFailed,
 )
@@ -29,14 +30,18 @@ _GROUP_MOVED_ON = (
 )
 _TOO_LARGE = (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError)
 _REFUSED = (
-    kafka.ProducerClosed,
-    kafka.KafkaTimeoutError,  # out of `send`: no room for another batch
-    kafka.CorruptRecordException,
-    kafka.InvalidTimestampError,
     kafka.InvalidRequiredAcksError,
+    kafka.InvalidRequestError,
     kafka.UnsupportedForMessageFormatError,
     kafka.PolicyViolationError,
     kafka.UnsupportedVersionError,
+    kafka.IncompatibleBrokerVersion,
+)
+"""With one of these a record has not arrived, and would not if it were sent again."""
+_NOT_SENT = (
+    kafka.ProducerClosed,
+    kafka.KafkaTimeoutError,  # out of `send`: no room for another batch
+    kafka.CorruptRecordException,  # on its way, perhaps
 )
 """With one of these a record has not arrived. With an error that no tuple names it may have."""
 _BAD_RECORD = (AssertionError, TypeError, ValueError, AttributeError, LookupError)
@@ -140,7 +145,16 @@ def from_send(error: BaseException, topic: str) -> SdmlKafkaError:
         return ConfigurationError(f"The broker does not take {topic!r} for a topic: {error!r}.")
     if isinstance(error, _BAD_RECORD):
         return not_bytes(topic, f" ({type(error).__name__}: {error})")
+    if isinstance(error, kafka.InvalidTimestampError):
+        return RecordRefused(
+            f"The broker refuses the record for {topic!r}: its timestamp is further from the "
+            "broker's clock than the topic's message.timestamp.before.max.ms and "
+            "message.timestamp.after.max.ms (1 h by default) allow. Set the clock of this machine "
+            f"or of the broker right. ({error!r})"
+        )
     if isinstance(error, _REFUSED):
+        return RecordRefused(f"The broker refuses the record for {topic!r}: {error!r}.")
+    if isinstance(error, _NOT_SENT):
         return SendFailed(f"The record for {topic!r} was not sent: {error!r}.")
     return SendFailed(
         f"The record for {topic!r} may have arrived or not: {error!r}.", in_doubt=True

@@ -3,7 +3,14 @@
 import anyio
 import pytest
 
-from sdml_kafka import CallTimeout, PayloadTooLarge, RemoteError, SendFailed, TopicMissing
+from sdml_kafka import (
+    CallTimeout,
+    PayloadTooLarge,
+    RecordRefused,
+    RemoteError,
+    SendFailed,
+    TopicMissing,
+)
 from tests.support.headers import header
 from tests.support.server_by_hand import REQUEST, callers, client_on, hand, new_broker
 from tests.support.virtual_time import in_virtual_time
@@ -45,6 +52,34 @@ async def test_a_send_that_never_went_out_is_made_again() -> None:
         call = tasks.call()
         server.reply(await server.request())
         assert await call.get() == b"reply"
+
+
+async def test_a_refusal_is_reported_at_once_also_without_a_deadline() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc:
+        began = anyio.current_time()
+        for refused in range(3):
+            broker.fail_sends(RecordRefused("its timestamp"))
+            with pytest.raises(RecordRefused, match="its timestamp"):
+                match refused:
+                    case 0:
+                        await rpc.request(REQUEST, b"", res_timeout=None)
+                    case 1:
+                        await rpc.notify(REQUEST, b"", res_timeout=None)
+                    case _:
+                        async for _ in rpc.stream(REQUEST, b"", res_timeout=None):
+                            pass
+        assert anyio.current_time() - began < 1.0
+        assert rpc.status().in_flight == 0
+
+
+async def test_what_never_goes_out_is_reported_also_without_a_deadline() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc:
+        broker.fail_sends(SendFailed("not sent"), times=1000)
+        with anyio.fail_after(5), pytest.raises(SendFailed, match="not sent"):
+            await rpc.request(REQUEST, b"", res_timeout=None)
+        assert rpc.status().in_flight == 0
 
 
 async def test_a_server_group_without_members_is_unavailable_at_once() -> None:

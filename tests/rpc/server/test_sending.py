@@ -7,6 +7,7 @@ from sdml_kafka import (
     AuthorizationFailed,
     Call,
     ConfigurationError,
+    RecordRefused,
     SendFailed,
     TopicMissing,
 )
@@ -96,6 +97,33 @@ async def test_a_reply_that_is_too_large_is_an_error() -> None:
         assert header(record, "x-error") == b"the reply is larger than the server may send"
         await finished(broker, server, 1)
         assert server.status().counters.errors == {"internal": 1}
+
+
+async def test_a_reply_that_the_broker_refuses_is_an_error() -> None:
+    broker = new_broker()
+    async with serving(broker, echo) as server:
+        broker.fail_sends(RecordRefused("not of its schema"))
+        ask(broker)
+        record = await reply(broker)
+        assert outcome(record) == b"internal"
+        assert header(record, "x-error") == b"the broker refuses the reply"
+        await finished(broker, server, 1)
+        assert server.status().counters.errors == {"internal": 1}
+
+
+async def test_a_reply_whose_error_is_refused_as_well_is_given_up_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broker = new_broker()
+    async with serving(broker, echo) as server:
+        began = anyio.current_time()
+        broker.fail_sends(RecordRefused("its timestamp"), times=2)
+        ask(broker)
+        await finished(broker, server, 1)
+        assert anyio.current_time() - began < 1.0
+        assert server.status().counters.undeliverable == 1
+        assert no_replies(broker)
+    assert "its timestamp" in caplog.text
 
 
 async def test_a_failed_send_is_tried_again() -> None:
