@@ -69,7 +69,7 @@ class _OneLine(logging.Formatter):
 def set_up_logging(level: int = logging.WARNING) -> None:
     """Write the package's own log records from `level` on to stderr, one line each.
 
-    aiokafka's are dropped, because the package's own say the same, and more.
+    The log records of aiokafka are dropped: the package's own say the same, and more.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine())

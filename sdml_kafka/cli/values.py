@@ -64,7 +64,7 @@ def header(text: str) -> tuple[str, bytes]:
 
 
 class Seconds:
-    """A number of seconds that is finite and at least `least`."""
+    """Converts text to a number of seconds that is finite and at least `least`."""
 
     def __init__(self, least: float) -> None:
         self._least = least

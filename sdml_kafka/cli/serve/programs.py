@@ -14,7 +14,7 @@ from sdml_kafka.cli.serve.stderr_lines import StderrLines
 from sdml_kafka.cli.terminal import say
 
 MAX_OUTPUT_BYTES = 1_000_000
-"""About what a Kafka takes by default, with some room for key and headers."""
+"""About the largest record that Kafka takes by default, less some room for key and headers."""
 TERMINATION_TIMEOUT_S = 1.0
 """Seconds between SIGTERM and SIGKILL."""
 STDERR_TIMEOUT_S = 0.5

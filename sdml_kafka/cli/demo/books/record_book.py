@@ -55,7 +55,7 @@ class Repeat:
 
 @frozen
 class RecordBalance:
-    """The numbers at the end."""
+    """The totals of the book."""
 
     sent: int
     finished: int
@@ -111,7 +111,7 @@ class RecordBook:
         return sorted(self._sent - self._finished.keys())
 
     def balance(self) -> RecordBalance:
-        """Return the numbers as they are now."""
+        """Return the totals as they are now."""
         causes = Counter(repeat.cause for repeat in self.repeats)
         return RecordBalance(
             sent=len(self._sent),

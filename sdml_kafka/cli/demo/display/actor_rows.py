@@ -24,12 +24,12 @@ def rows(tree: ActorSnapshot, depth: int = 0, *, is_last: bool = True) -> Iterat
 
 
 def restarts(actor: ActorSnapshot) -> str:
-    """Return how often the actor was restarted, nothing if never."""
+    """Return how often the actor was restarted, an empty text if never."""
     return f"{actor.restarts}x restarted" if actor.restarts else ""
 
 
 def inbox(actor: ActorSnapshot) -> str:
-    """Return how full the actor's inbox is, nothing if it has none."""
+    """Return how full the actor's inbox is, an empty text if the actor has none."""
     return f"{actor.inbox_depth}/{actor.inbox_capacity}" if actor.inbox_capacity else ""
 
 
