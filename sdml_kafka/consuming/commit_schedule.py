@@ -37,7 +37,7 @@ class CommitSchedule:
     now: float
     """The time of the last commit, or of the beginning."""
     finished: int = 0
-    """The number of records that had finished by then."""
+    """The number of records that had finished when the last commit began."""
     _retry_at: float | None = field(default=None, init=False)
 
     def due_count(self) -> int | None:
@@ -63,7 +63,7 @@ class CommitSchedule:
         return (count is not None and finished >= count) or (at is not None and now >= at)
 
     def committed(self, now: float, finished: int) -> None:
-        """Note that everything that had finished by `finished` is committed."""
+        """Note a commit at `now`, when `finished` records had finished."""
         self.now, self.finished, self._retry_at = now, finished, None
 
     def failed(self, now: float, retry_after_s: float) -> None:

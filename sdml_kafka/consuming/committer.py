@@ -1,4 +1,4 @@
-"""Commits: one at a time, of whatever has finished when it starts; and the actor that says when."""
+"""Commits of what has finished, one at a time, and the actor that commits when one is due."""
 
 from collections.abc import Callable
 from logging import Logger
@@ -13,7 +13,7 @@ from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.interfaces import ConsumerSettings, TopicPartition
 
 COMMIT_TIMEOUT_S = 5.0
-"""Seconds that a commit may take for which nothing else waits."""
+"""Seconds that a commit may take when no rebalance and no leaving waits for it."""
 MIN_COMMIT_TIMEOUT_S = 0.1
 """Seconds that a commit gets at least, however late its turn comes."""
 RETRY_S = 1.0
@@ -39,7 +39,7 @@ class Committer:
             choose_policy: Returns when to commit, given a consumer's settings; None if only the
                 user's own calls commit, even when partitions are revoked or the listener is left.
             log: The log of the part that this committer works for.
-            flush: Brings the ledger up to date with those who have records in hand.
+            flush: Brings the ledger up to date with the readers that have records in hand.
         """
         self._ledger = ledger
         self._current = current

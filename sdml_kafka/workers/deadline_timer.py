@@ -6,18 +6,18 @@ from math import inf
 import anyio
 
 TICK_S = 0.01
-"""Seconds that lie between two calls of `on_due` at least."""
+"""The shortest time between two calls of `on_due`."""
 
 
 class DeadlineTimer:
     """Calls back when the earliest of many deadlines has passed."""
 
     def __init__(self, on_due: Callable[[float], float]) -> None:
-        """Make a timer that is due when `schedule` says so.
+        """Make a timer that waits for its first `schedule`.
 
         Args:
-            on_due: Called with the time of the event loop's clock; returns when it wants to be
-                called next, `inf` if only `schedule` shall say so.
+            on_due: Called with the time of the event loop's clock; returns the time of its next
+                call, or `inf` to wait for a call of `schedule`.
         """
         self._on_due = on_due
         self.at: float = inf

@@ -27,7 +27,7 @@ def is_free(port: int) -> bool:
 def choose_ports(nodes: int, first_client_port: int | None) -> list[NodePorts]:
     """Return ports for each node.
 
-    Another process may still take one before Kafka does.
+    Another process may still take one of these ports before Kafka does.
     """
     fixed = _fixed_ports(nodes, first_client_port)
     needed = nodes * _PORTS_PER_NODE - len(fixed)
