@@ -63,13 +63,13 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         reply_topic: Where replies come without `parsers`; by default a topic of the client's
             own, which is deleted on leaving.
         reply_partitions: The partitions of a reply topic that is missing and created.
-        reply_retention: The seconds for which such a topic keeps replies.
+        reply_retention: The seconds for which a topic that is created keeps replies.
         start_timeout: The seconds that entering may take.
         stop_timeout: The seconds that leaving may take.
         restarts: How often a failed actor is restarted before its failure comes out.
         on_event: Called for each start, crash, restart and stop of an actor.
-        transport: Another one than aiokafka, for tests with `MemoryBroker`.
-        client_options: aiokafka's own options (TLS, SASL), with `bootstrap_servers`.
+        transport: Another transport than aiokafka, for tests with `MemoryBroker`.
+        **client_options: aiokafka's own options (TLS, SASL), with `bootstrap_servers`.
 
     Raises:
         ConfigurationError: What was given does not go together, or cannot work.
@@ -134,11 +134,21 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
     # -- for programs that cannot use `async with` ---------------------------------------
 
     async def start(self) -> None:
-        """Enter the client; asyncio only, since a trio task cannot outlive its nursery."""
+        """Enter the client; asyncio only, since a trio task cannot outlive its nursery.
+
+        Calling it again is harmless.
+
+        Raises:
+            ClientClosed: The client was left.
+            ClientNotStarted: Another task is entering the client, or this is trio.
+        """
         await self._lifecycle.start(self)
 
     async def stop(self) -> None:
-        """Leave what `start()` entered, and raise what it failed with. Again is harmless."""
+        """Leave the client that `start()` entered, and raise what it failed with.
+
+        Calling it again is harmless.
+        """
         if self._lifecycle.was_started:
             self._actors.settle_calls()
         await self._lifecycle.stop()
