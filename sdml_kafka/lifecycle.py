@@ -137,7 +137,8 @@ class Lifecycle:
         Calling it again is harmless.
         """
         if self._task is not None:
-            self.state = "closed"
+            if self.state == "running":  # an object that is being entered is left after that
+                self.state = "closed"
             await self._task.stop()
 
     async def ended(self) -> None:

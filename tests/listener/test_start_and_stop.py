@@ -69,6 +69,24 @@ async def test_a_start_that_takes_too_long_for_its_caller_leaves_no_task() -> No
 
 
 @on_asyncio
+@pytest.mark.parametrize("steps", [0, 1, 5])
+async def test_a_listener_that_is_stopped_while_it_starts_is_left_in_peace(steps: int) -> None:
+    broker = broker_with(*"abc")
+    tasks = task_count()
+    listener = listener_on(broker)
+
+    async def stop() -> None:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await listener.stop()
+
+    await asyncio.gather(listener.start(), stop())
+    await listener.stop()
+    assert broker.members(GROUP) == {}
+    assert task_count() == tasks
+
+
+@on_asyncio
 async def test_subscribe_starts_a_listener_that_was_not_started() -> None:
     broker = broker_with(*"abc")
     listener = listener_on(broker)

@@ -1,5 +1,7 @@
 """Entering, starting and leaving a client."""
 
+import asyncio
+
 import anyio
 import pytest
 
@@ -99,6 +101,15 @@ async def test_a_request_starts_a_client_that_was_not_started() -> None:
         await rpc.stop()
         with pytest.raises(ClientClosed):
             await rpc.request(REQUEST, b"")
+
+
+@on_asyncio
+async def test_a_client_that_is_stopped_while_it_starts_is_left_in_peace() -> None:
+    before = task_count()
+    rpc = client_on(new_broker())
+    await asyncio.gather(rpc.start(), rpc.stop())
+    await rpc.stop()
+    assert task_count() == before
 
 
 @on_asyncio

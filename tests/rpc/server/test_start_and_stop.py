@@ -1,5 +1,7 @@
 """`serve_forever()`, `start()` and `stop()`."""
 
+import asyncio
+
 import anyio
 import pytest
 
@@ -46,6 +48,15 @@ async def test_start_and_stop() -> None:
     assert broker.committed(GROUP, P0) == 1
     with pytest.raises(ClientClosed):
         await server.start()
+
+
+@on_asyncio
+async def test_a_server_that_is_stopped_while_it_starts_is_left_in_peace() -> None:
+    broker = new_broker()
+    server = echoing(broker)
+    await asyncio.gather(server.start(), server.stop())
+    await server.stop()
+    assert broker.members(GROUP) == {}
 
 
 @on_asyncio
