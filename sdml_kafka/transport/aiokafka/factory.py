@@ -42,7 +42,7 @@ def default_consumer_factory(
         except (TypeError, ValueError) as error:
             # The error names what is wrong, never what was given for it: that may be a secret.
             raise ConfigurationError(
-                f"aiokafka does not take {', '.join(['bootstrap_servers', *options])}: "
+                f"aiokafka refuses one of {', '.join(['bootstrap_servers', *options])}: "
                 f"{error}. bootstrap_servers is 'host:port', several with commas."
             ) from error
 
@@ -79,7 +79,7 @@ def default_producer_factory(bootstrap_servers: str, options: Mapping[str, Any])
         except (TypeError, ValueError, RuntimeError) as error:
             # The error names what is wrong, never what was given for it: that may be a secret.
             raise ConfigurationError(
-                f"aiokafka does not take {', '.join(['bootstrap_servers', *options])}: "
+                f"aiokafka refuses one of {', '.join(['bootstrap_servers', *options])}: "
                 f"{error}. bootstrap_servers is 'host:port', several with commas."
             ) from error
 
