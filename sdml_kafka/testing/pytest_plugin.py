@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def embedded_kafka() -> Iterator["EmbeddedKafka"]:
-    """A real Apache Kafka, one node, started once for the whole run."""
+    """A real Apache Kafka, one node, started once for a run, or a worker of pytest-xdist."""
     from sdml_kafka.testing.embedded.errors import EmbeddedKafkaError
     from sdml_kafka.testing.embedded.kafka import EmbeddedKafka
 
