@@ -52,5 +52,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """List the public names as well as those that are imported already."""
+    """List the public names as well as the names that are imported already."""
     return sorted({*globals(), *__all__})

@@ -77,7 +77,7 @@ def no_such_topic(topic: str, *, may_create: bool = True) -> TopicMissing:
 
 
 def no_such_partition(topic: str, partition: int, count: int) -> ConfigurationError:
-    """Return the error of a record for a partition beyond the `count` ones that the topic has."""
+    """Return the error of a record for a partition beyond the `count` that the topic has."""
     return ConfigurationError(
         f"The topic {topic!r} has the partitions 0 to {count - 1}, so there is no {partition}."
     )

@@ -136,7 +136,7 @@ class Pool[I: Item, R]:
         return self._failure
 
     def wake(self) -> None:
-        """Have a worker look for items: there may be one that was not there before."""
+        """Have a worker look for items: there may be an item that was not there before."""
         if self._tasks is not None and not self._coming:
             if self.idle.wake_one():
                 self._coming += 1

@@ -15,7 +15,7 @@ class RPCCounters:
 
     calls: int
     replies: int
-    """Replies that found their call, errors and those that did not parse included."""
+    """Replies that found their call, errors and replies that did not parse included."""
     timeouts: int
     late_replies: int
     """Replies to calls of this client that were over: answered already, timed out, cancelled."""

@@ -10,7 +10,7 @@ from sdml_kafka.transport.interfaces import Record
 
 
 class Cancellations:
-    """Knows the streams that run, and ends those that their clients have broken off."""
+    """Knows the streams that run, and ends the streams that their clients have broken off."""
 
     def __init__(self, wire: Wire, counts: Counts) -> None:
         self._wire = wire
@@ -18,7 +18,7 @@ class Cancellations:
         self._running: dict[tuple[str, bytes], ServerCall] = {}
 
     def look_ahead(self, lane: Lane, records: Sequence[Record]) -> None:
-        """Obey the cancel records among those that have just come.
+        """Obey the cancel records among the records that have just come.
 
         In its turn a cancel record might wait for a worker that only this record sets free.
         """

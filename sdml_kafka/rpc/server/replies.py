@@ -119,7 +119,7 @@ class Replies:
             self._outbox.send(message, _Reply(self, call, message, status != OK).sent)
 
     def add_waiting(self) -> None:
-        """Count a call that waits for another call's answer like one that waits for the broker."""
+        """Count a call that waits for another call's answer as if it waited for the broker."""
         self._count += 1
 
     def remove_waiting(self) -> None:

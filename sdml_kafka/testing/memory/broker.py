@@ -198,7 +198,7 @@ class MemoryBroker:
         self._state.faults.starts.append(Failure(error, times, member))
 
     def fail_next_poll(self, error: Exception, *, member: str | None = None) -> None:
-        """Let the next poll fail, or one that waits; a `ConsumerFailed` ends its consumer."""
+        """Let the next poll fail, or a poll that waits; a `ConsumerFailed` ends its consumer."""
         self._state.faults.polls.append(Failure(error, 1, member))
         self._state.signal.fire()
 
