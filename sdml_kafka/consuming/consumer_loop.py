@@ -34,12 +34,14 @@ from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.errors import ConsumerFailed, JoinTimeout
 from sdml_kafka.runtime import Actor, Life
+from sdml_kafka.runtime.waiter import clock
 from sdml_kafka.transport.connect_retry import connected
 from sdml_kafka.transport.interfaces import (
     POLL_TIMEOUT_S,
     Assignment,
     Connect,
     Consumer,
+    Health,
     OnRebalance,
     Revocation,
     TopicPartition,
@@ -77,6 +79,8 @@ class ConsumerLoop(Actor):
         log: The log of the part that this loop works for.
         start_timeout_s: Seconds until the first assignment has to be there.
         on_records: Called after records went into the intake.
+        on_health: Called with the client's health whenever it was looked at, and with the times
+            between which that was, before records of the same poll go into the intake.
         on_assigned: The user's callback for an assignment.
         on_revoked: The user's callback for a revocation, called after the drain.
     """
@@ -93,6 +97,7 @@ class ConsumerLoop(Actor):
         *,
         start_timeout_s: float,
         on_records: Callable[[], None],
+        on_health: Callable[[Health, float, float], None] | None = None,
         on_assigned: OnRebalance | None = None,
         on_revoked: OnRebalance | None = None,
     ) -> None:
@@ -105,6 +110,7 @@ class ConsumerLoop(Actor):
         self._log = log
         self._start_timeout_s = start_timeout_s
         self._on_records = on_records
+        self._on_health = on_health
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._revocation: Revocation | None = None
@@ -137,7 +143,9 @@ class ConsumerLoop(Actor):
 
     async def _poll(self, consumer: Consumer, life: Life, join_deadline: float) -> None:
         intake, poll_records = self._intake, consumer.settings.poll_records
+        now, on_health = clock(), self._on_health
         while True:
+            asked_at = now()
             polled = await consumer.poll(intake.ready(), poll_records, POLL_TIMEOUT_S)
             if polled.assignment is not None:
                 await self._open(polled.assignment)
@@ -154,6 +162,8 @@ class ConsumerLoop(Actor):
                         "topic %r does not exist; it is read as soon as it does", topic
                     )
                 intake.health = polled.health
+                if on_health is not None:
+                    on_health(polled.health, asked_at, now())
             if polled.records:
                 intake.accept(polled.records)
                 self._on_records()

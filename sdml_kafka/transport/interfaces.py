@@ -136,6 +136,8 @@ class Health:
     """The end of each assigned partition, as of its last fetch, where that is known."""
     missing_topics: frozenset[str] = frozenset()
     """The consumer's topics that do not exist. Each is read once it does."""
+    mark_ages_s: Mapping[TopicPartition, float] = {}
+    """For each high watermark that a broker has answered with, how many seconds ago that was."""
     held: Mapping[TopicPartition, str] = {}
     """The partitions that cannot be read on, with the reason (a batch that does not decode)."""
 

@@ -191,6 +191,7 @@ class ServerActors:
                 _log,
                 start_timeout_s=self._bounds.start_timeout_s,
                 on_records=self._queue_requests,
+                on_health=self.queue.note_ends,
             )
 
         def commit_scheduler() -> CommitScheduler:

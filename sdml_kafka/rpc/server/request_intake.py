@@ -27,7 +27,8 @@ from sdml_kafka.rpc.server.request_queue import Lane
 from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.transport.interfaces import Record
 
-_EXPIRED = Answer(b"", DEADLINE_EXCEEDED, "the deadline passed before the request was started")
+MAX_SIGHT_S = 1.0
+"""Seconds between two sightings of a partition's end by a server that keeps up, at most."""
 
 
 @define(eq=False)
@@ -74,7 +75,9 @@ class RequestIntake:
         request = self.wire.read_request(record.headers, record.key)
         if self.own_ids is not None:
             request = self.own_ids.put_into(request, record)
-        due = inf if request.timeout_ms is None else now + self._left_s(request.timeout_ms, record)
+        due = (
+            inf if request.timeout_ms is None else self._due(request.timeout_ms, record, lane, now)
+        )
         topics = self.reply_topic_policy.admitted(request)
         call = ServerCall(record, request, lane.handler, chunk, index, due, topics, clock)
         chunk.tenancy.taken += 1
@@ -98,23 +101,47 @@ class RequestIntake:
         if due <= now:
             self.cancellations.end(call)
             counts.expired += 1
-            self.replies.finish(call, _EXPIRED)
+            self.replies.finish(call, self._too_late(call, lane, now))
             return None
         if self.repeats is not None and request.id_name is not None and call.sequence is None:
             return self._unless_repeated(call, self.repeats, now)
         return call
 
-    def _left_s(self, timeout_ms: int, record: Record) -> float:
-        """Return the seconds that are left of the request's timeout.
+    def _due(self, timeout_ms: int, record: Record, lane: Lane, now: float) -> float:
+        """Return the request's deadline on the event loop's clock."""
+        left_s = timeout_ms / 1000 - self._age_s(record, lane, now)
+        return now + left_s if left_s > 0.0 else now
 
-        The sender's clock may differ from ours, so a request counts as sent between now and one
-        timeout ago. Without a timestamp, which Kafka writes as -1, it counts as sent now.
+    def _age_s(self, record: Record, lane: Lane, now: float) -> float:
+        """Return how many seconds ago the request was sent.
+
+        The timestamp is of somebody else's clock, so it counts only within what the server has
+        seen itself. A request that is older than it can be comes from a clock that is behind; then
+        what this server has seen decides alone, less the time that may lie between two looks.
+        Without a timestamp, which Kafka writes as -1, a request is as young as it can be.
         """
         sent_ms = record.timestamp
-        age_ms = self.wall_clock() * 1000 - sent_ms if sent_ms > 0 else 0.0
-        if age_ms <= 0.0:
-            return timeout_ms / 1000
-        return (timeout_ms - age_ms) / 1000 if age_ms < timeout_ms else 0.0
+        age_s = self.wall_clock() - sent_ms / 1000 if sent_ms > 0 else 0.0
+        youngest_s = now - lane.there_at
+        if age_s <= youngest_s:
+            return youngest_s
+        oldest_s = now - lane.sent_after
+        return age_s if age_s <= oldest_s else max(youngest_s, oldest_s - MAX_SIGHT_S)
+
+    def _too_late(self, call: ServerCall, lane: Lane, now: float) -> Answer:
+        """Return the answer to a request whose deadline has passed, with what that is known by."""
+        timeout_s, waited_s = (call.request.timeout_ms or 0) / 1000, now - lane.there_at
+        text = "the deadline passed before the request was started: "
+        if timeout_s <= waited_s:
+            text += f"it had {timeout_s:.3g} s, and has waited for {waited_s:.3g} s"
+        else:
+            age_s = self.wall_clock() - call.record.timestamp / 1000
+            text += (
+                f"it had {timeout_s:.3g} s, and by its timestamp is {age_s:.3g} s old. It waited "
+                "that long before this server read it, or the clocks of its sender and of this "
+                "server are apart"
+            )
+        return Answer(b"", DEADLINE_EXCEEDED, text)
 
     def _unless_repeated(
         self, call: ServerCall, repeats: Repeats[ServerCall, Answer], now: float

@@ -3,14 +3,18 @@
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import takewhile
+from math import inf
 
+from sdml_kafka.consuming.end_sightings import EndSightings
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
 from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.rpc.server.handlers import Handler
-from sdml_kafka.transport.interfaces import Record, TopicPartition
+from sdml_kafka.transport.interfaces import POLL_TIMEOUT_S, Health, Record, TopicPartition
 
 MAX_SLICE = 64
 """The number of requests of a partition that are entered into the ledger in one go."""
+TIMELY_POLL_S = 2 * POLL_TIMEOUT_S
+"""Seconds that a poll takes at most, unless the event loop stood still meanwhile."""
 
 
 class Lane:
@@ -26,15 +30,23 @@ class Lane:
         "next",
         "partition",
         "records",
+        "sent_after",
+        "sightings",
+        "there_at",
     )
 
-    def __init__(self, partition: Partition, handler: Handler) -> None:
+    def __init__(self, partition: Partition, handler: Handler, sightings: EndSightings) -> None:
         self.partition: Partition = partition
         self.handler: Handler = handler
+        self.sightings = sightings
         self.chunk: Chunk
         self.records: Sequence[Record] = ()
         self.next: int = 0
         self.end: int = 0
+        self.sent_after: float = -inf
+        """When none of the records in the ledger was in the log yet, by the event loop's clock."""
+        self.there_at: float = 0.0
+        """When all of the records in the ledger were in the log."""
         self.is_queued: bool = False
         """Whether the lane waits for its turn, or is parked."""
         self.cancelled: set[bytes] = set()
@@ -60,6 +72,7 @@ class Lane:
         self.next, self.end = 0, len(records)
         intake.remove(partition, self.end)
         offsets = [record.offset for record in records]
+        self.sent_after, self.there_at = self.sightings.bounds(offsets[0], offsets[-1], now)
         self.chunk = partition.tenancy.deliver(offsets, bytes([1]) * self.end, now)
         return True
 
@@ -89,6 +102,8 @@ class RequestQueue:
         self._handlers = handlers
         self._look_ahead = look_ahead
         self._lanes: dict[TopicPartition, Lane] = {}
+        self._sightings: dict[TopicPartition, EndSightings] = {}
+        """Kept when a partition is revoked: what was seen of its log stays true."""
         self._turns: deque[Lane] = deque()
 
     @property
@@ -102,12 +117,29 @@ class RequestQueue:
             if partition.backlog:
                 lane = self._lanes.get(key)
                 if lane is None or lane.partition is not partition:
-                    lane = self._lanes[key] = Lane(partition, self._handlers[key.topic])
+                    sightings = self._sightings_of(partition)
+                    lane = Lane(partition, self._handlers[key.topic], sightings)
+                    self._lanes[key] = lane
                 if lane.handler.kind == "stream":
                     self._look_ahead(lane, lane.unseen())
                 if not lane.is_queued:
                     lane.is_queued = True
                     self._turns.append(lane)
+
+    def note_ends(self, health: Health, earliest: float, latest: float) -> None:
+        """Note the ends of the partitions, as the client knew them between these two times."""
+        if latest - earliest <= TIMELY_POLL_S:
+            earliest = latest
+        for key, age_s in health.mark_ages_s.items():
+            partition, end = self._intake.partitions.get(key), health.high_watermarks.get(key)
+            if partition is not None and end is not None:
+                self._sightings_of(partition).note(end, earliest - age_s, latest)
+
+    def _sightings_of(self, partition: Partition) -> EndSightings:
+        sightings = self._sightings.get(partition.key)
+        if sightings is None:
+            sightings = self._sightings[partition.key] = EndSightings(partition.tenancy.start)
+        return sightings
 
     def take(self, now: float) -> tuple[Lane, int] | None:
         """Return the next request as its lane and its index there; None if none may be started."""

@@ -73,7 +73,8 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         correlation_from_record: Takes the correlation id from the record instead.
         restarts: How often a failed actor is restarted before the failure comes out.
         on_event: Called for each start, crash, restart and stop of an actor.
-        clock: Returns the time in seconds since the epoch, from which deadlines are counted.
+        clock: Returns the time in seconds since the epoch, to compare with the timestamps of
+            requests that were in the log before this server could see them come.
         transport: Another transport than aiokafka, for tests with `MemoryBroker`.
         **client_options: aiokafka's own options, such as those for TLS and SASL.
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import anyio
 import anyio.lowlevel
+from attrs import evolve
 
 from sdml_kafka.errors import (
     BrokerUnreachable,
@@ -29,6 +30,9 @@ from sdml_kafka.transport.interfaces import (
     TopicPartition,
 )
 
+REPORT_INTERVAL_S = 0.2
+"""Seconds between two reports of a health that has not changed."""
+
 Batches = Mapping[TopicPartition, Sequence[Record]]
 
 
@@ -46,6 +50,8 @@ class MemoryConsumer:
         self._failure: ConsumerFailed | None = None
         self._running_calls = set[str]()
         self._last_health: Health | None = None
+        self._looked_at = 0.0
+        self._marked_at: dict[TopicPartition, float] = {}
         self._nudged = False
 
     @property
@@ -136,7 +142,7 @@ class MemoryConsumer:
                 assignment, records = self._deliver(ready, max_records)
                 if assignment is not None or records or self._nudged or now() >= deadline:
                     self._nudged = False
-                    return Polled(records, assignment, self._changed_health())
+                    return Polled(records, assignment, self._health(ready))
                 await self._state.wait(self._group, deadline)
 
     def nudge(self) -> None:
@@ -183,9 +189,14 @@ class MemoryConsumer:
                 self._member.positions[partition] = batch[-1].offset + 1
         return batches
 
-    def _changed_health(self) -> Health | None:
-        """Return the health if it differs from the last that was returned, as the port allows."""
-        state, member = self._state, self._member
+    def _health(self, ready: Collection[TopicPartition]) -> Health | None:
+        """Return the health now and then, and whenever it has changed.
+
+        The ready partitions are those that a client would have fetched.
+        """
+        state, member, time = self._state, self._member, now()
+        if not state.faults.down:
+            self._marked_at.update((TopicPartition(*each), time) for each in ready)
         health = Health(
             connected=not state.faults.down,
             high_watermarks={each: state.logs[each].end for each in member.partitions},
@@ -198,10 +209,11 @@ class MemoryConsumer:
                 if partition in member.partitions
             },
         )
-        if health == self._last_health:
+        if health == self._last_health and time - self._looked_at < REPORT_INTERVAL_S:
             return None
-        self._last_health = health
-        return health
+        self._last_health, self._looked_at = health, time
+        marked = member.partitions & self._marked_at.keys()
+        return evolve(health, mark_ages_s={each: time - self._marked_at[each] for each in marked})
 
     # -- revocation ----------------------------------------------------------------------
 

@@ -63,7 +63,10 @@ async def test_a_budget_of_nothing() -> None:
 
 @pytest.mark.parametrize("skew_s", [-1000.0, 1000.0])
 async def test_clocks_that_differ(skew_s: float) -> None:
-    """A producer ahead of the server has its whole budget and no more; one behind has none."""
+    """Of a server that has not seen the end yet one ahead has its whole budget, one behind none.
+
+    For servers that have, see test_clocks.py.
+    """
     broker = MemoryBroker({REQUEST: 1, REPLY: 1}, clock=lambda: loop_time() + skew_s)
     began = anyio.current_time()
     async with serving(broker, never):

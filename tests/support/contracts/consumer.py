@@ -217,6 +217,27 @@ class Contract:
             assert member.health.connected
             assert member.health.held == {}
 
+    async def test_the_health_says_when_an_end_was_seen(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        """The end from before a record was written was not seen after that, nor the other way."""
+        p0, _ = partitions(topic, 2)
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            await poll_until(lambda: member.health and p0 in member.health.mark_ages_s, member)
+            began = anyio.current_time()
+            await world.produce(p0, *numbered(1))
+            written = anyio.current_time()
+            end = 0
+            with anyio.fail_after(PATIENCE_S):
+                while not end:
+                    health = (await member.poll()).health
+                    if health is not None and p0 in health.mark_ages_s:
+                        end = health.high_watermarks[p0]
+                        seen = anyio.current_time() - health.mark_ages_s[p0]
+                        assert seen < written + 0.3 if end == 0 else seen > began - 0.3
+            assert end == 1
+
     # -- rebalance -----------------------------------------------------------------------
 
     async def test_a_join_takes_all_back_and_release_lets_both_have_their_share(

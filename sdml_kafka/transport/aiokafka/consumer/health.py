@@ -3,6 +3,7 @@
 """Look now and then at what the client knows without asking the broker."""
 
 import asyncio
+import time
 from collections.abc import Collection, Mapping
 
 from sdml_kafka.transport.aiokafka.client import Client
@@ -12,6 +13,8 @@ from sdml_kafka.transport.interfaces import Health, TopicPartition
 
 REPORT_INTERVAL_S = 0.2
 """Seconds between two looks, each of which is returned by a poll."""
+TIMELY_LOOK_S = 1.0
+"""Seconds between two looks, at most, unless the loop stood still meanwhile."""
 MISSING_TOPIC_INTERVAL_S = 0.5
 """Seconds between two refreshes of the metadata while a topic is missing."""
 
@@ -24,6 +27,9 @@ class HealthCheck:
         self._topics = topics
         self._loop = asyncio.get_running_loop()
         self._due_at = self._refreshed_at = 0.0
+        self._looked_at = self._loop.time()
+        self._marked: dict[TopicPartition, tuple[int, float]] = {}
+        """For each partition the last fetch by aiokafka's own time, and when that was."""
 
     def is_due(self) -> bool:
         return self._loop.time() >= self._due_at
@@ -38,11 +44,9 @@ class HealthCheck:
         if missing and now - self._refreshed_at >= MISSING_TOPIC_INTERVAL_S:
             self._refreshed_at = now
             internals.refresh_metadata(self._consumer)
+        marks = self._high_watermarks(partitions)
         return Health(
-            internals.is_connected(self._consumer),
-            self._high_watermarks(partitions),
-            missing,
-            held,
+            internals.is_connected(self._consumer), marks, missing, self._ages_s(marks, now), held
         )
 
     def _high_watermarks(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
@@ -53,3 +57,26 @@ class HealthCheck:
             if partition in assigned
         }
         return {partition: mark for partition, mark in marks.items() if mark is not None}
+
+    def _ages_s(
+        self, partitions: Collection[TopicPartition], now: float
+    ) -> dict[TopicPartition, float]:
+        """Return how long ago each of these partitions was fetched.
+
+        aiokafka notes that by the machine's clock, which may be set, and a loop that stood still
+        reads old answers late. In doubt a fetch counts as no later than the last look.
+        """
+        since_look_s, wall_ms = now - self._looked_at, time.time() * 1000
+        self._looked_at = now
+        marked: dict[TopicPartition, tuple[int, float]] = {}
+        for partition in partitions:
+            fetched_ms = self._consumer.last_poll_timestamp(partition)
+            known = self._marked.get(partition)
+            if known is None or known[0] != fetched_ms:
+                age_s = (wall_ms - fetched_ms) / 1000
+                if not 0 <= age_s <= since_look_s <= TIMELY_LOOK_S:
+                    age_s = since_look_s
+                known = (fetched_ms, now - age_s)
+            marked[partition] = known
+        self._marked = marked
+        return {partition: now - at for partition, (_, at) in marked.items()}
