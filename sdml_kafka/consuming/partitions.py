@@ -27,6 +27,8 @@ class Partition:
     """The records fetched and not dispatched, oldest first."""
     busy: bool = field(default=False, init=False)
     """Whether an async parser works on it."""
+    parsing: int = field(default=0, init=False)
+    """The number of records at the front of the backlog that are being parsed."""
 
 
 class Intake:

@@ -28,6 +28,8 @@ class PartitionStatus:
     """Seconds since the lowest unfinished record was handed out; 0 when all have finished."""
     held: str | None
     """Why the partition cannot be read on, None if it can. Records that do not decode hold it."""
+    parsing: int = 0
+    """The number of records that an async parser works on, or that wait for it next in line."""
 
 
 def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
@@ -45,4 +47,5 @@ def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
         in_flight=tenancy.in_flight,
         frontier_age_s=0.0 if since is None else anyio.current_time() - since,
         held=intake.health.held.get(partition.key),
+        parsing=partition.parsing,
     )

@@ -1,17 +1,16 @@
 """Runs a spec's parser over a batch of records, under the policy for records that do not parse."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from inspect import isawaitable
 from itertools import islice
 from logging import getLogger
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import anyio
 import anyio.lowlevel
 from attrs import define, field
 
 from sdml_kafka.errors import ParseFailed
-from sdml_kafka.parsing.parsers import Skip, forget_raise
+from sdml_kafka.parsing.parsers import SKIP, Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.parsing.type_checks import name_of
 from sdml_kafka.transport.interfaces import Record
@@ -29,6 +28,10 @@ ParseErrorHandler = Callable[[Any, Exception], Awaitable[None] | None]
 OnParseError = Literal["skip", "raise"] | ParseErrorHandler
 
 
+NOT_CALLED: Final = object()
+"""Stands for the result of a parser that was not called yet."""
+
+
 @define
 class Parsed:
     """What one spec made of a batch."""
@@ -38,6 +41,8 @@ class Parsed:
     """The place in the batch of the record that each value was made of."""
     dropped: list[int] = field(factory=list[int])
     """The places in the batch of the records that did not parse, or are not for this spec."""
+    waits: bool = False
+    """Whether some of the values have to be awaited."""
 
 
 class BatchParser:
@@ -54,15 +59,20 @@ class BatchParser:
         """
         self._on_parse_error = on_parse_error
         self._on_failure = on_failure
+        self._seen_to_wait: set[CompiledSpec] = set()
         self.parse_errors: int = 0
 
+    def waits(self, spec: CompiledSpec) -> bool:
+        """Return whether the spec's parser is async, or has been seen to return awaitables."""
+        return spec.is_async or spec in self._seen_to_wait
+
     async def parse(self, spec: CompiledSpec, records: Sequence[Record]) -> Parsed:
-        """Parse a batch; raise only what has to stop the listener."""
+        """Parse a batch by a plain parser; raise only what has to stop the listener.
+
+        A plain function may return an awaitable, too. Then nothing is awaited or checked here.
+        """
         parsed = Parsed()
-        if spec.is_async:
-            await self._parse_async(spec, records, parsed)
-        else:
-            await self._parse_plain(spec, records, parsed)
+        await self._call(spec, records, parsed)
         parsed.indices = range(len(records))
         if parsed.dropped:
             dropped = set(parsed.dropped)
@@ -71,13 +81,47 @@ class BatchParser:
         if Skip in kinds:
             kinds.remove(Skip)
             _drop_skipped(parsed)
-        if any(not issubclass(kind, spec.accepts) for kind in kinds):
+        if any(_has_to_be_awaited(kind, spec) for kind in kinds):
+            self._seen_to_wait.add(spec)
+            parsed.waits = True
+        elif any(not issubclass(kind, spec.accepts) for kind in kinds):
             await self._recheck(spec, records, parsed)
         return parsed
 
-    async def _parse_plain(
-        self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed
-    ) -> None:
+    async def parse_one(
+        self, spec: CompiledSpec, record: Record, made: object = NOT_CALLED
+    ) -> object:
+        """Parse and check one record, and wait for an async parser.
+
+        Args:
+            spec: Says how to parse it.
+            record: The record.
+            made: What the parser has returned, if it was called already.
+
+        Returns:
+            The value; `SKIP` if the record did not parse or is not for this spec.
+        """
+        value: Any = made
+        try:
+            if value is NOT_CALLED:
+                value = spec.parser(record)
+                if spec.is_async:
+                    value = await value
+            while _has_to_be_awaited(value.__class__, spec):
+                value = await value
+            if isinstance(value, Skip):
+                return SKIP
+            if not isinstance(value, spec.accepts):
+                raise TypeError(
+                    f"the parser returned {type(value).__name__}, "
+                    f"its spec says {name_of(spec.type)}"
+                )
+        except Exception as error:
+            await self._handle_error(spec, record, error)
+            return SKIP
+        return value
+
+    async def _call(self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed) -> None:
         values, dropped, left = parsed.values, parsed.dropped, iter(records)
         pause_at = anyio.current_time() + MAX_PARSING_S
         while len(values) + len(dropped) < len(records):
@@ -92,36 +136,12 @@ class BatchParser:
                 await anyio.lowlevel.checkpoint()
                 pause_at = anyio.current_time() + MAX_PARSING_S
 
-    async def _parse_async(
-        self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed
-    ) -> None:
-        for index, record in enumerate(records):
-            try:
-                parsed.values.append(await spec.parser(record))
-            except Exception as error:
-                await self._handle_error(spec, record, error)
-                parsed.dropped.append(index)
-
     async def _recheck(self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed) -> None:
-        """Await values that are awaitable, and sort out values of another type than the spec's.
-
-        A plain function may return an awaitable, too.
-        """
+        """Sort out values of another type than the spec's."""
         indices, values = parsed.indices, parsed.values
         parsed.indices, parsed.values = kept, good = list[int](), list[object]()
         for index, value in zip(indices, values, strict=True):
-            try:
-                if isawaitable(value):
-                    value = await value
-                    if isinstance(value, Skip):
-                        raise value
-                if not isinstance(value, spec.accepts):
-                    raise TypeError(
-                        f"the parser returned {type(value).__name__}, "
-                        f"its spec says {name_of(spec.type)}"
-                    )
-            except Exception as error:
-                await self._handle_error(spec, records[index], error)
+            if await self.parse_one(spec, records[index], value) is SKIP:
                 parsed.dropped.append(index)
             else:
                 kept.append(index)
@@ -150,6 +170,13 @@ class BatchParser:
         except Exception as failure:
             self._on_failure(failure)
             raise
+
+
+def _has_to_be_awaited(kind: type, spec: CompiledSpec) -> bool:
+    """Return whether a value of this class is an awaitable, and not what the spec asks for."""
+    return hasattr(kind, "__await__") and (
+        not issubclass(kind, spec.accepts) or issubclass(object, spec.accepts)
+    )
 
 
 def _drop_skipped(parsed: Parsed) -> None:

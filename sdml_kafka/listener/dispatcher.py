@@ -1,5 +1,6 @@
 """The parser dispatcher: from fetched records to parsed ones in the queues of their types."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,9 @@ from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.listener.batch_parser import BatchParser, Parsed
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.router import Route, Router
-from sdml_kafka.listener.typed_queue import Parcel
+from sdml_kafka.listener.slices import GradualSlice, Slice
 from sdml_kafka.runtime import Actor, Life, Mailbox
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.runtime.wait_queue import WaitQueue
 
 MAX_SLICE = 500
 """Records of a partition that are parsed and handed on in one go."""
@@ -36,6 +37,8 @@ class Dispatcher(Actor):
         self._router = router
         self._parser = parser
         self._max_in_flight = max_in_flight
+        self._ready: deque[GradualSlice] = deque()
+        self._waiting = WaitQueue()
 
     async def run(self, life: Life) -> None:
         """Dispatch what can be dispatched at each signal."""
@@ -44,6 +47,7 @@ class Dispatcher(Actor):
         self._signal.notify()
         async with anyio.create_task_group() as parsing:
             with life.cancel_on_stop():
+                parsing.start_soon(self._hand_out)
                 life.started()
                 while True:
                     await self._signal.mailbox.receive()
@@ -59,49 +63,73 @@ class Dispatcher(Actor):
             for partition in list(self._intake.partitions.values()):
                 if partition.busy or not partition.backlog:
                     continue
-                if any(r.spec.is_async for r in self._router.routes(partition.key.topic)):
+                routes = self._router.routes(partition.key.topic)
+                if any(self._parser.waits(route.spec) for route in routes):
                     partition.busy = True
                     parsing.start_soon(self._dispatch_apart, partition)
-                elif await self._dispatch(partition):
+                elif await self._dispatch(partition, parsing):
                     progress = True
             if progress:
                 await anyio.lowlevel.checkpoint()
 
-    async def _dispatch_apart(self, partition: Partition) -> None:
-        """Dispatch in a task of its own: an async parser holds up its own partition alone."""
-        try:
-            while await self._dispatch(partition):
-                pass
-        finally:
-            partition.busy = False
-
-    async def _dispatch(self, partition: Partition) -> bool:
+    async def _dispatch(self, partition: Partition, parsing: anyio.abc.TaskGroup) -> bool:
         """Dispatch one slice of a partition; return False if it has none or there is no room."""
-        routes = self._router.routes(partition.key.topic)
-        count = self._room(partition, routes)
-        if count == 0:
+        if (slice_ := self._next_slice(partition)) is None:
             return False
-        records = partition.backlog[:count]
-        queues = [queue for route in routes for queue in route.queues]
-        for queue in queues:
-            queue.reserved += count
         try:
-            parsed = [await self._parser.parse(route.spec, records) for route in routes]
-        finally:
-            for queue in queues:
-                queue.reserved -= count
-        withdrawn = partition.tenancy.withdrawn
-        if not withdrawn:
-            self._intake.remove(partition, count)
-            _deliver(partition, records, routes, parsed)
+            parsed = [await self._parser.parse(r.spec, slice_.records) for r in slice_.routes]
+        except BaseException:
+            slice_.end()
+            raise
+        if any(result.waits for result in parsed):
+            partition.busy = True
+            parsing.start_soon(self._dispatch_apart, partition, slice_, parsed)
+            return True
+        withdrawn = slice_.is_withdrawn
+        if withdrawn:
+            slice_.end()
+        else:
+            slice_.deliver(len(slice_.records), parsed)
         if withdrawn or any(result.dropped for result in parsed):
             # Room that was reserved is free again, and no reader will say so.
             self._signal.notify()
         return not withdrawn
 
+    async def _dispatch_apart(
+        self,
+        partition: Partition,
+        slice_: Slice | None = None,
+        made: Sequence[Parsed] | None = None,
+    ) -> None:
+        """Dispatch in a task of its own: an async parser holds up its own partition alone."""
+        try:
+            while slice_ := slice_ or self._next_slice(partition):
+                await GradualSlice(
+                    slice_, self._parser, made, self._has_parsed, self._signal.notify
+                ).run()
+                slice_ = made = None
+        finally:
+            partition.busy = False
+
+    def _has_parsed(self, gradual: GradualSlice) -> None:
+        self._ready.append(gradual)
+        self._waiting.wake_one()
+
+    async def _hand_out(self) -> None:
+        """Hand out what async parsers have parsed, while they wait."""
+        while True:
+            while self._ready:
+                self._ready.popleft().hand_out()
+            await self._waiting.wait()
+
+    def _next_slice(self, partition: Partition) -> Slice | None:
+        routes = self._router.routes(partition.key.topic)
+        count = self._room(partition, routes)
+        return Slice(self._intake, partition, routes, count) if count > 0 else None
+
     def _room(self, partition: Partition, routes: Sequence[Route]) -> int:
         tenancy = partition.tenancy
-        if not routes or tenancy.withdrawn:
+        if not routes or tenancy.withdrawn or not tenancy.open:
             return 0
         room = min(MAX_SLICE, len(partition.backlog))
         free = self._max_in_flight - tenancy.in_flight
@@ -113,29 +141,3 @@ class Dispatcher(Actor):
             for queue in route.queues:
                 room = min(room, queue.room_for(tenancy))
         return max(0, room)
-
-
-def _deliver(
-    partition: Partition,
-    records: Sequence[Record],
-    routes: Sequence[Route],
-    parsed: Sequence[Parsed],
-) -> None:
-    """Enter a slice into the ledger and put it into the queues: one step, nothing in between."""
-    left = [sum(len(route.queues) for route in routes)] * len(records)
-    for route, result in zip(routes, parsed, strict=True):
-        for index in result.dropped:
-            left[index] -= len(route.queues)
-    chunk = partition.tenancy.deliver(_offsets(records), left, anyio.current_time())
-    for route, result in zip(routes, parsed, strict=True):
-        kept = [records[index] for index in result.indices] if result.dropped else records
-        for queue in route.queues:
-            if result.values:
-                queue.put(Parcel(chunk, result.values, result.indices, kept))
-
-
-def _offsets(records: Sequence[Record]) -> Sequence[int]:
-    first, last = records[0].offset, records[-1].offset
-    if last - first == len(records) - 1:
-        return range(first, last + 1)
-    return [record.offset for record in records]

@@ -11,7 +11,7 @@ from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.parsing.type_checks import accepted_by
 
 
-@frozen
+@frozen(eq=False)
 class CompiledSpec:
     """A parser spec that has been checked."""
 

@@ -1,0 +1,169 @@
+"""Records of one partition on their way through the parsers into the queues of the streams."""
+
+from collections.abc import Callable, Coroutine, Sequence
+
+import anyio
+import anyio.lowlevel
+
+from sdml_kafka.consuming.partitions import Intake, Partition
+from sdml_kafka.listener.batch_parser import (
+    MAX_PARSING_S,
+    NOT_CALLED,
+    RUN,
+    BatchParser,
+    Parsed,
+)
+from sdml_kafka.listener.router import Route
+from sdml_kafka.listener.typed_queue import Parcel
+from sdml_kafka.parsing.parsers import SKIP
+from sdml_kafka.transport.interfaces import Record
+
+
+class Slice:
+    """Some records of a partition that are parsed together, and the room that they will take."""
+
+    def __init__(
+        self, intake: Intake, partition: Partition, routes: Sequence[Route], count: int
+    ) -> None:
+        """Reserve room for the first `count` records of the backlog, which stay there for now."""
+        self.partition: Partition = partition
+        self.routes: Sequence[Route] = routes
+        self.records: list[Record] = partition.backlog[:count]
+        self._intake = intake
+        self._handed = 0
+        self._queues = [queue for route in routes for queue in route.queues]
+        partition.parsing = count
+        for queue in self._queues:
+            queue.reserved += count
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether the partition was revoked meanwhile, so that nothing may be handed out."""
+        tenancy = self.partition.tenancy
+        return tenancy.withdrawn or not tenancy.open
+
+    def deliver(self, count: int, parsed: Sequence[Parsed]) -> None:
+        """Hand out the next `count` records: one step, with nothing in between.
+
+        They leave the backlog, enter the ledger, and go into the queues.
+        """
+        records, routes, partition = self.records, self.routes, self.partition
+        if count < len(records):
+            records = records[self._handed : self._handed + count]
+        self._release(count)
+        self._intake.remove(partition, count)
+        left = [len(self._queues)] * count
+        for route, result in zip(routes, parsed, strict=True):
+            for index in result.dropped:
+                left[index] -= len(route.queues)
+        chunk = partition.tenancy.deliver(_offsets(records), left, anyio.current_time())
+        for route, result in zip(routes, parsed, strict=True):
+            kept = [records[index] for index in result.indices] if result.dropped else records
+            for queue in route.queues:
+                if result.values:
+                    queue.put(Parcel(chunk, result.values, result.indices, kept))
+
+    def end(self) -> None:
+        """Give the room back that was reserved for records which were not handed out."""
+        self._release(len(self.records) - self._handed)
+
+    def _release(self, count: int) -> None:
+        self._handed += count
+        self.partition.parsing -= count
+        for queue in self._queues:
+            queue.reserved -= count
+
+
+class GradualSlice:
+    """Parses a slice one record after another, and lets each be handed out once it is parsed.
+
+    Whoever parses cannot hand out what is ready while it waits for a parser, so another task does:
+    `on_ready` asks for a call of `hand_out`. What a parser makes without waiting goes out in one
+    piece.
+    """
+
+    def __init__(
+        self,
+        slice_: Slice,
+        parser: BatchParser,
+        made: Sequence[Parsed] | None,
+        on_ready: Callable[["GradualSlice"], None],
+        on_room: Callable[[], None],
+    ) -> None:
+        """Begin with nothing parsed.
+
+        Args:
+            slice_: The records.
+            parser: Parses single records.
+            made: What the parsers have returned for all of the records, some of it to be awaited;
+                None if they are yet to be called.
+            on_ready: Called when `hand_out` has something to do, once until it is called.
+            on_room: Called when less room is needed than was reserved.
+        """
+        self._slice = slice_
+        self._parser = parser
+        self._made = [dict(zip(p.indices, p.values, strict=True)) for p in made or ()]
+        self._on_ready = on_ready
+        self._on_room = on_room
+        self._ready = 0
+        self._parsed = [Parsed() for _ in slice_.routes]
+        self._indices = [list[int]() for _ in slice_.routes]
+
+    async def run(self) -> None:
+        """Parse all records; stop early if the partition is revoked."""
+        slice_ = self._slice
+        pause_at = anyio.current_time() + MAX_PARSING_S
+        try:
+            for index, record in enumerate(slice_.records):
+                values = [
+                    await self._value(number, index, record) for number in range(len(slice_.routes))
+                ]
+                if slice_.is_withdrawn:
+                    break
+                self._add(values)
+                if index % RUN == 0 and anyio.current_time() > pause_at:
+                    await anyio.lowlevel.checkpoint()
+                    pause_at = anyio.current_time() + MAX_PARSING_S
+            self.hand_out()
+        finally:
+            slice_.end()
+            self._on_room()
+            for values_made in self._made:
+                for value in values_made.values():
+                    if isinstance(value, Coroutine):
+                        value.close()  # nobody awaits it any more, which Python would warn of
+
+    async def _value(self, number: int, index: int, record: Record) -> object:
+        made = self._made[number].pop(index, SKIP) if self._made else NOT_CALLED
+        return await self._parser.parse_one(self._slice.routes[number].spec, record, made)
+
+    def _add(self, values: Sequence[object]) -> None:
+        for parsed, indices, value in zip(self._parsed, self._indices, values, strict=True):
+            if value is SKIP:
+                parsed.dropped.append(self._ready)
+            else:
+                parsed.values.append(value)
+                indices.append(self._ready)
+        self._ready += 1
+        if self._ready == 1:
+            self._on_ready(self)
+
+    def hand_out(self) -> None:
+        """Hand out what is parsed."""
+        if self._ready and not self._slice.is_withdrawn:
+            count, parsed = self._ready, self._parsed
+            for result, indices in zip(parsed, self._indices, strict=True):
+                result.indices = indices if result.dropped else range(count)
+            self._ready = 0
+            self._parsed = [Parsed() for _ in parsed]
+            self._indices = [list[int]() for _ in parsed]
+            self._slice.deliver(count, parsed)
+            if any(result.dropped for result in parsed):
+                self._on_room()
+
+
+def _offsets(records: Sequence[Record]) -> Sequence[int]:
+    first, last = records[0].offset, records[-1].offset
+    if last - first == len(records) - 1:
+        return range(first, last + 1)
+    return [record.offset for record in records]
