@@ -20,7 +20,7 @@ Rules for whoever edits this file:
 - What happens on leaving is shielded from cancellation, so that finished records are committed.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from logging import Logger
 from typing import Protocol
 
@@ -164,15 +164,23 @@ class ConsumerLoop(Actor):
                 intake.health = polled.health
                 if on_health is not None:
                     on_health(polled.health, asked_at, now())
+            if polled.records or polled.positions:
+                self._restart(intake.set_back(polled))
+                intake.accept(polled.records, polled.positions)
             if polled.records:
-                intake.accept(polled.records)
                 self._on_records()
+
+    def _restart(self, set_back: Mapping[TopicPartition, int]) -> None:
+        """Begin partitions anew whose log is another one; what waits of the old one is gone."""
+        for key, position in set_back.items():
+            self._withdraw([key])
+            self._intake.restart(key, position)
 
     async def _open(self, assignment: Assignment) -> None:
         self._intake.open(assignment)
-        if None in assignment.committed.values():
+        if any(tenancy.committed is None for tenancy in self._intake.ledger.tenancies.values()):
             # With `latest` a group without a commit starts at the end again: whoever gets these
-            # partitions next would skip what came meanwhile.
+            # partitions next would skip what came meanwhile. A commit beyond the end is none.
             await self._committer.commit_by_policy(BLOCKING_STEP_S)
         with anyio.move_on_after(ON_ASSIGNED_TIMEOUT_S) as scope:
             await self._call(self._on_assigned, frozenset(assignment.positions))

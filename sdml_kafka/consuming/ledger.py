@@ -6,7 +6,9 @@ yet to finish the record. A byte that falls to 0 is a finished record, a chunk w
 is a finished chunk. The chunks of a tenancy stand in offset order. A finished chunk at the front
 is dropped and moves the *frontier*, the offset below which everything has finished, to its end. A
 finished chunk behind an unfinished one is merged into that one's end. So memory follows what is
-unfinished, and the frontier is always the first byte of the first chunk that is not 0.
+unfinished, and the frontier is always the first byte of the first chunk that is not 0. Behind the
+last record that was fetched there may be offsets without a record that is delivered, such as
+transaction markers: the *gap*. The frontier steps over it when all before it has finished.
 
 Rules for whoever edits this file:
 
@@ -121,6 +123,9 @@ class Tenancy:
     _on_drained: list[Callable[[], None]] = field(factory=list[Callable[[], None]], init=False)
     _chunks: deque[Chunk] = field(factory=deque[Chunk], init=False)
     _settled: int = field(init=False)
+    _gap: tuple[int, int] = field(default=(-1, -1), init=False)
+    """The offset behind the last record that was fetched, and the client's own position, if that
+    lies further on."""
 
     def __attrs_post_init__(self) -> None:
         self._settled = self.start
@@ -150,6 +155,13 @@ class Tenancy:
         at = self._chunks.index(chunk)
         self._chunks[at - 1].next_offset = chunk.next_offset
         del self._chunks[at]
+
+    def skip(self, fetched_to: int, position: int) -> None:
+        """Note that no record is to come between these two offsets.
+
+        `fetched_to` lies behind the last record that was fetched, delivered or not.
+        """
+        self._gap = (fetched_to, position)
 
     # -- waiting for finishes ------------------------------------------------------------
 
@@ -198,15 +210,22 @@ class Tenancy:
 
     def frontier(self) -> int:
         """Return the offset below which every record has finished: what may be committed."""
-        return self._chunks[0].frontier() if self._chunks else self._settled
+        return self._past_gap(self._chunks[0].frontier() if self._chunks else self._settled)
 
     def frontier_since(self) -> float | None:
         """Return when the lowest unfinished record was delivered, None if all have finished."""
         return self._chunks[0].delivered_at if self._chunks else None
 
     def position(self) -> int:
+        """Return the offset at which delivering goes on."""
+        return self._past_gap(self.delivered_to())
+
+    def delivered_to(self) -> int:
         """Return the offset after the last record delivered."""
         return self._chunks[-1].next_offset if self._chunks else self._settled
+
+    def _past_gap(self, offset: int) -> int:
+        return self._gap[1] if offset == self._gap[0] else offset
 
     def chunk_count(self) -> int:
         """Return the number of chunks that are remembered."""
@@ -231,8 +250,13 @@ class Ledger:
     def open(
         self, topic: str, partition: int, epoch: int, start: int, committed: int | None
     ) -> Tenancy:
-        """Begin a tenancy; a tenancy of the same partition that is still open ends."""
+        """Begin a tenancy; a tenancy of the same partition that is still open ends.
+
+        What the group has committed beyond `start` counts as nothing: that log is gone.
+        """
         self.close(topic, partition)
+        if committed is not None and committed > start:
+            committed = None
         tenancy = Tenancy(self, topic, partition, epoch, start, committed)
         self.tenancies[topic, partition] = tenancy
         return tenancy
@@ -271,5 +295,6 @@ class Ledger:
     def committed(self, topic: str, partition: int, epoch: int, offset: int) -> None:
         """Note that a commit went through."""
         tenancy = self.tenancies.get((topic, partition))
-        if tenancy is not None and tenancy.epoch == epoch:
+        if tenancy is not None and tenancy.epoch == epoch and offset <= tenancy.frontier():
+            # An offset beyond the frontier is of the log that was there before.
             tenancy.committed = max(offset, tenancy.committed or 0)

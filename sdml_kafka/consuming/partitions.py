@@ -11,7 +11,7 @@ from attrs import define, field
 
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.ledger import Ledger, Tenancy
-from sdml_kafka.transport.interfaces import Assignment, Health, Record, TopicPartition
+from sdml_kafka.transport.interfaces import Assignment, Health, Polled, Record, TopicPartition
 
 LOW_BACKLOG = 500
 """A partition is polled when fewer records of it than this wait to be dispatched."""
@@ -29,6 +29,15 @@ class Partition:
     """Whether an async parser works on it."""
     parsing: int = field(default=0, init=False)
     """The number of records at the front of the backlog that are being parsed."""
+    read_to: int = field(init=False)
+    """The client's own position, as of the last poll."""
+
+    def __attrs_post_init__(self) -> None:
+        self.read_to = self.tenancy.start
+
+    def fetched_to(self) -> int:
+        """Return the offset behind the last record that was fetched."""
+        return self.backlog[-1].offset + 1 if self.backlog else self.tenancy.delivered_to()
 
 
 class Intake:
@@ -69,12 +78,42 @@ class Intake:
             and self._is_read(partition.key.topic)
         ]
 
-    def accept(self, records: Mapping[TopicPartition, Sequence[Record]]) -> None:
+    def set_back(self, polled: Polled) -> dict[TopicPartition, int]:
+        """Return the partitions that a poll has set back, with the offset that they begin at.
+
+        Their log is another one than before: the topic was created anew, or restored.
+        """
+        begins = dict(polled.positions)
+        begins.update((key, batch[0].offset) for key, batch in polled.records.items())
+        return {
+            key: begin
+            for key, begin in begins.items()
+            if (partition := self.partitions.get(key)) is not None
+            and begin < partition.read_to
+            and not partition.tenancy.withdrawn
+        }
+
+    def restart(self, key: TopicPartition, position: int) -> None:
+        """Begin a partition anew at `position`; its records were withdrawn."""
+        tenancy = self.partitions[key].tenancy
+        self.partitions[key] = Partition(key, self.ledger.open(*key, tenancy.epoch, position, None))
+
+    def accept(
+        self,
+        records: Mapping[TopicPartition, Sequence[Record]],
+        positions: Mapping[TopicPartition, int],
+    ) -> None:
         """Put in what a poll brought, except for partitions that are being revoked."""
         for key, batch in records.items():
             partition = self.partitions.get(key)
             if partition is not None and not partition.tenancy.withdrawn:
                 partition.backlog.extend(batch)
+                partition.read_to = batch[-1].offset + 1
+        for key, position in positions.items():
+            partition = self.partitions.get(key)
+            if partition is not None and not partition.tenancy.withdrawn:
+                partition.tenancy.skip(partition.fetched_to(), position)
+                partition.read_to = position
 
     def remove(self, partition: Partition, count: int) -> None:
         """Remove the first records of a partition's backlog, since they are dispatched now."""

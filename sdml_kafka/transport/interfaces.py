@@ -147,11 +147,16 @@ class Polled:
     """What one poll returned. An assignment precedes the first records that belong to it."""
 
     records: Mapping[TopicPartition, Sequence[Record]]
-    """Records of ready partitions, in the order of their offsets."""
+    """Records of ready partitions, in the order of their offsets. Offsets that are lower than
+    before are those of another log: the topic was created anew, or restored."""
     assignment: Assignment | None = None
     """The assignment that began with this poll, if one did."""
     health: Health | None = None
     """The client's health if it was looked at in this poll, which happens now and then."""
+    positions: Mapping[TopicPartition, int] = {}
+    """The offset that is read next after `records`, of partitions where that is news: not the one
+    behind the last record, nor that of an earlier poll. Transaction markers and aborted records
+    are passed over, and where an offset is gone reading goes on at the log's beginning."""
 
 
 @frozen
@@ -194,8 +199,9 @@ class Consumer(Protocol):
             topics: The topics to read. They need not exist yet.
             timeout_s: Seconds within which a broker has to answer.
             tail: How to read without commits. None starts each partition at what the group has
-                committed; without a commit as the consumer's `auto_offset_reset` says, or from
-                its beginning if it appeared after the start.
+                committed, or at the log's beginning if that offset was deleted; without a commit,
+                or with one beyond the log's end, as the consumer's `auto_offset_reset` says, or
+                from its beginning if it appeared after the start.
 
         Raises:
             BrokerUnreachable: No broker answered in time. A new consumer may be tried.

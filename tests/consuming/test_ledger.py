@@ -115,6 +115,14 @@ class LedgerMachine(RuleBasedStateMachine):
             if left:
                 self.pending.append(record)
 
+    @precondition(lambda self: self.stays)
+    @rule(pick=st.integers(0, 100), count=st.integers(1, 3))
+    def skip(self, pick: int, count: int) -> None:
+        """Transaction markers are behind the last record, whether it has finished or not."""
+        stay = list(self.stays.values())[pick % len(self.stays)]
+        stay.next_offset += count
+        stay.tenancy.skip(stay.tenancy.delivered_to(), stay.next_offset)
+
     def _take(self, record: ModelRecord) -> None:
         record.in_hand += 1
         record.stay.tenancy.taken += 1
@@ -316,3 +324,26 @@ def test_notify_comes_also_when_many_finish_at_once() -> None:
 
 def test_closing_what_is_not_open_is_nothing() -> None:
     Ledger().close("topic", 0)
+
+
+def test_a_gap_behind_records_that_wait_is_passed_over_after_them() -> None:
+    tenancy = Ledger().open("topic", 0, epoch=1, start=0, committed=None)
+    tenancy.skip(2, 5)  # 0 and 1 were fetched, and wait
+    first = tenancy.deliver([0], b"\1", 0.0)
+    first.finish(0)
+    assert (tenancy.frontier(), tenancy.position()) == (1, 1)
+    second = tenancy.deliver([1], b"\1", 0.0)
+    assert (tenancy.frontier(), tenancy.position()) == (1, 5)
+    second.finish(0)
+    assert tenancy.frontier() == 5
+    tenancy.deliver([5], b"\1", 0.0)
+    assert (tenancy.frontier(), tenancy.position()) == (5, 6)
+
+
+def test_a_commit_beyond_the_start_is_of_another_log() -> None:
+    ledger = Ledger()
+    tenancy = ledger.open("topic", 0, epoch=1, start=3, committed=100)
+    assert tenancy.committed is None
+    assert ledger.committable() == {("topic", 0): (1, 3)}
+    ledger.committed("topic", 0, 1, 100)  # a late answer
+    assert ledger.committable() == {("topic", 0): (1, 3)}

@@ -88,8 +88,12 @@ class MemoryBroker:
         return self._topics.produce(topic, value, partition, key, headers)
 
     def skip_offsets(self, partition: TopicPartition, count: int) -> None:
-        """Leave a gap, as compaction and transactions do."""
+        """Leave a gap, as compaction, transaction markers and aborted records do.
+
+        Consumers pass it over, also at the end of the log.
+        """
         self._topics.log(partition).skip(count)
+        self._state.signal.fire()
 
     def trim(self, partition: TopicPartition, before: int) -> None:
         """Delete the records before this offset, as retention does."""
@@ -97,6 +101,17 @@ class MemoryBroker:
         if not log.start <= before <= log.end:
             raise Misuse(f"trim({partition}, {before}): it has {log.start} to {log.end}")
         log.trim(before)
+        self._state.signal.fire()
+
+    def truncate(self, partition: TopicPartition, end: int) -> None:
+        """Delete the records from this offset on, as restoring an older copy of the log does."""
+        log = self._topics.log(partition)
+        if not log.start <= end <= log.end:
+            raise Misuse(f"truncate({partition}, {end}): it has {log.start} to {log.end}")
+        log.truncate(end)
+        for group in self._state.groups.values():
+            group.log_changed(partition)
+        self._state.signal.fire()
 
     def end_offset(self, partition: TopicPartition) -> int:
         """Return the offset that the partition's next record gets."""
@@ -167,6 +182,11 @@ class MemoryBroker:
     def committed(self, group_id: str, partition: TopicPartition) -> int | None:
         """Return the offset that a group has committed, None if it has not."""
         return self._state.group(group_id).committed.get(TopicPartition(*partition))
+
+    def commit(self, group_id: str, partition: TopicPartition, offset: int) -> None:
+        """Commit an offset for a group from outside, as tools do; no offset is refused."""
+        self._topics.log(partition)
+        self._state.group(group_id).commit_from_outside(partition, offset)
 
     @property
     def commits(self) -> Sequence[MemoryCommit]:

@@ -139,10 +139,11 @@ class MemoryConsumer:
             while True:
                 self._check_open()
                 self._raise_ordered_failure()
-                assignment, records = self._deliver(ready, max_records)
-                if assignment is not None or records or self._nudged or now() >= deadline:
+                assignment, records, moved = self._deliver(ready, max_records)
+                is_news = assignment is not None or records or moved
+                if is_news or self._nudged or now() >= deadline:
                     self._nudged = False
-                    return Polled(records, assignment, self._health(ready))
+                    return Polled(records, assignment, self._health(ready), moved)
                 await self._state.wait(self._group, deadline)
 
     def nudge(self) -> None:
@@ -168,26 +169,38 @@ class MemoryConsumer:
 
     def _deliver(
         self, ready: Collection[TopicPartition], max_records: int
-    ) -> tuple[Assignment | None, Batches]:
+    ) -> tuple[Assignment | None, Batches, Mapping[TopicPartition, int]]:
         member = self._member
         if self._state.faults.down:
-            return None, {}
+            return None, {}, {}
         if member.standing is Standing.OUT:
             self._group.join(member, now())
         if member.standing is not Standing.OWNING:
-            return None, {}
+            return None, {}, {}
         assignment, member.assignment = member.assignment, None
-        return assignment, self._read(ready, max_records)
+        return assignment, *self._read(ready, max_records)
 
-    def _read(self, ready: Collection[TopicPartition], max_records: int) -> Batches:
+    def _read(
+        self, ready: Collection[TopicPartition], max_records: int
+    ) -> tuple[Batches, Mapping[TopicPartition, int]]:
+        """Return records, and the positions that have moved otherwise than behind them."""
+        positions = self._member.positions
         readable = self._member.partitions - self._state.faults.spoiled.keys()
         batches: dict[TopicPartition, Sequence[Record]] = {}
+        moved: dict[TopicPartition, int] = {}
         for partition in sorted(readable.intersection(TopicPartition(*each) for each in ready)):
-            position = self._member.positions[partition]
-            if batch := self._state.logs[partition].read(position, max_records):
+            log, expected = self._state.logs[partition], positions[partition]
+            # What is gone was deleted, or the log was restored: read what there is.
+            position = expected if log.start <= expected <= log.end else log.start
+            if batch := log.read(position, max_records):
                 batches[partition] = batch
-                self._member.positions[partition] = batch[-1].offset + 1
-        return batches
+                expected = position = batch[-1].offset + 1
+            if not log.read(position, 1):
+                position = log.end
+            if position != expected:
+                moved[partition] = position
+            positions[partition] = position
+        return batches, moved
 
     def _health(self, ready: Collection[TopicPartition]) -> Health | None:
         """Return the health now and then, and whenever it has changed.

@@ -32,6 +32,8 @@ class Group:
     generation: int = field(default=0, init=False)
     """The number of rebalances so far."""
     committed: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int], init=False)
+    _outdated: set[TopicPartition] = field(factory=set[TopicPartition], init=False)
+    """The partitions whose commit lay beyond the end when the log was truncated."""
     _rebalancing: bool = field(default=False, init=False)
 
     def members(self) -> list[Member]:
@@ -204,8 +206,9 @@ class Group:
         if (tail := member.tail) is not None:
             is_late = is_late or tail.share.continues_all_of(partition.topic)
             return tail_position(tail.offsets.get(partition), is_late, log.start, log.end)
-        if (committed := self.committed.get(partition)) is not None:
-            return committed
+        committed = self.committed.get(partition)
+        if committed is not None and committed <= log.end:
+            return max(committed, log.start)
         from_start = is_late or member.options.auto_offset_reset == "earliest"
         return log.start if from_start else log.end
 
@@ -225,11 +228,22 @@ class Group:
             partition = TopicPartition(*partition)
             self._check_offset(member, partition, offset)
             self.committed[partition] = offset
+            self._outdated.discard(partition)
             self.commits.append(
                 MemoryCommit(
                     self.name, member.name, member.epoch, self.generation, partition, offset
                 )
             )
+
+    def commit_from_outside(self, partition: TopicPartition, offset: int) -> None:
+        """Commit what is not checked, also beyond the log's end."""
+        self.committed[partition] = offset
+        self.log_changed(partition)
+
+    def log_changed(self, partition: TopicPartition) -> None:
+        """Let the next commit go backwards if the log ends before the last one."""
+        if self.committed.get(partition, 0) > self.logs[partition].end:
+            self._outdated.add(TopicPartition(*partition))
 
     def _check_offset(self, member: Member, partition: TopicPartition, offset: int) -> None:
         """Raise `Misuse` for an offset that Kafka would take, but that no program can mean."""
@@ -237,5 +251,6 @@ class Group:
             raise Misuse(f"commit of {partition}, which is not assigned to {member.name}")
         if offset > (end := self.logs[partition].end):
             raise Misuse(f"commit of {offset} in {partition}, which ends at {end}")
-        if offset < (before := self.committed.get(partition, 0)):
+        before = self.committed.get(partition, 0)
+        if offset < before and partition not in self._outdated:
             raise Misuse(f"commit of {offset} in {partition} goes backwards from {before}")

@@ -64,6 +64,11 @@ class Log:
         self.records = [record for record in self.records if record.offset >= before]
         self.start = before
 
+    def truncate(self, end: int) -> None:
+        """Drop the records from this offset on."""
+        self.records = [record for record in self.records if record.offset < end]
+        self.end = end
+
     def read(self, offset: int, max_records: int) -> list[MemoryRecord]:
         """Return at most `max_records` records from this offset on."""
         first = bisect_left(self.records, offset, key=lambda record: record.offset)

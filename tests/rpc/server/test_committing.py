@@ -1,4 +1,4 @@
-"""A server's commit that fails is logged as the server's, and tried again."""
+"""What a server commits: a commit that fails is tried again, and follows the log that there is."""
 
 import pytest
 
@@ -20,3 +20,11 @@ async def test_a_commit_that_failed_is_logged_as_the_servers_and_tried_again(
     assert [(r.name, r.levelname) for r in caplog.records if "commit" in r.message] == [
         ("sdml_kafka.server", "WARNING")
     ]
+
+
+async def test_a_commit_beyond_the_end_of_the_log_is_no_floor() -> None:
+    broker = new_broker()
+    broker.commit(GROUP, P0, 100)
+    async with echoing(broker):
+        ask(broker)
+        await until(lambda: broker.committed(GROUP, P0) == 1)

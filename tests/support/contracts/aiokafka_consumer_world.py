@@ -69,6 +69,21 @@ class AiokafkaWorld:
 
         await self._home.call(delete)
 
+    async def commit(self, group: str, partition: TopicPartition, offset: int) -> None:
+        async def commit() -> None:
+            consumer = AIOKafkaConsumer(
+                bootstrap_servers=self._servers, group_id=group, enable_auto_commit=False
+            )
+            client = ClientPartition(*partition)
+            consumer.assign([client])
+            await consumer.start()
+            try:
+                await consumer.commit({client: offset})
+            finally:
+                await consumer.stop()
+
+        await self._home.call(commit)
+
     async def produce(self, partition: TopicPartition, *values: bytes) -> None:
         async def send() -> None:
             for value in values:

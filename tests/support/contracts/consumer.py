@@ -122,6 +122,45 @@ class Contract:
             await poll_until(lambda: member.values(late) == [b"was missing"], member)
             await poll_until(lambda: member.health and not member.health.missing_topics, member)
 
+    async def test_a_commit_beyond_the_end_of_the_log_leaves_it_to_the_reset(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        """A log that was restored ends before what the group has committed."""
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+        await world.commit(group, p0, 100)
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            await world.produce(p0, b"after")
+            await poll_until(lambda: member.count == 1, member)
+
+            assert member.assignment is not None
+            assert member.assignment.positions == {p0: 3, p1: 0}
+            assert member.values(p0) == [b"after"]
+            await member.commit({p0: 4})
+            assert await world.committed(group, p0) == 4
+
+        await world.commit(group, p0, 100)
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+            await poll_until(lambda: member.count == 4, member)
+
+    async def test_a_commit_before_the_beginning_of_the_log_leaves_nothing_out(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        """Retention has deleted some records while the service was down, and not the others."""
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(5))
+        await world.commit(group, p0, 1)
+        await world.trim(p0, 3)
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            await poll_until(lambda: member.count == 2, member)
+
+            assert member.assignment is not None
+            assert member.assignment.positions == {p0: 3, p1: 0}
+            assert member.values(p0) == numbered(2, first=3)
+
     # -- poll ----------------------------------------------------------------------------
 
     async def test_only_ready_partitions_are_read_and_the_others_lose_nothing(

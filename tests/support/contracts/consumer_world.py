@@ -49,6 +49,9 @@ class World(Protocol):
     async def trim(self, partition: TopicPartition, before: int) -> None:
         """Delete the records before this offset."""
 
+    async def commit(self, group: str, partition: TopicPartition, offset: int) -> None:
+        """Commit for a group without members, whatever the offset."""
+
     async def produce(self, partition: TopicPartition, *values: bytes) -> None: ...
     async def committed(self, group: str, partition: TopicPartition) -> int | None: ...
 
@@ -66,6 +69,8 @@ class Seat:
         """The records' values of all assignments together."""
         self.health: Health | None = None
         self.last_epoch = 0
+        self.irregular: set[TopicPartition] = set()
+        """Partitions in which offsets are missing, or begin anew."""
         self._next: dict[TopicPartition, int] = {}
 
     @property
@@ -95,7 +100,15 @@ class Seat:
         assert all(len(batch) <= max_records for batch in polled.records.values())
         for partition, batch in polled.records.items():
             self._take_records(partition, batch)
+        for partition, position in polled.positions.items():
+            if partition in self._next:
+                assert position != self._next[partition], "no news"
+                self._next[partition] = position
         return polled
+
+    def position(self, partition: TopicPartition) -> int:
+        """Return the offset that is read next."""
+        return self._next[partition]
 
     def _take_assignment(self, assignment: Assignment) -> None:
         assert assignment.epoch > self.last_epoch
@@ -108,8 +121,9 @@ class Seat:
     def _take_records(self, partition: TopicPartition, batch: Collection[Record]) -> None:
         for record in batch:
             assert (record.topic, record.partition) == partition
-            assert record.offset == self._next[partition], "lost, repeated or out of order"
-            self._next[partition] += 1
+            in_order = record.offset == self._next[partition]
+            assert in_order or partition in self.irregular, "lost, repeated or out of order"
+            self._next[partition] = record.offset + 1
             self.records[partition].append(record)
             self.seen.setdefault(partition, []).append(record.value)
 

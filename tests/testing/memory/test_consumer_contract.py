@@ -42,6 +42,9 @@ class MemoryWorld:
     async def trim(self, partition: TopicPartition, before: int) -> None:
         self._broker.trim(partition, before)
 
+    async def commit(self, group: str, partition: TopicPartition, offset: int) -> None:
+        self._broker.commit(group, partition, offset)
+
     async def produce(self, partition: TopicPartition, *values: bytes) -> None:
         for value in values:
             self._broker.produce(partition.topic, value, partition=partition.partition)

@@ -44,6 +44,7 @@ from sdml_kafka.transport.aiokafka.consumer.bad_batches import BadBatches
 from sdml_kafka.transport.aiokafka.consumer.commits import Commits
 from sdml_kafka.transport.aiokafka.consumer.fetching import Batches, FetchedRecords, as_client
 from sdml_kafka.transport.aiokafka.consumer.health import HealthCheck
+from sdml_kafka.transport.aiokafka.consumer.read_positions import ReadPositions
 from sdml_kafka.transport.aiokafka.consumer.revocation import PendingRevocation, RevocationGate
 from sdml_kafka.transport.aiokafka.consumer.shutdown import stop_consumer
 from sdml_kafka.transport.aiokafka.consumer.start_positions import (
@@ -100,9 +101,8 @@ class ConsumerDriver:
         self._to_position: frozenset[TopicPartition] | None = None
         """Partitions that were assigned and have no position yet."""
         self._assigned: frozenset[TopicPartition] = frozenset()
-        self._fetched = FetchedRecords(self._consumer)
-        self._next: dict[TopicPartition, int] = {}
-        """The offset behind the last record that was returned."""
+        self._positions = ReadPositions(self._consumer)
+        self._fetched = FetchedRecords(self._consumer, self._positions)
         self._bad_batches = BadBatches()
         self._passed_over: dict[TopicPartition, int] = {}
         """How often each partition was moved on since its last record that decodes."""
@@ -119,7 +119,7 @@ class ConsumerDriver:
             self._start_positions = CommittedStart(self._consumer, names)
         else:
             self._start_positions = TailStart(self._consumer, names, tail)
-            self._next = dict(tail.positions)
+            self._positions.next = dict(tail.positions)
         # Subscribing comes after the start: one with a topic that is missing takes
         # request_timeout_ms, and then fails.
         await self._startup.run(timeout_s)
@@ -145,7 +145,10 @@ class ConsumerDriver:
         health = None
         if health_is_due:
             health = self._health_check.check(self._assigned, self._bad_batches.held())
-        return Polled(records, assignment, health)
+            if self._to_position is None:
+                # Of a partition that has become empty nothing is fetched.
+                self._positions.look(self._assigned)
+        return Polled(records, assignment, health, self._positions.news())
 
     def nudge(self) -> None:
         self._fetched.nudge()
@@ -169,9 +172,8 @@ class ConsumerDriver:
             return {}
         if bad_batches.is_active:
             bad_batches.delivered(batches)
-        for partition, batch in batches.items():
-            self._next[partition] = batch[-1].offset + 1
-            if self._passed_over:
+        if self._passed_over:
+            for partition in batches:
                 self._passed_over.pop(partition, None)
         return batches
 
@@ -182,7 +184,7 @@ class ConsumerDriver:
         if internals.dead_task(self._consumer) is not None:
             raise ConsumerFailed(f"aiokafka's coordination has died: {error!r}") from error
         for partition in self._consumer.assignment():
-            if (offset := self._next.get(TopicPartition(*partition))) is not None:
+            if (offset := self._positions.next.get(TopicPartition(*partition))) is not None:
                 self._consumer.seek(partition, offset)
         self._bad_batches.raised(error, self._assigned)
         if self._start_positions.keeps_positions:
@@ -196,14 +198,15 @@ class ConsumerDriver:
         """
         for partition, reason in held.items():
             end = self._consumer.highwater(partition)
-            if end is None or end <= (at := self._next[partition]):
+            if end is None or end <= (at := self._positions.next[partition]):
                 continue
             tries = self._passed_over.get(partition, 0)
             self._passed_over[partition] = tries + 1
             if not tries:
                 _log.error("%r partition %d offset %d is passed over: %s", *partition, at, reason)
-            self._next[partition] = min(end, at + (1 << max(0, tries - MAX_SINGLE_STEPS)))
-            self._consumer.seek(as_client(partition), self._next[partition])
+            next_try = min(end, at + (1 << max(0, tries - MAX_SINGLE_STEPS)))
+            self._positions.next[partition] = next_try
+            self._consumer.seek(as_client(partition), next_try)
             self._bad_batches = BadBatches()
 
     # -- assignment ----------------------------------------------------------------------
@@ -222,7 +225,7 @@ class ConsumerDriver:
         Return None if another rebalance has come meanwhile, or the next poll has to ask again.
         """
         epoch, partitions = self._epoch, self._to_position or frozenset()
-        found = await look_up_in_time(self._start_positions, partitions, self._next)
+        found = await look_up_in_time(self._start_positions, partitions, self._positions.next)
         if epoch != self._epoch or self._to_position is None:
             return None
         if found is None:
@@ -230,7 +233,7 @@ class ConsumerDriver:
             return None
         start_reading(self._consumer, found)
         self._to_position, self._assigned = None, partitions
-        self._next.update(found.positions)
+        self._positions.next.update(found.positions)
         return Assignment(epoch, found.positions, found.committed, found.elsewhere)
 
     # -- revocation ----------------------------------------------------------------------
@@ -240,7 +243,7 @@ class ConsumerDriver:
         assigned = self._assigned if self._to_position is None else self._to_position
         self._to_position = None
         if not self._start_positions.keeps_positions:
-            self._next = {}
+            self._positions.clear()
         lost = internals.generation(self._consumer) == -1
         if lost:
             self._may_commit = False

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from sdml_kafka.errors import ConsumerFailed
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
+from sdml_kafka.transport.aiokafka.consumer.read_positions import ReadPositions
 from sdml_kafka.transport.interfaces import Record, TopicPartition
 
 NOBODY: Any = ClientPartition("", 0)
@@ -41,8 +42,9 @@ def as_client(partition: TopicPartition) -> Any:
 class FetchedRecords:
     """Hands out the records that aiokafka has fetched, and waits for them."""
 
-    def __init__(self, consumer: Client) -> None:
+    def __init__(self, consumer: Client, positions: ReadPositions) -> None:
         self._consumer = consumer
+        self._positions = positions
         self._loop = asyncio.get_running_loop()
         self._is_nudged = False
         self._waiter: asyncio.Future[None] | None = None
@@ -71,7 +73,8 @@ class FetchedRecords:
             timeout_s: Seconds after which the call returns without records.
 
         Returns:
-            The first records that are there, none if the time is over, None after a nudge.
+            The first records that are there, none if the time is over or only a position has
+            moved, None after a nudge.
 
         Raises:
             Exception: Whatever `getmany` raises.
@@ -87,7 +90,8 @@ class FetchedRecords:
             else:
                 await self._wait(timeout_s)
             while not self._is_nudged:
-                if batches := await self._take(max_records):
+                batches = await self._take(max_records)
+                if batches or self._positions.has_news:
                     return batches
                 if (left_s := deadline - self._loop.time()) <= 0:
                     return {}
@@ -103,6 +107,13 @@ class FetchedRecords:
                 internals.raise_pending(self._consumer)
                 return {}  # `getmany` would wait for the assignment
             taken: Mapping[Any, Sequence[Record]] = {}
+            wanted = self._wanted
+            fetched = [
+                wanted[each]
+                for each in internals.fetched_partitions(self._consumer)
+                if each in wanted
+            ]
+            self._positions.look(fetched)
             try:
                 taken = await internals.take_fetched(self._consumer, self._asked, max_records)
             finally:
@@ -110,7 +121,9 @@ class FetchedRecords:
                 self._fetch_next(HEAD_START_TURNS if few else 0)
         except asyncio.CancelledError as error:  # not this task's: it has not waited
             raise ConsumerFailed("aiokafka's coordination was cancelled") from error
-        return {self._wanted[partition]: batch for partition, batch in taken.items()}
+        batches = {wanted[partition]: batch for partition, batch in taken.items()}
+        self._positions.took(fetched, batches)
+        return batches
 
     def _fetch_next(self, after_turns: int) -> None:
         if after_turns:

@@ -9,9 +9,10 @@ Of the consumer itself, before `start`:
   `_heartbeat_interval_ms`: the settings of a consumer that the user's factory built.
 - `_enable_auto_commit` is written: aiokafka's own auto-commit commits records that were delivered,
   not records that were finished.
-- `_auto_offset_reset`: with `none` a partition without a commit has no position, and aiokafka
-  raises that too late. It is written for a consumer that reads a tail: an offset that is gone must
-  not end it, and there is no public way to change the setting of a consumer that is built.
+- `_auto_offset_reset`: it decides on partitions without a commit. It is written, unless it is
+  `none`: where the next offset is gone, what is left has to be read, and there is no public way to
+  change the setting of a consumer that is built.
+- `_isolation_level`: with `read_committed` the end that the broker names is not the log's.
 - `_fetcher`, `_closed`, `_subscription.subscription`: whether a consumer is in use already.
 
 Of its parts:
@@ -23,6 +24,9 @@ Of its parts:
   other partitions than the assignment was made of.
 - `_coordinator.check_errors`, `_subscription.reassignment_in_progress`,
   `_fetcher._records`, `_create_fetch_waiter`: what `getmany` looks at and waits for.
+- `_subscription.subscription.assignment.state_value(...)._position`: where aiokafka reads on, at
+  once; the public `position` is a coroutine that may wait for ever.
+- `_coordinator.fetch_committed_offsets`: the commits of many partitions in one request.
 - `_fetcher._wait_consume_future`: taken away while a `getmany` runs, and given to `_notify` later,
   which decides when the next fetch is built.
 - `_subscription._fetch_count`, `_last_fetch_ended` are written: a `getmany` that raises or is
@@ -67,9 +71,19 @@ def never_resets(consumer: Client) -> bool:
     return str(consumer._auto_offset_reset).lower() not in ("earliest", "latest")
 
 
-def reset_to_earliest(consumer: Client) -> None:
-    """Read a partition from its first offset where the next one is gone."""
+def reset_to_earliest(consumer: Client) -> str:
+    """Read a partition from its first offset where the next one is gone.
+
+    Return the user's own setting, which decides on partitions that were never read.
+    """
+    setting = str(consumer._auto_offset_reset).lower()
     consumer._auto_offset_reset = "earliest"
+    return setting
+
+
+def reads_committed(consumer: Client) -> bool:
+    """Return whether records of open transactions are held back."""
+    return str(consumer._isolation_level) == "read_committed"
 
 
 def heartbeat_interval_s(consumer: Client) -> float:
@@ -115,6 +129,18 @@ def has_fetched(consumer: Client) -> bool:
     return bool(consumer._fetcher._records)
 
 
+def fetched_partitions(consumer: Client) -> Sequence[Any]:
+    """Return the partitions of which something was fetched and not taken yet."""
+    return list(consumer._fetcher._records)
+
+
+def position_of(consumer: Client, partition: Any) -> int | None:
+    """Return the offset that is read next, None if it is being looked up or nothing is assigned."""
+    assignment = consumer._subscription.subscription.assignment
+    state = None if assignment is None else assignment.state_value(partition)
+    return None if state is None else state._position
+
+
 async def take_fetched(
     consumer: Client, partitions: Sequence[Any], max_records: int
 ) -> Mapping[Any, Sequence[Record]]:
@@ -143,6 +169,12 @@ def begin_polling(consumer: Client) -> None:
 def end_polling(consumer: Client) -> None:
     consumer._subscription._fetch_count = 0
     consumer._subscription._last_fetch_ended = monotonic()
+
+
+async def committed_offsets(consumer: Client, partitions: Sequence[Any]) -> Mapping[Any, int]:
+    """Return what the group has committed, in one request; partitions without are missing."""
+    found = await consumer._coordinator.fetch_committed_offsets(partitions)
+    return {partition: int(commit.offset) for partition, commit in found.items()}
 
 
 async def send_commit(consumer: Client, offsets: Mapping[Any, int]) -> None:

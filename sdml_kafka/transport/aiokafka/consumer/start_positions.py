@@ -8,10 +8,11 @@ before that, nobody may get a record of any. `CommittedStart` is what a listener
 """
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from logging import getLogger
+from typing import Protocol
 
-from aiokafka.errors import NoOffsetForPartitionError
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from attrs import frozen
 
 from sdml_kafka.transport.aiokafka import error_mapping
@@ -20,6 +21,8 @@ from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.fetching import as_client
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.interfaces import TopicPartition
+
+_log = getLogger("sdml_kafka.transport")
 
 POSITION_TIMEOUT_S = 5.0
 
@@ -97,45 +100,63 @@ class CommittedStart:
     def __init__(self, consumer: Client, topics: Topics) -> None:
         self._consumer = consumer
         self._topics = topics
+        self._never_resets = internals.never_resets(consumer)
+        # Where an offset is gone that was to be read next, what is left is read.
+        self._reset = "none" if self._never_resets else internals.reset_to_earliest(consumer)
 
     def hold(self, assigned: Collection[TopicPartition]) -> frozenset[TopicPartition]:
-        self._consumer.pause(*map(as_client, assigned))
+        hold_partitions(self._consumer, assigned)
         return frozenset(assigned)
 
     async def look_up(
         self, partitions: Sequence[TopicPartition], read_to: Mapping[TopicPartition, int]
     ) -> FoundPositions | None:
         clients = [as_client(partition) for partition in partitions]
-        committed = await committed_offsets(self._consumer, partitions)
-        known = self._topics.at_start
-        late = [p for p in partitions if committed[p] is None and p not in known]
-        if internals.never_resets(self._consumer):
-            self._position_without_reset(committed, late)
-        offsets = await gather([self._consumer.position(client) for client in clients])
-        positions = dict(zip(partitions, offsets, strict=True))
-        if late:
-            first = await self._consumer.beginning_offsets([as_client(p) for p in late])
-            positions.update({partition: first[as_client(partition)] for partition in late})
-        return FoundPositions(positions, committed, late)
+        committed, first, end = await asyncio.gather(
+            committed_offsets(self._consumer, partitions),
+            self._consumer.beginning_offsets(clients),
+            self._consumer.end_offsets(clients),
+        )
+        positions = {
+            partition: self._position(partition, committed[partition], first[client], end[client])
+            for partition, client in zip(partitions, clients, strict=True)
+        }
+        return FoundPositions(positions, committed, partitions)
 
-    def _position_without_reset(
-        self, committed: Committed, late: Collection[TopicPartition]
-    ) -> None:
-        """Raise for a partition that has no position, or give it one if it appeared late.
+    def _position(
+        self, partition: TopicPartition, committed: int | None, first: int, end: int
+    ) -> int:
+        if committed is None:
+            if partition not in self._topics.at_start:
+                return first
+            if self._never_resets:
+                raise NoOffsetForPartitionError([partition])
+            return first if self._reset == "earliest" else end
+        if first <= committed <= end:
+            return committed
+        if committed > end and internals.reads_committed(self._consumer):
+            return committed  # `end` is where the first open transaction begins
+        if self._never_resets:
+            raise OffsetOutOfRangeError({partition: committed})
+        position = end if committed > end and self._reset != "earliest" else first
+        _log.warning(
+            "%r partition %d: the group has committed %d, which is %s; reading begins at %d",
+            *partition,
+            committed,
+            "beyond the log's end" if committed > end else "deleted from the log",
+            position,
+        )
+        return position
 
-        aiokafka would wait for a position for ever, and raise only where the partition is read.
-        """
-        nowhere = [p for p, offset in committed.items() if offset is None and p not in late]
-        if nowhere:
-            raise NoOffsetForPartitionError(nowhere)
-        for partition in late:
-            self._consumer.seek(as_client(partition), 0)
+
+def hold_partitions(consumer: Client, assigned: Collection[TopicPartition]) -> None:
+    """Let nothing be fetched of these partitions, and no position be looked up."""
+    for partition in map(as_client, assigned):
+        consumer.pause(partition)
+        # With any position aiokafka does not look for one itself.
+        consumer.seek(partition, 0)
 
 
 async def committed_offsets(consumer: Client, partitions: Sequence[TopicPartition]) -> Committed:
-    found = await gather([consumer.committed(as_client(partition)) for partition in partitions])
-    return dict(zip(partitions, found, strict=True))
-
-
-async def gather[T](calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    return list(await asyncio.gather(*calls))
+    found = await internals.committed_offsets(consumer, [as_client(each) for each in partitions])
+    return {partition: found.get(partition) for partition in partitions}

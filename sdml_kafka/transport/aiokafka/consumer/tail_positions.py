@@ -8,7 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.fetching import as_client
-from sdml_kafka.transport.aiokafka.consumer.start_positions import FoundPositions, committed_offsets
+from sdml_kafka.transport.aiokafka.consumer.start_positions import (
+    FoundPositions,
+    committed_offsets,
+    hold_partitions,
+)
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.interfaces import Tail, TopicPartition
 from sdml_kafka.transport.tail_share import TailShare, tail_position
@@ -28,10 +32,7 @@ class TailStart:
         internals.reset_to_earliest(consumer)
 
     def hold(self, assigned: Collection[TopicPartition]) -> frozenset[TopicPartition]:
-        for partition in map(as_client, assigned):
-            self._consumer.pause(partition)
-            # With any position aiokafka does not look for one itself.
-            self._consumer.seek(partition, 0)
+        hold_partitions(self._consumer, assigned)
         counts = {topic: self._topics.count(topic) for topic in self._topics.names}
         return self._share.of(assigned, counts)
 

@@ -1,0 +1,81 @@
+# pyright: basic
+# aiokafka is not typed.
+"""Keep the offset that each partition is read from next, as aiokafka itself knows it.
+
+aiokafka passes over transaction markers, aborted records and gaps while it reads, and goes on at
+the log's beginning where the next offset is gone. Of both it says nothing.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from logging import getLogger
+
+from sdml_kafka.transport.aiokafka.client import Client
+from sdml_kafka.transport.aiokafka.consumer import internals
+from sdml_kafka.transport.interfaces import Record, TopicPartition
+
+_log = getLogger("sdml_kafka.transport")
+
+
+class ReadPositions:
+    """The positions of one consumer, and which of them have moved otherwise than by records."""
+
+    def __init__(self, consumer: Client) -> None:
+        self._consumer = consumer
+        self.next: dict[TopicPartition, int] = {}
+        """The offset that is read next of each partition that was positioned."""
+        self._moved: dict[TopicPartition, int] = {}
+
+    def look(self, partitions: Collection[TopicPartition]) -> None:
+        """Compare with aiokafka's positions, before records of these partitions are taken."""
+        for partition in partitions:
+            expected = self.next.get(partition)
+            position = internals.position_of(self._consumer, partition)
+            if expected is None or position is None or position == expected:
+                continue
+            self.next[partition] = self._moved[partition] = position
+            if position > expected:
+                _log.warning(
+                    "%r partition %d: the offsets from %d on were deleted before they were read, "
+                    "reading goes on at %d; %d offsets are lost. Does retention suit the readers?",
+                    *partition, expected, position, position - expected,
+                )  # fmt: skip
+            else:
+                _log.warning(
+                    "%r partition %d: the log ends before offset %d, which was to be read next, so "
+                    "it was created anew or restored; reading goes on at its beginning, %d",
+                    *partition, expected, position,
+                )  # fmt: skip
+
+    def took(
+        self,
+        partitions: Collection[TopicPartition],
+        taken: Mapping[TopicPartition, Sequence[Record]],
+    ) -> None:
+        """Note where reading goes on in `partitions`, from which records were taken, or none."""
+        for partition in partitions:
+            position = internals.position_of(self._consumer, partition)
+            if position is None:
+                continue
+            batch = taken.get(partition)
+            behind = batch[-1].offset + 1 if batch else self.next.get(partition)
+            if position != behind:
+                self._moved[partition] = position
+            elif batch:
+                self._moved.pop(partition, None)
+            self.next[partition] = position
+
+    @property
+    def has_news(self) -> bool:
+        """Whether a position has moved that no record shows."""
+        return bool(self._moved)
+
+    def news(self) -> Mapping[TopicPartition, int]:
+        """Return the positions that have moved since the last call, by no record."""
+        if not self._moved:
+            return {}
+        moved, self._moved = self._moved, {}
+        return moved
+
+    def clear(self) -> None:
+        """Forget all positions, since the partitions are read from what is committed next."""
+        self.next, self._moved = {}, {}
