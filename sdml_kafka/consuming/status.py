@@ -14,14 +14,14 @@ class PartitionStatus:
     """
 
     position: int
-    """The offset of the next record to hand out."""
+    """The offset at which handing out goes on, past transaction markers."""
     committed: int | None
     """The offset that the group has committed, None before the first commit."""
     high_watermark: int | None
     """The offset of the partition's end, None until the first fetch is answered."""
     lag: int | None
-    """The number of records between what has finished in order and the end, None if the end is
-    not known."""
+    """The number of offsets between what has finished in order and the end, 0 when all has
+    finished; None if the end is not known."""
     in_flight: int
     """The number of records handed to the streams and not finished."""
     frontier_age_s: float

@@ -28,3 +28,11 @@ async def test_a_commit_beyond_the_end_of_the_log_is_no_floor() -> None:
     async with echoing(broker):
         ask(broker)
         await until(lambda: broker.committed(GROUP, P0) == 1)
+
+
+async def test_transaction_markers_are_passed_over() -> None:
+    broker = new_broker()
+    async with echoing(broker):
+        ask(broker)
+        broker.skip_offsets(P0, 1)
+        await until(lambda: broker.committed(GROUP, P0) == 2)

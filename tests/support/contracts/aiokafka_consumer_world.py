@@ -26,7 +26,12 @@ class AiokafkaWorld:
         self._servers = servers
 
     def connect(
-        self, group: str, *, auto_offset_reset: Reset = "latest", rebalance_timeout_s: float = 10.0
+        self,
+        group: str,
+        *,
+        auto_offset_reset: Reset = "latest",
+        rebalance_timeout_s: float = 10.0,
+        read_committed: bool = False,
     ) -> Connect:
         return connect(
             partial(
@@ -38,6 +43,7 @@ class AiokafkaWorld:
                 session_timeout_ms=6000,
                 heartbeat_interval_ms=200,
                 fetch_max_wait_ms=50,
+                isolation_level="read_committed" if read_committed else "read_uncommitted",
                 metadata_max_age_ms=500,
             )
         )
@@ -83,6 +89,23 @@ class AiokafkaWorld:
                 await consumer.stop()
 
         await self._home.call(commit)
+
+    async def transact(self, partition: TopicPartition, *values: bytes) -> None:
+        async def transact() -> None:
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._servers, transactional_id=f"transact-{uuid4().hex}"
+            )
+            await producer.start()
+            try:
+                await producer.begin_transaction()
+                for value in values or (b"aborted",):
+                    await producer.send(partition.topic, value, partition=partition.partition)
+                await producer.flush()
+                await (producer.commit_transaction if values else producer.abort_transaction)()
+            finally:
+                await producer.stop()
+
+        await self._home.call(transact)
 
     async def produce(self, partition: TopicPartition, *values: bytes) -> None:
         async def send() -> None:

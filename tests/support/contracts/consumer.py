@@ -277,6 +277,55 @@ class Contract:
                         assert seen < written + 0.3 if end == 0 else seen > began - 0.3
             assert end == 1
 
+    async def test_the_position_passes_over_what_is_no_record(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        """Markers of transactions and aborted records take offsets, and are delivered to nobody."""
+        p0, _ = partitions(topic, 2)
+        await world.transact(p0, *numbered(3))
+        connect = world.connect(group, auto_offset_reset="earliest", read_committed=True)
+        async with seat(connect, topic) as member:
+            await share_out(2, member)
+            await poll_until(lambda: member.count == 3 and member.position(p0) == 4, member)
+            await world.transact(p0, *numbered(2, first=3))
+            await poll_until(lambda: member.count == 5 and member.position(p0) == 7, member)
+            await world.transact(p0)
+            await poll_until(lambda: member.position(p0) == 9, member)
+            await member.commit({p0: 9})
+            assert member.values(p0) == numbered(5)
+
+    async def test_a_poll_that_takes_a_part_does_not_pass_over_the_rest(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, _ = partitions(topic, 2)
+        await world.transact(p0, *numbered(3))
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+            with anyio.fail_after(PATIENCE_S):
+                while member.count < 2:
+                    await member.poll(max_records=1)
+            assert member.position(p0) == 2
+            await poll_until(lambda: member.position(p0) == 4, member)
+            assert member.values(p0) == numbered(3)
+
+    async def test_where_retention_has_deleted_what_comes_next_reading_goes_on_behind_it(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        """Also with `latest`: nothing is left out that is there. An empty log has a position."""
+        p0, _ = partitions(topic, 2)
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            await world.produce(p0, *numbered(2))
+            await poll_until(lambda: member.count == 2, member)
+            for _ in range(3):  # a fetch that waits already would still bring what comes
+                await member.poll(ready=())
+            await world.produce(p0, *numbered(3, first=2))
+            await world.trim(p0, 5)
+            member.irregular.add(p0)
+            await poll_until(lambda: member.position(p0) == 5, member)
+            await world.produce(p0, b"after")
+            await poll_until(lambda: member.values(p0)[-1:] == [b"after"], member)
+
     # -- rebalance -----------------------------------------------------------------------
 
     async def test_a_join_takes_all_back_and_release_lets_both_have_their_share(

@@ -37,7 +37,12 @@ class World(Protocol):
     """A broker under test."""
 
     def connect(
-        self, group: str, *, auto_offset_reset: Reset = ..., rebalance_timeout_s: float = ...
+        self,
+        group: str,
+        *,
+        auto_offset_reset: Reset = ...,
+        rebalance_timeout_s: float = ...,
+        read_committed: bool = ...,
     ) -> Connect: ...
 
     def name(self) -> str:
@@ -51,6 +56,9 @@ class World(Protocol):
 
     async def commit(self, group: str, partition: TopicPartition, offset: int) -> None:
         """Commit for a group without members, whatever the offset."""
+
+    async def transact(self, partition: TopicPartition, *values: bytes) -> None:
+        """Add records in a transaction, which leaves a marker behind them; abort one without."""
 
     async def produce(self, partition: TopicPartition, *values: bytes) -> None: ...
     async def committed(self, group: str, partition: TopicPartition) -> int | None: ...

@@ -24,7 +24,12 @@ class MemoryWorld:
         self._numbers = count(1)
 
     def connect(
-        self, group: str, *, auto_offset_reset: Reset = "latest", rebalance_timeout_s: float = 10.0
+        self,
+        group: str,
+        *,
+        auto_offset_reset: Reset = "latest",
+        rebalance_timeout_s: float = 10.0,
+        read_committed: bool = False,
     ) -> Connect:
         return self._broker.connect(
             group, auto_offset_reset=auto_offset_reset, rebalance_timeout_s=rebalance_timeout_s
@@ -44,6 +49,10 @@ class MemoryWorld:
 
     async def commit(self, group: str, partition: TopicPartition, offset: int) -> None:
         self._broker.commit(group, partition, offset)
+
+    async def transact(self, partition: TopicPartition, *values: bytes) -> None:
+        await self.produce(partition, *values)
+        self._broker.skip_offsets(partition, 1 if values else 2)
 
     async def produce(self, partition: TopicPartition, *values: bytes) -> None:
         for value in values:
