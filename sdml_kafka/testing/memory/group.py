@@ -82,6 +82,7 @@ class Group:
         if member not in self.connected:
             self.connected.append(member)
         member.inside = True
+        member.notices_at = None  # who joins anew has noticed that it was expelled
         member.standing = Standing.WAITING
         self.rebalance(now)
 
