@@ -72,7 +72,8 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
             `group_instance_id`) beside `bootstrap_servers` and `group_id`.
 
     Raises:
-        ConfigurationError: Something that was passed cannot work.
+        ConfigurationError: Something that was passed cannot work: a wrong address, a topic that
+            cannot be, an option or value that is misspelt. No value is shown.
     """
 
     def __init__(

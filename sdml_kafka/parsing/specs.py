@@ -9,6 +9,7 @@ from attrs import frozen
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.parsing.type_checks import accepted_by
+from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
 
 @frozen(eq=False)
@@ -54,6 +55,9 @@ def _compile(number: int, spec: Mapping[str, Any]) -> CompiledSpec:
         raise ConfigurationError(f"{where}: topics is a list of names, not {topics!r}")
     if not topics:
         raise ConfigurationError(f"{where}: topics is empty, so its parser would never run")
+    for topic in topics:
+        if not is_topic_name(topic):
+            raise ConfigurationError(f"{where}: {topic!r:.300} cannot be a topic: {TOPIC_RULE}")
     if not callable(parser):
         raise ConfigurationError(f"{where}: parser is {parser!r}, which cannot be called")
     try:

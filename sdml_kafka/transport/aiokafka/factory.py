@@ -9,6 +9,11 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.transport.aiokafka.option_checks import (
+    check_addresses,
+    check_names,
+    check_values,
+)
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory
 
 DEFAULTS: Mapping[str, Any] = {
@@ -32,6 +37,9 @@ def default_consumer_factory(
 
     `options` are aiokafka's own, TLS and SASL among them, and override `DEFAULTS`.
     """
+    check_addresses(bootstrap_servers)
+    check_names(options, _options_of(AIOKafkaConsumer) | {"api_version"}, "aiokafka's consumer")
+    check_values(options)
     settings = {**DEFAULTS, **options}
 
     def consumer_factory() -> object:
@@ -69,6 +77,8 @@ def default_producer_factory(bootstrap_servers: str, options: Mapping[str, Any])
 
     `options` are aiokafka's own, TLS and SASL among them, and override `PRODUCER_DEFAULTS`.
     """
+    check_addresses(bootstrap_servers)
+    check_values(options)
     settings = {**PRODUCER_DEFAULTS, **options}
     if "enable_idempotence" not in options and settings["acks"] not in ("all", -1):
         settings["enable_idempotence"] = False  # idempotence needs acks="all"
@@ -97,10 +107,7 @@ def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     """
     consumer = _options_of(AIOKafkaConsumer)
     producer = _options_of(AIOKafkaProducer)
-    if unknown := sorted(set(options) - consumer - producer):
-        raise ConfigurationError(
-            f"Neither aiokafka's consumer nor its producer has an option {', '.join(unknown)}."
-        )
+    check_names(options, consumer | producer, "aiokafka")
     return (
         {name: value for name, value in options.items() if name in consumer},
         {name: value for name, value in options.items() if name in producer},
