@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack, overload
 
 import anyio
 
-from sdml_kafka.errors import CallTimeout, ConfigurationError
+from sdml_kafka.errors import CallTimeout
 from sdml_kafka.lifecycle import Lifecycle, check_timeouts
 from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.rpc.client.actor_tree import ClientActors
@@ -27,7 +27,7 @@ from sdml_kafka.rpc.client.request_options import (
 )
 from sdml_kafka.rpc.client.status import RPCStatus
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
-from sdml_kafka.rpc.dialects.native import ID_NAMES, Wire, wire_of
+from sdml_kafka.rpc.dialects.native import ID_NAMES, wire_of
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import rpc_transport
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Transport
@@ -109,7 +109,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             name,
             transport,
             topics,
-            _checked_wire(corr_header_keys),
+            wire_of(corr_header_keys),
             correlation_from_record,
             start_timeout,
             restarts or Restarts(),
@@ -377,9 +377,3 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             raise CallTimeout(f"The call could not be sent within {timeout_s:.3g} s")
         left_s = max(0.001, timeout_s - (anyio.current_time() - began))
         return None if left_s == inf else left_s
-
-
-def _checked_wire(corr_header_keys: Sequence[str]) -> Wire:
-    if not corr_header_keys:
-        raise ConfigurationError("corr_header_keys are names of headers, and there are none")
-    return wire_of(corr_header_keys)

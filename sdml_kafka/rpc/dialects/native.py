@@ -157,7 +157,9 @@ def wire_of(names: Iterable[str]) -> Wire:
         ConfigurationError: A header of such a name cannot carry an id.
     """
     try:
-        return Wire((names,) if isinstance(names, str) else tuple(names))
+        if (wire := Wire((names,) if isinstance(names, str) else tuple(names))).id_names:
+            return wire
+        raise ValueError("at least one has to be there, such as 'request_id'")
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigurationError(f"corr_header_keys are names of headers: {error}") from error
 

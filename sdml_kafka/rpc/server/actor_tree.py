@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from logging import getLogger
+from math import inf
 
 from attrs import frozen
 
@@ -27,7 +28,7 @@ from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle
 from sdml_kafka.rpc.server.cancellations import Cancellations
 from sdml_kafka.rpc.server.dedupe import Dedupe, Repeats
 from sdml_kafka.rpc.server.handler_runner import HandlerRunner
-from sdml_kafka.rpc.server.handlers import Handler
+from sdml_kafka.rpc.server.handlers import Handler, check_concurrency
 from sdml_kafka.rpc.server.replies import Replies
 from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopicPolicy, ReplyTopics
 from sdml_kafka.rpc.server.request_intake import OwnIds, RequestIntake
@@ -59,6 +60,9 @@ class Bounds:
     stop_timeout_s: float
     drain_timeout_s: float
 
+    def __attrs_post_init__(self) -> None:
+        check_concurrency(self.concurrency)
+
 
 @frozen
 class IntakeOptions:
@@ -67,11 +71,13 @@ class IntakeOptions:
     id_names: Sequence[str]
     extract_id: CorrelationFromRecord | None
     dedupe: Dedupe | None
+    max_age_s: float | None
     wall_clock: Callable[[], float]
 
     def __attrs_post_init__(self) -> None:
         if self.dedupe is not None and not isinstance(self.dedupe, Dedupe):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"dedupe is a Dedupe, dedupe=Dedupe(), not {self.dedupe!r}")
+        _check_age(self.max_age_s)
 
 
 @frozen
@@ -141,6 +147,7 @@ class ServerActors:
             cancellations=Cancellations(wire, self._counts),
             repeats=None if requests.dedupe is None else Repeats(requests.dedupe),
             counts=self._counts,
+            max_age_s=requests.max_age_s,
             wall_clock=requests.wall_clock,
         )
 
@@ -231,6 +238,11 @@ class ServerActors:
         """Start a request that waits, now that this handler runs one fewer."""
         self.queue.unpark(handler)
         self.pool.wake()
+
+
+def _check_age(seconds: object) -> None:
+    if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < inf):
+        raise ConfigurationError(f"max_age_s is in seconds, above 0, not {seconds!r}")
 
 
 def _commit_policy(settings: ConsumerSettings) -> AutoCommit:

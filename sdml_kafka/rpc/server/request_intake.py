@@ -64,6 +64,8 @@ class RequestIntake:
     cancellations: Cancellations
     repeats: Repeats[ServerCall, Answer] | None
     counts: Counts
+    max_age_s: float | None
+    """Seconds after which a request that waits is not started, with a deadline or without."""
     wall_clock: Callable[[], float]
     """Returns the seconds since the epoch, from which the records' timestamps count."""
 
@@ -102,6 +104,11 @@ class RequestIntake:
             self.cancellations.end(call)
             counts.expired += 1
             self.replies.finish(call, self._too_late(call, lane, now))
+            return None
+        if self.max_age_s is not None and self._age_s(record, lane, now) > self.max_age_s:
+            self.cancellations.end(call)
+            counts.expired += 1
+            self.replies.finish(call, Answer(b"", DEADLINE_EXCEEDED, self._too_old))
             return None
         if self.repeats is not None and request.id_name is not None and call.sequence is None:
             return self._unless_repeated(call, self.repeats, now)
@@ -142,6 +149,10 @@ class RequestIntake:
                 "server are apart"
             )
         return Answer(b"", DEADLINE_EXCEEDED, text)
+
+    @property
+    def _too_old(self) -> str:
+        return f"the request is older than the {self.max_age_s:g} s that this server answers"
 
     def _unless_repeated(
         self, call: ServerCall, repeats: Repeats[ServerCall, Answer], now: float

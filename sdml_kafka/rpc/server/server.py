@@ -16,7 +16,6 @@ from sdml_kafka.rpc.server.actor_tree import Bounds, IntakeOptions, ReplyOptions
 from sdml_kafka.rpc.server.dedupe import Dedupe
 from sdml_kafka.rpc.server.handlers import (
     Handler,
-    check_concurrency,
     check_topics,
     compile_handler,
 )
@@ -67,6 +66,9 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
             a request that names more is not replied to on the rest.
         dedupe: Answers a request that comes again, with the id that its header carries, with
             the stored answer; the handler does not run again. Streams are not stored.
+        max_age_s: Seconds after which a request that waits is passed over, answered with
+            `deadline_exceeded`: what is left in the topic when the group is new, was renamed, or
+            its offsets have expired. By default only a request's own deadline counts.
         expose_errors: Whether callers get the text of a handler's exception.
         corr_header_keys: The headers that may carry a request's correlation id. The first of
             them that a request has counts, then the request's key.
@@ -96,6 +98,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         reply_topics: ReplyTopics = None,
         most_reply_topics: int = MAX_REPLY_TOPICS,
         dedupe: Dedupe | None = None,
+        max_age_s: float | None = None,
         expose_errors: bool = False,
         corr_header_keys: Sequence[str] = ID_NAMES,
         correlation_from_record: CorrelationFromRecord | None = None,
@@ -105,7 +108,6 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         transport: Transport | None = None,
         **client_options: Any,
     ) -> None:
-        check_concurrency(concurrency)
         check_timeouts(start_timeout, stop_timeout, drain_timeout)
         transport = transport or rpc_server_transport(
             consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
@@ -116,7 +118,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
             self._handlers,
             transport,
             Bounds(concurrency, start_timeout, stop_timeout, drain_timeout),
-            IntakeOptions(corr_header_keys, correlation_from_record, dedupe, clock),
+            IntakeOptions(corr_header_keys, correlation_from_record, dedupe, max_age_s, clock),
             ReplyOptions(reply_topics, most_reply_topics, expose_errors),
             restarts or Restarts(),
             on_event,

@@ -49,7 +49,8 @@ class ServerCounters:
     one_way: int
     """The number of requests that asked for no reply."""
     expired: int
-    """The number of requests that were not started because their deadline had passed."""
+    """The number of requests that were not started because their deadline had passed, or
+    they were older than `max_age_s`."""
     errors: Mapping[str, int]
     """The number of requests answered with an error, by its status."""
     refused_topics: int
