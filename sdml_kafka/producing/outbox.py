@@ -3,13 +3,27 @@
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from logging import WARNING, getLogger
 
 import anyio
 
 from sdml_kafka.errors import SendFailed
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.connect_retry import connected
-from sdml_kafka.transport.interfaces import ConnectProducer, Message, OnSent, Producer, always
+from sdml_kafka.transport.interfaces import (
+    ConnectProducer,
+    Message,
+    OnSent,
+    Producer,
+    ProducerSpent,
+    always,
+)
+
+MIN_REPLACE_S = 0.5
+"""Seconds between two producers, at least, of which the first was replaced because it was spent."""
+
+_log = getLogger("sdml_kafka.transport")
 
 
 class Outbox:
@@ -60,7 +74,11 @@ class Outbox:
 
 
 class Sender(Actor):
-    """Owns the producer of an outbox. Each restart gets a new producer."""
+    """Owns the producer of an outbox. Each restart gets a new producer.
+
+    A producer of which one partition takes no more records is replaced within the same life: what
+    the broker has refused to one caller must not count as a crash, which could end all the others.
+    """
 
     def __init__(
         self,
@@ -82,15 +100,24 @@ class Sender(Actor):
         self._outbox = outbox
         self._start_timeout_s = start_timeout_s
         self._creates_topics = creates_topics
+        self._limited_log = RateLimitedLog(_log)
 
     async def run(self, life: Life) -> None:
-        """Live as long as one producer does."""
-        deadline = anyio.current_time() + self._start_timeout_s
+        """Live until a producer fails, and replace those that are spent."""
         with life.cancel_on_stop():
-            async with connected(self._connect, self._start, deadline) as producer:
-                with self._outbox.sending_with(producer):
-                    life.started()
-                    await producer.watch()
+            while True:
+                began = anyio.current_time()
+                try:
+                    await self._send_with_one_producer(life, began + self._start_timeout_s)
+                except ProducerSpent as reason:
+                    self._limited_log.log(WARNING, "spent", "the producer is replaced: %s", reason)
+                await anyio.sleep_until(began + MIN_REPLACE_S)
+
+    async def _send_with_one_producer(self, life: Life, deadline: float) -> None:
+        async with connected(self._connect, self._start, deadline) as producer:
+            with self._outbox.sending_with(producer):
+                life.started()
+                await producer.watch()
 
     async def _start(self, producer: Producer, left_s: float) -> None:
         await producer.start(left_s, creates_topics=self._creates_topics)

@@ -22,6 +22,8 @@ from typing import Any, NamedTuple, Protocol
 
 from attrs import frozen
 
+from sdml_kafka.errors import ProducerFailed
+
 
 class TopicPartition(NamedTuple):
     """A partition of a topic; as a key interchangeable with aiokafka's `TopicPartition`."""
@@ -313,6 +315,10 @@ OnSent = Callable[[Exception | None], None]
 The call comes in the program's thread, never from within `send`. An exception in it is logged."""
 
 
+class ProducerSpent(ProducerFailed):
+    """One partition takes no more records of this producer, for which all else is well."""
+
+
 def always() -> bool:
     """Return True, for a message that is wanted whatever happens."""
     return True
@@ -379,7 +385,9 @@ class Producer(Protocol):
         """Wait until this producer has to be replaced.
 
         Raises:
-            ProducerFailed: Always, with the reason.
+            ProducerSpent: One partition takes no more of its records. The others still do, so that
+                this is no fault that a new producer could have as well.
+            ProducerFailed: It has failed in any other way.
         """
 
     async def create_topic(

@@ -155,7 +155,8 @@ class Replies:
     def _mended(self, reply: _Reply, error: Exception) -> bool:
         """Return whether the reply, or another in its place, was or will be sent again."""
         message, call = reply.message, reply.call
-        if isinstance(error, PayloadTooLarge | RecordRefused) and not reply.is_error:
+        is_refused = isinstance(error, PayloadTooLarge | RecordRefused) and not error.in_doubt
+        if is_refused and not reply.is_error:
             self._replace_by_error(reply, error)
             return True
         if isinstance(error, ConfigurationError) and message.partition is not None:
@@ -164,7 +165,8 @@ class Replies:
             return True
         if (
             isinstance(error, SendFailed)
-            and not isinstance(error, TopicMissing | PayloadTooLarge | RecordRefused)
+            and not is_refused
+            and not isinstance(error, TopicMissing)
             and call.clock() < call.due
             and call.chunk.tenancy.open
         ):

@@ -60,9 +60,12 @@ class MemoryBroker:
 
     # -- topics --------------------------------------------------------------------------
 
-    def create_topic(self, topic: str, partitions: int = 1) -> None:
-        """Create a topic; groups that wait for it rebalance at once."""
-        self._topics.create(topic, partitions)
+    def create_topic(self, topic: str, partitions: int = 1, *, compacted: bool = False) -> None:
+        """Create a topic; groups that wait for it rebalance at once.
+
+        With `compacted` it refuses a producer's records without a key; nothing is compacted.
+        """
+        self._topics.create(topic, partitions, compacted=compacted)
 
     def add_partitions(self, topic: str, count: int) -> None:
         """Add partitions to a topic; groups that read it rebalance at once."""
@@ -253,10 +256,15 @@ class MemoryBroker:
         *,
         applied: bool = False,
         producer: str | None = None,
+        spoils: bool = False,
     ) -> None:
-        """Let the next sends fail; with `applied` the record arrives, and only the answer fails."""
+        """Let the next sends fail; with `applied` the record arrives, and only the answer fails.
+
+        With `spoils` the record's partition takes no more records of that producer, as if its
+        sequence numbers there were wrong from then on, so that it has to be replaced.
+        """
         error = error or SendFailed("ordered by the test", in_doubt=applied)
-        self._state.faults.sends.append(Failure(error, times, producer, applied))
+        self._state.faults.sends.append(Failure(error, times, producer, applied, spoils))
 
     def hold_sends(self) -> None:
         """Keep records on their way from now on, whether they are still wanted or not."""

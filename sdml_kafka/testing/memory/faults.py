@@ -17,6 +17,8 @@ class Failure:
     """The name of the member or producer that gets the error; None for whichever calls first."""
     applied: bool = False
     """Whether what fails is carried out, so that only the answer is the error."""
+    spoils: bool = False
+    """Whether a send that fails leaves its partition closed to its producer."""
 
 
 @define(eq=False)

@@ -16,6 +16,7 @@ from sdml_kafka.errors import (
     ConfigurationError,
     PayloadTooLarge,
     ProducerFailed,
+    RecordRefused,
     SendFailed,
 )
 from sdml_kafka.runtime.waiter import on_trio
@@ -23,7 +24,13 @@ from sdml_kafka.testing.memory.faults import next_failure
 from sdml_kafka.testing.memory.log import Misuse
 from sdml_kafka.testing.memory.state import State, now
 from sdml_kafka.testing.memory.topics import Topics
-from sdml_kafka.transport.interfaces import Message, OnSent, always
+from sdml_kafka.transport.interfaces import (
+    Message,
+    OnSent,
+    ProducerSpent,
+    TopicPartition,
+    always,
+)
 from sdml_kafka.transport.record_checks import fault_of, no_such_partition, no_such_topic
 
 _log = getLogger("sdml_kafka.testing")
@@ -71,6 +78,8 @@ class MemoryProducer:
         self._held: deque[Sending] = deque()
         self._answers: deque[Answer] = deque()
         self._failure: ProducerFailed | None = None
+        self._spoiled: set[TopicPartition] = set()
+        """The partitions that take no more records of this producer."""
         self._is_open = False
         self._creates_topics = True
         self._turns = itertools.count()
@@ -138,13 +147,16 @@ class MemoryProducer:
         error: Exception | None = None
         if failure is None or failure.applied:
             error = self._append(sending.message)
-        error = error or (failure.error if failure else None)
+        if failure is not None:
+            error = error or failure.error
+            if failure.spoils:
+                self._spoil(sending.message)
         self._answers.append(Answer(sending, error, now() + self._state.faults.send_latency_s))
 
     def _append(self, message: Message) -> Exception | None:
         if (fault := fault_of(message)) is not None:
             return fault
-        topic, value, key, headers, partition, by_key = message
+        topic, value, key, headers, partition, _ = message
         count = len(self._state.partitions_of(topic))
         if not count and self._auto_create and self._creates_topics:
             count = self._auto_create
@@ -155,10 +167,26 @@ class MemoryProducer:
             return no_such_partition(topic, partition, count)
         if len(value or b"") + len(key or b"") > self._max_record_bytes:
             return PayloadTooLarge(f"the record for {topic!r} is too large")
-        if partition is None and not by_key:
-            partition = next(self._turns) % count
+        if partition is None:
+            partition = self._choose(message, count)
+        if TopicPartition(topic, partition) in self._spoiled:
+            return SendFailed(f"the record for {topic!r} was not sent: out of sequence")
+        if key is None and topic in self._state.compacted:
+            return RecordRefused(f"the compacted topic {topic!r} takes no record without a key")
         self._topics.produce(topic, value, partition, key, headers)
         return None
+
+    def _choose(self, message: Message, count: int) -> int:
+        if message.by_key:
+            return self._topics.choose(message.topic, message.key)
+        return next(self._turns) % count
+
+    def _spoil(self, message: Message) -> None:
+        topic, partition = message.topic, message.partition
+        if partition is None:
+            partition = self._choose(message, len(self._state.partitions_of(topic)))
+        self._spoiled.add(TopicPartition(topic, partition))
+        self._state.signal.fire()
 
     def _report_due_answers(self) -> bool:
         has_reported = False
@@ -181,9 +209,9 @@ class MemoryProducer:
 
     async def watch(self) -> None:
         await anyio.lowlevel.checkpoint()
-        while self._failure is None:
+        while self._failure is None and not self._spoiled:
             await self._state.signal.wait(float("inf"))
-        raise self._failure
+        raise self._failure or ProducerSpent(f"{self._spoiled} take no more records")
 
     def fail(self, error: ProducerFailed) -> None:
         """End for good: records on their way are in doubt, those that waited were not sent."""
@@ -226,7 +254,8 @@ class MemoryProducer:
             raise ConfigurationError(f"a topic needs a partition, not {partitions}")
         if self._state.partitions_of(topic):
             return False
-        self._topics.create(topic, partitions)
+        compacted = config.get("cleanup.policy") == "compact"
+        self._topics.create(topic, partitions, compacted=compacted)
         return True
 
     async def delete_topic(self, topic: str, timeout_s: float) -> None:

@@ -81,6 +81,8 @@ class State:
     """Topics, groups and faults."""
 
     logs: dict[TopicPartition, Log] = field(factory=dict[TopicPartition, Log])
+    compacted: set[str] = field(factory=set[str])
+    """The topics that take no record without a key."""
     groups: dict[str, Group] = field(factory=dict[str, Group])
     commits: list[MemoryCommit] = field(factory=list[MemoryCommit])
     held_commits: list[CommitRequest] = field(factory=list[CommitRequest])

@@ -18,10 +18,12 @@ class Topics:
         self._clock = clock
         self._turns = count()
 
-    def create(self, topic: str, partitions: int) -> None:
+    def create(self, topic: str, partitions: int, *, compacted: bool = False) -> None:
         """Create a topic; groups that wait for it rebalance at once."""
         if partitions < 1 or self._state.partitions_of(topic):
             raise Misuse(f"create_topic({topic!r}, {partitions}): it exists, or has no partition")
+        if compacted:
+            self._state.compacted.add(topic)
         self._create_partitions(topic, range(partitions))
 
     def add_partitions(self, topic: str, count: int) -> None:
@@ -47,6 +49,7 @@ class Topics:
                     raise Misuse(f"delete_topic({topic!r}) while {member.name} reads it")
         for partition in partitions:
             del self._state.logs[partition]
+        self._state.compacted.discard(topic)
 
     def produce(
         self,
@@ -60,16 +63,21 @@ class Topics:
 
         Without a partition the key decides, and without a key the partitions take turns.
         """
-        partitions = self._partitions_of(topic)
+        if key is None and topic in self._state.compacted:
+            raise Misuse(f"produce({topic!r}) without a key, which a compacted topic refuses")
         if partition is None:
-            turn = next(self._turns) if key is None else crc32(key)
-            partition = turn % len(partitions)
+            partition = self.choose(topic, key)
         log = self.log(TopicPartition(topic, partition))
         timestamp = int(self._clock() * 1000)
         record = MemoryRecord(topic, partition, log.end, timestamp, key, value, tuple(headers))
         log.append(record)
         self._state.signal.fire()
         return record
+
+    def choose(self, topic: str, key: bytes | None) -> int:
+        """Return the partition of a record that names none."""
+        turn = next(self._turns) if key is None else crc32(key)
+        return turn % len(self._partitions_of(topic))
 
     def log(self, partition: TopicPartition) -> Log:
         """Return the records of a partition."""

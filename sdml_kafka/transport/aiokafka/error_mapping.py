@@ -45,12 +45,42 @@ _NOT_SENT = (
 )
 """With one of these a record has not arrived. With an error that no tuple names it may have."""
 _BAD_RECORD = (AssertionError, TypeError, ValueError, AttributeError, LookupError)
+INVALID_RECORD = 87
+UNSUPPORTED_COMPRESSION = 76
 _OUT_OF_STEP = (
     kafka.OutOfOrderSequenceNumber,
     kafka.UnknownProducerId,
     kafka.InvalidProducerEpoch,
     kafka.ProducerFenced,
 )
+
+
+class BatchRefused(Exception):
+    """The broker's answer to a batch, where aiokafka's own error would say less.
+
+    Attributes:
+        code: Kafka's code of the error.
+        error: What aiokafka calls it.
+        in_doubt: Whether the batch may have arrived all the same, at an earlier attempt.
+    """
+
+    def __init__(self, code: int, error: kafka.KafkaError, *, in_doubt: bool) -> None:
+        super().__init__(code, error)
+        self.code = code
+        self.error = error
+        self.in_doubt = in_doubt
+
+
+def batch_refused(code: int, *, is_first_attempt: bool) -> BatchRefused | None:
+    """Return the error of a batch that was answered with this code, None if aiokafka's will do."""
+    error = kafka.for_code(code)
+    if error is kafka.UnknownError:
+        is_unknown = code == kafka.UnknownError.errno
+        return None if is_unknown else BatchRefused(code, error(), in_doubt=False)
+    # An earlier attempt was in step perhaps, or in time.
+    if issubclass(error, (*_OUT_OF_STEP, kafka.InvalidTimestampError)):
+        return BatchRefused(code, error(), in_doubt=not is_first_attempt)
+    return None
 
 
 def from_poll(error: BaseException) -> SdmlKafkaError | None:
@@ -105,7 +135,23 @@ def is_authorization(error: BaseException | None) -> bool:
 
 def is_out_of_step(error: BaseException | None) -> bool:
     """Return whether broker and producer count differently, so that it has to be replaced."""
+    if isinstance(error, BatchRefused):
+        error = error.error
     return isinstance(error, _OUT_OF_STEP)
+
+
+def is_about_records(error: BaseException | None) -> bool:
+    """Return whether single records of a batch may be to blame for its refusal."""
+    if isinstance(error, BatchRefused):
+        return error.code == INVALID_RECORD
+    return isinstance(error, _TOO_LARGE)
+
+
+def is_about_time(error: BaseException | None) -> bool:
+    """Return whether a batch that did not arrive was refused because of its timestamps."""
+    if not isinstance(error, BatchRefused) or error.in_doubt:
+        return False
+    return isinstance(error.error, kafka.InvalidTimestampError)
 
 
 def is_without_leader(error: BaseException | None) -> bool:
@@ -145,19 +191,43 @@ def from_send(error: BaseException, topic: str) -> SdmlKafkaError:
         return ConfigurationError(f"The broker does not take {topic!r} for a topic: {error!r}.")
     if isinstance(error, _BAD_RECORD):
         return not_bytes(topic, f" ({type(error).__name__}: {error})")
-    if isinstance(error, kafka.InvalidTimestampError):
-        return RecordRefused(
-            f"The broker refuses the record for {topic!r}: its timestamp is further from the "
-            "broker's clock than the topic's message.timestamp.before.max.ms and "
-            "message.timestamp.after.max.ms (1 h by default) allow. Set the clock of this machine "
-            f"or of the broker right. ({error!r})"
-        )
+    if isinstance(error, BatchRefused):
+        return _from_refusal(error, topic)
     if isinstance(error, _REFUSED):
         return RecordRefused(f"The broker refuses the record for {topic!r}: {error!r}.")
     if isinstance(error, _NOT_SENT):
         return SendFailed(f"The record for {topic!r} was not sent: {error!r}.")
     return SendFailed(
         f"The record for {topic!r} may have arrived or not: {error!r}.", in_doubt=True
+    )
+
+
+def _from_refusal(refusal: BatchRefused, topic: str) -> SendFailed:
+    if is_out_of_step(refusal):
+        return SendFailed(
+            f"The record for {topic!r} was not sent: the broker expects other sequence numbers of "
+            f"this producer ({refusal.error!r}).",
+            in_doubt=refusal.in_doubt,
+        )
+    if isinstance(refusal.error, kafka.InvalidTimestampError):
+        return RecordRefused(
+            f"The broker refuses the record for {topic!r}: its timestamp is further from the "
+            "broker's clock than the topic's message.timestamp.before.max.ms and "
+            "message.timestamp.after.max.ms (1 h by default) allow. Set the clock of this machine "
+            f"or of the broker right. ({refusal.error!r})",
+            in_doubt=refusal.in_doubt,
+        )
+    if refusal.code == INVALID_RECORD:
+        why = (
+            "it is invalid. A compacted topic takes no record without a key, and the broker may "
+            "check records by rules of its own"
+        )
+    elif refusal.code == UNSUPPORTED_COMPRESSION:
+        why = "it does not support the producer's compression_type"
+    else:
+        why = "see Kafka's protocol for the meaning of the code"
+    return RecordRefused(
+        f"The broker refuses the record for {topic!r} (Kafka's error code {refusal.code}): {why}."
     )
 
 

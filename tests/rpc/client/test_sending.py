@@ -14,6 +14,7 @@ from sdml_kafka import (
 from tests.support.headers import header
 from tests.support.server_by_hand import REQUEST, callers, client_on, hand, new_broker
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 
@@ -71,6 +72,27 @@ async def test_a_refusal_is_reported_at_once_also_without_a_deadline() -> None:
                             pass
         assert anyio.current_time() - began < 1.0
         assert rpc.status().in_flight == 0
+
+
+async def test_refused_requests_cost_no_other_call_and_no_restart() -> None:
+    """Each refusal has the producer replaced here, as after an attempt without an answer."""
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, callers(rpc) as tasks:
+        await server.join()
+        for _ in range(20):  # far more often than a crash may happen
+            broker.hold_sends()
+            broker.fail_sends(RecordRefused("ordered"), spoils=True)
+            refused = tasks.call(res_timeout=None)
+            await until(lambda: rpc.status().in_flight == 1)
+            calls = [tasks.call(res_timeout=None) for _ in range(5)]
+            await until(lambda: rpc.status().in_flight == 6)
+            broker.release_sends()
+            for request in await server.requests(5):
+                server.reply(request)
+            with pytest.raises(RecordRefused):
+                await refused.get()
+            assert [await call.get() for call in calls] == [b"reply"] * 5
+        assert rpc.status().counters.restarts == 0
 
 
 async def test_what_never_goes_out_is_reported_also_without_a_deadline() -> None:

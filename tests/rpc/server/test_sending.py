@@ -10,6 +10,7 @@ from sdml_kafka import (
     RecordRefused,
     SendFailed,
     TopicMissing,
+    TopicPartition,
 )
 from tests.support.client_by_hand import (
     GROUP,
@@ -124,6 +125,42 @@ async def test_a_reply_whose_error_is_refused_as_well_is_given_up_at_once(
         assert server.status().counters.undeliverable == 1
         assert no_replies(broker)
     assert "its timestamp" in caplog.text
+
+
+async def test_refused_replies_cost_nobody_else_a_reply() -> None:
+    broker = new_broker()
+    broker.create_topic("compacted", compacted=True)
+    async with serving(broker, echo) as server:
+        for number in range(400):
+            ask(broker, b"%d" % number)
+            if number % 4 == 0:
+                ask(broker, reply_to=["compacted", REPLY], key=b"key" if number % 8 else None)
+        await finished(broker, server, 500)
+        counters = server.status().counters
+        assert (counters.undeliverable, counters.restarts) == (50, 0)
+    sent = [record.value for record in broker.records(TopicPartition(REPLY, 0))]
+    assert {b"%d" % number for number in range(400)} <= set(sent)
+    assert len(sent) == 500
+    assert len(broker.records(TopicPartition("compacted", 0))) == 50
+
+
+async def test_a_producer_that_one_partition_takes_nothing_of_is_replaced_without_a_restart() -> (
+    None
+):
+    broker = new_broker(second=1)
+    async with serving(broker, echo) as server:
+        for round_ in range(20):  # far more often than a crash may happen
+            broker.fail_sends(RecordRefused("ordered"), spoils=True)
+            ask(broker, b"refused", reply_to=["second"])
+            for number in range(5):
+                ask(broker, b"%d" % (5 * round_ + number))
+            await finished(broker, server, 6 * (round_ + 1))
+        counters = server.status().counters
+        assert (counters.restarts, counters.undeliverable) == (0, 0)
+    refusals = broker.records(TopicPartition("second", 0))
+    assert [outcome(record) for record in refusals] == [b"internal"] * 20
+    sent = [record.value for record in broker.records(TopicPartition(REPLY, 0))]
+    assert sorted(sent, key=lambda value: int(value or b"")) == [b"%d" % n for n in range(100)]
 
 
 async def test_a_failed_send_is_tried_again() -> None:

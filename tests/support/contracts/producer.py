@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import AsyncGenerator
+from itertools import product
 from typing import Any
 
 import anyio
@@ -12,6 +13,7 @@ from sdml_kafka.errors import (
     ConfigurationError,
     PayloadTooLarge,
     ProducerFailed,
+    RecordRefused,
     SendFailed,
     TopicMissing,
 )
@@ -212,6 +214,35 @@ class ProducerContract:
         assert isinstance(error, PayloadTooLarge)
         assert not error.in_doubt
         assert await outcomes.one("before") is await outcomes.one("after") is None
+
+    async def test_a_record_that_the_broker_refuses_costs_no_other_record(
+        self, world: ProducerWorld, producer: Producer, outcomes: Outcomes
+    ) -> None:
+        topic = world.name()
+        await world.create_topic(topic, 1, **{"cleanup.policy": "compact"})
+        producer.send(Message(topic, b"before", b"key"), outcomes.of("before"))
+        assert await outcomes.one("before") is None
+        refused = {0, 1, 30, 77, 99}
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(producer.watch)
+            for round_ in range(3):
+                for number in range(100):
+                    key = None if number in refused else b"key-%d-%d" % (round_, number)
+                    message = Message(topic, b"%d" % number, key)
+                    producer.send(message, outcomes.of((round_, number)))
+                assert await producer.flush(CALL_S)
+            tasks.cancel_scope.cancel()
+        for round_, number in product(range(3), range(100)):
+            (error,) = outcomes.reported[round_, number]
+            if number in refused:
+                assert isinstance(error, RecordRefused)
+                assert topic in str(error)
+                assert not error.in_doubt
+            else:
+                assert error is None
+        arrived = [each.value or b"" for each in await world.records(TopicPartition(topic, 0))]
+        expected = [b"%d" % number for number in range(100) if number not in refused]
+        assert sorted(arrived) == sorted([b"before", *(3 * expected)])
 
     async def test_a_missing_topic_is_reported_soon_and_holds_up_no_other(
         self, producer: Producer, world: ProducerWorld, topic: str, outcomes: Outcomes

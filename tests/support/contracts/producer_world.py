@@ -29,7 +29,9 @@ class ProducerWorld(Protocol):
         """Return a new name for a topic or a group."""
         ...
 
-    async def create_topic(self, topic: str, partitions: int) -> None: ...
+    async def create_topic(self, topic: str, partitions: int, **config: str) -> None:
+        """Create a topic with Kafka's settings of a topic, dots in their names as they are."""
+
     async def records(self, partition: TopicPartition) -> list[Record]:
         """Return all records of a partition."""
         ...

@@ -9,12 +9,13 @@ from sdml_kafka.errors import (
     BrokerUnreachable,
     PayloadTooLarge,
     ProducerFailed,
+    RecordRefused,
     SendFailed,
     TopicMissing,
 )
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.testing.memory.log import Misuse
-from sdml_kafka.transport.interfaces import Message, TopicPartition
+from sdml_kafka.transport.interfaces import Message, ProducerSpent, TopicPartition
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
 
 pytestmark = pytest.mark.anyio
@@ -55,6 +56,33 @@ async def test_a_failed_send_may_have_arrived(broker: MemoryBroker, outcomes: Ou
     assert isinstance(error, SendFailed)
     assert error.in_doubt
     assert values(broker) == [b"value"]
+
+
+async def test_a_spoiled_partition_takes_no_more_of_its_producer(
+    broker: MemoryBroker, outcomes: Outcomes
+) -> None:
+    broker.create_topic("other")
+    broker.fail_sends(RecordRefused("ordered"), spoils=True)
+    async with started(broker.connect_producer()) as producer:
+        for number in range(2):
+            producer.send(Message("topic", b"%d" % number), outcomes.of(number))
+        producer.send(Message("other", b""), outcomes.of("other"))
+        assert type(await outcomes.one(0)) is RecordRefused
+        assert type(await outcomes.one(1)) is SendFailed
+        assert await outcomes.one("other") is None
+        with pytest.raises(ProducerSpent, match="topic"):
+            await producer.watch()
+    async with started(broker.connect_producer()) as producer:
+        producer.send(Message("topic", b"2"), outcomes.of(2))
+        assert await outcomes.one(2) is None
+    assert values(broker) == [b"2"]
+
+
+async def test_records_by_hand_have_keys_in_a_compacted_topic(broker: MemoryBroker) -> None:
+    broker.create_topic("compacted", compacted=True)
+    broker.produce("compacted", b"", key=b"key")
+    with pytest.raises(Misuse, match="without a key"):
+        broker.produce("compacted", b"")
 
 
 async def test_faults_are_for_one_producer_by_its_name(

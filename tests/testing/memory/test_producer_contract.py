@@ -24,8 +24,9 @@ class MemoryWorld:
     def name(self) -> str:
         return f"name-{next(self._numbers)}"
 
-    async def create_topic(self, topic: str, partitions: int) -> None:
-        self._broker.create_topic(topic, partitions)
+    async def create_topic(self, topic: str, partitions: int, **config: str) -> None:
+        compacted = config.get("cleanup.policy") == "compact"
+        self._broker.create_topic(topic, partitions, compacted=compacted)
 
     async def records(self, partition: TopicPartition) -> list[Record]:
         return list(self._broker.records(partition))

@@ -16,7 +16,7 @@ from sdml_kafka.errors import ConfigurationError, ProducerFailed
 from sdml_kafka.transport.aiokafka.client import error_of
 from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.aiokafka.producer.admin import Admin
-from sdml_kafka.transport.aiokafka.producer.sending import ReportOutcome, Sending
+from sdml_kafka.transport.aiokafka.producer.sending import ReportOutcome, Sending, spent
 from sdml_kafka.transport.aiokafka.producer.startup import check_producer, explain_start
 from sdml_kafka.transport.aiokafka.startup import Startup
 
@@ -33,7 +33,9 @@ class ProducerDriver:
     def __init__(self, producer: object, report_outcome: ReportOutcome) -> None:
         self._producer = check_producer(producer)
         self._loop = asyncio.get_running_loop()
-        self._requests = internals.watch_requests(self._producer)
+        self._requests = internals.watch_requests(
+            self._producer, lambda partition, error: self._fail(spent(partition, error))
+        )
         self.sending: Sending = Sending(self._producer, report_outcome, self._fail)
         self.admin: Admin = Admin(self._producer)
         self._misses = MAX_MISSES

@@ -10,8 +10,9 @@ Checked on aiokafka 0.13.0 and 0.14.0. They are read only, unless it says that t
   each record, and is done here once for each batch or each refresh of the metadata.
 - `_message_accumulator._batches[...]._builder`: whether a batch may still be added to.
   `_append_batch`, `_closed`, `_exception`: to queue a batch.
-- `_sender._send_produce_req` is wrapped: to know the requests that are out, and to give back the
-  numbers of a batch that was refused (see `watch_requests`).
+- `_sender._send_produce_req` is replaced, which does the same as before with a handler of ours,
+  `_sender._in_flight`, `_muted_partitions`: to know the requests that are out and the codes of
+  their answers, and to give back the numbers of a batch that was refused (see `watch_requests`).
 - `client._sync_task`, `_conns`, `_topics`, `unauthorized_topics`: whether a broker is connected;
   `_topics` is written, so that topics that do not exist are not asked for again.
 - `client._metadata_update` is replaced: to refresh without creating (see `MetadataRefresh`).
@@ -27,9 +28,12 @@ from copy import copy
 from operator import attrgetter
 from typing import Any
 
+from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import BrokerResponseError, ProducerClosed, UnknownError
+from aiokafka.producer.sender import SendProduceReqHandler
 
 from sdml_kafka.transport.aiokafka.client import Client, close_client
+from sdml_kafka.transport.aiokafka.error_mapping import BatchRefused, batch_refused
 
 CANCEL_TIMEOUT_S = 0.5
 
@@ -91,15 +95,35 @@ def queue_batch(producer: Client, builder: Any, partition: Any) -> "asyncio.Futu
     return future
 
 
-def watch_requests(producer: Client) -> "set[asyncio.Task[Any]]":
+class _ProduceHandler(SendProduceReqHandler):  # type: ignore[misc]  # aiokafka is not typed
+    """Sends one produce request, and fails batches with the code of their answers.
+
+    aiokafka makes an UnknownError of each code that it does not know, such as that of a record
+    without a key in a compacted topic.
+    """
+
+    def handle_response(self, response: Any) -> None:
+        for topic, partitions in response.topics:
+            for partition, code, *_ in partitions:
+                batch = self._batches.get(ClientPartition(topic, partition))
+                if batch is not None and code:
+                    error = batch_refused(code, is_first_attempt=batch.retry_count == 1)
+                    if error is not None:
+                        batch.failure(error)  # the first failure of a batch counts
+        super().handle_response(response)
+
+
+def watch_requests(
+    producer: Client, on_spent: Callable[[Any, BaseException], None]
+) -> "set[asyncio.Task[Any]]":
     """Return the set of the produce requests that are out, kept up to date from now on.
 
     From now on the sequence numbers of a batch that the broker refuses are given back, too. An
     idempotent aiokafka counts them all the same, and then the broker refuses every further batch
     of that partition as out of order: after one record that is too large nothing gets through.
+    `on_spent` is called with the partition and the refusal where they cannot be given back.
     """
-    sender = producer._sender
-    original = sender._send_produce_req
+    sender, manager = producer._sender, producer._txn_manager
     running: set[asyncio.Task[Any]] = set()
 
     async def send_produce_request(node_id: Any, batches: Mapping[Any, Any]) -> None:
@@ -107,26 +131,34 @@ def watch_requests(producer: Client) -> "set[asyncio.Task[Any]]":
         assert task is not None
         running.add(task)
         try:
-            await original(node_id, batches)
+            await _ProduceHandler(sender, batches).do(node_id)
         finally:
             running.discard(task)
-        # There is no wait between the original and this, so no later batch has its numbers yet.
+        # The partitions are still muted, so that no later batch has its numbers yet.
         for batch in batches.values():
-            _give_back_numbers(producer._txn_manager, batch)
+            refusal = _refusal_of(batch)
+            if refusal is None or manager is None:
+                continue
+            # A batch that was sent before and went unanswered may be in the log under its numbers.
+            # Another one with the same numbers would be taken for it, acknowledged and dropped.
+            if batch.retry_count == 1:
+                manager.increment_sequence_number(batch.tp, -batch.record_count)
+            else:
+                on_spent(batch.tp, refusal)
+        sender._in_flight.remove(node_id)
+        sender._muted_partitions.difference_update(batches)
 
     sender._send_produce_req = send_produce_request
     return running
 
 
-def _give_back_numbers(manager: Any, batch: Any) -> None:
-    if manager is None or not batch.future.done() or batch.future.cancelled():
-        return
+def _refusal_of(batch: Any) -> BaseException | None:
+    """Return what the broker has refused a batch with, None if it has not."""
+    if not batch.future.done() or batch.future.cancelled():
+        return None
     error = batch.future.exception()
-    # A batch that was sent before and went unanswered may be in the log under its numbers. Another
-    # batch with the same ones would be taken for it, acknowledged and dropped.
-    refused = isinstance(error, BrokerResponseError) and not isinstance(error, UnknownError)
-    if refused and batch.retry_count == 1:
-        manager.increment_sequence_number(batch.tp, -batch.record_count)
+    is_refusal = isinstance(error, BrokerResponseError | BatchRefused)
+    return error if is_refusal and not isinstance(error, UnknownError) else None
 
 
 def dead_task(producer: Client) -> str | None:

@@ -31,6 +31,8 @@ class PartitionQueue:
     """The batch that records are added to while it has not left and has room."""
     entries: list[Entry] = field(factory=list[Entry])
     """The records in that batch."""
+    opened_at: float = 0.0
+    """The loop's time when that batch was begun."""
     admission: "asyncio.Task[Any] | None" = None
     """The wait for aiokafka to take another batch. There is one at a time, since all of them would
     wake for each other's turn."""

@@ -19,8 +19,9 @@ A record takes one of these ways, in `_take`:
    into a batch as soon as that may be.
 
 `_on_settled` is called with each batch's outcome. It reports it for all records of the batch, or
-splits a batch that was too large for the broker. `sweep`, called now and then by the driver, drops
-records that are not wanted any more and fails records for topics that are gone.
+splits a batch that the broker has refused because of single records, or makes a new one of a batch
+whose timestamps have become too old. `sweep`, called now and then by the driver, drops records that
+are not wanted any more and fails records for topics that are gone.
 
 Rules for whoever edits this file:
 
@@ -52,9 +53,11 @@ from sdml_kafka.transport.aiokafka.producer.partition_queues import (
     PartitionQueues,
 )
 from sdml_kafka.transport.aiokafka.producer.topic_lookups import TopicLookups
-from sdml_kafka.transport.interfaces import Message, OnSent, always
+from sdml_kafka.transport.interfaces import Message, OnSent, ProducerSpent, always
 
 CANCEL_TIMEOUT_S = 0.5
+FRESH_S = 1.0
+"""Seconds within which no batch gets too old: what the broker refuses then, it refuses again."""
 
 ReportOutcome = Callable[[Sequence[Entry], Exception | None], None]
 """Called with records and their outcome, None when they were acknowledged. It must not raise."""
@@ -134,6 +137,7 @@ class Sending:
         if queue.max_records == 1:
             builder.close()
         queue.builder, queue.entries = builder, [entry]
+        queue.opened_at = self._loop.time()
         if self._queued.get(queue.partition):
             topic, partition = queue.partition
             waiting = self._producer.send_batch(builder, topic, partition=partition)
@@ -149,7 +153,7 @@ class Sending:
         self, future: "asyncio.Future[Any]", queue: PartitionQueue, entries: Sequence[Entry]
     ) -> None:
         self._in_flight[future] = entries
-        future.add_done_callback(partial(self._on_settled, queue))
+        future.add_done_callback(partial(self._on_settled, queue, queue.opened_at))
 
     def _on_admitted(
         self, queue: PartitionQueue, entries: Sequence[Entry], admission: "asyncio.Task[Any]"
@@ -192,7 +196,9 @@ class Sending:
             return queue.builder
         return None
 
-    def _on_settled(self, queue: PartitionQueue, future: "asyncio.Future[Any]") -> None:
+    def _on_settled(
+        self, queue: PartitionQueue, opened_at: float, future: "asyncio.Future[Any]"
+    ) -> None:
         error = error_of(future)
         entries = self._in_flight.pop(future, None)
         if entries is None:
@@ -206,21 +212,22 @@ class Sending:
             return
         topic = queue.partition.topic
         if error_mapping.is_out_of_step(error):
-            self._on_failure(ProducerFailed(f"the broker and the producer disagree: {error!r}"))
-        if error_mapping.is_too_large(error) and len(entries) > 1:
-            self._split(queue, entries)
+            self._on_failure(spent(queue.partition, error))
+        if error_mapping.is_about_records(error) and len(entries) > 1:
+            # The broker refuses whole batches and does not say which of the records are to blame,
+            # so only a record that was alone is known to be refused.
+            queue.max_records = len(entries) // 2
+            self._send_again(queue, entries)
+        elif error_mapping.is_about_time(error) and self._loop.time() > opened_at + FRESH_S:
+            self._send_again(queue, entries)  # with new timestamps
         elif error_mapping.is_without_leader(error) and not self._queues.count(topic):
             # The topic was deleted meanwhile.
             self._report(entries, self._refresh.no_such_topic(topic))
         else:
             self._report(entries, error_mapping.from_send(error, topic))
 
-    def _split(self, queue: PartitionQueue, entries: Sequence[Entry]) -> None:
-        """Send a batch again in halves.
-
-        The broker's limit holds for batches, so only a record that was alone is too large.
-        """
-        queue.max_records = len(entries) // 2
+    def _send_again(self, queue: PartitionQueue, entries: Sequence[Entry]) -> None:
+        """Send the records of a batch again, in new batches."""
         queue.waiting.extendleft(reversed(entries))
         if queue.builder is not None:
             queue.builder.close()
@@ -304,6 +311,14 @@ UNACKNOWLEDGED = (
     "The record may have arrived or not: the producer was closed before the broker had "
     "acknowledged it."
 )
+
+
+def spent(partition: Any, error: BaseException) -> ProducerSpent:
+    """Return why a producer has to be replaced for the sake of one partition."""
+    return ProducerSpent(
+        f"{partition.topic} [{partition.partition}] takes no more records of this producer, whose "
+        f"sequence numbers there are wrong since a batch was not taken: {error!r}"
+    )
 
 
 def _not_sent(why: str) -> SendFailed:

@@ -5,9 +5,15 @@ import anyio.to_thread
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from sdml_kafka.errors import BrokerUnreachable, PayloadTooLarge, ProducerFailed, SendFailed
+from sdml_kafka.errors import (
+    BrokerUnreachable,
+    PayloadTooLarge,
+    ProducerFailed,
+    RecordRefused,
+    SendFailed,
+)
 from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
-from sdml_kafka.transport.interfaces import Message, TopicPartition
+from sdml_kafka.transport.interfaces import Message, ProducerSpent, TopicPartition
 from tests.support.contracts.aiokafka_producer_world import AiokafkaWorld
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
 from tests.support.waiting import until
@@ -51,6 +57,35 @@ async def test_a_record_over_the_limit_of_its_topic_spoils_no_other(
     arrived = [each.value for each in await world.records(TopicPartition(topic, 0))]
     expected = [b"%d" % number for number in range(300) if number not in (0, 100, 299)]
     assert sorted(value or b"" for value in arrived) == sorted(expected)
+
+
+async def test_a_refusal_after_an_attempt_without_an_answer_has_the_producer_replaced(
+    world: AiokafkaWorld, outcomes: Outcomes
+) -> None:
+    """The first attempt may be in the log, so that the batch's numbers cannot be given back."""
+    topic, other = world.name(), world.name()
+    await world.create_topic(topic, 1, **{"message.timestamp.before.max.ms": "500"})
+    await world.create_topic(other, 1)
+    async with started(world.connect(request_timeout_ms=1000)) as producer:
+        producer.send(Message(topic, b"in time"), outcomes.of("in time"))
+        assert await outcomes.one("in time") is None
+        await world.go_away()
+        try:
+            producer.send(Message(topic, b"late"), outcomes.of("late"))
+            await anyio.sleep(2.0)  # longer than the client waits for an answer
+        finally:
+            await world.come_back()
+        late = await outcomes.one("late")
+        assert isinstance(late, RecordRefused)
+        assert late.in_doubt
+        with anyio.fail_after(5.0), pytest.raises(ProducerSpent, match=topic):
+            await producer.watch()
+        producer.send(Message(topic, b"spent"), outcomes.of("spent"))
+        producer.send(Message(other, b"well"), outcomes.of("well"))
+        assert await outcomes.one("well") is None
+        error = await outcomes.one("spent")
+        assert type(error) is SendFailed
+        assert not error.in_doubt
 
 
 async def test_a_broker_that_dies_and_comes_back_gets_each_record_once(
