@@ -16,6 +16,10 @@ from sdml_kafka.transport.aiokafka.option_checks import (
 )
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory
 
+CONNECTIONS_MAX_IDLE_MS = 180_000
+"""Load balancers forget idle connections without a word, the common ones after 4 minutes or more.
+The next request would wait for its answer in vain; aiokafka's default is 9 minutes."""
+
 DEFAULTS: Mapping[str, Any] = {
     # A partition that was left out for a while waits behind a long poll of the others. At 100 ms
     # an idle client would take 1 % of a core for its long polls alone.
@@ -27,6 +31,7 @@ DEFAULTS: Mapping[str, Any] = {
     "rebalance_timeout_ms": 30_000,
     # Topics and partitions that appear later are noticed at a refresh.
     "metadata_max_age_ms": 30_000,
+    "connections_max_idle_ms": CONNECTIONS_MAX_IDLE_MS,
 }
 
 
@@ -67,6 +72,7 @@ PRODUCER_DEFAULTS: Mapping[str, Any] = {
     "max_batch_size": 1 << 20,
     "request_timeout_ms": 15_000,
     "metadata_max_age_ms": 30_000,
+    "connections_max_idle_ms": CONNECTIONS_MAX_IDLE_MS,
 }
 
 _SET_HERE = {"self", "topics", "loop", "bootstrap_servers", "group_id", "api_version"}

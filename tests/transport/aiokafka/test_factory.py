@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.aiokafka.factory import default_producer_factory, split_options
+from sdml_kafka.transport.aiokafka.factory import (
+    default_consumer_factory,
+    default_producer_factory,
+    split_options,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -43,3 +47,14 @@ async def test_retries_make_no_duplicates_unless_the_program_wants_fewer_acknowl
     assert (await build(enable_idempotence=False))._txn_manager is None
     with pytest.raises(ConfigurationError, match="acks=1"):
         await build(acks=1, enable_idempotence=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"connections_max_idle_ms": 600_000}])
+async def test_idle_connections_are_closed_before_a_load_balancer_forgets_them(
+    options: dict[str, Any],
+) -> None:
+    consumer: Any = default_consumer_factory("127.0.0.1:9", "group", options)()
+    await consumer.stop()
+    for client in (consumer._client, (await build(**options)).client):
+        idle_ms = client._connections_max_idle_ms
+        assert idle_ms == 600_000 if options else idle_ms < 240_000
