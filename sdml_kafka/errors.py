@@ -14,6 +14,7 @@ __all__ = [
     "CommitRejected",
     "ConfigurationError",
     "ConsumerFailed",
+    "EnteredBeforeFork",
     "GroupShared",
     "JoinTimeout",
     "ParseFailed",
@@ -52,6 +53,14 @@ class ClientNotStarted(SdmlKafkaError):
 
 class ClientClosed(SdmlKafkaError):
     """The client was used after it was left."""
+
+
+class EnteredBeforeFork(ClientClosed):
+    """The client was entered by the process that this one was forked from, which still has it.
+
+    Its connections and tasks belong to that process. What was made before a fork may be entered
+    after it, in each process.
+    """
 
 
 class StreamBusy(SdmlKafkaError):

@@ -2,16 +2,28 @@
 
 A public object is entered once, by `async with` or by `start()`. `start()` keeps a task of its own
 that enters and leaves the object, since both have to happen in the same task.
+
+A process that is forked gets copies. What was new may be entered there; what was entered is
+"forked" in the child, whose every use is an error. A fork changes the state and so no use
+has to ask for the process.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, Literal, Self
+from weakref import WeakSet
 
 import anyio
 
-from sdml_kafka.errors import ClientClosed, ClientNotStarted, ConfigurationError
+from sdml_kafka.errors import (
+    ClientClosed,
+    ClientNotStarted,
+    ConfigurationError,
+    EnteredBeforeFork,
+)
 from sdml_kafka.runtime import Supervisor, supervise
 from sdml_kafka.runtime.waiter import on_trio
 
@@ -44,35 +56,41 @@ class Lifecycle:
     def __init__(
         self,
         what: str,
-        supervisor: Supervisor,
         start_timeout_s: float,
         stop_timeout_s: float,
         on_ended: Callable[[Exception | None], None] = lambda failure: None,
+        on_forked: Callable[[EnteredBeforeFork], None] = lambda error: None,
     ) -> None:
         """Begin as new.
 
         Args:
             what: The word for the object in errors: "listener", "client", "server".
-            supervisor: The root of the object's actors.
             start_timeout_s: Seconds that the actors have to start.
             stop_timeout_s: Seconds that the actors have to stop.
             on_ended: Called when an object that `start()` entered has been left, with its failure.
+            on_forked: Called in a forked process, where the object must not be used, with the error
+                for whoever reads from it. No event loop runs, and nothing may be woken.
         """
-        self.state: Literal["new", "starting", "running", "closed"] = "new"
+        self.state: Literal["new", "starting", "running", "closed", "forked"] = "new"
         self._what = what
-        self._supervisor = supervisor
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
         self._on_ended = on_ended
+        self._on_forked = on_forked
         self._task: _OwnTask | None = None
 
     @asynccontextmanager
-    async def entered(self) -> AsyncGenerator[None]:
-        """Run the actors. The state is "closed" as soon as the body ends, before they stop."""
+    async def entered(self, supervisor: Supervisor) -> AsyncGenerator[None]:
+        """Run the actors. The state is "closed" as soon as the body ends, before they stop.
+
+        Args:
+            supervisor: The root of the object's actors.
+        """
         self.state = "starting"
+        _entered.add(self)
         try:
             async with supervise(
-                self._supervisor,
+                supervisor,
                 start_timeout_s=self._start_timeout_s + SUPERVISOR_GRACE_S,
                 stop_timeout_s=self._stop_timeout_s,
             ):
@@ -83,6 +101,24 @@ class Lifecycle:
                     self.state = "closed"
         finally:
             self.state = "closed"
+            _entered.discard(self)
+
+    def forked(self) -> None:
+        """Note that this is a copy in a forked process."""
+        self.state = "forked"
+        self._on_forked(self._forked_error())
+
+    def check_process(self) -> None:
+        """Raise EnteredBeforeFork when the object was entered by the process that forked."""
+        if self.state == "forked":
+            raise self._forked_error()
+
+    def _forked_error(self) -> EnteredBeforeFork:
+        return EnteredBeforeFork(
+            f"This {self._what} was entered before this process was forked, and belongs to the "
+            f"process that entered it: enter a {self._what} after the fork. One that was made "
+            "before the fork will do, as long as nobody has entered it."
+        )
 
     def check_new(self) -> None:
         """Raise ClientClosed unless the object may be entered.
@@ -90,11 +126,13 @@ class Lifecycle:
         Entering checks this before anything that its end would undo: a second entering must not
         close what the first one runs.
         """
+        self.check_process()
         if self.state != "new":
             raise ClientClosed(f"A {self._what} can be entered once: make a new one")
 
     def check_open(self) -> None:
         """Raise ClientClosed when the object has been left."""
+        self.check_process()
         if self.state == "closed":
             raise ClientClosed(f"The {self._what} was left: make and enter a new one")
 
@@ -136,6 +174,7 @@ class Lifecycle:
 
         Calling it again is harmless.
         """
+        self.check_process()
         if self._task is not None:
             if self.state == "running":  # an object that is being entered is left after that
                 self.state = "closed"
@@ -146,6 +185,52 @@ class Lifecycle:
         if self._task is not None:
             await self._task.wait_started()
             await self._task.wait_ended()
+
+
+class Enterable:
+    """`async with` for a public object that has a lifecycle.
+
+    anyio's mixin would do, if it let a copy in a forked process say what it is.
+    """
+
+    _lifecycle: Lifecycle
+    _context: AbstractAsyncContextManager[Self] | None = None
+
+    def __asynccontextmanager__(self) -> AbstractAsyncContextManager[Self]:
+        raise NotImplementedError
+
+    async def __aenter__(self) -> Self:
+        """Enter the object; see its class."""
+        self._lifecycle.check_new()
+        context = self.__asynccontextmanager__()
+        entered = await context.__aenter__()
+        self._context = context
+        return entered
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        """Leave the object; see its class."""
+        assert self._context is not None
+        context, self._context = self._context, None  # the error would keep itself alive
+        return await context.__aexit__(kind, error, trace)
+
+
+_entered: WeakSet[Lifecycle] = WeakSet()
+"""What this process has entered and not left."""
+
+
+def _mark_forked() -> None:
+    for each in list(_entered):
+        each.forked()
+    _entered.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_mark_forked)
 
 
 class _OwnTask:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Self, TypedDict, TypeVar, overload
 from weakref import WeakSet
 
@@ -9,7 +10,7 @@ import anyio
 
 from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.errors import ClientClosed, ConfigurationError
-from sdml_kafka.lifecycle import Lifecycle, check_timeouts
+from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.listener.actor_tree import ListenerActors, Timeouts
 from sdml_kafka.listener.batch_parser import OnParseError
 from sdml_kafka.listener.rebalance_callbacks import callbacks_of
@@ -31,7 +32,7 @@ class AutoCommitDict(TypedDict, total=False):
     interval_s: float
 
 
-class KafkaListener(anyio.AsyncContextManagerMixin):
+class KafkaListener(Enterable):
     """Streams of parsed records by type, each record finished before it is committed.
 
     ```python
@@ -41,7 +42,8 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         async for order in stream: ...
     ```
 
-    Nothing is connected before the listener is entered.
+    Nothing is connected before the listener is entered. It may be made before a fork and entered in
+    each process after it; once entered it is for that process alone (`EnteredBeforeFork`).
 
     Args:
         parsers: Which topics hold what, and how to parse it; see `ParserSpec`.
@@ -97,11 +99,10 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
     ) -> None:
         _check(max_in_flight, on_parse_error)
         check_timeouts(start_timeout, stop_timeout, drain_timeout)
-        connect = transport or listener_connect(
-            consumer_factory, bootstrap_servers, group_id, client_options
-        )
-        self._actors = actors = ListenerActors(
-            connect,
+        self._build = partial(
+            ListenerActors,
+            transport
+            or listener_connect(consumer_factory, bootstrap_servers, group_id, client_options),
             compile_specs(parsers),
             _auto_commit(auto_commit),
             callbacks_of(rebalance_listener),
@@ -112,16 +113,18 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
             on_event,
         )
         self._streams = WeakSet[TypeStream[Any]]()
+        self._actors: ListenerActors = self._build()
         self._lifecycle = Lifecycle(
-            "listener", actors.supervisor, start_timeout, stop_timeout, actors.router.close
+            "listener", start_timeout, stop_timeout, self._end_streams, self._forsake_streams
         )
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
-        lifecycle, actors = self._lifecycle, self._actors
+        lifecycle = self._lifecycle
         lifecycle.check_new()
+        actors = self._actors = self._build()
         try:
-            async with lifecycle.entered():
+            async with lifecycle.entered(actors.supervisor):
                 try:
                     yield self
                 except anyio.get_cancelled_exc_class():
@@ -155,6 +158,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
 
         Calling it again is harmless.
         """
+        self._lifecycle.check_process()
         if self._lifecycle.was_started:
             self._give_back_pulled()
         await self._lifecycle.stop()
@@ -163,6 +167,13 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         task = anyio.get_current_task().id
         for stream in list(self._streams):
             stream.let_go(task)
+
+    def _end_streams(self, failure: Exception | None) -> None:
+        self._actors.router.close(failure)
+
+    def _forsake_streams(self, error: Exception) -> None:
+        self._actors.router.forsake(error)
+        self._actors.readers.stop_all()
 
     # -- what a program does with it -----------------------------------------------------
 
@@ -220,6 +231,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
             CommitRejected: The partitions have just been revoked.
             ClientClosed: The listener is not running.
         """
+        self._lifecycle.check_process()
         if self._lifecycle.state != "running":
             raise ClientClosed("The listener is not running, so there is nothing to commit")
         await self._actors.committer.commit()
@@ -230,6 +242,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         Returns:
             The numbers of the partitions, in order, by topic.
         """
+        self._lifecycle.check_process()
         table: dict[str, list[int]] = {}
         for topic, partition in sorted(self._actors.intake.partitions):
             table.setdefault(topic, []).append(partition)
@@ -241,6 +254,7 @@ class KafkaListener(anyio.AsyncContextManagerMixin):
         Returns:
             A frozen value.
         """
+        self._lifecycle.check_process()
         return self._actors.status()
 
 

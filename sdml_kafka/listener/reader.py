@@ -40,6 +40,11 @@ class Readers:
         for reader in list(self._all):
             reader.flush()
 
+    def stop_all(self) -> None:
+        """Let no reader take another record."""
+        for reader in list(self._all):
+            reader.stop()
+
 
 class Reader[T]:
     """One `async for`. When the loop breaks off, Python drops the reader: its record is given back.

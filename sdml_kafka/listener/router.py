@@ -135,6 +135,11 @@ class Router:
         for queue in self.queues():
             queue.close(error)
 
+    def forsake(self, error: Exception) -> None:
+        """Hand out nothing more but `error`, and wake nobody: the tasks are another process's."""
+        for queue in self.queues():
+            queue.closed, queue.error = True, error
+
     def _changed(self) -> None:
         self._routes.clear()
         self._on_routes_changed()

@@ -66,7 +66,7 @@ def rpc_server_transport(
         # A request that came before the first start is served, if its deadline allows it.
         client_options = {"auto_offset_reset": "earliest", **client_options}
     return rpc_transport(
-        consumer_factory, producer_factory, bootstrap_servers, group_id or "", client_options
+        consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
     )
 
 
@@ -74,10 +74,12 @@ def rpc_transport(
     consumer_factory: ConsumerFactory | None,
     producer_factory: ProducerFactory | None,
     bootstrap_servers: str | None,
-    group_id: str,
+    group_id: str | None,
     client_options: Mapping[str, Any],
 ) -> Transport:
     """Return the functions that open the consumer and the producer that calls travel over.
+
+    Without a `group_id`, each consumer gets a group of its own.
 
     Raises:
         ConfigurationError: The arguments do not go together.

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from secrets import randbits
+from secrets import randbits, token_hex
 from weakref import finalize
 
 from sdml_kafka.errors import (
@@ -40,13 +40,16 @@ MAX_POLLS = 16
 
 
 class ClientActors:
-    """The actors of a client below their supervisor, and what outlives their restarts."""
+    """The actors of a client below their supervisor, and what outlives their restarts.
+
+    Everything that makes a client unique is drawn here, so a client builds its actors when it is
+    entered: programs fork.
+    """
 
     def __init__(
         self,
-        name: str,
         transport: Transport,
-        topics: ReplyTopics,
+        choose_topics: Callable[[str], ReplyTopics],
         wire: Wire,
         extract: CorrelationFromRecord | None,
         start_timeout_s: float,
@@ -55,6 +58,8 @@ class ClientActors:
         *,
         own_partition: bool,
     ) -> None:
+        name = f"sdml-rpc-{token_hex(6)}"
+        topics = choose_topics(name)
         self.failure: BaseException | None = None
         """What the client has failed with, once its supervisor gave up."""
         self._on_event = on_event

@@ -4,13 +4,12 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
-from secrets import token_hex
 from typing import Any, Self, Unpack, overload
 
 import anyio
 
 from sdml_kafka.errors import CallTimeout
-from sdml_kafka.lifecycle import Lifecycle, check_timeouts
+from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.rpc.client.actor_tree import ClientActors
 from sdml_kafka.rpc.client.call_builder import CallBuilder
@@ -33,7 +32,7 @@ from sdml_kafka.transport.connect import rpc_transport
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Transport
 
 
-class KafkaRPC(anyio.AsyncContextManagerMixin):
+class KafkaRPC(Enterable):
     """Requests over Kafka, each with its reply.
 
     ```python
@@ -44,7 +43,8 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
     One client serves thousands of concurrent calls. Every call settles: with its reply, with the
     server's error, with a timeout, or because the client was left.
 
-    Nothing is connected before the client is entered.
+    Nothing is connected before the client is entered. It may be made before a fork and entered in
+    each process after it; once entered it is for that process alone (`EnteredBeforeFork`).
 
     Args:
         parsers: What the reply topics hold, and how to parse it; see `ParserSpec`. Without
@@ -100,15 +100,13 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
         **client_options: Any,
     ) -> None:
         check_timeouts(start_timeout, stop_timeout)
-        name = f"sdml-rpc-{token_hex(6)}"
         transport = transport or rpc_transport(
-            consumer_factory, producer_factory, bootstrap_servers, group_id or name, client_options
+            consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
         )
-        topics = choose_reply_topics(parsers, reply_topic, name, reply_partitions, reply_retention)
-        self._actors = ClientActors(
-            name,
+        self._build = partial(
+            ClientActors,
             transport,
-            topics,
+            partial(choose_reply_topics, parsers, reply_topic, reply_partitions, reply_retention),
             wire_of(corr_header_keys),
             correlation_from_record,
             start_timeout,
@@ -116,20 +114,27 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
             on_event,
             own_partition=own_partition,
         )
-        self._lifecycle = Lifecycle("client", self._actors.supervisor, start_timeout, stop_timeout)
+        self._actors: ClientActors = self._build()
+        self._lifecycle = Lifecycle(
+            "client", start_timeout, stop_timeout, on_forked=self._forsake_calls
+        )
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         self._lifecycle.check_new()
+        actors = self._actors = self._build()
         try:
-            async with self._lifecycle.entered():
-                self._builder = self._actors.call_builder()
+            async with self._lifecycle.entered(actors.supervisor):
+                self._builder = actors.call_builder()
                 try:
                     yield self
                 finally:
-                    self._actors.settle_calls()
+                    actors.settle_calls()
         finally:
-            self._actors.close()
+            actors.close()
+
+    def _forsake_calls(self, error: Exception) -> None:
+        self._actors.calls.forsake(error)
 
     # -- for programs that cannot use `async with` ---------------------------------------
 
@@ -149,6 +154,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
 
         Calling it again is harmless.
         """
+        self._lifecycle.check_process()
         if self._lifecycle.was_started:
             self._actors.settle_calls()
         await self._lifecycle.stop()
@@ -362,6 +368,7 @@ class KafkaRPC(anyio.AsyncContextManagerMixin):
 
     def status(self) -> RPCStatus:
         """Return what the client is doing right now, as a frozen value; this asks no broker."""
+        self._lifecycle.check_process()
         return self._actors.status()
 
     async def _get_ready(self, timeout: float | None, server_group: str | None) -> float | None:

@@ -180,6 +180,12 @@ class PendingCalls:
                 error.__cause__ = failure
                 call.settle(None, error)
 
+    def forsake(self, error: Exception) -> None:
+        """Give every call this error and wake nobody: the tasks that wait are another process's."""
+        self.closed = True
+        for call in self.table:
+            call.settled, call.error = True, error
+
     def expire(self, now: float) -> None:
         """Settle the calls whose deadlines have passed."""
         for call in self.table.take_due(now):

@@ -69,9 +69,9 @@ class ReplyTopics:
 def choose_reply_topics(
     parsers: Sequence[ParserSpec[Any]],
     reply_topic: str | None,
-    own_name: str,
     partitions: int,
     retention_s: float,
+    own_name: str,
 ) -> ReplyTopics:
     """Return the topics that the parsers name; without parsers one topic of raw bytes.
 

@@ -3,12 +3,13 @@
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Self
 
 import anyio
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.lifecycle import Lifecycle, check_timeouts
+from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.parsing.parsers import Parser
 from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES
@@ -26,7 +27,7 @@ from sdml_kafka.transport.connect import rpc_server_transport
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Transport
 
 
-class KafkaRPCServer(anyio.AsyncContextManagerMixin):
+class KafkaRPCServer(Enterable):
     """Answers the requests of some topics, many at a time.
 
     ```python
@@ -43,7 +44,8 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
     finished, and may be committed, when its replies are acknowledged by the broker. Servers of one
     group share the requests; after a crash the requests that had not finished are handled again.
 
-    Nothing is connected before the server is entered.
+    Nothing is connected before the server is entered. It may be made before a fork and entered in
+    each process after it; once entered it is for that process alone (`EnteredBeforeFork`).
 
     Args:
         group_id: The consumer group that shares the requests.
@@ -112,18 +114,19 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         transport = transport or rpc_server_transport(
             consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
         )
+        bounds = Bounds(concurrency, start_timeout, stop_timeout, drain_timeout)
         self._concurrency = concurrency
         self._handlers: dict[str, Handler] = {}
-        self._actors = ServerActors(
-            self._handlers,
-            transport,
-            Bounds(concurrency, start_timeout, stop_timeout, drain_timeout),
-            IntakeOptions(corr_header_keys, correlation_from_record, dedupe, max_age_s, clock),
-            ReplyOptions(reply_topics, most_reply_topics, expose_errors),
-            restarts or Restarts(),
-            on_event,
+        requests = IntakeOptions(
+            corr_header_keys, correlation_from_record, dedupe, max_age_s, clock
         )
-        self._lifecycle = Lifecycle("server", self._actors.supervisor, start_timeout, stop_timeout)
+        replies = ReplyOptions(reply_topics, most_reply_topics, expose_errors)
+        restarts = restarts or Restarts()
+        self._build = partial(
+            ServerActors, self._handlers, transport, bounds, requests, replies, restarts, on_event
+        )
+        self._actors: ServerActors = self._build()
+        self._lifecycle = Lifecycle("server", start_timeout, stop_timeout)
 
     def handler[F: Callable[[Any, Any], Any]](
         self,
@@ -166,6 +169,7 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         return register
 
     def _check_handler_of(self, topics: Sequence[str]) -> None:
+        self._lifecycle.check_process()
         if self._lifecycle.state != "new":
             raise ConfigurationError("Handlers have to be there before the server is entered")
         check_topics(topics, self._handlers)
@@ -177,11 +181,12 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
         self._lifecycle.check_new()
         if not self._handlers:
             raise ConfigurationError("The server has no handler: @server.handler('request')")
+        actors = self._actors = self._build()
         try:
-            async with self._lifecycle.entered():
+            async with self._lifecycle.entered(actors.supervisor):
                 yield self
         finally:
-            self._actors.outbox.close()
+            actors.outbox.close()
 
     async def serve_forever(self) -> None:
         """Serve until cancelled. A server that is not entered yet is entered.
@@ -221,4 +226,5 @@ class KafkaRPCServer(anyio.AsyncContextManagerMixin):
 
     def status(self) -> ServerStatus:
         """Return what the server is doing at this moment, as a frozen value, without waiting."""
+        self._lifecycle.check_process()
         return self._actors.status()

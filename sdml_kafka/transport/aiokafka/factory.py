@@ -4,6 +4,7 @@
 
 import inspect
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -36,9 +37,9 @@ DEFAULTS: Mapping[str, Any] = {
 
 
 def default_consumer_factory(
-    bootstrap_servers: str, group_id: str, options: Mapping[str, Any]
+    bootstrap_servers: str, group_id: str | None, options: Mapping[str, Any]
 ) -> ConsumerFactory:
-    """Return a factory of consumers.
+    """Return a factory of consumers. Without a `group_id` each has a group of its own.
 
     `options` are aiokafka's own, TLS and SASL among them, and override `DEFAULTS`.
     """
@@ -50,7 +51,9 @@ def default_consumer_factory(
     def consumer_factory() -> object:
         try:
             return AIOKafkaConsumer(
-                bootstrap_servers=bootstrap_servers, group_id=group_id, **settings
+                bootstrap_servers=bootstrap_servers,
+                group_id=group_id or f"sdml-rpc-{token_hex(6)}",
+                **settings,
             )
         except (TypeError, ValueError) as error:
             # The error names what is wrong, never what was given for it: that may be a secret.
