@@ -1,7 +1,8 @@
 """The life of a listener, a client and a server: new, starting, running, closed.
 
 A public object is entered once, by `async with` or by `start()`. `start()` keeps a task of its own
-that enters and leaves the object, since both have to happen in the same task.
+that enters and leaves the object, since both have to happen in the same task. An object whose
+start failed or was cut off is new again.
 
 A process that is forked gets copies. What was new may be entered there; what was entered is
 "forked" in the child, whose every use is an error. A fork changes the state and so no use
@@ -12,6 +13,8 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from logging import getLogger
+from math import inf
 from types import TracebackType
 from typing import Any, Literal, Self
 from weakref import WeakSet
@@ -26,6 +29,8 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.runtime import Supervisor, supervise
 from sdml_kafka.runtime.waiter import on_trio
+
+_log = getLogger("sdml_kafka")
 
 ACTOR_GRACE_S = 1.0
 """Seconds that an actor's start may take beyond its own timeout, whose error is clearer."""
@@ -100,8 +105,12 @@ class Lifecycle:
                 finally:
                     self.state = "closed"
         finally:
-            self.state = "closed"
-            _entered.discard(self)
+            self._has_ended()
+
+    def _has_ended(self) -> None:
+        # If the body never ran, the object may be entered again.
+        self.state = "new" if self.state == "starting" else "closed"
+        _entered.discard(self)
 
     def forked(self) -> None:
         """Note that this is a copy in a forked process."""
@@ -146,8 +155,14 @@ class Lifecycle:
         """Whether `start()` entered the object."""
         return self._task is not None
 
-    async def start(self, client: AbstractAsyncContextManager[Any]) -> None:
+    async def start(self, client: AbstractAsyncContextManager[Any], timeout_s: float = inf) -> bool:
         """Enter `client` in a task of its own. Calling it again is harmless.
+
+        Several callers share one start. A start that takes longer than the timeout of a caller goes
+        on; when its last caller is cancelled, the start is cut off.
+
+        Returns:
+            Whether the object has been entered, or left by `stop()` meanwhile, within `timeout_s`.
 
         Raises:
             ClientClosed: The object was left.
@@ -159,15 +174,28 @@ class Lifecycle:
                 "start() and stop() work on asyncio only. On trio: "
                 f"`async with {type(client).__name__}(...)`"
             )
-        if self._task is not None:
-            await self._task.wait_started()
-        elif self.state == "starting":
-            raise ClientNotStarted(
-                f"The {self._what} is being entered: use it inside its `async with`"
-            )
-        elif self.state == "new":
-            self._task = _OwnTask(client, f"sdml-kafka {self._what}", self._on_ended)
-            await self._task.start()
+        with anyio.move_on_after(None if timeout_s == inf else timeout_s) as patience:
+            while self.state != "running":
+                self.check_open()
+                if (task := self._task) is not None:
+                    await task.wait_started(patience)
+                    if task.is_stopping:
+                        break
+                elif self.state == "starting":
+                    raise ClientNotStarted(
+                        f"The {self._what} is being entered: use it inside its `async with`"
+                    )
+                else:
+                    self._task = _OwnTask(client, f"sdml-kafka {self._what}", self._task_ended)
+        return not patience.cancelled_caught
+
+    def _task_ended(self, failure: Exception | None, *, is_known: bool) -> None:
+        if self.state != "new":
+            self._on_ended(failure)
+            return
+        self._task = None
+        if failure is not None and not is_known:
+            _log.warning("the %s did not start, and nobody waits for it: %s", self._what, failure)
 
     async def stop(self) -> None:
         """Leave what `start()` entered, and raise what it failed with.
@@ -176,14 +204,12 @@ class Lifecycle:
         """
         self.check_process()
         if self._task is not None:
-            if self.state == "running":  # an object that is being entered is left after that
-                self.state = "closed"
+            self.state = "closed"
             await self._task.stop()
 
     async def ended(self) -> None:
         """Wait until what `start()` entered has been left, and raise what it failed with."""
         if self._task is not None:
-            await self._task.wait_started()
             await self._task.wait_ended()
 
 
@@ -240,51 +266,60 @@ class _OwnTask:
         self,
         client: AbstractAsyncContextManager[Any],
         name: str,
-        on_ended: Callable[[Exception | None], None],
+        on_ended: Callable[..., None],
     ) -> None:
         self._client = client
         self._on_ended = on_ended
         self._failure: Exception | None = None
+        self._has_started = False
         self._settled = asyncio.Event()
         """Set when the client has started, or ended without having started."""
-        self._ended = False
+        self._waiting = 0
+        """The number of callers that wait for the start."""
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._live(), name=name)
+        self._task.add_done_callback(self._end)  # also if it is cancelled before it runs
 
     async def _live(self) -> None:
         try:
             async with self._client:
+                self._has_started = True
                 self._settled.set()
                 await self._stop.wait()
         except Exception as error:
             self._failure = error
-        finally:
-            self._ended = True
-            self._settled.set()
-            self._on_ended(self._failure)
+
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        self._settled.set()
+        self._on_ended(self._failure, is_known=self._waiting > 0)
 
     @property
     def is_stopping(self) -> bool:
         """Whether `stop()` has asked the task to leave the client."""
         return self._stop.is_set()
 
-    async def start(self) -> None:
-        """Wait until the client has started; leave it if this wait is cancelled."""
-        try:
-            await self.wait_started()
-        except asyncio.CancelledError:
-            self._task.cancel()
-            with anyio.CancelScope(shield=True):  # the client bounds its own leaving
-                await asyncio.wait({self._task})
-            raise
+    async def wait_started(self, patience: anyio.CancelScope) -> None:
+        """Wait until the client has started, and raise what it failed with.
 
-    async def wait_started(self) -> None:
-        """Wait until the client has started, and raise what it failed with."""
-        await self._settled.wait()
+        Return without a start if that was cut off, to be tried again. Cut it off if this wait is
+        cancelled, unless that is for want of `patience` or others wait.
+        """
+        self._waiting += 1
+        try:
+            await self._settled.wait()
+        except asyncio.CancelledError:
+            if self._waiting == 1 and not patience.cancel_called:
+                await self._cut_off()
+            raise
+        finally:
+            self._waiting -= 1
         if self._failure is not None:
             raise self._failure
-        if self._ended:
-            raise ClientClosed("Its start was cancelled: make a new one")
+
+    async def _cut_off(self) -> None:
+        self._task.cancel()
+        with anyio.CancelScope(shield=True):  # the client bounds its own leaving
+            await asyncio.wait({self._task})
 
     async def wait_ended(self) -> None:
         """Wait until the client has been left, and raise what it failed with."""
@@ -293,6 +328,8 @@ class _OwnTask:
             raise self._failure
 
     async def stop(self) -> None:
-        """Leave the client, and raise what it failed with."""
+        """Leave the client, and raise what it failed with; cut off a start that goes on."""
         self._stop.set()
+        if not self._has_started:
+            self._task.cancel()
         await self.wait_ended()

@@ -17,7 +17,7 @@ SAID = "EnteredBeforeFork"
 
 @pytest.mark.parametrize(
     "program",
-    ["made_with_own_topic", "made_with_own_partition", "made_with_own_group", "by_multiprocessing"],
+    ["made_with_own_topic", "made_with_own_partition", "by_multiprocessing"],
 )
 def test_what_makes_a_client_unique_is_drawn_in_the_process_that_enters_it(
     backend: str, program: str

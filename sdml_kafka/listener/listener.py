@@ -212,6 +212,7 @@ class KafkaListener(Enterable):
         self._lifecycle.check_open()
         if self._lifecycle.state != "running":
             await self.start()
+            self._lifecycle.check_open()  # somebody may have stopped what was starting
         actors = self._actors
         queue = actors.router.subscribe(tp, queue_maxsize, fresh=fresh)
         stream = TypeStream[Any](

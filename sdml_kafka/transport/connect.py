@@ -79,7 +79,7 @@ def rpc_transport(
 ) -> Transport:
     """Return the functions that open the consumer and the producer that calls travel over.
 
-    Without a `group_id`, each consumer gets a group of its own.
+    Without a `group_id` the consumer is in no group, and commits nothing.
 
     Raises:
         ConfigurationError: The arguments do not go together.

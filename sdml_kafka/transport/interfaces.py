@@ -166,6 +166,7 @@ class ConsumerSettings:
     """The settings of the user's consumer that the package has to know."""
 
     group_id: str
+    """The consumer's group; empty for one in no group, which can only read a `Tail`."""
     auto_commit_interval_s: float | None
     """Seconds between automatic commits; None if it was built with `enable_auto_commit=False`."""
     rebalance_timeout_s: float

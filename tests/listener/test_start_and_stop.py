@@ -117,20 +117,22 @@ async def test_a_failure_comes_out_of_the_loops_and_of_stop() -> None:
 
 
 @on_asyncio
-async def test_a_start_that_fails_says_why_and_leaves_nothing_behind() -> None:
-    broker = broker_with()
+async def test_a_start_that_fails_says_why_leaves_nothing_behind_and_can_be_tried_again() -> None:
+    broker = broker_with("a")
     broker.down()
     tasks = task_count()
     listener = listener_on(broker, start_timeout=2.0)
-    with pytest.raises(BrokerUnreachable):
-        await listener.start()
-    assert task_count() == tasks
-    with pytest.raises(ClientClosed):
-        await listener.subscribe(str)
+    for attempt in (listener.start, lambda: listener.subscribe(str)):
+        with pytest.raises(BrokerUnreachable):
+            await attempt()
+        assert task_count() == tasks
+    broker.up()
+    assert await take_last(await listener.subscribe(str), 1) == ["a"]
+    await listener.stop()
 
 
 @on_asyncio
-async def test_a_start_that_is_cancelled_leaves_nothing_behind_and_nobody_waiting() -> None:
+async def test_a_start_of_which_one_caller_is_cancelled_goes_on_for_the_other() -> None:
     broker = broker_with()
     broker.down()
     tasks = task_count()
@@ -141,9 +143,27 @@ async def test_a_start_that_is_cancelled_leaves_nothing_behind_and_nobody_waitin
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    with anyio.fail_after(5), pytest.raises(ClientClosed):
+    with anyio.fail_after(12), pytest.raises(BrokerUnreachable):
         await waiting
     assert task_count() == tasks
+
+
+@on_asyncio
+async def test_a_start_whose_callers_are_all_cancelled_leaves_nothing_behind() -> None:
+    broker = broker_with("a")
+    broker.down()
+    tasks = task_count()
+    listener = listener_on(broker)
+    callers = [asyncio.create_task(listener.start()), asyncio.create_task(listener.subscribe(str))]
+    await anyio.sleep(1)
+    for caller in callers:
+        caller.cancel()
+    with anyio.fail_after(5):
+        await asyncio.wait(callers)
+    assert task_count() == tasks
+    broker.up()
+    assert await take_last(await listener.subscribe(str), 1) == ["a"]
+    await listener.stop()
 
 
 @on_asyncio

@@ -9,16 +9,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
-from unittest.mock import patch
 
 import anyio
 import anyio.to_thread
 
 from sdml_kafka import KafkaListener, KafkaRPC, KafkaRPCServer, parse_bytes
 from sdml_kafka.testing import MemoryBroker, Transport
-from sdml_kafka.transport.aiokafka import factory
 
 WORKERS = 3
 CALLS = 100
@@ -91,25 +88,6 @@ def made_with_own_partition(backend: str) -> None:
     rpc = KafkaRPC(reply_topic="reply", own_partition=True, transport=transport_on(broker))
     for _ in range(WORKERS):
         in_child(backend, lambda: identity_of(rpc, broker))
-
-
-def made_with_own_group(backend: str) -> None:
-    """Report the groups of the consumers of a client that was given none."""
-    groups: list[str] = []
-
-    def made(*, group_id: str, **options: Any) -> Any:
-        groups.append(group_id)
-        raise ConnectionRefusedError
-
-    rpc = KafkaRPC(bootstrap_servers="127.0.0.1:1", start_timeout=0.2)
-
-    async def check() -> list[str]:
-        with patch.object(factory, "AIOKafkaConsumer", made), suppress(Exception):
-            await rpc.__aenter__()
-        return groups
-
-    for _ in range(WORKERS):
-        in_child(backend, check)
 
 
 # -- entered before the fork -----------------------------------------------------------------

@@ -66,7 +66,7 @@ class ClientActors:
         self.id_prefix: bytes = f"{name.rpartition('-')[2]}-".encode()
         self.outbox: Outbox = Outbox()
         self.groups: ServerGroups = ServerGroups(self.outbox)
-        self.calls: PendingCalls = PendingCalls(self.outbox, self._trouble_now)
+        self.calls: PendingCalls = PendingCalls(self.outbox, self.trouble_now)
         self.reading: Reading = Reading(randbits(31) if own_partition else None)
         self.polls: Mailbox[PolledReplies] = Mailbox[PolledReplies](MAX_POLLS)
         self._matcher = ReplyMatcher(self.calls, self.id_prefix, wire, extract)
@@ -134,7 +134,7 @@ class ClientActors:
     def _connected(self) -> bool:
         return self.outbox.connected and self.reading.health.connected
 
-    def _trouble_now(self) -> Exception | None:
+    def trouble_now(self) -> Exception | None:
         """Return what is wrong with the connection at this moment."""
         if self._connected:
             return self.reading.trouble

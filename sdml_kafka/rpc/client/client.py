@@ -50,11 +50,12 @@ class KafkaRPC(Enterable):
         parsers: What the reply topics hold, and how to parse it; see `ParserSpec`. Without
             any, replies are raw bytes in `reply_topic`.
         consumer_factory: Returns a new `AIOKafkaConsumer` each time, not started, without
-            topics, with a group_id that nobody else uses. Or give `bootstrap_servers`.
+            topics, with a group_id that nobody else uses, or none. Or give `bootstrap_servers`.
         producer_factory: Returns a new `AIOKafkaProducer` each time, not started. Without it
             the producer connects to `bootstrap_servers`, or to 127.0.0.1:9092.
         bootstrap_servers: The brokers' addresses, instead of factories.
-        group_id: The consumer's group, with `bootstrap_servers`; by default a new one.
+        group_id: The consumer's group, with `bootstrap_servers`; by default none. A consumer in a
+            group enters when its first rebalance is over, which takes 3 s on Kafka's defaults.
         corr_header_keys: The headers that may carry a reply's correlation id; the first that
             is there counts.
         correlation_from_record: Takes the correlation id from a whole record instead.
@@ -375,12 +376,19 @@ class KafkaRPC(Enterable):
         """Start a client that was not entered, check the group; return what is left of the time."""
         timeout_s = check_timeout(timeout)
         began = anyio.current_time()
-        with anyio.move_on_after(None if timeout_s == inf else timeout_s) as scope:
-            if self._lifecycle.state != "running":
-                await self.start()
-            if server_group is not None:
-                await self._actors.groups.check_alive(server_group)
-        if scope.cancelled_caught:
-            raise CallTimeout(f"The call could not be sent within {timeout_s:.3g} s")
+        if self._lifecycle.state != "running" and not await self._lifecycle.start(self, timeout_s):
+            error = CallTimeout(
+                f"The call could not be sent within {timeout_s:.3g} s: the client was still being "
+                "started. The start goes on, for later calls."
+            )
+            error.__cause__ = self._actors.trouble_now()
+            raise error
+        self._lifecycle.check_open()  # somebody may have stopped what was starting
         left_s = max(0.001, timeout_s - (anyio.current_time() - began))
+        if server_group is not None:
+            with anyio.move_on_after(None if left_s == inf else left_s) as scope:
+                await self._actors.groups.check_alive(server_group)
+            if scope.cancelled_caught:
+                raise CallTimeout(f"The call could not be sent within {timeout_s:.3g} s")
+            left_s = max(0.001, timeout_s - (anyio.current_time() - began))
         return None if left_s == inf else left_s

@@ -114,8 +114,7 @@ class KafkaRPCServer(Enterable):
         transport = transport or rpc_server_transport(
             consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
         )
-        bounds = Bounds(concurrency, start_timeout, stop_timeout, drain_timeout)
-        self._concurrency = concurrency
+        bounds = self._bounds = Bounds(concurrency, start_timeout, stop_timeout, drain_timeout)
         self._handlers: dict[str, Handler] = {}
         requests = IntakeOptions(
             corr_header_keys, correlation_from_record, dedupe, max_age_s, clock
@@ -158,7 +157,7 @@ class KafkaRPCServer(Enterable):
             ConfigurationError: What was given cannot work, or the server was entered already.
         """
         self._check_handler_of(topics)
-        limit = self._concurrency if concurrency is None else concurrency
+        limit = self._bounds.concurrency if concurrency is None else concurrency
 
         def register(function: F) -> F:
             self._check_handler_of(topics)  # the decorator may have been kept for a while

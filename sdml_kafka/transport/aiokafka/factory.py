@@ -4,7 +4,6 @@
 
 import inspect
 from collections.abc import Mapping
-from secrets import token_hex
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -39,7 +38,7 @@ DEFAULTS: Mapping[str, Any] = {
 def default_consumer_factory(
     bootstrap_servers: str, group_id: str | None, options: Mapping[str, Any]
 ) -> ConsumerFactory:
-    """Return a factory of consumers. Without a `group_id` each has a group of its own.
+    """Return a factory of consumers. Without a `group_id` they are in no group.
 
     `options` are aiokafka's own, TLS and SASL among them, and override `DEFAULTS`.
     """
@@ -52,7 +51,7 @@ def default_consumer_factory(
         try:
             return AIOKafkaConsumer(
                 bootstrap_servers=bootstrap_servers,
-                group_id=group_id or f"sdml-rpc-{token_hex(6)}",
+                group_id=group_id,
                 **settings,
             )
         except (TypeError, ValueError) as error:

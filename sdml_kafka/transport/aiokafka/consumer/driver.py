@@ -17,6 +17,9 @@ An assignment goes through three states, so that the port sees them in order wit
    released, or the group would wait no longer. Commits are open from the first state until the
    release.
 
+A consumer without a group, which only a tail can be, is assigned every partition here: it waits for
+no group and shares with nobody.
+
 Rules for whoever edits this file:
 
 - `on_assigned` runs without heartbeats: it notes things and returns. Nothing but `Exception` may
@@ -53,7 +56,11 @@ from sdml_kafka.transport.aiokafka.consumer.start_positions import (
     look_up_in_time,
     start_reading,
 )
-from sdml_kafka.transport.aiokafka.consumer.startup import check_consumer, explain_start
+from sdml_kafka.transport.aiokafka.consumer.startup import (
+    check_consumer,
+    check_group,
+    explain_start,
+)
 from sdml_kafka.transport.aiokafka.consumer.tail_positions import TailStart
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.aiokafka.startup import Startup
@@ -93,6 +100,7 @@ class ConsumerDriver:
         internals.disable_auto_commit(self._consumer)
         self._loop = asyncio.get_running_loop()
         self._startup = Startup(self._consumer, explain_start)
+        self._topics: Topics
         self._start_positions: StartPositions
         self._health_check: HealthCheck
         self._epoch = 0
@@ -113,7 +121,9 @@ class ConsumerDriver:
     async def start(
         self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
     ) -> None:
-        names = Topics(self._consumer, topics)
+        if tail is None:
+            check_group(self._consumer)
+        self._topics = names = Topics(self._consumer, topics)
         self._health_check = HealthCheck(self._consumer, names)
         if tail is None:
             self._start_positions = CommittedStart(self._consumer, names)
@@ -124,7 +134,10 @@ class ConsumerDriver:
         # request_timeout_ms, and then fails.
         await self._startup.run(timeout_s)
         await names.find()
-        self._consumer.subscribe(list(names.names), listener=_Callbacks(self))
+        if internals.has_group(self._consumer):
+            self._consumer.subscribe(list(names.names), listener=_Callbacks(self))
+        else:
+            self._assign_all(names.partitions())
 
     # -- poll ----------------------------------------------------------------------------
 
@@ -136,6 +149,8 @@ class ConsumerDriver:
         health_is_due = self._health_check.is_due()
         if health_is_due and (dead := internals.dead_task(self._consumer)) is not None:
             raise ConsumerFailed(f"aiokafka's {dead} has died")
+        if health_is_due and not internals.has_group(self._consumer):
+            self._follow_topics()
         records: Batches = {}
         if self._to_position is None:
             records = await self._fetch(ready, max_records, timeout_s)
@@ -210,6 +225,17 @@ class ConsumerDriver:
             self._bad_batches = BadBatches()
 
     # -- assignment ----------------------------------------------------------------------
+
+    def _follow_topics(self) -> None:
+        """Assign what the topics have by now: without a group nobody else does."""
+        partitions = self._topics.partitions()
+        if partitions != {TopicPartition(*each) for each in self._consumer.assignment()}:
+            self._assign_all(partitions)
+
+    def _assign_all(self, partitions: Collection[TopicPartition]) -> None:
+        self._consumer.assign([as_client(partition) for partition in partitions])
+        internals.track_topics(self._consumer, set(self._topics.names))  # those without any, too
+        self.on_assigned(partitions)
 
     def on_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self._epoch += 1

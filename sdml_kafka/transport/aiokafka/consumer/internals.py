@@ -56,7 +56,7 @@ from sdml_kafka.transport.interfaces import ConsumerSettings, Record
 def settings_of(consumer: Client) -> ConsumerSettings:
     interval_ms = consumer._auto_commit_interval_ms if consumer._enable_auto_commit else None
     return ConsumerSettings(
-        group_id=consumer._group_id,
+        group_id=consumer._group_id or "",
         auto_commit_interval_s=None if interval_ms is None else interval_ms / 1000,
         rebalance_timeout_s=consumer._rebalance_timeout_ms / 1000,
     )
@@ -102,11 +102,15 @@ def in_use(consumer: Client) -> str | None:
 def generation(consumer: Client) -> int:
     """Return the member's generation, -1 if it is out of its group."""
     coordinator = consumer._coordinator
-    return -1 if coordinator is None else int(coordinator.generation)
+    return -1 if coordinator is None else int(getattr(coordinator, "generation", 0))
+
+
+def has_group(consumer: Client) -> bool:
+    return bool(consumer._group_id)
 
 
 def rebalance_is_due(consumer: Client) -> bool:
-    return bool(consumer._coordinator._rejoin_needed_fut.done())
+    return has_group(consumer) and bool(consumer._coordinator._rejoin_needed_fut.done())
 
 
 def is_rebalancing(consumer: Client) -> bool:
@@ -215,7 +219,9 @@ async def leave_group(consumer: Client) -> None:
     It is what `stop()` does when it gets that far. A static member stays, as it does there.
     """
     coordinator = consumer._coordinator
-    if coordinator is None or not coordinator.member_id or coordinator.coordinator_id is None:
+    if coordinator is None or not has_group(consumer):
+        return
+    if not coordinator.member_id or coordinator.coordinator_id is None:
         return
     if consumer._group_instance_id is None:
         with suppress(KafkaError):

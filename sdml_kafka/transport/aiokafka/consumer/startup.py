@@ -29,12 +29,16 @@ def check_consumer(consumer: object) -> Client:
             f"consumer_factory returned a consumer that is already {use}: it has to return a new "
             "one each time, without topics, not started; the listener subscribes and starts it."
         )
-    if not internals.settings_of(consumer).group_id:
+    return consumer
+
+
+def check_group(consumer: Client) -> None:
+    """Raise ConfigurationError unless the consumer has a group, to which it can commit."""
+    if not internals.has_group(consumer):
         raise ConfigurationError(
             "The consumer has no group_id, so it could not commit. Give it one: the listeners "
             "with the same group_id share the partitions of their topics."
         )
-    return consumer
 
 
 def explain_start(error: BaseException) -> BaseException:

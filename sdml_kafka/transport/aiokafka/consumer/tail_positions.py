@@ -9,6 +9,7 @@ from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.fetching import as_client
 from sdml_kafka.transport.aiokafka.consumer.start_positions import (
+    Committed,
     FoundPositions,
     committed_offsets,
     hold_partitions,
@@ -43,11 +44,14 @@ class TailStart:
             return None
         clients = [as_client(partition) for partition in partitions]
         committed, first, end = await asyncio.gather(
-            committed_offsets(self._consumer, partitions),
+            self._committed(partitions),
             self._consumer.beginning_offsets(clients),
             self._consumer.end_offsets(clients),
         )
-        if internals.rebalance_is_due(self._consumer):
+        assigned = {TopicPartition(*each) for each in self._consumer.assignment()}
+        elsewhere = self._topics.partitions() - assigned
+        is_alone = not internals.has_group(self._consumer)
+        if internals.rebalance_is_due(self._consumer) or (is_alone and elsewhere):
             # New partitions would seem to be elsewhere, and topics that were missing when this
             # assignment was made exist again.
             here = {own.topic for own in partitions}
@@ -64,9 +68,12 @@ class TailStart:
             for partition in partitions
         }
         self._gone.difference_update(partitions)
-        assigned = {TopicPartition(*each) for each in self._consumer.assignment()}
-        elsewhere = self._topics.partitions() - assigned
         return FoundPositions(positions, committed, partitions, elsewhere)
+
+    async def _committed(self, partitions: Sequence[TopicPartition]) -> Committed:
+        if internals.has_group(self._consumer):
+            return await committed_offsets(self._consumer, partitions)
+        return dict.fromkeys(partitions)
 
     def _is_late(self, partition: TopicPartition) -> bool:
         was_there = partition in self._topics.at_start
