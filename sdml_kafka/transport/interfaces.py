@@ -203,8 +203,8 @@ class Consumer(Protocol):
             timeout_s: Seconds within which a broker has to answer.
             tail: How to read without commits. None starts each partition at what the group has
                 committed, or at the log's beginning if that offset was deleted; without a commit,
-                or with one beyond the log's end, as the consumer's `auto_offset_reset` says, or
-                from its beginning if it appeared after the start.
+                or with one beyond the log's end, as the consumer's `auto_offset_reset` says; but
+                from its beginning if it appeared after the group began to read its topic.
 
         Raises:
             BrokerUnreachable: No broker answered in time. A new consumer may be tried.

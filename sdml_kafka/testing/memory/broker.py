@@ -72,7 +72,7 @@ class MemoryBroker:
         self._topics.add_partitions(topic, count)
 
     def delete_topic(self, topic: str) -> None:
-        """Delete a topic that nobody reads."""
+        """Delete a topic, and what groups have committed of it; those that read it rebalance."""
         self._topics.delete(topic)
 
     def produce(

@@ -188,6 +188,7 @@ class MemoryConsumer:
         readable = self._member.partitions - self._state.faults.spoiled.keys()
         batches: dict[TopicPartition, Sequence[Record]] = {}
         moved: dict[TopicPartition, int] = {}
+        readable &= self._state.logs.keys()
         for partition in sorted(readable.intersection(TopicPartition(*each) for each in ready)):
             log, expected = self._state.logs[partition], positions[partition]
             # What is gone was deleted, or the log was restored: read what there is.
@@ -212,7 +213,9 @@ class MemoryConsumer:
             self._marked_at.update((TopicPartition(*each), time) for each in ready)
         health = Health(
             connected=not state.faults.down,
-            high_watermarks={each: state.logs[each].end for each in member.partitions},
+            high_watermarks={
+                each: state.logs[each].end for each in member.partitions if each in state.logs
+            },
             missing_topics=frozenset(
                 topic for topic in member.topics if not state.partitions_of(topic)
             ),

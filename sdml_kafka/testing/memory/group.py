@@ -32,6 +32,8 @@ class Group:
     generation: int = field(default=0, init=False)
     """The number of rebalances so far."""
     committed: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int], init=False)
+    _began_with: dict[str, int] = field(factory=dict[str, int], init=False)
+    """The number of partitions of each topic as its first commit by a member was made."""
     _outdated: set[TopicPartition] = field(factory=set[TopicPartition], init=False)
     """The partitions whose commit lay beyond the end when the log was truncated."""
     _rebalancing: bool = field(default=False, init=False)
@@ -210,6 +212,8 @@ class Group:
         committed = self.committed.get(partition)
         if committed is not None and committed <= log.end:
             return max(committed, log.start)
+        if committed is None and any(each.topic == partition.topic for each in self.committed):
+            is_late = is_late or partition.partition >= self._began_with.get(partition.topic, 0)
         from_start = is_late or member.options.auto_offset_reset == "earliest"
         return log.start if from_start else log.end
 
@@ -227,6 +231,12 @@ class Group:
         """Commit offsets of partitions that the member reads."""
         for partition, offset in offsets.items():
             partition = TopicPartition(*partition)
+            if partition in member.partitions and partition not in self.logs:
+                continue  # deleted
+            if not any(each.topic == partition.topic for each in self.committed):
+                self._began_with[partition.topic] = sum(
+                    each.topic == partition.topic for each in member.known
+                )
             self._check_offset(member, partition, offset)
             self.committed[partition] = offset
             self._outdated.discard(partition)
@@ -240,6 +250,16 @@ class Group:
         """Commit what is not checked, also beyond the log's end."""
         self.committed[partition] = offset
         self.log_changed(partition)
+
+    def forget(self, partitions: Collection[TopicPartition], now: float) -> None:
+        """Forget partitions that were deleted; the group rebalances if a member reads them."""
+        for partition in partitions:
+            self.committed.pop(partition, None)
+            self._began_with.pop(partition.topic, None)
+        for member in self.connected:
+            member.known = member.known.difference(partitions)
+        if any(not member.assigned.isdisjoint(partitions) for member in self.members()):
+            self.rebalance(now)
 
     def log_changed(self, partition: TopicPartition) -> None:
         """Let the next commit go backwards if the log ends before the last one."""

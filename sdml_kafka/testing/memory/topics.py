@@ -41,15 +41,14 @@ class Topics:
                 group.rebalance(now())
 
     def delete(self, topic: str) -> None:
-        """Delete a topic that nobody reads."""
+        """Delete a topic, and what groups have committed of it; those that read it rebalance."""
         partitions = self._partitions_of(topic)
-        for group in self._state.groups.values():
-            for member in group.members():
-                if not member.partitions.isdisjoint(partitions):
-                    raise Misuse(f"delete_topic({topic!r}) while {member.name} reads it")
         for partition in partitions:
             del self._state.logs[partition]
         self._state.compacted.discard(topic)
+        for group in self._state.groups.values():
+            group.forget(partitions, now())
+        self._state.signal.fire()
 
     def produce(
         self,

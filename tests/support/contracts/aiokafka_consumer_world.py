@@ -107,6 +107,16 @@ class AiokafkaWorld:
 
         await self._home.call(transact)
 
+    async def replace(self, topic: str, partitions: int) -> None:
+        async def replace() -> None:
+            await self._admin.delete_topics([topic])
+            answered = None
+            while answered != 0:
+                answer = await self._admin.create_topics([NewTopic(topic, partitions, 1)])
+                ((_, answered, *_),) = answer.topic_errors
+
+        await self._home.call(replace)
+
     async def produce(self, partition: TopicPartition, *values: bytes) -> None:
         async def send() -> None:
             for value in values:

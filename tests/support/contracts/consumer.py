@@ -161,6 +161,80 @@ class Contract:
             assert member.assignment.positions == {p0: 3, p1: 0}
             assert member.values(p0) == numbered(2, first=3)
 
+    async def test_partitions_added_while_the_group_was_away_begin_at_their_beginning(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1, p2 = partitions(topic, 3)
+        await world.produce(p0, *numbered(3))
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            await member.commit({p0: 3, p1: 0})
+        await world.add_partitions(topic, 1)
+        await world.produce(p2, *numbered(5))
+        async with seat(world.connect(group), topic) as member:
+            await share_out(3, member)
+            await poll_until(lambda: member.count == 5, member)
+            assert member.assignment is not None
+            assert member.assignment.positions == {p0: 3, p1: 0, p2: 0}
+
+    async def test_partitions_added_as_a_second_member_joins_begin_at_their_beginning(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1, p2, p3 = partitions(topic, 4)
+        connect = world.connect(group)
+        async with seat(connect, topic) as first, releasing(first):
+            await share_out(2, first)
+            await first.commit({p0: 0, p1: 0})
+            await world.add_partitions(topic, 2)
+            await world.produce(p2, *numbered(5))
+            await world.produce(p3, *numbered(5))
+            async with seat(connect, topic) as second, releasing(second):
+                await share_out(4, first, second)
+                await poll_until(lambda: first.count + second.count == 10, first, second)
+
+    async def test_a_group_that_begins_begins_by_the_reset_in_all_partitions(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        """Also where one member has committed before another one has looked."""
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+        await world.produce(p1, *numbered(3))
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            await member.commit({p0: 3})
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            assert member.assignment is not None
+            assert member.assignment.positions == {p0: 3, p1: 3}
+
+    async def test_beside_a_commit_of_another_client_what_has_none_begins_at_its_beginning(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+        await world.produce(p1, *numbered(3))
+        await world.commit(group, p0, 3)
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            assert member.assignment is not None
+            assert member.assignment.positions == {p0: 3, p1: 0}
+
+    async def test_a_topic_created_anew_under_a_member_is_read_from_its_beginning(
+        self, strict_world: World, group: str
+    ) -> None:
+        world, topic = strict_world, strict_world.name()
+        await world.create_topic(topic, 1)
+        (p0,) = partitions(topic, 1)
+        async with seat(world.connect(group), topic) as member, releasing(member):
+            await share_out(1, member)
+            await world.produce(p0, *numbered(5))
+            await poll_until(lambda: member.count == 5, member)
+            await member.commit({p0: 5})
+            member.irregular.add(p0)
+            await world.replace(topic, 1)
+            await world.produce(p0, b"anew", b"again")
+            await poll_until(lambda: member.seen[p0][5:] == [b"anew", b"again"], member)
+
     # -- poll ----------------------------------------------------------------------------
 
     async def test_only_ready_partitions_are_read_and_the_others_lose_nothing(

@@ -60,6 +60,9 @@ class World(Protocol):
     async def transact(self, partition: TopicPartition, *values: bytes) -> None:
         """Add records in a transaction, which leaves a marker behind them; abort one without."""
 
+    async def replace(self, topic: str, partitions: int) -> None:
+        """Delete a topic and create it anew, at once."""
+
     async def produce(self, partition: TopicPartition, *values: bytes) -> None: ...
     async def committed(self, group: str, partition: TopicPartition) -> int | None: ...
 

@@ -54,6 +54,10 @@ class MemoryWorld:
         await self.produce(partition, *values)
         self._broker.skip_offsets(partition, 1 if values else 2)
 
+    async def replace(self, topic: str, partitions: int) -> None:
+        self._broker.delete_topic(topic)
+        self._broker.create_topic(topic, partitions)
+
     async def produce(self, partition: TopicPartition, *values: bytes) -> None:
         for value in values:
             self._broker.produce(partition.topic, value, partition=partition.partition)

@@ -26,11 +26,16 @@ class Commits:
         self._in_flight: asyncio.Task[None] | None = None
 
     async def commit(
-        self, offsets: Mapping[TopicPartition, int], timeout_s: float, check: Callable[[], None]
+        self,
+        offsets: Mapping[TopicPartition, int],
+        timeout_s: float,
+        check: Callable[[], None],
+        note: Callable[[str], str],
     ) -> None:
         """Commit offsets, with retries while the coordinator is away.
 
         `check` is called right before each request, and raises if it must not be sent (any more).
+        `note` returns the metadata of a topic's commits.
         """
         deadline = self._loop.time() + timeout_s
         while True:
@@ -38,7 +43,9 @@ class Commits:
                 await self._error_of(self._in_flight, deadline, timeout_s)
                 continue
             check()
-            self._in_flight = self._loop.create_task(internals.send_commit(self._consumer, offsets))
+            self._in_flight = self._loop.create_task(
+                internals.send_commit(self._consumer, offsets, note)
+            )
             error = await self._error_of(self._in_flight, deadline, timeout_s)
             if error is None:
                 return

@@ -305,7 +305,9 @@ class ConsumerDriver:
     async def commit(
         self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
     ) -> None:
-        await self._commits.commit(offsets, timeout_s, lambda: self._check_may_commit(epoch))
+        await self._commits.commit(
+            offsets, timeout_s, lambda: self._check_may_commit(epoch), self._start_positions.note
+        )
 
     def _check_may_commit(self, epoch: int) -> None:
         """Raise if a commit of this epoch must not be sent.

@@ -39,7 +39,7 @@ Of its parts:
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -175,16 +175,22 @@ def end_polling(consumer: Client) -> None:
     consumer._subscription._last_fetch_ended = monotonic()
 
 
-async def committed_offsets(consumer: Client, partitions: Sequence[Any]) -> Mapping[Any, int]:
+async def commits(consumer: Client, partitions: Sequence[Any]) -> Mapping[Any, OffsetAndMetadata]:
     """Return what the group has committed, in one request; partitions without are missing."""
+    found: Mapping[Any, OffsetAndMetadata]
     found = await consumer._coordinator.fetch_committed_offsets(partitions)
-    return {partition: int(commit.offset) for partition, commit in found.items()}
+    return found
 
 
-async def send_commit(consumer: Client, offsets: Mapping[Any, int]) -> None:
-    """Send one commit, stamped with the member's generation as of now, without retries."""
+async def send_commit(
+    consumer: Client, offsets: Mapping[Any, int], note: Callable[[str], str]
+) -> None:
+    """Send one commit, stamped with the member's generation as of now, without retries.
+
+    `note` returns the metadata that goes with each partition of a topic.
+    """
     stamped = {
-        ClientPartition(*partition): OffsetAndMetadata(offset, "")
+        ClientPartition(*partition): OffsetAndMetadata(offset, note(partition[0]))
         for partition, offset in offsets.items()
     }
     await consumer._coordinator._do_commit_offsets(None, stamped)

@@ -25,6 +25,8 @@ from sdml_kafka.transport.interfaces import TopicPartition
 _log = getLogger("sdml_kafka.transport")
 
 POSITION_TIMEOUT_S = 5.0
+NOTE = "sdml-kafka partitions="
+"""What the metadata of a commit begins with."""
 
 Committed = Mapping[TopicPartition, int | None]
 
@@ -48,6 +50,10 @@ class StartPositions(Protocol):
 
         Heartbeats stand still meanwhile, so this only notes things.
         """
+        ...
+
+    def note(self, topic: str) -> str:
+        """Return the metadata of the commits of a topic."""
         ...
 
     async def look_up(
@@ -92,7 +98,10 @@ def start_reading(consumer: Client, found: FoundPositions) -> None:
 class CommittedStart:
     """Starts where the group has committed, else as the user's consumer says.
 
-    Partitions that appear later start at their beginning.
+    Partitions that have appeared since the group began to read their topic start at their
+    beginning. What the group knows of that is in its commits: each carries the number of
+    partitions that the topic had then. Without that number (another client has committed) each
+    partition without a commit counts as having appeared later.
     """
 
     keeps_positions = False
@@ -100,7 +109,12 @@ class CommittedStart:
     def __init__(self, consumer: Client, topics: Topics) -> None:
         self._consumer = consumer
         self._topics = topics
+        self._began_with: dict[str, int | None] = {}
+        """The number of partitions with which the group began to read each topic that this
+        consumer was assigned partitions of; None if nobody has noted it."""
         self._never_resets = internals.never_resets(consumer)
+        self._committed_topics: set[str] = set()
+        """The topics for which the group has had commits in this consumer's time."""
         # Where an offset is gone that was to be read next, what is left is read.
         self._reset = "none" if self._never_resets else internals.reset_to_earliest(consumer)
 
@@ -112,22 +126,58 @@ class CommittedStart:
         self, partitions: Sequence[TopicPartition], read_to: Mapping[TopicPartition, int]
     ) -> FoundPositions | None:
         clients = [as_client(partition) for partition in partitions]
-        committed, first, end = await asyncio.gather(
-            committed_offsets(self._consumer, partitions),
+        topics = {partition.topic for partition in partitions}
+        siblings = {each for each in self._topics.partitions() if each.topic in topics}
+        commits, first, end = await asyncio.gather(
+            internals.commits(self._consumer, list(map(as_client, siblings.union(partitions)))),
             self._consumer.beginning_offsets(clients),
             self._consumer.end_offsets(clients),
         )
+        known = self._began_with.keys() & topics
+        for topic in topics:
+            notes = [commit.metadata for each, commit in commits.items() if each.topic == topic]
+            self._began_with[topic] = self._beginning(topic, notes)
+        committed = {each: commits[each].offset if each in commits else None for each in partitions}
         positions = {
-            partition: self._position(partition, committed[partition], first[client], end[client])
-            for partition, client in zip(partitions, clients, strict=True)
+            each: self._position(
+                each, committed[each], first[client], end[client], each.topic in known
+            )
+            for each, client in zip(partitions, clients, strict=True)
         }
         return FoundPositions(positions, committed, partitions)
 
+    def _beginning(self, topic: str, notes: Collection[str]) -> int | None:
+        """Return with how many partitions the group began to read a topic."""
+        if not notes:
+            # The first to read it: or commits are gone, as they are when a topic is deleted.
+            was_committed = topic in self._committed_topics
+            return 0 if was_committed else sum(p.topic == topic for p in self._topics.at_start)
+        self._committed_topics.add(topic)
+        counts = [
+            int(note.removeprefix(NOTE))
+            for note in notes
+            if note.startswith(NOTE) and note.removeprefix(NOTE).isdecimal()
+        ]
+        return min(counts, default=None)
+
+    def note(self, topic: str) -> str:
+        """Return what is kept with each commit of a topic, and note that there is one."""
+        self._committed_topics.add(topic)
+        count = self._began_with.get(topic)
+        return "" if count is None else f"{NOTE}{count}"
+
     def _position(
-        self, partition: TopicPartition, committed: int | None, first: int, end: int
+        self,
+        partition: TopicPartition,
+        committed: int | None,
+        first: int,
+        end: int,
+        was_read: bool,
     ) -> int:
         if committed is None:
-            if partition not in self._topics.at_start:
+            count = self._began_with[partition.topic]
+            has_appeared = count is None or partition.partition >= count
+            if has_appeared or partition not in self._topics.at_start:
                 return first
             if self._never_resets:
                 raise NoOffsetForPartitionError([partition])
@@ -138,7 +188,9 @@ class CommittedStart:
             return committed  # `end` is where the first open transaction begins
         if self._never_resets:
             raise OffsetOutOfRangeError({partition: committed})
-        position = end if committed > end and self._reset != "earliest" else first
+        # Of a topic that was read before, a log that ends too early is of a topic created anew.
+        from_end = committed > end and self._reset != "earliest" and not was_read
+        position = end if from_end else first
         _log.warning(
             "%r partition %d: the group has committed %d, which is %s; reading begins at %d",
             *partition,
@@ -158,5 +210,5 @@ def hold_partitions(consumer: Client, assigned: Collection[TopicPartition]) -> N
 
 
 async def committed_offsets(consumer: Client, partitions: Sequence[TopicPartition]) -> Committed:
-    found = await internals.committed_offsets(consumer, [as_client(each) for each in partitions])
-    return {partition: found.get(partition) for partition in partitions}
+    found = await internals.commits(consumer, [as_client(each) for each in partitions])
+    return {each: int(found[each].offset) if each in found else None for each in partitions}

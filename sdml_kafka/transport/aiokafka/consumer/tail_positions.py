@@ -37,6 +37,9 @@ class TailStart:
         counts = {topic: self._topics.count(topic) for topic in self._topics.names}
         return self._share.of(assigned, counts)
 
+    def note(self, topic: str) -> str:
+        return ""
+
     async def look_up(
         self, partitions: Sequence[TopicPartition], read_to: Mapping[TopicPartition, int]
     ) -> FoundPositions | None:

@@ -38,7 +38,14 @@ class Topics:
         self.at_start = self.partitions()
 
     def missing(self) -> frozenset[str]:
-        return frozenset(topic for topic in self.names if not self.count(topic))
+        """Return the topics that do not exist; those that were there at the start were deleted.
+
+        If such a topic comes back, its partitions are new.
+        """
+        missing = frozenset(topic for topic in self.names if not self.count(topic))
+        if missing:
+            self.at_start = frozenset(each for each in self.at_start if each.topic not in missing)
+        return missing
 
     def count(self, topic: str) -> int:
         """Return the topic's number of partitions, 0 if it is not known to exist."""
