@@ -107,6 +107,8 @@ class BatchParser:
                 value = spec.parser(record)
                 if spec.is_async:
                     value = await value
+                if value.__class__ is spec.accepts:
+                    return value  # by far the most frequent
             while _has_to_be_awaited(value.__class__, spec):
                 value = await value
             if isinstance(value, Skip):
