@@ -38,7 +38,7 @@ class Lane:
     def __init__(self, partition: Partition, handler: Handler, sightings: EndSightings) -> None:
         self.partition: Partition = partition
         self.handler: Handler = handler
-        self.sightings = sightings
+        self.sightings: EndSightings = sightings
         self.chunk: Chunk
         self.records: Sequence[Record] = ()
         self.next: int = 0

@@ -64,7 +64,7 @@ class BatchRefused(Exception):
         in_doubt: Whether the batch may have arrived all the same, at an earlier attempt.
     """
 
-    def __init__(self, code: int, error: kafka.KafkaError, *, in_doubt: bool) -> None:
+    def __init__(self, code: int, error: Exception, *, in_doubt: bool) -> None:
         super().__init__(code, error)
         self.code = code
         self.error = error

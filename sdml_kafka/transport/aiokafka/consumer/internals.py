@@ -175,9 +175,12 @@ def end_polling(consumer: Client) -> None:
     consumer._subscription._last_fetch_ended = monotonic()
 
 
-async def commits(consumer: Client, partitions: Sequence[Any]) -> Mapping[Any, OffsetAndMetadata]:
-    """Return what the group has committed, in one request; partitions without are missing."""
-    found: Mapping[Any, OffsetAndMetadata]
+async def commits(consumer: Client, partitions: Sequence[Any]) -> Mapping[Any, Any]:
+    """Return what the group has committed, in one request; partitions without are missing.
+
+    Each value is an `OffsetAndMetadata` of aiokafka, which is not typed.
+    """
+    found: Mapping[Any, Any]
     found = await consumer._coordinator.fetch_committed_offsets(partitions)
     return found
 
