@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / "sdml_kafka"
+import sdml_kafka
+
+PROJECT = Path(__file__).parents[1]
+PACKAGE = Path(sdml_kafka.__file__).parent  # which a test of the wheel finds where it is installed
+ROOT = PACKAGE.parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 FOLDERS = sorted({file.parent for file in FILES})
 
@@ -49,7 +52,7 @@ def test_a_constructor_checks_and_hands_on() -> None:
 
 def pure_modules() -> Iterator[Path]:
     """Yield the files that the import contract of pure modules names."""
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     for contract in contracts["tool"]["importlinter"]["contracts"]:
         if contract["name"].startswith("pure modules"):
             for module in contract["source_modules"]:
