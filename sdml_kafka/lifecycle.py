@@ -223,7 +223,7 @@ class Enterable:
     _context: AbstractAsyncContextManager[Self] | None = None
 
     def __asynccontextmanager__(self) -> AbstractAsyncContextManager[Self]:
-        raise NotImplementedError
+        raise NotImplementedError  # each public class has it
 
     async def __aenter__(self) -> Self:
         """Enter the object; see its class."""

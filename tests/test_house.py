@@ -53,11 +53,14 @@ def test_a_constructor_checks_and_hands_on() -> None:
 def pure_modules() -> Iterator[Path]:
     """Yield the files that the import contract of pure modules names."""
     contracts = tomllib.loads((PROJECT / "pyproject.toml").read_text())
-    for contract in contracts["tool"]["importlinter"]["contracts"]:
-        if contract["name"].startswith("pure modules"):
-            for module in contract["source_modules"]:
-                path = ROOT / module.replace(".", "/")
-                yield from path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]
+    (pure,) = [
+        contract
+        for contract in contracts["tool"]["importlinter"]["contracts"]
+        if contract["name"].startswith("pure modules")
+    ]
+    for module in pure["source_modules"]:
+        path = ROOT / module.replace(".", "/")
+        yield from path.glob("*.py") if path.is_dir() else [path.with_suffix(".py")]
 
 
 @pytest.mark.parametrize("file", list(pure_modules()), ids=name_of)

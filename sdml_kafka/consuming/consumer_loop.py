@@ -55,7 +55,7 @@ ON_ASSIGNED_TIMEOUT_S = 5.0
 
 
 class Destination(Protocol):
-    """Where records go from the intake."""
+    """The next place of records after the intake."""
 
     @property
     def topics(self) -> Collection[str]:

@@ -38,7 +38,7 @@ class Call:
     @property
     def id(self) -> bytes | None:
         """The correlation id, in whatever bytes the client chose; None if it gave none."""
-        raise NotImplementedError
+        raise NotImplementedError  # ServerCall has it
 
     @property
     def scope(self) -> anyio.CancelScope:
@@ -47,7 +47,7 @@ class Call:
         Raises:
             RuntimeError: The handler has ended.
         """
-        raise NotImplementedError
+        raise NotImplementedError  # ServerCall has it
 
     @property
     def topic(self) -> str:
@@ -67,12 +67,12 @@ class Call:
     @property
     def deadline(self) -> float | None:
         """When the caller stops waiting, in seconds of `anyio.current_time()`; None if never."""
-        raise NotImplementedError
+        raise NotImplementedError  # ServerCall has it
 
     @property
     def remaining_s(self) -> float | None:
         """Seconds until the deadline, 0 when it has passed; None if there is no deadline."""
-        raise NotImplementedError
+        raise NotImplementedError  # ServerCall has it
 
     def __repr__(self) -> str:
         record = self.record

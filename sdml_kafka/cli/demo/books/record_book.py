@@ -17,7 +17,7 @@ class Place:
 
 @frozen
 class Holder:
-    """Who had a record: a member of the group, in its n-th assignment."""
+    """The reader of a record: a member of the group, in its n-th assignment."""
 
     member: str
     assignment: int
