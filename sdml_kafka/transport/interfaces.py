@@ -285,7 +285,10 @@ class Consumer(Protocol):
 
 
 Connect = Callable[[], AbstractAsyncContextManager[Consumer]]
-"""Opens a new consumer, not started yet. Leaving the context closes it."""
+"""Opens a new consumer, not started yet. Leaving the context closes it.
+
+Where a broker's clock is not the wall time, the function has it as its attribute `clock`.
+"""
 
 ConsumerFactory = Callable[[], object]
 """A user's function that returns a new consumer of the client below, such as an

@@ -78,7 +78,8 @@ class KafkaRPCServer(Enterable):
         restarts: How often a failed actor is restarted before the failure comes out.
         on_event: Called for each start, crash, restart and stop of an actor.
         clock: Returns the time in seconds since the epoch, to compare with the timestamps of
-            requests that were in the log before this server could see them come.
+            requests that were in the log before this server could see them come. By default
+            `time.time`, or the clock of the `MemoryBroker` that `transport` is of.
         transport: Another transport than aiokafka, for tests with `MemoryBroker`.
         **client_options: aiokafka's own options, such as those for TLS and SASL.
 
@@ -106,7 +107,7 @@ class KafkaRPCServer(Enterable):
         correlation_from_record: CorrelationFromRecord | None = None,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         transport: Transport | None = None,
         **client_options: Any,
     ) -> None:
@@ -116,9 +117,9 @@ class KafkaRPCServer(Enterable):
         )
         bounds = self._bounds = Bounds(concurrency, start_timeout, stop_timeout, drain_timeout)
         self._handlers: dict[str, Handler] = {}
-        requests = IntakeOptions(
-            corr_header_keys, correlation_from_record, dedupe, max_age_s, clock
-        )
+        clock = clock or _clock_of(transport)
+        ids = corr_header_keys, correlation_from_record
+        requests = IntakeOptions(*ids, dedupe, max_age_s, clock)
         replies = ReplyOptions(reply_topics, most_reply_topics, expose_errors)
         restarts = restarts or Restarts()
         self._build = partial(
@@ -227,3 +228,9 @@ class KafkaRPCServer(Enterable):
         """Return what the server is doing at this moment, as a frozen value, without waiting."""
         self._lifecycle.check_process()
         return self._actors.status()
+
+
+def _clock_of(transport: Transport) -> Callable[[], float]:
+    """Return the clock of the records' timestamps: a broker in memory brings its own along."""
+    clock: Callable[[], float] = getattr(transport.consumer, "clock", time.time)
+    return clock

@@ -6,8 +6,10 @@ It is strict where Kafka is lenient: what no program can mean raises `Misuse`.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
+
+from attrs import frozen
 
 from sdml_kafka.errors import CommitFailed, ProducerFailed, SendFailed
 from sdml_kafka.testing.memory.consumer import MemoryConsumer
@@ -27,6 +29,18 @@ from sdml_kafka.transport.interfaces import (
 )
 
 
+@frozen
+class MemoryConnect:
+    """A `Connect` that brings the broker's clock along, for the server that reads with it."""
+
+    _open_consumer: Connect
+    clock: Callable[[], float]
+
+    def __call__(self) -> AbstractAsyncContextManager[Consumer]:
+        """Open a consumer."""
+        return self._open_consumer()
+
+
 class MemoryBroker:
     """A Kafka cluster without a network, for tests: topics, groups, and faults to order."""
 
@@ -42,13 +56,15 @@ class MemoryBroker:
 
         Args:
             topics: The number of partitions of each topic.
-            clock: Returns the records' timestamps in seconds since the epoch; by default they
-                follow the event loop's clock from a fixed day on.
+            clock: Returns the records' timestamps in seconds since the epoch; by default the wall
+                time, which follows the event loop's clock, so that virtual time counts. Servers
+                whose transport is of this broker have the same clock.
             auto_create: The number of partitions of a topic that is created because a producer
                 sends to it; 0 for none to be created.
             max_record_bytes: The most bytes of a record's key and value together.
         """
         self._state = State()
+        self._clock = clock
         self._topics = Topics(self._state, clock)
         self._auto_create = auto_create
         self._max_record_bytes = max_record_bytes
@@ -151,7 +167,7 @@ class MemoryBroker:
             finally:
                 consumer.close_at_once()
 
-        return open_consumer
+        return MemoryConnect(open_consumer, self._clock)
 
     def connect_producer(self, *, client_id: str = "producer") -> ConnectProducer:
         """Return a function that makes producers, named `producer-1`, `producer-2`, ..."""

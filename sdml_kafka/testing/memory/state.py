@@ -1,8 +1,10 @@
 """The state that the in-memory broker and its clients share."""
 
+import time
 from collections.abc import Mapping
 
 import anyio
+from anyio.lowlevel import RunVar
 from attrs import define, field
 
 from sdml_kafka.errors import CommitRejected
@@ -12,8 +14,7 @@ from sdml_kafka.testing.memory.log import Log, MemoryCommit
 from sdml_kafka.testing.memory.member import Member
 from sdml_kafka.transport.interfaces import TopicPartition
 
-BEGINS_AT = 1_700_000_000.0
-"""Seconds since the epoch at the time 0 of the event loop's clock."""
+_began_at = RunVar[float]("seconds since the epoch at the time 0 of the event loop's clock")
 
 
 def now() -> float:
@@ -25,8 +26,19 @@ def now() -> float:
 
 
 def loop_time() -> float:
-    """Return seconds since the epoch that follow the event loop's clock from a fixed day on."""
-    return BEGINS_AT + now()
+    """Return seconds since the epoch: the wall time, which a loop in virtual time carries on.
+
+    The wall time is read when an event loop asks first, and wherever none runs.
+    """
+    try:
+        now_s = anyio.current_time()
+    except RuntimeError:
+        return time.time()
+    began_at_s = _began_at.get(None)
+    if began_at_s is None:
+        began_at_s = time.time() - now_s
+        _began_at.set(began_at_s)
+    return began_at_s + now_s
 
 
 class Signal:

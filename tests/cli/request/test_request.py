@@ -1,7 +1,6 @@
 """`sdml-kafka request` on the broker in memory."""
 
 import os
-import time
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -27,7 +26,7 @@ class World:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         topics = dict.fromkeys((ECHO, STRANGE, LATE, SEVERAL, ENDLESS), 1)
-        self._broker = MemoryBroker(topics, clock=time.time)
+        self._broker = MemoryBroker(topics)
         self.has_stopped = anyio.Event()
         monkeypatch.setattr(module, "KafkaRPC", self._client)
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -79,7 +78,7 @@ async def serving(
 
 
 def new_broker() -> MemoryBroker:
-    return MemoryBroker({"request": 1, "reply": 1}, clock=time.time)
+    return MemoryBroker({"request": 1, "reply": 1})
 
 
 def client_of(broker: MemoryBroker) -> KafkaRPC:
