@@ -98,8 +98,9 @@ class Tail:
 
     What the group has committed does not count. Reading starts at each partition's end as of the
     first assignment. After a rebalance it goes on behind the last record that a poll returned,
-    also where another member had the partition meanwhile. Partitions that appear later are read
-    from their beginning, and so is what is left of a partition whose next offset is gone.
+    also where another member had the partition meanwhile. Partitions that appear later are looked
+    for every few seconds and read from their beginning, and so is what is left of a partition
+    whose next offset is gone.
     """
 
     positions: Mapping[TopicPartition, int] = {}

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import anyio
 from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 
 def unique(name: str) -> str:
@@ -35,6 +35,22 @@ async def create_topic(
 
     await on_asyncio(create())
     return name
+
+
+async def grow_topic(bootstrap: str, name: str, partitions: int) -> None:
+    """Let the topic have this number of partitions; return when the broker shows all of them."""
+
+    async def grow() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        try:
+            await admin.create_partitions({name: NewPartitions(partitions)})
+            while len((await admin.describe_topics([name]))[0]["partitions"]) < partitions:
+                pass
+        finally:
+            await admin.close()
+
+    await on_asyncio(grow())
 
 
 async def topics_of(bootstrap: str) -> set[str]:

@@ -66,8 +66,14 @@ class ClientActors:
         self.id_prefix: bytes = f"{name.rpartition('-')[2]}-".encode()
         self.outbox: Outbox = Outbox()
         self.groups: ServerGroups = ServerGroups(self.outbox)
-        self.calls: PendingCalls = PendingCalls(self.outbox, self.trouble_now)
-        self.reading: Reading = Reading(randbits(31) if own_partition else None)
+        self.calls: PendingCalls = PendingCalls(
+            self.outbox, self.trouble_now, self._ask_for_other_partitions
+        )
+        self.reading: Reading = Reading(
+            randbits(31) if own_partition else None,
+            may_grow=not topics.deleted_on_leaving,
+            turn=randbits(31),
+        )
         self.polls: Mailbox[PolledReplies] = Mailbox[PolledReplies](MAX_POLLS)
         self._matcher = ReplyMatcher(self.calls, self.id_prefix, wire, extract)
         self._plans = CallPlans(Expectations(topics.specs), self.reading, self._matcher)
@@ -143,6 +149,11 @@ class ClientActors:
         return BrokerUnreachable(
             "; ".join(["There is no connection to the broker right now", *errors])
         )
+
+    def _ask_for_other_partitions(self) -> None:
+        """Have servers reply to other partitions, since those that were asked for may be stuck."""
+        self.reading.turn += 1
+        self._plans.forget_all()
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, SupervisorGaveUp):

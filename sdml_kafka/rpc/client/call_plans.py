@@ -83,7 +83,10 @@ class CallPlans:
         self.kept.clear()
 
     def _reply_to_headers(self, topics: tuple[str, ...]) -> Headers:
-        own = {self._reading.own_partition(topic) for topic in topics} - {None}
+        reading = self._reading
+        if reading.share is None:
+            return reply_to_headers(topics, reading.common_partition(topics))
+        own = {reading.own_partition(topic) for topic in topics} - {None}
         if len(own) > 1:
             raise ConfigurationError(
                 f"With own_partition a request can ask for one partition: {list(topics)} are "

@@ -62,7 +62,8 @@ class KafkaRPC(Enterable):
         own_partition: Whether to fetch one partition of each reply topic only, and ask servers
             to reply there, as `KafkaRPCServer` does; for many clients that share a reply topic.
         reply_topic: Where replies come without `parsers`; by default a topic of the client's
-            own, which is deleted on leaving.
+            own, which is deleted on leaving. A topic that others know may get more partitions
+            meanwhile: servers are asked to reply where the client reads.
         reply_partitions: The partitions of a reply topic that is missing and created.
         reply_retention: The seconds for which a topic that is created keeps replies.
         start_timeout: The seconds that entering may take.

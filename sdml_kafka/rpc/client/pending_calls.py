@@ -120,16 +120,23 @@ class PendingCall(Call):
 class PendingCalls:
     """All calls of a client that wait."""
 
-    def __init__(self, outbox: Outbox, trouble_now: Callable[[], Exception | None]) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        trouble_now: Callable[[], Exception | None],
+        on_timeouts: Callable[[], object],
+    ) -> None:
         """Begin without calls.
 
         Args:
             outbox: Sends the records.
             trouble_now: Returns what is wrong with the connection at this moment, for the error of
                 a call that times out.
+            on_timeouts: Called when calls have timed out.
         """
         self._outbox = outbox
         self._trouble_now = trouble_now
+        self._on_timeouts = on_timeouts
         self.table: CallTable[PendingCall] = CallTable()
         self.counts: Counts = Counts()
         self.closed: bool = False
@@ -188,9 +195,12 @@ class PendingCalls:
 
     def expire(self, now: float) -> None:
         """Settle the calls whose deadlines have passed."""
-        for call in self.table.take_due(now):
+        due = self.table.take_due(now)
+        for call in due:
             self.counts.timeouts += 1
             call.settle(None, self._timeout(call))
+        if due:
+            self._on_timeouts()
 
     def _timeout(self, call: PendingCall) -> CallTimeout:
         trouble = call.trouble or self._trouble_now()

@@ -122,6 +122,10 @@ class Reading:
 
     share: int | None
     """With `own_partition`, the number that picks the one partition of each topic to fetch."""
+    may_grow: bool
+    """Whether somebody else may add partitions, to which servers reply before they are read."""
+    turn: int
+    """The number that picks, out of the partitions that are read, the one to ask for replies in."""
     partitions: frozenset[TopicPartition] = field(default=frozenset(), init=False)
     """The partitions that the client reads right now."""
     positions: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int], init=False)
@@ -133,10 +137,22 @@ class Reading:
     """Why replies may not come though there is a connection; None while all is well."""
 
     def own_partition(self, topic: str) -> int | None:
-        """Return the partition of this topic to ask servers to reply to; None if any will do."""
-        if self.share is None:
-            return None
+        """Return the only partition of this topic that is read; None if none is."""
         return next((own.partition for own in self.partitions if own.topic == topic), None)
+
+    def common_partition(self, topics: Collection[str]) -> int | None:
+        """Return the partition of each of these topics to ask servers to reply to.
+
+        None stands for no matter which: nobody adds partitions, or there is none that is read in
+        all of the topics.
+        """
+        if not self.may_grow:
+            return None
+        numbers = [
+            {own.partition for own in self.partitions if own.topic == each} for each in topics
+        ]
+        common = sorted(set.intersection(*numbers))
+        return common[self.turn % len(common)] if common else None
 
     def tail(self) -> Tail:
         """Return where a new consumer has to begin."""

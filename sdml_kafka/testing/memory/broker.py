@@ -83,9 +83,13 @@ class MemoryBroker:
         """
         self._topics.create(topic, partitions, compacted=compacted)
 
-    def add_partitions(self, topic: str, count: int) -> None:
-        """Add partitions to a topic; groups that read it rebalance at once."""
-        self._topics.add_partitions(topic, count)
+    def add_partitions(self, topic: str, count: int, *, unnoticed_for_s: float = 0.0) -> None:
+        """Add partitions to a topic, to which producers send at once.
+
+        Groups that read the topic rebalance after `unnoticed_for_s`, as consumers do when they
+        next refresh their metadata.
+        """
+        self._topics.add_partitions(topic, count, unnoticed_for_s)
 
     def delete_topic(self, topic: str) -> None:
         """Delete a topic, and what groups have committed of it; those that read it rebalance."""

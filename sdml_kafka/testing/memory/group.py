@@ -37,6 +37,8 @@ class Group:
     _outdated: set[TopicPartition] = field(factory=set[TopicPartition], init=False)
     """The partitions whose commit lay beyond the end when the log was truncated."""
     _rebalancing: bool = field(default=False, init=False)
+    _rebalances_at: float = field(default=float("inf"), init=False)
+    """When the members notice that a topic has more partitions."""
 
     def members(self) -> list[Member]:
         """Return the members that the group counts."""
@@ -50,6 +52,9 @@ class Group:
             return
         for member in list(self.connected):
             self._advance_member(member, now)
+        if self._rebalances_at <= now:
+            self._rebalances_at = float("inf")
+            self._rebalancing = True
         self._continue_rebalance(now)
 
     def _advance_member(self, member: Member, now: float) -> None:
@@ -75,7 +80,7 @@ class Group:
         if not self.reachable:
             return float("inf")
         times = (time for member in self.connected for time in member.deadlines())
-        return min(times, default=float("inf"))
+        return min((self._rebalances_at, *times))
 
     # -- membership ----------------------------------------------------------------------
 
@@ -133,6 +138,14 @@ class Group:
         """Begin a rebalance, and finish it if nobody has to release anything."""
         self._rebalancing = True
         self._continue_rebalance(now)
+
+    def rebalance_later(self, now: float, at: float) -> None:
+        """Begin a rebalance at the time `at`, which may be now."""
+        if at <= now:
+            self.rebalance(now)
+        else:
+            self._rebalances_at = min(self._rebalances_at, at)
+            self.on_change()
 
     def release(self, member: Member, epoch: int, now: float) -> None:
         """Take the partitions that a member releases; without effect after its time."""

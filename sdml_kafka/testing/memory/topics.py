@@ -26,19 +26,19 @@ class Topics:
             self._state.compacted.add(topic)
         self._create_partitions(topic, range(partitions))
 
-    def add_partitions(self, topic: str, count: int) -> None:
-        """Add partitions to a topic; groups that read it rebalance at once."""
+    def add_partitions(self, topic: str, count: int, unnoticed_for_s: float) -> None:
+        """Add partitions to a topic; groups that read it rebalance after that time."""
         present = len(self._state.partitions_of(topic))
         if count < 1 or not present:
             raise Misuse(f"add_partitions({topic!r}, {count}): no topic, or nothing to add")
-        self._create_partitions(topic, range(present, present + count))
+        self._create_partitions(topic, range(present, present + count), unnoticed_for_s)
 
-    def _create_partitions(self, topic: str, numbers: range) -> None:
+    def _create_partitions(self, topic: str, numbers: range, unnoticed_for_s: float = 0.0) -> None:
         for number in numbers:
             self._state.logs[TopicPartition(topic, number)] = Log()
         for group in self._state.groups.values():
             if any(topic in member.topics for member in group.members()):
-                group.rebalance(now())
+                group.rebalance_later(now(), now() + unnoticed_for_s)
 
     def delete(self, topic: str) -> None:
         """Delete a topic, and what groups have committed of it; those that read it rebalance."""

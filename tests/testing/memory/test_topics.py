@@ -2,9 +2,11 @@
 
 from collections import Counter
 
+import anyio
 import pytest
 
 from sdml_kafka.testing.memory.broker import MemoryBroker
+from sdml_kafka.transport.interfaces import TopicPartition
 from tests.support.memory_group import P0
 
 
@@ -40,3 +42,23 @@ async def test_offsets_may_have_gaps(broker: MemoryBroker) -> None:
 
         assert [record.offset for record in polled.records[P0]] == [0, 4]
         assert broker.end_offset(P0) == 5
+
+
+@pytest.mark.anyio
+async def test_partitions_may_be_sent_to_before_those_who_read_notice_them(
+    broker: MemoryBroker,
+) -> None:
+    async with broker.connect("group", auto_offset_reset="latest")() as consumer:
+        await consumer.start(["orders"], 1.0)
+        await consumer.poll((), 1, 1.0)
+
+        broker.add_partitions("orders", 1, unnoticed_for_s=0.2)
+        broker.produce("orders", b"early", partition=2)
+        began = anyio.current_time()
+        revocation = await consumer.revocation()
+        assert anyio.current_time() - began >= 0.19
+        revocation.release()
+        assigned = await consumer.poll((), 1, 1.0)
+
+        assert assigned.assignment is not None
+        assert assigned.assignment.positions[TopicPartition("orders", 2)] == 0

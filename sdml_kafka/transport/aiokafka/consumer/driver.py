@@ -35,6 +35,7 @@ Rules for whoever edits this file:
 import asyncio
 from collections.abc import Collection, Mapping
 from logging import getLogger
+from math import inf
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -46,7 +47,7 @@ from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.bad_batches import BadBatches
 from sdml_kafka.transport.aiokafka.consumer.commits import Commits
 from sdml_kafka.transport.aiokafka.consumer.fetching import Batches, FetchedRecords, as_client
-from sdml_kafka.transport.aiokafka.consumer.health import HealthCheck
+from sdml_kafka.transport.aiokafka.consumer.health import NEW_PARTITIONS_INTERVAL_S, HealthCheck
 from sdml_kafka.transport.aiokafka.consumer.read_positions import ReadPositions
 from sdml_kafka.transport.aiokafka.consumer.revocation import PendingRevocation, RevocationGate
 from sdml_kafka.transport.aiokafka.consumer.shutdown import stop_consumer
@@ -124,7 +125,9 @@ class ConsumerDriver:
         if tail is None:
             check_group(self._consumer)
         self._topics = names = Topics(self._consumer, topics)
-        self._health_check = HealthCheck(self._consumer, names)
+        reads_all = tail is not None and tail.share is None
+        refresh_interval_s = NEW_PARTITIONS_INTERVAL_S if reads_all else inf
+        self._health_check = HealthCheck(self._consumer, names, refresh_interval_s)
         if tail is None:
             self._start_positions = CommittedStart(self._consumer, names)
         else:

@@ -17,14 +17,17 @@ TIMELY_LOOK_S = 1.0
 """Seconds between two looks, at most, unless the loop stood still meanwhile."""
 MISSING_TOPIC_INTERVAL_S = 0.5
 """Seconds between two refreshes of the metadata while a topic is missing."""
+NEW_PARTITIONS_INTERVAL_S = 2.0
+"""Seconds between two refreshes for a consumer that is to read new partitions soon."""
 
 
 class HealthCheck:
     """Makes the `Health` that a poll returns."""
 
-    def __init__(self, consumer: Client, topics: Topics) -> None:
+    def __init__(self, consumer: Client, topics: Topics, refresh_interval_s: float) -> None:
         self._consumer = consumer
         self._topics = topics
+        self._refresh_interval_s = refresh_interval_s
         self._loop = asyncio.get_running_loop()
         self._due_at = self._refreshed_at = 0.0
         self._looked_at = self._loop.time()
@@ -41,13 +44,13 @@ class HealthCheck:
         now = self._loop.time()
         self._due_at = now + REPORT_INTERVAL_S
         missing = self._topics.missing()
-        if missing and now - self._refreshed_at >= MISSING_TOPIC_INTERVAL_S:
+        is_connected = internals.is_connected(self._consumer)
+        interval_s = MISSING_TOPIC_INTERVAL_S if missing else self._refresh_interval_s
+        if now - self._refreshed_at >= interval_s and (missing or is_connected):
             self._refreshed_at = now
             internals.refresh_metadata(self._consumer)
         marks = self._high_watermarks(partitions)
-        return Health(
-            internals.is_connected(self._consumer), marks, missing, self._ages_s(marks, now), held
-        )
+        return Health(is_connected, marks, missing, self._ages_s(marks, now), held)
 
     def _high_watermarks(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         assigned = self._consumer.assignment()
