@@ -24,7 +24,7 @@ MAX_PARSING_S = 0.01
 MAX_ERROR_TEXT = 200
 """Characters of an error that are logged."""
 
-ParseErrorHandler = Callable[[Any, Exception], Awaitable[None] | None]
+ParseErrorHandler = Callable[[Record, Exception], Awaitable[None] | None]
 OnParseError = Literal["skip", "raise"] | ParseErrorHandler
 
 

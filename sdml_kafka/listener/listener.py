@@ -13,9 +13,10 @@ from sdml_kafka.errors import ClientClosed, ConfigurationError
 from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.listener.actor_tree import ListenerActors, Timeouts
 from sdml_kafka.listener.batch_parser import OnParseError
-from sdml_kafka.listener.rebalance_callbacks import callbacks_of
+from sdml_kafka.listener.rebalance_callbacks import RebalanceListener, callbacks_of
 from sdml_kafka.listener.status import ListenerStatus
 from sdml_kafka.listener.streams import TypeStream
+from sdml_kafka.parsing.exact_class import Exactly, K, V
 from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.parsing.specs import compile_specs
 from sdml_kafka.runtime import Event, Restarts
@@ -86,7 +87,7 @@ class KafkaListener(Enterable):
         bootstrap_servers: str | None = None,
         group_id: str | None = None,
         auto_commit: AutoCommit | AutoCommitDict | None = None,
-        rebalance_listener: object | None = None,
+        rebalance_listener: RebalanceListener | None = None,
         on_parse_error: OnParseError = "skip",
         max_in_flight: int = 1000,
         drain_timeout: float = 3.0,
@@ -179,6 +180,10 @@ class KafkaListener(Enterable):
 
     @overload
     async def subscribe(
+        self, tp: Exactly[dict[K, V]], queue_maxsize: int = 0, fresh: bool = False
+    ) -> TypeStream[dict[K, V]]: ...
+    @overload
+    async def subscribe(
         self, tp: type[T], queue_maxsize: int = 0, fresh: bool = False
     ) -> TypeStream[T]: ...
     @overload
@@ -193,7 +198,8 @@ class KafkaListener(Enterable):
         A listener that was not started is started (asyncio only).
 
         Args:
-            tp: The type, as a parser's spec has it.
+            tp: The type, as a parser's spec has it. A class also stands for the one generic type of
+                it that the specs have (`dict` for `dict[str, int]`), and the other way round.
             queue_maxsize: The number of records that may wait in the stream; 0 leaves the bound
                 to `max_in_flight`.
             fresh: Whether the stream sees every record that is not dispatched yet, while the
@@ -203,7 +209,7 @@ class KafkaListener(Enterable):
             The stream, to be read with `async for`.
 
         Raises:
-            UnknownType: No parser yields `tp`.
+            UnknownType: No parser yields `tp`, or it could be several of the types that are there.
             ConfigurationError: The size is negative.
             ClientClosed: The listener was left.
         """

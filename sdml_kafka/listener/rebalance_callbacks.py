@@ -1,11 +1,24 @@
 """The user's own rebalance listener, called on the program's side of the client."""
 
 import inspect
+from typing import Protocol
 
 from attrs import frozen
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces import OnRebalance, TopicPartition
+
+
+class RebalanceListener(Protocol):
+    """What a program's rebalance listener has; its methods may be plain or async."""
+
+    def on_partitions_assigned(self, assigned: set[TopicPartition], /) -> object:
+        """Take note of the partitions that are this listener's from now on."""
+        ...
+
+    def on_partitions_revoked(self, revoked: set[TopicPartition], /) -> object:
+        """Take note of the partitions that were taken away, after their drain."""
+        ...
 
 
 @frozen

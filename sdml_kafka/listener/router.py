@@ -8,7 +8,7 @@ from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.errors import ConfigurationError, UnknownType
 from sdml_kafka.listener.typed_queue import TypedQueue
 from sdml_kafka.parsing.specs import CompiledSpec
-from sdml_kafka.parsing.type_checks import name_of
+from sdml_kafka.parsing.type_checks import name_of, named_by
 
 MAX_DESTINATIONS = 200
 """Queues that one record may go to: the ledger counts a record's destinations in a byte."""
@@ -50,15 +50,10 @@ class Router:
         """Return the queue for a new stream: the shared one of its type, or a fresh one.
 
         Raises:
-            UnknownType: No parser yields the type.
+            UnknownType: No parser yields the type, or it could be several of those that are there.
             ConfigurationError: There are too many queues already.
         """
-        if type_ not in [spec.type for spec in self._specs]:  # it may not be hashable
-            known = ", ".join(sorted({name_of(spec.type) for spec in self._specs}))
-            raise UnknownType(
-                f"No parser yields {name_of(type_)}; those given yield: {known}. Subscribe to one "
-                "of these, or add a ParserSpec."
-            )
+        type_ = self._spec_type(type_)
         if len(list(self.queues())) >= MAX_DESTINATIONS:
             raise ConfigurationError(
                 f"{MAX_DESTINATIONS} streams of their own are the most a listener can have: "
@@ -72,6 +67,20 @@ class Router:
         queue.maxsizes.append(maxsize)
         self._changed()
         return queue
+
+    def _spec_type(self, wanted: object) -> Hashable:
+        """Return the type of the specs that a program means; `wanted` may not be hashable."""
+        named: set[Hashable] = set(named_by(wanted, [spec.type for spec in self._specs]))
+        if len(named) == 1:
+            return named.pop()
+        if named:
+            several = " or ".join(sorted(map(name_of, named)))
+            raise UnknownType(f"{name_of(wanted)} could be {several}: subscribe to one of these.")
+        known = ", ".join(sorted({name_of(spec.type) for spec in self._specs}))
+        raise UnknownType(
+            f"No parser yields {name_of(wanted)}; those given yield: {known}. Subscribe to one "
+            "of these, or add a ParserSpec."
+        )
 
     def unsubscribe(self, queue: TypedQueue, maxsize: int) -> None:
         """Note that a stream of this queue was closed.

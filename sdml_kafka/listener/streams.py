@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, cast
+from typing import cast
 from weakref import WeakSet
 
 import anyio
@@ -11,6 +11,7 @@ import anyio.lowlevel
 from sdml_kafka.errors import ClientClosed, StreamBusy
 from sdml_kafka.listener.reader import Reader, Readers
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
+from sdml_kafka.transport.interfaces import Record
 
 
 class TypeStream[T]:
@@ -132,8 +133,8 @@ class Delivery[T]:
         return cast(T, self._parcel.values[self._at])
 
     @property
-    def record(self) -> Any:
-        """The record as it came from Kafka."""
+    def record(self) -> Record:
+        """The record as it came from Kafka (aiokafka's `ConsumerRecord`)."""
         return self._parcel.records[self._at]
 
     def done(self) -> None:

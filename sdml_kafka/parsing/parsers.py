@@ -19,9 +19,9 @@ SKIP: Final = Skip("the record is not for this parser")
 The record counts as finished, for this parser. It is no parse error, and nothing is logged.
 """
 
-type Parser[T] = Callable[[Any], T | Skip | Awaitable[T | Skip]]
-"""A function that takes the record as it came (aiokafka's `ConsumerRecord`); may be async. For a
-record that is not for it, it returns or raises `SKIP`."""
+type Parser[T] = Callable[[Record], T | Skip | Awaitable[T | Skip]]
+"""A function that takes the record as it came (aiokafka's `ConsumerRecord` is a `Record`); may be
+async. For a record that is not for it, it returns or raises `SKIP`."""
 
 
 class ParserSpec[T](TypedDict):

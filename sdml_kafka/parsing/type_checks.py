@@ -59,6 +59,30 @@ def _flat(hints: Sequence[Any]) -> tuple[type, ...]:
     return tuple(flat)
 
 
+def named_by(wanted: Any, hints: Sequence[Any]) -> list[Any]:
+    """Return which of some type hints a program means by one.
+
+    That is the hint itself. If it is not among them, a class stands for each of its generic types
+    (`dict` for `dict[str, int]`), and a generic type for its class.
+    """
+    if wanted in hints:  # it may not be hashable
+        return [wanted]
+    head, arguments = _taken_apart(wanted)
+    apart = [(hint, *_taken_apart(hint)) for hint in hints]
+    alike = [(hint, others) for hint, other_head, others in apart if other_head == head]
+    same = [hint for hint, others in alike if others == arguments]
+    return same or [hint for hint, others in alike if not others or not arguments]
+
+
+def _taken_apart(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return the class and the arguments of a generic type; of any other hint no arguments."""
+    while isinstance(hint, TypeAliasType):
+        hint = hint.__value__
+    origin = get_origin(hint)
+    is_generic = isinstance(origin, type) and origin is not types.UnionType
+    return (origin, get_args(hint)) if is_generic else (hint, ())
+
+
 def may_yield(made: Any, wanted: Any) -> bool:
     """Return whether a parser whose type is `made` may return a value of the type `wanted`.
 
@@ -70,7 +94,11 @@ def may_yield(made: Any, wanted: Any) -> bool:
         return may_yield(made, wanted.__value__)
     if get_origin(wanted) in (Union, types.UnionType):
         return any(may_yield(made, member) for member in get_args(wanted))
-    if isinstance(made, type) and made is get_origin(wanted):
+    if isinstance(made, TypeAliasType):
+        return may_yield(made.__value__, wanted)
+    if get_origin(made) in (Union, types.UnionType):
+        return any(may_yield(member, wanted) for member in get_args(made))
+    if named_by(wanted, [made]):
         return True
     return isinstance(made, type) and isinstance(wanted, type) and issubclass(made, wanted)
 

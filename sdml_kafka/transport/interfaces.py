@@ -56,6 +56,11 @@ class Record(Protocol):
         ...
 
     @property
+    def timestamp_type(self) -> int:
+        """0 if the producer has set the timestamp, 1 if the broker has."""
+        ...
+
+    @property
     def key(self) -> bytes | None:
         """The key as it was sent, None if there is none."""
         ...
@@ -68,6 +73,16 @@ class Record(Protocol):
     @property
     def headers(self) -> Sequence[tuple[str, bytes]]:
         """The names and values of the headers, in the order in which they were sent."""
+        ...
+
+    @property
+    def serialized_key_size(self) -> int:
+        """The number of bytes of the key, -1 if there is none."""
+        ...
+
+    @property
+    def serialized_value_size(self) -> int:
+        """The number of bytes of the value, -1 if there is none."""
         ...
 
 

@@ -58,7 +58,7 @@ async def test_the_quickstart_of_the_former_client_runs_unchanged(
     from sdml.kafka_client.types import ParserSpec
 
     specs: list[ParserSpec[dict[str, Any]]] = [
-        {"topics": [topic], "type": dict, "parser": lambda rec: json.loads(rec.value)}
+        {"topics": [topic], "type": dict, "parser": lambda rec: json.loads(rec.value or b"")}
     ]
     listener = KafkaListener(
         parsers=specs,

@@ -78,7 +78,7 @@ def test_a_policy_may_be_given_as_a_value_too() -> None:
 async def test_a_type_that_no_parser_yields_names_those_that_are() -> None:
     counts = {"topics": ["counts"], "type": dict[str, int], "parser": parse_json}
     async with listener_on(broker_with("a"), parsers=[TEXTS, counts]) as listener:  # type: ignore[list-item]
-        for wanted in (int, dict, dict[str, str], "str", ["str"]):
+        for wanted in (int, list, dict[str, str], "str", ["str"]):
             with pytest.raises(UnknownType, match=r"those given yield: dict\[str, int\], str"):
                 await listener.subscribe(wanted)
         assert await take_last(await listener.subscribe(str), 1) == ["a"]

@@ -131,4 +131,8 @@ def parsed_by(parser: Any, type_: Any = str) -> list[ParserSpec[Any]]:
 
 
 def numbers_of(topic: str, times: int = 1) -> ParserSpec[Any]:
-    return {"topics": [topic], "type": int, "parser": lambda record: times * int(record.value)}
+    return {
+        "topics": [topic],
+        "type": int,
+        "parser": lambda record: times * int(record.value or b""),
+    }

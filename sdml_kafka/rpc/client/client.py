@@ -10,6 +10,7 @@ import anyio
 
 from sdml_kafka.errors import CallTimeout
 from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
+from sdml_kafka.parsing.exact_class import Exactly, K, V
 from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.rpc.client.actor_tree import ClientActors
 from sdml_kafka.rpc.client.call_builder import CallBuilder
@@ -164,6 +165,15 @@ class KafkaRPC(Enterable):
     # -- calls ---------------------------------------------------------------------------
 
     @overload
+    async def request(
+        self,
+        req_topic: str,
+        req_value: bytes | None,
+        *,
+        res_expect_type: Exactly[dict[K, V]],
+        **options: Unpack[RequestOptions],
+    ) -> dict[K, V]: ...
+    @overload
     async def request[T](
         self,
         req_topic: str,
@@ -248,6 +258,16 @@ class KafkaRPC(Enterable):
         self._builder.begin(call)
         return await call.result()
 
+    @overload
+    def stream(
+        self,
+        req_topic: str,
+        req_value: bytes | None,
+        *,
+        res_expect_type: Exactly[dict[K, V]],
+        max_waiting: int = 1000,
+        **options: Unpack[RequestOptions],
+    ) -> ReplyStream[dict[K, V]]: ...
     @overload
     def stream[T](
         self,

@@ -24,7 +24,7 @@ from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import wire_of
 from sdml_kafka.rpc.server.call import Answer, ServerCall
-from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle
+from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle, WorkerPool
 from sdml_kafka.rpc.server.cancellations import Cancellations
 from sdml_kafka.rpc.server.dedupe import Dedupe, Repeats
 from sdml_kafka.rpc.server.handler_runner import HandlerRunner
@@ -35,7 +35,6 @@ from sdml_kafka.rpc.server.request_intake import OwnIds, RequestIntake
 from sdml_kafka.rpc.server.request_queue import RequestQueue
 from sdml_kafka.rpc.server.status import Counts, ServerStatus, server_status
 from sdml_kafka.rpc.server.threads import Threads
-from sdml_kafka.rpc.server.worker_pool import WorkerPool
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
 from sdml_kafka.runtime.waiter import clock, waiter_maker
 from sdml_kafka.transport.interfaces import ConsumerSettings, Transport

@@ -1,9 +1,11 @@
-"""What happens to a call: it is taken, answered, and ended, cut off or abandoned."""
+"""What happens to a call: it is taken, answered, and ended, cut off or abandoned; and by whom."""
 
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from math import inf
 from typing import Any
+
+import anyio
 
 from sdml_kafka.rpc.deadline import DEADLINE
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED
@@ -13,6 +15,9 @@ from sdml_kafka.rpc.server.replies import Replies
 from sdml_kafka.rpc.server.request_intake import RequestIntake
 from sdml_kafka.rpc.server.request_queue import RequestQueue
 from sdml_kafka.rpc.server.status import Counts
+from sdml_kafka.runtime import Actor, Life
+from sdml_kafka.workers.deadline_timer import DeadlineTimer
+from sdml_kafka.workers.pool import Pool
 
 
 class CallLifecycle:
@@ -117,3 +122,31 @@ class CallLifecycle:
             return []
         size = len(answer.value) if answer is not None else 0
         return repeats.end(call.repeat_key, answer, size, self._clock())
+
+
+class WorkerPool(Actor):
+    """The actor of the workers' tasks, and of the timer for replies that are sent again."""
+
+    def __init__(
+        self,
+        pool: Pool[ServerCall, Answer],
+        new_lifecycle: Callable[[], CallLifecycle],
+        resend_timer: DeadlineTimer,
+    ) -> None:
+        self._pool = pool
+        self._new_lifecycle = new_lifecycle
+        self._resend_timer = resend_timer
+
+    async def run(self, life: Life) -> None:
+        """Work until asked to stop; raise what a worker ends with."""
+        pool = self._pool
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._resend_timer.run)
+            pool.open(tasks, self._new_lifecycle())
+            try:
+                with life.cancel_on_stop():
+                    life.started()
+                    raise await pool.wait_failed()
+            finally:
+                pool.close()
+            tasks.cancel_scope.cancel()

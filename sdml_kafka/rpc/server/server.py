@@ -1,19 +1,20 @@
 """KafkaRPCServer, which answers requests."""
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import anyio
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
-from sdml_kafka.parsing.parsers import Parser
+from sdml_kafka.parsing.parsers import Parser, Skip
 from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES
 from sdml_kafka.rpc.server.actor_tree import Bounds, IntakeOptions, ReplyOptions, ServerActors
+from sdml_kafka.rpc.server.decorators import Decorator, SerializedDecorator
 from sdml_kafka.rpc.server.dedupe import Dedupe
 from sdml_kafka.rpc.server.handlers import (
     Handler,
@@ -24,7 +25,7 @@ from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopics
 from sdml_kafka.rpc.server.status import ServerStatus
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import rpc_server_transport
-from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Transport
+from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Record, Transport
 
 
 class KafkaRPCServer(Enterable):
@@ -128,13 +129,61 @@ class KafkaRPCServer(Enterable):
         self._actors: ServerActors = self._build()
         self._lifecycle = Lifecycle("server", start_timeout, stop_timeout)
 
-    def handler[F: Callable[[Any, Any], Any]](
+    @overload
+    def handler(
         self,
         *topics: str,
-        parser: Parser[Any] | None = None,
+        parser: None = None,
+        serializer: None = None,
+        concurrency: int | None = None,
+    ) -> Decorator[bytes]: ...
+    @overload
+    def handler[V](
+        self,
+        *topics: str,
+        parser: Callable[[Record], Awaitable[V | Skip]],
+        serializer: None = None,
+        concurrency: int | None = None,
+    ) -> Decorator[V]: ...
+    @overload
+    def handler[V](
+        self,
+        *topics: str,
+        parser: Parser[V],
+        serializer: None = None,
+        concurrency: int | None = None,
+    ) -> Decorator[V]: ...
+    @overload
+    def handler[R](
+        self,
+        *topics: str,
+        parser: None = None,
+        serializer: Callable[[R], bytes],
+        concurrency: int | None = None,
+    ) -> SerializedDecorator[bytes, R]: ...
+    @overload
+    def handler[V, R](
+        self,
+        *topics: str,
+        parser: Callable[[Record], Awaitable[V | Skip]],
+        serializer: Callable[[R], bytes],
+        concurrency: int | None = None,
+    ) -> SerializedDecorator[V, R]: ...
+    @overload
+    def handler[V, R](
+        self,
+        *topics: str,
+        parser: Parser[V],
+        serializer: Callable[[R], bytes],
+        concurrency: int | None = None,
+    ) -> SerializedDecorator[V, R]: ...
+    def handler(
+        self,
+        *topics: str,
+        parser: Callable[[Record], Any] | None = None,
         serializer: Callable[[Any], bytes] | None = None,
         concurrency: int | None = None,
-    ) -> Callable[[F], F]:
+    ) -> Any:
         """Decorate the function that answers the requests of these topics, before entering.
 
         The function is called with the value and the `Call`. It returns bytes, None for an empty
@@ -152,7 +201,8 @@ class KafkaRPCServer(Enterable):
                 default the server's.
 
         Returns:
-            A decorator that returns the function unchanged.
+            A decorator that returns the function unchanged. Type checkers see what it takes: a
+            function of what `parser` returns, whose results are bytes or what `serializer` takes.
 
         Raises:
             ConfigurationError: What was given cannot work, or the server was entered already.
@@ -160,7 +210,7 @@ class KafkaRPCServer(Enterable):
         self._check_handler_of(topics)
         limit = self._bounds.concurrency if concurrency is None else concurrency
 
-        def register(function: F) -> F:
+        def register(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
             self._check_handler_of(topics)  # the decorator may have been kept for a while
             handler = compile_handler(topics, function, parser, serializer, limit)
             self._handlers.update(dict.fromkeys(topics, handler))

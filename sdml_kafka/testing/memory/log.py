@@ -27,6 +27,16 @@ class MemoryRecord:
     timestamp_type: int = 0
     """0 as in Kafka: the producer has set the timestamp."""
 
+    @property
+    def serialized_key_size(self) -> int:
+        """The number of bytes of the key, -1 if there is none."""
+        return -1 if self.key is None else len(self.key)
+
+    @property
+    def serialized_value_size(self) -> int:
+        """The number of bytes of the value, -1 if there is none."""
+        return -1 if self.value is None else len(self.value)
+
 
 @frozen
 class MemoryCommit:

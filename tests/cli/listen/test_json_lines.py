@@ -19,6 +19,9 @@ class Wire:
     key: bytes | None = None
     value: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
+    timestamp_type: int = 0
+    serialized_key_size: int = -1
+    serialized_value_size: int = -1
 
 
 def test_every_field() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import SKIP, ParserSpec, Record, ReplyInvalid, Skip
+from sdml_kafka import SKIP, ParserSpec, Record, ReplyInvalid, Skip, parse_json
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.headers import header
 from tests.support.server_by_hand import (
@@ -20,6 +20,8 @@ from tests.support.server_by_hand import (
 )
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
+
+type ALIAS = dict[str, Any]
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 
@@ -69,7 +71,7 @@ async def test_a_reply_on_a_topic_of_another_type_is_not_this_calls() -> None:
     numbers: ParserSpec[int] = {
         "topics": ["numbers"],
         "type": int,
-        "parser": lambda record: int(record.value),
+        "parser": lambda record: int(record.value or b""),
     }
     async with (
         client_on(broker, parsers=[RAW, numbers]) as rpc,
@@ -142,3 +144,34 @@ async def test_a_reply_that_the_parser_says_is_not_for_it_fails_its_call(
             with pytest.raises(ReplyInvalid, match="its parser returned SKIP"):
                 await call.get()
     assert SKIP.__traceback__ is None
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        (dict[str, Any], dict),
+        (dict, dict[str, Any]),
+        (dict[str, Any] | list[Any], dict),
+        (dict[str, Any] | list[Any], dict | list),
+        (ALIAS, dict),
+        (dict, ALIAS),
+    ],
+    ids=str,
+)
+async def test_a_class_is_expected_of_its_generic_types_and_of_unions(
+    given: Any, asked: Any
+) -> None:
+    broker = new_broker()
+    spec: ParserSpec[Any] = {"topics": [REPLY], "type": given, "parser": parse_json}
+    async with (
+        client_on(broker, parsers=[spec]) as rpc,
+        hand(broker) as server,
+        callers(rpc) as tasks,
+    ):
+        good, bad = (tasks.call(value, res_expect_type=asked) for value in (b'{"a": 1}', b"1"))
+        for request in await server.requests(2):
+            server.reply(request, request.value or b"")
+
+        assert await good.get() == {"a": 1}
+        with pytest.raises(ReplyInvalid):
+            await bad.get()
