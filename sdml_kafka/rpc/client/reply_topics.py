@@ -151,7 +151,7 @@ class Reading:
         numbers = [
             {own.partition for own in self.partitions if own.topic == each} for each in topics
         ]
-        common = sorted(set.intersection(*numbers))
+        common = sorted(set[int].intersection(*numbers))
         return common[self.turn % len(common)] if common else None
 
     def tail(self) -> Tail:
