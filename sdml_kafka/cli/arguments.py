@@ -1,10 +1,11 @@
 """Parses the arguments of `sdml-kafka` into the frozen options of one command."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import cast
+from typing import NoReturn, cast
 
 from sdml_kafka.cli import help as help_texts
 from sdml_kafka.cli.broker.arguments import BrokerOptions, add_broker
@@ -23,9 +24,23 @@ def parse_arguments(argv: Sequence[str] | None) -> Options:
         # What follows belongs to the program that is run: argparse would look for options in it.
         at = words.index("--")
         words, program = words[:at], words[at + 1 :]
-    given = _parser().parse_args(words)
+    parser = _parser()
+    given, rest = parser.parse_known_args(words)
+    if rest:
+        _refuse(parser, words, rest)
     given.program = tuple(program)
     return cast(Options, given.make_options(given))
+
+
+def _refuse(parser: argparse.ArgumentParser, words: list[str], rest: list[str]) -> NoReturn:
+    """End the program because of words that mean nothing; say where a program for `serve` goes."""
+    text = f"unrecognized arguments: {' '.join(rest)}"
+    if words[0] == "serve" and not rest[0].startswith("-"):
+        for word in reversed(rest):
+            del words[len(words) - 1 - words[::-1].index(word)]
+        right = shlex.join(["sdml-kafka", *words, "--", *rest])
+        text += f"\nThe program goes to the end, behind --:\n  {right}"
+    parser.error(text)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,6 +13,10 @@ examples:
   sdml-kafka listen orders --bootstrap localhost:9092 --group me
   sdml-kafka serve shout --bootstrap localhost:9092 --group shouters -- tr a-z A-Z
   sdml-kafka request shout hello --bootstrap localhost:9092
+
+listen, serve and request connect to what the environment variable SDML_KAFKA_BOOTSTRAP holds where
+no --bootstrap is given. Options of the client, such as those for TLS and SASL, are given in a file:
+see --config of these commands.
 """
 
 DEMO = """\
@@ -123,9 +127,10 @@ container; the first start on a machine downloads it.
 examples:
   sdml-kafka broker
   sdml-kafka broker --nodes 3 --port 9092
+  sdml-kafka broker --port 0               a free port, which it prints
 
 exit codes:
   0  ended by Ctrl-C or SIGTERM
-  1  failed
+  1  failed, or its port is taken
   2  wrong arguments
 """

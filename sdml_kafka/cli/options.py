@@ -1,9 +1,14 @@
 """Options that several commands have, and how a command is added to the parser."""
 
 import argparse
+import os
 from typing import Any
 
 from sdml_kafka.cli import values
+from sdml_kafka.cli.client_config import NO_CONFIG, ClientConfig
+
+BOOTSTRAP = "SDML_KAFKA_BOOTSTRAP"
+"""The environment variable that holds the address where none is typed."""
 
 
 def add_command(commands: Any, name: str, summary: str, text: str) -> argparse.ArgumentParser:
@@ -26,15 +31,39 @@ def add_command(commands: Any, name: str, summary: str, text: str) -> argparse.A
     return parser
 
 
-def add_bootstrap(parser: argparse.ArgumentParser) -> None:
-    """Add the required `--bootstrap`."""
+def add_connection(parser: argparse.ArgumentParser) -> None:
+    """Add `--bootstrap` and `--config`; `bootstrap_of` reads the first."""
     parser.add_argument(
         "--bootstrap",
         metavar="HOST:PORT",
         type=values.bootstrap,
-        required=True,
-        help="the Kafka to connect to; several addresses are separated by commas",
+        help="the Kafka to connect to; several addresses are separated by commas (default: "
+        f"bootstrap_servers of --config, else the environment variable {BOOTSTRAP})",
     )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=values.config,
+        default=NO_CONFIG,
+        help="a file with options of the client, such as those for TLS and SASL: TOML, each line "
+        "key = value, with aiokafka's names",
+    )
+
+
+def bootstrap_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str:
+    """Return where to connect to; without an address the program ends with exit code 2."""
+    bootstrap: str | None = given.bootstrap
+    file: ClientConfig = given.config
+    sources = {"--config": file.bootstrap, BOOTSTRAP: os.environ.get(BOOTSTRAP)}
+    for source, text in sources.items():
+        if bootstrap is None and text:
+            try:
+                bootstrap = values.bootstrap(text)
+            except argparse.ArgumentTypeError as error:
+                parser.error(f"{source}: {error}")
+    if bootstrap is None:
+        parser.error(f"no Kafka to connect to: give --bootstrap HOST:PORT, or set {BOOTSTRAP}")
+    return bootstrap
 
 
 def add_group(parser: argparse.ArgumentParser, shared: str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import anyio
 
 from sdml_kafka import ListenerStatus, ServerStatus
+from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.terminal import say
 from sdml_kafka.runtime import ActorState
 
@@ -62,10 +63,9 @@ class ProgressReport:
         self._last_count = count
         partitions = status.partitions.values()
         lag = sum(partition.lag or 0 for partition in partitions)
-        number = len(partitions)
         return (
-            f"{count:,} records, {rate:,.0f}/s, lag {lag:,} "
-            f"in {number} partition{'' if number == 1 else 's'}"
+            f"{counted(count, 'record')}, {rate:,.0f}/s, lag {lag:,} "
+            f"in {counted(len(partitions), 'partition')}"
         )
 
 

@@ -3,12 +3,24 @@
 import argparse
 import os
 
+from sdml_kafka.cli.client_config import ClientConfig
+
+MAX_PORT = 65535
+
+
+def config(path: str) -> ClientConfig:
+    """Return what the file says."""
+    # Imported late, because `--help` does not need what this import brings with it.
+    from sdml_kafka.cli.config_file import read_config
+
+    return read_config(path)
+
 
 def bootstrap(text: str) -> str:
     """Return the addresses, HOST:PORT with commas between them, as they were typed."""
     for address in text.split(","):
         host, _, port = address.rpartition(":")
-        if not host.strip() or not port.isdecimal() or not 0 < int(port) < 65536:
+        if not host.strip() or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
             raise argparse.ArgumentTypeError(
                 f"{address!r} is not HOST:PORT (several are separated by commas)"
             )
@@ -40,9 +52,11 @@ def count(text: str) -> int:
 
 
 def port(text: str) -> int:
-    """Return the number of a port."""
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 1 to 65535")
+    """Return the number of a port, or 0 for a free one."""
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a port: 1 to {MAX_PORT}, or 0 for a free one"
+        )
     return int(text)
 
 

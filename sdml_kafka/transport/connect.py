@@ -110,6 +110,13 @@ def rpc_transport(
     return Transport(connect(consumer_factory), connect_producer(producer_factory))
 
 
+def client_options() -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Return the options that the client's consumer and its producer take, with their defaults."""
+    from sdml_kafka.transport.aiokafka.factory import option_defaults
+
+    return option_defaults()
+
+
 def _check_callable(name: str, factory: object) -> None:
     if factory is not None and not callable(factory):
         raise ConfigurationError(

@@ -95,6 +95,27 @@ def test_serve() -> None:
 
 
 @pytest.mark.parametrize(
+    "argv", [[*SERVE, "tr", "-d", "x"], [*SERVE[:2], "tr", "-d", "x", *SERVE[2:]]]
+)
+def test_a_program_without_two_hyphens_before_it_shows_where_it_goes(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(argv)
+    assert exit_.value.code == 2
+    right = f"  sdml-kafka {' '.join(SERVE)} -- tr -d x\n"
+    assert capsys.readouterr().err.endswith(right)
+
+
+def test_a_misspelt_option_of_serve_is_no_program(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*SERVE, "--concurency", "3", "--", "cat"])
+    shown = capsys.readouterr().err
+    assert "unrecognized arguments: --concurency 3\n" in shown
+    assert "behind" not in shown
+
+
+@pytest.mark.parametrize(
     ("argv", "text"),
     [
         ([], "COMMAND"),
@@ -121,7 +142,7 @@ def test_serve() -> None:
         (["demo", "--seconds", "nan"], "at least 8"),
         (["demo", "--seconds", "soon"], "not a number"),
         (["demo", "--backend", "gevent"], "gevent"),
-        (["broker", "--port", "0"], "not a port"),
+        (["broker", "--port", "65536"], "not a port"),
     ],
 )
 def test_what_is_wrong_is_said_with_exit_code_2(

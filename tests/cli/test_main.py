@@ -56,3 +56,9 @@ except SystemExit:
     sys.exit(repr(heavy) if heavy else 0)
 """
     subprocess.run([sys.executable, "-c", script], stdout=subprocess.DEVNULL, check=True)
+
+
+def test_the_package_is_a_program() -> None:
+    argv = [sys.executable, "-m", "sdml_kafka", "--version"]
+    shown = subprocess.run(argv, capture_output=True, check=True).stdout
+    assert shown.startswith(b"sdml-kafka ")

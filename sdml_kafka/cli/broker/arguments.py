@@ -1,6 +1,7 @@
 """The arguments of `sdml-kafka broker`."""
 
 import argparse
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -14,7 +15,7 @@ from sdml_kafka.cli.options import add_command
 class BrokerOptions:
     nodes: int
     port: int
-    """The port of the first node."""
+    """The port of the first node; 0 for free ports."""
 
 
 def add_broker(commands: Any) -> None:
@@ -32,10 +33,14 @@ def add_broker(commands: Any) -> None:
         metavar="PORT",
         type=values.port,
         default=9092,
-        help="the port of the first node; the other nodes take the next ones (default: 9092)",
+        help="the port of the first node; the other nodes take the next ones; 0 takes free ones "
+        "(default: 9092)",
     )
-    parser.set_defaults(make_options=_broker_options)
+    parser.set_defaults(make_options=partial(_broker_options, parser))
 
 
-def _broker_options(given: argparse.Namespace) -> BrokerOptions:
+def _broker_options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> BrokerOptions:
+    last = given.port + given.nodes - 1
+    if given.port and last > values.MAX_PORT:
+        parser.error(f"--port {given.port}: the last of {given.nodes} nodes would have {last}")
     return BrokerOptions(given.nodes, given.port)

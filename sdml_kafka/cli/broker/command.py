@@ -1,33 +1,54 @@
 """Runs a Kafka in the foreground until Ctrl-C."""
 
 import signal
-import sys
 import time
 from types import FrameType
+
+from sdml_kafka.cli.broker.port_owner import port_owner
+from sdml_kafka.cli.options import BOOTSTRAP
+from sdml_kafka.cli.terminal import complain, say
 
 CHECK_EVERY_S = 0.5
 
 
 def run_broker(nodes: int, port: int) -> int:
-    """Run a Kafka until SIGINT or SIGTERM and return the exit code."""
+    """Run a Kafka until SIGINT or SIGTERM and return the exit code; port 0 takes free ports."""
     from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError
 
+    if port and (taken := _taken(range(port, port + nodes))):
+        complain(f"broker: {taken}")
+        return 1
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        print("starting Kafka ...", file=sys.stderr, flush=True)
-        with EmbeddedKafka(nodes, port=port) as kafka:
+        say("starting Kafka ...")
+        with EmbeddedKafka(nodes, port=port or None) as kafka:
             print(f"bootstrap servers: {kafka.bootstrap_servers}")
-            print("Ctrl-C stops it and removes its data", flush=True)
+            print("Ctrl-C stops it and removes its data")
+            print(f"in another terminal: export {BOOTSTRAP}={kafka.bootstrap_servers}", flush=True)
             while all(kafka.alive(node) for node in range(nodes)):
                 time.sleep(CHECK_EVERY_S)
-            print("a node of the Kafka has ended by itself or was killed", file=sys.stderr)
+            complain("broker: a node of the Kafka has ended by itself or was killed")
             return 1
     except KeyboardInterrupt:
         return 0
     except EmbeddedKafkaError as error:
-        print(f"sdml-kafka broker: {error}", file=sys.stderr)
+        complain(f"broker: {error}")
         return 1
+
+
+def _taken(ports: range) -> str | None:
+    """Return what to do about the first port that is not free, None if all of them are."""
+    from sdml_kafka.testing.embedded.ports import is_free
+
+    for port in ports:
+        if not is_free(port):
+            owner = port_owner(port) or "another program"
+            return (
+                f"port {port} on 127.0.0.1 is taken by {owner}: end it, give another --port, or "
+                "take a free one with --port 0"
+            )
+    return None
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

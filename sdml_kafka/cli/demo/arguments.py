@@ -29,7 +29,7 @@ def add_demo(commands: Any) -> None:
         "--bootstrap",
         metavar="HOST:PORT",
         type=values.bootstrap,
-        help="a Kafka that is there already (default: start one)",
+        help="a Kafka that is there already (default: start one, whatever the environment says)",
     )
     parser.add_argument(
         "--seconds",

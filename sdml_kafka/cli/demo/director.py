@@ -10,6 +10,7 @@ from sdml_kafka.cli.demo.clock import DemoClock
 from sdml_kafka.cli.demo.event_log import EventLog
 from sdml_kafka.cli.demo.participants.cast import Cast
 from sdml_kafka.cli.demo.plan import Act, Plan, Step
+from sdml_kafka.cli.plurals import counted
 from sdml_kafka.testing import EmbeddedKafka
 
 SETTLE_TIMEOUT_S = 30.0
@@ -70,13 +71,14 @@ class Director:
 
         The wait for the records is bounded, because a record may be lost.
         """
-        self._log.add(f"{self._record_book.sent_count:,} records sent and acknowledged")
+        self._log.add(f"{counted(self._record_book.sent_count, 'record')} sent and acknowledged")
         with anyio.move_on_after(SETTLE_TIMEOUT_S):
             while not self._record_book.is_settled():  # noqa: ASYNC110  (the book has no event)
                 await anyio.sleep(CHECK_EVERY_S)
             self._log.add("all of them finished", "good")
         await self._cast.client.leave()
-        self._log.add(f"{self._call_book.settled_count:,} calls settled; the client has left")
+        calls = counted(self._call_book.settled_count, "call")
+        self._log.add(f"{calls} settled; the client has left")
 
     async def dismiss(self) -> None:
         """Let all participants leave that are still there."""

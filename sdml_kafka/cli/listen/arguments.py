@@ -1,13 +1,21 @@
 """The arguments of `sdml-kafka listen`."""
 
 import argparse
+from functools import partial
 from typing import Any, Literal
 
 from attrs import frozen
 
 from sdml_kafka.cli import help as help_texts
 from sdml_kafka.cli import values
-from sdml_kafka.cli.options import add_backend, add_bootstrap, add_command, add_group
+from sdml_kafka.cli.client_config import NO_CONFIG, ClientConfig
+from sdml_kafka.cli.options import (
+    add_backend,
+    add_command,
+    add_connection,
+    add_group,
+    bootstrap_of,
+)
 from sdml_kafka.cli.terminal import Backend
 
 Start = Literal["earliest", "latest"]
@@ -23,6 +31,7 @@ class ListenOptions:
     """How many records are written at most; None for no limit."""
     progress: bool
     backend: Backend
+    config: ClientConfig = NO_CONFIG
 
 
 def add_listen(commands: Any) -> None:
@@ -33,7 +42,7 @@ def add_listen(commands: Any) -> None:
     parser.add_argument(
         "topics", metavar="TOPIC", nargs="+", type=values.topic, help="what to read"
     )
-    add_bootstrap(parser)
+    add_connection(parser)
     add_group(parser, "partitions")
     parser.add_argument(
         "--from",
@@ -49,16 +58,17 @@ def add_listen(commands: Any) -> None:
         help="report the progress on stderr, even when that is not a terminal",
     )
     add_backend(parser)
-    parser.set_defaults(make_options=_listen_options)
+    parser.set_defaults(make_options=partial(_listen_options, parser))
 
 
-def _listen_options(given: argparse.Namespace) -> ListenOptions:
+def _listen_options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> ListenOptions:
     return ListenOptions(
         topics=tuple(given.topics),
-        bootstrap=given.bootstrap,
+        bootstrap=bootstrap_of(parser, given),
         group=given.group,
         start=given.start,
         maximum=given.max,
         progress=given.progress,
         backend=given.backend,
+        config=given.config,
     )

@@ -11,6 +11,7 @@ from sdml_kafka.cli.listen.arguments import ListenOptions
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
 from sdml_kafka.cli.listen.json_lines import as_line
 from sdml_kafka.cli.output import Output
+from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.progress import ProgressReport
 from sdml_kafka.cli.signals import cancel_on_signal
 from sdml_kafka.cli.terminal import (
@@ -51,7 +52,7 @@ class ListenRun:
             code = await self._listen(tasks)
             tasks.cancel_scope.cancel()
         if self._shows_progress:
-            say(f"{self._writer.written:,} records written")
+            say(f"{counted(self._writer.written, 'record')} written")
         return code
 
     async def _listen(self, tasks: anyio.abc.TaskGroup) -> int:
@@ -73,12 +74,13 @@ class ListenRun:
 
     def _listener(self) -> KafkaListener:
         options = self._options
+        client = options.config.consumer_options("sdml-kafka-listen")
+        client["auto_offset_reset"] = options.start
         return KafkaListener(
             [{"topics": options.topics, "type": bytes, "parser": as_line}],
             bootstrap_servers=options.bootstrap,
             group_id=options.group,
             auto_commit=AutoCommit(every=10_000, interval_s=1.0),
             stop_timeout=8.0,
-            auto_offset_reset=options.start,
-            client_id="sdml-kafka-listen",
+            **client,
         )

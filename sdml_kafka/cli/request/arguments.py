@@ -1,13 +1,15 @@
 """The arguments of `sdml-kafka request`."""
 
 import argparse
+from functools import partial
 from typing import Any
 
 from attrs import frozen
 
 from sdml_kafka.cli import help as help_texts
 from sdml_kafka.cli import values
-from sdml_kafka.cli.options import add_backend, add_bootstrap, add_command
+from sdml_kafka.cli.client_config import NO_CONFIG, ClientConfig
+from sdml_kafka.cli.options import add_backend, add_command, add_connection, bootstrap_of
 from sdml_kafka.cli.terminal import Backend
 
 MIN_TIMEOUT_S = 0.1
@@ -27,6 +29,7 @@ class RequestOptions:
     streams: bool
     """Whether the server may answer with several replies."""
     backend: Backend
+    config: ClientConfig = NO_CONFIG
 
 
 def add_request(commands: Any) -> None:
@@ -34,7 +37,7 @@ def add_request(commands: Any) -> None:
     parser = add_command(commands, "request", "make a call, print its reply", help_texts.REQUEST)
     parser.add_argument("topic", metavar="TOPIC", type=values.topic, help="where to send")
     parser.add_argument("value", metavar="VALUE", help="the request; `-` sends what stdin holds")
-    add_bootstrap(parser)
+    add_connection(parser)
     parser.add_argument("--key", metavar="K", type=values.raw, help="the record's key")
     parser.add_argument(
         "--header",
@@ -68,14 +71,14 @@ def add_request(commands: Any) -> None:
         "--stream", action="store_true", help="take several replies, with a newline after each"
     )
     add_backend(parser)
-    parser.set_defaults(make_options=_request_options)
+    parser.set_defaults(make_options=partial(_request_options, parser))
 
 
-def _request_options(given: argparse.Namespace) -> RequestOptions:
+def _request_options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> RequestOptions:
     return RequestOptions(
         topic=given.topic,
         value=None if given.value == "-" else values.raw(given.value),
-        bootstrap=given.bootstrap,
+        bootstrap=bootstrap_of(parser, given),
         key=given.key,
         headers=tuple(given.headers),
         timeout_s=given.timeout,
@@ -83,4 +86,5 @@ def _request_options(given: argparse.Namespace) -> RequestOptions:
         reply_topic=given.reply_topic,
         streams=given.stream,
         backend=given.backend,
+        config=given.config,
     )

@@ -120,7 +120,7 @@ class RequestCall:
             reply_topic=options.reply_topic,
             start_timeout=min(MAX_START_S, options.timeout_s),
             stop_timeout=STOP_TIMEOUT_S,
-            client_id="sdml-kafka-request",
+            **options.config.options("sdml-kafka-request"),
         )
 
     async def _call(self, rpc: KafkaRPC) -> None:

@@ -8,7 +8,14 @@ from attrs import frozen
 
 from sdml_kafka.cli import help as help_texts
 from sdml_kafka.cli import values
-from sdml_kafka.cli.options import add_backend, add_bootstrap, add_command, add_group
+from sdml_kafka.cli.client_config import NO_CONFIG, ClientConfig
+from sdml_kafka.cli.options import (
+    add_backend,
+    add_command,
+    add_connection,
+    add_group,
+    bootstrap_of,
+)
 from sdml_kafka.cli.terminal import Backend
 
 MIN_RUN_S = 0.1
@@ -28,16 +35,17 @@ class ServeOptions:
     backend: Backend
     command: tuple[str, ...]
     """The program and its arguments."""
+    config: ClientConfig = NO_CONFIG
 
 
 def add_serve(commands: Any) -> None:
     """Add the command to the parser."""
     parser = add_command(commands, "serve", "answer calls with a program", help_texts.SERVE)
     parser.usage = (
-        "sdml-kafka serve TOPIC --bootstrap HOST:PORT --group NAME [options] -- CMD [ARG ...]"
+        "sdml-kafka serve TOPIC [--bootstrap HOST:PORT] --group NAME [options] -- CMD [ARG ...]"
     )
     parser.add_argument("topic", metavar="TOPIC", type=values.topic, help="what to answer")
-    add_bootstrap(parser)
+    add_connection(parser)
     add_group(parser, "requests")
     parser.add_argument(
         "--concurrency",
@@ -63,11 +71,12 @@ def _serve_options(parser: argparse.ArgumentParser, given: argparse.Namespace) -
         parser.error("no program is given that answers; put it at the end: -- CMD [ARG ...]")
     return ServeOptions(
         topic=given.topic,
-        bootstrap=given.bootstrap,
+        bootstrap=bootstrap_of(parser, given),
         group=given.group,
         concurrency=given.concurrency,
         timeout_s=given.timeout,
         maximum=given.max,
         backend=given.backend,
+        config=given.config,
         command=given.program,
     )

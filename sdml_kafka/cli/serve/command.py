@@ -10,7 +10,8 @@ from typing import NoReturn
 import anyio
 import anyio.abc
 
-from sdml_kafka import Call, KafkaRPCServer, RemoteError, SdmlKafkaError
+from sdml_kafka import Call, ConfigurationError, KafkaRPCServer, RemoteError, SdmlKafkaError
+from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.progress import TroubleReport
 from sdml_kafka.cli.serve.arguments import ServeOptions
 from sdml_kafka.cli.serve.call_env import call_env
@@ -38,8 +39,12 @@ def run_serve(options: ServeOptions) -> int:
     require_backend(options.backend)
     command = (_path_of(options.command[0]), *options.command[1:])
     set_up_logging(logging.CRITICAL)  # the one line that says why it cannot begin is enough
+    try:
+        server = _server(options)
+    except ConfigurationError as error:
+        raise CannotRun(f"serve: {error}") from None
     with GuardProcess() as guard:
-        serving = ServeRun(options, Program(command, guard), _server(options))
+        serving = ServeRun(options, Program(command, guard), server)
         return anyio.run(serving.run, backend=options.backend)
 
 
@@ -50,7 +55,7 @@ def _server(options: ServeOptions) -> KafkaRPCServer:
         concurrency=min(options.concurrency, options.maximum or options.concurrency),
         drain_timeout=DRAIN_TIMEOUT_S,
         stop_timeout=STOP_TIMEOUT_S,
-        client_id="sdml-kafka-serve",
+        **options.config.options("sdml-kafka-serve"),
     )
 
 
@@ -92,7 +97,7 @@ class ServeRun:
             code = await self._serve(tasks)
             tasks.cancel_scope.cancel()
         if sys.stderr.isatty():
-            say(f"{self._ended:,} requests answered")
+            say(f"{counted(self._ended, 'request')} answered")
         return code
 
     async def _serve(self, tasks: anyio.abc.TaskGroup) -> int:

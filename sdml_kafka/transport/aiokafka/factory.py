@@ -122,5 +122,15 @@ def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     )
 
 
+def option_defaults() -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Return the options that aiokafka's consumer and its producer take, with their defaults."""
+    return _defaults_of(AIOKafkaConsumer), _defaults_of(AIOKafkaProducer)
+
+
 def _options_of(client: type[Any]) -> set[str]:
-    return set(inspect.signature(client.__init__).parameters) - _SET_HERE
+    return set(_defaults_of(client))
+
+
+def _defaults_of(client: type[Any]) -> Mapping[str, object]:
+    parameters = inspect.signature(client.__init__).parameters.items()
+    return {name: each.default for name, each in parameters if name not in _SET_HERE}

@@ -7,6 +7,7 @@ from attrs import frozen
 from sdml_kafka.cli.demo.books.call_book import TIMED_OUT, CallBalance, CallBook
 from sdml_kafka.cli.demo.books.causes import Cause
 from sdml_kafka.cli.demo.books.record_book import Finish, RecordBalance, RecordBook
+from sdml_kafka.cli.plurals import counted
 
 MAX_EVIDENCE = 5
 """The number of lost records that are listed, and of repeats, and of wrong replies."""
@@ -34,7 +35,8 @@ def make_final_report(
     unsettled = "not settled yet" if cut_short else "never settled"
     entries = (*_record_entries(records, unfinished), *_call_entries(calls, unsettled))
     if cut_short:
-        text = f"cut short, with {records.lost:,} records and {calls.made - calls.settled:,} calls"
+        both = counted(records.lost, "record"), counted(calls.made - calls.settled, "call")
+        text = f"cut short, with {' and '.join(both)}"
         return FinalReport(entries, (), f"{text} still on their way", False)
     evidence = (
         *_evidence(record_book),

@@ -37,7 +37,7 @@ def test_cut_short_says_what_is_on_its_way() -> None:
     book.add_call()
     report = make_final_report(balanced_record_book(), book, cut_short=True)
     assert not report.is_good
-    assert report.verdict == "cut short, with 0 records and 1 calls still on their way"
+    assert report.verdict == "cut short, with 0 records and 1 call still on their way"
     assert ("not settled yet", 1) in report.entries
 
 

@@ -53,7 +53,7 @@ def test_cut_short_is_no_verdict_on_what_is_still_on_its_way() -> None:
     book.add_sent("a")
     report = report_on(book, cut_short=True)
     assert not report.is_good
-    assert "1 records and 0 calls still on their way" in report.verdict
+    assert "1 record and 0 calls still on their way" in report.verdict
     assert ("not finished yet", 1) in report.entries
 
 
