@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from sdml_kafka.consuming.commit_schedule import AutoCommit
     from sdml_kafka.consuming.status import PartitionStatus
     from sdml_kafka.errors import (
+        AdvertisedAddressUnreachable,
         AuthenticationFailed,
         AuthorizationFailed,
         BrokerUnreachable,
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
         CommitRejected,
         ConfigurationError,
         ConsumerFailed,
+        CoordinatorUnavailable,
         EnteredBeforeFork,
+        GroupFull,
         GroupShared,
         JoinTimeout,
         ParseFailed,
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SKIP",
+    "AdvertisedAddressUnreachable",
     "AuthenticationFailed",
     "AuthorizationFailed",
     "AutoCommit",
@@ -77,10 +81,12 @@ __all__ = [
     "CommitRejected",
     "ConfigurationError",
     "ConsumerFailed",
+    "CoordinatorUnavailable",
     "Counters",
     "Dedupe",
     "Delivery",
     "EnteredBeforeFork",
+    "GroupFull",
     "GroupShared",
     "JoinTimeout",
     "KafkaListener",
@@ -121,6 +127,7 @@ __all__ = [
 
 _MODULES = {
     "SKIP": "parsing.parsers",
+    "AdvertisedAddressUnreachable": "errors",
     "AuthenticationFailed": "errors",
     "AuthorizationFailed": "errors",
     "AutoCommit": "consuming.commit_schedule",
@@ -134,10 +141,12 @@ _MODULES = {
     "CommitRejected": "errors",
     "ConfigurationError": "errors",
     "ConsumerFailed": "errors",
+    "CoordinatorUnavailable": "errors",
     "Counters": "listener.status",
     "Dedupe": "rpc.server.dedupe",
     "Delivery": "listener.streams",
     "EnteredBeforeFork": "errors",
+    "GroupFull": "errors",
     "GroupShared": "errors",
     "JoinTimeout": "errors",
     "KafkaListener": "listener.listener",

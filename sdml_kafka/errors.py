@@ -3,6 +3,7 @@
 from sdml_kafka.runtime.errors import RestartsExhausted, StartTimeout
 
 __all__ = [
+    "AdvertisedAddressUnreachable",
     "AuthenticationFailed",
     "AuthorizationFailed",
     "BrokerUnreachable",
@@ -14,7 +15,9 @@ __all__ = [
     "CommitRejected",
     "ConfigurationError",
     "ConsumerFailed",
+    "CoordinatorUnavailable",
     "EnteredBeforeFork",
+    "GroupFull",
     "GroupShared",
     "JoinTimeout",
     "ParseFailed",
@@ -75,8 +78,26 @@ class BrokerUnreachable(SdmlKafkaError, ConnectionError):
     """No broker answered in time: check the address, the network and the broker."""
 
 
+class AdvertisedAddressUnreachable(BrokerUnreachable):
+    """A broker answered, and the address that it gives to clients cannot be reached from here.
+
+    The text names the address. It is set by `advertised.listeners` on the broker.
+    """
+
+
 class JoinTimeout(SdmlKafkaError, TimeoutError):
     """The group did not finish its rebalance in time; one of its members may hold it up."""
+
+
+class CoordinatorUnavailable(JoinTimeout):
+    """The group has no coordinator that can be reached, so nobody can join it.
+
+    The text says which broker that is, or what the brokers lack. The cause is the broker's error.
+    """
+
+
+class GroupFull(JoinTimeout):
+    """The group has as many members as the broker's `group.max.size` allows."""
 
 
 class AuthenticationFailed(SdmlKafkaError):

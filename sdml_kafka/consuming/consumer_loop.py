@@ -151,7 +151,7 @@ class ConsumerLoop(Actor):
                 await self._open(polled.assignment)
                 life.started()
             elif not life.ready and anyio.current_time() >= join_deadline:
-                raise JoinTimeout(
+                raise intake.health.obstacle or JoinTimeout(
                     f"The group's rebalance did not end within {self._start_timeout_s:g} s. A "
                     "member that died holds it up until its session times out, one that drains "
                     "until it has: try again, or allow more with start_timeout."

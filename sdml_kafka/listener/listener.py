@@ -151,6 +151,10 @@ class KafkaListener(Enterable):
         Raises:
             ClientClosed: The listener was left.
             ClientNotStarted: Another task is entering the listener, or this is trio.
+            BrokerUnreachable: No broker answered, or cannot be reached at the address that it
+                advertises (`AdvertisedAddressUnreachable`). The text says what happened there.
+            JoinTimeout: The group gave no partitions in time; `CoordinatorUnavailable` or
+                `GroupFull` if the broker says why.
         """
         await self._lifecycle.start(self)
 

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 from attrs import frozen
 
-from sdml_kafka.errors import ProducerFailed
+from sdml_kafka.errors import ProducerFailed, SdmlKafkaError
 
 
 class TopicPartition(NamedTuple):
@@ -158,6 +158,9 @@ class Health:
     """For each high watermark that a broker has answered with, how many seconds ago that was."""
     held: Mapping[TopicPartition, str] = {}
     """The partitions that cannot be read on, with the reason (a batch that does not decode)."""
+    obstacle: SdmlKafkaError | None = None
+    """What keeps the consumer from getting or reading its partitions, None if nothing is known to.
+    It may pass by itself; whoever has waited long enough raises it."""
 
 
 @frozen

@@ -149,6 +149,8 @@ class KafkaRPC(Enterable):
         Raises:
             ClientClosed: The client was left.
             ClientNotStarted: Another task is entering the client, or this is trio.
+            BrokerUnreachable: No broker answered, or cannot be reached at the address that it
+                advertises (`AdvertisedAddressUnreachable`). The text says what happened there.
         """
         await self._lifecycle.start(self)
 

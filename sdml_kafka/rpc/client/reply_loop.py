@@ -126,7 +126,7 @@ class ReplyLoop(Actor):
         if now >= self._shared_until:
             raise self._group_shared()
         if not life.ready and now >= join_by:
-            raise JoinTimeout(
+            raise self._reading.health.obstacle or JoinTimeout(
                 f"The rebalance of the group {self._group_id!r} did not end within "
                 f"{self._start_timeout_s:g} s. Does the group have other members? Try again, or "
                 "allow more with start_timeout."

@@ -263,6 +263,10 @@ class KafkaRPCServer(Enterable):
         Raises:
             ClientClosed: The server was left.
             ClientNotStarted: Another task is entering the server, or this is trio.
+            BrokerUnreachable: No broker answered, or cannot be reached at the address that it
+                advertises (`AdvertisedAddressUnreachable`). The text says what happened there.
+            JoinTimeout: The group gave no partitions in time; `CoordinatorUnavailable` or
+                `GroupFull` if the broker says why.
         """
         await self._lifecycle.start(self)
 

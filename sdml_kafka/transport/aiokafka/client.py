@@ -5,12 +5,10 @@
 The private attributes of that client that this package touches; those of the consumer and of the
 producer are in the two `internals.py`. Checked on aiokafka 0.13.0 and 0.14.0.
 
-- `bootstrap_conn`, a local variable of `client.bootstrap()`: a cancelled one leaves it open.
 - `_sync_task` is written, since `close()` raises what a metadata task that has died has raised.
 """
 
 import asyncio
-from traceback import walk_tb
 from typing import Any
 
 Client = Any
@@ -32,20 +30,6 @@ def error_of(task: "asyncio.Future[Any]") -> BaseException | None:
     if task.cancelled():
         return asyncio.CancelledError()
     return task.exception()
-
-
-async def start(client: Client) -> None:
-    """Start a consumer or a producer, and close what a start leaves open that fails.
-
-    A cancelled start forgets the connection over which it asks for the first metadata.
-    """
-    try:
-        await client.start()
-    except BaseException as error:
-        for frame, _ in walk_tb(error.__traceback__):
-            if (connection := frame.f_locals.get("bootstrap_conn")) is not None:
-                connection.close()
-        raise
 
 
 async def close_client(client: Any) -> None:

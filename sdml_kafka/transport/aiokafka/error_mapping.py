@@ -86,10 +86,7 @@ def batch_refused(code: int, *, is_first_attempt: bool) -> BatchRefused | None:
 def from_poll(error: BaseException) -> SdmlKafkaError | None:
     """Return the error if no restart can mend it, None if it may be an error of decoding."""
     if isinstance(error, _AUTHORIZATION):
-        return AuthorizationFailed(
-            f"The broker does not let this group read: {error!r}. Grant READ and DESCRIBE on the "
-            "topics and READ on the group, then start again."
-        )
+        return may_not_read(error)
     if isinstance(error, kafka.SaslAuthenticationFailed):
         return AuthenticationFailed(f"The broker refused the credentials: {error!r}.")
     if isinstance(error, kafka.NoOffsetForPartitionError):
@@ -113,6 +110,16 @@ def from_poll(error: BaseException) -> SdmlKafkaError | None:
             "common one: partition_assignment_strategy=(RangePartitionAssignor,) suits Java's."
         )
     return None
+
+
+def may_not_read(error: BaseException) -> AuthorizationFailed:
+    """Return the error of a consumer that may not read its topics or be in its group."""
+    denied = AuthorizationFailed(
+        f"The broker does not let this group read: {error!r}. Grant READ and DESCRIBE on the "
+        "topics and READ on the group, then start again."
+    )
+    denied.__cause__ = error
+    return denied
 
 
 def from_commit(error: BaseException) -> SdmlKafkaError | None:

@@ -1,4 +1,4 @@
-"""Limit aiokafka's log lines in an outage, and read the reason of a failed start from them."""
+"""Limit aiokafka's log lines in an outage, and let none show a password."""
 
 import logging
 import time
@@ -17,7 +17,6 @@ LOGGERS = (
 BURST = 3
 WINDOW_S = 10.0
 MAX_KINDS = 1000
-MAX_ERROR_LINES = 20
 
 
 class RepeatFilter(logging.Filter):
@@ -33,8 +32,6 @@ class RepeatFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if _shows_credentials(record):
             return False
-        for lines in _collectors:
-            lines.collect(record)
         key = (record.name, record.msg)
         now = time.monotonic()
         since, count = self._seen.get(key, (now, 0))
@@ -54,7 +51,6 @@ def _shows_credentials(record: logging.LogRecord) -> bool:
     return any(type(arg).__name__.startswith("SaslAuthenticate") for arg in args)
 
 
-_collectors: "list[ErrorLines]" = []
 _filter = RepeatFilter()
 _users = 0
 
@@ -74,41 +70,3 @@ def limited_logs() -> Generator[None]:
         if _users == 0:
             for name in LOGGERS:
                 logging.getLogger(name).removeFilter(_filter)
-
-
-class ErrorLines:
-    """Collects what aiokafka logs at ERROR inside `limited_logs`, also lines that are left out.
-
-    aiokafka's exception for a failed start has no cause, but its log lines name one.
-    """
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def collect(self, record: logging.LogRecord) -> None:
-        if record.levelno >= logging.ERROR and len(self.lines) < MAX_ERROR_LINES:
-            self.lines.append(record.getMessage())
-
-    def __enter__(self) -> "ErrorLines":
-        _collectors.append(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        _collectors.remove(self)
-
-    def authentication_failure(self) -> str | None:
-        """Return the broker's own words if a line says that it refused the credentials."""
-        for line in self.lines:
-            at = line.find("SaslAuthenticationFailed")
-            if at < 0:
-                at = line.find("UnsupportedSaslMechanism")
-            if at >= 0:
-                return line[at : at + 300]
-        return None
-
-    def tls_failure(self) -> str | None:
-        """Return the end of a line that says why the broker's certificate was not accepted."""
-        for line in self.lines:
-            if "CERTIFICATE_VERIFY_FAILED" in line or "SSLCertVerificationError" in line:
-                return line[-300:]
-        return None

@@ -7,25 +7,32 @@ from collections.abc import Callable
 
 from aiokafka.errors import KafkaConnectionError
 
-from sdml_kafka.errors import AuthenticationFailed, BrokerUnreachable, SdmlKafkaError
-from sdml_kafka.transport.aiokafka.client import Client, error_of, start
-from sdml_kafka.transport.aiokafka.log_filter import ErrorLines
+from sdml_kafka.errors import BrokerUnreachable, SdmlKafkaError
+from sdml_kafka.transport.aiokafka.client import Client, error_of
+from sdml_kafka.transport.aiokafka.connecting import Connecting
+from sdml_kafka.transport.aiokafka.connection_failures import advertised, no_broker, rounded
 
-HINT = "Check the address, the network and that Kafka runs; security_protocol has to fit too."
 CANCEL_TIMEOUT_S = 1.0
 
 
 class Startup:
     """The start of one client, which is cancelled when the client is closed meanwhile."""
 
-    def __init__(self, client: Client, explain: Callable[[BaseException], BaseException]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        connecting: Connecting,
+        explain: Callable[[BaseException], BaseException],
+    ) -> None:
         """Prepare a start.
 
         Args:
             client: The consumer or the producer.
+            connecting: Makes the client's connections.
             explain: Returns the package's error for one of aiokafka's that says no more itself.
         """
         self._client = client
+        self._connecting = connecting
         self._explain = explain
         self._task: asyncio.Task[None] | None = None
 
@@ -33,30 +40,33 @@ class Startup:
         """Start the client.
 
         Raises:
-            BrokerUnreachable: No broker answered within `timeout_s`. The start goes on until
-                `cancel`.
+            BrokerUnreachable: No broker answered within `timeout_s`, or none can be reached. A
+                start that has not ended goes on until `cancel`.
             SdmlKafkaError: The client did not start, for the reason that the error gives.
         """
-        with ErrorLines() as lines:
-            self._task = task = asyncio.create_task(start(self._client))
-            done, _ = await asyncio.wait({task}, timeout=timeout_s)
-            if not done:
-                raise BrokerUnreachable(f"No broker answered within {timeout_s:g} s. {HINT}")
-            if (error := error_of(task)) is not None:
-                raise _known_reason(error, lines) or self._explain(error) from error
+        self._task = task = asyncio.create_task(self._client.start())
+        done, _ = await asyncio.wait({task}, timeout=timeout_s)
+        if not done:
+            raise self._unreachable(timeout_s)
+        if (error := error_of(task)) is not None:
+            if isinstance(error, KafkaConnectionError):
+                raise self._unreachable(None)
+            raise self._explain(error) from error
+
+    def _unreachable(self, timeout_s: float | None) -> SdmlKafkaError:
+        """Return why there is no broker; without a timeout all that were asked have failed."""
+        connecting = self._connecting
+        if failures := connecting.failures():
+            return advertised(failures, connecting.asked, connecting.protocol)
+        if connecting.has_found_brokers and timeout_s is not None:
+            return BrokerUnreachable(
+                f"A broker answered, and could not serve the client's start within "
+                f"{rounded(timeout_s)}. It may be starting itself, or overloaded: see its log."
+            )
+        return no_broker(connecting.asked, connecting.protocol, timeout_s)
 
     async def cancel(self) -> None:
         """Cancel a start that goes on: it would start tasks on a client that is closed by then."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait({self._task}, timeout=CANCEL_TIMEOUT_S)
-
-
-def _known_reason(error: BaseException, lines: ErrorLines) -> SdmlKafkaError | None:
-    if (reason := lines.authentication_failure()) is not None:
-        return AuthenticationFailed(f"The broker refused the credentials: {reason}")
-    if (reason := lines.tls_failure()) is not None:
-        return AuthenticationFailed(f"The broker's certificate was not accepted: {reason}")
-    if isinstance(error, KafkaConnectionError):
-        return BrokerUnreachable(f"{error}. {HINT}")
-    return None

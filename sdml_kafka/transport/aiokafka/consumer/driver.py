@@ -43,11 +43,13 @@ from aiokafka.abc import ConsumerRebalanceListener
 
 from sdml_kafka.errors import CommitFailed, CommitRejected, ConfigurationError, ConsumerFailed
 from sdml_kafka.transport.aiokafka import error_mapping
+from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.bad_batches import BadBatches
 from sdml_kafka.transport.aiokafka.consumer.commits import Commits
 from sdml_kafka.transport.aiokafka.consumer.fetching import Batches, FetchedRecords, as_client
 from sdml_kafka.transport.aiokafka.consumer.health import NEW_PARTITIONS_INTERVAL_S, HealthCheck
+from sdml_kafka.transport.aiokafka.consumer.obstacles import Obstacles
 from sdml_kafka.transport.aiokafka.consumer.read_positions import ReadPositions
 from sdml_kafka.transport.aiokafka.consumer.revocation import PendingRevocation, RevocationGate
 from sdml_kafka.transport.aiokafka.consumer.shutdown import stop_consumer
@@ -100,7 +102,9 @@ class ConsumerDriver:
         self.settings: ConsumerSettings = internals.settings_of(self._consumer)
         internals.disable_auto_commit(self._consumer)
         self._loop = asyncio.get_running_loop()
-        self._startup = Startup(self._consumer, explain_start)
+        connecting = Connecting(internals.client_of(self._consumer))
+        self._startup = Startup(self._consumer, connecting, explain_start)
+        self._obstacles = Obstacles(self._consumer, connecting)
         self._topics: Topics
         self._start_positions: StartPositions
         self._health_check: HealthCheck
@@ -136,6 +140,7 @@ class ConsumerDriver:
         # Subscribing comes after the start: one with a topic that is missing takes
         # request_timeout_ms, and then fails.
         await self._startup.run(timeout_s)
+        self._obstacles.watch_joins()
         await names.find()
         if internals.has_group(self._consumer):
             self._consumer.subscribe(list(names.names), listener=_Callbacks(self))
@@ -162,7 +167,9 @@ class ConsumerDriver:
             assignment = await self._position()
         health = None
         if health_is_due:
-            health = self._health_check.check(self._assigned, self._bad_batches.held())
+            health = self._health_check.check(
+                self._assigned, self._bad_batches.held(), self._obstacles.find(self._to_position)
+            )
             if self._to_position is None:
                 # Of a partition that has become empty nothing is fetched.
                 self._positions.look(self._assigned)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping
 
+from sdml_kafka.errors import SdmlKafkaError
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
@@ -38,7 +39,10 @@ class HealthCheck:
         return self._loop.time() >= self._due_at
 
     def check(
-        self, partitions: Collection[TopicPartition], held: Mapping[TopicPartition, str]
+        self,
+        partitions: Collection[TopicPartition],
+        held: Mapping[TopicPartition, str],
+        obstacle: SdmlKafkaError | None,
     ) -> Health:
         """Return the health of a consumer that reads `partitions`, some of which are `held`."""
         now = self._loop.time()
@@ -50,7 +54,7 @@ class HealthCheck:
             self._refreshed_at = now
             internals.refresh_metadata(self._consumer)
         marks = self._high_watermarks(partitions)
-        return Health(is_connected, marks, missing, self._ages_s(marks, now), held)
+        return Health(is_connected, marks, missing, self._ages_s(marks, now), held, obstacle)
 
     def _high_watermarks(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         assigned = self._consumer.assignment()

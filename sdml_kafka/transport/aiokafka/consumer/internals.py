@@ -35,18 +35,20 @@ Of its parts:
   topics that do not exist yet.
 - `_coordinator.member_id`, `coordinator_id`, `group_id`, `_client.send`, `_group_instance_id`: to
   leave the group when `stop()` cannot, since it is stuck in a rebalance.
+- `_client.coordinator_lookup` and `_coordinator._send_req` are replaced: to note errors that
+  aiokafka keeps to itself (see `Obstacles`).
 - `_fetcher.close`, `_client`: the second half of a `stop()` that raised or was cut off.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import KafkaError
-from aiokafka.protocol.group import LeaveGroupRequest
+from aiokafka.protocol.group import JoinGroupRequest, LeaveGroupRequest
 from aiokafka.structs import OffsetAndMetadata
 
 from sdml_kafka.transport.aiokafka.client import Client, close_client
@@ -107,6 +109,56 @@ def generation(consumer: Client) -> int:
 
 def has_group(consumer: Client) -> bool:
     return bool(consumer._group_id)
+
+
+def group_of(consumer: Client) -> str:
+    return str(consumer._group_id)
+
+
+def client_of(consumer: Client) -> Any:
+    """Return the `AIOKafkaClient` of a consumer."""
+    return consumer._client
+
+
+def leader_of(consumer: Client, partition: Any) -> int | None:
+    """Return the broker that leads a partition, None if that is not known."""
+    cluster = consumer._client.cluster
+    leader: int | None = cluster.leader_for_partition(ClientPartition(*partition))
+    return leader
+
+
+def unauthorized_topics(consumer: Client) -> set[str]:
+    """Return the topics that the broker does not let this client see."""
+    topics: set[str] = consumer._client.cluster.unauthorized_topics
+    return topics
+
+
+def replace_lookup(
+    consumer: Client, look_up: Callable[[Any, str], Coroutine[Any, Any, int]]
+) -> Callable[[Any, str], Coroutine[Any, Any, int]]:
+    """Have coordinators looked up by this function, and return aiokafka's own."""
+    own: Callable[[Any, str], Coroutine[Any, Any, int]] = consumer._client.coordinator_lookup
+    consumer._client.coordinator_lookup = look_up
+    return own
+
+
+def watch_joins(consumer: Client, note: Callable[[int], None]) -> None:
+    """Call `note` with the code of each answer to a join.
+
+    aiokafka makes an UnknownError of codes that it does not know, as that of a full group.
+    """
+    coordinator = consumer._coordinator
+    if coordinator is None or not has_group(consumer):
+        return
+    own = coordinator._send_req
+
+    async def send(request: Any) -> Any:
+        answer = await own(request)
+        if isinstance(request, JoinGroupRequest):
+            note(answer.error_code)
+        return answer
+
+    coordinator._send_req = send
 
 
 def rebalance_is_due(consumer: Client) -> bool:

@@ -5,6 +5,9 @@
 import asyncio
 from collections.abc import Collection
 
+from aiokafka.errors import TopicAuthorizationFailedError
+
+from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.client import RETRY_S, TOPIC_CREATION_S, Client
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.interfaces import TopicPartition
@@ -23,6 +26,9 @@ class Topics:
 
         Partitions that appear later are read from their beginning, since from the end the records
         that came before the client noticed them would be lost.
+
+        Raises:
+            AuthorizationFailed: The broker does not let this client see one of the topics.
         """
         internals.track_topics(self._consumer, set(self.names))
         loop = asyncio.get_running_loop()
@@ -32,6 +38,8 @@ class Topics:
                 {asyncio.ensure_future(internals.refresh_metadata(self._consumer))},
                 timeout=max(RETRY_S, deadline - loop.time()),
             )
+            if denied := self.names & internals.unauthorized_topics(self._consumer):
+                raise error_mapping.may_not_read(TopicAuthorizationFailedError(*sorted(denied)))
             if not self.missing() or loop.time() >= deadline:
                 break
             await asyncio.sleep(RETRY_S)

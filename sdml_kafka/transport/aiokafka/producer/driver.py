@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from sdml_kafka.errors import ConfigurationError, ProducerFailed
 from sdml_kafka.transport.aiokafka.client import error_of
+from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.aiokafka.producer.admin import Admin
 from sdml_kafka.transport.aiokafka.producer.sending import ReportOutcome, Sending, spent
@@ -40,7 +41,7 @@ class ProducerDriver:
         self.admin: Admin = Admin(self._producer)
         self._misses = MAX_MISSES
         self._failure: asyncio.Future[ProducerFailed] = self._loop.create_future()
-        self._startup = Startup(self._producer, explain_start)
+        self._startup = Startup(self._producer, Connecting(self._producer.client), explain_start)
         self._health_checks: asyncio.Task[None] | None = None
         self._closing = False
 

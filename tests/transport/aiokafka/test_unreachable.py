@@ -1,0 +1,91 @@
+"""Addresses at which there is no Kafka: the error of each start names the address and why."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from sdml_kafka import BrokerUnreachable
+from tests.support.entering import client, each, error_of_entering
+
+pytestmark = pytest.mark.anyio
+
+
+@contextmanager
+def answering(answer: bytes | None) -> Generator[str]:
+    """Run something that answers whoever connects with this, or never; yield its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(answer or b"")
+
+        if answer is not None:
+            threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+
+
+@each
+async def test_a_name_that_does_not_resolve(make: Any) -> None:
+    error = await error_of_entering(make("no-such-host.invalid:9092", start_timeout=0.5))
+    assert type(error) is BrokerUnreachable
+    assert "no-such-host.invalid:9092: its name does not resolve" in str(error)
+    assert isinstance(error.__cause__, socket.gaierror)
+
+
+@each
+async def test_a_port_at_which_nothing_listens(make: Any, free_tcp_port: int) -> None:
+    error = await error_of_entering(make(f"127.0.0.1:{free_tcp_port}", start_timeout=0.5))
+    assert type(error) is BrokerUnreachable
+    assert f"127.0.0.1:{free_tcp_port}: it refuses connections" in str(error)
+    assert isinstance(error.__cause__, ConnectionRefusedError)
+
+
+@each
+async def test_a_port_that_does_not_answer(make: Any) -> None:
+    with answering(None) as address:
+        error = await error_of_entering(make(address, start_timeout=0.5))
+    assert type(error) is BrokerUnreachable
+    assert f"within 0.5 s ({address}: it does not answer)" in str(error)
+    assert isinstance(error.__cause__, TimeoutError)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "an HTTP server answers there, not Kafka"),
+        (b"\x15\x03\x03\x00\x02\x02\x46", "it speaks TLS, and security_protocol is 'PLAINTEXT'"),
+        (b"SSH-2.0-OpenSSH\r\n", "not Kafka ('SSH-' ...)"),
+        (b"\xff\xff\xff\xff", "something answers there that is not Kafka"),
+        (b"", "it may ask for TLS or a login (SASL)"),
+    ],
+)
+async def test_a_port_at_which_something_else_answers(answer: bytes, why: str) -> None:
+    with answering(answer) as address:
+        error = await error_of_entering(client(address, start_timeout=0.5))
+    assert type(error) is BrokerUnreachable
+    assert address in str(error)
+    assert why in str(error)
+    assert error.__cause__ is not None
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+async def test_a_client_of_tls_at_a_port_without_it(answer: bytes) -> None:
+    context = ssl.create_default_context()
+    with answering(answer) as address:
+        error = await error_of_entering(
+            client(address, start_timeout=0.5, security_protocol="SSL", ssl_context=context)
+        )
+    assert type(error) is BrokerUnreachable
+    assert "does not speak TLS as security_protocol 'SSL' needs it" in str(error)
