@@ -1,6 +1,6 @@
 """A client and a server on a real broker."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -28,12 +28,20 @@ async def reverse(value: bytes, call: Call) -> bytes:
 
 @asynccontextmanager
 async def pair_on(
-    kafka: EmbeddedKafka, handler: Any = reverse, *, partitions: int = 4, **client_options: Any
+    kafka: EmbeddedKafka,
+    handler: Any = reverse,
+    *,
+    partitions: int = 4,
+    server: Mapping[str, Any] | None = None,
+    **client_options: Any,
 ) -> AsyncGenerator[tuple[KafkaRPC, str]]:
-    """Run a server with this handler, and yield a client and the topic that the server serves."""
+    """Run a server with this handler, and yield a client and the topic that the server serves.
+
+    `server` are further options of the server.
+    """
     topic = await create_topic(kafka.bootstrap_servers, unique("request"), partitions)
     async with (
-        server_on(kafka, topic, handler, concurrency=1000),
+        server_on(kafka, topic, handler, concurrency=1000, **(server or {})),
         client_on(kafka, **client_options) as rpc,
     ):
         yield rpc, topic

@@ -16,7 +16,7 @@ from sdml_kafka.rpc.client.actor_tree import ClientActors
 from sdml_kafka.rpc.client.call_builder import CallBuilder
 from sdml_kafka.rpc.client.pending_calls import PendingCall
 from sdml_kafka.rpc.client.reply_stream import PendingStream, ReplyStream
-from sdml_kafka.rpc.client.reply_topics import choose_reply_topics
+from sdml_kafka.rpc.client.reply_topics import ReplyTopicSpec, choose_reply_topics
 from sdml_kafka.rpc.client.request_options import (
     CallOptions,
     PropagateCorrTo,
@@ -31,6 +31,7 @@ from sdml_kafka.rpc.dialects.native import ID_NAMES, wire_of
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import rpc_transport
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Transport
+from sdml_kafka.transport.topic_settings import TopicSettings
 
 
 class KafkaRPC(Enterable):
@@ -67,6 +68,8 @@ class KafkaRPC(Enterable):
             meanwhile: servers are asked to reply where the client reads.
         reply_partitions: The partitions of a reply topic that is missing and created.
         reply_retention: The seconds for which a topic that is created keeps replies.
+        reply_topic_config: Settings for the topic of the client's own, by Kafka's names, such as
+            `{"max.message.bytes": 8_000_000}`. The server's `max_request_size` has to fit.
         start_timeout: The seconds that entering may take.
         stop_timeout: The seconds that leaving may take.
         restarts: How often a failed actor is restarted before its failure comes out.
@@ -95,6 +98,7 @@ class KafkaRPC(Enterable):
         reply_topic: str | None = None,
         reply_partitions: int = 1,
         reply_retention: float = 3600.0,
+        reply_topic_config: TopicSettings | None = None,
         start_timeout: float = 10.0,
         stop_timeout: float = 10.0,
         restarts: Restarts | None = None,
@@ -106,10 +110,11 @@ class KafkaRPC(Enterable):
         transport = transport or rpc_transport(
             consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
         )
+        topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
         self._build = partial(
             ClientActors,
             transport,
-            partial(choose_reply_topics, parsers, reply_topic, reply_partitions, reply_retention),
+            partial(choose_reply_topics, parsers, topics),
             wire_of(corr_header_keys),
             correlation_from_record,
             start_timeout,
@@ -118,9 +123,7 @@ class KafkaRPC(Enterable):
             own_partition=own_partition,
         )
         self._actors: ClientActors = self._build()
-        self._lifecycle = Lifecycle(
-            "client", start_timeout, stop_timeout, on_forked=self._forsake_calls
-        )
+        self._lifecycle = Lifecycle("client", start_timeout, stop_timeout, on_forked=self._forsake)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
@@ -136,7 +139,7 @@ class KafkaRPC(Enterable):
         finally:
             actors.close()
 
-    def _forsake_calls(self, error: Exception) -> None:
+    def _forsake(self, error: Exception) -> None:
         self._actors.calls.forsake(error)
 
     # -- for programs that cannot use `async with` ---------------------------------------

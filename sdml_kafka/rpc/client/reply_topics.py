@@ -1,8 +1,8 @@
 """The topics in which a client reads its replies: how they are made, and how far it has read."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from logging import getLogger
-from typing import Any
+from typing import Any, NamedTuple
 
 import anyio
 from attrs import define, field, frozen
@@ -19,6 +19,7 @@ from sdml_kafka.parsing.specs import CompiledSpec, compile_specs
 from sdml_kafka.rpc.client.request_options import check_positive
 from sdml_kafka.transport.interfaces import Assignment, Health, Producer, Tail, TopicPartition
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
+from sdml_kafka.transport.topic_settings import TopicSettings, as_texts
 
 _log = getLogger("sdml_kafka.rpc")
 
@@ -34,6 +35,8 @@ class ReplyTopics:
     """What parses the replies of which topics."""
     partitions: int
     retention_s: float
+    config: Mapping[str, str]
+    """Further settings of topics that are created."""
     deleted_on_leaving: bool
     """Whether the topic is the client's own, with a name that nobody else knows."""
     names: frozenset[str] = field(init=False)
@@ -43,14 +46,22 @@ class ReplyTopics:
         object.__setattr__(self, "names", names)
 
     async def create(self, producer: Producer) -> Exception | None:
-        """Create the topics; return why that failed, or None. They may exist all the same."""
-        config = {"retention.ms": str(int(self.retention_s * 1000))}
+        """Create the topics; return why that failed, or None. They may exist all the same.
+
+        Raises:
+            ConfigurationError: The broker refuses a topic, for which `reply_topic_config` is given.
+        """
+        config = {"retention.ms": str(int(self.retention_s * 1000)), **self.config}
         for topic in sorted(self.names):
             try:
                 created = await producer.create_topic(
                     topic, self.partitions, config, TOPIC_TIMEOUT_S
                 )
             except (AuthorizationFailed, ConfigurationError, SendFailed) as error:
+                if self.config and isinstance(error, ConfigurationError):
+                    raise ConfigurationError(
+                        f"reply_topic_config ({', '.join(self.config)}): {error}"
+                    ) from error
                 return error
             if created:
                 _log.info("created the reply topic %r", topic)
@@ -66,18 +77,30 @@ class ReplyTopics:
                     _log.warning("the reply topic %r was not deleted: %s", topic, error)
 
 
+class ReplyTopicSpec(NamedTuple):
+    """What a program says about the reply topics beside its parsers; see `KafkaRPC`."""
+
+    name: str | None
+    partitions: int
+    retention_s: float
+    config: TopicSettings | None
+
+
 def choose_reply_topics(
-    parsers: Sequence[ParserSpec[Any]],
-    reply_topic: str | None,
-    partitions: int,
-    retention_s: float,
-    own_name: str,
+    parsers: Sequence[ParserSpec[Any]], options: ReplyTopicSpec, own_name: str
 ) -> ReplyTopics:
     """Return the topics that the parsers name; without parsers one topic of raw bytes.
 
     Raises:
         ConfigurationError: What was given does not go together, or cannot work.
     """
+    reply_topic = options.name
+    if options.config and (parsers or reply_topic is not None):
+        raise ConfigurationError(
+            "reply_topic_config is for the topic that a client creates for itself. Create the "
+            f"topics of {'parsers' if parsers else 'reply_topic'} with these settings, or leave "
+            "them out."
+        )
     if reply_topic is not None:
         if parsers:
             raise ConfigurationError(
@@ -95,8 +118,9 @@ def choose_reply_topics(
     }
     return ReplyTopics(
         compile_specs(parsers or [raw]),
-        check_positive("reply_partitions", partitions),
-        check_positive("reply_retention", retention_s),
+        check_positive("reply_partitions", options.partitions),
+        check_positive("reply_retention", options.retention_s),
+        as_texts("reply_topic_config", {} if options.config is None else options.config),
         deleted_on_leaving=not parsers and reply_topic is None,
     )
 

@@ -32,6 +32,7 @@ from sdml_kafka.transport.interfaces import (
     always,
 )
 from sdml_kafka.transport.record_checks import fault_of, no_such_partition, no_such_topic
+from sdml_kafka.transport.topic_settings import is_setting
 
 _log = getLogger("sdml_kafka.testing")
 
@@ -165,7 +166,9 @@ class MemoryProducer:
             return no_such_topic(topic, may_create=self._creates_topics)
         if partition is not None and partition >= count:
             return no_such_partition(topic, partition, count)
-        if len(value or b"") + len(key or b"") > self._max_record_bytes:
+        size = len(value or b"") + len(key or b"")
+        bound = self._state.max_bytes.get(topic, self._max_record_bytes)
+        if size > min(bound, self._max_record_bytes):
             return PayloadTooLarge(f"the record for {topic!r} is too large")
         if partition is None:
             partition = self._choose(message, count)
@@ -254,8 +257,11 @@ class MemoryProducer:
             raise ConfigurationError(f"a topic needs a partition, not {partitions}")
         if self._state.partitions_of(topic):
             return False
+        if unknown := [name for name in config if not is_setting(name)]:
+            raise ConfigurationError(f"Unknown topic config name: {unknown[0]}")
         compacted = config.get("cleanup.policy") == "compact"
-        self._topics.create(topic, partitions, compacted=compacted)
+        max_bytes = int(config["max.message.bytes"]) if "max.message.bytes" in config else None
+        self._topics.create(topic, partitions, compacted=compacted, max_bytes=max_bytes)
         return True
 
     async def delete_topic(self, topic: str, timeout_s: float) -> None:

@@ -95,6 +95,8 @@ class State:
     logs: dict[TopicPartition, Log] = field(factory=dict[TopicPartition, Log])
     compacted: set[str] = field(factory=set[str])
     """The topics that take no record without a key."""
+    max_bytes: dict[str, int] = field(factory=dict[str, int])
+    """The largest record of each topic that has a bound of its own."""
     groups: dict[str, Group] = field(factory=dict[str, Group])
     commits: list[MemoryCommit] = field(factory=list[MemoryCommit])
     held_commits: list[CommitRequest] = field(factory=list[CommitRequest])

@@ -18,12 +18,16 @@ class Topics:
         self._clock = clock
         self._turns = count()
 
-    def create(self, topic: str, partitions: int, *, compacted: bool = False) -> None:
+    def create(
+        self, topic: str, partitions: int, *, compacted: bool = False, max_bytes: int | None = None
+    ) -> None:
         """Create a topic; groups that wait for it rebalance at once."""
         if partitions < 1 or self._state.partitions_of(topic):
             raise Misuse(f"create_topic({topic!r}, {partitions}): it exists, or has no partition")
         if compacted:
             self._state.compacted.add(topic)
+        if max_bytes is not None:
+            self._state.max_bytes[topic] = max_bytes
         self._create_partitions(topic, range(partitions))
 
     def add_partitions(self, topic: str, count: int, unnoticed_for_s: float) -> None:
@@ -46,6 +50,7 @@ class Topics:
         for partition in partitions:
             del self._state.logs[partition]
         self._state.compacted.discard(topic)
+        self._state.max_bytes.pop(topic, None)
         for group in self._state.groups.values():
             group.forget(partitions, now())
         self._state.signal.fire()
