@@ -14,6 +14,7 @@ PAGES = [
 ]
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)#\s]*)(#[^)\s]*)?\)")
 FILE = re.compile(r"`((?:[\w-]+/)+[\w-]+\.\w+)`")
+TEST = re.compile(r"\[`(\w+\.py)::(\w+)`\]\(([^)]+)\)")
 FUNCTION = re.compile(r"`(?:\w+\.)?(\w+)`")
 
 
@@ -50,6 +51,16 @@ def test_the_readme_has_links() -> None:
 def test_each_file_that_is_named_is_there(page: Path) -> None:
     named = FILE.findall(page.read_text())
     assert [name for name in named if not any((at / name).exists() for at in (ROOT, PACKAGE))] == []
+
+
+def test_each_test_that_proves_a_promise_is_there() -> None:
+    page = ROOT / "docs" / "guarantees.md"
+    cited = TEST.findall(page.read_text())
+    assert len(cited) == page.read_text().count("::") > 50
+    for name, function, link in cited:
+        file = page.parent / link
+        assert file.name == name
+        assert re.search(rf"^(async )?def {function}\(", file.read_text(), re.MULTILINE), function
 
 
 def test_each_function_of_the_journeys_is_in_its_file() -> None:

@@ -65,3 +65,54 @@ async def test_the_commit_never_passes_the_lowest_unfinished(embedded_kafka: Emb
                 samples += offset > 0 and lowest < 400
     assert samples > 3
     assert (await committed(bootstrap, group))[topic, 0] == 400
+
+
+async def finish_in_tens(listener: KafkaListener, unfinished: dict[int, set[int]]) -> None:
+    """Finish ten records at a time, the last one first."""
+    held = []
+    async for delivery in (await listener.subscribe(str)).deliveries():
+        held.append(delivery)
+        if len(held) == 10 or min(map(len, unfinished.values())) < 10:
+            for last in reversed(held):
+                await anyio.sleep(0.01)
+                unfinished[last.record.partition].discard(last.record.offset)
+                last.done()
+            held.clear()
+
+
+async def test_nor_while_members_join_and_leave(embedded_kafka: EmbeddedKafka) -> None:
+    bootstrap, group = embedded_kafka.bootstrap_servers, unique("group")
+    topic = await create_topic(bootstrap, unique("frontier"), 2)
+    for partition in (0, 1):
+        await produce(bootstrap, topic, map(str, range(400)), partition=partition)
+    unfinished = {0: set(range(400)), 1: set(range(400))}
+    samples = 0
+    commits = {"every": 7, "interval_s": 0.2}
+    options = {"group_id": group, "auto_commit": commits, "heartbeat_interval_ms": 300}
+
+    async def is_at_the_end() -> bool:
+        nonlocal samples
+        offsets = await committed(bootstrap, group)
+        for partition, offset in ((p, offsets.get((topic, p), 0)) for p in (0, 1)):
+            assert offset <= min(unfinished[partition], default=400)
+            samples += 0 < offset < 400
+        return offsets == {(topic, 0): 400, (topic, 1): 400}
+
+    with anyio.fail_after(60):
+        async with (
+            anyio.create_task_group() as tasks,
+            listener_on(embedded_kafka, topic, drain_timeout=0.5, **options) as listener,
+        ):
+            tasks.start_soon(finish_in_tens, listener, unfinished)
+            for _ in range(3):
+                async with (
+                    listener_on(embedded_kafka, topic, drain_timeout=0.5, **options) as other,
+                    anyio.create_task_group() as others,
+                ):
+                    others.start_soon(finish_in_tens, other, unfinished)
+                    for _ in range(10):
+                        await is_at_the_end()
+                    others.cancel_scope.cancel()
+            while not await is_at_the_end():
+                pass
+    assert samples > 10
