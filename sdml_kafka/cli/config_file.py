@@ -10,7 +10,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sdml_kafka.cli.client_config import ClientConfig
 from sdml_kafka.cli.terminal import say
@@ -72,7 +72,7 @@ def _flat(options: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, An
     """Yield names and values; what stands below a [section] has a name with dots."""
     for name, value in options.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{above}{name}.")
+            yield from _flat(cast("dict[str, Any]", value), f"{above}{name}.")
         else:
             yield above + name, value
 
