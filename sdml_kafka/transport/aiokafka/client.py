@@ -5,11 +5,22 @@
 The private attributes of that client that this package touches; those of the consumer and of the
 producer are in the two `internals.py`. Checked on aiokafka 0.13.0 and 0.14.0.
 
+- `_conns`, each connection's `_requests`, `_reader` and `_writer`, and its `close`: to see that a
+  broker does not answer any more, and to have the connection replaced (`silent_connections.py`).
 - `_sync_task` is written, since `close()` raises what a metadata task that has died has raised.
 """
 
 import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
+
+from aiokafka.conn import CloseReason
+
+if sys.platform != "win32":
+    from fcntl import ioctl
+    from termios import TIOCOUTQ
 
 Client = Any
 """An `aiokafka.AIOKafkaConsumer` or `AIOKafkaProducer`; aiokafka is not typed."""
@@ -30,6 +41,35 @@ def error_of(task: "asyncio.Future[Any]") -> BaseException | None:
     if task.cancelled():
         return asyncio.CancelledError()
     return task.exception()
+
+
+def connections_of(client: Any) -> Sequence[tuple[Any, Any]]:
+    """Return the connections that are up, with the broker and the purpose of each."""
+    return [(place, each) for place, each in client._conns.items() if each.connected()]
+
+
+def oldest_request(connection: Any) -> tuple[Any, Any]:
+    """Return the number and the request that is to be answered next, None and None without any."""
+    if not connection._requests:
+        return None, None
+    number, request, _ = connection._requests[0]
+    return number, request
+
+
+def moved_bytes(connection: Any) -> tuple[int, int, int]:
+    """Return the bytes of an answer that are there, and those of requests that wait to leave."""
+    transport, unsent = connection._writer.transport, 0
+    socket = transport.get_extra_info("socket")
+    if sys.platform != "win32" and socket is not None:
+        with suppress(OSError, ValueError):  # it may be closed right now
+            answer = ioctl(socket.fileno(), TIOCOUTQ, b"\0\0\0\0")
+            unsent = int.from_bytes(answer, sys.byteorder)
+    return len(connection._reader._buffer), transport.get_write_buffer_size(), unsent
+
+
+def close_silent(connection: Any) -> None:
+    """Close a connection, which fails what waits there as if it had broken."""
+    connection.close(CloseReason.CONNECTION_TIMEOUT, TimeoutError("the broker does not answer"))
 
 
 async def close_client(client: Any) -> None:

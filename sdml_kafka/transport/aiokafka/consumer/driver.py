@@ -66,6 +66,7 @@ from sdml_kafka.transport.aiokafka.consumer.startup import (
 )
 from sdml_kafka.transport.aiokafka.consumer.tail_positions import TailStart
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
+from sdml_kafka.transport.aiokafka.silent_connections import SilentConnections
 from sdml_kafka.transport.aiokafka.startup import Startup
 from sdml_kafka.transport.interfaces import (
     Assignment,
@@ -121,6 +122,7 @@ class ConsumerDriver:
         """How often each partition was moved on since its last record that decodes."""
         self._commits = Commits(self._consumer)
         self._revocations = RevocationGate()
+        self._watching: asyncio.Task[None] | None = None
         self._closing = False
 
     async def start(
@@ -141,6 +143,8 @@ class ConsumerDriver:
         # request_timeout_ms, and then fails.
         await self._startup.run(timeout_s)
         self._obstacles.watch_joins()
+        silent = SilentConnections(self._consumer._client, repeats_produce=False)
+        self._watching = self._loop.create_task(silent.close_repeatedly())
         await names.find()
         if internals.has_group(self._consumer):
             self._consumer.subscribe(list(names.names), listener=_Callbacks(self))
@@ -339,6 +343,8 @@ class ConsumerDriver:
         self._closing = True
         self._may_commit = False
         self._revocations.close()
+        if self._watching is not None:
+            self._watching.cancel()
         await self._startup.cancel()
         await stop_consumer(self._consumer, timeout_s)
         await self._commits.close()

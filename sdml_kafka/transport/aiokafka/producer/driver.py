@@ -19,9 +19,10 @@ from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.aiokafka.producer.admin import Admin
 from sdml_kafka.transport.aiokafka.producer.sending import ReportOutcome, Sending, spent
 from sdml_kafka.transport.aiokafka.producer.startup import check_producer, explain_start
+from sdml_kafka.transport.aiokafka.silent_connections import LOOK_INTERVAL_S, SilentConnections
 from sdml_kafka.transport.aiokafka.startup import Startup
 
-HEALTH_CHECK_INTERVAL_S = 0.5
+HEALTH_CHECK_INTERVAL_S = LOOK_INTERVAL_S
 FINISH_TIMEOUT_S = 1.0
 MAX_MISSES = 2
 """The number of checks without a connection after which no broker counts as reachable."""
@@ -42,6 +43,9 @@ class ProducerDriver:
         self._misses = MAX_MISSES
         self._failure: asyncio.Future[ProducerFailed] = self._loop.create_future()
         self._startup = Startup(self._producer, Connecting(self._producer.client), explain_start)
+        self._silent = SilentConnections(
+            self._producer.client, repeats_produce=internals.is_idempotent(self._producer)
+        )
         self._health_checks: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -84,6 +88,7 @@ class ProducerDriver:
             # An idle producer may have closed its connections: see whether it gets one.
             self._misses += 1
             self._producer.client.force_metadata_update()
+        self._silent.look()
         self.sending.sweep()
 
     # -- close ---------------------------------------------------------------------------

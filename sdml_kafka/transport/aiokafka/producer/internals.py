@@ -52,6 +52,10 @@ def is_transactional(producer: Client) -> bool:
     return manager is not None and manager.transactional_id is not None
 
 
+def is_idempotent(producer: Client) -> bool:
+    return producer._txn_manager is not None
+
+
 def max_request_size(producer: Client) -> int:
     return int(producer._max_request_size)
 
