@@ -146,7 +146,9 @@ class ConsumerLoop(Actor):
         now, on_health = clock(), self._on_health
         while True:
             asked_at = now()
-            polled = await consumer.poll(intake.ready(), poll_records, POLL_TIMEOUT_S)
+            ready = intake.ready()
+            most = intake.budget.most_records(poll_records)
+            polled = await consumer.poll(ready, most, POLL_TIMEOUT_S)
             if polled.assignment is not None:
                 await self._open(polled.assignment)
                 life.started()
@@ -166,9 +168,10 @@ class ConsumerLoop(Actor):
                     on_health(polled.health, asked_at, now())
             if polled.records or polled.positions:
                 self._restart(intake.set_back(polled))
-                intake.accept(polled.records, polled.positions)
+                intake.accept(polled.records, polled.positions, consumer.sizes)
             if polled.records:
                 self._on_records()
+            del polled  # its records would stay in memory while the next poll waits
 
     def _restart(self, set_back: Mapping[TopicPartition, int]) -> None:
         """Begin partitions anew whose log is another one; what waits of the old one is gone."""

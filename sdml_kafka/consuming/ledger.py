@@ -8,7 +8,8 @@ is dropped and moves the *frontier*, the offset below which everything has finis
 finished chunk behind an unfinished one is merged into that one's end. So memory follows what is
 unfinished, and the frontier is always the first byte of the first chunk that is not 0. Behind the
 last record that was fetched there may be offsets without a record that is delivered, such as
-transaction markers: the *gap*. The frontier steps over it when all before it has finished.
+transaction markers: the *gap*. The frontier steps over it when all before it has finished. A chunk
+holds the bytes of its records until it has finished, or until it is counted again.
 
 Rules for whoever edits this file:
 
@@ -21,8 +22,11 @@ Rules for whoever edits this file:
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import compress
 
 from attrs import define, field
+
+from sdml_kafka.consuming.byte_budget import ByteBudget, HeldBytes
 
 NEVER = 1 << 62
 """A number of finished records that is never reached."""
@@ -40,10 +44,17 @@ class Chunk:
     next_offset: int
     left: bytearray
     delivered_at: float
+    sizes: Sequence[int] = ()
+    """The bytes of each record."""
     unfinished: int = field(init=False)
+    size: int = field(init=False)
+    """The bytes of the records that had not finished when they were counted last."""
+    _counted: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.unfinished = len(self.left) - self.left.count(0)
+        self.size = sum(self.sizes)
+        self._counted = len(self.left)
 
     def give_back(self) -> None:
         """Note that a record that was taken in hand is in nobody's hands any more, unfinished."""
@@ -92,6 +103,14 @@ class Chunk:
             ended += left[index] == 0
         return ended
 
+    def recount(self) -> None:
+        """Release the bytes of records that have finished since this was called last."""
+        if self.unfinished != self._counted:
+            self._counted = self.unfinished
+            size = sum(compress(self.sizes, self.left))
+            self.tenancy.held.release(self.size - size)
+            self.size = size
+
     def frontier(self) -> int:
         """Return the offset of the first unfinished record, `next_offset` if there is none."""
         if self.unfinished == 0:
@@ -109,6 +128,8 @@ class Tenancy:
     epoch: int
     start: int
     committed: int | None
+    held: HeldBytes
+    """The bytes of its records that were fetched and have not finished."""
     open: bool = field(default=True, init=False)
     taken: int = field(default=0, init=False)
     """The number of records that users have taken in hand so far."""
@@ -130,13 +151,15 @@ class Tenancy:
     def __attrs_post_init__(self) -> None:
         self._settled = self.start
 
-    def deliver(self, offsets: Sequence[int], left: Sequence[int], now: float) -> Chunk:
+    def deliver(
+        self, offsets: Sequence[int], left: Sequence[int], now: float, sizes: Sequence[int] = ()
+    ) -> Chunk:
         """Enter records that go out now, in offset order, and return their chunk.
 
         `left` has for each record the number of destinations that have to finish it. A record
-        with 0 is finished already.
+        with 0 is finished already. `sizes` has the bytes of each record, which are held already.
         """
-        chunk = Chunk(self, offsets, offsets[-1] + 1, bytearray(left), now)
+        chunk = Chunk(self, offsets, offsets[-1] + 1, bytearray(left), now, sizes)
         self.ledger.count_finished(len(left) - chunk.unfinished)
         self._chunks.append(chunk)
         if chunk.unfinished == 0:
@@ -151,10 +174,16 @@ class Tenancy:
         if chunk is self._chunks[0]:
             while self._chunks and self._chunks[0].unfinished == 0:
                 self._settled = self._chunks.popleft().next_offset
-            return
-        at = self._chunks.index(chunk)
-        self._chunks[at - 1].next_offset = chunk.next_offset
-        del self._chunks[at]
+        else:
+            at = self._chunks.index(chunk)
+            self._chunks[at - 1].next_offset = chunk.next_offset
+            del self._chunks[at]
+        self.held.release(chunk.size)
+
+    def recount(self) -> None:
+        """Release the bytes of all records that have finished, in chunks that have not, too."""
+        for chunk in self._chunks:
+            chunk.recount()
 
     def skip(self, fetched_to: int, position: int) -> None:
         """Note that no record is to come between these two offsets.
@@ -191,8 +220,10 @@ class Tenancy:
         self.is_watched = self._low is not None or bool(self._on_drained)
 
     def end(self) -> None:
-        """Count whatever finishes from now on as late."""
+        """Count whatever finishes from now on as late, and nothing as held."""
         self.open = False
+        self.held.release(self.held.count)
+        self.held = HeldBytes(ByteBudget())
         self._low = None
         self.is_watched = bool(self._on_drained)
 
@@ -236,6 +267,7 @@ class Tenancy:
 class Ledger:
     """The open tenancies of one consumer, and the counts over all of them."""
 
+    budget: ByteBudget = field(factory=ByteBudget)
     tenancies: dict[tuple[str, int], Tenancy] = field(
         factory=dict[tuple[str, int], Tenancy], init=False
     )
@@ -257,7 +289,8 @@ class Ledger:
         self.close(topic, partition)
         if committed is not None and committed > start:
             committed = None
-        tenancy = Tenancy(self, topic, partition, epoch, start, committed)
+        held = HeldBytes(self.budget)
+        tenancy = Tenancy(self, topic, partition, epoch, start, committed, held)
         self.tenancies[topic, partition] = tenancy
         return tenancy
 

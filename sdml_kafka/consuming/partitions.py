@@ -5,16 +5,25 @@ records in, the dispatcher (in a server: the request queue) takes them out. Plai
 calls; nothing here waits.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import accumulate
 
 from attrs import define, field
 
+from sdml_kafka.consuming.byte_budget import ByteBudget
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.ledger import Ledger, Tenancy
+from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces import Assignment, Health, Polled, Record, TopicPartition
 
 LOW_BACKLOG = 500
 """A partition is polled when fewer records of it than this wait to be dispatched."""
+MAX_BYTES_IN_FLIGHT = 64 << 20
+"""The default bound of the bytes of records that were fetched and have not finished."""
+SLICES = 16
+"""The least number of slices that the byte budget is dispatched in. A slice stays in memory as a
+whole while its records are read."""
 
 
 @define(eq=False)
@@ -25,6 +34,8 @@ class Partition:
     tenancy: Tenancy
     backlog: list[Record] = field(factory=list[Record], init=False)
     """The records fetched and not dispatched, oldest first."""
+    sizes: list[int] = field(factory=list[int], init=False)
+    """The bytes of each record in the backlog."""
     busy: bool = field(default=False, init=False)
     """Whether an async parser works on it."""
     parsing: int = field(default=0, init=False)
@@ -35,6 +46,17 @@ class Partition:
     def __attrs_post_init__(self) -> None:
         self.read_to = self.tenancy.start
 
+    def first(self, count: int) -> int:
+        """Return how many of the first `count` records that wait go out together.
+
+        They are a slice in bytes at most, but one record at least.
+        """
+        held = self.tenancy.held
+        most = held.budget.limit // SLICES
+        if held.count <= most or sum(self.sizes[:count]) <= most:
+            return count
+        return max(1, bisect_right(list(accumulate(self.sizes[:count])), most))
+
     def fetched_to(self) -> int:
         """Return the offset behind the last record that was fetched."""
         return self.backlog[-1].offset + 1 if self.backlog else self.tenancy.delivered_to()
@@ -43,16 +65,20 @@ class Partition:
 class Intake:
     """All partitions that are assigned, and what is known of them."""
 
-    def __init__(self, is_read: Callable[[str], bool], current: CurrentConsumer) -> None:
+    def __init__(
+        self, is_read: Callable[[str], bool], current: CurrentConsumer, max_bytes: float
+    ) -> None:
         """Begin without partitions.
 
         Args:
             is_read: Returns whether somebody reads a topic.
             current: The consumer to nudge when a partition may be polled again.
+            max_bytes: The bytes of records that may be held; see `byte_budget`.
         """
         self._is_read = is_read
         self._current = current
-        self.ledger: Ledger = Ledger()
+        self.budget: ByteBudget = ByteBudget(max_bytes, current.nudge)
+        self.ledger: Ledger = Ledger(self.budget)
         self.partitions: dict[TopicPartition, Partition] = {}
         self.health: Health = Health(False, {})
         self.rebalances: int = 0
@@ -70,13 +96,23 @@ class Intake:
 
     def ready(self) -> list[TopicPartition]:
         """Return the partitions that may be polled: read by somebody, with room for more."""
+        if self.budget.is_short:
+            self.recount()
+        self.budget.look_anew()
         return [
             partition.key
             for partition in self.partitions.values()
             if len(partition.backlog) < LOW_BACKLOG
             and not partition.tenancy.withdrawn
             and self._is_read(partition.key.topic)
+            and partition.tenancy.held.may_grow()
         ]
+
+    def recount(self) -> int:
+        """Release the bytes of all records that have finished, and return how many are held."""
+        for partition in self.partitions.values():
+            partition.tenancy.recount()
+        return self.budget.held
 
     def set_back(self, polled: Polled) -> dict[TopicPartition, int]:
         """Return the partitions that a poll has set back, with the offset that they begin at.
@@ -102,25 +138,39 @@ class Intake:
         self,
         records: Mapping[TopicPartition, Sequence[Record]],
         positions: Mapping[TopicPartition, int],
+        sizes_of: Callable[[Sequence[Record]], Sequence[int]],
     ) -> None:
         """Put in what a poll brought, except for partitions that are being revoked."""
+        expected = 0
         for key, batch in records.items():
             partition = self.partitions.get(key)
             if partition is not None and not partition.tenancy.withdrawn:
+                sizes = sizes_of(batch)
+                size = sum(sizes)
+                expected = max(expected, size // len(batch))
+                partition.tenancy.held.add(size)
+                partition.sizes.extend(sizes)
                 partition.backlog.extend(batch)
                 partition.read_to = batch[-1].offset + 1
+        if expected:
+            self.budget.expect(expected)
         for key, position in positions.items():
             partition = self.partitions.get(key)
             if partition is not None and not partition.tenancy.withdrawn:
                 partition.tenancy.skip(partition.fetched_to(), position)
                 partition.read_to = position
 
-    def remove(self, partition: Partition, count: int) -> None:
-        """Remove the first records of a partition's backlog, since they are dispatched now."""
+    def remove(self, partition: Partition, count: int) -> Sequence[int]:
+        """Remove the first records of a partition's backlog, since they are dispatched now.
+
+        Return the bytes of each, which are held on.
+        """
         was_full = len(partition.backlog) >= LOW_BACKLOG
-        del partition.backlog[:count]
+        sizes = partition.sizes[:count]
+        del partition.backlog[:count], partition.sizes[:count]
         if was_full and len(partition.backlog) < LOW_BACKLOG:
             self._current.nudge()
+        return sizes
 
     def withdraw(self, keys: Collection[TopicPartition]) -> list[Tenancy]:
         """Hand out nothing more of these partitions, and return their tenancies.
@@ -132,7 +182,9 @@ class Intake:
             partition = self.partitions.get(key)
             if partition is not None:
                 partition.tenancy.withdrawn = True
+                partition.tenancy.held.release(sum(partition.sizes))
                 partition.backlog.clear()
+                partition.sizes.clear()
                 tenancies.append(partition.tenancy)
         return tenancies
 
@@ -141,3 +193,11 @@ class Intake:
         for key in keys:
             if self.partitions.pop(key, None) is not None:
                 self.ledger.close(*key)
+
+
+def check_max_bytes(max_bytes_in_flight: object) -> None:
+    """Raise a ConfigurationError if this cannot bound the bytes that are held."""
+    if type(max_bytes_in_flight) is not int or max_bytes_in_flight < 1:
+        raise ConfigurationError(
+            f"max_bytes_in_flight is a number of bytes, 1 or more, not {max_bytes_in_flight!r}"
+        )

@@ -30,6 +30,8 @@ class PartitionStatus:
     """Why the partition cannot be read on, None if it can. Records that do not decode hold it."""
     parsing: int = 0
     """The number of records that an async parser works on, or that wait for it next in line."""
+    bytes_in_flight: int = 0
+    """The bytes of its records, as they came, that were fetched and have not finished."""
 
 
 def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
@@ -48,4 +50,5 @@ def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
         frontier_age_s=0.0 if since is None else anyio.current_time() - since,
         held=intake.health.held.get(partition.key),
         parsing=partition.parsing,
+        bytes_in_flight=tenancy.held.count,
     )

@@ -10,9 +10,9 @@ from sdml_kafka.consuming.committer import CommitScheduler, Committer
 from sdml_kafka.consuming.consumer_loop import ConsumerLoop
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
-from sdml_kafka.consuming.partitions import Intake
+from sdml_kafka.consuming.partitions import Intake, check_max_bytes
 from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, ConfigurationError
-from sdml_kafka.lifecycle import ACTOR_GRACE_S
+from sdml_kafka.lifecycle import ACTOR_GRACE_S, check_timeouts
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.dispatcher import Dispatcher
@@ -27,7 +27,24 @@ from sdml_kafka.transport.interfaces import Connect, ConsumerSettings
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
 """Errors that no restart can mend."""
 
+QUEUES = 8
+"""The least number of queues that take all of `max_bytes_in_flight`: what waits for a stream that
+is closed must not stop the others. Parsed records may take more memory, too."""
+
 _log = getLogger("sdml_kafka.listener")
+
+
+@frozen
+class Bounds:
+    """How much may be handed to the streams, and how many bytes may be fetched, unfinished."""
+
+    max_in_flight: int
+    max_bytes: int
+
+    def __attrs_post_init__(self) -> None:
+        if self.max_in_flight < 1:
+            raise ConfigurationError(f"max_in_flight is 1 or more, not {self.max_in_flight!r}")
+        check_max_bytes(self.max_bytes)
 
 
 @frozen
@@ -38,19 +55,22 @@ class Timeouts:
     stop_s: float
     drain_s: float
 
+    def __attrs_post_init__(self) -> None:
+        check_timeouts(self.start_s, self.stop_s, self.drain_s)
+
 
 class ListenerActors:
     """Builds and wires the consumer loop, the dispatcher and the commit scheduler."""
 
     def __init__(
         self,
+        bounds: Bounds,
+        timeouts: Timeouts,
         connect: Connect,
         specs: Sequence[CompiledSpec],
         auto_commit: AutoCommit | None,
         callbacks: RebalanceCallbacks,
         on_parse_error: OnParseError,
-        max_in_flight: int,
-        timeouts: Timeouts,
         restarts: Restarts,
         on_event: Callable[[Event], None] | None,
     ) -> None:
@@ -58,8 +78,10 @@ class ListenerActors:
         self._auto_commit = auto_commit
         self.signal: DispatchSignal = DispatchSignal()
         self._current = CurrentConsumer()
-        self.router: Router = Router(specs, self._routes_changed, self.signal.notify)
-        self.intake: Intake = Intake(self.router.is_read, self._current)
+        self.router: Router = Router(
+            specs, bounds.max_bytes / QUEUES, self._routes_changed, self.signal.notify
+        )
+        self.intake: Intake = Intake(self.router.is_read, self._current, bounds.max_bytes)
         every = None if auto_commit is None else auto_commit.every
         self.readers: Readers = Readers(MAX_RUN if every is None else min(MAX_RUN, every))
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush)
@@ -70,7 +92,7 @@ class ListenerActors:
 
         self.supervisor: Supervisor = Supervisor(
             "listener",
-            self._children(connect, callbacks, max_in_flight, timeouts),
+            self._children(connect, callbacks, bounds.max_in_flight, timeouts),
             strategy="rest_for_one",
             restarts=restarts,
             is_fatal=self._is_fatal,

@@ -140,4 +140,4 @@ class Dispatcher(Actor):
         for route in routes:
             for queue in route.queues:
                 room = min(room, queue.room_for(tenancy))
-        return max(0, room)
+        return partition.first(room) if room > 0 else 0

@@ -9,9 +9,10 @@ from weakref import WeakSet
 import anyio
 
 from sdml_kafka.consuming.commit_schedule import AutoCommit
+from sdml_kafka.consuming.partitions import MAX_BYTES_IN_FLIGHT
 from sdml_kafka.errors import ClientClosed, ConfigurationError
-from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
-from sdml_kafka.listener.actor_tree import ListenerActors, Timeouts
+from sdml_kafka.lifecycle import Enterable, Lifecycle
+from sdml_kafka.listener.actor_tree import Bounds, ListenerActors, Timeouts
 from sdml_kafka.listener.batch_parser import OnParseError
 from sdml_kafka.listener.rebalance_callbacks import RebalanceListener, callbacks_of
 from sdml_kafka.listener.status import ListenerStatus
@@ -64,6 +65,10 @@ class KafkaListener(Enterable):
             after which the record is finished.
         max_in_flight: The number of records of a partition that may be handed to the streams
             and not finished.
+        max_bytes_in_flight: The bytes of records, as they came, that were fetched and have not
+            finished, over all partitions. A partition gets no more while it holds as much as is
+            free, so that there is something left for the others; one that holds nothing always
+            gets a record, however large. The client's own buffer comes on top.
         drain_timeout: Seconds that records in hand get to finish when their partition is
             revoked or the listener is left.
         start_timeout: Seconds that entering may take.
@@ -90,6 +95,7 @@ class KafkaListener(Enterable):
         rebalance_listener: RebalanceListener | None = None,
         on_parse_error: OnParseError = "skip",
         max_in_flight: int = 1000,
+        max_bytes_in_flight: int = MAX_BYTES_IN_FLIGHT,
         drain_timeout: float = 3.0,
         start_timeout: float = 10.0,
         stop_timeout: float = 10.0,
@@ -98,18 +104,18 @@ class KafkaListener(Enterable):
         transport: Connect | None = None,
         **client_options: Any,
     ) -> None:
-        _check(max_in_flight, on_parse_error)
-        check_timeouts(start_timeout, stop_timeout, drain_timeout)
         self._build = partial(
             ListenerActors,
+            Bounds(max_in_flight, max_bytes_in_flight),
+            Timeouts(start_timeout, stop_timeout, drain_timeout),
             transport
-            or listener_connect(consumer_factory, bootstrap_servers, group_id, client_options),
+            or listener_connect(
+                consumer_factory, bootstrap_servers, group_id, client_options, max_bytes_in_flight
+            ),
             compile_specs(parsers),
             _auto_commit(auto_commit),
             callbacks_of(rebalance_listener),
-            on_parse_error,
-            max_in_flight,
-            Timeouts(start_timeout, stop_timeout, drain_timeout),
+            _on_parse_error(on_parse_error),
             restarts or Restarts(),
             on_event,
         )
@@ -269,13 +275,10 @@ class KafkaListener(Enterable):
         return self._actors.status()
 
 
-def _check(max_in_flight: int, on_parse_error: object) -> None:
-    if max_in_flight < 1:
-        raise ConfigurationError(f"max_in_flight is 1 or more, not {max_in_flight!r}")
-    if on_parse_error not in ("skip", "raise") and not callable(on_parse_error):
-        raise ConfigurationError(
-            f"on_parse_error is 'skip', 'raise' or a callable, not {on_parse_error!r}"
-        )
+def _on_parse_error(value: OnParseError) -> OnParseError:
+    if value not in ("skip", "raise") and not callable(value):
+        raise ConfigurationError(f"on_parse_error is 'skip', 'raise' or a callable, not {value!r}")
+    return value
 
 
 def _auto_commit(value: AutoCommit | AutoCommitDict | None) -> AutoCommit | None:

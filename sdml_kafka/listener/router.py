@@ -28,6 +28,7 @@ class Router:
     def __init__(
         self,
         specs: Sequence[CompiledSpec],
+        max_waiting_bytes: float,
         on_routes_changed: Callable[[], None],
         on_room: Callable[[], None],
     ) -> None:
@@ -35,10 +36,12 @@ class Router:
 
         Args:
             specs: Which topics hold which types.
+            max_waiting_bytes: The bytes of records with which a queue has no more room.
             on_routes_changed: Called when a stream was opened or closed.
             on_room: Called when a queue that had no room has been read empty.
         """
         self._specs = specs
+        self._max_waiting_bytes = max_waiting_bytes
         self._on_routes_changed = on_routes_changed
         self._on_room = on_room
         self._shared: dict[Hashable, TypedQueue] = {}
@@ -110,7 +113,7 @@ class Router:
         return self._shared.setdefault(type_, self._new_queue(type_))
 
     def _new_queue(self, type_: Hashable) -> TypedQueue:
-        return TypedQueue(type_, self._on_room, self._pass_on)
+        return TypedQueue(type_, self._max_waiting_bytes, self._on_room, self._pass_on)
 
     def queues(self) -> Iterable[TypedQueue]:
         """Return every queue, also those that nobody reads at the moment."""

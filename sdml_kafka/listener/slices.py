@@ -51,12 +51,12 @@ class Slice:
         if count < len(records):
             records = records[self._handed : self._handed + count]
         self._release(count)
-        self._intake.remove(partition, count)
+        sizes = self._intake.remove(partition, count)
         left = [len(self._queues)] * count
         for route, result in zip(routes, parsed, strict=True):
             for index in result.dropped:
                 left[index] -= len(route.queues)
-        chunk = partition.tenancy.deliver(_offsets(records), left, anyio.current_time())
+        chunk = partition.tenancy.deliver(_offsets(records), left, anyio.current_time(), sizes)
         for route, result in zip(routes, parsed, strict=True):
             kept = [records[index] for index in result.indices] if result.dropped else records
             for queue in route.queues:

@@ -43,11 +43,13 @@ class ListenerStatus:
     """The topics that do not exist; each is read as soon as it does."""
     counters: Counters
     """Counts since the listener was entered."""
+    bytes_in_flight: int = 0
+    """The bytes of records, as they came, that were fetched and have not finished."""
 
 
 def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> ListenerStatus:
     """Return the status, from a ledger that is up to date with the readers."""
-    ledger = intake.ledger
+    ledger, bytes_in_flight = intake.ledger, intake.recount()
     return ListenerStatus(
         tree=tree,
         connected=intake.health.connected,
@@ -61,4 +63,5 @@ def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> L
             restarts=sum(actor.restarts for actor in all_actors(tree)),
             rebalances=intake.rebalances,
         ),
+        bytes_in_flight=bytes_in_flight,
     )

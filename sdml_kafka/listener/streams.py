@@ -115,33 +115,36 @@ class Delivery[T]:
     delivery that is dropped with neither is given back.
     """
 
-    __slots__ = ("_at", "_on_failure", "_parcel", "_queue", "_settled")
+    __slots__ = ("_chunk", "_index", "_on_failure", "_queue", "_record", "_settled", "_value")
 
     def __init__(
         self, parcel: Parcel, at: int, queue: TypedQueue, on_failure: Callable[[Exception], None]
     ) -> None:
         """Use `TypeStream.deliveries`, which makes deliveries."""
+        # Of the parcel only what belongs to this record: the rest may be large, and finish earlier.
         self._settled = False
-        self._parcel = parcel
-        self._at = at
+        self._value = parcel.values[at]
+        self._record = parcel.records[at]
+        self._chunk = parcel.chunk
+        self._index = parcel.indices[at]
         self._queue = queue
         self._on_failure = on_failure
 
     @property
     def value(self) -> T:
         """What the parser made of the record."""
-        return cast(T, self._parcel.values[self._at])
+        return cast(T, self._value)
 
     @property
     def record(self) -> Record:
         """The record as it came from Kafka (aiokafka's `ConsumerRecord`)."""
-        return self._parcel.records[self._at]
+        return self._record
 
     def done(self) -> None:
         """Finish the record, so that it may be committed. Calling it again is harmless."""
         if not self._settled:
             self._settled = True
-            self._parcel.chunk.finish(self._parcel.indices[self._at])
+            self._chunk.finish(self._index)
 
     def fail(self, error: Exception) -> None:
         """Stop the listener with an error; the record is not finished and comes again later.
@@ -151,13 +154,14 @@ class Delivery[T]:
         """
         if not self._settled:
             self._settled = True
-            self._parcel.chunk.give_back()  # without handing the record to another loop
+            self._chunk.give_back()  # without handing the record to another loop
             self._on_failure(error)
 
     def _give_back(self) -> None:
         if not self._settled:
             self._settled = True
-            self._queue.give_back(self._parcel, self._at)
+            parcel = Parcel(self._chunk, (self._value,), (self._index,), (self._record,))
+            self._queue.give_back(parcel, 0)
 
     async def __aenter__(self) -> "Delivery[T]":
         """Return the delivery, which is settled at the end of the `async with`."""

@@ -46,6 +46,7 @@ class TypedQueue:
     def __init__(
         self,
         type_: object,
+        max_bytes: float,
         on_room: Callable[[], None],
         pass_on: Callable[["TypedQueue"], None],
     ) -> None:
@@ -53,6 +54,7 @@ class TypedQueue:
 
         Args:
             type_: The type that the streams of this queue subscribed to.
+            max_bytes: The bytes of records with which the queue has no more room.
             on_room: Called when records found no room and the queue has been read empty since.
             pass_on: Called when records wait here that no stream will read.
         """
@@ -63,6 +65,7 @@ class TypedQueue:
         self.error: Exception | None = None
         self.reserved = 0
         """The number of records that are being parsed for this queue."""
+        self._max_bytes = max_bytes
         self._on_room = on_room
         self._pass_on = pass_on
         self._is_abandoned = False
@@ -79,11 +82,14 @@ class TypedQueue:
         if self.maxsizes and 0 not in self.maxsizes:
             bound = min(bound, max(self.maxsizes))
         room = bound - len(self) - self.reserved
-        if room <= 0:
+        if room <= 0 or self._waiting_bytes() >= self._max_bytes:
             self._refused.add(tenancy)
             return 0
         self._refused.discard(tenancy)
         return room
+
+    def _waiting_bytes(self) -> int:
+        return sum(parcel.chunk.size for parcel in self._parcels if parcel.next < parcel.end)
 
     def put(self, parcel: Parcel) -> None:
         """Let the next readers take these records."""

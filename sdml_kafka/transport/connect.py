@@ -20,8 +20,9 @@ def listener_connect(
     bootstrap_servers: str | None,
     group_id: str | None,
     client_options: Mapping[str, Any],
+    max_bytes: int,
 ) -> Connect:
-    """Return the function that opens a listener's consumer.
+    """Return the function that opens a listener's consumer, which may hold so many bytes.
 
     Raises:
         ConfigurationError: The arguments do not go together.
@@ -35,7 +36,9 @@ def listener_connect(
                 "Give either consumer_factory, or bootstrap_servers and group_id. Listeners with "
                 "the same group_id share the partitions of their topics."
             )
-        return connect(default_consumer_factory(bootstrap_servers, group_id, client_options))
+        return connect(
+            default_consumer_factory(bootstrap_servers, group_id, client_options, max_bytes)
+        )
     _check_callable("consumer_factory", consumer_factory)
     given = {"bootstrap_servers": bootstrap_servers, "group_id": group_id}
     extra = [name for name, value in given.items() if value is not None]
@@ -49,8 +52,11 @@ def rpc_server_transport(
     bootstrap_servers: str | None,
     group_id: str | None,
     client_options: Mapping[str, Any],
+    max_bytes: int | None = None,
 ) -> Transport:
     """Return the functions that open an RPC server's consumer and producer.
+
+    With `max_bytes` the consumer fetches no more than suits a program that holds so many.
 
     Raises:
         ConfigurationError: The arguments do not go together.
@@ -66,7 +72,7 @@ def rpc_server_transport(
         # A request that came before the first start is served, if its deadline allows it.
         client_options = {"auto_offset_reset": "earliest", **client_options}
     return rpc_transport(
-        consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
+        consumer_factory, producer_factory, bootstrap_servers, group_id, client_options, max_bytes
     )
 
 
@@ -76,10 +82,12 @@ def rpc_transport(
     bootstrap_servers: str | None,
     group_id: str | None,
     client_options: Mapping[str, Any],
+    max_bytes: int | None = None,
 ) -> Transport:
     """Return the functions that open the consumer and the producer that calls travel over.
 
-    Without a `group_id` the consumer is in no group, and commits nothing.
+    Without a `group_id` the consumer is in no group, and commits nothing. With `max_bytes` the
+    consumer fetches no more than suits a program that holds so many.
 
     Raises:
         ConfigurationError: The arguments do not go together.
@@ -97,7 +105,7 @@ def rpc_transport(
     consumer_options, producer_options = defaults.split_options(client_options)
     if consumer_factory is None:
         consumer_factory = defaults.default_consumer_factory(
-            bootstrap_servers or "", group_id, consumer_options
+            bootstrap_servers or "", group_id, consumer_options, max_bytes
         )
     else:
         _refuse_options(consumer_options, "consumer")

@@ -261,6 +261,10 @@ class Consumer(Protocol):
         """
         ...
 
+    def sizes(self, records: Sequence[Record]) -> Sequence[int]:
+        """Return the bytes of each record: its key, value and headers as sent. Never waits."""
+        ...
+
     def nudge(self) -> None:
         """Make a poll that waits return now, since other partitions are ready. Never waits.
 

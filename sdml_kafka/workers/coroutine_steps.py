@@ -27,3 +27,7 @@ def run_to_end[T](
             yielded = context.run(step, argument)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]  # the value of a generator has no type
+        finally:
+            # The traceback of an exception holds this frame and the item's: a cycle, by which a
+            # large item would stay in memory until the garbage collector comes.
+            argument = None

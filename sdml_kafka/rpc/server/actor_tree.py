@@ -11,14 +11,14 @@ from sdml_kafka.consuming.committer import CommitScheduler, Committer
 from sdml_kafka.consuming.consumer_loop import ConsumerLoop
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
-from sdml_kafka.consuming.partitions import Intake
+from sdml_kafka.consuming.partitions import Intake, check_max_bytes
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
     ConfigurationError,
     RestartsExhausted,
 )
-from sdml_kafka.lifecycle import ACTOR_GRACE_S, SUPERVISOR_GRACE_S
+from sdml_kafka.lifecycle import ACTOR_GRACE_S, SUPERVISOR_GRACE_S, check_timeouts
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
@@ -52,15 +52,18 @@ COMMIT_INTERVAL_S = 1.0
 
 @frozen
 class Bounds:
-    """How many requests run at once, and how long things may take, in seconds."""
+    """How many requests run at once, how much is fetched, and how many seconds things may take."""
 
     concurrency: int
+    max_bytes_in_flight: int
     start_timeout_s: float
     stop_timeout_s: float
     drain_timeout_s: float
 
     def __attrs_post_init__(self) -> None:
+        check_timeouts(self.start_timeout_s, self.stop_timeout_s, self.drain_timeout_s)
         check_concurrency(self.concurrency)
+        check_max_bytes(self.max_bytes_in_flight)
 
 
 @frozen
@@ -98,18 +101,18 @@ class ServerActors:
         bounds: Bounds,
         intake_options: IntakeOptions,
         reply_options: ReplyOptions,
-        restarts: Restarts,
+        restarts: Restarts | None,
         on_event: Callable[[Event], None] | None,
     ) -> None:
         self._transport = transport
         self._bounds = bounds
-        self._restarts = restarts
+        self._restarts = restarts = restarts or Restarts()
         self._expose_errors = reply_options.expose_errors
         self._limited_log = RateLimitedLog(_log)
         self._counts = Counts()
         self.outbox: Outbox = Outbox()
         self._current = CurrentConsumer()
-        self.intake: Intake = Intake(lambda topic: True, self._current)
+        self.intake: Intake = Intake(lambda topic: True, self._current, bounds.max_bytes_in_flight)
         self._committer = Committer(self.intake.ledger, self._current, _commit_policy, _log)
         self.pool: Pool[ServerCall, Answer] = Pool(bounds.concurrency)
         self.replies: Replies = Replies(

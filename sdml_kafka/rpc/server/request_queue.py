@@ -65,15 +65,15 @@ class Lane:
 
     def refill(self, now: float, intake: Intake) -> bool:
         """Enter the next slice into the ledger; return False if there is none."""
-        partition = self.partition
+        partition, self.records = self.partition, ()  # the last ones may be large
         if not partition.backlog or partition.tenancy.withdrawn:
             return False
-        records = self.records = partition.backlog[:MAX_SLICE]
-        self.next, self.end = 0, len(records)
-        intake.remove(partition, self.end)
+        self.next, self.end = 0, partition.first(min(MAX_SLICE, len(partition.backlog)))
+        records = self.records = partition.backlog[: self.end]
+        sizes = intake.remove(partition, self.end)
         offsets = [record.offset for record in records]
         self.sent_after, self.there_at = self.sightings.bounds(offsets[0], offsets[-1], now)
-        self.chunk = partition.tenancy.deliver(offsets, bytes([1]) * self.end, now)
+        self.chunk = partition.tenancy.deliver(offsets, bytes([1]) * self.end, now, sizes)
         return True
 
     def waiting(self) -> int:

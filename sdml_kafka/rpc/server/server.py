@@ -8,8 +8,9 @@ from typing import Any, Self, overload
 
 import anyio
 
+from sdml_kafka.consuming.partitions import MAX_BYTES_IN_FLIGHT
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
+from sdml_kafka.lifecycle import Enterable, Lifecycle
 from sdml_kafka.parsing.parsers import Parser, Skip
 from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES
@@ -57,6 +58,10 @@ class KafkaRPCServer(Enterable):
         producer_factory: Returns a new `AIOKafkaProducer` each time, not started. Without
             it, the producer connects to `bootstrap_servers`, or to 127.0.0.1:9092.
         concurrency: The number of requests that are handled at once, at most.
+        max_bytes_in_flight: The bytes of requests, as they came, that were fetched and have not
+            finished, over all partitions. A partition gets no more while it holds as much as is
+            free, so that there is something left for the others; one that holds nothing always
+            gets a request, however large. The client's own buffer comes on top.
         drain_timeout: Seconds that handlers get to finish when their partition is revoked or
             the server is left. Requests that take longer come again. At a rebalance their
             handlers run on nevertheless; on leaving the handlers are cancelled.
@@ -96,6 +101,7 @@ class KafkaRPCServer(Enterable):
         consumer_factory: ConsumerFactory | None = None,
         producer_factory: ProducerFactory | None = None,
         concurrency: int = 100,
+        max_bytes_in_flight: int = MAX_BYTES_IN_FLIGHT,
         drain_timeout: float = 5.0,
         start_timeout: float = 10.0,
         stop_timeout: float = 10.0,
@@ -112,17 +118,16 @@ class KafkaRPCServer(Enterable):
         transport: Transport | None = None,
         **client_options: Any,
     ) -> None:
-        check_timeouts(start_timeout, stop_timeout, drain_timeout)
+        timeouts = start_timeout, stop_timeout, drain_timeout
+        factories = consumer_factory, producer_factory
+        bounds = self._bounds = Bounds(concurrency, max_bytes_in_flight, *timeouts)
         transport = transport or rpc_server_transport(
-            consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
+            *factories, bootstrap_servers, group_id, client_options, max_bytes_in_flight
         )
-        bounds = self._bounds = Bounds(concurrency, start_timeout, stop_timeout, drain_timeout)
         self._handlers: dict[str, Handler] = {}
-        clock = clock or _clock_of(transport)
         ids = corr_header_keys, correlation_from_record
-        requests = IntakeOptions(*ids, dedupe, max_age_s, clock)
+        requests = IntakeOptions(*ids, dedupe, max_age_s, clock or _clock_of(transport))
         replies = ReplyOptions(reply_topics, most_reply_topics, expose_errors)
-        restarts = restarts or Restarts()
         self._build = partial(
             ServerActors, self._handlers, transport, bounds, requests, replies, restarts, on_event
         )

@@ -84,12 +84,15 @@ class ServerStatus:
     missing_topics: frozenset[str]
     """The request topics that do not exist; each is read as soon as it does."""
     counters: ServerCounters
+    bytes_in_flight: int = 0
+    """The bytes of requests, as they came, that were fetched and have not finished."""
 
 
 def server_status(
     intake: Intake, tree: ActorSnapshot, counts: Counts, is_sending: bool
 ) -> ServerStatus:
     """Return what the parts of a server show at this moment."""
+    bytes_in_flight = intake.recount()
     return ServerStatus(
         tree=tree,
         connected=intake.health.connected and is_sending,
@@ -111,4 +114,5 @@ def server_status(
             restarts=sum(actor.restarts for actor in all_actors(tree)),
             rebalances=intake.rebalances,
         ),
+        bytes_in_flight=bytes_in_flight,
     )

@@ -146,6 +146,14 @@ class MemoryConsumer:
                     return Polled(records, assignment, self._health(ready), moved)
                 await self._state.wait(self._group, deadline)
 
+    def sizes(self, records: Sequence[Record]) -> Sequence[int]:
+        return [
+            len(each.key or b"")
+            + len(each.value or b"")
+            + sum(len(name) + len(value or b"") for name, value in each.headers)
+            for each in records
+        ]
+
     def nudge(self) -> None:
         self._nudged = True
         self._state.signal.fire()

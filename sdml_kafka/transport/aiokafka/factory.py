@@ -35,17 +35,43 @@ DEFAULTS: Mapping[str, Any] = {
 }
 
 
+MAX_FETCH_BYTES = 50 << 20
+MAX_PARTITION_FETCH_BYTES = 1 << 20
+MIN_FETCH_BYTES = 1 << 16
+FETCHES = 16
+"""The number of partitions whose fetches, which aiokafka keeps beside what was taken of it, add up
+to the bytes that may be held."""
+
+
+def _fetch_limits(max_bytes: int) -> Mapping[str, int]:
+    """Return aiokafka's options for a program that holds so many bytes: its defaults, or less.
+
+    A batch that is larger is fetched all the same.
+    """
+    most = max(MIN_FETCH_BYTES, max_bytes)
+    each = max(MIN_FETCH_BYTES, max_bytes // FETCHES)
+    return {
+        "fetch_max_bytes": min(MAX_FETCH_BYTES, most),
+        "max_partition_fetch_bytes": min(MAX_PARTITION_FETCH_BYTES, each),
+    }
+
+
 def default_consumer_factory(
-    bootstrap_servers: str, group_id: str | None, options: Mapping[str, Any]
+    bootstrap_servers: str,
+    group_id: str | None,
+    options: Mapping[str, Any],
+    max_bytes: int | None = None,
 ) -> ConsumerFactory:
     """Return a factory of consumers. Without a `group_id` they are in no group.
 
-    `options` are aiokafka's own, TLS and SASL among them, and override `DEFAULTS`.
+    `options` are aiokafka's own, TLS and SASL among them, and override `DEFAULTS`, and what is
+    fetched at once for a program that holds `max_bytes`.
     """
     check_addresses(bootstrap_servers)
     check_names(options, _options_of(AIOKafkaConsumer) | {"api_version"}, "aiokafka's consumer")
     check_values(options)
-    settings = {**DEFAULTS, **options}
+    limits = {} if max_bytes is None else _fetch_limits(max_bytes)
+    settings = {**DEFAULTS, **limits, **options}
 
     def consumer_factory() -> object:
         try:

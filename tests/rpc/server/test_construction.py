@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.anyio, in_virtual_time]
     [
         ({"concurrency": 0}, "concurrency"),
         ({"concurrency": 1.5}, "concurrency"),
+        ({"max_bytes_in_flight": 0}, "max_bytes_in_flight is a number of bytes"),
+        ({"max_bytes_in_flight": "64"}, "max_bytes_in_flight is a number of bytes"),
         ({"drain_timeout": -1}, "drain_timeout"),
         ({"drain_timeout": float("nan")}, "drain_timeout"),
         ({"start_timeout": 0}, "start_timeout"),

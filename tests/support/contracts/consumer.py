@@ -52,6 +52,17 @@ class Contract:
             await poll_until(lambda: member.count == 3, member)
             assert member.values(p0) == numbered(3)
 
+    async def test_the_sizes_of_records_are_those_of_what_was_sent(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, _ = partitions(topic, 2)
+        values = [b"", b"1", bytes(5000)]
+        await world.produce(p0, *values)
+
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await poll_until(lambda: member.count == 3, member)
+            assert member.consumer.sizes(member.records[p0]) == [0, 1, 5000]
+
     async def test_latest_is_where_the_topic_ends_at_the_assignment(
         self, world: World, topic: str, group: str
     ) -> None:

@@ -35,6 +35,28 @@ def test_an_option_that_neither_takes_is_named_without_its_value(name: str) -> N
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("max_bytes", "in_all", "of_a_partition"),
+    [
+        (None, 50 << 20, 1 << 20),
+        (64 << 20, 50 << 20, 1 << 20),
+        (4 << 20, 4 << 20, 256 << 10),
+        (1, 1 << 16, 1 << 16),
+    ],
+)
+async def test_a_fetch_suits_the_bytes_that_may_be_held(
+    max_bytes: int | None, in_all: int, of_a_partition: int
+) -> None:
+    consumer: Any = default_consumer_factory("127.0.0.1:9", "group", {}, max_bytes)()
+    assert consumer._fetch_max_bytes == in_all
+    assert consumer._max_partition_fetch_bytes == of_a_partition
+    options = {"fetch_max_bytes": 3, "max_partition_fetch_bytes": 2}
+    own: Any = default_consumer_factory("127.0.0.1:9", "group", options, max_bytes)()
+    assert (own._fetch_max_bytes, own._max_partition_fetch_bytes) == (3, 2)
+    for each in (consumer, own):
+        await each.stop()
+
+
 async def build(**options: Any) -> Any:
     producer: Any = default_producer_factory("127.0.0.1:9", options)()
     await producer.stop()

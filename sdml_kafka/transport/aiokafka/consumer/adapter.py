@@ -4,7 +4,7 @@ The driver owns the consumer on the asyncio side. What aiokafka really does, and
 guards against, is said in the files where it matters.
 """
 
-from collections.abc import AsyncGenerator, Collection, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from attrs import evolve
 
 from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
 from sdml_kafka.transport.aiokafka.consumer.driver import ConsumerDriver, build_driver
+from sdml_kafka.transport.aiokafka.consumer.fetching import sizes_of
 from sdml_kafka.transport.aiokafka.log_filter import limited_logs
 from sdml_kafka.transport.asyncio_loop import Home, open_home
 from sdml_kafka.transport.interfaces import (
@@ -22,6 +23,7 @@ from sdml_kafka.transport.interfaces import (
     ConsumerFactory,
     ConsumerSettings,
     Polled,
+    Record,
     Revocation,
     Tail,
     TopicPartition,
@@ -79,6 +81,9 @@ class AiokafkaConsumer:
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
     ) -> Coroutine[Any, Any, Polled]:
         return self._home.call(partial(self._driver.poll, ready, max_records, timeout_s))
+
+    def sizes(self, records: Sequence[Record]) -> Sequence[int]:
+        return sizes_of(records)
 
     def nudge(self) -> None:
         self._home.call_soon(self._driver.nudge)
