@@ -51,7 +51,8 @@ def check_timeouts(
         ("start_timeout", start_timeout, MIN_TIMEOUT_S),
         ("stop_timeout", stop_timeout, MIN_TIMEOUT_S),
     ):
-        if not least <= seconds < float("inf"):
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not is_number or not least <= seconds < float("inf"):
             raise ConfigurationError(f"{name} is in seconds, {least:g} or more, not {seconds!r}")
 
 

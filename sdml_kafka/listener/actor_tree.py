@@ -42,7 +42,7 @@ class Bounds:
     max_bytes: int
 
     def __attrs_post_init__(self) -> None:
-        if self.max_in_flight < 1:
+        if type(self.max_in_flight) is not int or self.max_in_flight < 1:
             raise ConfigurationError(f"max_in_flight is 1 or more, not {self.max_in_flight!r}")
         check_max_bytes(self.max_bytes)
 

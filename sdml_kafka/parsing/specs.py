@@ -2,7 +2,7 @@
 
 import builtins
 import inspect
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -10,6 +10,8 @@ from attrs import frozen
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.parsing.type_checks import accepted_by
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
+
+_KEYS = frozenset({"topics", "type", "parser"})
 
 
 @frozen(eq=False)
@@ -33,6 +35,8 @@ def compile_specs(parsers: Sequence[Mapping[str, Any]]) -> tuple[CompiledSpec, .
     """
     if isinstance(parsers, Mapping):
         raise ConfigurationError("parsers is a list of specs, not one spec: put it into [ ]")
+    if isinstance(parsers, str) or not isinstance(parsers, Iterable | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"parsers is a list of specs, not a {type(parsers).__name__}")
     if not parsers:
         raise ConfigurationError(
             "parsers is empty: give at least one spec, "
@@ -41,11 +45,22 @@ def compile_specs(parsers: Sequence[Mapping[str, Any]]) -> tuple[CompiledSpec, .
     return tuple(_compile(number, spec) for number, spec in enumerate(parsers))
 
 
+def _check_keys(where: str, spec: object) -> None:
+    if not isinstance(spec, Mapping):
+        raise ConfigurationError(
+            f"{where} is a dict {{'topics': [...], 'type': ..., 'parser': ...}}, not a "
+            f"{type(spec).__name__}"
+        )
+    keys: set[object] = set(spec)  # pyright: ignore[reportUnknownArgumentType]
+    if missing := _KEYS - keys:
+        others = ", ".join(sorted(map(repr, keys - _KEYS)))
+        has = f"; it has {others}" if others else ""
+        raise ConfigurationError(f"{where} lacks {', '.join(sorted(missing))}{has}")
+
+
 def _compile(number: int, spec: Mapping[str, Any]) -> CompiledSpec:
     where = f"parsers[{number}]"
-    missing = {"topics", "type", "parser"} - set(spec)
-    if missing:
-        raise ConfigurationError(f"{where} lacks {', '.join(sorted(missing))}")
+    _check_keys(where, spec)
     topics, hint, parser = spec["topics"], spec["type"], spec["parser"]
     if (
         isinstance(topics, str)
@@ -60,6 +75,8 @@ def _compile(number: int, spec: Mapping[str, Any]) -> CompiledSpec:
             raise ConfigurationError(f"{where}: {topic!r:.300} cannot be a topic: {TOPIC_RULE}")
     if not callable(parser):
         raise ConfigurationError(f"{where}: parser is {parser!r}, which cannot be called")
+    if isinstance(hint, str):
+        raise ConfigurationError(f"{where}: type is a class, not the text {hint!r:.100}")
     try:
         hash(hint)
     except TypeError:

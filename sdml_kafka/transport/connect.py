@@ -30,6 +30,7 @@ def listener_connect(
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.factory import default_consumer_factory
 
+    _check_group_id(group_id)
     if consumer_factory is None:
         if not bootstrap_servers or not group_id:
             raise ConfigurationError(
@@ -98,6 +99,9 @@ def rpc_transport(
 
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
+    _check_group_id(group_id)
+    if group_id == "":
+        raise ConfigurationError("group_id is empty: give the name of a group, or none at all")
     if consumer_factory is None and bootstrap_servers is None:
         raise ConfigurationError(
             "Give bootstrap_servers ('host:port'), or consumer_factory and producer_factory"
@@ -130,6 +134,11 @@ def _check_callable(name: str, factory: object) -> None:
         raise ConfigurationError(
             f"{name} is called for each start and restart: pass a function, lambda: ..."
         )
+
+
+def _check_group_id(group_id: object) -> None:
+    if not isinstance(group_id, str | None):
+        raise ConfigurationError(f"group_id is the name of a group, a str, not {group_id!r:.100}")
 
 
 def _refuse_options(names: Iterable[str], client: str) -> None:

@@ -111,6 +111,10 @@ def choose_reply_topics(
                 f"reply_topic {reply_topic!r:.300} cannot be a topic for replies: {TOPIC_RULE}; "
                 "names that begin with '__' are Kafka's own"
             )
+    if type(options.partitions) is not int:
+        raise ConfigurationError(
+            f"reply_partitions is a whole number, not {options.partitions!r:.80}"
+        )
     raw: ParserSpec[bytes] = {
         "topics": [reply_topic or own_name],
         "type": bytes,

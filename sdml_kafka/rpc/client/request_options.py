@@ -140,7 +140,8 @@ def check_timeout(timeout_s: float | None) -> float:
 
 def check_positive[N: (int, float)](name: str, number: N) -> N:
     """Return the number; raise ConfigurationError unless it is finite and more than 0."""
-    if not 0 < number < inf:
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_number or not 0 < number < inf:
         raise ConfigurationError(f"{name} is more than 0, not {number!r}")
     return number
 

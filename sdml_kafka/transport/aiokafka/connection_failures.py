@@ -35,7 +35,8 @@ class Failure:
 
 def rounded(seconds: float) -> str:
     """Return a duration for people: what is left of 10 s would be 9.99975 s."""
-    return f"{round(seconds, 1) or seconds:g} s"
+    digits = 0 if seconds >= 2 else 1
+    return f"{round(seconds, digits) or seconds:g} s"
 
 
 def place(address: Address) -> str:

@@ -9,16 +9,16 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.aiokafka.option_checks import (
-    check_addresses,
-    check_names,
-    check_values,
-)
+from sdml_kafka.transport.aiokafka.option_checks import check_addresses, check_names
+from sdml_kafka.transport.aiokafka.option_values import check_producer_options, check_values
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory
 
 CONNECTIONS_MAX_IDLE_MS = 180_000
 """Load balancers forget idle connections without a word, the common ones after 4 minutes or more.
 The next request would wait for its answer in vain; aiokafka's default is 9 minutes."""
+
+HEARTBEAT_INTERVAL_MS = 3000
+"""aiokafka's default."""
 
 DEFAULTS: Mapping[str, Any] = {
     # A partition that was left out for a while waits behind a long poll of the others. At 100 ms
@@ -69,7 +69,7 @@ def default_consumer_factory(
     """
     check_addresses(bootstrap_servers)
     check_names(options, _options_of(AIOKafkaConsumer) | {"api_version"}, "aiokafka's consumer")
-    check_values(options)
+    check_values(options, {"heartbeat_interval_ms": HEARTBEAT_INTERVAL_MS, **DEFAULTS})
     limits = {} if max_bytes is None else _fetch_limits(max_bytes)
     settings = {**DEFAULTS, **limits, **options}
 
@@ -113,6 +113,7 @@ def default_producer_factory(bootstrap_servers: str, options: Mapping[str, Any])
     """
     check_addresses(bootstrap_servers)
     check_values(options)
+    check_producer_options(options)
     settings = {**PRODUCER_DEFAULTS, **options}
     if "enable_idempotence" not in options and settings["acks"] not in ("all", -1):
         settings["enable_idempotence"] = False  # idempotence needs acks="all"

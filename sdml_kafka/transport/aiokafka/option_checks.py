@@ -1,27 +1,17 @@
-"""Check addresses and options before anything is connected.
+"""Check addresses and names of options before anything is connected.
 
 No error here shows the value of an option, since it may be a secret. The suggestions are taken from
 what is right.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from difflib import get_close_matches
 from ipaddress import IPv6Address
-from typing import Any
 
 from sdml_kafka.errors import ConfigurationError
 
 _ADDRESS = re.compile(r"(?P<host>\[[^\[\]\s]+\]|[^\s:/@\[\]]+)(?::(?P<port>[0-9]+))?")
-_CHOICES: Mapping[str, Sequence[object]] = {
-    "auto_offset_reset": ("earliest", "latest", "none"),
-    "isolation_level": ("read_uncommitted", "read_committed"),
-    "security_protocol": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
-    "sasl_mechanism": ("PLAIN", "GSSAPI", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"),
-    "compression_type": (None, "gzip", "snappy", "lz4", "zstd"),
-    "acks": ("all", 0, 1, -1),
-}
-"""The options whose values are few."""
 
 
 def check_addresses(servers: object) -> None:
@@ -68,18 +58,3 @@ def check_names(options: Collection[str], known: Collection[str], client: str) -
             for name in unknown
         )
         raise ConfigurationError(f"{client} has no option {names}")
-
-
-def check_values(options: Mapping[str, Any]) -> None:
-    """Raise a ConfigurationError if an option is given none of the values that it may have."""
-    for name, choices in _CHOICES.items():
-        value = options.get(name, choices[0])
-        if value not in choices:
-            texts = [choice for choice in choices if isinstance(choice, str)]
-            # Some are written in capitals, and some in small letters.
-            by_small = {text.lower(): text for text in texts}
-            near = get_close_matches(str(value).lower(), by_small, n=1)
-            hint = f". Did you mean {by_small[near[0]]!r}?" if near else ""
-            raise ConfigurationError(
-                f"{name} is {', '.join(map(repr, choices[:-1]))} or {choices[-1]!r}{hint}"
-            )

@@ -16,6 +16,7 @@ from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
 from sdml_kafka.transport.aiokafka.consumer.driver import ConsumerDriver, build_driver
 from sdml_kafka.transport.aiokafka.consumer.fetching import sizes_of
 from sdml_kafka.transport.aiokafka.log_filter import limited_logs
+from sdml_kafka.transport.aiokafka.option_values import made_by
 from sdml_kafka.transport.asyncio_loop import Home, open_home
 from sdml_kafka.transport.interfaces import (
     Connect,
@@ -59,7 +60,7 @@ def connect(consumer_factory: ConsumerFactory) -> Connect:
 
 
 async def _build(consumer_factory: ConsumerFactory) -> ConsumerDriver:
-    return await build_driver(consumer_factory())
+    return await build_driver(made_by(consumer_factory, "consumer_factory"))
 
 
 class AiokafkaConsumer:

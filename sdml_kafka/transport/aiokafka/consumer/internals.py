@@ -5,6 +5,7 @@
 Checked on aiokafka 0.13.0 and 0.14.0. They are read only, unless it says that they are written.
 
 Of the consumer itself, before `start`:
+- The options in `_KEPT`, which are checked.
 - `_group_id`, `_enable_auto_commit`, `_auto_commit_interval_ms`, `_rebalance_timeout_ms`,
   `_heartbeat_interval_ms`: the settings of a consumer that the user's factory built.
 - `_enable_auto_commit` is written: aiokafka's own auto-commit commits records that were delivered,
@@ -54,6 +55,26 @@ from aiokafka.structs import OffsetAndMetadata
 from sdml_kafka.transport.aiokafka.client import Client, close_client
 from sdml_kafka.transport.interfaces import ConsumerSettings, Record
 
+_KEPT = (
+    "isolation_level",
+    "session_timeout_ms",
+    "rebalance_timeout_ms",
+    "heartbeat_interval_ms",
+    "request_timeout_ms",
+    "max_poll_interval_ms",
+    "auto_commit_interval_ms",
+    "retry_backoff_ms",
+    "fetch_max_wait_ms",
+    "fetch_min_bytes",
+    "fetch_max_bytes",
+    "max_partition_fetch_bytes",
+    "enable_auto_commit",
+    "check_crcs",
+    "group_instance_id",
+    "max_poll_records",
+)
+"""The options that aiokafka keeps in an attribute of the same name."""
+
 
 def settings_of(consumer: Client) -> ConsumerSettings:
     interval_ms = consumer._auto_commit_interval_ms if consumer._enable_auto_commit else None
@@ -62,6 +83,13 @@ def settings_of(consumer: Client) -> ConsumerSettings:
         auto_commit_interval_s=None if interval_ms is None else interval_ms / 1000,
         rebalance_timeout_s=consumer._rebalance_timeout_ms / 1000,
     )
+
+
+def options_of(consumer: Client) -> dict[str, Any]:
+    """Return the options that a consumer was built with, as far as it keeps them as they were."""
+    options = {name: getattr(consumer, f"_{name}") for name in _KEPT}
+    options["auto_offset_reset"] = str(consumer._auto_offset_reset).lower()
+    return options
 
 
 def disable_auto_commit(consumer: Client) -> None:

@@ -11,6 +11,7 @@ from sdml_kafka.errors import ConfigurationError, ConsumerFailed
 from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
+from sdml_kafka.transport.aiokafka.option_values import check_values
 
 
 def check_consumer(consumer: object) -> Client:
@@ -29,6 +30,7 @@ def check_consumer(consumer: object) -> Client:
             f"consumer_factory returned a consumer that is already {use}: it has to return a new "
             "one each time, without topics, not started; the listener subscribes and starts it."
         )
+    check_values(internals.options_of(consumer))
     return consumer
 
 

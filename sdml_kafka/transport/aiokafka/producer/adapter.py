@@ -14,6 +14,7 @@ import anyio
 from sdml_kafka.errors import SendFailed
 from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
 from sdml_kafka.transport.aiokafka.log_filter import limited_logs
+from sdml_kafka.transport.aiokafka.option_values import made_by
 from sdml_kafka.transport.aiokafka.producer.driver import CLOSED, ProducerDriver, build_driver
 from sdml_kafka.transport.aiokafka.producer.partition_queues import Entry
 from sdml_kafka.transport.asyncio_loop import Home, open_home
@@ -77,7 +78,7 @@ class AiokafkaProducer:
         """Build the driver. If this is cancelled it may exist all the same: `close` finds it."""
 
         async def build() -> None:
-            producer = producer_factory()
+            producer = made_by(producer_factory, "producer_factory")
             driver = await build_driver(producer, self._report_outcome)
             self._built.append(driver)
 
