@@ -24,8 +24,9 @@ async def work(name: str, stream: TypeStream[str]) -> None:
 async def watch(listener: KafkaListener) -> None:
     while True:
         status = listener.status()
-        lag = sum(partition.lag or 0 for partition in status.partitions.values())
-        print(f"{status.counters.finished} finished, {lag} to go", flush=True)
+        lags = [partition.lag for partition in status.partitions.values()]
+        to_go = "?" if None in lags else sum(lag or 0 for lag in lags)
+        print(f"{status.counters.finished} finished, {to_go} to go", flush=True)
         await trio.sleep(1)
 
 

@@ -1,16 +1,18 @@
 """Reports on stderr how a listener or a server gets on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import anyio
 
-from sdml_kafka import ListenerStatus, ServerStatus
+from sdml_kafka import ListenerStatus, PartitionStatus, ServerStatus
 from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.terminal import say
 from sdml_kafka.runtime import ActorState
 
 CHECK_EVERY_S = 0.5
 REPORT_EVERY_S = 3.0
+OLD_S = 15.0
+"""Seconds after which a lag is shown with its age. While a broker answers none gets that old."""
 
 Status = ListenerStatus | ServerStatus
 
@@ -62,11 +64,21 @@ class ProgressReport:
         rate = (count - self._last_count) / REPORT_EVERY_S
         self._last_count = count
         partitions = status.partitions.values()
-        lag = sum(partition.lag or 0 for partition in partitions)
         return (
-            f"{counted(count, 'record')}, {rate:,.0f}/s, lag {lag:,} "
+            f"{counted(count, 'record')}, {rate:,.0f}/s, lag {lag_text(partitions)} "
             f"in {counted(len(partitions), 'partition')}"
         )
+
+
+def lag_text(partitions: Collection[PartitionStatus]) -> str:
+    """Return the lag of these partitions together, with what keeps it from being the lag of now."""
+    lags = [partition.lag for partition in partitions if partition.lag is not None]
+    if partitions and not lags:
+        return "unknown"
+    at_least = "at least " if len(lags) < len(partitions) else ""
+    oldest_s = max((partition.lag_age_s or 0.0 for partition in partitions), default=0.0)
+    when = f" ({oldest_s:.0f} s ago)" if oldest_s >= OLD_S else ""
+    return f"{at_least}{sum(lags):,}{when}"
 
 
 def troubles(status: Status) -> Iterator[str]:

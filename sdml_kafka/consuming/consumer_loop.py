@@ -149,6 +149,7 @@ class ConsumerLoop(Actor):
             ready = intake.ready()
             most = intake.budget.most_records(poll_records)
             polled = await consumer.poll(ready, most, POLL_TIMEOUT_S)
+            polled_at = now()
             if polled.assignment is not None:
                 await self._open(polled.assignment)
                 life.started()
@@ -163,9 +164,9 @@ class ConsumerLoop(Actor):
                     self._log.warning(
                         "topic %r does not exist; it is read as soon as it does", topic
                     )
-                intake.health = polled.health
+                intake.note_health(polled.health, asked_at)
                 if on_health is not None:
-                    on_health(polled.health, asked_at, now())
+                    on_health(polled.health, asked_at, polled_at)
             if polled.records or polled.positions:
                 self._restart(intake.set_back(polled))
                 intake.accept(polled.records, polled.positions, consumer.sizes)

@@ -81,8 +81,14 @@ class Intake:
         self.ledger: Ledger = Ledger(self.budget)
         self.partitions: dict[TopicPartition, Partition] = {}
         self.health: Health = Health(False, {})
+        self.health_noted_at: float = 0.0
+        """When the health was true at the earliest, by the event loop's clock."""
         self.rebalances: int = 0
         """The number of assignments received."""
+
+    def note_health(self, health: Health, asked_at: float) -> None:
+        """Note the health that the client has returned after it was asked at that time."""
+        self.health, self.health_noted_at = health, asked_at
 
     def open(self, assignment: Assignment) -> None:
         """Begin a tenancy for each partition of an assignment; those of the last one end."""

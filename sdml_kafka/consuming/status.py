@@ -18,10 +18,12 @@ class PartitionStatus:
     committed: int | None
     """The offset that the group has committed, None before the first commit."""
     high_watermark: int | None
-    """The offset of the partition's end, None until the first fetch is answered."""
+    """The offset at which the partition ends, None while it is not known. With the consumer's
+    `isolation_level="read_committed"` it is the last stable offset: records behind the beginning
+    of an open transaction cannot be read yet."""
     lag: int | None
-    """The number of offsets between what has finished in order and the end, 0 when all has
-    finished; None if the end is not known."""
+    """The number of offsets between what has finished in order and `high_watermark`, 0 when all
+    has finished; None while the end is not known. `lag_age_s` says how old it is."""
     in_flight: int
     """The number of records handed to the streams and not finished."""
     frontier_age_s: float
@@ -32,14 +34,19 @@ class PartitionStatus:
     """The number of records that an async parser works on, or that wait for it next in line."""
     bytes_in_flight: int = 0
     """The bytes of its records, as they came, that were fetched and have not finished."""
+    lag_age_s: float | None = None
+    """Seconds since a broker named the end that `lag` counts to; None while `lag` is. It stays
+    below a second while the partition is fetched, and below some ten while it is not since it is
+    full or held, as the broker is asked then. It grows while no broker answers."""
 
 
 def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
     """Return the status of one partition."""
     tenancy = partition.tenancy
-    end = intake.health.high_watermarks.get(partition.key)
-    if end is not None:
-        end = max(end, tenancy.position())  # what the broker said last may be old
+    end = age_s = None
+    if (known := intake.health.ends.get(partition.key)) is not None:
+        end = max(known.offset, tenancy.position())  # what the broker said last may be old
+        age_s = known.age_s + anyio.current_time() - intake.health_noted_at
     since = tenancy.frontier_since()
     return PartitionStatus(
         position=tenancy.position(),
@@ -51,4 +58,5 @@ def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
         held=intake.health.held.get(partition.key),
         parsing=partition.parsing,
         bytes_in_flight=tenancy.held.count,
+        lag_age_s=age_s,
     )

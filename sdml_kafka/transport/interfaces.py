@@ -145,13 +145,21 @@ class Revocation:
     """Let the rebalance go on. Never waits, and may be called again."""
 
 
+class End(NamedTuple):
+    """The offset at which a partition ends, as a broker has answered."""
+
+    offset: int
+    age_s: float
+    """Seconds since a broker answered so, or since it was asked."""
+
+
 @frozen
 class Health:
-    """What the client knows without asking the broker."""
+    """What the client knows without waiting for the broker."""
 
     connected: bool
     high_watermarks: Mapping[TopicPartition, int]
-    """The end of each assigned partition, as of its last fetch, where that is known."""
+    """The end of each assigned partition's log, where that is known."""
     missing_topics: frozenset[str] = frozenset()
     """The consumer's topics that do not exist. Each is read once it does."""
     mark_ages_s: Mapping[TopicPartition, float] = {}
@@ -161,6 +169,11 @@ class Health:
     obstacle: SdmlKafkaError | None = None
     """What keeps the consumer from getting or reading its partitions, None if nothing is known to.
     It may pass by itself; whoever has waited long enough raises it."""
+    ends: Mapping[TopicPartition, End] = {}
+    """The end of what this consumer can read of each assigned partition: the high watermark, or if
+    it reads committed records only, the last stable offset, at which the first open transaction
+    begins. An assignment brings them, and later fetches. For partitions that are not fetched
+    a broker is asked now and then, but for a `Tail`."""
 
 
 @frozen

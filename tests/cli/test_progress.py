@@ -1,7 +1,7 @@
 """The reports on stderr about a listener or a server."""
 
 from sdml_kafka import Counters, ListenerStatus, PartitionStatus, TopicPartition
-from sdml_kafka.cli.progress import ProgressReport, troubles
+from sdml_kafka.cli.progress import ProgressReport, lag_text, troubles
 from sdml_kafka.runtime import ActorSnapshot, ActorState
 from tests.support.demo_frames import partition_status
 
@@ -28,8 +28,17 @@ def test_a_line_of_numbers() -> None:
     }
     now = status(partitions=partitions)
     progress = ProgressReport(lambda: now, lambda: 1500)
-    assert progress.line(now) == "1,500 records, 500/s, lag 1,000 in 2 partitions"
-    assert progress.line(now) == "1,500 records, 0/s, lag 1,000 in 2 partitions"
+    assert progress.line(now) == "1,500 records, 500/s, lag at least 1,000 in 2 partitions"
+    assert progress.line(now) == "1,500 records, 0/s, lag at least 1,000 in 2 partitions"
+
+
+def test_a_lag_that_is_not_known_or_old_is_no_lag_of_now() -> None:
+    known, unknown = partition_status(lag=1000, lag_age_s=1.0), partition_status(lag=None)
+    old = partition_status(lag=30, lag_age_s=42.4)
+    assert lag_text([]) == "0"
+    assert lag_text([known, known]) == "2,000"
+    assert lag_text([unknown]) == "unknown"
+    assert lag_text([known, unknown, old]) == "at least 1,030 (42 s ago)"
 
 
 def test_no_troubles() -> None:

@@ -12,7 +12,12 @@ FINAL_REPORT = FinalReport(
 
 
 def partition_status(
-    *, position: int = 20, lag: int | None = 5, in_flight: int = 3, held: str | None = None
+    *,
+    position: int = 20,
+    lag: int | None = 5,
+    in_flight: int = 3,
+    held: str | None = None,
+    lag_age_s: float | None = None,
 ) -> PartitionStatus:
     return PartitionStatus(
         position=position,
@@ -22,6 +27,7 @@ def partition_status(
         in_flight=in_flight,
         frontier_age_s=0.1,
         held=held,
+        lag_age_s=lag_age_s,
     )
 
 

@@ -14,6 +14,7 @@ from sdml_kafka.errors import (
     ConfigurationError,
     ConsumerFailed,
 )
+from sdml_kafka.testing.memory.ends import KnownEnds
 from sdml_kafka.testing.memory.faults import next_failure
 from sdml_kafka.testing.memory.group import Group
 from sdml_kafka.testing.memory.log import Misuse
@@ -51,7 +52,7 @@ class MemoryConsumer:
         self._running_calls = set[str]()
         self._last_health: Health | None = None
         self._looked_at = 0.0
-        self._marked_at: dict[TopicPartition, float] = {}
+        self._ends = KnownEnds(state, member)
         self._nudged = False
 
     @property
@@ -140,6 +141,8 @@ class MemoryConsumer:
                 self._check_open()
                 self._raise_ordered_failure()
                 assignment, records, moved = self._deliver(ready, max_records)
+                if assignment is not None:
+                    self._ends.learn(assignment.positions)
                 is_news = assignment is not None or records or moved
                 if is_news or self._nudged or now() >= deadline:
                     self._nudged = False
@@ -217,13 +220,10 @@ class MemoryConsumer:
         The ready partitions are those that a client would have fetched.
         """
         state, member, time = self._state, self._member, now()
-        if not state.faults.down:
-            self._marked_at.update((TopicPartition(*each), time) for each in ready)
+        ends = self._ends.look(ready)
         health = Health(
             connected=not state.faults.down,
-            high_watermarks={
-                each: state.logs[each].end for each in member.partitions if each in state.logs
-            },
+            high_watermarks={each: end.offset for each, end in ends.items()},
             missing_topics=frozenset(
                 topic for topic in member.topics if not state.partitions_of(topic)
             ),
@@ -236,8 +236,8 @@ class MemoryConsumer:
         if health == self._last_health and time - self._looked_at < REPORT_INTERVAL_S:
             return None
         self._last_health, self._looked_at = health, time
-        marked = member.partitions & self._marked_at.keys()
-        return evolve(health, mark_ages_s={each: time - self._marked_at[each] for each in marked})
+        ages_s = {each: end.age_s for each, end in ends.items()}
+        return evolve(health, mark_ages_s=ages_s, ends=ends)
 
     # -- revocation ----------------------------------------------------------------------
 

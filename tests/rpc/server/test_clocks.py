@@ -123,3 +123,24 @@ async def test_after_an_outage_only_what_may_be_over_is_refused() -> None:
         ask(broker, b"has time", timeout_ms=20_000)
         broker.up()
         assert await outcomes(broker, 2) == [b"deadline_exceeded", b"has time"]
+
+
+async def test_while_a_partition_is_full_its_end_is_seen_all_the_same() -> None:
+    """Nothing of it is fetched then, and its lag is known, too."""
+    broker, gate, partition = broker_apart(-31.0), anyio.Event(), TopicPartition(REQUEST, 0)
+
+    async def handle(value: bytes, call: object) -> bytes:
+        await gate.wait()
+        return value
+
+    async with serving(broker, handle, concurrency=1) as server:
+        await anyio.sleep(IDLE_S)
+        for _ in range(2000):
+            ask(broker, b"early", timeout_ms=300_000)
+        await anyio.sleep(60)
+        for _ in range(100):
+            ask(broker, b"late", timeout_ms=30_000)
+        await until(lambda: server.status().partitions[partition].lag == 2100, within_s=11)
+        assert (server.status().partitions[partition].lag_age_s or 0) < 11
+        gate.set()
+        assert (await outcomes(broker, 2100))[-1] == b"late"

@@ -6,6 +6,7 @@ import pytest
 from sdml_kafka.errors import CommitRejected, ConsumerFailed
 from sdml_kafka.transport.interfaces import TopicPartition
 from tests.support.contracts.consumer_world import (
+    CALL_S,
     PATIENCE_S,
     World,
     poll_until,
@@ -361,6 +362,44 @@ class Contract:
                         seen = anyio.current_time() - health.mark_ages_s[p0]
                         assert seen < written + 0.3 if end == 0 else seen > began - 0.3
             assert end == 1
+
+    @pytest.mark.parametrize("read_committed", [False, True])
+    async def test_an_assignment_brings_the_ends(
+        self, world: World, topic: str, group: str, read_committed: bool
+    ) -> None:
+        """Nothing was fetched by then, and of what is not ready nothing is."""
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(4))
+        async with seat(world.connect(group, read_committed=read_committed), topic) as member:
+            with anyio.fail_after(PATIENCE_S):
+                while (polled := await member.poll(ready=())).assignment is None:
+                    pass
+            assert polled.health is not None
+            ends = polled.health.ends
+            assert {each: end.offset for each, end in ends.items()} == {p0: 4, p1: 0}
+            assert all(0 <= end.age_s < CALL_S for end in ends.values())
+
+    @pytest.mark.parametrize("read_committed", [False, True])
+    async def test_the_end_of_what_is_not_fetched_is_asked_for(
+        self, world: World, topic: str, group: str, read_committed: bool
+    ) -> None:
+        """Records that were fetched and not taken keep a partition from being fetched."""
+        p0, p1 = partitions(topic, 2)
+        connect = world.connect(group, auto_offset_reset="earliest", read_committed=read_committed)
+        async with seat(connect, topic) as member:
+            await share_out(2, member)
+            await world.produce(p0, *numbered(3))
+            for known in (3, 8):
+                began = anyio.current_time()
+                await world.produce(p1, *(numbered(3) if known == 3 else numbered(5)))
+                with anyio.fail_after(PATIENCE_S):
+                    while member.health is None or member.health.ends[p1].offset < known:
+                        await member.poll(ready=[p0])
+                assert member.health.ends[p1].offset == known
+                assert anyio.current_time() - member.health.ends[p1].age_s > began - 0.3
+            assert member.values(p1) == []
+            assert member.values(p0) == numbered(3)
+            await poll_until(lambda: member.count == 11, member)
 
     async def test_the_position_passes_over_what_is_no_record(
         self, world: World, topic: str, group: str

@@ -4,6 +4,7 @@ from attrs import frozen
 
 from sdml_kafka import PartitionStatus
 from sdml_kafka.cli.demo.event_log import LogLine
+from sdml_kafka.cli.progress import lag_text
 from sdml_kafka.runtime import ActorSnapshot
 
 
@@ -69,8 +70,8 @@ class Frame:
     lines: tuple[LogLine, ...]
 
     @property
-    def lag(self) -> int:
-        return sum(each.status.lag or 0 for each in self.partitions if each.owner)
+    def lag(self) -> str:
+        return lag_text([each.status for each in self.partitions if each.owner])
 
     @property
     def in_flight(self) -> int:

@@ -12,6 +12,7 @@ from rich.text import Text
 from sdml_kafka.cli.demo.display import actor_rows
 from sdml_kafka.cli.demo.display.frame import Frame, ParticipantView, PartitionView
 from sdml_kafka.cli.demo.event_log import LogLine
+from sdml_kafka.cli.progress import lag_text
 from sdml_kafka.cli.terminal import one_line
 from sdml_kafka.runtime import ActorSnapshot, ActorState
 
@@ -141,7 +142,7 @@ def _partitions(partitions: Sequence[PartitionView]) -> Panel:
             f"{status.position:,}",
             "-" if status.committed is None else f"{status.committed:,}",
             Text(
-                "-" if status.lag is None else f"{status.lag:,}",
+                "-" if status.lag is None else lag_text([status]),
                 style="yellow" if (status.lag or 0) > 100 else "",
             ),
             f"{status.in_flight:,}",

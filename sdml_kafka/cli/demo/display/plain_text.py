@@ -73,7 +73,7 @@ def summary(frame: Frame) -> str:
     broker = "" if frame.broker_is_up else "  BROKER DOWN"
     return (
         f"{frame.elapsed_s:5.1f} s    sent {frame.sent:,} ({frame.sent_rate:,.0f}/s)  "
-        f"finished {frame.finished:,} ({frame.finished_rate:,.0f}/s)  lag {frame.lag:,}  "
+        f"finished {frame.finished:,} ({frame.finished_rate:,.0f}/s)  lag {frame.lag}  "
         f"in flight {frame.in_flight:,}  partitions: {members}{broker}"
     )
 

@@ -48,7 +48,11 @@ from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.bad_batches import BadBatches
 from sdml_kafka.transport.aiokafka.consumer.commits import Commits
 from sdml_kafka.transport.aiokafka.consumer.fetching import Batches, FetchedRecords, as_client
-from sdml_kafka.transport.aiokafka.consumer.health import NEW_PARTITIONS_INTERVAL_S, HealthCheck
+from sdml_kafka.transport.aiokafka.consumer.health import (
+    NEW_PARTITIONS_INTERVAL_S,
+    HealthCheck,
+    PartitionEnds,
+)
 from sdml_kafka.transport.aiokafka.consumer.obstacles import Obstacles
 from sdml_kafka.transport.aiokafka.consumer.read_positions import ReadPositions
 from sdml_kafka.transport.aiokafka.consumer.revocation import PendingRevocation, RevocationGate
@@ -117,6 +121,7 @@ class ConsumerDriver:
         self._assigned: frozenset[TopicPartition] = frozenset()
         self._positions = ReadPositions(self._consumer)
         self._fetched = FetchedRecords(self._consumer, self._positions)
+        self._ends = PartitionEnds(self._consumer)
         self._bad_batches = BadBatches()
         self._passed_over: dict[TopicPartition, int] = {}
         """How often each partition was moved on since its last record that decodes."""
@@ -132,10 +137,15 @@ class ConsumerDriver:
             check_group(self._consumer)
         self._topics = names = Topics(self._consumer, topics)
         reads_all = tail is not None and tail.share is None
-        refresh_interval_s = NEW_PARTITIONS_INTERVAL_S if reads_all else inf
-        self._health_check = HealthCheck(self._consumer, names, refresh_interval_s)
+        self._health_check = HealthCheck(
+            self._consumer,
+            names,
+            self._ends,
+            refresh_interval_s=NEW_PARTITIONS_INTERVAL_S if reads_all else inf,
+            asks_for_ends=tail is None,  # nobody is shown the lag of a tail
+        )
         if tail is None:
-            self._start_positions = CommittedStart(self._consumer, names)
+            self._start_positions = CommittedStart(self._consumer, names, self._ends)
         else:
             self._start_positions = TailStart(self._consumer, names, tail)
             self._positions.next = dict(tail.positions)
@@ -170,7 +180,7 @@ class ConsumerDriver:
         if self._to_position is not None:
             assignment = await self._position()
         health = None
-        if health_is_due:
+        if health_is_due or assignment is not None:  # which brings the ends
             health = self._health_check.check(
                 self._assigned, self._bad_batches.held(), self._obstacles.find(self._to_position)
             )
@@ -346,6 +356,7 @@ class ConsumerDriver:
         if self._watching is not None:
             self._watching.cancel()
         await self._startup.cancel()
+        await self._ends.close()
         await stop_consumer(self._consumer, timeout_s)
         await self._commits.close()
 

@@ -26,7 +26,11 @@ Of its parts:
 - `_coordinator.check_errors`, `_subscription.reassignment_in_progress`,
   `_fetcher._records`, `_create_fetch_waiter`: what `getmany` looks at and waits for.
 - `_subscription.subscription.assignment.state_value(...)._position`: where aiokafka reads on, at
-  once; the public `position` is a coroutine that may wait for ever.
+  once; the public `position` is a coroutine that may wait for ever. `highwater`, `lso`, `timestamp`
+  of it: what the last fetch said, which the public methods look up one by one.
+- `_client.send`, `cluster`, `_fetcher._isolation_level`: one request for the ends of the partitions
+  that a broker leads. The public `end_offsets` raises if one partition has moved or is gone, and
+  before that tries again and again, with a warning each time.
 - `_coordinator.fetch_committed_offsets`: the commits of many partitions in one request.
 - `_fetcher._wait_consume_future`: taken away while a `getmany` runs, and given to `_notify` later,
   which decides when the next fetch is built.
@@ -42,7 +46,8 @@ Of its parts:
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -50,10 +55,11 @@ from typing import Any
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import JoinGroupRequest, LeaveGroupRequest
+from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 from aiokafka.structs import OffsetAndMetadata
 
 from sdml_kafka.transport.aiokafka.client import Client, close_client
-from sdml_kafka.transport.interfaces import ConsumerSettings, Record
+from sdml_kafka.transport.interfaces import ConsumerSettings, Record, TopicPartition
 
 _KEPT = (
     "isolation_level",
@@ -253,6 +259,45 @@ def begin_polling(consumer: Client) -> None:
 def end_polling(consumer: Client) -> None:
     consumer._subscription._fetch_count = 0
     consumer._subscription._last_fetch_ended = monotonic()
+
+
+def last_fetch(consumer: Client, partition: Any) -> tuple[int, int, int | None] | None:
+    """Return what the last fetch of a partition that is assigned has said.
+
+    That is its time in milliseconds since the epoch, the high watermark, and the last stable offset
+    if the broker named it. None is returned before the first fetch.
+    """
+    assignment = consumer._subscription.subscription.assignment
+    state = None if assignment is None else assignment.state_value(partition)
+    if state is None or state.highwater is None:
+        return None
+    return int(state.timestamp), int(state.highwater), None if state.lso is None else int(state.lso)
+
+
+def leader(consumer: Client, partition: Any) -> int | None:
+    """Return the number of the broker that leads a partition, None if it is not known."""
+    node = consumer._client.cluster.leader_for_partition(partition)
+    return None if node is None or node < 0 else int(node)
+
+
+async def end_offsets(
+    consumer: Client, leader: int, partitions: Iterable[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Ask a broker, in one request, where partitions end for this consumer's isolation level.
+
+    Those that the broker does not lead or does not have are missing in what is returned.
+    """
+    by_topic = defaultdict[str, list[tuple[int, int]]](list)
+    for topic, number in partitions:
+        by_topic[topic].append((number, OffsetResetStrategy.LATEST))
+    request = OffsetRequest(-1, consumer._fetcher._isolation_level, list(by_topic.items()))
+    response = await consumer._client.send(leader, request)
+    return {
+        TopicPartition(topic, number): offset
+        for topic, answers in response.topics
+        for number, error, _, offset in answers
+        if not error
+    }
 
 
 async def commits(consumer: Client, partitions: Sequence[Any]) -> Mapping[Any, Any]:

@@ -19,6 +19,7 @@ from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.client import Client, error_of
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.fetching import as_client
+from sdml_kafka.transport.aiokafka.consumer.health import PartitionEnds
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.interfaces import TopicPartition
 
@@ -106,9 +107,10 @@ class CommittedStart:
 
     keeps_positions = False
 
-    def __init__(self, consumer: Client, topics: Topics) -> None:
+    def __init__(self, consumer: Client, topics: Topics, ends: PartitionEnds) -> None:
         self._consumer = consumer
         self._topics = topics
+        self._ends = ends
         self._began_with: dict[str, int | None] = {}
         """The number of partitions with which the group began to read each topic that this
         consumer was assigned partitions of; None if nobody has noted it."""
@@ -128,11 +130,13 @@ class CommittedStart:
         clients = [as_client(partition) for partition in partitions]
         topics = {partition.topic for partition in partitions}
         siblings = {each for each in self._topics.partitions() if each.topic in topics}
+        asked_at = asyncio.get_running_loop().time()
         commits, first, end = await asyncio.gather(
             internals.commits(self._consumer, list(map(as_client, siblings.union(partitions)))),
             self._consumer.beginning_offsets(clients),
             self._consumer.end_offsets(clients),
         )
+        self._ends.note({each: end[as_client(each)] for each in partitions}, asked_at)
         known = self._began_with.keys() & topics
         for topic in topics:
             notes = [commit.metadata for each, commit in commits.items() if each.topic == topic]
