@@ -26,8 +26,10 @@ from sdml_kafka.errors import (
     ClientNotStarted,
     ConfigurationError,
     EnteredBeforeFork,
+    SdmlKafkaError,
 )
 from sdml_kafka.runtime import Supervisor, supervise
+from sdml_kafka.runtime.errors import RuntimeFailure
 from sdml_kafka.runtime.waiter import on_trio
 
 _log = getLogger("sdml_kafka")
@@ -54,6 +56,11 @@ def check_timeouts(
         is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
         if not is_number or not least <= seconds < float("inf"):
             raise ConfigurationError(f"{name} is in seconds, {least:g} or more, not {seconds!r}")
+
+
+def is_expected(error: Exception) -> bool:
+    """Return whether an error of an actor explains itself, so that its traceback adds nothing."""
+    return isinstance(error, SdmlKafkaError | RuntimeFailure)
 
 
 class Lifecycle:

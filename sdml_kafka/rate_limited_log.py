@@ -1,23 +1,48 @@
-"""A log for what strangers can cause a thousand times a second."""
+"""Log lines for what may happen a thousand times a second, or last for an hour."""
 
-from collections.abc import Callable
-from logging import Logger
+from collections.abc import Callable, Collection, Mapping
+from logging import INFO, WARNING, Logger
 from time import monotonic
 from typing import Any
 
-LOG_INTERVAL_S = 10.0
+from attrs import define
+
+LOG_INTERVAL_S = 30.0
 """Seconds between two lines of the same kind."""
 MAX_KINDS = 1000
+MAX_TEXT = 400
+"""Characters of a text out of an error or a record that are logged."""
+
+
+def escaped(value: object, most: int = MAX_TEXT) -> str:
+    """Return the text of a value in one line, escaped and bounded: it may hold bytes of others."""
+    try:
+        text = str(value)
+    except Exception:  # the class may be the user's
+        return f"{type(value).__name__}, whose text raises"
+    cut = "..." if len(text) > most else ""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:most]) + cut
+
+
+def _shown(arg: object) -> object:
+    return arg if isinstance(arg, int | float) else escaped(arg)
+
+
+@define
+class _Kind:
+    next_at: float
+    last: tuple[int, str, tuple[object, ...]]
+    """The level, the text and the arguments of the latest line."""
+    left_out: int = 0
 
 
 class RateLimitedLog:
-    """Writes each kind of line at most once in 10 s, with the number of lines left out since."""
+    """Writes each kind of line at most once in 30 s, with the number of lines left out since."""
 
     def __init__(self, log: Logger, clock: Callable[[], float] = monotonic) -> None:
         self._log = log
         self._clock = clock
-        self._next_at: dict[str, float] = {}
-        self._left_out: dict[str, int] = {}
+        self._kinds: dict[str, _Kind] = {}
 
     def log(self, level: int, kind: str, text: str, *args: Any, error: Any = None) -> None:
         """Write a line with the traceback of `error`, or count it as left out.
@@ -26,17 +51,89 @@ class RateLimitedLog:
             level: The level of the line.
             kind: The name of what happens; lines of one kind share the limit.
             text: The line, with a placeholder for each of `args`.
-            args: What the placeholders stand for.
+            args: What the placeholders stand for. All but numbers are escaped and bounded.
             error: An exception, or None for a line without a traceback.
         """
-        now = self._clock()
-        if now < self._next_at.get(kind, now):
-            self._left_out[kind] = self._left_out.get(kind, 0) + 1
+        now, last = self._clock(), (level, text, tuple(map(_shown, args)))
+        known = self._kinds.get(kind)
+        if known is not None and now < known.next_at:
+            known.left_out, known.last = known.left_out + 1, last
             return
-        if len(self._next_at) >= MAX_KINDS:
-            self._next_at.clear()
-            self._left_out.clear()
-        self._next_at[kind] = now + LOG_INTERVAL_S
-        if left_out := self._left_out.pop(kind, 0):
-            text += f" ({left_out} more like this since the last one)"
+        if known is None and len(self._kinds) >= MAX_KINDS:
+            self.flush(at_once=True)
+            self._kinds.clear()
+        self._write(last, 0 if known is None else known.left_out, error)
+        self._kinds[kind] = _Kind(now + LOG_INTERVAL_S, last)
+
+    def flush(self, *, at_once: bool = False) -> None:
+        """Write the last line that was left out of each kind whose interval is over, or of all."""
+        now = self._clock()
+        for known in self._kinds.values():
+            if known.left_out and (at_once or now >= known.next_at):
+                self._write(known.last, known.left_out - 1)
+                known.next_at, known.left_out = now + LOG_INTERVAL_S, 0
+
+    def _write(
+        self, line: tuple[int, str, tuple[object, ...]], more: int, error: Any = None
+    ) -> None:
+        level, text, args = line
+        if more:
+            text += f" ({more} more like this since the last line)"
         self._log.log(level, text, *args, exc_info=error)
+
+
+class TroubleLog[K]:
+    """Writes a WARNING when something begins to be wrong, and an INFO when it is right again.
+
+    What is wrong has keys, such as partitions. Those that begin together share a line, and those
+    that begin soon after a line wait for the next one.
+    """
+
+    def __init__(
+        self,
+        log: Logger,
+        name: Callable[[Collection[K]], str],
+        begins: str,
+        ends: str,
+        patience_s: float = 0.0,
+    ) -> None:
+        """Begin with nothing wrong.
+
+        Args:
+            log: Where to write.
+            name: Returns the names of some keys in one bounded text.
+            begins: The WARNING, with `{names}` and `{why}`, the reason of the first key.
+            ends: The INFO, with `{names}` and `{seconds}`, how long the first key was wrong.
+            patience_s: Seconds for which it may be wrong without a line.
+        """
+        self._log = log
+        self._name = name
+        self._begins = begins
+        self._ends = ends
+        self._patience_s = patience_s
+        self._since: dict[K, float] = {}
+        self._said: set[K] = set()
+        self._next_at = 0.0
+
+    def look(self, now: float, wrong: Mapping[K, str]) -> None:
+        """Compare with what was wrong at the last look."""
+        if not wrong and not self._since:
+            return
+        right = self._since.keys() - wrong.keys()
+        if ended := self._said & right:
+            self._said -= ended
+            seconds = now - min(self._since[key] for key in ended)
+            text = self._ends.format(names=self._name(ended), seconds=f"{seconds:.0f}")
+            self._log.log(INFO, "%s", text)
+        for key in right:
+            del self._since[key]
+        due = [
+            key
+            for key in wrong
+            if now - self._since.setdefault(key, now) >= self._patience_s and key not in self._said
+        ]
+        if due and now >= self._next_at:
+            self._next_at = now + LOG_INTERVAL_S
+            self._said.update(due)
+            why = escaped(wrong[due[0]])
+            self._log.log(WARNING, "%s", self._begins.format(names=self._name(due), why=why))

@@ -1,7 +1,7 @@
 """Commits of what has finished, one at a time, and the actor that commits when one is due."""
 
 from collections.abc import Callable
-from logging import Logger
+from logging import DEBUG, WARNING
 
 import anyio
 
@@ -9,6 +9,7 @@ from sdml_kafka.consuming.commit_schedule import AutoCommit, CommitSchedule
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.ledger import Ledger
 from sdml_kafka.errors import CommitFailed, CommitRejected
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.interfaces import ConsumerSettings, TopicPartition
 
@@ -28,7 +29,7 @@ class Committer:
         ledger: Ledger,
         current: CurrentConsumer,
         choose_policy: Callable[[ConsumerSettings], AutoCommit | None],
-        log: Logger,
+        log: RateLimitedLog,
         flush: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin without a commit under way.
@@ -79,9 +80,8 @@ class Committer:
         try:
             await self.commit(timeout_s)
         except CommitFailed as error:
-            self._log.warning(
-                "the last finished records were not committed, so they will come again: %s", error
-            )
+            text = "the last finished records were not committed, so they will come again: %s"
+            self._log.log(WARNING, "last commit", text, error)
 
     async def _commit(self, deadline: float) -> None:
         self._flush()
@@ -102,10 +102,17 @@ class Committer:
 class CommitScheduler(Actor):
     """Commits whenever the policy says so. Starts after the consumer loop, which connects."""
 
-    def __init__(self, committer: Committer, ledger: Ledger, log: Logger) -> None:
+    def __init__(
+        self,
+        committer: Committer,
+        ledger: Ledger,
+        log: RateLimitedLog,
+        is_connected: Callable[[], bool],
+    ) -> None:
         self._committer = committer
         self._ledger = ledger
         self._log = log
+        self._is_connected = is_connected
 
     async def run(self, life: Life) -> None:
         """Wait until a commit is due, commit, and so on."""
@@ -135,7 +142,10 @@ class CommitScheduler(Actor):
         except CommitRejected:
             pass  # the partitions are being revoked, and the consumer loop commits them itself
         except CommitFailed as error:
-            self._log.warning("a commit failed and will be tried again: %s", error)
+            # The log says of an outage that there is one; a commit that fails in it is no news.
+            level = WARNING if self._is_connected() else DEBUG
+            text = "a commit failed and will be tried again: %s"
+            self._log.log(level, f"commit {level}", text, error)
             schedule.failed(anyio.current_time(), RETRY_S)
             return
         schedule.committed(anyio.current_time(), finished)

@@ -21,7 +21,7 @@ Rules for whoever edits this file:
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from logging import Logger
+from logging import ERROR, WARNING
 from typing import Protocol
 
 import anyio
@@ -31,6 +31,7 @@ from sdml_kafka.consuming.committer import Committer
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
 from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.errors import ConsumerFailed, JoinTimeout
 from sdml_kafka.runtime import Actor, Life
@@ -76,7 +77,7 @@ class ConsumerLoop(Actor):
         destination: Says which topics to read, and withdraws what it took from the intake.
         committer: Commits before partitions are released.
         drain: Waits for records in hand before partitions are released.
-        log: The log of the part that this loop works for.
+        log: The log of the part that this loop works for; it looks at the loop meanwhile.
         start_timeout_s: Seconds until the first assignment has to be there.
         on_records: Called after records went into the intake.
         on_health: Called with the client's health whenever it was looked at, and with the times
@@ -93,7 +94,7 @@ class ConsumerLoop(Actor):
         destination: Destination,
         committer: Committer,
         drain: Drain,
-        log: Logger,
+        log: OperatorLog,
         *,
         start_timeout_s: float,
         on_records: Callable[[], None],
@@ -127,9 +128,11 @@ class ConsumerLoop(Actor):
 
     async def _live(self, consumer: Consumer, life: Life, join_deadline: float) -> None:
         try:
+            self._log.began(consumer.settings)
             with self._current.set_to(consumer):
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._serve_revocations, consumer)
+                    tasks.start_soon(self._log.watch, consumer.settings)
                     try:
                         await self._poll(consumer, life, join_deadline)
                     finally:
@@ -138,6 +141,7 @@ class ConsumerLoop(Actor):
                         self._release()  # a revocation that was cut off by leaving
         finally:
             self._intake.health = evolve(self._intake.health, connected=False)
+            self._log.close()
 
     # -- polling -------------------------------------------------------------------------
 
@@ -160,13 +164,12 @@ class ConsumerLoop(Actor):
                     "until it has: try again, or allow more with start_timeout."
                 )
             if polled.health is not None:
-                for topic in polled.health.missing_topics - intake.health.missing_topics:
-                    self._log.warning(
-                        "topic %r does not exist; it is read as soon as it does", topic
-                    )
                 intake.note_health(polled.health, asked_at)
                 if on_health is not None:
                     on_health(polled.health, asked_at, polled_at)
+            if polled.jumps:
+                intake.count_jumps(polled.jumps)
+                self._log.jumped(polled.jumps)
             if polled.records or polled.positions:
                 self._restart(intake.set_back(polled))
                 intake.accept(polled.records, polled.positions, consumer.sizes)
@@ -182,6 +185,7 @@ class ConsumerLoop(Actor):
 
     async def _open(self, assignment: Assignment) -> None:
         self._intake.open(assignment)
+        self._log.joined(assignment)
         if any(tenancy.committed is None for tenancy in self._intake.ledger.tenancies.values()):
             # With `latest` a group without a commit starts at the end again: whoever gets these
             # partitions next would skip what came meanwhile. A commit beyond the end is none.
@@ -189,9 +193,8 @@ class ConsumerLoop(Actor):
         with anyio.move_on_after(ON_ASSIGNED_TIMEOUT_S) as scope:
             await self._call(self._on_assigned, frozenset(assignment.positions))
         if scope.cancelled_caught:
-            self._log.warning(
-                "on_partitions_assigned took over %g s and was cut off", ON_ASSIGNED_TIMEOUT_S
-            )
+            text = "on_partitions_assigned took over %g s and was cut off"
+            self._log.limited.log(WARNING, "on_assigned", text, ON_ASSIGNED_TIMEOUT_S)
 
     async def _call(
         self, callback: OnRebalance | None, partitions: frozenset[TopicPartition]
@@ -200,8 +203,9 @@ class ConsumerLoop(Actor):
             return
         try:
             await callback(partitions)
-        except Exception:  # the user's code must not end the revocation
-            self._log.exception("the rebalance listener raised")
+        except Exception as error:  # the user's code must not end the revocation
+            text = "the rebalance listener raised"
+            self._log.limited.log(ERROR, "rebalance listener", text, error=error)
 
     # -- letting go ----------------------------------------------------------------------
 
@@ -222,9 +226,11 @@ class ConsumerLoop(Actor):
     async def _revoke(self, revocation: Revocation) -> None:
         partitions = revocation.partitions
         tenancies = self._withdraw(partitions)
+        self._log.revoking(revocation, tenancies)
         step_s = min(BLOCKING_STEP_S, revocation.deadline_s / 4)
         if not revocation.lost:
             await self._drain.wait(tenancies, limit_s=revocation.deadline_s - 2 * step_s)
+            self._log.drained(tenancies, is_leaving=False)
         with anyio.move_on_after(step_s):
             await self._call(self._on_revoked, partitions)
         if not revocation.lost:
@@ -235,6 +241,7 @@ class ConsumerLoop(Actor):
     async def _leave(self) -> None:
         tenancies = self._withdraw(frozenset(self._intake.partitions))
         await self._drain.wait(tenancies, shield=True)
+        self._log.drained(tenancies, is_leaving=True)
         with anyio.move_on_after(BLOCKING_STEP_S + 1.0, shield=True):
             await self._committer.commit_by_policy(BLOCKING_STEP_S)
         self._intake.close(list(self._intake.partitions))

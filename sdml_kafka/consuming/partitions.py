@@ -15,7 +15,7 @@ from sdml_kafka.consuming.byte_budget import ByteBudget
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.ledger import Ledger, Tenancy
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.interfaces import Assignment, Health, Polled, Record, TopicPartition
+from sdml_kafka.transport.interfaces import Assignment, Health, Jump, Polled, Record, TopicPartition
 
 LOW_BACKLOG = 500
 """A partition is polled when fewer records of it than this wait to be dispatched."""
@@ -85,6 +85,10 @@ class Intake:
         """When the health was true at the earliest, by the event loop's clock."""
         self.rebalances: int = 0
         """The number of assignments received."""
+        self.jumps: int = 0
+        """How often reading went on elsewhere, since the offset to be read next was gone."""
+        self.lost_offsets: int = 0
+        """The number of offsets that were passed over then."""
 
     def note_health(self, health: Health, asked_at: float) -> None:
         """Note the health that the client has returned after it was asked at that time."""
@@ -119,6 +123,11 @@ class Intake:
         for partition in self.partitions.values():
             partition.tenancy.recount()
         return self.budget.held
+
+    def count_jumps(self, jumps: Sequence[Jump]) -> None:
+        """Count where reading goes on elsewhere than it should have."""
+        self.jumps += len(jumps)
+        self.lost_offsets += sum(jump.lost for jump in jumps)
 
     def set_back(self, polled: Polled) -> dict[TopicPartition, int]:
         """Return the partitions that a poll has set back, with the offset that they begin at.

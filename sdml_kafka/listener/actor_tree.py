@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from logging import getLogger
 
+import anyio
 from attrs import frozen
 
 from sdml_kafka.consuming.commit_schedule import AutoCommit
@@ -10,9 +11,10 @@ from sdml_kafka.consuming.committer import CommitScheduler, Committer
 from sdml_kafka.consuming.consumer_loop import ConsumerLoop
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
+from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake, check_max_bytes
 from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, ConfigurationError
-from sdml_kafka.lifecycle import ACTOR_GRACE_S, check_timeouts
+from sdml_kafka.lifecycle import ACTOR_GRACE_S, check_timeouts, is_expected
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.dispatcher import Dispatcher
@@ -21,6 +23,7 @@ from sdml_kafka.listener.rebalance_callbacks import RebalanceCallbacks
 from sdml_kafka.listener.router import Router
 from sdml_kafka.listener.status import ListenerStatus, listener_status
 from sdml_kafka.parsing.specs import CompiledSpec
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
 from sdml_kafka.transport.interfaces import Connect, ConsumerSettings
 
@@ -85,10 +88,12 @@ class ListenerActors:
         every = None if auto_commit is None else auto_commit.every
         self.readers: Readers = Readers(MAX_RUN if every is None else min(MAX_RUN, every))
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush)
+        log = RateLimitedLog(_log, anyio.current_time)
+        self._log = OperatorLog(_log, log, self.intake, flush=self.readers.flush)
         self.committer: Committer = Committer(
-            self.intake.ledger, self._current, self._choose_policy, _log, self.readers.flush
+            self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush
         )
-        self._parser = BatchParser(on_parse_error, self.signal.fail)
+        self._parser = BatchParser(on_parse_error, self.signal.fail, log)
 
         self.supervisor: Supervisor = Supervisor(
             "listener",
@@ -96,6 +101,7 @@ class ListenerActors:
             strategy="rest_for_one",
             restarts=restarts,
             is_fatal=self._is_fatal,
+            is_expected=is_expected,
             on_event=on_event,
         )
 
@@ -114,7 +120,7 @@ class ListenerActors:
                 self.router,
                 self.committer,
                 self.drain,
-                _log,
+                self._log,
                 start_timeout_s=timeouts.start_s,
                 on_records=self.signal.notify,
                 on_assigned=callbacks.on_assigned,
@@ -125,7 +131,12 @@ class ListenerActors:
             return Dispatcher(self.signal, self.intake, self.router, self._parser, max_in_flight)
 
         def commit_scheduler() -> CommitScheduler:
-            return CommitScheduler(self.committer, self.intake.ledger, _log)
+            return CommitScheduler(
+                self.committer,
+                self.intake.ledger,
+                self._log.limited,
+                lambda: self.intake.health.connected,
+            )
 
         return [
             ChildSpec(

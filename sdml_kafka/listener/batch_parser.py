@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
-from logging import getLogger
+from logging import WARNING
 from typing import Any, Final, Literal
 
 import anyio
@@ -13,16 +13,15 @@ from sdml_kafka.errors import ParseFailed
 from sdml_kafka.parsing.parsers import SKIP, Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.parsing.type_checks import name_of
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.interfaces import Record
-
-_log = getLogger("sdml_kafka.listener")
 
 RUN = 32
 """Records that are parsed between two looks at the clock."""
 MAX_PARSING_S = 0.01
 """Seconds that parsers may hold up the event loop before others get their turn."""
 MAX_ERROR_TEXT = 200
-"""Characters of an error that are logged."""
+"""Characters of an error that are shown."""
 
 ParseErrorHandler = Callable[[Record, Exception], Awaitable[None] | None]
 OnParseError = Literal["skip", "raise"] | ParseErrorHandler
@@ -49,16 +48,21 @@ class BatchParser:
     """Parses batches, and counts the records that do not parse."""
 
     def __init__(
-        self, on_parse_error: OnParseError, on_failure: Callable[[Exception], None]
+        self,
+        on_parse_error: OnParseError,
+        on_failure: Callable[[Exception], None],
+        log: RateLimitedLog,
     ) -> None:
         """Begin with no parse error counted.
 
         Args:
             on_parse_error: What to do about a record that does not parse; see `KafkaListener`.
             on_failure: Called with the error that has to stop the listener.
+            log: Where skipped records are logged.
         """
         self._on_parse_error = on_parse_error
         self._on_failure = on_failure
+        self._log = log
         self._seen_to_wait: set[CompiledSpec] = set()
         self.parse_errors: int = 0
 
@@ -158,7 +162,10 @@ class BatchParser:
         # An error's text may quote the record, so it is escaped and cut.
         why = _brief(error)
         if self._on_parse_error == "skip":
-            _log.warning("skipped a record that did not parse: %s: %s", where, why)
+            text = "skipped a record that did not parse as %s: %s: %s"
+            yields = name_of(spec.type)
+            kind = f"parse {record.topic} {yields} {type(error).__name__}"
+            self._log.log(WARNING, kind, text, yields, where, why)
             return
         try:
             if isinstance(self._on_parse_error, str):

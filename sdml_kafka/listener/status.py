@@ -27,6 +27,10 @@ class Counters:
     """The number of restarts of actors."""
     rebalances: int
     """The number of assignments received, the first one included."""
+    jumps: int = 0
+    """How often reading went on elsewhere, since the offset to be read next was gone."""
+    lost_offsets: int = 0
+    """The number of offsets that were passed over then: at most so many records are lost."""
 
 
 @frozen
@@ -62,6 +66,8 @@ def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> L
             late_finishes=ledger.late_finishes,
             restarts=sum(actor.restarts for actor in all_actors(tree)),
             rebalances=intake.rebalances,
+            jumps=intake.jumps,
+            lost_offsets=intake.lost_offsets,
         ),
         bytes_in_flight=bytes_in_flight,
     )

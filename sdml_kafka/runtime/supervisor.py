@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 import anyio
 import anyio.abc
 
+from sdml_kafka.rate_limited_log import RateLimitedLog, escaped
 from sdml_kafka.runtime.actor import Actor, Life
 from sdml_kafka.runtime.child import Child
 from sdml_kafka.runtime.decide import (
@@ -67,6 +68,8 @@ class Supervisor(Actor):
         restarts: How often and how fast children are restarted.
         is_fatal: Returns whether no restart can mend an error; the supervisor fails with such
             an error at once.
+        is_expected: Returns whether an error explains itself, such as an outage. It is logged as a
+            WARNING without its traceback, which the level DEBUG shows.
         on_event: Called for what happens to the children, and to those of nested supervisors
             that have no `on_event` of their own. It must be quick; what it raises is logged.
         clock: Returns the time in seconds.
@@ -84,6 +87,7 @@ class Supervisor(Actor):
         strategy: Strategy = "one_for_one",
         restarts: Restarts = Restarts(),  # noqa: B008  (frozen)
         is_fatal: Callable[[Exception], bool] = _never,
+        is_expected: Callable[[Exception], bool] = _never,
         on_event: Callable[[Event], object] | None = None,
         clock: Callable[[], float] = anyio.current_time,
         random: Callable[[], float] = _random.random,
@@ -95,6 +99,8 @@ class Supervisor(Actor):
         self._strategy: Strategy = strategy
         self._restarts = restarts
         self._is_fatal = is_fatal
+        self._is_expected = is_expected
+        self._log = RateLimitedLog(_logger, clock)
         self._on_event = on_event
         self._random = random
         self._children = [Child(i, spec, self) for i, spec in enumerate(children)]
@@ -217,6 +223,7 @@ class Supervisor(Actor):
             count, window_s = self._restarts.max_restarts, self._restarts.window_s
             raise RestartsExhausted(failed.spec.name, count, window_s) from failed.last_error
         self._restarted_at = admitted
+        failed_at = self.now()
         members = [child.member for child in self._children]
         plan = plan_restart(self._strategy, members, failed.index)
         for index in plan.stop:
@@ -230,7 +237,11 @@ class Supervisor(Actor):
             child.will_restart(delay_s)
         await anyio.sleep(delay_s)
         # A child that fails to start is down again, and its own restart covers those after it.
-        await self._start(tasks, children)
+        if await self._start(tasks, children) is None and failed in children:
+            path = "/".join(failed.path)
+            why = escaped(describe(error) if (error := failed.last_error) is not None else "")
+            took_s = self.now() - failed_at
+            _logger.info("actor %s runs again after %.1f s, restarted for %s", path, took_s, why)
 
     # What the children's tasks call
 
@@ -239,8 +250,7 @@ class Supervisor(Actor):
         final = is_interrupt(error) or (isinstance(error, Exception) and self._is_final(error))
         # A final error is raised out of the `async with`, so that it need not be logged as well.
         if not final and not _logged_below(child.actor, error):
-            text = describe(error)
-            _logger.error("actor %s crashed: %s", "/".join(child.path), text, exc_info=error)
+            self._log_crash(child, error)
         self.emit(ActorCrashed(child.path, error))
         if final:
             self._fail(error)
@@ -248,6 +258,15 @@ class Supervisor(Actor):
             self._down.append(child.index)
             if self._wake is not None:
                 self._wake.set()
+
+    def _log_crash(self, child: Child, error: BaseException) -> None:
+        path, text = "/".join(child.path), describe(error)
+        kind = f"{path} {type(error).__name__}"
+        if isinstance(error, Exception) and self._is_expected(error):
+            self._log.log(logging.WARNING, kind, "actor %s failed: %s", path, text)
+            _logger.debug("actor %s failed", path, exc_info=error)
+        else:
+            self._log.log(logging.ERROR, kind, "actor %s crashed: %s", path, text, error=error)
 
     def _is_final(self, error: Exception) -> bool:
         if self.closing:  # nothing is restarted any more

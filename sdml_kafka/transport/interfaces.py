@@ -174,6 +174,38 @@ class Health:
     it reads committed records only, the last stable offset, at which the first open transaction
     begins. An assignment brings them, and later fetches. For partitions that are not fetched
     a broker is asked now and then, but for a `Tail`."""
+    unreachable: Mapping[str, str] = {}
+    """The brokers that the client has failed to connect to lately, with the reason."""
+
+
+@frozen
+class Jump:
+    """Reading goes on elsewhere than at the offset that was next, since that offset is gone."""
+
+    partition: TopicPartition
+    expected: int
+    """The offset that was to be read next."""
+    position: int
+    """The offset that is read next."""
+    reason: str
+    """Why, as a clause such as "the offset was deleted"."""
+
+    @property
+    def lost(self) -> int:
+        """The number of offsets that are never read, 0 if reading goes back."""
+        return max(0, self.position - self.expected)
+
+    def __str__(self) -> str:
+        topic, partition = self.partition
+        lost = f": {self.lost} offsets are lost" if self.lost else ""
+        return (
+            f"{topic!r} partition {partition}: {self.reason}; reading goes on at "
+            f"{self.position}, not at {self.expected}{lost}"
+        )
+
+
+DELETED = "the offset to be read next was deleted (does retention suit the readers?)"
+REPLACED = "the log ends before the offset to be read next, so it was created anew or restored"
 
 
 @frozen
@@ -191,6 +223,8 @@ class Polled:
     """The offset that is read next after `records`, of partitions where that is news: not the one
     behind the last record, nor that of an earlier poll. Transaction markers and aborted records
     are passed over, and where an offset is gone reading goes on at the log's beginning."""
+    jumps: Sequence[Jump] = ()
+    """Where reading goes on elsewhere than it should have, since the last poll."""
 
 
 @frozen
@@ -203,6 +237,10 @@ class ConsumerSettings:
     """Seconds between automatic commits; None if it was built with `enable_auto_commit=False`."""
     rebalance_timeout_s: float
     """Seconds that the group waits in a rebalance for its members."""
+    stall_limit_s: float = 10.0
+    """Seconds that the program's event loop may stand still before the group takes the partitions
+    away: until its session times out, or where heartbeats come from another thread, until it counts
+    as idle."""
     poll_records: int = 2000
     """The number of records that a poll should take at most. The default is about what one fetch
     of a partition brings (1 MB), taken at once, since a client that empties its partitions bit by

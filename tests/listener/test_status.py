@@ -57,6 +57,8 @@ async def test_the_counters_count() -> None:
         "late_finishes": 0,
         "restarts": 0,
         "rebalances": 1,
+        "jumps": 0,
+        "lost_offsets": 0,
     }
 
 

@@ -65,7 +65,10 @@ async def test_a_crash_is_logged_once_with_name_and_error(
         async with supervise(supervisor):
             stage.crash("a", ValueError("broken"))
             await stage.until("+a", 2)
-    (record,) = [r for r in caplog.records if r.name.startswith("sdml_kafka")]
+    record, again = [r for r in caplog.records if r.name.startswith("sdml_kafka")]
+    assert again.levelname == "INFO"
+    assert "actor root/a runs again" in again.getMessage()
+    assert "ValueError: broken" in again.getMessage()
     assert (record.name, record.levelname) == ("sdml_kafka.runtime", "ERROR")
     assert record.getMessage() == "actor root/a crashed: ValueError: broken"
     assert record.exc_info is not None

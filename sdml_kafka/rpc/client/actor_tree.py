@@ -12,7 +12,7 @@ from sdml_kafka.errors import (
     ConfigurationError,
     TopicMissing,
 )
-from sdml_kafka.lifecycle import ACTOR_GRACE_S
+from sdml_kafka.lifecycle import ACTOR_GRACE_S, is_expected
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rpc.client.call_builder import CallBuilder
 from sdml_kafka.rpc.client.call_plans import CallPlans
@@ -24,6 +24,7 @@ from sdml_kafka.rpc.client.reply_dispatcher import (
     ReplyDispatcher,
     ReplyMatcher,
 )
+from sdml_kafka.rpc.client.reply_log import ReplyLog
 from sdml_kafka.rpc.client.reply_loop import ReplyLoop
 from sdml_kafka.rpc.client.reply_topics import Reading, ReplyTopics
 from sdml_kafka.rpc.client.server_groups import ServerGroups
@@ -80,9 +81,9 @@ class ClientActors:
         self.supervisor: Supervisor = Supervisor(
             "rpc",
             self._children(transport, topics, start_timeout_s),
-            strategy="one_for_one",
             restarts=restarts,
             is_fatal=lambda error: isinstance(error, FATAL),
+            is_expected=is_expected,
             on_event=self._observe,
         )
         finalize(self, self.polls.close)  # for a client that is never entered
@@ -100,6 +101,7 @@ class ClientActors:
             self.reading,
             self.polls,
             self.outbox,
+            ReplyLog(),
             start_timeout_s,
             self._plans.forget_all,
         )

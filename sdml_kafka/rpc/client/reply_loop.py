@@ -4,7 +4,6 @@ After a rebalance or a restart it goes on where it was.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from logging import getLogger
 from math import inf
 
 import anyio
@@ -13,6 +12,7 @@ from attrs import evolve
 from sdml_kafka.errors import ConsumerFailed, GroupShared, JoinTimeout, TopicMissing
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rpc.client.reply_dispatcher import PolledReplies
+from sdml_kafka.rpc.client.reply_log import ReplyLog
 from sdml_kafka.rpc.client.reply_topics import (
     TOPIC_TIMEOUT_S,
     Reading,
@@ -31,8 +31,6 @@ from sdml_kafka.transport.interfaces import (
     TopicPartition,
 )
 
-_log = getLogger("sdml_kafka.rpc")
-
 SHARED_GRACE_S = 15.0
 """Seconds for which others may share the group: a newcomer that does so by mistake finds out as it
 enters, and leaves."""
@@ -48,6 +46,7 @@ class ReplyLoop(Actor):
         reading: Reading,
         polls: Mailbox[PolledReplies],
         outbox: Outbox,
+        log: ReplyLog,
         start_timeout_s: float,
         on_rebalance: Callable[[], object],
     ) -> None:
@@ -56,6 +55,7 @@ class ReplyLoop(Actor):
         self._reading = reading
         self._polls = polls
         self._outbox = outbox
+        self._log = log
         self._start_timeout_s = start_timeout_s
         self._on_rebalance = on_rebalance
         self._group_id = ""
@@ -101,6 +101,9 @@ class ReplyLoop(Actor):
                 )
                 if polled.health is not None:
                     self._reading.health = polled.health
+                    self._log.look(polled.health, is_sending=self._outbox.connected)
+                if polled.jumps:
+                    self._log.jumped(polled.jumps)
                 if polled.assignment is not None:
                     self._take_assignment(polled.assignment, reason, at_entry=not life.ready)
                     life.started()
@@ -142,7 +145,7 @@ class ReplyLoop(Actor):
                 if not reading.was_opened:
                     raise missing_topics(missing, reason)
                 reading.trouble = TopicMissing(f"The reply topic {quoted(missing)} was deleted")
-                _log.error("%s; the client creates it anew if it may", reading.trouble)
+                self._log.trouble(reading.trouble, "; the client creates it anew if it may")
                 reading.begin_anew(missing)
             else:
                 reading.was_opened = True
@@ -150,8 +153,9 @@ class ReplyLoop(Actor):
             raise self._group_shared()
         elif self._shared_until == inf:
             reading.trouble = self._group_shared()
-            _log.error("%s", reading.trouble)
+            self._log.trouble(reading.trouble)
             self._shared_until = anyio.current_time() + SHARED_GRACE_S
+        self._log.assigned(assignment)
         reading.follow(assignment)
         self._on_rebalance()
 

@@ -11,6 +11,7 @@ from sdml_kafka.consuming.committer import CommitScheduler, Committer
 from sdml_kafka.consuming.consumer_loop import ConsumerLoop
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
+from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake, check_max_bytes
 from sdml_kafka.errors import (
     AuthenticationFailed,
@@ -18,7 +19,12 @@ from sdml_kafka.errors import (
     ConfigurationError,
     RestartsExhausted,
 )
-from sdml_kafka.lifecycle import ACTOR_GRACE_S, SUPERVISOR_GRACE_S, check_timeouts
+from sdml_kafka.lifecycle import (
+    ACTOR_GRACE_S,
+    SUPERVISOR_GRACE_S,
+    check_timeouts,
+    is_expected,
+)
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
@@ -108,16 +114,15 @@ class ServerActors:
         self._bounds = bounds
         self._restarts = restarts = restarts or Restarts()
         self._expose_errors = reply_options.expose_errors
-        self._limited_log = RateLimitedLog(_log)
+        self._limited_log = log = RateLimitedLog(_log)
         self._counts = Counts()
         self.outbox: Outbox = Outbox()
         self._current = CurrentConsumer()
         self.intake: Intake = Intake(lambda topic: True, self._current, bounds.max_bytes_in_flight)
-        self._committer = Committer(self.intake.ledger, self._current, _commit_policy, _log)
+        self._log = OperatorLog(_log, log, self.intake, lambda: self.outbox.connected)
+        self._committer = Committer(self.intake.ledger, self._current, _commit_policy, log)
         self.pool: Pool[ServerCall, Answer] = Pool(bounds.concurrency)
-        self.replies: Replies = Replies(
-            self.outbox, self._counts, self._limited_log, self.pool.wake
-        )
+        self.replies: Replies = Replies(self.outbox, self._counts, log, self.pool.wake)
         self.request_intake: RequestIntake = self._request_intake(
             handlers, intake_options, reply_options
         )
@@ -129,6 +134,7 @@ class ServerActors:
             strategy="one_for_one",
             restarts=restarts,
             is_fatal=_is_fatal,
+            is_expected=is_expected,
             on_event=on_event,
         )
 
@@ -171,6 +177,7 @@ class ServerActors:
                 strategy="rest_for_one",
                 restarts=self._restarts,
                 is_fatal=_is_fatal,
+                is_expected=is_expected,
             )
 
         return [
@@ -197,14 +204,19 @@ class ServerActors:
                 self.queue,
                 self._committer,
                 Drain(self._bounds.drain_timeout_s),
-                _log,
+                self._log,
                 start_timeout_s=self._bounds.start_timeout_s,
                 on_records=self._queue_requests,
                 on_health=self.queue.note_ends,
             )
 
         def commit_scheduler() -> CommitScheduler:
-            return CommitScheduler(self._committer, self.intake.ledger, _log)
+            return CommitScheduler(
+                self._committer,
+                self.intake.ledger,
+                self._limited_log,
+                lambda: self.intake.health.connected,
+            )
 
         return [
             ChildSpec("workers", workers),

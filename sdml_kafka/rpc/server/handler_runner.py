@@ -18,6 +18,9 @@ from sdml_kafka.rpc.server.replies import MAX_STREAM_AHEAD, Replies
 from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime.waiter import Waiter
 
+MAX_ERROR_TEXT = 200
+"""Characters of an error that are logged."""
+
 _END = Answer(b"")
 _NOT_FOR_HANDLER = Answer(b"", INVALID_ARGUMENT, "the request is not for this handler")
 
@@ -95,7 +98,8 @@ class HandlerRunner:
         error = _unwrapped(error)
         if isinstance(error, RemoteError | TimeoutError):
             return self.failed(call, error)
-        self._log_failure(WARNING, call, "does not parse", error)
+        # A stranger's request is no fault of this program, whose traceback would show where.
+        self._log_failure(WARNING, call, f"does not parse ({_brief(error)})", None)
         return Answer(b"", INVALID_ARGUMENT, self._text(error, "the request does not parse"))
 
     def failed(self, call: ServerCall, error: BaseException) -> Answer:
@@ -119,11 +123,13 @@ class HandlerRunner:
         except Exception:  # the class is the program's own, and so is its text
             return f"{type(error).__name__}, whose text raises"
 
-    def _log_failure(self, level: int, call: ServerCall, what: str, error: BaseException) -> None:
+    def _log_failure(
+        self, level: int, call: ServerCall, what: str, error: BaseException | None
+    ) -> None:
         record, name = call.record, call.handler.name
         self._log.log(
             level,
-            f"{name} {what} {type(error).__name__}",
+            f"{name} {level} {type(error).__name__}",
             "a request to handler %s %s: %r partition %s offset %s",
             name,
             what,
@@ -162,3 +168,10 @@ def _payload(call: ServerCall, result: Any) -> bytes:
     if isinstance(payload, bytes):
         return payload
     raise TypeError(f"the serializer of {handler.name} returned {type(payload).__name__}")
+
+
+def _brief(error: BaseException) -> str:
+    try:
+        return repr(error)[:MAX_ERROR_TEXT]
+    except Exception:  # the class is the program's own
+        return f"{type(error).__name__}, whose repr raises"

@@ -69,6 +69,10 @@ class ServerCounters:
     """The number of times that an actor was restarted."""
     rebalances: int
     """The number of assignments received, with the first one."""
+    jumps: int = 0
+    """How often reading went on elsewhere, since the offset to be read next was gone."""
+    lost_offsets: int = 0
+    """The number of offsets that were passed over then: at most so many requests are lost."""
 
 
 @frozen
@@ -113,6 +117,8 @@ def server_status(
             late_finishes=intake.ledger.late_finishes,
             restarts=sum(actor.restarts for actor in all_actors(tree)),
             rebalances=intake.rebalances,
+            jumps=intake.jumps,
+            lost_offsets=intake.lost_offsets,
         ),
         bytes_in_flight=bytes_in_flight,
     )

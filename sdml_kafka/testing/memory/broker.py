@@ -160,7 +160,12 @@ class MemoryBroker:
         options = MemberOptions(
             auto_offset_reset, session_timeout_s, rebalance_timeout_s, max_poll_interval_s
         )
-        settings = ConsumerSettings(group_id, auto_commit_interval_s, rebalance_timeout_s)
+        settings = ConsumerSettings(
+            group_id,
+            auto_commit_interval_s,
+            rebalance_timeout_s,
+            stall_limit_s=session_timeout_s,
+        )
 
         @asynccontextmanager
         async def open_consumer() -> AsyncGenerator[Consumer]:

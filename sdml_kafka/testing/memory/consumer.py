@@ -21,9 +21,12 @@ from sdml_kafka.testing.memory.log import Misuse
 from sdml_kafka.testing.memory.member import Member, Standing, TailPositions
 from sdml_kafka.testing.memory.state import CommitRequest, State, now
 from sdml_kafka.transport.interfaces import (
+    DELETED,
+    REPLACED,
     Assignment,
     ConsumerSettings,
     Health,
+    Jump,
     Polled,
     Record,
     Revocation,
@@ -143,10 +146,11 @@ class MemoryConsumer:
                 assignment, records, moved = self._deliver(ready, max_records)
                 if assignment is not None:
                     self._ends.learn(assignment.positions)
+                jumps, self._member.jumps = self._member.jumps, []
                 is_news = assignment is not None or records or moved
                 if is_news or self._nudged or now() >= deadline:
                     self._nudged = False
-                    return Polled(records, assignment, self._health(ready), moved)
+                    return Polled(records, assignment, self._health(ready), moved, jumps)
                 await self._state.wait(self._group, deadline)
 
     def sizes(self, records: Sequence[Record]) -> Sequence[int]:
@@ -203,7 +207,11 @@ class MemoryConsumer:
         for partition in sorted(readable.intersection(TopicPartition(*each) for each in ready)):
             log, expected = self._state.logs[partition], positions[partition]
             # What is gone was deleted, or the log was restored: read what there is.
-            position = expected if log.start <= expected <= log.end else log.start
+            position = expected
+            if not log.start <= expected <= log.end:
+                position = log.start
+                reason = DELETED if expected < log.start else REPLACED
+                self._member.jumps.append(Jump(partition, expected, position, reason))
             if batch := log.read(position, max_records):
                 batches[partition] = batch
                 expected = position = batch[-1].offset + 1

@@ -12,7 +12,7 @@ from attrs import define, field
 
 from sdml_kafka.testing.memory.log import Log, MemoryCommit, Misuse
 from sdml_kafka.testing.memory.member import Member, PendingRevocation, Standing
-from sdml_kafka.transport.interfaces import Assignment, TopicPartition
+from sdml_kafka.transport.interfaces import DELETED, REPLACED, Assignment, Jump, TopicPartition
 from sdml_kafka.transport.tail_share import tail_position
 
 
@@ -224,11 +224,16 @@ class Group:
             return tail_position(tail.offsets.get(partition), is_late, log.start, log.end)
         committed = self.committed.get(partition)
         if committed is not None and committed <= log.end:
+            if committed < log.start:
+                member.jumps.append(Jump(partition, committed, log.start, DELETED))
             return max(committed, log.start)
         if committed is None and any(each.topic == partition.topic for each in self.committed):
             is_late = is_late or partition.partition >= self._began_with.get(partition.topic, 0)
         from_start = is_late or member.options.auto_offset_reset == "earliest"
-        return log.start if from_start else log.end
+        position = log.start if from_start else log.end
+        if committed is not None:
+            member.jumps.append(Jump(partition, committed, position, REPLACED))
+        return position
 
     # -- commits -------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from attrs import define, field, frozen
 
-from sdml_kafka.transport.interfaces import Assignment, Tail, TopicPartition
+from sdml_kafka.transport.interfaces import Assignment, Jump, Tail, TopicPartition
 from sdml_kafka.transport.tail_share import TailShare
 
 Reset = Literal["earliest", "latest"]
@@ -76,6 +76,8 @@ class Member:
     positions: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int])
     assignment: Assignment | None = None
     """An assignment that no poll has returned yet."""
+    jumps: list[Jump] = field(factory=list[Jump])
+    """The jumps that no poll has returned yet."""
     revocation: PendingRevocation | None = None
     release_by: float = 0.0
     """When the group no longer waits for the release."""

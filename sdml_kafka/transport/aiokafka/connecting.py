@@ -24,7 +24,12 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError, StaleMetadata
 from aiokafka.protocol.metadata import MetadataRequest
 
-from sdml_kafka.transport.aiokafka.connection_failures import Address, Failure
+from sdml_kafka.transport.aiokafka.connection_failures import (
+    Address,
+    Failure,
+    place,
+    reason_of,
+)
 
 _log = getLogger("aiokafka")  # in its place, so that the filter for its lines counts these, too
 
@@ -73,6 +78,17 @@ class Connecting:
                 for (node, _), (address, since) in self._trying.items()
                 if since <= begun_by
             },
+        }
+
+    def unreachable(self) -> Mapping[str, str]:
+        """Return the brokers of the cluster that could not be reached lately, with the reason."""
+        if not (failures := self.failures()):
+            return {}
+        known = {broker.nodeId for broker in self._client.cluster.brokers()}
+        return {
+            str(node): f"{place(failure.address)}: {reason_of(failure.error, self.protocol)}"
+            for node, failure in failures.items()
+            if node in known
         }
 
     async def bootstrap(self) -> None:

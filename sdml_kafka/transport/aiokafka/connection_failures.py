@@ -121,6 +121,15 @@ def no_broker(
     return unreachable
 
 
+def failed_addresses(asked: Mapping[Address, BaseException | None], protocol: str) -> str:
+    """Return which addresses have failed and why, empty if none has."""
+    return "; ".join(
+        f"{place(address)}: {reason_of(error, protocol)}"
+        for address, error in asked.items()
+        if error is not None
+    )
+
+
 def advertised(
     failures: Mapping[Any, Failure], asked: Mapping[Address, object], protocol: str
 ) -> SdmlKafkaError:

@@ -4,13 +4,22 @@
 
 import asyncio
 from collections.abc import Callable
+from logging import WARNING, getLogger
 
 from aiokafka.errors import KafkaConnectionError
 
 from sdml_kafka.errors import BrokerUnreachable, SdmlKafkaError
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.aiokafka.client import Client, error_of
 from sdml_kafka.transport.aiokafka.connecting import Connecting
-from sdml_kafka.transport.aiokafka.connection_failures import advertised, no_broker, rounded
+from sdml_kafka.transport.aiokafka.connection_failures import (
+    advertised,
+    failed_addresses,
+    no_broker,
+    rounded,
+)
+
+_log = RateLimitedLog(getLogger("sdml_kafka.transport"))
 
 CANCEL_TIMEOUT_S = 1.0
 
@@ -52,6 +61,9 @@ class Startup:
             if isinstance(error, KafkaConnectionError):
                 raise self._unreachable(None)
             raise self._explain(error) from error
+        if failed := failed_addresses(self._connecting.asked, self._connecting.protocol):
+            text = "not every address in bootstrap_servers can be reached: %s"
+            _log.log(WARNING, "address", text, failed)
 
     def _unreachable(self, timeout_s: float | None) -> SdmlKafkaError:
         """Return why there is no broker; without a timeout all that were asked have failed."""

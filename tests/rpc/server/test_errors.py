@@ -74,9 +74,11 @@ async def test_what_went_wrong_inside_does_not_leave_the_server(
             assert header(record, "x-error") == b""
             assert b"secret" not in repr(record).encode()
         assert server.status().counters.errors == {"internal": 2}
-    assert "Traceback" in caplog.text
-    assert "KeyError" in caplog.text
-    assert caplog.text.count("failed") == 1  # the same error is logged again only later
+        assert "Traceback" in caplog.text
+        assert "KeyError" in caplog.text
+        assert caplog.text.count("failed") == 1  # the same error is logged again only later
+    assert caplog.text.count("failed") == 2  # as the server is left
+    assert caplog.text.count("Traceback") == 1
 
 
 async def test_what_went_wrong_may_be_sent() -> None:

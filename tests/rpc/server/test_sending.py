@@ -71,8 +71,9 @@ async def test_what_cannot_be_delivered_is_given_up(
         await until(lambda: broker.committed(GROUP, P0) == 3)
         ask(broker)
         await replies(broker, 1)
-    assert caplog.text.count("could not be delivered") == 1
-    assert str(error) in caplog.text
+        assert caplog.text.count("could not be delivered") == 1
+        assert str(error) in caplog.text
+    assert "(1 more like this since the last line)" in caplog.text
 
 
 async def test_a_reply_topic_that_does_not_exist_holds_up_no_other() -> None:

@@ -15,7 +15,7 @@ from attrs import evolve
 from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
 from sdml_kafka.transport.aiokafka.consumer.driver import ConsumerDriver, build_driver
 from sdml_kafka.transport.aiokafka.consumer.fetching import sizes_of
-from sdml_kafka.transport.aiokafka.log_filter import limited_logs
+from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
 from sdml_kafka.transport.aiokafka.option_values import made_by
 from sdml_kafka.transport.asyncio_loop import Home, open_home
 from sdml_kafka.transport.interfaces import (
@@ -47,6 +47,7 @@ def connect(consumer_factory: ConsumerFactory) -> Connect:
     async def open_consumer() -> AsyncGenerator[Consumer]:
         with limited_logs():
             async with open_home() as home:
+                home.call_soon(own_context)  # a thread of its own has a context of its own
                 # Cut off in between, this would leave a consumer that nobody closes.
                 with anyio.fail_after(BUILD_TIMEOUT_S, shield=True):
                     driver = await home.call(partial(_build, consumer_factory))
@@ -71,7 +72,11 @@ class AiokafkaConsumer:
         self._driver = driver
         self.settings: ConsumerSettings = driver.settings
         if not home.shares_the_thread:
-            self.settings = evolve(self.settings, poll_records=POLL_RECORDS_IN_A_THREAD)
+            self.settings = evolve(
+                self.settings,
+                poll_records=POLL_RECORDS_IN_A_THREAD,
+                stall_limit_s=driver.max_poll_interval_s,
+            )
 
     async def start(
         self, topics: Collection[str], timeout_s: float, tail: Tail | None = None

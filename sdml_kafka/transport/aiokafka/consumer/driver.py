@@ -34,6 +34,7 @@ Rules for whoever edits this file:
 
 import asyncio
 from collections.abc import Collection, Mapping
+from functools import partial
 from logging import getLogger
 from math import inf
 from typing import Any
@@ -70,6 +71,7 @@ from sdml_kafka.transport.aiokafka.consumer.startup import (
 )
 from sdml_kafka.transport.aiokafka.consumer.tail_positions import TailStart
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
+from sdml_kafka.transport.aiokafka.log_filter import own_lines
 from sdml_kafka.transport.aiokafka.silent_connections import SilentConnections
 from sdml_kafka.transport.aiokafka.startup import Startup
 from sdml_kafka.transport.interfaces import (
@@ -105,9 +107,10 @@ class ConsumerDriver:
     def __init__(self, consumer: object) -> None:
         self._consumer = check_consumer(consumer)
         self.settings: ConsumerSettings = internals.settings_of(self._consumer)
+        self.max_poll_interval_s: float = internals.max_poll_interval_s(self._consumer)
         internals.disable_auto_commit(self._consumer)
         self._loop = asyncio.get_running_loop()
-        connecting = Connecting(internals.client_of(self._consumer))
+        self._connecting = connecting = Connecting(internals.client_of(self._consumer))
         self._startup = Startup(self._consumer, connecting, explain_start)
         self._obstacles = Obstacles(self._consumer, connecting)
         self._topics: Topics
@@ -141,6 +144,7 @@ class ConsumerDriver:
             self._consumer,
             names,
             self._ends,
+            self._connecting,
             refresh_interval_s=NEW_PARTITIONS_INTERVAL_S if reads_all else inf,
             asks_for_ends=tail is None,  # nobody is shown the lag of a tail
         )
@@ -187,7 +191,8 @@ class ConsumerDriver:
             if self._to_position is None:
                 # Of a partition that has become empty nothing is fetched.
                 self._positions.look(self._assigned)
-        return Polled(records, assignment, health, self._positions.news())
+        positions = self._positions
+        return Polled(records, assignment, health, positions.news(), positions.take_jumps())
 
     def nudge(self) -> None:
         self._fetched.nudge()
@@ -284,6 +289,7 @@ class ConsumerDriver:
         start_reading(self._consumer, found)
         self._to_position, self._assigned = None, partitions
         self._positions.next.update(found.positions)
+        self._positions.jumps.extend(found.jumps)
         return Assignment(epoch, found.positions, found.committed, found.elsewhere)
 
     # -- revocation ----------------------------------------------------------------------
@@ -329,9 +335,9 @@ class ConsumerDriver:
     async def commit(
         self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
     ) -> None:
-        await self._commits.commit(
-            offsets, timeout_s, lambda: self._check_may_commit(epoch), self._start_positions.note
-        )
+        check, note = partial(self._check_may_commit, epoch), self._start_positions.note
+        with own_lines():
+            await self._commits.commit(offsets, timeout_s, check, note)
 
     def _check_may_commit(self, epoch: int) -> None:
         """Raise if a commit of this epoch must not be sent.
@@ -355,10 +361,11 @@ class ConsumerDriver:
         self._revocations.close()
         if self._watching is not None:
             self._watching.cancel()
-        await self._startup.cancel()
-        await self._ends.close()
-        await stop_consumer(self._consumer, timeout_s)
-        await self._commits.close()
+        with own_lines():
+            await self._startup.cancel()
+            await self._ends.close()
+            await stop_consumer(self._consumer, timeout_s)
+            await self._commits.close()
 
 
 async def build_driver(consumer: object) -> ConsumerDriver:

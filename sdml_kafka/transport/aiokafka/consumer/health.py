@@ -17,6 +17,7 @@ from attrs import frozen
 
 from sdml_kafka.errors import SdmlKafkaError
 from sdml_kafka.transport.aiokafka.client import Client
+from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.interfaces import End, Health, TopicPartition
@@ -170,6 +171,7 @@ class HealthCheck:
         consumer: Client,
         topics: Topics,
         ends: PartitionEnds,
+        connecting: Connecting,
         *,
         refresh_interval_s: float,
         asks_for_ends: bool,
@@ -177,6 +179,7 @@ class HealthCheck:
         self._consumer = consumer
         self._topics = topics
         self._ends = ends
+        self._connecting = connecting
         self._refresh_interval_s = refresh_interval_s
         self._asks_for_ends = asks_for_ends
         self._loop = asyncio.get_running_loop()
@@ -211,4 +214,5 @@ class HealthCheck:
             held=held,
             obstacle=obstacle,
             ends=ends.readable,
+            unreachable=self._connecting.unreachable(),
         )

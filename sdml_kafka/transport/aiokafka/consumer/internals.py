@@ -88,6 +88,7 @@ def settings_of(consumer: Client) -> ConsumerSettings:
         group_id=consumer._group_id or "",
         auto_commit_interval_s=None if interval_ms is None else interval_ms / 1000,
         rebalance_timeout_s=consumer._rebalance_timeout_ms / 1000,
+        stall_limit_s=consumer._session_timeout_ms / 1000,
     )
 
 
@@ -96,6 +97,10 @@ def options_of(consumer: Client) -> dict[str, Any]:
     options = {name: getattr(consumer, f"_{name}") for name in _KEPT}
     options["auto_offset_reset"] = str(consumer._auto_offset_reset).lower()
     return options
+
+
+def max_poll_interval_s(consumer: Client) -> float:
+    return float(consumer._max_poll_interval_ms / 1000)
 
 
 def disable_auto_commit(consumer: Client) -> None:

@@ -7,13 +7,10 @@ the log's beginning where the next offset is gone. Of both it says nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from logging import getLogger
 
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.interfaces import Record, TopicPartition
-
-_log = getLogger("sdml_kafka.transport")
+from sdml_kafka.transport.interfaces import DELETED, REPLACED, Jump, Record, TopicPartition
 
 
 class ReadPositions:
@@ -24,6 +21,8 @@ class ReadPositions:
         self.next: dict[TopicPartition, int] = {}
         """The offset that is read next of each partition that was positioned."""
         self._moved: dict[TopicPartition, int] = {}
+        self.jumps: list[Jump] = []
+        """The moves to where reading should not have gone on, since they were taken."""
 
     def look(self, partitions: Collection[TopicPartition]) -> None:
         """Compare with aiokafka's positions, before records of these partitions are taken."""
@@ -33,18 +32,8 @@ class ReadPositions:
             if expected is None or position is None or position == expected:
                 continue
             self.next[partition] = self._moved[partition] = position
-            if position > expected:
-                _log.warning(
-                    "%r partition %d: the offsets from %d on were deleted before they were read, "
-                    "reading goes on at %d; %d offsets are lost. Does retention suit the readers?",
-                    *partition, expected, position, position - expected,
-                )  # fmt: skip
-            else:
-                _log.warning(
-                    "%r partition %d: the log ends before offset %d, which was to be read next, so "
-                    "it was created anew or restored; reading goes on at its beginning, %d",
-                    *partition, expected, position,
-                )  # fmt: skip
+            reason = DELETED if position > expected else REPLACED
+            self.jumps.append(Jump(partition, expected, position, reason))
 
     def took(
         self,
@@ -75,6 +64,13 @@ class ReadPositions:
             return {}
         moved, self._moved = self._moved, {}
         return moved
+
+    def take_jumps(self) -> Sequence[Jump]:
+        """Return the jumps since the last call."""
+        if not self.jumps:
+            return ()
+        jumps, self.jumps = self.jumps, []
+        return jumps
 
     def clear(self) -> None:
         """Forget all positions, since the partitions are read from what is committed next."""

@@ -9,7 +9,6 @@ before that, nobody may get a record of any. `CommittedStart` is what a listener
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from logging import getLogger
 from typing import Protocol
 
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -21,9 +20,7 @@ from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.fetching import as_client
 from sdml_kafka.transport.aiokafka.consumer.health import PartitionEnds
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
-from sdml_kafka.transport.interfaces import TopicPartition
-
-_log = getLogger("sdml_kafka.transport")
+from sdml_kafka.transport.interfaces import DELETED, REPLACED, Jump, TopicPartition
 
 POSITION_TIMEOUT_S = 5.0
 NOTE = "sdml-kafka partitions="
@@ -40,6 +37,8 @@ class FoundPositions:
     to_seek: Collection[TopicPartition]
     """The partitions whose position aiokafka does not have yet."""
     elsewhere: frozenset[TopicPartition] = frozenset()
+    jumps: Sequence[Jump] = ()
+    """Where that is not what the group has committed, since that is gone."""
 
 
 class StartPositions(Protocol):
@@ -148,7 +147,12 @@ class CommittedStart:
             )
             for each, client in zip(partitions, clients, strict=True)
         }
-        return FoundPositions(positions, committed, partitions)
+        jumps = [
+            Jump(each, before, at, REPLACED if before > end[as_client(each)] else DELETED)
+            for each, at in positions.items()
+            if (before := committed[each]) is not None and before != at
+        ]
+        return FoundPositions(positions, committed, partitions, jumps=jumps)
 
     def _beginning(self, topic: str, notes: Collection[str]) -> int | None:
         """Return with how many partitions the group began to read a topic."""
@@ -194,15 +198,7 @@ class CommittedStart:
             raise OffsetOutOfRangeError({partition: committed})
         # Of a topic that was read before, a log that ends too early is of a topic created anew.
         from_end = committed > end and self._reset != "earliest" and not was_read
-        position = end if from_end else first
-        _log.warning(
-            "%r partition %d: the group has committed %d, which is %s; reading begins at %d",
-            *partition,
-            committed,
-            "beyond the log's end" if committed > end else "deleted from the log",
-            position,
-        )
-        return position
+        return end if from_end else first
 
 
 def hold_partitions(consumer: Client, assigned: Collection[TopicPartition]) -> None:

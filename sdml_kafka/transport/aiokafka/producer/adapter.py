@@ -13,7 +13,7 @@ import anyio
 
 from sdml_kafka.errors import SendFailed
 from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
-from sdml_kafka.transport.aiokafka.log_filter import limited_logs
+from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
 from sdml_kafka.transport.aiokafka.option_values import made_by
 from sdml_kafka.transport.aiokafka.producer.driver import CLOSED, ProducerDriver, build_driver
 from sdml_kafka.transport.aiokafka.producer.partition_queues import Entry
@@ -44,6 +44,7 @@ def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
     async def open_producer() -> AsyncGenerator[Producer]:
         with limited_logs():
             async with open_home() as home:
+                home.call_soon(own_context)  # a thread of its own has a context of its own
                 producer: AiokafkaProducer = (
                     AiokafkaProducer(home) if home.is_running_loop else CrossingProducer(home)
                 )

@@ -1,0 +1,215 @@
+"""What an operator reads of a consumer: a line for each thing that happens, and none twice.
+
+INFO says what the consumer does, WARNING what may need a person. Every line is on the page
+docs/operations.md with what to do about it.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from logging import WARNING, Logger
+
+import anyio
+
+from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.loop_stalls import LoopStalls, Stall
+from sdml_kafka.consuming.partitions import Intake
+from sdml_kafka.consuming.trouble_logs import (
+    held_log,
+    missing_log,
+    node_log,
+    outage_log,
+    stuck_log,
+    unread_log,
+)
+from sdml_kafka.rate_limited_log import RateLimitedLog
+from sdml_kafka.runtime.waiter import clock
+from sdml_kafka.transport.interfaces import (
+    Assignment,
+    ConsumerSettings,
+    Jump,
+    Revocation,
+    TopicPartition,
+)
+from sdml_kafka.transport.partition_names import partitions
+
+LOOK_S = 0.5
+"""Seconds between two looks at what lasts, and at how late the event loop is."""
+STUCK_LOOK_S = 5.0
+
+
+class OperatorLog:
+    """Logs what happens to one consumer, over all of its lives."""
+
+    def __init__(
+        self,
+        log: Logger,
+        limited: RateLimitedLog,
+        intake: Intake,
+        is_sending: Callable[[], bool] = lambda: True,
+        flush: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin before the first life.
+
+        Args:
+            log: The log of the part that the consumer works for.
+            limited: Its lines that may come often, which are completed here.
+            intake: What is assigned, and the client's health.
+            is_sending: Returns whether the producer beside the consumer has a connection.
+            flush: Brings the ledger up to date with the readers that have records in hand.
+        """
+        self._log = log
+        self.limited: RateLimitedLog = limited
+        self._intake = intake
+        self._is_sending = is_sending
+        self._flush = flush
+        self._outage = outage_log(log, "nothing is read or committed")
+        self._nodes = node_log(log)
+        self._missing = missing_log(log)
+        self._held = held_log(log)
+        self._stuck = stuck_log(log)
+        self._unread = unread_log(log)
+        self._look_for_stuck_at = 0.0
+        self._late_finishes = 0
+        self._group_id = ""
+        self._assigned = frozenset[TopicPartition]()
+        self._has_joined = False
+        self._revoked_at: float | None = None
+
+    # -- what happens --------------------------------------------------------------------
+
+    def began(self, settings: ConsumerSettings) -> None:
+        """Note that a life has begun."""
+        self._group_id = settings.group_id
+
+    def joined(self, assignment: Assignment) -> None:
+        """Log an assignment."""
+        before, self._assigned = self._assigned, frozenset(assignment.positions)
+        what = f"reads {partitions(self._assigned)}" if self._assigned else "has no partition"
+        if not self._has_joined:
+            self._has_joined = True
+            self._log.info("joined group %r: this member %s", self._group_id, what)
+            return
+        since = self._revoked_at
+        took = "" if since is None else f" in {anyio.current_time() - since:.1f} s"
+        self._log.info(
+            "group %r has rebalanced%s: this member %s (%s)",
+            self._group_id,
+            took,
+            what,
+            _difference(before, self._assigned),
+        )
+
+    def revoking(self, revocation: Revocation, tenancies: Sequence[Tenancy]) -> None:
+        """Log a revocation that found the member out of its group already."""
+        self._revoked_at = anyio.current_time()
+        if revocation.lost:
+            self.limited.log(
+                WARNING,
+                "lost",
+                "this member was out of group %r, so others may read %s by now, and its %d records "
+                "in hand come again: the broker was away for longer than session_timeout_ms, or "
+                "the event loop stood still, or a drain took longer than rebalance_timeout_ms",
+                self._group_id,
+                partitions(revocation.partitions),
+                _in_hand(tenancies),
+            )
+
+    def drained(self, tenancies: Sequence[Tenancy], *, is_leaving: bool) -> None:
+        """Log what had not finished when partitions are released, and that the member leaves."""
+        left = _in_hand(tenancies)
+        rest = "records in hand have not finished in time, and come again"
+        if is_leaving:
+            self._has_joined, self._assigned = False, frozenset[TopicPartition]()
+            more = f"; {left} {rest}" if left else ""
+            self._log.info("leaves group %r%s", self._group_id, more)
+        elif left:
+            self.limited.log(
+                WARNING,
+                "not drained",
+                f"%d {rest}: a rebalance of group %r takes their partitions away. Allow more with "
+                "drain_timeout, or make the work on one record shorter",
+                left,
+                self._group_id,
+            )
+
+    def jumped(self, jumps: Sequence[Jump]) -> None:
+        """Log that reading goes on elsewhere."""
+        for jump in jumps:
+            self.limited.log(WARNING, f"jump {jump.reason}", "%s", jump)
+
+    # -- what lasts ----------------------------------------------------------------------
+
+    async def watch(self, settings: ConsumerSettings) -> None:
+        """Look again and again, as long as one life lasts."""
+        now, stalls = clock(), LoopStalls(settings.stall_limit_s)
+        while True:
+            due = now() + LOOK_S
+            await anyio.sleep(LOOK_S)
+            if (stall := stalls.fired(due, now())) is not None:
+                self._log_stall(stall, settings.stall_limit_s)
+            self._look(now())
+
+    def _look(self, now: float) -> None:
+        health = self._intake.health
+        connected = health.connected and self._is_sending()
+        reason = next(iter(health.unreachable.values()), "there is no connection")
+        self._outage.look(now, {} if connected else {None: reason})
+        self._nodes.look(now, health.unreachable if connected else {})
+        self._missing.look(now, dict.fromkeys(health.missing_topics, ""))
+        self._held.look(now, health.held)
+        if now >= self._look_for_stuck_at:
+            self._look_for_stuck_at = now + STUCK_LOOK_S
+            self._flush()
+            self._look_for_stuck(now)
+        late = self._intake.ledger.late_finishes - self._late_finishes
+        if late:
+            self._late_finishes += late
+            self.limited.log(
+                WARNING,
+                "late",
+                "%d records finished after their partition was taken away: they come again, and "
+                "whoever reads it now may have handled them as well",
+                late,
+            )
+        self.limited.flush()
+
+    def _look_for_stuck(self, now: float) -> None:
+        """Look at the lowest unfinished record of each partition that has any."""
+        in_hand: dict[tuple[TopicPartition, int], str] = {}
+        waiting: dict[tuple[TopicPartition, int], str] = {}
+        for key, partition in self._intake.partitions.items():
+            tenancy = partition.tenancy
+            if tenancy.frontier_since() is not None:
+                found = in_hand if tenancy.in_hand > 0 else waiting
+                found[key, tenancy.frontier()] = ""
+        self._stuck.look(now, in_hand)
+        self._unread.look(now, waiting)
+
+    def _log_stall(self, stall: Stall, limit_s: float) -> None:
+        what = "once" if stall.times == 1 else f"in all, {stall.times} times in the last 30 s"
+        self.limited.log(
+            WARNING,
+            "stall",
+            "the event loop stood still for at least %.1f s, %s: meanwhile nothing is read, "
+            "committed or handed over. After %g s of that the group takes the partitions away, and "
+            "their records come again. Run what blocks in a thread: by anyio.to_thread.run_sync, "
+            "in a server by a handler that is a plain def",
+            stall.seconds,
+            what,
+            limit_s,
+        )
+
+    def close(self) -> None:
+        """Write what was left out so far."""
+        self.limited.flush(at_once=True)
+
+
+def _difference(before: frozenset[TopicPartition], now: frozenset[TopicPartition]) -> str:
+    gained, given_up = now - before, before - now
+    parts = [f"gained {partitions(gained)}"] if gained else []
+    if given_up:
+        parts.append(f"gave up {partitions(given_up)}")
+    return ", ".join(parts) or "as before"
+
+
+def _in_hand(tenancies: Collection[Tenancy]) -> int:
+    return sum(max(0, tenancy.in_hand) for tenancy in tenancies)

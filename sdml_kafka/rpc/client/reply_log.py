@@ -1,0 +1,46 @@
+"""What an operator reads of a client: a line for each thing that happens, and none twice."""
+
+from collections.abc import Sequence
+from logging import ERROR, INFO, WARNING, getLogger
+
+import anyio
+
+from sdml_kafka.consuming.trouble_logs import node_log, outage_log
+from sdml_kafka.rate_limited_log import RateLimitedLog
+from sdml_kafka.transport.interfaces import Assignment, Health, Jump, TopicPartition
+from sdml_kafka.transport.partition_names import partitions
+
+_log = getLogger("sdml_kafka.rpc")
+
+
+class ReplyLog:
+    """Logs what happens to a client's connection and replies, over all lives of its actors."""
+
+    def __init__(self) -> None:
+        self._limited = RateLimitedLog(_log, anyio.current_time)
+        self._outage = outage_log(_log, "calls wait for their deadline")
+        self._nodes = node_log(_log)
+        self._reads = frozenset[TopicPartition]()
+
+    def look(self, health: Health, *, is_sending: bool) -> None:
+        """Log what has changed since the last look, which was a moment ago."""
+        now, connected = anyio.current_time(), health.connected and is_sending
+        reason = next(iter(health.unreachable.values()), "there is no connection")
+        self._outage.look(now, {} if connected else {None: reason})
+        self._nodes.look(now, health.unreachable if connected else {})
+        self._limited.flush()
+
+    def assigned(self, assignment: Assignment) -> None:
+        """Log which partitions are read, if that is news."""
+        if self._reads != (reads := frozenset(assignment.positions)):
+            self._reads = reads
+            self._limited.log(INFO, "reads", "reads replies from %s", partitions(reads))
+
+    def jumped(self, jumps: Sequence[Jump]) -> None:
+        """Log that reading goes on elsewhere."""
+        for jump in jumps:
+            self._limited.log(WARNING, f"jump {jump.reason}", "%s", jump)
+
+    def trouble(self, error: Exception, advice: str = "") -> None:
+        """Log why replies may not come."""
+        self._limited.log(ERROR, type(error).__name__, "%s%s", error, advice)

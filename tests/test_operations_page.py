@@ -1,0 +1,46 @@
+"""docs/operations.md names each error and only log lines that there are."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import sdml_kafka
+from sdml_kafka import errors
+
+PAGE = (Path(__file__).parents[1] / "docs" / "operations.md").read_text("utf-8")
+LOG, ERRORS = PAGE.split("## The errors")
+LINES = re.findall(r"^\| [\w ,]*(?:INFO|WARNING|ERROR) \| `([^`]+)`", LOG, re.MULTILINE)
+
+
+def texts() -> Iterator[str]:
+    """Yield each text in the source of the package, without placeholders."""
+    for file in Path(sdml_kafka.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(
+                    str(part.value) if isinstance(part, ast.Constant) else "…"
+                    for part in node.values
+                )
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+SOURCE = "\n".join(texts())
+
+
+def test_the_page_has_lines() -> None:
+    assert len(LINES) > 40
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_each_line_of_the_log_is_in_the_source(line: str) -> None:
+    pieces = [piece.strip(" :;,()") for piece in line.replace("60", "…").split("…")]
+    assert [piece for piece in pieces if piece and piece not in SOURCE] == []
+
+
+def test_each_error_is_named() -> None:
+    named = set(re.findall(r"^\| `(\w+)` \|", ERRORS, re.MULTILINE))
+    assert named == set(errors.__all__) - {"SdmlKafkaError"}
