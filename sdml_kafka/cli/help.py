@@ -61,7 +61,8 @@ examples:
 exit codes:
   0  ended by --max, Ctrl-C, SIGTERM or a closed pipe
   1  failed under way
-  2  could not begin: wrong arguments, no broker answers, or access was refused
+  2  could not begin: wrong arguments, no broker answers, there is no such topic, or access was
+     refused
 """
 
 REQUEST = """\

@@ -88,7 +88,9 @@ def troubles(status: Status) -> Iterator[str]:
     if runs and not status.connected:
         yield "no broker answers; still trying"
     for topic in status.missing_topics:
-        yield f"the topic {topic} does not exist yet; it is read as soon as it does"
+        near = status.nearest_topics.get(topic)
+        hint = "" if near is None else f" (did you mean {near}?)"
+        yield f"the topic {topic} does not exist yet{hint}; it is read as soon as it does"
     for (topic, partition), status_of in status.partitions.items():
         if status_of.held is not None:
             yield (

@@ -79,6 +79,7 @@ class ConsumerLoop(Actor):
         drain: Waits for records in hand before partitions are released.
         log: The log of the part that this loop works for; it looks at the loop meanwhile.
         start_timeout_s: Seconds until the first assignment has to be there.
+        create_topics: Whether each start creates the topics that are missing.
         on_records: Called after records went into the intake.
         on_health: Called with the client's health whenever it was looked at, and with the times
             between which that was, before records of the same poll go into the intake.
@@ -97,6 +98,7 @@ class ConsumerLoop(Actor):
         log: OperatorLog,
         *,
         start_timeout_s: float,
+        create_topics: bool,
         on_records: Callable[[], None],
         on_health: Callable[[Health, float, float], None] | None = None,
         on_assigned: OnRebalance | None = None,
@@ -110,6 +112,7 @@ class ConsumerLoop(Actor):
         self._drain = drain
         self._log = log
         self._start_timeout_s = start_timeout_s
+        self._create_topics = create_topics
         self._on_records = on_records
         self._on_health = on_health
         self._on_assigned = on_assigned
@@ -124,7 +127,7 @@ class ConsumerLoop(Actor):
                 await self._live(consumer, life, deadline)
 
     async def _start(self, consumer: Consumer, left_s: float) -> None:
-        await consumer.start(self._destination.topics, left_s)
+        await consumer.start(self._destination.topics, left_s, create_topics=self._create_topics)
 
     async def _live(self, consumer: Consumer, life: Life, join_deadline: float) -> None:
         try:

@@ -4,7 +4,7 @@ INFO says what the consumer does, WARNING what may need a person. Every line is 
 docs/operations.md with what to do about it.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from logging import WARNING, Logger
 
 import anyio
@@ -154,7 +154,7 @@ class OperatorLog:
         reason = next(iter(health.unreachable.values()), "there is no connection")
         self._outage.look(now, {} if connected else {None: reason})
         self._nodes.look(now, health.unreachable if connected else {})
-        self._missing.look(now, dict.fromkeys(health.missing_topics, ""))
+        self._missing.look(now, dict.fromkeys(health.missing_topics, _hint(health.nearest_topics)))
         self._held.look(now, health.held)
         if now >= self._look_for_stuck_at:
             self._look_for_stuck_at = now + STUCK_LOOK_S
@@ -213,3 +213,9 @@ def _difference(before: frozenset[TopicPartition], now: frozenset[TopicPartition
 
 def _in_hand(tenancies: Collection[Tenancy]) -> int:
     return sum(max(0, tenancy.in_hand) for tenancy in tenancies)
+
+
+def _hint(nearest_topics: Mapping[str, str]) -> str:
+    """Return the question that ends the line on missing topics, empty if no topic is near."""
+    pairs = [f"{near!r} for {topic!r}" for topic, near in sorted(nearest_topics.items())]
+    return f"; did you mean {', '.join(pairs)}?" if pairs else ""

@@ -41,7 +41,7 @@ def missing_log(log: Logger) -> TroubleLog[str]:
     return TroubleLog[str](
         log,
         topics,
-        "topic {names} does not exist; it is read as soon as it does",
+        "topic {names} does not exist; it is read as soon as it does{why}",
         "topic {names} exists now",
     )
 

@@ -25,6 +25,7 @@ from sdml_kafka.listener.status import ListenerStatus, listener_status
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
+from sdml_kafka.transport.connect import check_create_topics
 from sdml_kafka.transport.interfaces import Connect, ConsumerSettings
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
@@ -38,16 +39,18 @@ _log = getLogger("sdml_kafka.listener")
 
 
 @frozen
-class Bounds:
-    """How much may be handed to the streams, and how many bytes may be fetched, unfinished."""
+class ReadOptions:
+    """How much may be handed out and fetched, unfinished, and what is done about missing topics."""
 
     max_in_flight: int
     max_bytes: int
+    create_topics: bool
 
     def __attrs_post_init__(self) -> None:
         if type(self.max_in_flight) is not int or self.max_in_flight < 1:
             raise ConfigurationError(f"max_in_flight is 1 or more, not {self.max_in_flight!r}")
         check_max_bytes(self.max_bytes)
+        check_create_topics(self.create_topics)
 
 
 @frozen
@@ -67,7 +70,7 @@ class ListenerActors:
 
     def __init__(
         self,
-        bounds: Bounds,
+        options: ReadOptions,
         timeouts: Timeouts,
         connect: Connect,
         specs: Sequence[CompiledSpec],
@@ -82,9 +85,9 @@ class ListenerActors:
         self.signal: DispatchSignal = DispatchSignal()
         self._current = CurrentConsumer()
         self.router: Router = Router(
-            specs, bounds.max_bytes / QUEUES, self._routes_changed, self.signal.notify
+            specs, options.max_bytes / QUEUES, self._routes_changed, self.signal.notify
         )
-        self.intake: Intake = Intake(self.router.is_read, self._current, bounds.max_bytes)
+        self.intake: Intake = Intake(self.router.is_read, self._current, options.max_bytes)
         every = None if auto_commit is None else auto_commit.every
         self.readers: Readers = Readers(MAX_RUN if every is None else min(MAX_RUN, every))
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush)
@@ -97,7 +100,7 @@ class ListenerActors:
 
         self.supervisor: Supervisor = Supervisor(
             "listener",
-            self._children(connect, callbacks, bounds.max_in_flight, timeouts),
+            self._children(connect, callbacks, options, timeouts),
             strategy="rest_for_one",
             restarts=restarts,
             is_fatal=self._is_fatal,
@@ -109,7 +112,7 @@ class ListenerActors:
         self,
         connect: Connect,
         callbacks: RebalanceCallbacks,
-        max_in_flight: int,
+        options: ReadOptions,
         timeouts: Timeouts,
     ) -> list[ChildSpec]:
         def consumer_loop() -> ConsumerLoop:
@@ -122,13 +125,16 @@ class ListenerActors:
                 self.drain,
                 self._log,
                 start_timeout_s=timeouts.start_s,
+                create_topics=options.create_topics,
                 on_records=self.signal.notify,
                 on_assigned=callbacks.on_assigned,
                 on_revoked=callbacks.on_revoked,
             )
 
         def dispatcher() -> Dispatcher:
-            return Dispatcher(self.signal, self.intake, self.router, self._parser, max_in_flight)
+            return Dispatcher(
+                self.signal, self.intake, self.router, self._parser, options.max_in_flight
+            )
 
         def commit_scheduler() -> CommitScheduler:
             return CommitScheduler(

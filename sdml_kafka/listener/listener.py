@@ -12,7 +12,7 @@ from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.consuming.partitions import MAX_BYTES_IN_FLIGHT
 from sdml_kafka.errors import ClientClosed, ConfigurationError
 from sdml_kafka.lifecycle import Enterable, Lifecycle
-from sdml_kafka.listener.actor_tree import Bounds, ListenerActors, Timeouts
+from sdml_kafka.listener.actor_tree import ListenerActors, ReadOptions, Timeouts
 from sdml_kafka.listener.batch_parser import OnParseError
 from sdml_kafka.listener.rebalance_callbacks import RebalanceListener, callbacks_of
 from sdml_kafka.listener.status import ListenerStatus
@@ -73,6 +73,9 @@ class KafkaListener(Enterable):
             revoked or the listener is left.
         start_timeout: Seconds that entering may take.
         stop_timeout: Seconds that leaving may take.
+        create_topics: Whether starting creates the topics that are missing, with the number of
+            partitions and the settings that the broker is configured with. Reading alone creates
+            none, whatever the broker does by itself: a missing topic is read once it exists.
         restarts: How often a failed actor is restarted before the failure is raised.
         on_event: Called for each start, crash, restart and stop of an actor.
         transport: Another client than aiokafka: `MemoryBroker.connect(...)` in a test.
@@ -99,6 +102,7 @@ class KafkaListener(Enterable):
         drain_timeout: float = 3.0,
         start_timeout: float = 10.0,
         stop_timeout: float = 10.0,
+        create_topics: bool = False,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
         transport: Connect | None = None,
@@ -106,7 +110,7 @@ class KafkaListener(Enterable):
     ) -> None:
         self._build = partial(
             ListenerActors,
-            Bounds(max_in_flight, max_bytes_in_flight),
+            ReadOptions(max_in_flight, max_bytes_in_flight, create_topics),
             Timeouts(start_timeout, stop_timeout, drain_timeout),
             transport
             or listener_connect(
@@ -121,9 +125,8 @@ class KafkaListener(Enterable):
         )
         self._streams = WeakSet[TypeStream[Any]]()
         self._actors: ListenerActors = self._build()
-        self._lifecycle = Lifecycle(
-            "listener", start_timeout, stop_timeout, self._end_streams, self._forsake_streams
-        )
+        endings = self._end_streams, self._forsake_streams
+        self._lifecycle = Lifecycle("listener", start_timeout, stop_timeout, *endings)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:

@@ -49,6 +49,8 @@ class ListenerStatus:
     """Counts since the listener was entered."""
     bytes_in_flight: int = 0
     """The bytes of records, as they came, that were fetched and have not finished."""
+    nearest_topics: Mapping[str, str] = {}
+    """For topics that were missing at the start, the existing one with the most similar name."""
 
 
 def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> ListenerStatus:
@@ -70,4 +72,5 @@ def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> L
             lost_offsets=intake.lost_offsets,
         ),
         bytes_in_flight=bytes_in_flight,
+        nearest_topics=intake.health.nearest_topics,
     )

@@ -129,6 +129,12 @@ def client_options() -> tuple[Mapping[str, object], Mapping[str, object]]:
     return option_defaults()
 
 
+def check_create_topics(create_topics: object) -> None:
+    """Raise ConfigurationError if that is not a bool."""
+    if not isinstance(create_topics, bool):
+        raise ConfigurationError(f"create_topics is True or False, not {create_topics!r}")
+
+
 def _check_callable(name: str, factory: object) -> None:
     if factory is not None and not callable(factory):
         raise ConfigurationError(

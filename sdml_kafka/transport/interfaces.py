@@ -176,6 +176,8 @@ class Health:
     a broker is asked now and then, but for a `Tail`."""
     unreachable: Mapping[str, str] = {}
     """The brokers that the client has failed to connect to lately, with the reason."""
+    nearest_topics: Mapping[str, str] = {}
+    """For topics that were missing at the start, the existing one with the most similar name."""
 
 
 @frozen
@@ -264,17 +266,25 @@ class Consumer(Protocol):
         ...
 
     async def start(
-        self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
+        self,
+        topics: Collection[str],
+        timeout_s: float,
+        tail: Tail | None = None,
+        *,
+        create_topics: bool = False,
     ) -> None:
         """Connect and join the group. The first assignment comes out of `poll`.
 
         Args:
-            topics: The topics to read. They need not exist yet.
+            topics: The topics to read. They need not exist yet. Reading creates none, whatever the
+                broker does by itself.
             timeout_s: Seconds within which a broker has to answer.
             tail: How to read without commits. None starts each partition at what the group has
                 committed, or at the log's beginning if that offset was deleted; without a commit,
                 or with one beyond the log's end, as the consumer's `auto_offset_reset` says; but
                 from its beginning if it appeared after the group began to read its topic.
+            create_topics: Whether to create the topics that are missing now, with the number of
+                partitions and the settings that the broker is configured with.
 
         Raises:
             BrokerUnreachable: No broker answered in time. A new consumer may be tried.

@@ -4,6 +4,8 @@ Both the drivers and the broker in memory raise the errors that are made here.
 """
 
 import re
+from collections.abc import Collection, Mapping
+from difflib import get_close_matches
 
 from sdml_kafka.errors import ConfigurationError, TopicMissing
 from sdml_kafka.transport.interfaces import Message
@@ -13,6 +15,10 @@ TOPIC_RULE = (
     "a topic's name is 1 to 249 of the characters a-z, A-Z, 0-9, '.', '_' and '-', and neither "
     "'.' nor '..'"
 )
+MAX_COMPARED = 10_000
+"""The number of topics that a misspelt name is compared with."""
+MIN_LIKENESS = 0.75
+"""How much of two names is alike, from 0 to 1, if one may be meant by the other."""
 _TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -26,6 +32,15 @@ def is_topic_name(topic: object) -> bool:
 def is_topic_of_calls(topic: object) -> bool:
     """Return whether requests or replies may travel in `topic`, which Kafka's own may not."""
     return is_topic_name(topic) and not str(topic).startswith("__")
+
+
+def nearest_topics(missing: Collection[str], existing: Collection[str]) -> Mapping[str, str]:
+    """Return for each missing topic the existing one with the most similar name, if one is near."""
+    if len(existing) > MAX_COMPARED:
+        return {}  # so many comparisons would hold up the event loop
+    names = [topic for topic in existing if not topic.startswith("__")]
+    near = {topic: get_close_matches(topic, names, n=1, cutoff=MIN_LIKENESS) for topic in missing}
+    return {topic: found[0] for topic, found in near.items() if found}
 
 
 def fault_of(message: Message) -> ConfigurationError | None:

@@ -1,5 +1,6 @@
 """Runs `sdml-kafka` as people do: as a program of its own."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.kafka_from_outside import create_topic
 
 PROGRAM = str(Path(sys.executable).with_name("sdml-kafka"))
 EXIT_TIMEOUT_S = 30.0
@@ -33,7 +35,8 @@ def request(
 def serving(
     kafka: EmbeddedKafka, topic: str, *options: str, command: tuple[str, ...]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `sdml-kafka serve` during the body."""
+    """Create the topic, and run `sdml-kafka serve` during the body."""
+    asyncio.run(create_topic(kafka.bootstrap_servers, topic))
     argv = [PROGRAM, "serve", topic, "--bootstrap", kafka.bootstrap_servers, *options]
     argv += ["--group", f"{topic}-servers", "--", *command]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

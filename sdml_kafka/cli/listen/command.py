@@ -6,7 +6,7 @@ import sys
 import anyio
 import anyio.abc
 
-from sdml_kafka import AutoCommit, KafkaListener, SdmlKafkaError
+from sdml_kafka import AutoCommit, KafkaListener, SdmlKafkaError, TopicMissing
 from sdml_kafka.cli.listen.arguments import ListenOptions
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
 from sdml_kafka.cli.listen.json_lines import as_line
@@ -59,6 +59,7 @@ class ListenRun:
         has_begun, failure = False, None
         try:
             async with self._listener() as listener:
+                _check_topics(listener)
                 has_begun = True
                 set_up_logging()
                 progress = ProgressReport(listener.status, lambda: self._writer.written)
@@ -84,3 +85,15 @@ class ListenRun:
             stop_timeout=8.0,
             **client,
         )
+
+
+def _check_topics(listener: KafkaListener) -> None:
+    """Raise TopicMissing if a topic does not exist."""
+    status = listener.status()
+    if status.missing_topics:
+        texts = (
+            f"{topic!r}" + (f" (did you mean {near!r}?)" if near else "")
+            for topic in sorted(status.missing_topics)
+            for near in (status.nearest_topics.get(topic),)
+        )
+        raise TopicMissing(f"there is no topic {', '.join(texts)}")

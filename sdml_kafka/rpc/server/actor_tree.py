@@ -43,6 +43,7 @@ from sdml_kafka.rpc.server.status import Counts, ServerStatus, server_status
 from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
 from sdml_kafka.runtime.waiter import clock, waiter_maker
+from sdml_kafka.transport.connect import check_create_topics
 from sdml_kafka.transport.interfaces import ConsumerSettings, Transport
 from sdml_kafka.workers.pool import Pool
 
@@ -81,11 +82,13 @@ class IntakeOptions:
     dedupe: Dedupe | None
     max_age_s: float | None
     wall_clock: Callable[[], float]
+    create_topics: bool
 
     def __attrs_post_init__(self) -> None:
         if self.dedupe is not None and not isinstance(self.dedupe, Dedupe):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"dedupe is a Dedupe, dedupe=Dedupe(), not {self.dedupe!r}")
         _check_age(self.max_age_s)
+        check_create_topics(self.create_topics)
 
 
 @frozen
@@ -113,7 +116,7 @@ class ServerActors:
         self._transport = transport
         self._bounds = bounds
         self._restarts = restarts = restarts or Restarts()
-        self._expose_errors = reply_options.expose_errors
+        self._intake_options, self._reply_options = intake_options, reply_options
         self._limited_log = log = RateLimitedLog(_log)
         self._counts = Counts()
         self.outbox: Outbox = Outbox()
@@ -206,6 +209,7 @@ class ServerActors:
                 Drain(self._bounds.drain_timeout_s),
                 self._log,
                 start_timeout_s=self._bounds.start_timeout_s,
+                create_topics=self._intake_options.create_topics,
                 on_records=self._queue_requests,
                 on_health=self.queue.note_ends,
             )
@@ -235,7 +239,7 @@ class ServerActors:
             Threads(self._give_place),
             self._limited_log,
             waiter_maker(),
-            expose_errors=self._expose_errors,
+            expose_errors=self._reply_options.expose_errors,
         )
         return CallLifecycle(
             self.queue, self.request_intake, self.replies, self._counts, runner, clock()

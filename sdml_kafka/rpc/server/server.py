@@ -81,6 +81,9 @@ class KafkaRPCServer(Enterable):
         corr_header_keys: The headers that may carry a request's correlation id. The first of
             them that a request has counts, then the request's key.
         correlation_from_record: Takes the correlation id from the record instead.
+        create_topics: Whether starting creates the request topics that are missing, with the
+            number of partitions and the settings that the broker is configured with. Serving alone
+            creates none: a missing topic is served once it exists.
         restarts: How often a failed actor is restarted before the failure comes out.
         on_event: Called for each start, crash, restart and stop of an actor.
         clock: Returns the time in seconds since the epoch, to compare with the timestamps of
@@ -112,6 +115,7 @@ class KafkaRPCServer(Enterable):
         expose_errors: bool = False,
         corr_header_keys: Sequence[str] = ID_NAMES,
         correlation_from_record: CorrelationFromRecord | None = None,
+        create_topics: bool = False,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
         clock: Callable[[], float] | None = None,
@@ -125,12 +129,10 @@ class KafkaRPCServer(Enterable):
             *factories, bootstrap_servers, group_id, client_options, max_bytes_in_flight
         )
         self._handlers: dict[str, Handler] = {}
-        ids = corr_header_keys, correlation_from_record
-        requests = IntakeOptions(*ids, dedupe, max_age_s, clock or _clock_of(transport))
-        replies = ReplyOptions(reply_topics, most_reply_topics, expose_errors)
-        self._build = partial(
-            ServerActors, self._handlers, transport, bounds, requests, replies, restarts, on_event
-        )
+        ids, now = (corr_header_keys, correlation_from_record), clock or _clock_of(transport)
+        requests = IntakeOptions(*ids, dedupe, max_age_s, now, create_topics)
+        options = bounds, requests, ReplyOptions(reply_topics, most_reply_topics, expose_errors)
+        self._build = partial(ServerActors, self._handlers, transport, *options, restarts, on_event)
         self._actors: ServerActors = self._build()
         self._lifecycle = Lifecycle("server", start_timeout, stop_timeout)
 

@@ -90,6 +90,8 @@ class ServerStatus:
     counters: ServerCounters
     bytes_in_flight: int = 0
     """The bytes of requests, as they came, that were fetched and have not finished."""
+    nearest_topics: Mapping[str, str] = {}
+    """For topics that were missing at the start, the existing one with the most similar name."""
 
 
 def server_status(
@@ -121,4 +123,5 @@ def server_status(
             lost_offsets=intake.lost_offsets,
         ),
         bytes_in_flight=bytes_in_flight,
+        nearest_topics=intake.health.nearest_topics,
     )

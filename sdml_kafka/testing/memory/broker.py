@@ -60,7 +60,8 @@ class MemoryBroker:
                 time, which follows the event loop's clock, so that virtual time counts. Servers
                 whose transport is of this broker have the same clock.
             auto_create: The number of partitions of a topic that is created because a producer
-                sends to it; 0 for none to be created.
+                sends to it; 0 for none to be created. One that is created with `create_topics`
+                has as many, but at least one.
             max_record_bytes: The most bytes of a record's key and value together.
         """
         self._state = State()
@@ -82,6 +83,9 @@ class MemoryBroker:
         With `compacted` it refuses a producer's records without a key; nothing is compacted.
         """
         self._topics.create(topic, partitions, compacted=compacted)
+
+    def _create_topic(self, topic: str) -> None:
+        self._topics.create(topic, max(1, self._auto_create))
 
     def add_partitions(self, topic: str, count: int, *, unnoticed_for_s: float = 0.0) -> None:
         """Add partitions to a topic, to which producers send at once.
@@ -170,7 +174,8 @@ class MemoryBroker:
         @asynccontextmanager
         async def open_consumer() -> AsyncGenerator[Consumer]:
             member = Member(f"{group_id}-{next(self._member_numbers)}", options)
-            consumer = MemoryConsumer(self._state, self._state.group(group_id), member, settings)
+            group = self._state.group(group_id)
+            consumer = MemoryConsumer(self._state, group, member, settings, self._create_topic)
             try:
                 yield consumer
             finally:

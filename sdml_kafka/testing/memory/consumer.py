@@ -1,6 +1,6 @@
 """A consumer of the in-memory broker."""
 
-from collections.abc import Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 
 import anyio
@@ -33,6 +33,7 @@ from sdml_kafka.transport.interfaces import (
     Tail,
     TopicPartition,
 )
+from sdml_kafka.transport.record_checks import nearest_topics
 
 REPORT_INTERVAL_S = 0.2
 """Seconds between two reports of a health that has not changed."""
@@ -44,12 +45,19 @@ class MemoryConsumer:
     """The port's `Consumer`, as a member of a group of the in-memory broker."""
 
     def __init__(
-        self, state: State, group: Group, member: Member, settings: ConsumerSettings
+        self,
+        state: State,
+        group: Group,
+        member: Member,
+        settings: ConsumerSettings,
+        create_topic: Callable[[str], None],
     ) -> None:
         self._state = state
         self._group = group
         self._member = member
         self._settings = settings
+        self._create_topic = create_topic
+        self._nearest: Mapping[str, str] = {}
         self._started = self._closed = False
         self._failure: ConsumerFailed | None = None
         self._running_calls = set[str]()
@@ -69,7 +77,12 @@ class MemoryConsumer:
     # -- start and close -----------------------------------------------------------------
 
     async def start(
-        self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
+        self,
+        topics: Collection[str],
+        timeout_s: float,
+        tail: Tail | None = None,
+        *,
+        create_topics: bool = False,
     ) -> None:
         if isinstance(topics, str) or not topics:
             raise ConfigurationError(f"topics has to be a collection of names, not {topics!r}")
@@ -82,10 +95,16 @@ class MemoryConsumer:
         if (failure := next_failure(self._state.faults.starts, self.member_id)) is not None:
             raise failure.error
         self._started = True
+        existing = {partition.topic for partition in self._state.logs}
+        missing = frozenset(topics) - existing
+        self._nearest = nearest_topics(missing, existing)
         self._member.topics = frozenset(topics)
         self._member.known = frozenset(
             partition for topic in topics for partition in self._state.partitions_of(topic)
         )
+        if create_topics:
+            for topic in sorted(missing):
+                self._create_topic(topic)
         self._member.tail = None if tail is None else TailPositions.of(tail)
         self._member.polled_at = now()
         self._group.join(self._member, now())
@@ -240,6 +259,7 @@ class MemoryConsumer:
                 for partition, reason in state.faults.spoiled.items()
                 if partition in member.partitions
             },
+            nearest_topics=self._nearest,
         )
         if health == self._last_health and time - self._looked_at < REPORT_INTERVAL_S:
             return None

@@ -30,7 +30,7 @@ CLOSE_TIMEOUT_S = 2.0
 RETRY_S = 0.1
 """Seconds until a request that may succeed later is sent again."""
 TOPIC_CREATION_S = 1.0
-"""Seconds within which a broker that creates topics by itself has created one."""
+"""Seconds within which a broker that creates topics by itself has done so, and each knows of it."""
 
 
 def error_of(task: "asyncio.Future[Any]") -> BaseException | None:

@@ -164,3 +164,17 @@ def test_a_full_disk_is_one_line_and_exit_code_1(embedded_kafka: EmbeddedKafka, 
     assert ended.stderr.startswith(b"sdml-kafka: listen: ")
     assert ended.stderr.count(b"\n") == 1
     assert not any(committed(embedded_kafka, f"{topic}-group").values())
+
+
+@BACKENDS
+def test_a_topic_that_does_not_exist_is_one_line_and_exit_code_2(
+    backend: str, embedded_kafka: EmbeddedKafka, topic: str
+) -> None:
+    misspelt = topic.replace("listen", "lisen")
+    argv = [PROGRAM, "listen", misspelt, "--group", f"{topic}-group", "--backend", backend]
+    argv += ["--bootstrap", embedded_kafka.bootstrap_servers]
+    ended = subprocess.run(argv, capture_output=True, timeout=EXIT_TIMEOUT_S, check=False)
+    assert ended.returncode == 2
+    assert ended.stdout == b""
+    line = f"sdml-kafka: listen: there is no topic '{misspelt}' (did you mean '{topic}'?)\n"
+    assert ended.stderr.decode() == line

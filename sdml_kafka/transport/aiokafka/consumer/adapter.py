@@ -79,9 +79,15 @@ class AiokafkaConsumer:
             )
 
     async def start(
-        self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
+        self,
+        topics: Collection[str],
+        timeout_s: float,
+        tail: Tail | None = None,
+        *,
+        create_topics: bool = False,
     ) -> None:
-        await self._home.call(partial(self._driver.start, topics, timeout_s, tail))
+        start = partial(self._driver.start, topics, timeout_s, tail, create_topics=create_topics)
+        await self._home.call(start)
 
     def poll(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float

@@ -134,8 +134,14 @@ class ConsumerDriver:
         self._closing = False
 
     async def start(
-        self, topics: Collection[str], timeout_s: float, tail: Tail | None = None
+        self,
+        topics: Collection[str],
+        timeout_s: float,
+        tail: Tail | None = None,
+        *,
+        create_topics: bool = False,
     ) -> None:
+        deadline = self._loop.time() + timeout_s
         if tail is None:
             check_group(self._consumer)
         self._topics = names = Topics(self._consumer, topics)
@@ -159,7 +165,7 @@ class ConsumerDriver:
         self._obstacles.watch_joins()
         silent = SilentConnections(self._consumer._client, repeats_produce=False)
         self._watching = self._loop.create_task(silent.close_repeatedly())
-        await names.find()
+        await names.find(deadline - self._loop.time() if create_topics else None)
         if internals.has_group(self._consumer):
             self._consumer.subscribe(list(names.names), listener=_Callbacks(self))
         else:

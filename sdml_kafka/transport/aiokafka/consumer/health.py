@@ -215,4 +215,5 @@ class HealthCheck:
             obstacle=obstacle,
             ends=ends.readable,
             unreachable=self._connecting.unreachable(),
+            nearest_topics=self._topics.nearest,
         )

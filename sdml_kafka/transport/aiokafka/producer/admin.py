@@ -8,25 +8,23 @@ from typing import Any
 
 from aiokafka import errors as kafka
 from aiokafka.client import CoordinationType
-from aiokafka.protocol.admin import (
-    CreateTopicsRequest,
-    DeleteTopicsRequest,
-    DescribeGroupsRequest,
-)
+from aiokafka.protocol.admin import DeleteTopicsRequest, DescribeGroupsRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from sdml_kafka.errors import ConfigurationError, SendFailed
 from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.client import RETRY_S, Client, error_of
 from sdml_kafka.transport.aiokafka.producer import internals
+from sdml_kafka.transport.aiokafka.topic_requests import (
+    ask_controller,
+    create_topic,
+    may_succeed_later,
+)
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
-BROKERS_DEFAULT = -1
-"""The replication factor that the broker is configured with."""
 CHECK_INTERVAL_S = 0.01
 """Seconds between two looks at a topic that is being created or deleted."""
 CANCEL_TIMEOUT_S = 0.5
-_TRY_AGAIN = (kafka.NotControllerError, kafka.KafkaConnectionError, kafka.NodeNotReadyError)
 
 
 class Admin:
@@ -42,18 +40,9 @@ class Admin:
     ) -> bool:
         if not is_topic_name(topic):
             raise ConfigurationError(f"{topic!r:.300} cannot be a topic: {TOPIC_RULE}.")
-        settings = [(name, str(value)) for name, value in config.items()]
-        wanted: list[Any] = [(topic, partitions, BROKERS_DEFAULT, [], settings)]
-        request = CreateTopicsRequest(wanted, int(timeout_s * 1000), False)
 
-        async def create() -> bool:
-            answer = await self._ask_controller(request)
-            _, code, *message = answer.topic_errors[0]
-            if (error := kafka.for_code(code)) is kafka.TopicAlreadyExistsError:
-                return False
-            if error is not kafka.NoError:
-                raise error(*message)
-            return True
+        def create() -> Coroutine[Any, Any, bool]:
+            return create_topic(self._client, topic, partitions, config, timeout_s=timeout_s)
 
         async def create_and_wait() -> bool:
             is_new = await self._retried(create)
@@ -73,7 +62,8 @@ class Admin:
         internals.forget_topic(self._producer, topic)  # a refresh could create it anew
 
         async def delete() -> None:
-            answer = await self._ask_controller(DeleteTopicsRequest([topic], int(timeout_s * 1000)))
+            request = DeleteTopicsRequest([topic], int(timeout_s * 1000))
+            answer = await ask_controller(self._client, request)
             error = kafka.for_code(answer.topic_error_codes[0][1])
             if error not in (kafka.NoError, kafka.UnknownTopicOrPartitionError):
                 raise error()
@@ -106,19 +96,13 @@ class Admin:
         what = f"look at the group {group_id!r}"
         return await self._within(lambda: self._retried(describe), timeout_s, what)
 
-    async def _ask_controller(self, request: Any) -> Any:
-        """Send a request to the controller; with KRaft any broker passes it on."""
-        controller = self._client.cluster.controller
-        node = self._client.get_random_node() if controller is None else controller.nodeId
-        return await self._client.send(node, request)
-
     async def _retried[T](self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Call until there is an answer that a retry would not change. The caller bounds it."""
         while True:
             try:
                 return await call()
             except kafka.KafkaError as error:
-                if not (error.retriable or isinstance(error, _TRY_AGAIN)):
+                if not may_succeed_later(error):
                     raise
             await asyncio.sleep(RETRY_S)
             await self._client.force_metadata_update()

@@ -15,7 +15,6 @@ Checked on aiokafka 0.13.0 and 0.14.0. They are read only, unless it says that t
   their answers, and to give back the numbers of a batch that was refused (see `watch_requests`).
 - `client._sync_task`, `_conns`, `_topics`, `unauthorized_topics`: whether a broker is connected;
   `_topics` is written, so that topics that do not exist are not asked for again.
-- `client._metadata_update` is replaced: to refresh without creating (see `MetadataRefresh`).
 - `_message_accumulator._pop_batch`, `_txn_manager.has_pid`: to fail what waits for a topic that is
   gone.
 - `_message_accumulator._batches` and `_pending_batches`, their `failure`, `_drain_waiter`,
@@ -23,7 +22,7 @@ Checked on aiokafka 0.13.0 and 0.14.0. They are read only, unless it says that t
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from operator import attrgetter
 from typing import Any
@@ -186,26 +185,6 @@ def connections(producer: Client) -> list[bool]:
 
 def is_unauthorized(producer: Client, topic: str) -> bool:
     return topic in producer.client.cluster.unauthorized_topics
-
-
-def refresh_with(
-    producer: Client, ask: Callable[[Collection[str]], Coroutine[Any, Any, Any]]
-) -> None:
-    """Have the metadata refreshed with the answer of `ask`, which is None if no broker answered."""
-    client = producer.client
-    original = client._metadata_update
-
-    async def update(cluster: Any, topics: Collection[str]) -> bool:
-        if cluster is not client.cluster or not cluster.brokers():
-            return bool(await original(cluster, topics))
-        answer = await ask(topics)
-        if answer is None or not answer.brokers:
-            cluster.failed_update(None)
-            return False
-        cluster.update_metadata(answer)
-        return True
-
-    client._metadata_update = update
 
 
 def fail_queued(producer: Client, partition: Any, error: Exception) -> None:

@@ -9,16 +9,16 @@ while something waits to go to a topic that is gone it asks again at once, and a
 
 import asyncio
 from collections.abc import Collection
-from random import sample
 from typing import Any
-
-from aiokafka import errors as kafka
-from aiokafka.protocol.metadata import MetadataRequest
 
 from sdml_kafka.errors import TopicMissing
 from sdml_kafka.transport.aiokafka.client import Client
-from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.aiokafka.producer.partition_queues import PartitionQueues
+from sdml_kafka.transport.aiokafka.topic_requests import (
+    ask_for_topics,
+    drop_missing,
+    refresh_with,
+)
 from sdml_kafka.transport.record_checks import no_such_topic
 
 GONE_AFTER_S = 3.0
@@ -40,7 +40,7 @@ class MetadataRefresh:
         self._answered_at = 0.0
         self._missing: dict[str, float] = {}
         """The topics that are sent to and were missing in the last answer, with the time since."""
-        internals.refresh_with(producer, self._ask)
+        refresh_with(self._client, self._ask)
 
     def never_create(self) -> None:
         """Let no topic be created, not even while it is looked for."""
@@ -71,29 +71,14 @@ class MetadataRefresh:
         if self._missing:
             await asyncio.sleep(MISSING_TOPIC_PAUSE_S)
         if self._sought:
-            await self._request(self._sought, create=True)
+            await ask_for_topics(self._client, self._sought, create=True)
         topics = set(topics)  # a copy, since others may be added meanwhile
-        answer = await self._request(topics, create=False)
+        answer = await ask_for_topics(self._client, topics)
         if answer is not None:
             self._answered_at = now = self._loop.time()
-            # To aiokafka a missing topic would be the same, but for an ERROR line each time.
-            answer.topics = [entry for entry in answer.topics if not _is_missing(entry)]
+            drop_missing(answer)
             missing = (
                 self._queues.topics().union(topics).difference(entry[1] for entry in answer.topics)
             )
             self._missing = {topic: self._missing.get(topic, now) for topic in missing}
         return answer
-
-    async def _request(self, topics: Collection[str], *, create: bool) -> Any:
-        request = MetadataRequest(list(topics) or None, allow_auto_topic_creation=create)
-        nodes = [broker.nodeId for broker in self._client.cluster.brokers()]
-        for node in sample(nodes, len(nodes)):
-            try:
-                return await self._client.send(node, request)
-            except kafka.KafkaError:
-                continue
-        return None
-
-
-def _is_missing(entry: Any) -> bool:
-    return kafka.for_code(entry[0]) is kafka.UnknownTopicOrPartitionError
