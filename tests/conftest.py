@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.guarded_kafka import guarded_kafka as guarded_kafka_with_users
+from tests.support.rebalance_delay import set_rebalance_delay
 
 ASYNCIO = pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio")
 UVLOOP = pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop")
@@ -28,6 +29,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # How long an example takes depends more on the machine, busy with other tests, than on the test.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+set_rebalance_delay()
 
 
 @pytest.fixture(params=[ASYNCIO, TRIO, UVLOOP])

@@ -22,6 +22,10 @@ OWNED = frozenset(
 )
 """The broker properties that say where a node lives, which the embedded Kafka sets itself."""
 
+INITIAL_REBALANCE_DELAY_MS = 0
+"""The milliseconds that a new group waits for more members: by Kafka's default 3,000, which would
+make each test that long."""
+
 
 @attrs.frozen
 class NodePorts:
@@ -85,7 +89,7 @@ def server_properties(
         # A killed node can register again only when its old session is over (9 s by default).
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
-        "group.initial.rebalance.delay.ms": "0",
+        "group.initial.rebalance.delay.ms": str(INITIAL_REBALANCE_DELAY_MS),
         "group.min.session.timeout.ms": "500",
         **overrides,
     }

@@ -8,6 +8,7 @@ import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.command_line import BACKENDS, PROGRAM
+from tests.support.rebalance_delay import PROGRAM_WITH_A_BROKER
 
 pytestmark = pytest.mark.broker
 
@@ -16,7 +17,7 @@ TIMEOUT_S = 100.0
 
 @BACKENDS
 def test_the_books_balance(backend: str) -> None:
-    argv = [PROGRAM, "demo", "--seconds", "8", "--backend", backend]
+    argv = [*PROGRAM_WITH_A_BROKER, "demo", "--seconds", "8", "--backend", backend]
     ended = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     shown = ended.stdout
     assert ended.returncode == 0, shown + ended.stderr
