@@ -1,0 +1,221 @@
+"""Measures how fast records are read, beside a hand-written `getmany` loop on bare aiokafka."""
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+import anyio
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from attrs import frozen
+
+from benchmarks.contest import Comparison, Meter, Sample, compare, print_sample, run_child
+from benchmarks.documents import documents
+from sdml_kafka import KafkaListener, TypeStream, parse_bytes, parse_json, parse_msgspec
+from sdml_kafka.testing import EmbeddedKafka
+
+COMMIT_EVERY = 1000
+
+
+class Customer(msgspec.Struct):
+    """Who has ordered."""
+
+    id: int
+    name: str
+    vip: bool
+
+
+class Line(msgspec.Struct):
+    """What was ordered."""
+
+    sku: str
+    qty: int
+    price: int
+
+
+class Order(msgspec.Struct):
+    """The nested document."""
+
+    id: str
+    customer: Customer
+    lines: list[Line]
+    total: float
+    note: str
+
+
+PARSERS: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "json": (dict, parse_json, lambda record: json.loads(record.value)),
+    "msgspec": (Order, parse_msgspec(Order), lambda record: json.loads(record.value)),
+    "bytes": (bytes, parse_bytes, lambda record: record.value),
+}
+"""The type and the parser of ours, and what stands in its place in the loop by hand."""
+
+
+@frozen
+class Case:
+    """What is read."""
+
+    shape: str
+    size: int
+    partitions: int
+    parser: str
+    records: int
+
+    def __str__(self) -> str:
+        plural = "s" * (self.partitions > 1)
+        return (
+            f"{self.shape}, {self.size} bytes, {self.partitions} partition{plural}, {self.parser}"
+        )
+
+    @property
+    def topic(self) -> str:
+        """The topic that holds the records; cases that differ in the parser share it."""
+        return f"reading-{self.shape}-{self.size}-{self.partitions}"
+
+
+CASES = [
+    Case("nested", 512, 12, "json", 100_000),
+    Case("nested", 512, 12, "bytes", 100_000),
+    Case("nested", 512, 12, "msgspec", 100_000),
+    Case("nested", 512, 1, "json", 100_000),
+    Case("nested", 10240, 12, "json", 20_000),
+    Case("flat", 512, 12, "json", 100_000),
+    Case("flat", 10240, 12, "bytes", 20_000),
+]
+
+
+def consumer(bootstrap: str, group: str) -> AIOKafkaConsumer:
+    """Return a consumer that reads from the beginning, with aiokafka's own settings."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest"
+    )
+
+
+async def by_hand(bootstrap: str, group: str, case: Case) -> Sample:
+    """Read by `getmany`; aiokafka commits by itself, every five seconds."""
+    parser = PARSERS[case.parser][2]
+    meter = Meter()
+    client = consumer(bootstrap, group)
+    client.subscribe([case.topic])
+    await client.start()
+    meter.start()
+    seen = 0
+    while seen < case.records:
+        for records in (await client.getmany(timeout_ms=200)).values():
+            if not seen:
+                meter.first()
+            for record in records:
+                parser(record)
+                seen += 1
+    sample = meter.stop(seen)
+    await client.stop()
+    return sample
+
+
+async def by_listener(bootstrap: str, group: str, case: Case) -> Sample:
+    """Read by `async for`; a commit goes out every thousand records."""
+    type_, parser, _ = PARSERS[case.parser]
+    meter = Meter()
+    async with KafkaListener(
+        [{"topics": [case.topic], "type": type_, "parser": parser}],
+        consumer_factory=lambda: consumer(bootstrap, group),
+        auto_commit={"every": COMMIT_EVERY},
+    ) as listener:
+        meter.start()
+        seen = 0
+        stream: TypeStream[Any] = await listener.subscribe(type_)
+        async for _ in stream:
+            if not seen:
+                meter.first()
+            seen += 1
+            if seen == case.records:
+                break
+        return meter.stop(seen)
+
+
+async def inside_trio_asyncio(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
+    """Run a contestant on the loop of trio-asyncio."""
+    import trio_asyncio  # whose import alone changes asyncio's event loops
+
+    async with trio_asyncio.open_loop():
+        return await function(*arguments)
+
+
+Contestant = tuple[str, Callable[[str, str, Case], Awaitable[Sample]], dict[str, bool]]
+CONTESTANTS: dict[str, Contestant] = {
+    "getmany by hand": ("asyncio", by_hand, {}),
+    "listener, asyncio": ("asyncio", by_listener, {}),
+    "listener, uvloop": ("asyncio", by_listener, {"use_uvloop": True}),
+    "listener, trio": ("trio", by_listener, {}),
+    "listener, trio-asyncio": ("trio", partial(inside_trio_asyncio, by_listener), {}),
+}
+
+
+def run_one(name: str, bootstrap: str, group: str, case: str) -> None:
+    """Run one contestant in this process, and print its sample."""
+    backend, contestant, options = CONTESTANTS[name]
+    chosen = next(each for each in CASES if str(each) == case)
+    sample = anyio.run(
+        contestant, bootstrap, group, chosen, backend=backend, backend_options=options
+    )
+    print_sample(sample)
+
+
+async def fill(bootstrap: str, case: Case) -> None:
+    """Write the documents of a case, in turn to all partitions."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        if case.topic in await admin.list_topics():
+            return
+        await admin.create_topics([NewTopic(case.topic, case.partitions, 1)])
+    finally:
+        await admin.close()
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, max_batch_size=1 << 16) as producer:
+        for number, value in enumerate(documents(case.shape, case.size, case.records)):
+            await producer.send(case.topic, value, partition=number % case.partitions)
+        await producer.flush()
+
+
+async def check_commits(bootstrap: str, group: str, case: Case) -> None:
+    """Check that all records are committed but the last, which the loop broke off with."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        commits = await admin.list_consumer_group_offsets(group)
+    finally:
+        await admin.close()
+    committed = sum(each.offset for each in commits.values())
+    if committed != case.records - 1:
+        raise AssertionError(f"{committed} of {case.records} records are committed")
+
+
+def run(
+    rounds: int, names: Sequence[str], cases: Sequence[Case], note: Callable[[str], None]
+) -> list[Comparison]:
+    """Let the contestants take turns, and compare them with the loop by hand."""
+    results: list[Comparison] = []
+    with EmbeddedKafka() as kafka:
+        bootstrap = kafka.bootstrap_servers
+        for case in cases:
+            asyncio.run(fill(bootstrap, case))
+            samples: dict[str, list[Sample]] = {name: [] for name in names}
+            for round_ in range(rounds):
+                for name in names if round_ % 2 else reversed(names):
+                    group = f"reading-{time.time_ns()}"
+                    sample = run_child("benchmarks.reading", name, bootstrap, group, case)
+                    samples[name].append(sample)
+                    if CONTESTANTS[name][1] is not by_hand:
+                        asyncio.run(check_commits(bootstrap, group, case))
+                note(f"{case}: round {round_ + 1} of {rounds}")
+            results += compare(str(case), samples)
+    return results
+
+
+if __name__ == "__main__":
+    run_one(*sys.argv[2:])
