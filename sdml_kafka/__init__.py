@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         ConsumerFailed,
         CoordinatorUnavailable,
+        DocumentInvalid,
         EnteredBeforeFork,
         GroupFull,
         GroupShared,
@@ -46,6 +47,14 @@ if TYPE_CHECKING:
     from sdml_kafka.listener.listener import KafkaListener
     from sdml_kafka.listener.status import Counters, ListenerStatus
     from sdml_kafka.listener.streams import Delivery, TypeStream
+    from sdml_kafka.parsing.json_library import json_library
+    from sdml_kafka.parsing.models import (
+        parse_msgspec,
+        parse_pydantic,
+        to_json,
+        to_msgspec,
+        to_pydantic,
+    )
     from sdml_kafka.parsing.parsers import (
         SKIP,
         Parser,
@@ -85,6 +94,7 @@ __all__ = [
     "Counters",
     "Dedupe",
     "Delivery",
+    "DocumentInvalid",
     "EnteredBeforeFork",
     "GroupFull",
     "GroupShared",
@@ -120,9 +130,15 @@ __all__ = [
     "TopicPartition",
     "TypeStream",
     "UnknownType",
+    "json_library",
     "parse_bytes",
     "parse_json",
+    "parse_msgspec",
+    "parse_pydantic",
     "parse_text",
+    "to_json",
+    "to_msgspec",
+    "to_pydantic",
 ]
 
 _MODULES = {
@@ -145,6 +161,7 @@ _MODULES = {
     "Counters": "listener.status",
     "Dedupe": "rpc.server.dedupe",
     "Delivery": "listener.streams",
+    "DocumentInvalid": "errors",
     "EnteredBeforeFork": "errors",
     "GroupFull": "errors",
     "GroupShared": "errors",
@@ -180,9 +197,15 @@ _MODULES = {
     "TopicPartition": "transport.interfaces",
     "TypeStream": "listener.streams",
     "UnknownType": "errors",
+    "json_library": "parsing.json_library",
     "parse_bytes": "parsing.parsers",
     "parse_json": "parsing.parsers",
+    "parse_msgspec": "parsing.models",
+    "parse_pydantic": "parsing.models",
     "parse_text": "parsing.parsers",
+    "to_json": "parsing.models",
+    "to_msgspec": "parsing.models",
+    "to_pydantic": "parsing.models",
 }
 """The module of each public name, below this package."""
 

@@ -1,5 +1,7 @@
 """Every exception of this package: the class says who has to act, the text says what to do."""
 
+from collections.abc import Mapping
+
 from sdml_kafka.runtime.errors import RestartsExhausted, StartTimeout
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     "ConfigurationError",
     "ConsumerFailed",
     "CoordinatorUnavailable",
+    "DocumentInvalid",
     "EnteredBeforeFork",
     "GroupFull",
     "GroupShared",
@@ -72,6 +75,24 @@ class StreamBusy(SdmlKafkaError):
 
 class ParseFailed(SdmlKafkaError):
     """A parser raised, or returned another type than its spec says. The cause is that error."""
+
+
+class DocumentInvalid(SdmlKafkaError, ValueError):
+    """A record's value does not fit the type that its parser makes."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        """Describe what is wrong.
+
+        Args:
+            fields: What is wrong with each field, by its path, such as `lines[2].price`. The path
+                of the document itself is empty.
+        """
+        super().__init__(fields)
+        self.fields: Mapping[str, str] = fields
+
+    def __str__(self) -> str:
+        """Return each field with what is wrong."""
+        return "; ".join(f"{path}: {why}" if path else why for path, why in self.fields.items())
 
 
 class BrokerUnreachable(SdmlKafkaError, ConnectionError):

@@ -1,0 +1,199 @@
+"""Parsers and serializers for types of msgspec and pydantic."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
+
+from sdml_kafka.errors import ConfigurationError, DocumentInvalid
+from sdml_kafka.transport.interfaces import Record
+
+if TYPE_CHECKING:
+    import pydantic
+
+__all__ = ["parse_msgspec", "parse_pydantic", "to_json", "to_msgspec", "to_pydantic"]
+
+_MSGSPEC_PLACE = re.compile(r"(?P<why>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
+_MSGSPEC_MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
+
+
+@overload
+def parse_msgspec[T](
+    type_: type[T], format: Literal["json", "msgpack"] = "json", *, strict: bool = True
+) -> Callable[[Record], T]: ...
+@overload
+def parse_msgspec(
+    type_: Any, format: Literal["json", "msgpack"] = "json", *, strict: bool = True
+) -> Callable[[Record], Any]: ...
+def parse_msgspec(
+    type_: Any, format: Literal["json", "msgpack"] = "json", *, strict: bool = True
+) -> Callable[[Record], Any]:
+    """Make a parser that validates while it decodes, by msgspec (extra `msgspec`).
+
+    Args:
+        type_: What the parser returns: a `msgspec.Struct`, a dataclass, an attrs class, a
+            `TypedDict`, or whatever else msgspec decodes to.
+        format: `"json"` or `"msgpack"` (MessagePack).
+        strict: False to take `"3"` for an `int` as well, and the like.
+
+    Returns:
+        A parser for a `ParserSpec`, or for a handler of a server. It raises `DocumentInvalid`.
+
+    Raises:
+        ConfigurationError: msgspec is not installed, or cannot decode to this type.
+    """
+    try:
+        import msgspec
+    except ImportError:
+        _refuse_without("msgspec", "parse_msgspec")
+    decoders: dict[str, Any] = {"json": msgspec.json.Decoder, "msgpack": msgspec.msgpack.Decoder}
+    if format not in decoders:
+        raise ConfigurationError(f"format is 'json' or 'msgpack', not {format!r}")
+    try:
+        decode: Callable[[bytes], Any] = decoders[format](type_, strict=strict).decode
+    except TypeError as error:
+        raise ConfigurationError(f"msgspec cannot decode to {type_!r}: {error}") from error
+    invalid: type[Exception] = msgspec.MsgspecError
+
+    def parse(record: Record) -> Any:
+        value = record.value
+        if value is None:
+            _refuse_tombstone()
+        try:
+            return decode(value)
+        except invalid as error:
+            raise DocumentInvalid(_msgspec_fields(str(error))) from error
+
+    return parse
+
+
+@overload
+def parse_pydantic[T](type_: type[T], *, strict: bool | None = None) -> Callable[[Record], T]: ...
+@overload
+def parse_pydantic(type_: Any, *, strict: bool | None = None) -> Callable[[Record], Any]: ...
+def parse_pydantic(type_: Any, *, strict: bool | None = None) -> Callable[[Record], Any]:
+    """Make a parser of JSON that validates by pydantic (extra `pydantic`).
+
+    Args:
+        type_: What the parser returns: a `BaseModel`, or whatever else a `TypeAdapter` takes.
+        strict: As pydantic has it: True to convert nothing, None for what the model says.
+
+    Returns:
+        A parser for a `ParserSpec`, or for a handler of a server. It raises `DocumentInvalid`.
+
+    Raises:
+        ConfigurationError: pydantic is not installed, or cannot validate this type.
+    """
+    decode = _adapter(type_, "parse_pydantic").validate_json
+    from pydantic import ValidationError
+
+    def parse(record: Record) -> Any:
+        value = record.value
+        if value is None:
+            _refuse_tombstone()
+        try:
+            return decode(value, strict=strict)
+        except ValidationError as error:
+            raise DocumentInvalid(_pydantic_fields(error)) from None  # it quotes the document
+
+    return parse
+
+
+def to_json(value: Any) -> bytes:
+    """Serialize a value to JSON without spaces, by msgspec if it is installed.
+
+    Args:
+        value: Plain data; with msgspec its structs, dataclasses, dates and the like, too; a
+            pydantic model.
+
+    Returns:
+        The JSON in UTF-8.
+
+    Raises:
+        TypeError: The value cannot be written as JSON.
+    """
+    dump: Callable[[], str] | None = getattr(value, "model_dump_json", None)
+    if dump is not None:
+        return dump().encode()
+    try:
+        import msgspec
+    except ImportError:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return msgspec.json.encode(value)
+
+
+def to_msgspec(format: Literal["json", "msgpack"] = "json") -> Callable[[Any], bytes]:
+    """Make a serializer by msgspec (extra `msgspec`).
+
+    Args:
+        format: `"json"` or `"msgpack"` (MessagePack).
+
+    Returns:
+        A serializer, which raises `TypeError` for what msgspec cannot write.
+
+    Raises:
+        ConfigurationError: msgspec is not installed.
+    """
+    try:
+        import msgspec
+    except ImportError:
+        _refuse_without("msgspec", "to_msgspec")
+    encoders: dict[str, Any] = {"json": msgspec.json.Encoder, "msgpack": msgspec.msgpack.Encoder}
+    if format not in encoders:
+        raise ConfigurationError(f"format is 'json' or 'msgpack', not {format!r}")
+    encode: Callable[[Any], bytes] = encoders[format]().encode
+    return encode
+
+
+def to_pydantic(type_: Any) -> Callable[[Any], bytes]:
+    """Make a serializer to JSON by pydantic (extra `pydantic`).
+
+    Args:
+        type_: A `BaseModel`, or whatever else a `TypeAdapter` takes.
+
+    Returns:
+        A serializer of values of this type.
+
+    Raises:
+        ConfigurationError: pydantic is not installed, or cannot write this type.
+    """
+    return _adapter(type_, "to_pydantic").dump_json
+
+
+def _adapter(type_: Any, used_by: str) -> "pydantic.TypeAdapter[Any]":
+    try:
+        import pydantic
+    except ImportError:
+        _refuse_without("pydantic", used_by)
+    try:
+        return pydantic.TypeAdapter(type_)
+    except pydantic.PydanticUserError as error:
+        raise ConfigurationError(f"pydantic cannot validate {type_!r}: {error}") from error
+
+
+def _refuse_without(package: str, name: str) -> NoReturn:
+    raise ConfigurationError(
+        f"{name} takes {package}, which is not installed: "
+        f"pip install 'sdml-kafka-client[{package}]'"
+    ) from None
+
+
+def _refuse_tombstone() -> NoReturn:
+    raise ValueError("a tombstone (a record without a value) holds no document")
+
+
+def _msgspec_fields(text: str) -> Mapping[str, str]:
+    match = _MSGSPEC_PLACE.fullmatch(text)
+    path, why = ("", text) if match is None else (match["path"] or "", match["why"])
+    if (missing := _MSGSPEC_MISSING.fullmatch(why)) is not None:
+        path, why = f"{path}.{missing['name']}".removeprefix("."), "is missing"
+    return {path: why}
+
+
+def _pydantic_fields(error: "pydantic.ValidationError") -> Mapping[str, str]:
+    fields: dict[str, str] = {}
+    for each in error.errors(include_url=False, include_context=False, include_input=False):
+        parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in each["loc"]]
+        why = "is missing" if each["type"] == "missing" else each["msg"]
+        fields.setdefault("".join(parts).removeprefix("."), why)
+    return fields
