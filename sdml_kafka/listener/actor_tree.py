@@ -88,16 +88,15 @@ class ListenerActors:
             specs, options.max_bytes / QUEUES, self._routes_changed, self.signal.notify
         )
         self.intake: Intake = Intake(self.router.is_read, self._current, options.max_bytes)
-        every = None if auto_commit is None else auto_commit.every
-        self.readers: Readers = Readers(MAX_RUN if every is None else min(MAX_RUN, every))
-        self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush)
         log = RateLimitedLog(_log, anyio.current_time)
+        self._parser = BatchParser(on_parse_error, self.signal.fail, log)
+        run = MAX_RUN if auto_commit is None else min(MAX_RUN, auto_commit.every or MAX_RUN)
+        self.readers: Readers = Readers(self._parser, run)
+        self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush)
         self._log = OperatorLog(_log, log, self.intake, flush=self.readers.flush)
         self.committer: Committer = Committer(
             self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush
         )
-        self._parser = BatchParser(on_parse_error, self.signal.fail, log)
-
         self.supervisor: Supervisor = Supervisor(
             "listener",
             self._children(connect, callbacks, options, timeouts),

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 import anyio
 import anyio.lowlevel
-from attrs import define, field
+from attrs import define, field, frozen
 
 from sdml_kafka.errors import ParseFailed
 from sdml_kafka.parsing.parsers import SKIP, Skip, forget_raise
@@ -29,6 +29,13 @@ OnParseError = Literal["skip", "raise"] | ParseErrorHandler
 
 NOT_CALLED: Final = object()
 """Stands for the result of a parser that was not called yet."""
+
+
+@frozen
+class Unparsed:
+    """Stands for the value of a record whose parser raised."""
+
+    error: Exception
 
 
 @define
@@ -64,11 +71,16 @@ class BatchParser:
         self._on_failure = on_failure
         self._log = log
         self._seen_to_wait: set[CompiledSpec] = set()
+        self._seen_plain: set[CompiledSpec] = set()
         self.parse_errors: int = 0
 
     def waits(self, spec: CompiledSpec) -> bool:
         """Return whether the spec's parser is async, or has been seen to return awaitables."""
         return spec.is_async or spec in self._seen_to_wait
+
+    def is_plain(self, spec: CompiledSpec) -> bool:
+        """Return whether the spec's parser has returned values, and no awaitables so far."""
+        return spec in self._seen_plain and spec not in self._seen_to_wait
 
     async def parse(self, spec: CompiledSpec, records: Sequence[Record]) -> Parsed:
         """Parse a batch by a plain parser; raise only what has to stop the listener.
@@ -88,7 +100,10 @@ class BatchParser:
         if any(_has_to_be_awaited(kind, spec) for kind in kinds):
             self._seen_to_wait.add(spec)
             parsed.waits = True
-        elif any(not issubclass(kind, spec.accepts) for kind in kinds):
+            return parsed
+        if kinds:
+            self._seen_plain.add(spec)
+        if any(not issubclass(kind, spec.accepts) for kind in kinds):
             await self._recheck(spec, records, parsed)
         return parsed
 
@@ -114,6 +129,7 @@ class BatchParser:
                 if value.__class__ is spec.accepts:
                     return value  # by far the most frequent
             while _has_to_be_awaited(value.__class__, spec):
+                self._seen_to_wait.add(spec)
                 value = await value
             if isinstance(value, Skip):
                 return SKIP
@@ -123,7 +139,7 @@ class BatchParser:
                     f"its spec says {name_of(spec.type)}"
                 )
         except Exception as error:
-            await self._handle_error(spec, record, error)
+            await self.handle_error(spec, record, error)
             return SKIP
         return value
 
@@ -136,7 +152,7 @@ class BatchParser:
                 values.extend(map(spec.parser, islice(left, RUN)))
             except Exception as error:
                 index = len(values) + len(dropped)
-                await self._handle_error(spec, records[index], error)
+                await self.handle_error(spec, records[index], error)
                 dropped.append(index)
             if anyio.current_time() > pause_at:
                 await anyio.lowlevel.checkpoint()
@@ -153,7 +169,12 @@ class BatchParser:
                 kept.append(index)
                 good.append(value)
 
-    async def _handle_error(self, spec: CompiledSpec, record: Record, error: Exception) -> None:
+    async def handle_error(self, spec: CompiledSpec, record: Record, error: Exception) -> None:
+        """Do what the policy says about a record that did not parse.
+
+        Raises:
+            Exception: The listener has to stop, which was reported to `on_failure`, too.
+        """
         if isinstance(error, Skip):
             forget_raise(error)
             return

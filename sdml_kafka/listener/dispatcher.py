@@ -76,6 +76,9 @@ class Dispatcher(Actor):
         """Dispatch one slice of a partition; return False if it has none or there is no room."""
         if (slice_ := self._next_slice(partition)) is None:
             return False
+        if self._reader_parses(slice_.routes):
+            slice_.deliver_unparsed()
+            return True
         try:
             parsed = [await self._parser.parse(r.spec, slice_.records) for r in slice_.routes]
         except BaseException:
@@ -94,6 +97,15 @@ class Dispatcher(Actor):
             # Room that was reserved is free again, and no reader will say so.
             self._signal.notify()
         return not withdrawn
+
+    def _reader_parses(self, routes: Sequence[Route]) -> bool:
+        """Return whether the one reader of these records may parse them, each as it takes it.
+
+        Where several streams read a topic, a record may be for one of them alone, and must not take
+        up the room of the others. An awaitable must not hold up the other partitions of a stream.
+        """
+        only, *others = routes
+        return not others and len(only.queues) == 1 and self._parser.is_plain(only.spec)
 
     async def _dispatch_apart(
         self,

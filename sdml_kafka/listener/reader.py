@@ -1,19 +1,23 @@
-"""One loop's hand in a typed queue: takes records one by one, and marks them finished in runs.
+"""One loop's hand in a typed queue: it takes records one by one, parses and finishes them.
 
-The hot path of the package. A record is finished when the loop asks for the next one, but the
-ledger learns of a whole run at once: at the end of a parcel, after `_run` records, before the loop
-waits, and whenever somebody is about to read the ledger (`Readers.flush`).
+The hot path of the package. A record is parsed when it is handed out, since parsed values that wait
+are dear: they leave the processor's caches, and the garbage collector looks at each. A record is
+finished when the loop asks for the next one, but the ledger learns of a whole run at once: at the
+end of a parcel, after `_run` records, before the loop waits, and whenever somebody is about to read
+the ledger (`Readers.flush`).
 """
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
 
 from sdml_kafka.consuming.ledger import Chunk, Ledger
+from sdml_kafka.listener.batch_parser import BatchParser, Unparsed
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
+from sdml_kafka.parsing.parsers import SKIP
 
 MAX_UNBROKEN_S = 0.005
 """Seconds after which a loop whose body never waits lets the others run, for the heartbeats."""
@@ -26,9 +30,10 @@ _NOTHING = Parcel(Chunk(Ledger().open("", 0, 0, 0, None), (), 0, bytearray(), 0.
 class Readers:
     """All readers of a listener."""
 
-    def __init__(self, max_run: int = MAX_RUN) -> None:
+    def __init__(self, parser: BatchParser, max_run: int = MAX_RUN) -> None:
         """Begin without readers; each may take `max_run` records before the ledger learns of it."""
         self._all: WeakSet[Reader[Any]] = WeakSet()
+        self.parser: BatchParser = parser
         self.max_run = max_run
 
     def add(self, reader: "Reader[Any]") -> None:
@@ -55,8 +60,10 @@ class Reader[T]:
 
     __slots__ = (
         "__weakref__",
+        "_accepts",
         "_is_closed",
         "_limit",
+        "_parse",
         "_paused_at",
         "_queue",
         "_readers",
@@ -72,6 +79,8 @@ class Reader[T]:
         self._is_closed = is_closed
         self._paused_at = 0.0
         self._run = 1
+        self._parse: Callable[[Any], object] | None = None
+        self._accepts: object = None
         self.parcel: Parcel = _NOTHING
         self._start = self._limit = 0
         self.expected: int = 1
@@ -82,17 +91,31 @@ class Reader[T]:
 
     async def __anext__(self) -> T:
         """Return the next value, and finish the one before it."""
-        parcel = self.parcel
-        index = parcel.next
-        if index == self.expected and index < self._limit:
-            parcel.next = self.expected = index + 1
-            return parcel.values[index]  # type: ignore[return-value]  # a cast costs a call
-        return await self._next_run()
+        while True:
+            parcel = self.parcel
+            index = parcel.next
+            if index == self.expected and index < self._limit:
+                parcel.next = self.expected = index + 1
+            else:
+                await self._next_run()
+                parcel, index = self.parcel, self.expected - 1
+            if self._parse is None:
+                return parcel.values[index]  # type: ignore[return-value]  # a cast costs a call
+            try:
+                value: Any = self._parse(parcel.values[index])
+            except Exception as error:
+                value = Unparsed(error)
+            if value.__class__ is not self._accepts:
+                value = await self._look_closer(value)
+                if value is SKIP:
+                    continue  # which finishes it
+            return value  # type: ignore[no-any-return]
 
     def __del__(self) -> None:
         self.give_back()
 
-    async def _next_run(self) -> T:
+    async def _next_run(self) -> None:
+        """Finish the record in hand, and take the next one, at the beginning of a run."""
         self.finish()
         await self._pause()
         while (parcel := self._queue.head()) is None or self._queue.closed or self._is_closed():
@@ -107,7 +130,35 @@ class Reader[T]:
         self.parcel, self._start = parcel, index
         parcel.next = self.expected = index + 1
         self._limit = min(parcel.end, index + self._run)
-        return cast(T, parcel.values[index])
+        spec = parcel.spec
+        if spec is None:
+            self._parse = None
+        else:
+            self._parse, self._accepts = spec.parser, spec.accepts
+
+    async def _look_closer(self, value: object) -> object:
+        """Return the value of the record in hand if it is right after all, else `SKIP`.
+
+        It may be of a subclass, or awaitable; or the record did not parse.
+        """
+        parcel, at = self.parcel, self.expected - 1
+        spec, record = parcel.spec, parcel.records[at]
+        assert spec is not None
+        parser = self._readers.parser
+        try:
+            if not isinstance(value, Unparsed):
+                return await parser.parse_one(spec, record, value)
+            await parser.handle_error(spec, record, value.error)
+        except Exception:  # the listener is being stopped with it
+            self.flush()
+            self._drop_parcel()
+            parcel.chunk.give_back()  # without handing the record to another loop
+            while not (self._queue.closed or self._is_closed()):
+                await self._queue.wait()  # and the next look at the queue raises its error
+        except BaseException:
+            self.give_back()
+            raise
+        return SKIP
 
     async def _pause(self) -> None:
         """Let the others run if it is time, and fit the length of the next run to that time."""

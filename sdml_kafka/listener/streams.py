@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import cast
 from weakref import WeakSet
 
 import anyio
@@ -118,12 +117,17 @@ class Delivery[T]:
     __slots__ = ("_chunk", "_index", "_on_failure", "_queue", "_record", "_settled", "_value")
 
     def __init__(
-        self, parcel: Parcel, at: int, queue: TypedQueue, on_failure: Callable[[Exception], None]
+        self,
+        value: T,
+        parcel: Parcel,
+        at: int,
+        queue: TypedQueue,
+        on_failure: Callable[[Exception], None],
     ) -> None:
         """Use `TypeStream.deliveries`, which makes deliveries."""
         # Of the parcel only what belongs to this record: the rest may be large, and finish earlier.
         self._settled = False
-        self._value = parcel.values[at]
+        self._value = value
         self._record = parcel.records[at]
         self._chunk = parcel.chunk
         self._index = parcel.indices[at]
@@ -133,7 +137,7 @@ class Delivery[T]:
     @property
     def value(self) -> T:
         """What the parser made of the record."""
-        return cast(T, self._value)
+        return self._value
 
     @property
     def record(self) -> Record:
@@ -197,5 +201,5 @@ class _Deliveries[T]:
         return self
 
     async def __anext__(self) -> Delivery[T]:
-        await anext(self._reader)
-        return Delivery(*self._reader.take(), self._queue, self._on_failure)
+        value = await anext(self._reader)
+        return Delivery(value, *self._reader.take(), self._queue, self._on_failure)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from attrs import define, field
 
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
+from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.runtime.wait_queue import WaitQueue
 from sdml_kafka.transport.interfaces import Record
 
@@ -16,13 +17,16 @@ has left the processor's caches by then; the rest waits unparsed."""
 
 @define(eq=False)
 class Parcel:
-    """Parsed records of one chunk, which its readers take one by one."""
+    """Records of one chunk, which its readers take one by one."""
 
     chunk: Chunk
     values: Sequence[object]
+    """What the records were parsed to; the records themselves if they are yet to be parsed."""
     indices: Sequence[int]
     """The place of each record in the chunk."""
     records: Sequence[Record]
+    spec: CompiledSpec | None = None
+    """How the reader parses what it takes; None if everything was parsed before."""
     next: int = field(default=0, init=False)
     """The place of the next record to take."""
     end: int = field(init=False)
@@ -114,7 +118,13 @@ class TypedQueue:
         if chunk.tenancy.open and not chunk.tenancy.withdrawn and not self.closed:
             one = slice(at, at + 1)
             self.put_back(
-                Parcel(chunk, parcel.values[one], parcel.indices[one], parcel.records[one])
+                Parcel(
+                    chunk,
+                    parcel.values[one],
+                    parcel.indices[one],
+                    parcel.records[one],
+                    parcel.spec,
+                )
             )
             if self._is_abandoned:
                 self._pass_on(self)
@@ -149,6 +159,7 @@ class TypedQueue:
                 parcel.values[parcel.next :],
                 parcel.indices[parcel.next :],
                 parcel.records[parcel.next :],
+                parcel.spec,
             )
             for parcel in self._parcels
         ]
