@@ -119,4 +119,4 @@ async def test_the_nearest_topic_is_named(
     misspelt = there.replace("payments", "paymets")
     async with listener_on(embedded_kafka, misspelt) as listener:
         assert listener.status().nearest_topics == {misspelt: there}
-        await until(lambda: f"did you mean {there!r}?" in caplog.text)
+        await until(lambda: f"did you mean {there!r} for" in caplog.text)

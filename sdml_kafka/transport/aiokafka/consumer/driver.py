@@ -48,28 +48,29 @@ from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.bad_batches import BadBatches
 from sdml_kafka.transport.aiokafka.consumer.commits import Commits
-from sdml_kafka.transport.aiokafka.consumer.fetching import Batches, FetchedRecords, as_client
+from sdml_kafka.transport.aiokafka.consumer.fetching import Batches, FetchedRecords
 from sdml_kafka.transport.aiokafka.consumer.health import (
     NEW_PARTITIONS_INTERVAL_S,
     HealthCheck,
     PartitionEnds,
 )
+from sdml_kafka.transport.aiokafka.consumer.internals import as_client
 from sdml_kafka.transport.aiokafka.consumer.obstacles import Obstacles
-from sdml_kafka.transport.aiokafka.consumer.read_positions import ReadPositions
-from sdml_kafka.transport.aiokafka.consumer.revocation import PendingRevocation, RevocationGate
-from sdml_kafka.transport.aiokafka.consumer.shutdown import stop_consumer
-from sdml_kafka.transport.aiokafka.consumer.start_positions import (
+from sdml_kafka.transport.aiokafka.consumer.positions.read_positions import ReadPositions
+from sdml_kafka.transport.aiokafka.consumer.positions.start_positions import (
     CommittedStart,
     StartPositions,
     look_up_in_time,
     start_reading,
 )
+from sdml_kafka.transport.aiokafka.consumer.positions.tail_positions import TailStart
+from sdml_kafka.transport.aiokafka.consumer.revocation import PendingRevocation, RevocationGate
+from sdml_kafka.transport.aiokafka.consumer.shutdown import stop_consumer
 from sdml_kafka.transport.aiokafka.consumer.startup import (
     check_consumer,
     check_group,
     explain_start,
 )
-from sdml_kafka.transport.aiokafka.consumer.tail_positions import TailStart
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.aiokafka.log_filter import own_lines
 from sdml_kafka.transport.aiokafka.silent_connections import SilentConnections

@@ -16,12 +16,15 @@ from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import KafkaError
 
 from sdml_kafka.errors import ConsumerFailed
+from sdml_kafka.transport import fetched_record
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.aiokafka.consumer.read_positions import ReadPositions
+from sdml_kafka.transport.aiokafka.consumer.positions.read_positions import ReadPositions
+from sdml_kafka.transport.aiokafka.consumer.record_batches import decodes_here, take
+from sdml_kafka.transport.fetched_record import FetchedRecord
 from sdml_kafka.transport.interfaces import Record, TopicPartition
 
-NOBODY: Any = ClientPartition("", 0)
+NOBODY: Mapping[Any, TopicPartition] = {ClientPartition("", 0): TopicPartition("", 0)}
 """`getmany()` without arguments reads all partitions. With this one it reads none, keeps the
 membership alive, and keeps every buffer."""
 
@@ -32,16 +35,13 @@ HEAD_START_TURNS = 5
 So many turns lie between reading a reply and sending the next request, and building a fetch takes
 aiokafka as long as all the rest of a call. With many records at once it makes no difference."""
 
-Batches = dict[TopicPartition, Sequence[Record]]
-
-
-def as_client(partition: TopicPartition) -> Any:
-    """Return a partition in aiokafka's own type, which it asserts, although ours is equal."""
-    return ClientPartition(*partition)
+Batches = Mapping[TopicPartition, Sequence[Record]]
 
 
 def sizes_of(records: Sequence[Any]) -> list[int]:
     """Return the bytes of each record, as they came: a deserializer may have made less of them."""
+    if type(records[0]) is FetchedRecord:
+        return fetched_record.sizes_of(records)
     # One attribute at a time is twice as fast as all of them, and most records have no headers.
     sizes = [each.serialized_value_size for each in records]
     keys = [each.serialized_key_size for each in records]
@@ -68,8 +68,8 @@ class FetchedRecords:
         self._loop = asyncio.get_running_loop()
         self._is_nudged = False
         self._waiter: asyncio.Future[None] | None = None
-        self._wanted: dict[TopicPartition, TopicPartition] = {}
-        self._asked: Sequence[Any] = (NOBODY,)
+        self._wanted: Mapping[Any, TopicPartition] = {}
+        self._decodes = decodes_here(consumer)
 
     def nudge(self) -> None:
         """Make a `read` that waits return now."""
@@ -100,8 +100,7 @@ class FetchedRecords:
             Exception: Whatever `getmany` raises.
         """
         if partitions != self._wanted.keys():
-            self._wanted = {each: each for each in partitions}
-            self._asked = tuple(map(as_client, partitions)) or (NOBODY,)
+            self._wanted = {internals.as_client(each): each for each in partitions}
         deadline = self._loop.time() + timeout_s
         internals.begin_polling(self._consumer)
         try:
@@ -126,7 +125,7 @@ class FetchedRecords:
             if internals.is_rebalancing(self._consumer):
                 internals.raise_pending(self._consumer)
                 return {}  # `getmany` would wait for the assignment
-            taken: Mapping[Any, Sequence[Record]] = {}
+            taken: Batches = {}
             wanted = self._wanted
             fetched = [
                 wanted[each]
@@ -135,15 +134,19 @@ class FetchedRecords:
             ]
             self._positions.look(fetched)
             try:
-                taken = await internals.take_fetched(self._consumer, self._asked, max_records)
+                if self._decodes:
+                    taken = take(self._consumer, wanted, max_records)
+                else:
+                    taken = await internals.take_by_aiokafka(
+                        self._consumer, wanted or NOBODY, max_records
+                    )
             finally:
                 few = 0 < sum(map(len, taken.values())) <= FEW_RECORDS
                 self._fetch_next(HEAD_START_TURNS if few else 0)
         except asyncio.CancelledError as error:  # not this task's: it has not waited
             raise ConsumerFailed("aiokafka's coordination was cancelled") from error
-        batches = {wanted[partition]: batch for partition, batch in taken.items()}
-        self._positions.took(fetched, batches)
-        return batches
+        self._positions.took(fetched, taken)
+        return taken
 
     def _fetch_next(self, after_turns: int) -> None:
         if after_turns:

@@ -32,6 +32,11 @@ Of its parts:
   that a broker leads. The public `end_offsets` raises if one partition has moved or is gone, and
   before that tries again and again, with a warning each time.
 - `_coordinator.fetch_committed_offsets`: the commits of many partitions in one request.
+- `_fetcher._records[...]`, with `_partition_records` and what is in it, `check_assignment` and
+  `_update_position`: fetches that are decoded in `record_batches.py`, which checks all of it.
+  `_records_iterator` of it is written: it keeps the fetched bytes in a circle of references.
+- `_key_deserializer`, `_value_deserializer`: with one of them aiokafka has to decode.
+- `_subscription.is_assigned`: whether something was fetched for nobody.
 - `_fetcher._wait_consume_future`: taken away while a `getmany` runs, and given to `_notify` later,
   which decides when the next fetch is built.
 - `_subscription._fetch_count`, `_last_fetch_ended` are written: a `getmany` that raises or is
@@ -52,6 +57,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.group import JoinGroupRequest, LeaveGroupRequest
@@ -80,6 +86,11 @@ _KEPT = (
     "max_poll_records",
 )
 """The options that aiokafka keeps in an attribute of the same name."""
+
+
+def as_client(partition: TopicPartition) -> Any:
+    """Return a partition in aiokafka's own type, which it asserts, although ours is equal."""
+    return ClientPartition(*partition)
 
 
 def settings_of(consumer: Client) -> ConsumerSettings:
@@ -224,6 +235,27 @@ def has_fetched(consumer: Client) -> bool:
     return bool(consumer._fetcher._records)
 
 
+def fetch_results(consumer: Client) -> dict[Any, Any]:
+    """Return what was fetched and not taken yet, which whoever takes it removes."""
+    results: dict[Any, Any] = consumer._fetcher._records
+    return results
+
+
+def drop_unassigned(consumer: Client, partition: Any) -> None:
+    """Drop what was fetched of a partition that is somebody else's by now."""
+    if not consumer._subscription.is_assigned(partition):
+        del consumer._fetcher._records[partition]
+
+
+def reads_its_own_way(consumer: Client) -> bool:
+    """Return whether the consumer has deserializers, or another `getmany` than aiokafka's."""
+    return (
+        consumer._key_deserializer is not None
+        or consumer._value_deserializer is not None
+        or type(consumer).getmany is not AIOKafkaConsumer.getmany
+    )
+
+
 def fetched_partitions(consumer: Client) -> Sequence[Any]:
     """Return the partitions of which something was fetched and not taken yet."""
     return list(consumer._fetcher._records)
@@ -236,19 +268,19 @@ def position_of(consumer: Client, partition: Any) -> int | None:
     return None if state is None else state._position
 
 
-async def take_fetched(
-    consumer: Client, partitions: Sequence[Any], max_records: int
-) -> Mapping[Any, Sequence[Record]]:
+async def take_by_aiokafka(
+    consumer: Client, wanted: Mapping[Any, TopicPartition], max_records: int
+) -> Mapping[TopicPartition, Sequence[Record]]:
     """Take records that are there. The room that this makes is filled by `fetch_next`."""
     fetcher = consumer._fetcher
     room_made, fetcher._wait_consume_future = fetcher._wait_consume_future, None
     try:
         taken: Mapping[Any, Sequence[Record]] = await consumer.getmany(
-            *partitions, timeout_ms=0, max_records=max_records
+            *wanted, timeout_ms=0, max_records=max_records
         )
     finally:
         fetcher._wait_consume_future = room_made
-    return taken
+    return {wanted[partition]: batch for partition, batch in taken.items()}
 
 
 def fetch_next(consumer: Client) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.aiokafka.consumer.fetching import as_client
-from sdml_kafka.transport.aiokafka.consumer.start_positions import (
+from sdml_kafka.transport.aiokafka.consumer.internals import as_client
+from sdml_kafka.transport.aiokafka.consumer.positions.start_positions import (
     Committed,
     FoundPositions,
     committed_offsets,

@@ -17,8 +17,8 @@ from attrs import frozen
 from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.client import Client, error_of
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.aiokafka.consumer.fetching import as_client
 from sdml_kafka.transport.aiokafka.consumer.health import PartitionEnds
+from sdml_kafka.transport.aiokafka.consumer.internals import as_client
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.interfaces import DELETED, REPLACED, Jump, TopicPartition
 

@@ -1,0 +1,229 @@
+# pyright: basic
+# aiokafka is not typed.
+"""Take what aiokafka has fetched, and decode it a batch at a time.
+
+aiokafka's own `PartitionRecords` makes a dataclass of thirteen fields for each record and moves its
+position with it. `RecordBatches` does the same work with one step a batch: what costs is what C
+does, the checksum and the decoding. It takes the place of the `PartitionRecords` of a
+`FetchResult`, which knows where it goes on by `next_fetch_offset`.
+
+Rules for whoever edits this file:
+
+- It yields what `PartitionRecords` yields, and ends where it ends. The property test
+  `tests/transport/aiokafka/consumer/test_record_batches.py` compares the two.
+- Records before a batch that is damaged are handed out first; the error comes with the next `take`.
+- Private attributes of aiokafka's fetch results are used here and in `internals.py` alone.
+  `is_supported` tries them out, and where they are not as expected `getmany` does the work.
+"""
+
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import cache
+from logging import getLogger
+from typing import Any
+
+from aiokafka import TopicPartition as ClientPartition
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchError, FetchResult, PartitionRecords
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+
+from sdml_kafka.transport.aiokafka.client import Client
+from sdml_kafka.transport.aiokafka.consumer import internals
+from sdml_kafka.transport.fetched_record import FetchedRecord, make_records
+from sdml_kafka.transport.interfaces import TopicPartition
+
+_log = getLogger("sdml_kafka.transport")
+
+SWITCH = "SDML_KAFKA_DECODER"
+"""The environment variable that leaves the decoding to aiokafka, if it is `aiokafka`."""
+
+
+class RecordBatches:
+    """Takes over a `PartitionRecords` of which no record has been read."""
+
+    def __init__(self, partition: TopicPartition, untouched: Any) -> None:
+        # It would keep the fetched bytes until the next garbage collection: it refers to itself.
+        untouched._records_iterator = None
+        self.next_fetch_offset: int = untouched.next_fetch_offset
+        """The offset behind what was taken, and behind the markers that follow it."""
+        self._partition = partition
+        self._batches = untouched._records
+        self._checks_crcs = untouched._check_crcs
+        self._hides_aborted = untouched._isolation_level == READ_COMMITTED
+        self._aborts = deque(untouched._aborted_transactions)
+        """The producer and the first offset of each aborted transaction, by that offset."""
+        self._aborted: set[int] = set()
+        """The producers of which the records are those of an aborted transaction now."""
+        self._decoded: list[FetchedRecord] = []
+        """The records of the last batch, of which the first `_taken` were taken."""
+        self._taken = 0
+        self._batch_end = self.next_fetch_offset
+        self._error: Exception | None = None
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether a `take` has nothing more to return or to raise."""
+        return (
+            self._taken == len(self._decoded)
+            and self._error is None
+            and not self._batches.has_next()
+        )
+
+    def take(self, max_records: int) -> list[FetchedRecord]:
+        """Return the next records, at most this many; none if only markers are left.
+
+        Raises:
+            CorruptRecordException: The next batch is damaged. The fetch is worth nothing more.
+            Exception: What else aiokafka raises for a batch that it cannot decode.
+        """
+        taken: list[FetchedRecord] = []
+        while len(taken) < max_records:
+            if self._taken == len(self._decoded) and not self._decode_next(is_first=not taken):
+                break
+            next_records = self._decoded[self._taken : self._taken + max_records - len(taken)]
+            self._taken += len(next_records)
+            taken += next_records
+            if self._taken < len(self._decoded):
+                self.next_fetch_offset = next_records[-1].offset + 1
+            else:
+                self._decoded, self._taken = [], 0
+                self.next_fetch_offset = self._batch_end
+        return taken
+
+    def _decode_next(self, *, is_first: bool) -> bool:
+        """Decode the next batch, which may have no records; return False if there is none.
+
+        An error is kept for a `take` that has nothing to return, and for those after it.
+        """
+        if self._error is None:
+            if not self._batches.has_next():
+                return False
+            try:
+                batch = self._batches.next_batch()
+                if self._checks_crcs and not batch.validate_crc():
+                    raise CorruptRecordException(f"Wrong checksum in a batch of {self._partition}")
+                self._decoded, self._taken = self._records_of(batch), 0
+                return True
+            except Exception as error:
+                self._error = error
+        if is_first:
+            raise self._error
+        return False
+
+    def _records_of(self, batch: Any) -> list[FetchedRecord]:
+        is_hidden = self._is_aborted(batch) or batch.is_control_batch
+        raws: list[Any] = []
+        self._batch_end = max(self._batch_end, batch.next_offset)
+        if not is_hidden:
+            try:
+                raws.extend(batch)
+            except Exception as error:  # the records before it are good
+                self._error = error
+                self._batch_end = raws[-1].offset + 1 if raws else self.next_fetch_offset
+        if raws and raws[0].offset < self.next_fetch_offset:
+            # A fetch from the middle of a batch brings the whole batch.
+            raws = [raw for raw in raws if raw.offset >= self.next_fetch_offset]
+        return make_records(raws, self._partition)
+
+    def _is_aborted(self, batch: Any) -> bool:
+        """Return whether this batch is part of an aborted transaction, and follow the markers."""
+        if not self._hides_aborted or batch.producer_id is None:
+            return False
+        while self._aborts and self._aborts[0][1] <= batch.base_offset:
+            self._aborted.add(self._aborts.popleft()[0])
+        if batch.is_control_batch and ControlRecord.parse(next(batch).key) == ABORT_MARKER:
+            self._aborted.discard(batch.producer_id)
+        return batch.is_transactional and batch.producer_id in self._aborted
+
+
+def take(
+    consumer: Client, wanted: Mapping[Any, TopicPartition], max_records: int
+) -> Mapping[TopicPartition, Sequence[FetchedRecord]]:
+    """Take records that are there, without waiting.
+
+    Args:
+        consumer: The consumer.
+        wanted: The partitions to take records of, by themselves.
+        max_records: The number of records at most.
+
+    Raises:
+        Exception: An error of the group, or of a fetch, or a batch that does not decode. What was
+            taken of other partitions is returned first.
+    """
+    internals.raise_pending(consumer)
+    results = internals.fetch_results(consumer)
+    taken: dict[TopicPartition, Sequence[FetchedRecord]] = {}
+    for key in list(results):
+        partition = wanted.get(key)
+        if partition is None:
+            internals.drop_unassigned(consumer, key)
+            continue
+        try:
+            records, is_exhausted = _take_of(results[key], partition, max_records)
+        except Exception:
+            if taken:
+                break
+            del results[key]
+            raise
+        if is_exhausted:
+            del results[key]
+        if records:
+            taken[partition] = records
+            max_records -= len(records)
+            if max_records <= 0:
+                break
+    return taken
+
+
+def _take_of(
+    result: Any, partition: TopicPartition, max_records: int
+) -> tuple[list[FetchedRecord], bool]:
+    """Take records of one partition; return them, and whether nothing is left."""
+    if type(result) is FetchError:
+        result.check_raise()
+    if not result.check_assignment(partition):
+        return [], True
+    batches = result._partition_records
+    if type(batches) is not RecordBatches:
+        batches = result._partition_records = RecordBatches(partition, batches)
+    records: list[FetchedRecord] = batches.take(max_records)
+    result._update_position()
+    return records, batches.is_exhausted
+
+
+def decodes_here(consumer: Client) -> bool:
+    """Return whether records of this consumer are taken by `take`, and not by `getmany`."""
+    return (
+        os.environ.get(SWITCH) != "aiokafka"
+        and not internals.reads_its_own_way(consumer)
+        and is_supported()
+    )
+
+
+@cache
+def is_supported() -> bool:
+    """Return whether aiokafka's fetch results are as this module expects; log it if not."""
+    try:
+        builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 10)
+        builder.append(0, 1, b"key", b"value", [])
+        key = ClientPartition("topic", 0)
+        fetched = PartitionRecords(
+            key, MemoryRecords(bytes(builder.build())), None, 0, None, None, True, READ_COMMITTED
+        )
+        result = FetchResult(key, assignment=None, partition_records=fetched, backoff=0)
+        (record,) = RecordBatches(TopicPartition(*key), result._partition_records).take(2)
+        if record.value != b"value":
+            raise ValueError(f"a record is read as {record}")
+        for name in ("check_assignment", "_update_position"):
+            getattr(result, name)
+    except Exception as error:
+        _log.warning(
+            "aiokafka's fetch results are not as expected, so it decodes the records itself, which "
+            "is slower: %r. Is there a newer version of this package?",
+            error,
+        )
+        return False
+    return True
