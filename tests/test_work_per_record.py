@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 
 import sdml_kafka
 from benchmarks.documents import documents
-from sdml_kafka import KafkaListener, Record
+from sdml_kafka import KafkaListener, ParserSpec, Record
+from sdml_kafka.listener import reader
 from sdml_kafka.testing import MemoryBroker
 from sdml_kafka.transport.aiokafka.consumer.record_batches import RecordBatches
 from tests.transport.aiokafka.consumer.test_record_batches import PLACE, Batch, fetched, log_of
@@ -36,6 +38,12 @@ class Calls:
             self.count += 1
 
 
+@pytest.fixture(autouse=True)
+def no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no loop make way for others because the machine is slow."""
+    monkeypatch.setattr(reader, "MAX_UNBROKEN_S", 1e9)
+
+
 @contextmanager
 def counted() -> Iterator[Calls]:
     calls = Calls()
@@ -55,7 +63,7 @@ async def read(deliveries: bool) -> None:
     broker = MemoryBroker({"orders": 12})
     for number, document in enumerate(documents("nested", 512, COUNT)):
         broker.produce("orders", document, partition=number % 12)
-    parsers = [{"topics": ["orders"], "type": dict, "parser": parse}]
+    parsers: list[ParserSpec[Any]] = [{"topics": ["orders"], "type": dict, "parser": parse}]
     async with KafkaListener(
         parsers, transport=broker.connect("group", auto_offset_reset="earliest")
     ) as listener:
