@@ -160,16 +160,16 @@ class ConsumerLoop(Actor):
             if polled.assignment is not None:
                 await self._open(polled.assignment)
                 life.started()
-            elif not life.ready and anyio.current_time() >= join_deadline:
+            if polled.health is not None:
+                intake.note_health(polled.health, asked_at)
+                if on_health is not None:
+                    on_health(polled.health, asked_at, polled_at)
+            if not life.ready and anyio.current_time() >= join_deadline:
                 raise intake.health.obstacle or JoinTimeout(
                     f"The group's rebalance did not end within {self._start_timeout_s:g} s. A "
                     "member that died holds it up until its session times out, one that drains "
                     "until it has: try again, or allow more with start_timeout."
                 )
-            if polled.health is not None:
-                intake.note_health(polled.health, asked_at)
-                if on_health is not None:
-                    on_health(polled.health, asked_at, polled_at)
             if polled.jumps:
                 intake.count_jumps(polled.jumps)
                 self._log.jumped(polled.jumps)
