@@ -16,11 +16,12 @@ from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.connecting import PATIENCE_S, Connecting
 from tests.support.entering import client, each
 from tests.support.kafka_from_outside import unique
+from tests.support.rebalance_delay import DELAY_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 STARTS = 12
-LIMIT_S = 3.0
+LIMIT_S = 3.0 + DELAY_S
 
 
 @pytest.fixture
