@@ -24,7 +24,8 @@ class ForgetfulProxy:
         """The port of the proxy for each port of a broker."""
         self.accepted = 0
         """The number of connections so far."""
-        self._loop = asyncio.new_event_loop()
+        # Inside of trio-asyncio, `asyncio.new_event_loop` makes another kind of loop, or none.
+        self._loop = asyncio.SelectorEventLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._era = 0
         self._servers: list[asyncio.Server] = []
