@@ -146,9 +146,10 @@ class TypedQueue:
 
     def withdraw(self, tenancies: Collection[Tenancy]) -> None:
         """Take back what waits of these tenancies."""
-        self._refused.difference_update(tenancies)
+        gone = set(tenancies)
+        self._refused -= gone
         for parcel in self._parcels:
-            if parcel.chunk.tenancy in tenancies:
+            if parcel.chunk.tenancy in gone:
                 parcel.next = parcel.end  # also for a reader that is in the middle of it
 
     def take_all(self) -> list[Parcel]:

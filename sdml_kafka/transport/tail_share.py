@@ -18,6 +18,7 @@ class TailShare:
     def __init__(self, tail: Tail) -> None:
         self._share = tail.share
         self._earlier = sorted(TopicPartition(*partition) for partition in tail.positions)
+        self._read_before = frozenset(each.topic for each in self._earlier)
         self._chosen: dict[str, TopicPartition] = {}
 
     def of(
@@ -29,11 +30,14 @@ class TailShare:
         """
         if self._share is None:
             return frozenset(assigned)
-        for topic, count in counts.items():
+        known = dict(counts)
+        for topic, number in assigned:
             # The numbers of an assignment may be newer than what is known of the topic.
-            known = max([count, *(p.partition + 1 for p in assigned if p.topic == topic)])
-            if known:
-                self._chosen[topic] = self._choose(topic, known, self._share)
+            if topic in known:
+                known[topic] = max(known[topic], number + 1)
+        for topic, count in known.items():
+            if count:
+                self._chosen[topic] = self._choose(topic, count, self._share)
         return frozenset(assigned).intersection(self._chosen.values())
 
     def continues_all_of(self, topic: str) -> bool:
@@ -41,7 +45,7 @@ class TailShare:
 
         If so, partitions that it did not read have appeared since.
         """
-        return self._share is None and any(each.topic == topic for each in self._earlier)
+        return self._share is None and topic in self._read_before
 
     def _choose(self, topic: str, count: int, share: int) -> TopicPartition:
         before = [self._chosen[topic]] if topic in self._chosen else self._earlier

@@ -175,7 +175,8 @@ class RequestQueue:
 
     def withdraw(self, tenancies: Sequence[Tenancy]) -> None:
         """Drop the requests of these tenancies that were not handed out."""
+        gone = set(tenancies)
         for lane in list(self._lanes.values()):
-            if lane.partition.tenancy in tenancies:
+            if lane.partition.tenancy in gone:
                 lane.next = lane.end
                 del self._lanes[lane.partition.key]

@@ -1,9 +1,10 @@
 # pyright: basic
 # aiokafka is not typed.
-"""Commit the offsets of one consumer, one request at a time."""
+"""Commit the offsets of one consumer, one commit at a time."""
 
 import asyncio
 from collections.abc import Callable, Mapping
+from itertools import batched
 
 from sdml_kafka.errors import CommitFailed
 from sdml_kafka.transport.aiokafka import error_mapping
@@ -12,6 +13,11 @@ from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.interfaces import TopicPartition
 
 CANCEL_TIMEOUT_S = 0.5
+MAX_PARTITIONS = 1000
+"""The number of partitions that one request commits at most.
+
+The broker writes each request as one batch of 1 MB at most, and refuses what does not fit. A
+partition takes up to 600 bytes there, by the lengths of the names of its topic and group."""
 
 
 class Commits:
@@ -43,9 +49,7 @@ class Commits:
                 await self._error_of(self._in_flight, deadline, timeout_s)
                 continue
             check()
-            self._in_flight = self._loop.create_task(
-                internals.send_commit(self._consumer, offsets, note)
-            )
+            self._in_flight = self._loop.create_task(self._send(offsets, note))
             error = await self._error_of(self._in_flight, deadline, timeout_s)
             if error is None:
                 return
@@ -54,6 +58,18 @@ class Commits:
             if self._loop.time() + RETRY_S >= deadline:
                 raise CommitFailed(f"the group's coordinator is away: {error!r}") from error
             await asyncio.sleep(RETRY_S)
+
+    async def _send(
+        self, offsets: Mapping[TopicPartition, int], note: Callable[[str], str]
+    ) -> None:
+        """Send all requests at once: no two of them have a partition in common."""
+        requests = [
+            internals.send_commit(self._consumer, dict(part), note)
+            for part in batched(offsets.items(), MAX_PARTITIONS)
+        ]
+        for error in await asyncio.gather(*requests, return_exceptions=True):
+            if error is not None:
+                raise error
 
     async def _error_of(
         self, task: "asyncio.Task[None]", deadline: float, timeout_s: float

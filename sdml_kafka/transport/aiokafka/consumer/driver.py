@@ -56,6 +56,7 @@ from sdml_kafka.transport.aiokafka.consumer.health import (
 )
 from sdml_kafka.transport.aiokafka.consumer.internals import as_client
 from sdml_kafka.transport.aiokafka.consumer.obstacles import Obstacles
+from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import LogBounds
 from sdml_kafka.transport.aiokafka.consumer.positions.read_positions import ReadPositions
 from sdml_kafka.transport.aiokafka.consumer.positions.start_positions import (
     CommittedStart,
@@ -155,10 +156,11 @@ class ConsumerDriver:
             refresh_interval_s=NEW_PARTITIONS_INTERVAL_S if reads_all else inf,
             asks_for_ends=tail is None,  # nobody is shown the lag of a tail
         )
+        bounds = LogBounds(self._consumer, self._ends.note)
         if tail is None:
-            self._start_positions = CommittedStart(self._consumer, names, self._ends)
+            self._start_positions = CommittedStart(self._consumer, names, bounds)
         else:
-            self._start_positions = TailStart(self._consumer, names, tail)
+            self._start_positions = TailStart(self._consumer, names, tail, bounds)
             self._positions.next = dict(tail.positions)
         # Subscribing comes after the start: one with a topic that is missing takes
         # request_timeout_ms, and then fails.

@@ -24,6 +24,9 @@ from sdml_kafka.transport.interfaces import End, Health, TopicPartition
 
 REPORT_INTERVAL_S = 0.2
 """Seconds between two looks, each of which is returned by a poll."""
+PARTITION_INTERVAL_S = 0.0001
+"""Seconds between two looks for each partition, if there are thousands. A look takes some 10 us for
+each, and would keep a core busy."""
 MISSING_TOPIC_INTERVAL_S = 0.5
 """Seconds between two refreshes of the metadata while a topic is missing."""
 NEW_PARTITIONS_INTERVAL_S = 2.0
@@ -196,7 +199,8 @@ class HealthCheck:
     ) -> Health:
         """Return the health of a consumer that reads `partitions`, some of which are `held`."""
         now = self._loop.time()
-        self._due_at = now + REPORT_INTERVAL_S
+        due_in_s = max(REPORT_INTERVAL_S, PARTITION_INTERVAL_S * len(partitions))
+        self._due_at = now + min(due_in_s, TIMELY_LOOK_S / 2)  # a poll may take the other half
         missing = self._topics.missing()
         is_connected = internals.is_connected(self._consumer)
         interval_s = MISSING_TOPIC_INTERVAL_S if missing else self._refresh_interval_s

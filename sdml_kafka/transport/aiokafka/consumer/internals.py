@@ -28,9 +28,10 @@ Of its parts:
 - `_subscription.subscription.assignment.state_value(...)._position`: where aiokafka reads on, at
   once; the public `position` is a coroutine that may wait for ever. `highwater`, `lso`, `timestamp`
   of it: what the last fetch said, which the public methods look up one by one.
-- `_client.send`, `cluster`, `_fetcher._isolation_level`: one request for the ends of the partitions
-  that a broker leads. The public `end_offsets` raises if one partition has moved or is gone, and
-  before that tries again and again, with a warning each time.
+- `_client.send`, `cluster`, `_fetcher._isolation_level`: one request for the beginnings or ends of
+  the partitions that a broker leads. The public `beginning_offsets` and `end_offsets` raise if one
+  partition has moved or is gone, and before that ask for all again and again, with a warning each
+  time.
 - `_coordinator.fetch_committed_offsets`: the commits of many partitions in one request.
 - `_fetcher._records[...]`, with `_partition_records` and what is in it, `check_assignment` and
   `_update_position`: fetches that are decoded in `record_batches.py`, which checks all of it.
@@ -59,7 +60,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka import TopicPartition as ClientPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, for_code
 from aiokafka.protocol.group import JoinGroupRequest, LeaveGroupRequest
 from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 from aiokafka.structs import OffsetAndMetadata
@@ -324,17 +325,32 @@ async def end_offsets(
 
     Those that the broker does not lead or does not have are missing in what is returned.
     """
+    ends, _ = await list_offsets(consumer, leader, partitions, OffsetResetStrategy.LATEST)
+    return ends
+
+
+async def list_offsets(
+    consumer: Client, leader: int, partitions: Iterable[TopicPartition], which: int
+) -> tuple[dict[TopicPartition, int], KafkaError | None]:
+    """Ask a broker, in one request, for an offset of each partition, as `OffsetResetStrategy` says.
+
+    Return the offsets that it has named, and an error of the others that no retry mends, if there
+    is one.
+    """
     by_topic = defaultdict[str, list[tuple[int, int]]](list)
     for topic, number in partitions:
-        by_topic[topic].append((number, OffsetResetStrategy.LATEST))
+        by_topic[topic].append((number, which))
     request = OffsetRequest(-1, consumer._fetcher._isolation_level, list(by_topic.items()))
     response = await consumer._client.send(leader, request)
-    return {
-        TopicPartition(topic, number): offset
-        for topic, answers in response.topics
-        for number, error, _, offset in answers
-        if not error
-    }
+    offsets: dict[TopicPartition, int] = {}
+    final: KafkaError | None = None
+    for topic, answers in response.topics:
+        for number, code, _, offset in answers:
+            if not code:
+                offsets[TopicPartition(topic, number)] = offset
+            elif not (error := for_code(code)(topic)).retriable:
+                final = error
+    return offsets, final
 
 
 async def commits(consumer: Client, partitions: Sequence[Any]) -> Mapping[Any, Any]:

@@ -58,6 +58,8 @@ class Obstacles:
         """
         failures, connecting = self._connecting.failures(), self._connecting
         if to_position is not None:
+            if not failures:
+                return None
             leaders = {internals.leader_of(self._consumer, each) for each in to_position}
             failures = {node: failures[node] for node in leaders & failures.keys()}
             return advertised(failures, connecting.asked, connecting.protocol) if failures else None

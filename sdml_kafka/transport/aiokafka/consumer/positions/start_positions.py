@@ -8,8 +8,9 @@ before that, nobody may get a record of any. `CommittedStart` is what a listener
 """
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from attrs import frozen
@@ -17,8 +18,8 @@ from attrs import frozen
 from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.client import Client, error_of
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.aiokafka.consumer.health import PartitionEnds
 from sdml_kafka.transport.aiokafka.consumer.internals import as_client
+from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import LogBounds
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.interfaces import DELETED, REPLACED, Jump, TopicPartition
 
@@ -106,10 +107,12 @@ class CommittedStart:
 
     keeps_positions = False
 
-    def __init__(self, consumer: Client, topics: Topics, ends: PartitionEnds) -> None:
+    def __init__(self, consumer: Client, topics: Topics, bounds: LogBounds) -> None:
         self._consumer = consumer
         self._topics = topics
-        self._ends = ends
+        self._bounds = bounds
+        self._commits: Mapping[Any, Any] | None = None
+        """What the group has committed, once that was answered for this assignment."""
         self._began_with: dict[str, int | None] = {}
         """The number of partitions with which the group began to read each topic that this
         consumer was assigned partitions of; None if nobody has noted it."""
@@ -121,45 +124,51 @@ class CommittedStart:
 
     def hold(self, assigned: Collection[TopicPartition]) -> frozenset[TopicPartition]:
         hold_partitions(self._consumer, assigned)
+        self._commits = None  # another member may have committed since
+        self._bounds.forget()
         return frozenset(assigned)
 
     async def look_up(
         self, partitions: Sequence[TopicPartition], read_to: Mapping[TopicPartition, int]
     ) -> FoundPositions | None:
-        clients = [as_client(partition) for partition in partitions]
         topics = {partition.topic for partition in partitions}
-        siblings = {each for each in self._topics.partitions() if each.topic in topics}
-        asked_at = asyncio.get_running_loop().time()
-        commits, first, end = await asyncio.gather(
-            internals.commits(self._consumer, list(map(as_client, siblings.union(partitions)))),
-            self._consumer.beginning_offsets(clients),
-            self._consumer.end_offsets(clients),
-        )
-        self._ends.note({each: end[as_client(each)] for each in partitions}, asked_at)
+        if (commits := self._commits) is None:
+            siblings = {each for each in self._topics.partitions() if each.topic in topics}
+            every = list(map(as_client, siblings.union(partitions)))
+            commits = self._commits = await internals.commits(self._consumer, every)
+        if (bounds := await self._bounds.look_up(partitions)) is None:
+            return None
         known = self._began_with.keys() & topics
-        for topic in topics:
-            notes = [commit.metadata for each, commit in commits.items() if each.topic == topic]
-            self._began_with[topic] = self._beginning(topic, notes)
+        self._note_beginnings(topics, commits)
         committed = {each: commits[each].offset if each in commits else None for each in partitions}
         positions = {
-            each: self._position(
-                each, committed[each], first[client], end[client], each.topic in known
-            )
-            for each, client in zip(partitions, clients, strict=True)
+            each: self._position(each, committed[each], *bounds[each], each.topic in known)
+            for each in partitions
         }
         jumps = [
-            Jump(each, before, at, REPLACED if before > end[as_client(each)] else DELETED)
+            Jump(each, before, at, REPLACED if before > bounds[each].end else DELETED)
             for each, at in positions.items()
             if (before := committed[each]) is not None and before != at
         ]
         return FoundPositions(positions, committed, partitions, jumps=jumps)
 
-    def _beginning(self, topic: str, notes: Collection[str]) -> int | None:
-        """Return with how many partitions the group began to read a topic."""
+    def _note_beginnings(self, topics: Collection[str], commits: Mapping[Any, Any]) -> None:
+        """Note with how many partitions the group began to read each of these topics."""
+        notes = defaultdict[str, list[str]](list)
+        for partition, commit in commits.items():
+            notes[partition.topic].append(commit.metadata)
+        at_start = Counter(each.topic for each in self._topics.at_start)
+        for topic in topics:
+            self._began_with[topic] = self._beginning(topic, notes[topic], at_start[topic])
+
+    def _beginning(self, topic: str, notes: Collection[str], at_start: int) -> int | None:
+        """Return with how many partitions the group began to read a topic, if that is known.
+
+        `at_start` is the number of its partitions when this consumer started.
+        """
         if not notes:
             # The first to read it: or commits are gone, as they are when a topic is deleted.
-            was_committed = topic in self._committed_topics
-            return 0 if was_committed else sum(p.topic == topic for p in self._topics.at_start)
+            return 0 if topic in self._committed_topics else at_start
         self._committed_topics.add(topic)
         counts = [
             int(note.removeprefix(NOTE))

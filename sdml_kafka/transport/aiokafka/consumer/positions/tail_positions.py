@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.aiokafka.consumer.internals import as_client
+from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import LogBounds
 from sdml_kafka.transport.aiokafka.consumer.positions.start_positions import (
     Committed,
     FoundPositions,
@@ -24,16 +24,18 @@ class TailStart:
 
     keeps_positions = True
 
-    def __init__(self, consumer: Client, topics: Topics, tail: Tail) -> None:
+    def __init__(self, consumer: Client, topics: Topics, tail: Tail, bounds: LogBounds) -> None:
         self._consumer = consumer
         self._topics = topics
         self._share = TailShare(tail)
+        self._bounds = bounds
         self._gone: set[TopicPartition] = set()
         """Partitions of topics that were deleted. If they come back they are read anew."""
         internals.reset_to_earliest(consumer)
 
     def hold(self, assigned: Collection[TopicPartition]) -> frozenset[TopicPartition]:
         hold_partitions(self._consumer, assigned)
+        self._bounds.forget()
         counts = {topic: self._topics.count(topic) for topic in self._topics.names}
         return self._share.of(assigned, counts)
 
@@ -45,12 +47,11 @@ class TailStart:
     ) -> FoundPositions | None:
         if not await internals.refresh_metadata(self._consumer):
             return None
-        clients = [as_client(partition) for partition in partitions]
-        committed, first, end = await asyncio.gather(
-            self._committed(partitions),
-            self._consumer.beginning_offsets(clients),
-            self._consumer.end_offsets(clients),
+        committed, bounds = await asyncio.gather(
+            self._committed(partitions), self._bounds.look_up(partitions)
         )
+        if bounds is None:
+            return None
         assigned = {TopicPartition(*each) for each in self._consumer.assignment()}
         elsewhere = self._topics.partitions() - assigned
         is_alone = not internals.has_group(self._consumer)
@@ -65,8 +66,7 @@ class TailStart:
             partition: tail_position(
                 0 if partition in self._gone else read_to.get(partition),
                 self._is_late(partition),
-                first[as_client(partition)],
-                end[as_client(partition)],
+                *bounds[partition],
             )
             for partition in partitions
         }
