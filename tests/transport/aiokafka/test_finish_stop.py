@@ -4,9 +4,13 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import ProducerClosed
 
 from sdml_kafka.transport.aiokafka.consumer.internals import finish_stop
+from sdml_kafka.transport.aiokafka.producer.internals import finish_stop as finish_producer_stop
 
 
 class Connection:
@@ -34,3 +38,23 @@ def test_connections_are_closed_though_the_metadata_task_has_died() -> None:
         assert connection.is_closed
 
     asyncio.run(main())
+
+
+def test_a_batch_that_is_queued_again_fails_without_an_error_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def main() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers="127.0.0.1:1")
+        accumulator = producer._message_accumulator
+        partition = TopicPartition("topic", 0)
+        batch = accumulator.create_builder()
+        batch.append(timestamp=None, key=None, value=b"value")
+        sent = await accumulator.add_batch(batch, partition, 1.0)
+        accumulator.reenqueue(accumulator._pop_batch(partition))
+        producer._closed = True  # as a `stop()` that is cut off leaves it
+        await finish_producer_stop(producer, set())
+        with pytest.raises(ProducerClosed):
+            await sent
+
+    asyncio.run(main())
+    assert not [each for each in caplog.records if each.name == "asyncio"]

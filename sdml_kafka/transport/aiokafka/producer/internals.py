@@ -216,7 +216,9 @@ async def finish_stop(producer: Client, requests: "set[asyncio.Task[Any]]") -> N
         await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT_S)
     accumulator = producer._message_accumulator
     queued = [batch for batches in accumulator._batches.values() for batch in batches]
-    for batch in {*queued, *accumulator._pending_batches}:
+    # A batch that is queued again still has the callback that removes it from this set.
+    accumulator._pending_batches.update(queued)
+    for batch in list(accumulator._pending_batches):
         batch.failure(ProducerClosed())
         for future in (batch.future, batch._drain_waiter):
             if future.done() and not future.cancelled():
