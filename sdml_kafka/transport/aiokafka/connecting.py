@@ -37,7 +37,7 @@ STAGGER_S = 0.25
 """Seconds after which the next address is asked as well, if those before have not answered."""
 PATIENCE_S = 1.0
 """Seconds that anybody waits for a connection to one broker of several. The attempt goes on."""
-EXPECTED = (OSError, KafkaError, asyncio.TimeoutError)
+EXPECTED: tuple[type[Exception], ...] = (OSError, KafkaError, asyncio.TimeoutError)
 
 
 class Connecting:
@@ -52,13 +52,13 @@ class Connecting:
 
     def __init__(self, client: Any) -> None:
         self._client = client
-        self.protocol = str(client._security_protocol)
+        self.protocol: str = str(client._security_protocol)
         self._attempts: dict[tuple[Any, Any], asyncio.Task[None]] = {}
         self._trying: dict[Any, tuple[Address, float]] = {}
         """The address of each broker that is being connected to, and since when."""
         self._is_closed = False
         self._close = client.close
-        self.has_found_brokers = False
+        self.has_found_brokers: bool = False
         self.asked: dict[Address, BaseException | None] = {}
         self._failures: dict[Any, Failure] = {}
         client.bootstrap = self.bootstrap

@@ -96,7 +96,7 @@ async def ask_controller(client: Client, request: Any) -> Any:
     return await client.send(node, request)
 
 
-def may_succeed_later(error: kafka.KafkaError) -> bool:
+def may_succeed_later(error: Any) -> bool:
     """Return whether an administrative request may be answered otherwise if it is sent again."""
     return bool(error.retriable) or isinstance(
         error, kafka.NotControllerError | kafka.KafkaConnectionError | kafka.NodeNotReadyError

@@ -331,7 +331,7 @@ async def end_offsets(
 
 async def list_offsets(
     consumer: Client, leader: int, partitions: Iterable[TopicPartition], which: int
-) -> tuple[dict[TopicPartition, int], KafkaError | None]:
+) -> tuple[dict[TopicPartition, int], Exception | None]:
     """Ask a broker, in one request, for an offset of each partition, as `OffsetResetStrategy` says.
 
     Return the offsets that it has named, and an error of the others that no retry mends, if there
