@@ -82,7 +82,7 @@ async def read(deliveries: bool) -> None:
                     break
 
 
-@pytest.mark.parametrize(("deliveries", "most"), [(False, 2.5), (True, 18.0)])
+@pytest.mark.parametrize(("deliveries", "most"), [(False, 2.5), (True, 25.0)])
 async def test_calls_for_each_record(deliveries: bool, most: float) -> None:
     with counted() as calls:
         await read(deliveries)
