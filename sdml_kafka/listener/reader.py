@@ -198,6 +198,8 @@ class Reader[T]:
     def take(self) -> tuple[Parcel, int]:
         """Hand the record in hand over to somebody who will finish it or give it back."""
         parcel, at = self.parcel, self.expected - 1
+        if at > self._start:  # the records before it were skipped, which finished them
+            self.flush()
         self._drop_parcel()
         return parcel, at
 

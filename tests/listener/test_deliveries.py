@@ -1,12 +1,22 @@
 """Deliveries: finished in any order, many at a time, failed, given back."""
 
 import gc
+from typing import Any
 
 import anyio
 import pytest
 
-from sdml_kafka import Delivery, KafkaListener
-from tests.support.listener_on_twin import GROUP, P0, broker_with, listener_on, loops, take_last
+from sdml_kafka import SKIP, Delivery, KafkaListener, Record, Skip
+from tests.support.listener_on_twin import (
+    GROUP,
+    P0,
+    broker_with,
+    fill,
+    listener_on,
+    loops,
+    parsed_by,
+    take_last,
+)
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
@@ -202,3 +212,34 @@ async def test_a_delivery_settled_after_the_listener_was_left_moves_nothing() ->
     b.fail(KeyError("late"))
     assert broker.committed(GROUP, P0) == 0
     assert listener.status().counters.late_finishes == 1
+
+
+def integer(record: Record) -> int:
+    return int(record.value or b"")
+
+
+def integer_else_skip(record: Record) -> int | Skip:
+    return int(record.value or b"") if (record.value or b"").isdigit() else SKIP
+
+
+@pytest.mark.parametrize("parser", [integer, integer_else_skip])
+async def test_records_skipped_between_deliveries_are_finished(parser: Any) -> None:
+    broker = broker_with("0")
+    async with listener_on(broker, parsers=parsed_by(parser, int)) as listener:
+        stream = await listener.subscribe(int)
+        assert await take_last(stream, 1) == [0]
+        fill(broker, ["1", "a", "2", "b", "c", "3", "4", "d"])  # each parsed as it is handed out
+
+        async def work() -> None:
+            async for delivery in stream.deliveries():
+                async with delivery:
+                    await anyio.sleep(0.1)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(work)
+            await until(lambda: listener.status().counters.delivered == 9)
+            await anyio.sleep(10)
+            assert listener.status().partitions[P0].in_flight == 0
+            await listener.commit()
+            assert broker.committed(GROUP, P0) == 9
+            tasks.cancel_scope.cancel()
