@@ -57,9 +57,10 @@ examples:
   sdml-kafka listen orders --bootstrap localhost:9092 --group me
   sdml-kafka listen orders --bootstrap localhost:9092 --group me | jq -r .value
   sdml-kafka listen orders bills --bootstrap localhost:9092 --group try --max 10
+  sdml-kafka listen orders --bootstrap localhost:9092 --offset earliest --exit-at-end
 
 exit codes:
-  0  ended by --max, Ctrl-C, SIGTERM or a closed pipe
+  0  ended by --max, --exit-at-end, Ctrl-C, SIGTERM or a closed pipe
   1  failed under way
   2  could not begin: wrong arguments, no broker answers, there is no such topic, or access was
      refused

@@ -66,13 +66,13 @@ def bootstrap_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> 
     return bootstrap
 
 
-def add_group(parser: argparse.ArgumentParser, shared: str) -> None:
-    """Add the required `--group`; `shared` names what the members of the group share."""
+def add_group(parser: argparse.ArgumentParser, shared: str, *, required: bool = True) -> None:
+    """Add `--group`; `shared` names what the members of the group share."""
     parser.add_argument(
         "--group",
         metavar="NAME",
         type=values.name,
-        required=True,
+        required=required,
         help=f"the consumer group; its members share the {shared}",
     )
 

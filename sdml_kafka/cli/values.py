@@ -51,6 +51,24 @@ def count(text: str) -> int:
     return int(text)
 
 
+def whole_number(text: str) -> int:
+    """Return a whole number of 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def offset(text: str) -> int | str:
+    """Return an offset, or `earliest` or `latest`."""
+    if text in ("earliest", "latest"):
+        return text
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not earliest, latest or a whole number of 0 or more"
+        )
+    return int(text)
+
+
 def port(text: str) -> int:
     """Return the number of a port, or 0 for a free one."""
     if not text.isdecimal() or int(text) > MAX_PORT:

@@ -37,6 +37,18 @@ def test_listen_with_everything() -> None:
     )
 
 
+def test_listen_without_a_group() -> None:
+    argv = ["listen", "a", "--bootstrap", "a:1", "--offset", "7", "--partition", "3"]
+    options = parse_arguments([*argv, "--partition", "0", "--exit-at-end"])
+    assert isinstance(options, ListenOptions)
+    assert options.group is None
+    assert (options.offset, options.partitions) == (7, frozenset({0, 3}))
+    assert options.exits_at_end
+    options = parse_arguments(["listen", "a", "--bootstrap", "a:1", "--partition", "3"])
+    assert isinstance(options, ListenOptions)
+    assert options.offset == "earliest"
+
+
 def test_demo_and_broker() -> None:
     assert parse_arguments(["demo"]) == DemoOptions(None, 20.0, "asyncio")
     argv = ["demo", "--bootstrap", "a:1", "--seconds", "8.5", "--backend", "trio"]
@@ -135,6 +147,12 @@ def test_a_misspelt_option_of_serve_is_no_program(capsys: pytest.CaptureFixture[
         (["listen", "a b", *LISTEN[2:]], "cannot be a topic"),
         (["listen", "..", *LISTEN[2:]], "cannot be a topic"),
         ([*LISTEN, "--max", "0"], "1 or more"),
+        ([*LISTEN, "--offset", "earliest"], "--offset does not go with --group"),
+        ([*LISTEN, "--partition", "0"], "--partition does not go with --group"),
+        ([*LISTEN[:4], "--offset", "7"], "--offset 7 needs --partition"),
+        ([*LISTEN[:4], "--offset", "x", "--partition", "0"], "'x' is not earliest, latest or"),
+        ([*LISTEN[:4], "--partition", "-1"], "0 or more"),
+        ([*LISTEN[:4], "--offset", "latest", "--from", "latest"], "--from does not go with"),
         ([*LISTEN, "--group", " "], "needs a name"),
         ([*LISTEN, "--bootstrap", "kafka"], "HOST:PORT"),
         ([*LISTEN, "--bootstrap", "a:1,b:99999"], "'b:99999'"),

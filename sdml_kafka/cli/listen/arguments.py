@@ -19,19 +19,27 @@ from sdml_kafka.cli.options import (
 from sdml_kafka.cli.terminal import Backend
 
 Start = Literal["earliest", "latest"]
+Offset = int | Start
 
 
 @frozen
 class ListenOptions:
     topics: tuple[str, ...]
     bootstrap: str
-    group: str
+    group: str | None
+    """The consumer group; None to read without one, from `offset` on."""
     start: Start
     maximum: int | None
     """How many records are written at most; None for no limit."""
     progress: bool
     backend: Backend
     config: ClientConfig = NO_CONFIG
+    offset: Offset = "earliest"
+    """Where reading begins that is in no group."""
+    partitions: frozenset[int] = frozenset()
+    """The partitions that are read without a group; empty for all."""
+    exits_at_end: bool = False
+    """Whether the command ends when it has written what was there."""
 
 
 def add_listen(commands: Any) -> None:
@@ -43,13 +51,32 @@ def add_listen(commands: Any) -> None:
         "topics", metavar="TOPIC", nargs="+", type=values.topic, help="what to read"
     )
     add_connection(parser)
-    add_group(parser, "partitions")
+    add_group(parser, "partitions", required=False)
     parser.add_argument(
         "--from",
         dest="start",
         choices=["earliest", "latest"],
-        default="earliest",
         help="where a group that has committed nothing yet begins (default: earliest)",
+    )
+    parser.add_argument(
+        "--offset",
+        metavar="OFFSET",
+        type=values.offset,
+        help="instead of --group: begin at earliest, latest, or at this number in each --partition",
+    )
+    parser.add_argument(
+        "--partition",
+        metavar="N",
+        dest="partitions",
+        type=values.whole_number,
+        action="append",
+        default=[],
+        help="instead of --group: read only this partition; can be given several times",
+    )
+    parser.add_argument(
+        "--exit-at-end",
+        action="store_true",
+        help="end when all is written that was there when reading began",
     )
     parser.add_argument("--max", metavar="N", type=values.count, help="end after N records")
     parser.add_argument(
@@ -62,13 +89,49 @@ def add_listen(commands: Any) -> None:
 
 
 def _listen_options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> ListenOptions:
+    _check_group(parser, given)
+    start: Start = given.start or given.config.for_consumer.get("auto_offset_reset", "earliest")
     return ListenOptions(
         topics=tuple(given.topics),
         bootstrap=bootstrap_of(parser, given),
         group=given.group,
-        start=given.start,
+        start=start,
         maximum=given.max,
         progress=given.progress,
         backend=given.backend,
         config=given.config,
+        offset=_offset(given, start),
+        partitions=frozenset(given.partitions),
+        exits_at_end=given.exit_at_end,
     )
+
+
+def _check_group(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """End the program with exit code 2 if what is typed does not go together."""
+    seeks = given.offset is not None or given.partitions
+    if given.group is None and not seeks:
+        parser.error(
+            "give --group NAME, which remembers what was read; or read without a group, from "
+            "--offset earliest or latest on"
+        )
+    if given.group is not None and seeks:
+        name = "--partition" if given.partitions else "--offset"
+        parser.error(
+            f"{name} does not go with --group: a group shares out its partitions, and goes on "
+            "where it was. Leave out --group; or leave the choice to the group, and begin a new "
+            "one with --from"
+        )
+    if given.offset is not None and given.start is not None:
+        parser.error("--from does not go with --offset, which says already where to begin")
+    if isinstance(given.offset, int) and not given.partitions:
+        parser.error(
+            f"--offset {given.offset} needs --partition: each partition has offsets of its own"
+        )
+
+
+def _offset(given: argparse.Namespace, start: Start) -> Offset:
+    """Return where reading begins without a group; the default where there is one."""
+    if given.group is not None:
+        return "earliest"
+    offset: Offset = start if given.offset is None else given.offset
+    return offset

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -9,7 +10,9 @@ import anyio.abc
 from sdml_kafka import AutoCommit, KafkaListener, SdmlKafkaError, TopicMissing
 from sdml_kafka.cli.listen.arguments import ListenOptions
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
+from sdml_kafka.cli.listen.end_watch import EndWatch
 from sdml_kafka.cli.listen.json_lines import as_line
+from sdml_kafka.cli.listen.without_group import Reading, WithoutGroup
 from sdml_kafka.cli.output import Output
 from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.progress import ProgressReport
@@ -23,6 +26,7 @@ from sdml_kafka.cli.terminal import (
     set_up_logging,
 )
 from sdml_kafka.runtime import RuntimeFailure
+from sdml_kafka.transport.connect import rpc_transport
 
 DONE, FAILED, COULD_NOT_BEGIN = 0, 1, 2
 
@@ -65,6 +69,8 @@ class ListenRun:
                 progress = ProgressReport(listener.status, lambda: self._writer.written)
                 tasks.start_soon(progress.run, self._shows_progress)
                 stream = await listener.subscribe(bytes)
+                if self._options.exits_at_end:
+                    tasks.start_soon(EndWatch().run, listener.status, self._writer.stop)
                 await self._writer.run(stream.deliveries())
         except* (SdmlKafkaError, RuntimeFailure, OSError) as failures:
             failure = first_of(failures)
@@ -76,14 +82,18 @@ class ListenRun:
     def _listener(self) -> KafkaListener:
         options = self._options
         client = options.config.consumer_options("sdml-kafka-listen")
-        client["auto_offset_reset"] = options.start
+        if options.group is None:
+            reading = Reading(options.partitions, options.offset)
+            connect = rpc_transport(None, None, options.bootstrap, None, client).consumer
+            where: dict[str, Any] = {"transport": WithoutGroup(connect, reading)}
+        else:
+            client["auto_offset_reset"] = options.start
+            where = {"bootstrap_servers": options.bootstrap, "group_id": options.group, **client}
         return KafkaListener(
             [{"topics": options.topics, "type": bytes, "parser": as_line}],
-            bootstrap_servers=options.bootstrap,
-            group_id=options.group,
+            **where,
             auto_commit=AutoCommit(every=10_000, interval_s=1.0),
             stop_timeout=8.0,
-            **client,
         )
 
 

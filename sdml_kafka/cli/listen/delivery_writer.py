@@ -38,8 +38,16 @@ class DeliveryWriter:
         finally:
             self._taken.clear()  # a delivery that is dropped unfinished is given back
 
+    def stop(self) -> None:
+        """Let `run` return once the batch in hand is written; what was taken is given back."""
+        self._ended = True
+        self._taken.clear()
+        self._changed.set()
+
     async def _take(self, deliveries: AsyncIterator[Delivery[bytes]]) -> None:
         async for delivery in deliveries:
+            if self._ended:
+                return
             self._taken.append(delivery)
             self._changed.set()
             if self._left is not None:

@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -178,3 +178,45 @@ def test_a_topic_that_does_not_exist_is_one_line_and_exit_code_2(
     assert ended.stdout == b""
     line = f"sdml-kafka: listen: there is no topic '{misspelt}' (did you mean '{topic}'?)\n"
     assert ended.stderr.decode() == line
+
+
+@BACKENDS
+@pytest.mark.parametrize(
+    ("options", "numbers"),
+    [
+        (("--offset", "earliest"), range(30)),
+        (("--partition", "1", "--offset", "8"), [25, 28]),
+        (("--partition", "0", "--partition", "2"), [n for n in range(30) if n % 3 != 1]),
+        (("--offset", "latest"), []),
+    ],
+)
+def test_without_a_group_to_the_end(
+    options: tuple[str, ...],
+    numbers: Sequence[int],
+    backend: str,
+    embedded_kafka: EmbeddedKafka,
+    topic: str,
+) -> None:
+    produce(embedded_kafka, topic, 30)
+    options = (*options, "--exit-at-end", "--backend", backend)
+    with listening(embedded_kafka, topic, *options) as process:
+        lines = [json.loads(line) for line in out(process).read().splitlines()]
+        assert end(process) == ""
+    assert sorted(int(line["value"]) for line in lines) == list(numbers)
+
+
+def test_a_group_to_the_end_twice(embedded_kafka: EmbeddedKafka, topic: str) -> None:
+    produce(embedded_kafka, topic, 30)
+    for count in (30, 0):
+        options = ("--group", f"{topic}-group", "--exit-at-end")
+        with listening(embedded_kafka, topic, *options) as process:
+            assert len(out(process).read().splitlines()) == count
+            assert end(process) == ""
+
+
+def test_a_partition_that_is_not_there(embedded_kafka: EmbeddedKafka, topic: str) -> None:
+    with listening(embedded_kafka, topic, "--partition", "3", "--exit-at-end") as process:
+        _, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
+    assert process.returncode == 2
+    assert errors.count(b"\n") == 1
+    assert b"--partition 3" in errors

@@ -1,0 +1,37 @@
+"""Ends a run once everything is written that was there when it began to read."""
+
+from collections.abc import Callable
+
+import anyio
+
+from sdml_kafka import ListenerStatus, TopicPartition
+from sdml_kafka.runtime import ActorState
+
+CHECK_EVERY_S = 0.1
+
+
+class EndWatch:
+    """Knows where each partition ended when it was first read, and whether all of that is done."""
+
+    def __init__(self) -> None:
+        self._ends: dict[TopicPartition, int] = {}
+
+    async def run(self, status: Callable[[], ListenerStatus], on_end: Callable[[], None]) -> None:
+        """Call `on_end` when all is done."""
+        while not self.is_done(status()):  # noqa: ASYNC110  (a status has no event)
+            await anyio.sleep(CHECK_EVERY_S)
+        on_end()
+
+    def is_done(self, status: ListenerStatus) -> bool:
+        """Return whether each assigned partition has finished up to its end at first sight."""
+        if not all(actor.state is ActorState.RUNNING for actor in status.tree.children):
+            return False
+        if not status.connected:
+            return False
+        for key, partition in status.partitions.items():
+            if partition.high_watermark is None or partition.lag is None:
+                return False
+            end = self._ends.setdefault(key, partition.high_watermark)
+            if partition.high_watermark - partition.lag < end:
+                return False
+        return not status.missing_topics

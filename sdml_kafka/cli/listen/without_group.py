@@ -1,0 +1,153 @@
+"""Reads topics, or some of their partitions, from a given offset on, in no consumer group.
+
+A wrapper around the port's consumer. A client without a group reads a `Tail`; here it begins where
+the options say. What is committed is kept in memory, for the next consumer after a crash.
+"""
+
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from attrs import evolve, frozen
+
+from sdml_kafka.cli.listen.arguments import Offset
+from sdml_kafka.errors import ConfigurationError, ConsumerFailed
+from sdml_kafka.transport.interfaces import (
+    Assignment,
+    Connect,
+    Consumer,
+    ConsumerSettings,
+    Polled,
+    Record,
+    Revocation,
+    Tail,
+    TopicPartition,
+)
+
+
+@frozen
+class Reading:
+    """What is read, and from where on."""
+
+    partitions: frozenset[int]
+    """The numbers of the partitions; empty for all of them."""
+    offset: Offset
+
+
+class WithoutGroup:
+    """Opens consumers that are in no group; a `Connect`."""
+
+    def __init__(self, connect: Connect, reading: Reading) -> None:
+        self._connect = connect
+        self._reading = reading
+        self._read_to: dict[TopicPartition, int] = {}
+
+    def __call__(self) -> AbstractAsyncContextManager[Consumer]:
+        """Open a consumer that goes on where an earlier one was."""
+        return self._open()
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncGenerator[Consumer]:
+        async with self._connect() as consumer:
+            yield ConsumerWithoutGroup(consumer, self._reading, self._read_to)
+
+
+class ConsumerWithoutGroup:
+    """A consumer that is in no group; `read_to` takes its commits."""
+
+    def __init__(
+        self, consumer: Consumer, reading: Reading, read_to: dict[TopicPartition, int]
+    ) -> None:
+        self._consumer = consumer
+        self._reading = reading
+        self._read_to = read_to
+        self._began_with = dict(read_to)
+        self._assigned: frozenset[TopicPartition] = frozenset()
+
+    @property
+    def settings(self) -> ConsumerSettings:
+        """The settings of the consumer below."""
+        return self._consumer.settings
+
+    async def start(
+        self,
+        topics: Collection[str],
+        timeout_s: float,
+        tail: Tail | None = None,
+        *,
+        create_topics: bool = False,
+    ) -> None:
+        """Connect, and begin where an earlier consumer was, else where the options say."""
+        positions = dict(self._began_with)
+        if self._reading.offset != "latest":
+            # Partitions that a tail does not name begin at their beginning if others are named.
+            at = 0 if self._reading.offset == "earliest" else self._reading.offset
+            for topic in topics:
+                for number in self._reading.partitions or {0}:
+                    positions.setdefault(TopicPartition(topic, number), at)
+        await self._consumer.start(topics, timeout_s, Tail(positions), create_topics=create_topics)
+
+    async def poll(
+        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+    ) -> Polled:
+        """Wait for records of the partitions that are read."""
+        polled = await self._consumer.poll(ready, max_records, timeout_s)
+        if polled.assignment is None:
+            return polled
+        return evolve(polled, assignment=self._read_of(polled.assignment))
+
+    def _read_of(self, assignment: Assignment) -> Assignment | None:
+        """Return the assignment of what is read; None if it is that of before."""
+        wanted = self._reading.partitions
+        positions = {
+            key: at
+            for key, at in assignment.positions.items()
+            if not wanted or key.partition in wanted
+        }
+        if self._assigned == positions.keys() and self._assigned:
+            return None  # partitions were added that nobody reads
+        if self._assigned:
+            raise ConsumerFailed("the topics have other partitions than before")
+        self._check(assignment.positions, positions)
+        self._assigned = frozenset(positions)
+        return evolve(assignment, positions=positions)
+
+    def _check(
+        self, present: Collection[TopicPartition], positions: Mapping[TopicPartition, int]
+    ) -> None:
+        """Raise a ConfigurationError for a partition or an offset that is not there."""
+        for topic in {key.topic for key in present}:
+            numbers = {key.partition for key in present if key.topic == topic}
+            if missing := sorted(self._reading.partitions - numbers):
+                raise ConfigurationError(
+                    f"--partition {missing[0]}: {topic!r} has {len(numbers)}, numbered from 0"
+                )
+        offset = self._reading.offset
+        if isinstance(offset, int):
+            for key, at in positions.items():
+                if key not in self._began_with and at != offset:
+                    where = f"begins at {at}" if at > offset else "ends before it"
+                    raise ConfigurationError(
+                        f"--offset {offset}: partition {key.partition} of {key.topic!r} {where}"
+                    )
+
+    def sizes(self, records: Sequence[Record]) -> Sequence[int]:
+        """Return the bytes of each record."""
+        return self._consumer.sizes(records)
+
+    def nudge(self) -> None:
+        """Make a poll that waits return now."""
+        self._consumer.nudge()
+
+    async def revocation(self) -> Revocation:
+        """Wait for a revocation, which does not come without a group."""
+        return await self._consumer.revocation()
+
+    async def commit(
+        self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
+    ) -> None:
+        """Keep the offsets in memory."""
+        self._read_to.update(offsets)
+
+    async def close(self, timeout_s: float) -> None:
+        """Close every socket and task."""
+        await self._consumer.close(timeout_s)
