@@ -5,6 +5,9 @@ are dear: they leave the processor's caches, and the garbage collector looks at 
 finished when the loop asks for the next one, but the ledger learns of a whole run at once: at the
 end of a parcel, after `_run` records, before the loop waits, and whenever somebody is about to read
 the ledger (`Readers.flush`).
+
+The frames of a call live on in the error of a parser as long as a program keeps that. So they drop
+the reader when they end: a loop that broke off must not keep its record in hand.
 """
 
 from collections.abc import Callable
@@ -100,15 +103,20 @@ class Reader[T]:
                 await self._next_run()
                 parcel, index = self.parcel, self.expected - 1
             if self._parse is None:
+                del self
                 return parcel.values[index]  # type: ignore[return-value]  # a cast costs a call
             try:
                 value: Any = self._parse(parcel.values[index])
             except Exception as error:
                 value = Unparsed(error)
+            except BaseException:
+                self.give_back()
+                raise
             if value.__class__ is not self._accepts:
                 value = await self._look_closer(value)
                 if value is SKIP:
                     continue  # which finishes it
+            del self  # whoever keeps a parser's error keeps this frame
             return value  # type: ignore[no-any-return]
 
     def __del__(self) -> None:
@@ -158,6 +166,8 @@ class Reader[T]:
         except BaseException:
             self.give_back()
             raise
+        finally:
+            del self
         return SKIP
 
     async def _pause(self) -> None:

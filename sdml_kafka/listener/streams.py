@@ -57,7 +57,9 @@ class TypeStream[T]:
                 "Another task pulls this stream with anext(), and each call finishes the item "
                 "before it. Loop with `async for` in each task instead: loops share the records."
             )
-        return await anext(self._by_hand)
+        next_item = anext(self._by_hand)
+        del self  # whoever keeps a parser's error keeps this frame
+        return await next_item
 
     def deliveries(self) -> AsyncIterator["Delivery[T]"]:
         """Begin a loop over the same records, to be finished in any order, many at a time.
