@@ -108,7 +108,7 @@ class EmbeddedKafka:
         self._running().node(node).kill()
 
     def freeze(self, node: int = 0) -> None:
-        """Freeze the node (SIGSTOP): its connections stay open, and nothing answers."""
+        """Freeze the node (SIGSTOP) and return when it stands still: its connections stay open."""
         self._running().node(node).freeze()
 
     def thaw(self, node: int = 0) -> None:

@@ -52,6 +52,9 @@ def _signal(child: subprocess.Popen[bytes], number: int) -> None:
     if child.poll() is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, number)
+            if number == signal.SIGSTOP and hasattr(os, "waitid"):
+                # On a busy machine some of its threads run on for a while.
+                os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
 
 def _kill(child: subprocess.Popen[bytes]) -> int:
