@@ -167,11 +167,20 @@ def test_a_full_disk_is_one_line_and_exit_code_1(embedded_kafka: EmbeddedKafka, 
 
 
 @BACKENDS
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--group", "misspelt"),
+        ("--group", "misspelt", "--exit-at-end"),
+        ("--offset", "earliest", "--exit-at-end"),
+        ("--partition", "1", "--offset", "5"),
+    ],
+)
 def test_a_topic_that_does_not_exist_is_one_line_and_exit_code_2(
-    backend: str, embedded_kafka: EmbeddedKafka, topic: str
+    options: tuple[str, ...], backend: str, embedded_kafka: EmbeddedKafka, topic: str
 ) -> None:
     misspelt = topic.replace("listen", "lisen")
-    argv = [PROGRAM, "listen", misspelt, "--group", f"{topic}-group", "--backend", backend]
+    argv = [PROGRAM, "listen", misspelt, *options, "--backend", backend]
     argv += ["--bootstrap", embedded_kafka.bootstrap_servers]
     ended = subprocess.run(argv, capture_output=True, timeout=EXIT_TIMEOUT_S, check=False)
     assert ended.returncode == 2
