@@ -83,6 +83,8 @@ class OperatorLog:
     def joined(self, assignment: Assignment) -> None:
         """Log an assignment."""
         before, self._assigned = self._assigned, frozenset(assignment.positions)
+        if assignment.adds:
+            self._assigned |= before
         what = f"reads {partitions(self._assigned)}" if self._assigned else "has no partition"
         if not self._has_joined:
             self._has_joined = True

@@ -95,8 +95,8 @@ class Intake:
         self.health, self.health_noted_at = health, asked_at
 
     def open(self, assignment: Assignment) -> None:
-        """Begin a tenancy for each partition of an assignment; those of the last one end."""
-        self.close(list(self.partitions))
+        """Begin a tenancy for each partition of an assignment; unless it adds, the others end."""
+        self.close(list(assignment.positions if assignment.adds else self.partitions))
         self.rebalances += 1
         for key, position in assignment.positions.items():
             tenancy = self.ledger.open(

@@ -105,6 +105,8 @@ class Assignment:
     elsewhere: frozenset[TopicPartition] = frozenset()
     """The partitions of this consumer's topics that other members of the group have. They are
     looked up for a consumer that reads a `Tail`, and left empty for any other."""
+    adds: bool = False
+    """Whether the partitions come on top of those of before, which are read on."""
 
 
 @frozen

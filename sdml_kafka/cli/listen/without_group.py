@@ -5,12 +5,12 @@ the options say. What is committed is kept in memory, for the next consumer afte
 """
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 
 from attrs import evolve, frozen
 
 from sdml_kafka.cli.listen.arguments import Offset
-from sdml_kafka.errors import ConfigurationError, ConsumerFailed
+from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces import (
     Assignment,
     Connect,
@@ -41,12 +41,9 @@ class WithoutGroup:
         self._reading = reading
         self._read_to: dict[TopicPartition, int] = {}
 
-    def __call__(self) -> AbstractAsyncContextManager[Consumer]:
-        """Open a consumer that goes on where an earlier one was."""
-        return self._open()
-
     @asynccontextmanager
-    async def _open(self) -> AsyncGenerator[Consumer]:
+    async def __call__(self) -> AsyncGenerator[Consumer]:
+        """Open a consumer that goes on where an earlier one was."""
         async with self._connect() as consumer:
             yield ConsumerWithoutGroup(consumer, self._reading, self._read_to)
 
@@ -93,23 +90,23 @@ class ConsumerWithoutGroup:
         polled = await self._consumer.poll(ready, max_records, timeout_s)
         if polled.assignment is None:
             return polled
-        return evolve(polled, assignment=self._read_of(polled.assignment))
+        return evolve(polled, assignment=self._addition(polled.assignment))
 
-    def _read_of(self, assignment: Assignment) -> Assignment | None:
-        """Return the assignment of what is read; None if it is that of before."""
+    def _addition(self, assignment: Assignment) -> Assignment | None:
+        """Return the assignment of what is read from now on as well; None if that is nothing."""
         wanted = self._reading.partitions
         positions = {
             key: at
             for key, at in assignment.positions.items()
-            if not wanted or key.partition in wanted
+            if key not in self._assigned and (not wanted or key.partition in wanted)
         }
-        if self._assigned == positions.keys() and self._assigned:
-            return None  # partitions were added that nobody reads
-        if self._assigned:
-            raise ConsumerFailed("the topics have other partitions than before")
-        self._check(assignment.positions, positions)
-        self._assigned = frozenset(positions)
-        return evolve(assignment, positions=positions)
+        if not self._assigned:
+            self._check(assignment.positions, positions)
+        elif not positions:
+            return None
+        addition = evolve(assignment, positions=positions, adds=bool(self._assigned))
+        self._assigned = self._assigned.union(positions)
+        return addition
 
     def _check(
         self, present: Collection[TopicPartition], positions: Mapping[TopicPartition, int]
@@ -139,8 +136,9 @@ class ConsumerWithoutGroup:
         self._consumer.nudge()
 
     async def revocation(self) -> Revocation:
-        """Wait for a revocation, which does not come without a group."""
-        return await self._consumer.revocation()
+        """Wait for ever: without a group others never get what is read here."""
+        while True:
+            (await self._consumer.revocation()).release()
 
     async def commit(
         self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
