@@ -114,6 +114,16 @@ async def test_after_a_crash_only_the_record_in_hand_comes_again(broker: MemoryB
     assert read == [b"0.2", b"0.3", b"0.3", b"0.4"]
 
 
+async def test_partitions_that_are_added_are_read_from_their_beginning(
+    broker: MemoryBroker,
+) -> None:
+    async with listener_on(broker, "latest") as listener:
+        stream = await listener.subscribe(bytes)
+        broker.add_partitions(TOPIC, 1)
+        broker.produce(TOPIC, b"new", partition=3)
+        assert await anext(stream) == b"new"
+
+
 async def test_partitions_that_are_added_are_read_beside_the_others(
     broker: MemoryBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
