@@ -4,6 +4,7 @@ The tests are spread over a few processes (pytest-xdist), each with an `embedded
 own. Tests that share another broker stay together in one process.
 """
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -100,3 +101,14 @@ def _shared_fixtures(item: pytest.Function) -> list[str]:
     definitions = item._fixtureinfo.name2fixturedefs.values()  # pytest has no public way to ask
     used = [some[-1] for some in definitions]
     return sorted(each.argname for each in used if each.scope != "function" and each.baseid)
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """Undo what the command line, run in the process of the tests, does to the logs."""
+    loggers = [logging.getLogger(name) for name in ("sdml_kafka", "aiokafka")]
+    before = [(each.handlers, each.level, each.propagate) for each in loggers]
+    yield
+    for each, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        each.handlers, each.propagate = handlers, propagate
+        each.setLevel(level)
