@@ -52,7 +52,8 @@ class KafkaListener(Enterable):
         consumer_factory: Returns a new `AIOKafkaConsumer` each time, with a group_id, without
             topics, not started. It is called where an asyncio loop runs, on trio too, and
             again for each restart. Or give `bootstrap_servers` and `group_id`.
-        bootstrap_servers: The addresses of some brokers, asked side by side.
+        bootstrap_servers: The addresses of some brokers, asked side by side: one string with
+            commas, or a list.
         group_id: The group that shares the records.
         auto_commit: Commit after `every` finished records or `interval_s` seconds, whichever
             comes first. Without it commits happen at the consumer's own interval (5 s), or
@@ -92,7 +93,7 @@ class KafkaListener(Enterable):
         parsers: Sequence[ParserSpec[Any]],
         *,
         consumer_factory: ConsumerFactory | None = None,
-        bootstrap_servers: str | None = None,
+        bootstrap_servers: str | Sequence[str] | None = None,
         group_id: str | None = None,
         auto_commit: AutoCommit | AutoCommitDict | None = None,
         rebalance_listener: RebalanceListener | None = None,

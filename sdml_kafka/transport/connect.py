@@ -5,7 +5,7 @@ that the arguments go together, and return the functions that open a client. The
 when it is chosen, so that an import of this module loads no Kafka client.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sdml_kafka.errors import ConfigurationError
@@ -17,7 +17,7 @@ DEFAULT_ADDRESS = "127.0.0.1:9092"
 
 def listener_connect(
     consumer_factory: ConsumerFactory | None,
-    bootstrap_servers: str | None,
+    bootstrap_servers: str | Sequence[str] | None,
     group_id: str | None,
     client_options: Mapping[str, Any],
     max_bytes: int,
@@ -50,7 +50,7 @@ def listener_connect(
 def rpc_server_transport(
     consumer_factory: ConsumerFactory | None,
     producer_factory: ProducerFactory | None,
-    bootstrap_servers: str | None,
+    bootstrap_servers: str | Sequence[str] | None,
     group_id: str | None,
     client_options: Mapping[str, Any],
     max_bytes: int | None = None,
@@ -80,7 +80,7 @@ def rpc_server_transport(
 def rpc_transport(
     consumer_factory: ConsumerFactory | None,
     producer_factory: ProducerFactory | None,
-    bootstrap_servers: str | None,
+    bootstrap_servers: str | Sequence[str] | None,
     group_id: str | None,
     client_options: Mapping[str, Any],
     max_bytes: int | None = None,

@@ -256,7 +256,7 @@ REPLIES: list[ParserSpec[Any]] = [
 ]
 
 
-def new_client(bootstrap: str) -> KafkaRPC:
+def new_client(bootstrap: list[str]) -> KafkaRPC:
     return KafkaRPC(REPLIES, bootstrap_servers=bootstrap, own_partition=True)
 
 
@@ -300,7 +300,7 @@ async def main(bootstrap: str) -> None:
     server = new_server(bootstrap)
     add_handlers(server)
     add_typed_handlers(server)
-    async with server, new_client(bootstrap) as rpc, listener, anyio.create_task_group() as tasks:
+    async with server, new_client([bootstrap]) as rpc, listener, anyio.create_task_group() as tasks:
         tasks.start_soon(read_orders, listener, list[Order]())
         tasks.start_soon(ask, rpc)
         show(listener.status())

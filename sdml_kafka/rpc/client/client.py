@@ -55,7 +55,8 @@ class KafkaRPC(Enterable):
             topics, with a group_id that nobody else uses, or none. Or give `bootstrap_servers`.
         producer_factory: Returns a new `AIOKafkaProducer` each time, not started. Without it
             the producer connects to `bootstrap_servers`, or to 127.0.0.1:9092.
-        bootstrap_servers: Addresses of brokers, asked side by side, instead of factories.
+        bootstrap_servers: Addresses of brokers, asked side by side, instead of factories: one
+            string with commas, or a list.
         group_id: The consumer's group, with `bootstrap_servers`; by default none. A consumer in a
             group enters when its first rebalance is over, which takes 3 s on Kafka's defaults.
         corr_header_keys: The headers that may carry a reply's correlation id; the first that
@@ -90,7 +91,7 @@ class KafkaRPC(Enterable):
         *,
         consumer_factory: ConsumerFactory | None = None,
         producer_factory: ProducerFactory | None = None,
-        bootstrap_servers: str | None = None,
+        bootstrap_servers: str | Sequence[str] | None = None,
         group_id: str | None = None,
         corr_header_keys: Sequence[str] = ID_NAMES,
         correlation_from_record: CorrelationFromRecord | None = None,

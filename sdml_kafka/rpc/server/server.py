@@ -51,8 +51,9 @@ class KafkaRPCServer(Enterable):
 
     Args:
         group_id: The consumer group that shares the requests.
-        bootstrap_servers: Where Kafka is. A group that is new then begins at the earliest
-            request there is, unless `auto_offset_reset="latest"` is among `client_options`.
+        bootstrap_servers: The addresses of some brokers: one string with commas, or a list. A group
+            that is new then begins at the earliest request there is, unless
+            `auto_offset_reset="latest"` is among `client_options`.
         consumer_factory: Returns a new `AIOKafkaConsumer` each time, not started, with a
             group_id and without topics; in place of `bootstrap_servers` and `group_id`.
         producer_factory: Returns a new `AIOKafkaProducer` each time, not started. Without
@@ -100,7 +101,7 @@ class KafkaRPCServer(Enterable):
         self,
         *,
         group_id: str | None = None,
-        bootstrap_servers: str | None = None,
+        bootstrap_servers: str | Sequence[str] | None = None,
         consumer_factory: ConsumerFactory | None = None,
         producer_factory: ProducerFactory | None = None,
         concurrency: int = 100,

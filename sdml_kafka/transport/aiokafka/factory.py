@@ -3,7 +3,7 @@
 """Build the clients of a user who gives addresses and options instead of factories."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -57,7 +57,7 @@ def _fetch_limits(max_bytes: int) -> Mapping[str, int]:
 
 
 def default_consumer_factory(
-    bootstrap_servers: str,
+    bootstrap_servers: str | Sequence[str],
     group_id: str | None,
     options: Mapping[str, Any],
     max_bytes: int | None = None,
@@ -76,7 +76,7 @@ def default_consumer_factory(
     def consumer_factory() -> object:
         try:
             return AIOKafkaConsumer(
-                bootstrap_servers=bootstrap_servers,
+                bootstrap_servers=bootstrap_servers,  # pyright: ignore[reportArgumentType]  # lists too
                 group_id=group_id,
                 **settings,
             )
@@ -84,7 +84,7 @@ def default_consumer_factory(
             # The error names what is wrong, never what was given for it: that may be a secret.
             raise ConfigurationError(
                 f"aiokafka refuses one of {', '.join(['bootstrap_servers', *options])}: "
-                f"{error}. bootstrap_servers is 'host:port', several with commas."
+                f"{error}. bootstrap_servers is 'host:port', several with commas or in a list."
             ) from error
 
     return consumer_factory
@@ -106,7 +106,9 @@ PRODUCER_DEFAULTS: Mapping[str, Any] = {
 _SET_HERE = {"self", "topics", "loop", "bootstrap_servers", "group_id", "api_version"}
 
 
-def default_producer_factory(bootstrap_servers: str, options: Mapping[str, Any]) -> ProducerFactory:
+def default_producer_factory(
+    bootstrap_servers: str | Sequence[str], options: Mapping[str, Any]
+) -> ProducerFactory:
     """Return a factory of producers.
 
     `options` are aiokafka's own, TLS and SASL among them, and override `PRODUCER_DEFAULTS`.
@@ -120,12 +122,15 @@ def default_producer_factory(bootstrap_servers: str, options: Mapping[str, Any])
 
     def producer_factory() -> object:
         try:
-            return AIOKafkaProducer(bootstrap_servers=bootstrap_servers, **settings)
+            return AIOKafkaProducer(
+                bootstrap_servers=bootstrap_servers,  # pyright: ignore[reportArgumentType]  # lists too
+                **settings,
+            )
         except (TypeError, ValueError, RuntimeError) as error:
             # The error names what is wrong, never what was given for it: that may be a secret.
             raise ConfigurationError(
                 f"aiokafka refuses one of {', '.join(['bootstrap_servers', *options])}: "
-                f"{error}. bootstrap_servers is 'host:port', several with commas."
+                f"{error}. bootstrap_servers is 'host:port', several with commas or in a list."
             ) from error
 
     return producer_factory

@@ -5,7 +5,7 @@ what is right.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from ipaddress import IPv6Address
 
@@ -18,8 +18,10 @@ def check_addresses(servers: object) -> None:
     """Raise a ConfigurationError if `bootstrap_servers` cannot be addresses."""
     if isinstance(servers, str):
         servers = servers.split(",")
-    if not isinstance(servers, list | tuple) or not all(isinstance(s, str) for s in servers):  # pyright: ignore[reportUnknownVariableType]
-        raise ConfigurationError("bootstrap_servers is 'host:port', several with commas")
+    if not isinstance(servers, Sequence) or not all(isinstance(s, str) for s in servers):  # pyright: ignore[reportUnknownVariableType]
+        raise ConfigurationError(
+            "bootstrap_servers is 'host:port', several with commas or in a list"
+        )
     addresses: list[str] = [str(server).strip() for server in servers]  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
     if not any(addresses):
         raise ConfigurationError("bootstrap_servers is empty: give 'host:port'")

@@ -107,6 +107,7 @@ def test_addresses_that_are_none(make: Make, servers: Any) -> None:
         "[fe80::1]",
         "::1",
         ["a:1", "b:2"],
+        ("a:1", "b:2"),
     ],
 )
 def test_addresses_that_are_right(make: Make, servers: Any) -> None:
