@@ -89,7 +89,7 @@ class Router:
         """Note that a stream of this queue was closed.
 
         What waits in a shared queue that nobody reads stays for the next stream of its type.
-        What waits in a fresh queue is dropped if other streams see the records too.
+        What waits in a fresh queue is dropped if another stream got the records, too.
         """
         queue.maxsizes.remove(maxsize)
         if queue in self._fresh:
@@ -99,15 +99,13 @@ class Router:
 
     def _pass_on(self, queue: TypedQueue) -> None:
         """Finish the records of a queue that is abandoned, or hand them to the shared queue."""
-        parcels = queue.take_all()
-        if any(other.type == queue.type and other.maxsizes for other in self.queues()):
-            for parcel in parcels:
+        for parcel in queue.take_all():
+            # A stream that was opened later has not seen them, though it is of the same type.
+            if any(not sharer.is_abandoned for sharer in parcel.sharers):
                 parcel.chunk.tenancy.returned -= len(parcel.indices)  # nobody had taken them
                 parcel.chunk.finish_run(parcel.indices)
-        else:
-            shared = self._shared_queue(queue.type)
-            for parcel in parcels:
-                shared.put_back(parcel)
+            else:
+                self._shared_queue(queue.type).put_back(parcel)
 
     def _shared_queue(self, type_: Hashable) -> TypedQueue:
         return self._shared.setdefault(type_, self._new_queue(type_))

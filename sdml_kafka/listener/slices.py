@@ -61,7 +61,9 @@ class Slice:
             kept = [records[index] for index in result.indices] if result.dropped else records
             for queue in route.queues:
                 if result.values:
-                    queue.put(Parcel(chunk, result.values, result.indices, kept))
+                    queue.put(
+                        Parcel(chunk, result.values, result.indices, kept, None, route.queues)
+                    )
 
     def deliver_unparsed(self) -> None:
         """Hand out all records for one stream to parse, in one step as `deliver` does."""
@@ -73,7 +75,7 @@ class Slice:
         )
         (route,) = self.routes
         (queue,) = route.queues
-        queue.put(Parcel(chunk, records, range(len(records)), records, route.spec))
+        queue.put(Parcel(chunk, records, range(len(records)), records, route.spec, route.queues))
 
     def end(self) -> None:
         """Give the room back that was reserved for records which were not handed out."""

@@ -116,7 +116,16 @@ class Delivery[T]:
     delivery that is dropped with neither is given back.
     """
 
-    __slots__ = ("_chunk", "_index", "_on_failure", "_queue", "_record", "_settled", "_value")
+    __slots__ = (
+        "_chunk",
+        "_index",
+        "_on_failure",
+        "_queue",
+        "_record",
+        "_settled",
+        "_sharers",
+        "_value",
+    )
 
     def __init__(
         self,
@@ -133,6 +142,7 @@ class Delivery[T]:
         self._record = parcel.records[at]
         self._chunk = parcel.chunk
         self._index = parcel.indices[at]
+        self._sharers = parcel.sharers
         self._queue = queue
         self._on_failure = on_failure
 
@@ -166,7 +176,9 @@ class Delivery[T]:
     def _give_back(self) -> None:
         if not self._settled:
             self._settled = True
-            parcel = Parcel(self._chunk, (self._value,), (self._index,), (self._record,))
+            parcel = Parcel(
+                self._chunk, (self._value,), (self._index,), (self._record,), None, self._sharers
+            )
             self._queue.give_back(parcel, 0)
 
     async def __aenter__(self) -> "Delivery[T]":

@@ -27,6 +27,8 @@ class Parcel:
     records: Sequence[Record]
     spec: CompiledSpec | None = None
     """How the reader parses what it takes; None if everything was parsed before."""
+    sharers: tuple["TypedQueue", ...] = ()
+    """The queues of one type that these records went to."""
     next: int = field(default=0, init=False)
     """The place of the next record to take."""
     end: int = field(init=False)
@@ -72,7 +74,8 @@ class TypedQueue:
         self._max_bytes = max_bytes
         self._on_room = on_room
         self._pass_on = pass_on
-        self._is_abandoned = False
+        self.is_abandoned = False
+        """Whether the last stream of a queue of its own has closed."""
         self._parcels: deque[Parcel] = deque()
         self._refused: set[Tenancy] = set()
         self._waiting = WaitQueue()
@@ -101,7 +104,7 @@ class TypedQueue:
             return  # the dispatcher runs on a little: a loop must not go on behind a gap
         self._parcels.append(parcel)
         self._waiting.wake(parcel.end - parcel.next)
-        if self._is_abandoned:
+        if self.is_abandoned:
             self._pass_on(self)
 
     def head(self) -> Parcel | None:
@@ -124,9 +127,10 @@ class TypedQueue:
                     parcel.indices[one],
                     parcel.records[one],
                     parcel.spec,
+                    parcel.sharers,
                 )
             )
-            if self._is_abandoned:
+            if self.is_abandoned:
                 self._pass_on(self)
 
     def put_back(self, parcel: Parcel) -> None:
@@ -161,6 +165,7 @@ class TypedQueue:
                 parcel.indices[parcel.next :],
                 parcel.records[parcel.next :],
                 parcel.spec,
+                parcel.sharers,
             )
             for parcel in self._parcels
         ]
@@ -171,7 +176,7 @@ class TypedQueue:
 
     def abandon(self) -> None:
         """Pass on what waits, and whatever comes in later: the last stream has closed."""
-        self._is_abandoned = True
+        self.is_abandoned = True
         self._pass_on(self)
 
     def close(self, error: Exception | None = None) -> None:

@@ -60,6 +60,36 @@ async def test_closing_a_fresh_stream_leaves_its_records_to_the_others() -> None
         assert listener.status().counters.delivered == 4
 
 
+@pytest.mark.parametrize("later", ["shared", "fresh"])
+async def test_a_stream_that_was_opened_later_has_not_seen_them(later: str) -> None:
+    broker = broker_with(*"abcdef")
+    async with listener_on(broker) as listener:
+        first = await listener.subscribe(str, fresh=True)
+        async for value in first:
+            if value == "b":
+                break
+        second = await listener.subscribe(str, fresh=later == "fresh")
+        await first.aclose()
+        last = second if later == "shared" else await listener.subscribe(str)
+        assert await take_last(last, 5) == list("bcdef")
+        await listener.commit()
+        assert broker.committed(GROUP, P0) == 6
+
+
+async def test_when_all_that_got_them_have_closed_the_next_stream_gets_them() -> None:
+    broker = broker_with(*"abc")
+    async with listener_on(broker) as listener:
+        async with (
+            await listener.subscribe(str, fresh=True) as one,
+            await listener.subscribe(str, fresh=True) as other,
+        ):
+            for stream in (one, other):
+                assert await take(stream, 1) == ["a"]
+        assert await take_last(await listener.subscribe(str), 2) == ["b", "c"]
+        await listener.commit()
+        assert broker.committed(GROUP, P0) == 3
+
+
 async def test_the_last_stream_that_closes_leaves_its_records_to_the_next_one() -> None:
     broker = broker_with(*"abc")
     async with listener_on(broker) as listener:
