@@ -67,6 +67,8 @@ class RequestCall:
         self._output = output
         self._shows_text = sys.stdout.isatty()
         self._signal: signal.Signals | None = None
+        self._written = 0
+        """The number of replies that were written."""
         self._deadline: float
 
     async def run(self) -> int:
@@ -100,8 +102,15 @@ class RequestCall:
                 return REPLIED
             case CallTimeout():
                 code, why = TIMED_OUT, failure.__cause__
-                hint = why or f"Does a server answer the topic {self._options.topic}?"
-                complain(f"request: no reply within {self._options.timeout_s:g} s. {hint}")
+                within = f"within {self._options.timeout_s:g} s"
+                if self._written and self._options.streams:
+                    replies = "1 reply" if self._written == 1 else f"{self._written} replies"
+                    text = f"the stream did not end {within}; {replies} came"
+                    hint = f". {why}" if why else ""
+                else:
+                    text = f"no reply {within}"
+                    hint = f". {why or f'Does a server answer the topic {self._options.topic}?'}"
+                complain(f"request: {text}{hint}")
             case RemoteError():
                 # Whether the client or the server notices first that the deadline has passed is
                 # chance, so both give the same exit code.
@@ -145,6 +154,7 @@ class RequestCall:
         if self._shows_text or self._options.streams:
             reply += b"\n"
         await self._output.write(reply)
+        self._written += 1
 
     async def _watch_pipe(self, scope: anyio.CancelScope) -> None:
         while not self._output.is_broken():  # noqa: ASYNC110  (a pipe has no event for it)

@@ -96,6 +96,16 @@ class PendingCall(Call):
     def send_cancel(self) -> None:
         """Let a server that asked for it know that nobody reads any more; streams alone do."""
 
+    def timeout_text(self) -> tuple[str, str]:
+        """Return what did not come in time, and a hint for when the connection is fine."""
+        where = f"from {self.message.topic!r} within {self.timeout_s:.3g} s"
+        if self.waits_for_ack:
+            return f"No acknowledgement {where}", ""
+        return (
+            f"No reply {where}",
+            ". Is a server running that serves this topic, and fast enough?",
+        )
+
     def on_sent(self, error: Exception | None) -> None:
         """Take the record's outcome: an error, or None when the broker has acknowledged it."""
         if error is None:
@@ -204,11 +214,8 @@ class PendingCalls:
 
     def _timeout(self, call: PendingCall) -> CallTimeout:
         trouble = call.trouble or self._trouble_now()
-        what = "acknowledgement" if call.waits_for_ack else "reply"
-        text = f"No {what} from {call.message.topic!r} within {call.timeout_s:.3g} s"
-        if trouble is None and not call.waits_for_ack:
-            text += ". Is a server running that serves this topic, and fast enough?"
-        error = CallTimeout(text)
+        text, hint = call.timeout_text()
+        error = CallTimeout(text + hint if trouble is None else text)
         error.__cause__ = trouble
         return error
 

@@ -51,6 +51,15 @@ class PendingStream(PendingCall):
         """Let a server that asked for it know that nobody reads any more."""
         self.calls.send_cancel(self, self.cancel_partition)
 
+    def timeout_text(self) -> tuple[str, str]:
+        """Return that the stream did not end, with the number of its replies, if it has any."""
+        count = self._next + len(self._ahead)
+        if not count:
+            return super().timeout_text()
+        replies = "1 reply" if count == 1 else f"{count} replies"
+        stream = f"The stream from {self.message.topic!r}"
+        return f"{stream} did not end within {self.timeout_s:.3g} s; {replies} came", ""
+
     def _in_order(self, sequence: int, parsed: Any, *, is_end: bool) -> None:
         if is_end:
             self._end = sequence

@@ -19,13 +19,14 @@ from sdml_kafka.transport.interfaces import Transport
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 
 ECHO, STRANGE, LATE, SEVERAL, ENDLESS = "echo", "strange", "late", "several", "endless"
+STUBBORN = "stubborn"
 
 
 class World:
     """A server with some handlers, and a client that makes one request to it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        topics = dict.fromkeys((ECHO, STRANGE, LATE, SEVERAL, ENDLESS), 1)
+        topics = dict.fromkeys((ECHO, STRANGE, LATE, SEVERAL, ENDLESS, STUBBORN), 1)
         self._broker = MemoryBroker(topics)
         self.has_stopped = anyio.Event()
         monkeypatch.setattr(module, "KafkaRPC", self._client)
@@ -87,6 +88,13 @@ class World:
             yield b"two"
             raise RemoteError("own-status", "broken")
 
+        @server.handler(STUBBORN)
+        async def stubborn(value: bytes, call: Call) -> AsyncGenerator[bytes]:
+            yield b"one"
+            yield b"two"
+            with anyio.CancelScope(shield=True):  # so that the client notices its deadline first
+                await anyio.sleep(1.5)
+
         @server.handler(ENDLESS)
         async def endless(value: bytes, call: Call) -> AsyncGenerator[bytes]:
             try:
@@ -120,6 +128,14 @@ async def test_a_strangers_error_is_one_line_and_acts_on_nothing(
 async def test_no_reply_in_time(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert await world.ask(LATE, "", "--timeout", "1") == (3, b"")
     assert capsys.readouterr().err.count("\n") == 1
+
+
+async def test_a_stream_that_does_not_end_in_time(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await world.ask(STUBBORN, "", "--stream", "--timeout", "1") == (3, b"one\ntwo\n")
+    said = "sdml-kafka: request: the stream did not end within 1 s; 2 replies came\n"
+    assert capsys.readouterr().err == said
 
 
 async def test_several_replies_and_an_error_after_them(world: World) -> None:

@@ -103,7 +103,8 @@ async def test_one_deadline_covers_the_whole_stream() -> None:
 
         tasks.start_soon(serve)
         began, seen = anyio.current_time(), 0
-        with pytest.raises(CallTimeout):
+        text = "^The stream from 'request' did not end within 3.5 s; 4 replies came$"
+        with pytest.raises(CallTimeout, match=text):
             async for _ in rpc.stream(REQUEST, b"", res_timeout=3.5):
                 seen += 1
         assert (seen, round(anyio.current_time() - began, 1)) == (4, 3.5)
