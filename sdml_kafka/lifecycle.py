@@ -73,6 +73,7 @@ class Lifecycle:
         stop_timeout_s: float,
         on_ended: Callable[[Exception | None], None] = lambda failure: None,
         on_forked: Callable[[EnteredBeforeFork], None] = lambda error: None,
+        started_by: str = "start()",
     ) -> None:
         """Begin as new.
 
@@ -83,6 +84,7 @@ class Lifecycle:
             on_ended: Called when an object that `start()` entered has been left, with its failure.
             on_forked: Called in a forked process, where the object must not be used, with the error
                 for whoever reads from it. No event loop runs, and nothing may be woken.
+            started_by: What starts the object without `async with`, for errors.
         """
         self.state: Literal["new", "starting", "running", "closed", "forked"] = "new"
         self._what = what
@@ -90,6 +92,7 @@ class Lifecycle:
         self._stop_timeout_s = stop_timeout_s
         self._on_ended = on_ended
         self._on_forked = on_forked
+        self._started_by = started_by
         self._task: _OwnTask | None = None
 
     @asynccontextmanager
@@ -144,6 +147,12 @@ class Lifecycle:
         close what the first one runs.
         """
         self.check_process()
+        if self.state in ("starting", "running") and self.was_started:
+            raise ClientClosed(
+                f"{self._started_by} has started this {self._what} already: enter it with "
+                "`async with` first and use it inside, or leave `async with` out and end it with "
+                "stop()"
+            )
         if self.state != "new":
             raise ClientClosed(f"A {self._what} can be entered once: make a new one")
 

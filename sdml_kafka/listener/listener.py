@@ -126,8 +126,8 @@ class KafkaListener(Enterable):
         )
         self._streams = WeakSet[TypeStream[Any]]()
         self._actors: ListenerActors = self._build()
-        endings = self._end_streams, self._forsake_streams
-        self._lifecycle = Lifecycle("listener", start_timeout, stop_timeout, *endings)
+        hooks = self._end_streams, self._forsake_streams, "subscribe() or start()"
+        self._lifecycle = Lifecycle("listener", start_timeout, stop_timeout, *hooks)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:

@@ -101,6 +101,20 @@ async def test_subscribe_starts_a_listener_that_was_not_started() -> None:
 
 
 @on_asyncio
+async def test_entering_a_listener_that_subscribe_has_started_says_so() -> None:
+    listener = listener_on(broker_with("a"))
+    await listener.subscribe(str)
+    text = r"^subscribe\(\) or start\(\) has started this listener already: enter it .*stop\(\)$"
+    with pytest.raises(ClientClosed, match=text):
+        async with listener:
+            pytest.fail("entered")
+    await listener.stop()
+    with pytest.raises(ClientClosed, match="entered once"):
+        async with listener:
+            pytest.fail("entered")
+
+
+@on_asyncio
 async def test_a_failure_comes_out_of_the_loops_and_of_stop() -> None:
     broker, boom = broker_with(*"abc"), KeyError("boom")
     listener = listener_on(broker)

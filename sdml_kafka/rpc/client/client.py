@@ -124,7 +124,8 @@ class KafkaRPC(Enterable):
             own_partition=own_partition,
         )
         self._actors: ClientActors = self._build()
-        self._lifecycle = Lifecycle("client", start_timeout, stop_timeout, on_forked=self._forsake)
+        timeouts, by = (start_timeout, stop_timeout), "A call or start()"
+        self._lifecycle = Lifecycle("client", *timeouts, on_forked=self._forsake, started_by=by)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:

@@ -126,6 +126,16 @@ async def test_starting_is_within_the_calls_time() -> None:
     assert task_count() == before
 
 
+@on_asyncio
+async def test_entering_a_client_that_a_call_has_started_says_so() -> None:
+    rpc = client_on(new_broker())
+    await rpc.notify(REQUEST, b"note")
+    with pytest.raises(ClientClosed, match=r"^A call or start\(\) has started this client already"):
+        async with rpc:
+            pytest.fail("entered")
+    await rpc.stop()
+
+
 @on_trio
 async def test_a_request_on_trio_says_to_enter_the_client() -> None:
     with pytest.raises(ClientNotStarted, match="async with"):
