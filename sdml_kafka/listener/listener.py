@@ -109,14 +109,12 @@ class KafkaListener(Enterable):
         transport: Connect | None = None,
         **client_options: Any,
     ) -> None:
+        where = consumer_factory, bootstrap_servers, group_id, client_options, max_bytes_in_flight
         self._build = partial(
             ListenerActors,
             ReadOptions(max_in_flight, max_bytes_in_flight, create_topics),
             Timeouts(start_timeout, stop_timeout, drain_timeout),
-            transport
-            or listener_connect(
-                consumer_factory, bootstrap_servers, group_id, client_options, max_bytes_in_flight
-            ),
+            transport or listener_connect(*where, KafkaListener.__init__.__kwdefaults__),
             compile_specs(parsers),
             _auto_commit(auto_commit),
             callbacks_of(rebalance_listener),

@@ -5,7 +5,7 @@ that the arguments go together, and return the functions that open a client. The
 when it is chosen, so that an import of this module loads no Kafka client.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sdml_kafka.errors import ConfigurationError
@@ -21,8 +21,11 @@ def listener_connect(
     group_id: str | None,
     client_options: Mapping[str, Any],
     max_bytes: int,
+    own_names: Collection[str] | None = None,
 ) -> Connect:
     """Return the function that opens a listener's consumer, which may hold so many bytes.
+
+    `own_names` are the listener's own options, to suggest for one that is misspelt.
 
     Raises:
         ConfigurationError: The arguments do not go together.
@@ -38,7 +41,9 @@ def listener_connect(
                 "the same group_id share the partitions of their topics."
             )
         return connect(
-            default_consumer_factory(bootstrap_servers, group_id, client_options, max_bytes)
+            default_consumer_factory(
+                bootstrap_servers, group_id, client_options, max_bytes, own_names
+            )
         )
     _check_callable("consumer_factory", consumer_factory)
     given = {"bootstrap_servers": bootstrap_servers, "group_id": group_id}
@@ -54,10 +59,12 @@ def rpc_server_transport(
     group_id: str | None,
     client_options: Mapping[str, Any],
     max_bytes: int | None = None,
+    own_names: Collection[str] | None = None,
 ) -> Transport:
     """Return the functions that open an RPC server's consumer and producer.
 
     With `max_bytes` the consumer fetches no more than suits a program that holds so many.
+    `own_names` are the server's own options, to suggest for one that is misspelt.
 
     Raises:
         ConfigurationError: The arguments do not go together.
@@ -72,8 +79,9 @@ def rpc_server_transport(
     else:
         # A request that came before the first start is served, if its deadline allows it.
         client_options = {"auto_offset_reset": "earliest", **client_options}
+    factories = consumer_factory, producer_factory
     return rpc_transport(
-        consumer_factory, producer_factory, bootstrap_servers, group_id, client_options, max_bytes
+        *factories, bootstrap_servers, group_id, client_options, max_bytes, own_names
     )
 
 
@@ -84,11 +92,13 @@ def rpc_transport(
     group_id: str | None,
     client_options: Mapping[str, Any],
     max_bytes: int | None = None,
+    own_names: Collection[str] | None = None,
 ) -> Transport:
     """Return the functions that open the consumer and the producer that calls travel over.
 
     Without a `group_id` the consumer is in no group, and commits nothing. With `max_bytes` the
-    consumer fetches no more than suits a program that holds so many.
+    consumer fetches no more than suits a program that holds so many. `own_names` are the own
+    options of the client or server, to suggest for one that is misspelt.
 
     Raises:
         ConfigurationError: The arguments do not go together.
@@ -106,7 +116,7 @@ def rpc_transport(
         raise ConfigurationError(
             "Give bootstrap_servers ('host:port'), or consumer_factory and producer_factory"
         )
-    consumer_options, producer_options = defaults.split_options(client_options)
+    consumer_options, producer_options = defaults.split_options(client_options, own_names)
     if consumer_factory is None:
         consumer_factory = defaults.default_consumer_factory(
             bootstrap_servers or "", group_id, consumer_options, max_bytes

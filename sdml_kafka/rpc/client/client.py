@@ -108,9 +108,8 @@ class KafkaRPC(Enterable):
         **client_options: Any,
     ) -> None:
         check_timeouts(start_timeout, stop_timeout)
-        transport = transport or rpc_transport(
-            consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
-        )
+        where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
+        transport = transport or rpc_transport(*where, own_names=KafkaRPC.__init__.__kwdefaults__)
         topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
         self._build = partial(
             ClientActors,

@@ -125,9 +125,10 @@ class KafkaRPCServer(Enterable):
     ) -> None:
         timeouts = start_timeout, stop_timeout, drain_timeout
         factories = consumer_factory, producer_factory
+        limits = max_bytes_in_flight, KafkaRPCServer.__init__.__kwdefaults__
         bounds = self._bounds = Bounds(concurrency, max_bytes_in_flight, *timeouts)
         transport = transport or rpc_server_transport(
-            *factories, bootstrap_servers, group_id, client_options, max_bytes_in_flight
+            *factories, bootstrap_servers, group_id, client_options, *limits
         )
         self._handlers: dict[str, Handler] = {}
         ids, now = (corr_header_keys, correlation_from_record), clock or _clock_of(transport)

@@ -3,7 +3,7 @@
 """Build the clients of a user who gives addresses and options instead of factories."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -61,14 +61,17 @@ def default_consumer_factory(
     group_id: str | None,
     options: Mapping[str, Any],
     max_bytes: int | None = None,
+    own_names: Collection[str] | None = None,
 ) -> ConsumerFactory:
     """Return a factory of consumers. Without a `group_id` they are in no group.
 
     `options` are aiokafka's own, TLS and SASL among them, and override `DEFAULTS`, and what is
-    fetched at once for a program that holds `max_bytes`.
+    fetched at once for a program that holds `max_bytes`. `own_names` are what else an option that
+    is misspelt may have meant.
     """
     check_addresses(bootstrap_servers)
-    check_names(options, _options_of(AIOKafkaConsumer) | {"api_version"}, "aiokafka's consumer")
+    known = _options_of(AIOKafkaConsumer) | {"api_version"}
+    check_names(options, known, "aiokafka's consumer", own_names)
     check_values(options, {"heartbeat_interval_ms": HEARTBEAT_INTERVAL_MS, **DEFAULTS})
     limits = {} if max_bytes is None else _fetch_limits(max_bytes)
     settings = {**DEFAULTS, **limits, **options}
@@ -136,10 +139,13 @@ def default_producer_factory(
     return producer_factory
 
 
-def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def split_options(
+    options: Mapping[str, Any], own_names: Collection[str] | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the options of aiokafka's consumer and those of its producer.
 
-    An option that both take is in both.
+    An option that both take is in both. `own_names` are what else an option that is misspelt may
+    have meant.
 
     Raises:
         ConfigurationError: Neither takes an option. Only its name is given, since its value may
@@ -147,7 +153,7 @@ def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     """
     consumer = _options_of(AIOKafkaConsumer)
     producer = _options_of(AIOKafkaProducer)
-    check_names(options, consumer | producer, "aiokafka")
+    check_names(options, consumer | producer, "aiokafka", own_names)
     return (
         {name: value for name, value in options.items() if name in consumer},
         {name: value for name, value in options.items() if name in producer},

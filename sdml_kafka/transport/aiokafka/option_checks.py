@@ -50,12 +50,20 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
-def check_names(options: Collection[str], known: Collection[str], client: str) -> None:
-    """Raise a ConfigurationError that names the options which `client` does not have."""
+def check_names(
+    options: Collection[str],
+    known: Collection[str],
+    client: str,
+    own_names: Collection[str] | None = None,
+) -> None:
+    """Raise a ConfigurationError that names the options which `client` does not have.
+
+    `own_names` are parameters of the public class, which may have been meant as well.
+    """
     if unknown := sorted(set(options) - set(known)):
         names = "; ".join(
             f"{name} (did you mean {near[0]}?)"
-            if (near := get_close_matches(name, known, n=1))
+            if (near := get_close_matches(name, [*known, *(own_names or ())], n=1))
             else name
             for name in unknown
         )

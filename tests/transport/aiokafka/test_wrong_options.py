@@ -63,6 +63,19 @@ def test_an_option_that_is_misspelt(make: Make, option: str, near: str) -> None:
     assert "bootstrap_servers" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("make", "option", "near"),
+    [
+        (listener, "max_inflight", "max_in_flight"),
+        (client, "reply_topics", "reply_topic"),
+        (server, "concurency", "concurrency"),
+    ],
+)
+def test_an_option_of_our_own_that_is_misspelt(make: Make, option: str, near: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{option} \(did you mean {near}\?\)"):
+        make(**{option: 20})
+
+
 @each
 def test_an_option_that_is_like_no_other(make: Make) -> None:
     with pytest.raises(ConfigurationError, match=r"has no option zzz$"):
