@@ -74,7 +74,7 @@ class TypedQueue:
         self._max_bytes = max_bytes
         self._on_room = on_room
         self._pass_on = pass_on
-        self.is_abandoned = False
+        self.is_abandoned: bool = False
         """Whether the last stream of a queue of its own has closed."""
         self._parcels: deque[Parcel] = deque()
         self._refused: set[Tenancy] = set()
