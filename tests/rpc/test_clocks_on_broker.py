@@ -1,5 +1,6 @@
 """A server whose clock is wrong answers in time as long as it keeps up."""
 
+import re
 import time
 from functools import partial
 
@@ -88,5 +89,5 @@ async def test_the_error_says_the_age_and_the_likely_cause(embedded_kafka: Embed
                     await until(lambda: bool(answers), within_s=30)
     (answer,) = answers
     assert isinstance(answer, RemoteTimeout)
-    assert "by its timestamp is 7.2e+03 s old" in str(answer)
+    assert re.search(r"by its timestamp is 72\d\d s old", str(answer))
     assert "clocks of its sender and of this server are apart" in str(answer)

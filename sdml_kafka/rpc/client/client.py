@@ -26,6 +26,7 @@ from sdml_kafka.rpc.client.request_options import (
     check_timeout,
 )
 from sdml_kafka.rpc.client.status import RPCStatus
+from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES, wire_of
 from sdml_kafka.runtime import Event, Restarts
@@ -405,8 +406,8 @@ class KafkaRPC(Enterable):
         began = anyio.current_time()
         if self._lifecycle.state != "running" and not await self._lifecycle.start(self, timeout_s):
             error = CallTimeout(
-                f"The call could not be sent within {timeout_s:.3g} s: the client was still being "
-                "started. The start goes on, for later calls."
+                f"The call could not be sent within {in_seconds(timeout_s)}: the client was "
+                "still being started. The start goes on, for later calls."
             )
             error.__cause__ = self._actors.trouble_now()
             raise error
@@ -416,6 +417,6 @@ class KafkaRPC(Enterable):
             with anyio.move_on_after(None if left_s == inf else left_s) as scope:
                 await self._actors.groups.check_alive(server_group)
             if scope.cancelled_caught:
-                raise CallTimeout(f"The call could not be sent within {timeout_s:.3g} s")
+                raise CallTimeout(f"The call could not be sent within {in_seconds(timeout_s)}")
             left_s = max(0.001, timeout_s - (anyio.current_time() - began))
         return None if left_s == inf else left_s

@@ -27,6 +27,7 @@ from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rpc.client.call_table import Call, CallTable
 from sdml_kafka.rpc.client.expectations import Expectation
 from sdml_kafka.rpc.client.status import Counts
+from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import Reply
 from sdml_kafka.rpc.dialects.native import ID_NAMES, cancel_headers
 from sdml_kafka.runtime import Actor, Life
@@ -98,7 +99,7 @@ class PendingCall(Call):
 
     def timeout_text(self) -> tuple[str, str]:
         """Return what did not come in time, and a hint for when the connection is fine."""
-        where = f"from {self.message.topic!r} within {self.timeout_s:.3g} s"
+        where = f"from {self.message.topic!r} within {in_seconds(self.timeout_s or 0)}"
         if self.waits_for_ack:
             return f"No acknowledgement {where}", ""
         return (

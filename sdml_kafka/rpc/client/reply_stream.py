@@ -10,6 +10,7 @@ from attrs import define, field
 
 from sdml_kafka.errors import StreamBroken, StreamBusy
 from sdml_kafka.rpc.client.pending_calls import PendingCall
+from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import Reply
 from sdml_kafka.runtime.waiter import Waiter, wake
 
@@ -58,7 +59,7 @@ class PendingStream(PendingCall):
             return super().timeout_text()
         replies = "1 reply" if count == 1 else f"{count} replies"
         stream = f"The stream from {self.message.topic!r}"
-        return f"{stream} did not end within {self.timeout_s:.3g} s; {replies} came", ""
+        return f"{stream} did not end within {in_seconds(self.timeout_s or 0)}; {replies} came", ""
 
     def _in_order(self, sequence: int, parsed: Any, *, is_end: bool) -> None:
         if is_end:

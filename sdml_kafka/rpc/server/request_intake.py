@@ -11,6 +11,7 @@ from math import inf
 from attrs import define
 
 from sdml_kafka.rate_limited_log import RateLimitedLog
+from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import (
     DEADLINE_EXCEEDED,
     CorrelationFromRecord,
@@ -140,13 +141,13 @@ class RequestIntake:
         timeout_s, waited_s = (call.request.timeout_ms or 0) / 1000, now - lane.there_at
         text = "the deadline passed before the request was started: "
         if timeout_s <= waited_s:
-            text += f"it had {timeout_s:.3g} s, and has waited for {waited_s:.3g} s"
+            text += f"it had {in_seconds(timeout_s)}, and has waited for {in_seconds(waited_s)}"
         else:
             age_s = self.wall_clock() - call.record.timestamp / 1000
             text += (
-                f"it had {timeout_s:.3g} s, and by its timestamp is {age_s:.3g} s old. It waited "
-                "that long before this server read it, or the clocks of its sender and of this "
-                "server are apart"
+                f"it had {in_seconds(timeout_s)}, and by its timestamp is {in_seconds(age_s)} old. "
+                "It waited that long before this server read it, or the clocks of its sender and "
+                "of this server are apart"
             )
         return Answer(b"", DEADLINE_EXCEEDED, text)
 

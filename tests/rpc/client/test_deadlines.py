@@ -51,6 +51,14 @@ async def test_a_call_ends_at_its_deadline() -> None:
         assert (status.in_flight, status.counters.late_replies) == (0, 1)
 
 
+async def test_a_long_time_out_is_shown_in_full() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc:
+        for seconds, shown in ((3600.0, "3600 s"), (0.25, "0.25 s"), (999.7, "1000 s")):
+            with pytest.raises(CallTimeout, match=f"^No reply from 'request' within {shown}\\. Is"):
+                await rpc.request(REQUEST, b"", res_timeout=seconds)
+
+
 async def test_a_call_without_a_deadline_waits() -> None:
     broker = new_broker()
     async with client_on(broker) as rpc, hand(broker) as server, callers(rpc) as tasks:
