@@ -113,6 +113,7 @@ class ReplyLoop(Actor):
                     self._check_patience(life, join_by)
                 if polled.records:
                     await self._hand_on(polled.records)
+                del polled  # its records would stay in memory while the next poll waits
 
     async def _hand_on(self, records: Mapping[TopicPartition, Sequence[Record]]) -> None:
         # All at once: calls that are answered together also send together what they ask next.
