@@ -113,6 +113,8 @@ def compile_check(hint: Any, refuse: Callable[[object, Any], NoReturn]) -> Calla
     Raises:
         ConfigurationError: The check looks inside of values, and typeguard is not installed.
     """
+    while isinstance(hint, TypeAliasType):  # which typeguard 4.4 takes for any type
+        hint = hint.__value__
     if hint is None or hint is Any or hint is object:
         return lambda value: None
     accepts = accepted_by(hint)
