@@ -19,7 +19,7 @@ from attrs import asdict, frozen
 
 @frozen
 class Sample:
-    """What one run of one contestant took."""
+    """The cost of one run of one contestant."""
 
     seconds: float
     """From the first request for records to the last record."""

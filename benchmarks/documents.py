@@ -1,4 +1,4 @@
-"""What the records hold: orders with nested lines as services send them, and flat documents."""
+"""Documents for the records: orders with nested lines as services send them, and flat ones."""
 
 import json
 from collections.abc import Iterator

@@ -23,7 +23,7 @@ COMMIT_EVERY = 1000
 
 
 class Customer(msgspec.Struct):
-    """Who has ordered."""
+    """The customer of an order."""
 
     id: int
     name: str
@@ -31,7 +31,7 @@ class Customer(msgspec.Struct):
 
 
 class Line(msgspec.Struct):
-    """What was ordered."""
+    """A line of an order."""
 
     sku: str
     qty: int
@@ -58,7 +58,7 @@ PARSERS: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]] = {
 
 @frozen
 class Case:
-    """What is read."""
+    """One case of the benchmark: what the topic holds, and how it is parsed."""
 
     shape: str
     size: int

@@ -263,7 +263,7 @@ class Enterable:
 
 
 _entered: WeakSet[Lifecycle] = WeakSet()
-"""What this process has entered and not left."""
+"""The lifecycles that this process has entered and not left."""
 
 
 def _mark_forked() -> None:

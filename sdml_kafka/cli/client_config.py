@@ -1,4 +1,4 @@
-"""What a file of `--config` says."""
+"""The options that a file of `--config` holds."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -15,7 +15,7 @@ MAX_SHARE = 0.5
 
 @frozen
 class Stall:
-    """What there is to say: the loop stood still too long, or too often."""
+    """A standstill of the loop that is worth a line: it was too long, or came too often."""
 
     seconds: float
     """How long it stood still, in all."""

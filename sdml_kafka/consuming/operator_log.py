@@ -1,4 +1,4 @@
-"""What an operator reads of a consumer: a line for each thing that happens, and none twice.
+"""The operator's log of a consumer: a line for each thing that happens, and none twice.
 
 INFO says what the consumer does, WARNING what may need a person. Every line is on the page
 docs/operations.md with what to do about it.

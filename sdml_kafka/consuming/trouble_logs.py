@@ -1,4 +1,4 @@
-"""What may be wrong with a consumer for a while, and how it is said."""
+"""The troubles of a consumer that may last for a while, and their lines in the log."""
 
 from logging import Logger
 

@@ -109,7 +109,7 @@ class Reader[T]:
                 value: Any = self._parse(parcel.values[index])
             except Exception as error:
                 value = Unparsed(error)
-            except BaseException:
+            except BaseException:  # the program is being interrupted: nobody has seen the record
                 self.give_back()
                 raise
             if value.__class__ is not self._accepts:
@@ -117,7 +117,7 @@ class Reader[T]:
                 if value is SKIP:
                     continue  # which finishes it
             del self  # whoever keeps a parser's error keeps this frame
-            return value  # type: ignore[no-any-return]
+            return value  # type: ignore[no-any-return]  # a cast costs a call
 
     def __del__(self) -> None:
         self.give_back()
@@ -163,7 +163,7 @@ class Reader[T]:
             parcel.chunk.give_back()  # without handing the record to another loop
             while not (self._queue.closed or self._is_closed()):
                 await self._queue.wait()  # and the next look at the queue raises its error
-        except BaseException:
+        except BaseException:  # cancelled while it was looked at
             self.give_back()
             raise
         finally:

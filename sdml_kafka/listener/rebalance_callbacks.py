@@ -10,7 +10,7 @@ from sdml_kafka.transport.interfaces import OnRebalance, TopicPartition
 
 
 class RebalanceListener(Protocol):
-    """What a program's rebalance listener has; its methods may be plain or async."""
+    """The methods of a program's rebalance listener, each plain or async."""
 
     def on_partitions_assigned(self, assigned: set[TopicPartition], /) -> object:
         """Take note of the partitions that are this listener's from now on."""

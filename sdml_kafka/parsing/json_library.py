@@ -31,7 +31,7 @@ def decode_json(document: bytes) -> Any:
     """
     try:
         return (_decode or _choose())(document)
-    except Exception:
+    except Exception:  # of whichever library: the standard one decides, and raises ValueError
         return json.loads(document)
 
 

@@ -46,11 +46,9 @@ def parse_msgspec(
         import msgspec
     except ImportError:
         _refuse_without("msgspec", "parse_msgspec")
-    decoders: dict[str, Any] = {"json": msgspec.json.Decoder, "msgpack": msgspec.msgpack.Decoder}
-    if format not in decoders:
-        raise ConfigurationError(f"format is 'json' or 'msgpack', not {format!r}")
+    decoder = _of_format(format, msgspec.json.Decoder, msgspec.msgpack.Decoder)
     try:
-        decode: Callable[[bytes], Any] = decoders[format](type_, strict=strict).decode
+        decode: Callable[[bytes], Any] = decoder(type_, strict=strict).decode
     except TypeError as error:
         raise ConfigurationError(f"msgspec cannot decode to {type_!r}: {error}") from error
     invalid: type[Exception] = msgspec.MsgspecError
@@ -138,10 +136,8 @@ def to_msgspec(format: Literal["json", "msgpack"] = "json") -> Callable[[Any], b
         import msgspec
     except ImportError:
         _refuse_without("msgspec", "to_msgspec")
-    encoders: dict[str, Any] = {"json": msgspec.json.Encoder, "msgpack": msgspec.msgpack.Encoder}
-    if format not in encoders:
-        raise ConfigurationError(f"format is 'json' or 'msgpack', not {format!r}")
-    encode: Callable[[Any], bytes] = encoders[format]().encode
+    encoder = _of_format(format, msgspec.json.Encoder, msgspec.msgpack.Encoder)
+    encode: Callable[[Any], bytes] = encoder().encode
     return encode
 
 
@@ -169,6 +165,12 @@ def _adapter(type_: Any, used_by: str) -> "pydantic.TypeAdapter[Any]":
         return pydantic.TypeAdapter(type_)
     except pydantic.PydanticUserError as error:
         raise ConfigurationError(f"pydantic cannot validate {type_!r}: {error}") from error
+
+
+def _of_format(format: str, json_class: Any, msgpack_class: Any) -> Any:
+    if format not in ("json", "msgpack"):
+        raise ConfigurationError(f"format is 'json' or 'msgpack', not {format!r}")
+    return json_class if format == "json" else msgpack_class
 
 
 def _refuse_without(package: str, name: str) -> NoReturn:

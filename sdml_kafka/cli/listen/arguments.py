@@ -35,7 +35,7 @@ class ListenOptions:
     backend: Backend
     config: ClientConfig = NO_CONFIG
     offset: Offset = "earliest"
-    """Where reading begins that is in no group."""
+    """The place where reading without a group begins."""
     partitions: frozenset[int] = frozenset()
     """The partitions that are read without a group; empty for all."""
     exits_at_end: bool = False

@@ -26,7 +26,7 @@ from sdml_kafka.transport.interfaces import (
 
 @frozen
 class Reading:
-    """What is read, and from where on."""
+    """The records to read, and the place to begin at."""
 
     partitions: frozenset[int]
     """The numbers of the partitions; empty for all of them."""
