@@ -1,0 +1,153 @@
+"""The offset map: what has finished beyond the frontier, as text for a commit's metadata.
+
+How this works. A map begins at the committed offset, which has not finished, and ends with the
+highest offset that has. It is one byte for the encoding, then either a set of bits or the lengths
+of runs, as Base64. Of all encodings the shortest is written, packed with zstd if none is short. The
+bytes are those of Confluent's parallel-consumer 0.5.3.3, so that a service in Java may take over a
+partition, and give it back.
+
+Rules for whoever edits this file:
+
+- A map is a help and no promise: one that cannot be read means no more than repeats. So reading
+  never raises, and whatever comes from the wire is bounded before it is unpacked.
+- Offsets that no record has, such as those of transaction markers, count as finished.
+"""
+
+import struct
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
+from re import compile as pattern
+
+import cramjam
+
+MAX_TEXT = 4096
+"""The characters of metadata that a broker takes with a commit, on Kafka's own settings."""
+FULL_TEXT = MAX_TEXT * 3 // 4
+"""The characters above which nothing new should begin beyond what has finished."""
+MAX_UNPACKED = 1 << 20
+"""The bytes of a map that are unpacked at most, for one that would be longer is not read."""
+MAX_SPAN = 1 << 23
+"""The offsets from the base to the end of a map that is written or read: a bit each fills
+`MAX_UNPACKED`."""
+WORTH_PACKING = 200
+"""The bytes from which on a map is packed as well."""
+ALWAYS_FITS = (FULL_TEXT * 3 // 4 - 6) * 8 - 8
+"""The offsets that a map may span and be no longer than `FULL_TEXT`, whatever has finished."""
+
+Interval = tuple[int, int]
+"""Offsets from the first number up to and without the second one."""
+
+_PACKED = {b"l": b"a", b"o": b"s", b"n": b"J", b"e": b"p"}
+"""The byte for each encoding when it is packed with zstd."""
+_PLAIN = {packed: plain for plain, packed in _PACKED.items()}
+_ONES = pattern(b"1+")
+
+
+def encode(base: int, finished: Sequence[Interval]) -> str | None:
+    """Return the map of what has finished beyond `base`.
+
+    Args:
+        base: The committed offset, which has not finished.
+        finished: What has, in order and apart from each other.
+
+    Returns:
+        The text, empty if nothing has finished; None if it would be too long for a commit.
+    """
+    if not finished:
+        return ""
+    span = finished[-1][1] - base
+    if span > MAX_SPAN:
+        return None
+    plain = list(_plain_encodings(base, span, finished))
+    shortest = min(plain, key=len)
+    if len(shortest) > WORTH_PACKING:
+        packed = [_PACKED[each[:1]] + bytes(cramjam.zstd.compress(each[1:])) for each in plain]
+        shortest = min(shortest, *packed, key=len)
+    text = b64encode(shortest).decode()
+    return text if len(text) <= MAX_TEXT else None
+
+
+def _plain_encodings(base: int, span: int, finished: Sequence[Interval]) -> Iterator[bytes]:
+    edges = [base, *(edge for interval in finished for edge in interval)]
+    runs = [end - start for start, end in pairwise(edges)]
+    if max(runs) <= 0x7FFF:
+        yield b"n" + struct.pack(f">{len(runs)}h", *runs)
+    else:
+        yield b"e" + struct.pack(f">{len(runs)}i", *runs)
+    bits = _bits_of(runs).to_bytes((span + 7) // 8 + 1, "little")
+    yield (
+        b"l" + struct.pack(">h", span) + bits
+        if span <= 0x7FFF
+        else b"o" + struct.pack(">i", span) + bits
+    )
+
+
+def _bits_of(runs: Sequence[int]) -> int:
+    """Return a number whose lowest bit is the first offset of the runs."""
+    digits = b"".join((b"1" if at % 2 else b"0") * run for at, run in enumerate(runs))
+    return int(digits[::-1], 2)
+
+
+def decode(base: int, text: str) -> list[Interval]:
+    """Return what a map says has finished beyond `base`; nothing if it cannot be read."""
+    try:
+        return list(_decode(base, text))
+    except (NotBase64, ValueError, struct.error, cramjam.DecompressionError):
+        return []
+
+
+def _decode(base: int, text: str) -> Iterable[Interval]:
+    if not 0 < len(text) <= MAX_TEXT:
+        return []
+    data = b64decode(text.encode("ascii"), validate=True)
+    kind, body = data[:1], data[1:]
+    if kind in _PLAIN:
+        kind, body = _PLAIN[kind], _unpack(body)
+    match kind:
+        case b"l":
+            (span,) = struct.unpack_from(">h", body)
+            return _from_bits(base, span, body[2:])
+        case b"o":
+            (span,) = struct.unpack_from(">i", body)
+            return _from_bits(base, span, body[4:])
+        case b"n":
+            return _from_runs(base, struct.unpack(f">{len(body) // 2}h", body))
+        case b"e":
+            return _from_runs(base, struct.unpack(f">{len(body) // 4}i", body))
+        case _:
+            return []
+
+
+def _unpack(body: bytes) -> bytes:
+    unpacked = bytearray(MAX_UNPACKED + 8)
+    return bytes(unpacked[: cramjam.zstd.decompress_into(body, unpacked)])
+
+
+def _from_bits(base: int, span: int, body: bytes) -> Iterable[Interval]:
+    if not 0 < span <= min(MAX_SPAN, len(body) * 8):
+        raise ValueError("the set of bits is shorter than it says, or too long")
+    bits = int.from_bytes(body, "little") & ((1 << span) - 1)
+    digits = f"{bits:b}"[::-1].encode()
+    return [(base + match.start(), base + match.end()) for match in _ONES.finditer(digits)]
+
+
+def _from_runs(base: int, runs: Sequence[int]) -> Iterable[Interval]:
+    if any(run < 0 for run in runs) or sum(runs) > MAX_SPAN:
+        raise ValueError("a run is negative, or all of them are too long")
+    edges = list(accumulate(runs, initial=base))
+    return merged(zip(edges[1::2], edges[2::2], strict=False))
+
+
+def merged(intervals: Iterable[Interval]) -> list[Interval]:
+    """Return intervals that are in order as those that are apart from each other; none is empty."""
+    result: list[Interval] = []
+    for start, end in intervals:
+        if start == end:
+            continue
+        if result and start <= result[-1][1]:
+            result[-1] = result[-1][0], max(end, result[-1][1])
+        else:
+            result.append((start, end))
+    return result
