@@ -140,6 +140,8 @@ class Tenancy:
     may still finish."""
     is_watched: bool = field(default=False, init=False)
     """Whether somebody waits for records to finish."""
+    begins_below: int = field(default=NEVER, init=False)
+    """The offset from which on nothing may begin, since the offset map would be too long."""
     _low: tuple[int, Callable[[], None]] | None = field(default=None, init=False)
     _on_drained: list[Callable[[], None]] = field(factory=list[Callable[[], None]], init=False)
     _chunks: deque[Chunk] = field(factory=deque[Chunk], init=False)
@@ -226,6 +228,10 @@ class Tenancy:
         self.held = HeldBytes(ByteBudget())
         self._low = None
         self.is_watched = bool(self._on_drained)
+
+    def may_begin(self, offset: int) -> bool:
+        """Return whether the record with this offset may go into a handler's hands now."""
+        return offset < self.begins_below
 
     # -- figures -------------------------------------------------------------------------
 

@@ -77,11 +77,10 @@ def _plain_encodings(base: int, span: int, finished: Sequence[Interval]) -> Iter
     else:
         yield b"e" + struct.pack(f">{len(runs)}i", *runs)
     bits = _bits_of(runs).to_bytes((span + 7) // 8 + 1, "little")
-    yield (
-        b"l" + struct.pack(">h", span) + bits
-        if span <= 0x7FFF
-        else b"o" + struct.pack(">i", span) + bits
-    )
+    if span <= 0x7FFF:
+        yield b"l" + struct.pack(">h", span) + bits
+    else:
+        yield b"o" + struct.pack(">i", span) + bits
 
 
 def _bits_of(runs: Sequence[int]) -> int:

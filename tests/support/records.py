@@ -1,0 +1,19 @@
+"""Records out of nowhere."""
+
+from sdml_kafka.transport.fetched_record import FetchedRecord, PlainRawRecord
+from sdml_kafka.transport.interfaces import TopicPartition
+
+
+def make_record(
+    topic: str = "topic",
+    partition: int = 0,
+    *,
+    offset: int = 0,
+    value: bytes | None = b"",
+    key: bytes | None = None,
+    headers: list[tuple[str, bytes]] | None = None,
+    timestamp_ms: int = 0,
+) -> FetchedRecord:
+    """Return a record as if it had been fetched."""
+    raw = PlainRawRecord(offset, timestamp_ms, 0, key, value, headers or [], None)
+    return FetchedRecord(value, raw, TopicPartition(topic, partition))
