@@ -44,9 +44,10 @@ if TYPE_CHECKING:
         TopicMissing,
         UnknownType,
     )
+    from sdml_kafka.listener.delivery import Delivery
     from sdml_kafka.listener.listener import KafkaListener
     from sdml_kafka.listener.status import Counters, ListenerStatus
-    from sdml_kafka.listener.streams import Delivery, TypeStream
+    from sdml_kafka.listener.streams import TypeStream
     from sdml_kafka.parsing.json_library import json_library
     from sdml_kafka.parsing.models import (
         parse_msgspec,
@@ -160,7 +161,7 @@ _MODULES = {
     "CoordinatorUnavailable": "errors",
     "Counters": "listener.status",
     "Dedupe": "rpc.server.dedupe",
-    "Delivery": "listener.streams",
+    "Delivery": "listener.delivery",
     "DocumentInvalid": "errors",
     "EnteredBeforeFork": "errors",
     "GroupFull": "errors",

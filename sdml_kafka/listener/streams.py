@@ -1,16 +1,15 @@
 """What a program reads: a stream of parsed values, or of deliveries that it settles itself."""
 
 from collections.abc import AsyncIterator, Callable
-from types import TracebackType
 from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
 
 from sdml_kafka.errors import ClientClosed, StreamBusy
+from sdml_kafka.listener.delivery import Delivery, StreamDelivery
 from sdml_kafka.listener.reader import Reader, Readers
-from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.listener.typed_queue import TypedQueue
 
 
 class TypeStream[T]:
@@ -61,7 +60,7 @@ class TypeStream[T]:
         del self  # whoever keeps a parser's error keeps this frame
         return await next_item
 
-    def deliveries(self) -> AsyncIterator["Delivery[T]"]:
+    def deliveries(self) -> AsyncIterator[Delivery[T]]:
         """Begin a loop over the same records, to be finished in any order, many at a time.
 
         Returns:
@@ -108,101 +107,6 @@ class TypeStream[T]:
         return reader
 
 
-class Delivery[T]:
-    """One record in a user's hands, until it is finished, failed or given back.
-
-    `async with delivery:` finishes the record when the body ends, fails it when the body raises,
-    and gives it back when the body is cancelled. Otherwise call `done()` or `fail(error)`. A
-    delivery that is dropped with neither is given back.
-    """
-
-    __slots__ = (
-        "_chunk",
-        "_index",
-        "_on_failure",
-        "_queue",
-        "_record",
-        "_settled",
-        "_sharers",
-        "_value",
-    )
-
-    def __init__(
-        self,
-        value: T,
-        parcel: Parcel,
-        at: int,
-        queue: TypedQueue,
-        on_failure: Callable[[Exception], None],
-    ) -> None:
-        """Use `TypeStream.deliveries`, which makes deliveries."""
-        # Of the parcel only what belongs to this record: the rest may be large, and finish earlier.
-        self._settled = False
-        self._value = value
-        self._record = parcel.records[at]
-        self._chunk = parcel.chunk
-        self._index = parcel.indices[at]
-        self._sharers = parcel.sharers
-        self._queue = queue
-        self._on_failure = on_failure
-
-    @property
-    def value(self) -> T:
-        """What the parser made of the record."""
-        return self._value
-
-    @property
-    def record(self) -> Record:
-        """The record as it came from Kafka (aiokafka's `ConsumerRecord`)."""
-        return self._record
-
-    def done(self) -> None:
-        """Finish the record, so that it may be committed. Calling it again is harmless."""
-        if not self._settled:
-            self._settled = True
-            self._chunk.finish(self._index)
-
-    def fail(self, error: Exception) -> None:
-        """Stop the listener with an error; the record is not finished and comes again later.
-
-        Args:
-            error: What the listener's `async with` raises.
-        """
-        if not self._settled:
-            self._settled = True
-            self._chunk.give_back()  # without handing the record to another loop
-            self._on_failure(error)
-
-    def _give_back(self) -> None:
-        if not self._settled:
-            self._settled = True
-            parcel = Parcel(
-                self._chunk, (self._value,), (self._index,), (self._record,), None, self._sharers
-            )
-            self._queue.give_back(parcel, 0)
-
-    async def __aenter__(self) -> "Delivery[T]":
-        """Return the delivery, which is settled at the end of the `async with`."""
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Finish the record, or fail it, or give it back if the body was cancelled."""
-        if error is None:
-            self.done()
-        elif isinstance(error, Exception):
-            self.fail(error)
-        else:
-            self._give_back()
-
-    def __del__(self) -> None:
-        self._give_back()
-
-
 class _Deliveries[T]:
     def __init__(
         self, reader: Reader[T], queue: TypedQueue, on_failure: Callable[[Exception], None]
@@ -216,4 +120,4 @@ class _Deliveries[T]:
 
     async def __anext__(self) -> Delivery[T]:
         value = await anext(self._reader)
-        return Delivery(value, *self._reader.take(), self._queue, self._on_failure)
+        return StreamDelivery(value, *self._reader.take(), self._queue, self._on_failure)

@@ -2,43 +2,76 @@
 
 from collections import deque
 from math import inf
+from typing import Any
 
 import anyio
 
-from sdml_kafka.consuming.ledger import Chunk
+from sdml_kafka.consuming.ledger import Chunk, Tenancy
+from sdml_kafka.listener.delivery import Delivery
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.parsing.specs import CompiledSpec
-from sdml_kafka.transport.interfaces import Record
+
+DONE = object()
+"""Stands for the verdict of a handler that called `done()`."""
 
 
-class Job:
-    """A record that is to be processed, from the moment when it may begin until it has left.
+class Job(Delivery[Any]):
+    """A record from the moment when it may begin until it has left; its handler's `Delivery`.
 
-    Of its parcel it keeps what belongs to this record alone: the rest may be large, and finish
+    Of its parcel a job keeps what belongs to its record alone: the rest may be large, and finish
     earlier.
     """
 
-    __slots__ = (
-        "attempt",
-        "chunk",
-        "due",
-        "home",
-        "index",
-        "key",
-        "record",
-        "running_scope",
-        "spec",
-        "value",
-    )
+    __slots__ = ("_raw", "_spec", "due", "home", "key", "running_scope", "verdict")
 
-    def __init__(self, parcel: Parcel, at: int, home: "dict[object, deque[Job] | None] | None"):
-        self.chunk: Chunk = parcel.chunk
-        self.index: int = parcel.indices[at]
-        self.record: Record = parcel.records[at]
-        self.value: object = parcel.values[at]
-        self.spec: CompiledSpec | None = parcel.spec
+    due: float
+    running_scope: anyio.CancelScope | None
+
+    def __init__(
+        self, parcel: Parcel, at: int, home: "dict[object, deque[Job] | None] | None"
+    ) -> None:
+        """Begin with the first attempt."""
+        self._chunk = parcel.chunk
+        self._index = parcel.indices[at]
+        self._record = parcel.records[at]
+        self._raw: Any = parcel.values[at]
+        self._spec: CompiledSpec | None = parcel.spec
+        self.attempt = 1
         self.home = home
+        """The busy lanes of its tenancy, None if its record is free of order."""
         self.key: object = None
-        self.attempt: int = 1
-        self.due: float = inf
-        self.running_scope: anyio.CancelScope | None = None
+        """The key of its lane among these."""
+        self.verdict: object = None
+        """`DONE`, or the error that the handler failed this record with; None if it said nothing.
+        """
+        self.due = inf
+        self.running_scope = None
+
+    @property
+    def chunk(self) -> Chunk:
+        """The ledger's chunk of this record."""
+        return self._chunk
+
+    @property
+    def tenancy(self) -> Tenancy:
+        """The stay of the partition that this record belongs to."""
+        return self._chunk.tenancy
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the partition was revoked, so that nothing more may begin."""
+        tenancy = self._chunk.tenancy
+        return tenancy.withdrawn or not tenancy.open
+
+    def done(self) -> None:
+        """Let the record finish when the handler ends, whatever becomes of the others."""
+        if self.verdict is None:
+            self.verdict = DONE
+
+    def fail(self, error: Exception) -> None:
+        """Fail the record when the handler ends, whatever becomes of the others."""
+        if self.verdict is None:
+            self.verdict = error
+
+    def _give_back(self) -> None:
+        """Leave the record to the handler's own end."""

@@ -11,7 +11,7 @@ from sdml_kafka.parsing.parsers import Skip
 from sdml_kafka.transport.record_checks import is_topic_name
 
 if TYPE_CHECKING:
-    from sdml_kafka.listener.streams import Delivery
+    from sdml_kafka.listener.delivery import Delivery
 
 Order = Literal["partition", "key", "none"]
 """Which records wait for each other: those of a partition, those of a key, or none."""

@@ -1,0 +1,126 @@
+"""One record in a user's hands."""
+
+from collections.abc import Callable
+from types import TracebackType
+
+from sdml_kafka.consuming.ledger import Chunk
+from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
+from sdml_kafka.transport.interfaces import Record
+
+
+class Delivery[T]:
+    """One record in a user's hands, until it is finished, failed or given back.
+
+    `async with delivery:` finishes the record when the body ends, fails it when the body raises,
+    and gives it back when the body is cancelled. Otherwise call `done()` or `fail(error)`.
+
+    Of a stream (`TypeStream.deliveries`) a delivery that is dropped with neither is given back. In
+    a handler (`KafkaListener.process`) what the handler does decides: its end finishes a record
+    that it has not settled, an error fails it. What was settled takes effect at the handler's end.
+    """
+
+    __slots__ = ("_chunk", "_index", "_record", "_settled", "_value", "attempt")
+
+    _chunk: Chunk
+    _index: int
+    _record: Record
+    _settled: bool
+    _value: T
+    attempt: int
+    """How often the record has been tried, this time included: 1, 2, ..."""
+
+    @property
+    def value(self) -> T:
+        """What the parser made of the record."""
+        return self._value
+
+    @property
+    def record(self) -> Record:
+        """The record as it came from Kafka (aiokafka's `ConsumerRecord`)."""
+        return self._record
+
+    def done(self) -> None:
+        """Finish the record, so that it may be committed. Calling it again is harmless."""
+        raise NotImplementedError
+
+    def fail(self, error: Exception) -> None:
+        """Fail the record.
+
+        Of a stream: stop the listener; the record is not finished and comes again later. In a
+        handler: do what the processor's policies say of the error.
+
+        Args:
+            error: What the record has failed with.
+        """
+        raise NotImplementedError
+
+    def _give_back(self) -> None:
+        raise NotImplementedError
+
+    async def __aenter__(self) -> "Delivery[T]":
+        """Return the delivery, which is settled at the end of the `async with`."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Finish the record, or fail it, or give it back if the body was cancelled."""
+        if error is None:
+            self.done()
+        elif isinstance(error, Exception):
+            self.fail(error)
+        else:
+            self._give_back()
+
+
+class StreamDelivery[T](Delivery[T]):
+    """A record of a stream."""
+
+    __slots__ = ("_on_failure", "_queue", "_sharers")
+
+    def __init__(
+        self,
+        value: T,
+        parcel: Parcel,
+        at: int,
+        queue: TypedQueue,
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        """Use `TypeStream.deliveries`, which makes deliveries."""
+        # Of the parcel only what belongs to this record: the rest may be large, and finish earlier.
+        self._settled = False
+        self._value = value
+        self._record = parcel.records[at]
+        self._chunk = parcel.chunk
+        self._index = parcel.indices[at]
+        self._sharers = parcel.sharers
+        self._queue = queue
+        self._on_failure = on_failure
+        self.attempt = 1
+
+    def done(self) -> None:
+        """Finish the record, so that it may be committed. Calling it again is harmless."""
+        if not self._settled:
+            self._settled = True
+            self._chunk.finish(self._index)
+
+    def fail(self, error: Exception) -> None:
+        """Stop the listener with an error; the record is not finished and comes again later."""
+        if not self._settled:
+            self._settled = True
+            self._chunk.give_back()  # without handing the record to another loop
+            self._on_failure(error)
+
+    def _give_back(self) -> None:
+        if not self._settled:
+            self._settled = True
+            parcel = Parcel(
+                self._chunk, (self._value,), (self._index,), (self._record,), None, self._sharers
+            )
+            self._queue.give_back(parcel, 0)
+
+    def __del__(self) -> None:
+        self._give_back()
