@@ -36,6 +36,7 @@ __all__ = [
     "StartTimeout",
     "StreamBroken",
     "StreamBusy",
+    "TooManyDeadLetters",
     "TopicMissing",
     "UnknownType",
 ]
@@ -93,6 +94,10 @@ class DocumentInvalid(SdmlKafkaError, ValueError):
     def __str__(self) -> str:
         """Return each field with what is wrong."""
         return "; ".join(f"{path}: {why}" if path else why for path, why in self.fields.items())
+
+
+class TooManyDeadLetters(SdmlKafkaError):
+    """More records failed than the limits of `DeadLetter` allow. The cause is the last error."""
 
 
 class BrokerUnreachable(SdmlKafkaError, ConnectionError):

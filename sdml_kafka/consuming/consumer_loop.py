@@ -231,6 +231,8 @@ class ConsumerLoop(Actor):
         tenancies = self._withdraw(partitions)
         self._log.revoking(revocation, tenancies)
         step_s = min(BLOCKING_STEP_S, revocation.deadline_s / 4)
+        if revocation.lost:
+            self._drain.cut_off(tenancies)
         if not revocation.lost:
             await self._drain.wait(tenancies, limit_s=revocation.deadline_s - 2 * step_s)
             self._log.drained(tenancies, is_leaving=False)

@@ -1,25 +1,35 @@
 """Draining: the time that records in hand get to finish before their partitions are released."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from math import inf
 
 import anyio
 
 from sdml_kafka.consuming.ledger import Tenancy
 
+CUT_OFF_S = 0.5
+"""Seconds that those who were cut off get to end."""
+
 
 class Drain:
     """Waits until nobody has records of revoked partitions in hand."""
 
-    def __init__(self, timeout_s: float, flush: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        timeout_s: float,
+        flush: Callable[[], None] = lambda: None,
+        cut_off: Callable[[Collection[Tenancy]], None] = lambda tenancies: None,
+    ) -> None:
         """Set the limit of each wait.
 
         Args:
             timeout_s: Seconds that one drain may take.
             flush: Brings the ledger up to date with those who have records in hand.
+            cut_off: Makes those give records of these tenancies back who can be made to.
         """
         self._timeout_s = timeout_s
         self._flush = flush
+        self.cut_off: Callable[[Collection[Tenancy]], None] = cut_off
 
     def skip(self) -> None:
         """Wait for nobody from now on, since the program itself has been cancelled."""
@@ -28,14 +38,21 @@ class Drain:
     async def wait(
         self, tenancies: Sequence[Tenancy], *, limit_s: float = inf, shield: bool = False
     ) -> None:
-        """Wait until nobody has a record of these tenancies in hand, or the time is over.
+        """Wait until nobody has a record of these tenancies in hand; after the time, cut off.
 
         The tenancies have to be withdrawn, so that nobody takes further records in hand.
         """
-        with anyio.move_on_after(min(self._timeout_s, limit_s), shield=shield):
-            self._flush()
-            for tenancy in tenancies:
-                if tenancy.in_hand > 0:
-                    drained = anyio.Event()
-                    tenancy.call_when_drained(drained.set)
-                    await drained.wait()
+        with anyio.move_on_after(min(self._timeout_s, limit_s), shield=shield) as waiting:
+            await self._wait(tenancies)
+        if waiting.cancelled_caught:
+            self.cut_off(tenancies)
+            with anyio.move_on_after(CUT_OFF_S, shield=shield):
+                await self._wait(tenancies)
+
+    async def _wait(self, tenancies: Sequence[Tenancy]) -> None:
+        self._flush()
+        for tenancy in tenancies:
+            if tenancy.in_hand > 0:
+                drained = anyio.Event()
+                tenancy.call_when_drained(drained.set)
+                await drained.wait()

@@ -1,6 +1,7 @@
 """The actors of a listener, and what they share."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from logging import getLogger
 
 import anyio
@@ -18,15 +19,22 @@ from sdml_kafka.lifecycle import ACTOR_GRACE_S, check_timeouts, is_expected
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.dispatcher import Dispatcher
+from sdml_kafka.listener.processing.processor import Surroundings
+from sdml_kafka.listener.processing.processors import (
+    Declared,
+    Processors,
+    processing_supervisor,
+)
 from sdml_kafka.listener.reader import MAX_RUN, Readers
 from sdml_kafka.listener.rebalance_callbacks import RebalanceCallbacks
 from sdml_kafka.listener.router import Router
 from sdml_kafka.listener.status import ListenerStatus, listener_status
 from sdml_kafka.parsing.specs import CompiledSpec
+from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
 from sdml_kafka.transport.connect import check_create_topics
-from sdml_kafka.transport.interfaces import Connect, ConsumerSettings
+from sdml_kafka.transport.interfaces import Connect, ConsumerSettings, ListenerTransport
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
 """Errors that no restart can mend."""
@@ -72,13 +80,14 @@ class ListenerActors:
         self,
         options: ReadOptions,
         timeouts: Timeouts,
-        connect: Connect,
+        transport: ListenerTransport,
         specs: Sequence[CompiledSpec],
         auto_commit: AutoCommit | None,
         callbacks: RebalanceCallbacks,
         on_parse_error: OnParseError,
         restarts: Restarts,
         on_event: Callable[[Event], None] | None,
+        declared: Sequence[Declared] = (),
     ) -> None:
         """Build everything, and start nothing; the arguments are those of `KafkaListener`."""
         self._auto_commit = auto_commit
@@ -92,14 +101,27 @@ class ListenerActors:
         self._parser = BatchParser(on_parse_error, self.signal.fail, log)
         run = MAX_RUN if auto_commit is None else min(MAX_RUN, auto_commit.every or MAX_RUN)
         self.readers: Readers = Readers(self._parser, run)
-        self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush)
+        self.outbox: Outbox = Outbox()
+        around = Surroundings(self._parser, self.outbox, log, self._group, self.signal.fail)
+        self.processors: Processors = Processors(
+            self.router, around, has_producer=transport.producer is not None
+        )
+        self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self.processors.cut_off)
         self._log = OperatorLog(_log, log, self.intake, flush=self.readers.flush)
         self.committer: Committer = Committer(
             self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush
         )
         self.supervisor: Supervisor = Supervisor(
             "listener",
-            self._children(connect, callbacks, options, timeouts),
+            [
+                ChildSpec(
+                    "processing",
+                    partial(self._processing, declared, transport, restarts, timeouts),
+                    start_timeout_s=timeouts.start_s,
+                    stop_timeout_s=timeouts.stop_s,
+                ),
+                *self._children(transport.consumer, callbacks, options, timeouts),
+            ],
             strategy="rest_for_one",
             restarts=restarts,
             is_fatal=self._is_fatal,
@@ -154,10 +176,37 @@ class ListenerActors:
             ChildSpec("commit-scheduler", commit_scheduler),
         ]
 
+    def _processing(
+        self,
+        declared: Sequence[Declared],
+        transport: ListenerTransport,
+        restarts: Restarts,
+        timeouts: Timeouts,
+    ) -> Supervisor:
+        return processing_supervisor(
+            self.processors,
+            declared,
+            self.outbox,
+            transport.producer,
+            restarts,
+            self._is_fatal,
+            is_expected,
+            timeouts.start_s,
+        )
+
+    def _group(self) -> str:
+        consumer = self._current.consumer
+        return "" if consumer is None else consumer.settings.group_id
+
     def status(self) -> ListenerStatus:
         """Return what the actors are doing right now."""
         self.readers.flush()
-        return listener_status(self.intake, self.supervisor.snapshot(), self._parser.parse_errors)
+        return listener_status(
+            self.intake,
+            self.supervisor.snapshot(),
+            self._parser.parse_errors,
+            self.processors.status(),
+        )
 
     def _routes_changed(self) -> None:
         self._current.nudge()

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Self, TypedDict, TypeVar, overload
+from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
 from weakref import WeakSet
 
 import anyio
@@ -14,6 +14,9 @@ from sdml_kafka.errors import ClientClosed, ConfigurationError
 from sdml_kafka.lifecycle import Enterable, Lifecycle
 from sdml_kafka.listener.actor_tree import ListenerActors, ReadOptions, Timeouts
 from sdml_kafka.listener.batch_parser import OnParseError
+from sdml_kafka.listener.delivery import Delivery
+from sdml_kafka.listener.processing.options import ProcessOptions, compile_options
+from sdml_kafka.listener.processing.processors import Declared
 from sdml_kafka.listener.rebalance_callbacks import RebalanceListener, callbacks_of
 from sdml_kafka.listener.status import ListenerStatus
 from sdml_kafka.listener.streams import TypeStream
@@ -21,10 +24,20 @@ from sdml_kafka.parsing.exact_class import Exactly, K, V
 from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.parsing.specs import compile_specs
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import listener_connect
-from sdml_kafka.transport.interfaces import Connect, ConsumerFactory
+from sdml_kafka.transport.connect import listener_transport
+from sdml_kafka.transport.interfaces import (
+    Connect,
+    ConsumerFactory,
+    ListenerTransport,
+    ProducerFactory,
+    Transport,
+)
 
 T = TypeVar("T")
+
+
+type HandlerFunction[T] = Callable[[T, Delivery[T]], object]
+"""A function that handles a record: plain or async, called with the value and its delivery."""
 
 
 class AutoCommitDict(TypedDict, total=False):
@@ -93,6 +106,7 @@ class KafkaListener(Enterable):
         parsers: Sequence[ParserSpec[Any]],
         *,
         consumer_factory: ConsumerFactory | None = None,
+        producer_factory: ProducerFactory | None = None,
         bootstrap_servers: str | Sequence[str] | None = None,
         group_id: str | None = None,
         auto_commit: AutoCommit | AutoCommitDict | None = None,
@@ -106,15 +120,17 @@ class KafkaListener(Enterable):
         create_topics: bool = False,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
-        transport: Connect | None = None,
+        transport: Connect | Transport | None = None,
         **client_options: Any,
     ) -> None:
-        where = consumer_factory, bootstrap_servers, group_id, client_options, max_bytes_in_flight
+        factories = consumer_factory, producer_factory
+        where = *factories, bootstrap_servers, group_id, client_options, max_bytes_in_flight
         self._build = partial(
             ListenerActors,
             ReadOptions(max_in_flight, max_bytes_in_flight, create_topics),
             Timeouts(start_timeout, stop_timeout, drain_timeout),
-            transport or listener_connect(*where, KafkaListener.__init__.__kwdefaults__),
+            _transport(transport)
+            or listener_transport(*where, KafkaListener.__init__.__kwdefaults__),
             compile_specs(parsers),
             _auto_commit(auto_commit),
             callbacks_of(rebalance_listener),
@@ -123,6 +139,7 @@ class KafkaListener(Enterable):
             on_event,
         )
         self._streams = WeakSet[TypeStream[Any]]()
+        self._declared: list[Declared] = []
         self._actors: ListenerActors = self._build()
         hooks = self._end_streams, self._forsake_streams, "subscribe() or start()"
         self._lifecycle = Lifecycle("listener", start_timeout, stop_timeout, *hooks)
@@ -131,7 +148,7 @@ class KafkaListener(Enterable):
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         lifecycle = self._lifecycle
         lifecycle.check_new()
-        actors = self._actors = self._build()
+        actors = self._actors = self._build(self._declared)
         try:
             async with lifecycle.entered(actors.supervisor):
                 try:
@@ -147,6 +164,7 @@ class KafkaListener(Enterable):
             if not lifecycle.was_started:
                 actors.router.close()
             actors.signal.close()
+            actors.outbox.close()
 
     # -- for programs that cannot use `async with` ---------------------------------------
 
@@ -227,10 +245,7 @@ class KafkaListener(Enterable):
         """
         if type(queue_maxsize) is not int or queue_maxsize < 0:
             raise ConfigurationError(f"queue_maxsize is 0 or more, not {queue_maxsize!r}")
-        self._lifecycle.check_open()
-        if self._lifecycle.state != "running":
-            await self.start()
-            self._lifecycle.check_open()  # somebody may have stopped what was starting
+        await self._ensure_running()
         actors = self._actors
         queue = actors.router.subscribe(tp, queue_maxsize, fresh=fresh)
         stream = TypeStream[Any](
@@ -241,6 +256,72 @@ class KafkaListener(Enterable):
         )
         self._streams.add(stream)
         return stream
+
+    async def _ensure_running(self) -> None:
+        self._lifecycle.check_open()
+        if self._lifecycle.state != "running":
+            await self.start()
+            self._lifecycle.check_open()  # somebody may have stopped what was starting
+
+    @overload
+    async def process[T](
+        self,
+        tp: type[T],
+        handler: HandlerFunction[T],
+        **options: Unpack[ProcessOptions],
+    ) -> None: ...
+    @overload
+    async def process(
+        self, tp: Any, handler: HandlerFunction[Any], **options: Unpack[ProcessOptions]
+    ) -> None: ...
+    async def process(
+        self, tp: Any, handler: HandlerFunction[Any], **options: Unpack[ProcessOptions]
+    ) -> None:
+        """Handle the records of a type side by side, until cancelled or the listener is left.
+
+        A record finishes when its handler has returned and what the handler returned to be sent
+        (`Send`) is acknowledged. Several processors, and the streams of a type, share its records.
+
+        Args:
+            tp: The type, as for `subscribe`.
+            handler: Called as `handler(value, delivery)`: an async function, or a plain one, which
+                runs in a thread. It returns None, a `Send` or several of them.
+            **options: How records are processed; see `ProcessOptions`.
+
+        Raises:
+            UnknownType: No parser yields `tp`, or it could be several of the types that are there.
+            ConfigurationError: An option cannot work, or needs a producer where there is none.
+            ClientClosed: The listener was left.
+        """
+        compiled = compile_options(handler, options)
+        await self._ensure_running()
+        await self._actors.processors.run(tp, compiled)
+
+    def processor[H: Callable[..., Any]](
+        self, tp: Any, **options: Unpack[ProcessOptions]
+    ) -> Callable[[H], H]:
+        """Declare a handler before the listener is entered, to run as long as the listener does.
+
+        Args:
+            tp: The type, as for `subscribe`.
+            **options: How records are processed; see `ProcessOptions`.
+
+        Returns:
+            A decorator, which returns the function as it is.
+
+        Raises:
+            UnknownType: No parser yields `tp`, or it could be several of the types that are there.
+            ConfigurationError: An option cannot work, or the listener was entered already.
+        """
+        self._actors.router.check_type(tp)
+
+        def declare(handler: H) -> H:
+            if self._lifecycle.state != "new":
+                raise ConfigurationError("The listener was entered: await listener.process(...)")
+            self._declared.append(Declared(tp, compile_options(handler, options)))
+            return handler
+
+        return declare
 
     async def commit(self) -> None:
         """Commit everything that has finished, now.
@@ -275,6 +356,14 @@ class KafkaListener(Enterable):
         """
         self._lifecycle.check_process()
         return self._actors.status()
+
+
+def _transport(given: Connect | Transport | None) -> ListenerTransport | None:
+    if given is None:
+        return None
+    if isinstance(given, Transport):
+        return ListenerTransport(given.consumer, given.producer)
+    return ListenerTransport(given, None)
 
 
 def _on_parse_error(value: OnParseError) -> OnParseError:

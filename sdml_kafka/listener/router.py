@@ -71,6 +71,10 @@ class Router:
         self._changed()
         return queue
 
+    def check_type(self, wanted: object) -> None:
+        """Raise UnknownType unless the specs have exactly one type that a program means."""
+        self._spec_type(wanted)
+
     def _spec_type(self, wanted: object) -> Hashable:
         """Return the type of the specs that a program means; `wanted` may not be hashable."""
         named: set[Hashable] = set(named_by(wanted, [spec.type for spec in self._specs]))

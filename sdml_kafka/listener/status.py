@@ -6,6 +6,7 @@ from attrs import frozen
 
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.consuming.status import PartitionStatus, partition_status
+from sdml_kafka.listener.processing.status import ProcessorStatus
 from sdml_kafka.runtime import ActorSnapshot
 from sdml_kafka.runtime.snapshot import all_actors
 from sdml_kafka.transport.interfaces import TopicPartition
@@ -51,9 +52,16 @@ class ListenerStatus:
     """The bytes of records, as they came, that were fetched and have not finished."""
     nearest_topics: Mapping[str, str] = {}
     """For topics that were missing at the start, the existing one with the most similar name."""
+    processors: Mapping[str, ProcessorStatus] = {}
+    """The processors that run, by their names."""
 
 
-def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> ListenerStatus:
+def listener_status(
+    intake: Intake,
+    tree: ActorSnapshot,
+    parse_errors: int,
+    processors: Mapping[str, ProcessorStatus],
+) -> ListenerStatus:
     """Return the status, from a ledger that is up to date with the readers."""
     ledger, bytes_in_flight = intake.ledger, intake.recount()
     return ListenerStatus(
@@ -73,4 +81,5 @@ def listener_status(intake: Intake, tree: ActorSnapshot, parse_errors: int) -> L
         ),
         bytes_in_flight=bytes_in_flight,
         nearest_topics=intake.health.nearest_topics,
+        processors=processors,
     )

@@ -1,7 +1,8 @@
 """The records of one type on their way to the loops that share them."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
 
 from attrs import define, field
 
@@ -41,6 +42,17 @@ class Parcel:
         """The offset of the next record."""
         return self.chunk.offsets[self.indices[self.next]]
 
+    def rest(self) -> "Parcel":
+        """Return a parcel of the records that were not taken."""
+        return Parcel(
+            self.chunk,
+            self.values[self.next :],
+            self.indices[self.next :],
+            self.records[self.next :],
+            self.spec,
+            self.sharers,
+        )
+
 
 class TypedQueue:
     """The parsed records of one type that wait, shared by its readers.
@@ -79,6 +91,16 @@ class TypedQueue:
         self._parcels: deque[Parcel] = deque()
         self._refused: set[Tenancy] = set()
         self._waiting = WaitQueue()
+        self._takers: list[Callable[[Collection[Tenancy]], None]] = []
+
+    @contextmanager
+    def taken_from(self, on_withdrawn: Callable[[Collection[Tenancy]], None]) -> Generator[None]:
+        """Let somebody take parcels as a whole, who withdraws from these in `on_withdrawn`."""
+        self._takers.append(on_withdrawn)
+        try:
+            yield
+        finally:
+            self._takers.remove(on_withdrawn)
 
     def __len__(self) -> int:
         return sum(parcel.end - parcel.next for parcel in self._parcels)
@@ -113,6 +135,16 @@ class TypedQueue:
         while parcels and parcels[0].next >= parcels[0].end:
             parcels.popleft()
         return parcels[0] if parcels else None
+
+    def take_parcel(self) -> Parcel | None:
+        """Remove the first parcel and return it with the records that wait; None if none wait."""
+        parcel = self.head()
+        if parcel is not None:
+            self._parcels.popleft()
+            if self._refused:
+                self._refused.clear()
+                self._on_room()
+        return parcel
 
     def give_back(self, parcel: Parcel, at: int) -> None:
         """Hand a record out again that was taken and not finished, as the next one."""
@@ -151,6 +183,8 @@ class TypedQueue:
     def withdraw(self, tenancies: Collection[Tenancy]) -> None:
         """Take back what waits of these tenancies."""
         gone = set(tenancies)
+        for taker in self._takers:
+            taker(tenancies)
         self._refused -= gone
         for parcel in self._parcels:
             if parcel.chunk.tenancy in gone:
@@ -158,17 +192,7 @@ class TypedQueue:
 
     def take_all(self) -> list[Parcel]:
         """Remove everything that waits, and return it."""
-        parcels = [
-            Parcel(
-                parcel.chunk,
-                parcel.values[parcel.next :],
-                parcel.indices[parcel.next :],
-                parcel.records[parcel.next :],
-                parcel.spec,
-                parcel.sharers,
-            )
-            for parcel in self._parcels
-        ]
+        parcels = [parcel.rest() for parcel in self._parcels]
         for parcel in self._parcels:
             parcel.next = parcel.end
         self._parcels.clear()

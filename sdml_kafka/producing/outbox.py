@@ -7,7 +7,7 @@ from logging import WARNING, getLogger
 
 import anyio
 
-from sdml_kafka.errors import SendFailed
+from sdml_kafka.errors import BrokerUnreachable, SendFailed
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.connect_retry import connected
@@ -34,6 +34,14 @@ class Outbox:
         """The producer of the sender's present life, None between two lives."""
         self._waiting: deque[tuple[Message, OnSent, Callable[[], bool]]] = deque()
         self._closed = False
+        self._on_need: Callable[[], None] | None = None
+
+    async def wait_needed(self) -> None:
+        """Wait until a record waits for a producer. For the sender alone."""
+        needed = anyio.Event()
+        self._on_need = needed.set
+        if not self._waiting:
+            await needed.wait()
 
     @property
     def connected(self) -> bool:
@@ -50,6 +58,8 @@ class Outbox:
             on_sent(SendFailed("the client was left"))
         else:
             self._waiting.append((message, on_sent, is_wanted))
+            if self._on_need is not None:
+                self._on_need()
 
     @contextmanager
     def sending_with(self, producer: Producer) -> Generator[None]:
@@ -87,6 +97,7 @@ class Sender(Actor):
         start_timeout_s: float,
         *,
         creates_topics: bool,
+        on_demand: bool = False,
     ) -> None:
         """Connect nothing yet.
 
@@ -95,20 +106,31 @@ class Sender(Actor):
             outbox: Sends through the producer as long as this life lasts.
             start_timeout_s: Seconds that the producer may take to connect.
             creates_topics: Whether the broker may create a topic that a record names.
+            on_demand: Whether to connect only once there is something to send.
         """
         self._connect = connect
         self._outbox = outbox
         self._start_timeout_s = start_timeout_s
         self._creates_topics = creates_topics
+        self._on_demand = on_demand
         self._limited_log = RateLimitedLog(_log)
 
     async def run(self, life: Life) -> None:
         """Live until a producer fails, and replace those that are spent."""
         with life.cancel_on_stop():
+            if self._on_demand:
+                life.started()
+                await self._outbox.wait_needed()
             while True:
                 began = anyio.current_time()
                 try:
                     await self._send_with_one_producer(life, began + self._start_timeout_s)
+                except BrokerUnreachable as reason:
+                    if not self._on_demand:
+                        raise
+                    # Whoever reads meanwhile must not be ended by it, since reading goes on.
+                    text = "the producer does not connect, and tries again: %s"
+                    self._limited_log.log(WARNING, "unreachable", text, reason)
                 except ProducerSpent as reason:
                     self._limited_log.log(WARNING, "spent", "the producer is replaced: %s", reason)
                 await anyio.sleep_until(began + MIN_REPLACE_S)

@@ -9,47 +9,61 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.interfaces import Connect, ConsumerFactory, ProducerFactory, Transport
+from sdml_kafka.transport.interfaces import (
+    ConsumerFactory,
+    ListenerTransport,
+    ProducerFactory,
+    Transport,
+)
 
 DEFAULT_ADDRESS = "127.0.0.1:9092"
 """The address that a producer connects to when only a `consumer_factory` is given."""
 
 
-def listener_connect(
+def listener_transport(
     consumer_factory: ConsumerFactory | None,
+    producer_factory: ProducerFactory | None,
     bootstrap_servers: str | Sequence[str] | None,
     group_id: str | None,
     client_options: Mapping[str, Any],
     max_bytes: int,
     own_names: Collection[str] | None = None,
-) -> Connect:
-    """Return the function that opens a listener's consumer, which may hold so many bytes.
+) -> ListenerTransport:
+    """Return the functions that open a listener's consumer and its producer.
 
-    `own_names` are the listener's own options, to suggest for one that is misspelt.
+    The consumer may hold `max_bytes`. The producer takes those of the options that a producer has,
+    so with a `consumer_factory` alone there is none. `own_names` are the listener's own options, to
+    suggest for one that is misspelt.
 
     Raises:
         ConfigurationError: The arguments do not go together.
     """
+    from sdml_kafka.transport.aiokafka import factory as defaults
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
-    from sdml_kafka.transport.aiokafka.factory import default_consumer_factory
+    from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
     _check_group_id(group_id)
-    if consumer_factory is None:
-        if not bootstrap_servers or not group_id:
-            raise ConfigurationError(
-                "Give either consumer_factory, or bootstrap_servers and group_id. Listeners with "
-                "the same group_id share the partitions of their topics."
-            )
-        return connect(
-            default_consumer_factory(
-                bootstrap_servers, group_id, client_options, max_bytes, own_names
-            )
-        )
     _check_callable("consumer_factory", consumer_factory)
-    given = {"bootstrap_servers": bootstrap_servers, "group_id": group_id}
-    extra = [name for name, value in given.items() if value is not None]
-    _refuse_options([*extra, *client_options], "consumer")
-    return connect(consumer_factory)
+    _check_callable("producer_factory", producer_factory)
+    if consumer_factory is not None:
+        given = {"bootstrap_servers": bootstrap_servers, "group_id": group_id}
+        extra = [name for name, value in given.items() if value is not None]
+        _refuse_options([*extra, *client_options], "consumer")
+    elif not bootstrap_servers or not group_id:
+        raise ConfigurationError(
+            "Give either consumer_factory, or bootstrap_servers and group_id. Listeners with "
+            "the same group_id share the partitions of their topics."
+        )
+    else:
+        consumer_factory = defaults.default_consumer_factory(
+            bootstrap_servers, group_id, client_options, max_bytes, own_names
+        )
+        producer_factory = producer_factory or defaults.default_producer_factory(
+            bootstrap_servers, defaults.options_of_producer(client_options)
+        )
+    return ListenerTransport(
+        connect(consumer_factory), producer_factory and connect_producer(producer_factory)
+    )
 
 
 def rpc_server_transport(

@@ -547,5 +547,13 @@ class Transport:
     producer: ConnectProducer
 
 
+@frozen
+class ListenerTransport:
+    """The functions that open the consumer of a listener, and its producer if there is one."""
+
+    consumer: Connect
+    producer: ConnectProducer | None
+
+
 OnRebalance = Callable[[frozenset[TopicPartition]], Awaitable[None]]
 """A user's callback for a rebalance, called in the program's own task."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 
-from sdml_kafka.consuming.ledger import Chunk, Tenancy
+from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.listener.delivery import Delivery
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.parsing.specs import CompiledSpec
@@ -22,7 +22,7 @@ class Job(Delivery[Any]):
     earlier.
     """
 
-    __slots__ = ("_raw", "_spec", "due", "home", "key", "running_scope", "verdict")
+    __slots__ = ("began", "due", "home", "key", "raw", "running_scope", "spec", "verdict")
 
     due: float
     running_scope: anyio.CancelScope | None
@@ -34,9 +34,14 @@ class Job(Delivery[Any]):
         self._chunk = parcel.chunk
         self._index = parcel.indices[at]
         self._record = parcel.records[at]
-        self._raw: Any = parcel.values[at]
-        self._spec: CompiledSpec | None = parcel.spec
+        self._settled = False
+        self.raw: Any = parcel.values[at]
+        """The value, or the record if it is yet to be parsed."""
+        self.spec: CompiledSpec | None = parcel.spec
+        """How the record is parsed; None if it was parsed before."""
         self.attempt = 1
+        self.began: float = 0.0
+        """When the handler began, by the clock of the event loop."""
         self.home = home
         """The busy lanes of its tenancy, None if its record is free of order."""
         self.key: object = None
@@ -48,11 +53,6 @@ class Job(Delivery[Any]):
         self.running_scope = None
 
     @property
-    def chunk(self) -> Chunk:
-        """The ledger's chunk of this record."""
-        return self._chunk
-
-    @property
     def tenancy(self) -> Tenancy:
         """The stay of the partition that this record belongs to."""
         return self._chunk.tenancy
@@ -62,6 +62,30 @@ class Job(Delivery[Any]):
         """Whether the partition was revoked, so that nothing more may begin."""
         tenancy = self._chunk.tenancy
         return tenancy.withdrawn or not tenancy.open
+
+    def set_value(self, value: object) -> None:
+        """Note what the parser made of the record, for the handler."""
+        self._value = value
+
+    def finish(self) -> bool:
+        """Finish the record; return False if it has been finished or given back already."""
+        if self._settled:
+            return False
+        self._settled = True
+        self._chunk.finish(self._index)
+        return True
+
+    def give_back(self) -> bool:
+        """Give the record back, unfinished; return False if it was settled already."""
+        if self._settled:
+            return False
+        self._settled = True
+        self._chunk.give_back()
+        return True
+
+    def as_parcel(self) -> Parcel:
+        """Return the record as one that waits for somebody to take it."""
+        return Parcel(self._chunk, (self.raw,), (self._index,), (self._record,), self.spec)
 
     def done(self) -> None:
         """Let the record finish when the handler ends, whatever becomes of the others."""

@@ -74,7 +74,7 @@ class Lanes:
         while self._ready:
             job = self._ready.popleft()
             self._coming -= 1
-            tenancy = job.chunk.tenancy
+            tenancy = job.tenancy
             if tenancy.may_begin(job.record.offset):
                 return job
             self._behind += 1
@@ -152,11 +152,25 @@ class Lanes:
             self._coming += closed.count()
             self._behind -= closed.count()
 
+    def take_all(self) -> list[Parcel]:
+        """Remove what waits, and return it, later records of a tenancy before earlier ones."""
+        jobs = [*self._ready]
+        parcels = [parcel for parcel, _ in self._parcels]
+        for closed in self._closed.values():
+            jobs += closed.jobs
+            parcels += [parcel for parcel, _ in closed.parcels]
+        for home in self._homes.values():
+            jobs += [job for waiting in home.values() if waiting for job in waiting]
+        self.drop(list(self._homes))
+        left = [parcel.rest() for parcel in parcels if parcel.next < parcel.end]
+        left += [job.as_parcel() for job in jobs]
+        return sorted(left, key=lambda parcel: parcel.offset, reverse=True)
+
     def drop(self, tenancies: Collection[Tenancy]) -> None:
         """Forget what waits of these tenancies. Jobs that were taken go on."""
         gone = set(tenancies)
         self._parcels = deque(each for each in self._parcels if each[0].chunk.tenancy not in gone)
-        self._ready = deque(job for job in self._ready if job.chunk.tenancy not in gone)
+        self._ready = deque(job for job in self._ready if job.tenancy not in gone)
         self._coming = len(self._ready) + sum(each.end - each.next for each, _ in self._parcels)
         for tenancy in gone:
             self._closed.pop(tenancy, None)

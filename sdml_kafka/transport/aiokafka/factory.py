@@ -160,6 +160,12 @@ def split_options(
     )
 
 
+def options_of_producer(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of a consumer's options that a producer has, such as TLS and SASL."""
+    producer = _options_of(AIOKafkaProducer)
+    return {name: value for name, value in options.items() if name in producer}
+
+
 def option_defaults() -> tuple[Mapping[str, object], Mapping[str, object]]:
     """Return the options that aiokafka's consumer and its producer take, with their defaults."""
     return _defaults_of(AIOKafkaConsumer), _defaults_of(AIOKafkaProducer)

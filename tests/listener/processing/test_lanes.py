@@ -70,7 +70,7 @@ class LanesMachine(RuleBasedStateMachine):
         self.waiting[tenancy], self.keys[tenancy] = [], []
 
     def lane_of(self, job: Job) -> object:
-        tenancy = job.chunk.tenancy
+        tenancy = job.tenancy
         if self.order == "partition":
             return tenancy
         is_free = job.record.key is None and self.null_key == "free"
@@ -95,7 +95,7 @@ class LanesMachine(RuleBasedStateMachine):
         if job is None:
             self.check_nothing_may_begin()
             return
-        tenancy, lane, offset = job.chunk.tenancy, self.lane_of(job), job.record.offset
+        tenancy, lane, offset = job.tenancy, self.lane_of(job), job.record.offset
         assert tenancy.may_begin(offset)
         self.waiting[tenancy].remove(offset)
         if lane is not None:
@@ -158,7 +158,7 @@ class LanesMachine(RuleBasedStateMachine):
 
     def dropped(self, job: Job, old: Tenancy) -> bool:
         assert self.lanes is not None
-        if job.chunk.tenancy is old:
+        if job.tenancy is old:
             self.lanes.free(job)  # later than its tenancy, which must not disturb anything
             return True
         return False

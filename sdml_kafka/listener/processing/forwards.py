@@ -1,0 +1,175 @@
+"""Records that are sent on before their own record counts as finished.
+
+How this works. A forward is one message of a record: what its handler returned, a retry record or
+a dead letter. It goes out through the listener's outbox, and until it is acknowledged its record is
+in hand. What only waits for the broker is sent again. What the broker refuses fails the record if
+the record may fail. A record that has nowhere else to go is held: its message is sent again after a
+while, `status()` shows it, and a hand-over gives it back at once.
+"""
+
+from collections.abc import Callable
+from logging import WARNING
+from typing import Literal
+
+from attrs import define, field, frozen
+
+from sdml_kafka.errors import (
+    AuthorizationFailed,
+    ConfigurationError,
+    PayloadTooLarge,
+    RecordRefused,
+    TopicMissing,
+)
+from sdml_kafka.listener.processing.job import Job
+from sdml_kafka.listener.processing.timetable import Timetable
+from sdml_kafka.producing.outbox import Outbox
+from sdml_kafka.rate_limited_log import RateLimitedLog
+from sdml_kafka.transport.interfaces import Message
+
+REFUSALS = (
+    TopicMissing,
+    PayloadTooLarge,
+    RecordRefused,
+    AuthorizationFailed,
+    ConfigurationError,
+)
+"""The errors of a record that the broker would refuse again."""
+FIRST_WAIT_S = 0.5
+"""Seconds before a record that was not taken is sent again; they double each time."""
+LONGEST_WAIT_S = 15.0
+"""The longest wait before a record is sent again, in seconds."""
+
+Purpose = Literal["send", "retry", "dead letter"]
+
+
+@define(eq=False)
+class Forward:
+    """One message of a record on its way, and what follows."""
+
+    job: Job
+    message: Message
+    purpose: Purpose
+    on_sent: Callable[[], None]
+    """Called when the broker has acknowledged the message."""
+    on_refused: Callable[[Exception], None] | None = None
+    """Called when the broker refuses the message; None holds the record instead."""
+    fallback: Message | None = None
+    """The message to send instead if the topic does not have the partition."""
+    tries: int = field(default=0, init=False)
+    held_since: float | None = field(default=None, init=False)
+    why: str = field(default="", init=False)
+
+
+@frozen
+class Held:
+    """A record that is held, since what has to be sent before it finishes cannot be sent."""
+
+    topic: str
+    partition: int
+    offset: int
+    to: str
+    """The topic that does not take the message."""
+    purpose: str
+    """What the message is: "send", "retry" or "dead letter"."""
+    why: str
+    """The last error."""
+    for_s: float
+    """Seconds since the first error."""
+
+
+class Forwards:
+    """Sends the messages of records until they are acknowledged, refused, or nobody wants them."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        log: RateLimitedLog,
+        clock: Callable[[], float],
+        give_back: Callable[[Job], None],
+        on_progress: Callable[[], None],
+    ) -> None:
+        """Begin with nothing to send.
+
+        Args:
+            outbox: Sends the messages.
+            log: The listener's log.
+            clock: The clock of the event loop.
+            give_back: Called with a record that is held no longer, and not finished.
+            on_progress: Called after a record has gone on, so that others may begin.
+        """
+        self._outbox = outbox
+        self._give_back = give_back
+        self._on_progress = on_progress
+        self._is_closed = False
+        self._log = log
+        self._clock = clock
+        self._held: set[Forward] = set()
+        self._waiting: Timetable[Forward] = Timetable(self.send)
+
+    async def run(self) -> None:
+        """Send again what is held, until cancelled."""
+        await self._waiting.run()
+
+    def send(self, forward: Forward) -> None:
+        """Send a message of a record that is in hand."""
+        forward.tries += 1
+        self._outbox.send(forward.message, lambda error: self._sent(forward, error))
+
+    def _sent(self, forward: Forward, error: Exception | None) -> None:
+        if error is None:
+            self._held.discard(forward)
+            forward.on_sent()
+            self._on_progress()
+        elif forward.fallback is not None and isinstance(error, ConfigurationError):
+            forward.message, forward.fallback = forward.fallback, None
+            self.send(forward)
+        elif forward.on_refused is not None and isinstance(error, REFUSALS):
+            self._held.discard(forward)
+            forward.on_refused(error)
+            self._on_progress()
+        elif forward.job.is_gone or self._is_closed:
+            self._held.discard(forward)
+            self._give_back(forward.job)
+        else:
+            self._hold(forward, error)
+
+    def _hold(self, forward: Forward, error: Exception) -> None:
+        now, topic, record = self._clock(), forward.message.topic, forward.job.record
+        forward.why = str(error)
+        if forward.held_since is None:
+            forward.held_since = now
+            self._held.add(forward)
+        text = "%r partition %d offset %d is held, since its %s is not taken by %r: %s"
+        place = record.topic, record.partition, record.offset
+        self._log.log(WARNING, f"held {topic}", text, *place, forward.purpose, topic, error)
+        wait_s = min(FIRST_WAIT_S * 2 ** min(forward.tries - 1, 10), LONGEST_WAIT_S)
+        self._waiting.add(now + wait_s, forward)
+
+    def give_back_gone(self) -> None:
+        """Give back what is held of partitions that were revoked."""
+        for forward in self._waiting.take_if(lambda forward: forward.job.is_gone):
+            self._held.discard(forward)
+            self._give_back(forward.job)
+
+    def close(self) -> None:
+        """Give back what is held, and send nothing again."""
+        self._is_closed = True
+        self._held.clear()
+        for forward in self._waiting.take_if(lambda forward: True):
+            self._give_back(forward.job)
+
+    def held(self) -> list[Held]:
+        """Return what is held now."""
+        now = self._clock()
+        return [
+            Held(
+                forward.job.record.topic,
+                forward.job.record.partition,
+                forward.job.record.offset,
+                forward.message.topic,
+                forward.purpose,
+                forward.why,
+                now - (forward.held_since or now),
+            )
+            for forward in self._held
+        ]

@@ -1,0 +1,46 @@
+"""The program's function that handles records, checked once."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+
+from sdml_kafka.errors import ConfigurationError
+
+
+@frozen
+class Handler:
+    """A function that takes a value and its delivery, or a list of deliveries."""
+
+    function: Callable[..., Any]
+    name: str
+    """The function's name as logs, errors and `status()` show it."""
+    is_async: bool
+    takes_batches: bool
+
+
+def compile_handler(function: Callable[..., Any], *, takes_batches: bool) -> Handler:
+    """Return the handler.
+
+    Raises:
+        ConfigurationError: The function cannot be called as a handler.
+    """
+    if not callable(function):
+        raise ConfigurationError(f"the handler is {function!r:.300}, which cannot be called")
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    call = getattr(function, "__call__", None)  # noqa: B004  an instance's async __call__
+    for each in (function, call):
+        if inspect.isasyncgenfunction(each) or inspect.isgeneratorfunction(each):
+            raise ConfigurationError(
+                f"{name} is a generator: a handler returns what it sends, as a Send or a list"
+            )
+    arguments = ("deliveries",) if takes_batches else ("value", "delivery")
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        raise ConfigurationError(f"{name} is called as {name}({', '.join(arguments)})") from None
+    except ValueError:
+        pass  # a function of C whose signature Python cannot know
+    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+    return Handler(function, name, is_async, takes_batches)

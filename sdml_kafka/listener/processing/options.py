@@ -1,0 +1,80 @@
+"""The options of `process` and `processor`, checked once."""
+
+from collections.abc import Callable
+from typing import Any, TypedDict
+
+from attrs import frozen
+
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.listener.processing.handler import Handler, compile_handler
+from sdml_kafka.listener.processing.lanes import NullKey
+from sdml_kafka.listener.processing.policies import (
+    ONCE,
+    DeadLetter,
+    OnFailure,
+    Order,
+    Retry,
+    Stop,
+    check_choice,
+    check_failure_policy,
+)
+
+
+class ProcessOptions(TypedDict, total=False):
+    """How records are processed."""
+
+    concurrency: int
+    """The number of handlers that run at once, over all partitions; by default 10."""
+    order: Order
+    """Which records wait for each other: "partition" (the default), "key" or "none"."""
+    null_key: NullKey
+    """Whether records without a key are "free" of order (the default) or in order with each other,
+    "partition"; with `order="key"`."""
+    retry: Retry
+    """How a failed record is tried again; by default it is not."""
+    on_failure: OnFailure
+    """What becomes of a record that has failed for good; by default `Stop()`."""
+    name: str
+    """The name in logs and `status()`; by default the handler's."""
+
+
+@frozen
+class Options:
+    """How a processor works."""
+
+    handler: Handler
+    name: str
+    concurrency: int
+    order: Order
+    null_key: NullKey
+    retry: Retry
+    on_failure: OnFailure
+
+    @property
+    def needs_producer(self) -> bool:
+        """Whether a producer is needed for certain; a handler may return a `Send` as well."""
+        return isinstance(self.on_failure, DeadLetter)
+
+
+def compile_options(handler: Callable[..., Any], options: ProcessOptions) -> Options:
+    """Return the options, with their defaults.
+
+    Raises:
+        ConfigurationError: One of them cannot work.
+    """
+    if unknown := options.keys() - ProcessOptions.__annotations__.keys():
+        known = ", ".join(sorted(ProcessOptions.__annotations__))
+        raise ConfigurationError(f"unknown: {', '.join(sorted(unknown))}; the options are {known}")
+    compiled = compile_handler(handler, takes_batches=False)
+    concurrency = options.get("concurrency", 10)
+    if type(concurrency) is not int or concurrency < 1:
+        raise ConfigurationError(f"concurrency is 1 or more, not {concurrency!r:.300}")
+    order, null_key = options.get("order", "partition"), options.get("null_key", "free")
+    check_choice("order", order, Order)
+    check_choice("null_key", null_key, NullKey)
+    retry, on_failure = options.get("retry", ONCE), options.get("on_failure", Stop())
+    if not isinstance(retry, Retry):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"retry is a Retry(...), not {retry!r:.300}")
+    check_failure_policy(on_failure)
+    name = options.get("name", compiled.name)
+    return Options(compiled, name, concurrency, order, null_key, retry, on_failure)

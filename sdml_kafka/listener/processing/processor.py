@@ -1,0 +1,166 @@
+"""A processor: the records of one type, handled side by side by one function."""
+
+from collections.abc import Callable, Collection
+
+import anyio
+from attrs import frozen
+
+from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.listener.batch_parser import BatchParser
+from sdml_kafka.listener.processing.forwards import Forwards
+from sdml_kafka.listener.processing.job import Job
+from sdml_kafka.listener.processing.lanes import Lanes
+from sdml_kafka.listener.processing.options import Options
+from sdml_kafka.listener.processing.outcomes import Outcomes, Policies
+from sdml_kafka.listener.processing.status import ProcessorStatus, percentile
+from sdml_kafka.listener.processing.timetable import Timetable
+from sdml_kafka.listener.processing.work import Work
+from sdml_kafka.listener.typed_queue import TypedQueue
+from sdml_kafka.producing.outbox import Outbox
+from sdml_kafka.rate_limited_log import RateLimitedLog
+from sdml_kafka.runtime.waiter import clock
+from sdml_kafka.workers.pool import Pool
+
+
+@frozen
+class Surroundings:
+    """What the processors of a listener share."""
+
+    parser: BatchParser
+    outbox: Outbox
+    log: RateLimitedLog
+    group: Callable[[], str]
+    """Returns the name of the consumer group."""
+    on_failure: Callable[[Exception], None]
+    """Called with the error that has to stop the listener."""
+
+
+class Processor:
+    """Handles the records of a queue until it is cancelled or the listener is left."""
+
+    def __init__(self, options: Options, queue: TypedQueue, around: Surroundings) -> None:
+        """Join the parts. The handlers run in copies of the context that this is called in."""
+        self._clock = now = clock()
+        self._queue = queue
+        self._around = around
+        self._lanes = Lanes(options.order, options.null_key)
+        self._again = Timetable[Job](self._repeat)
+        self._forwards = Forwards(around.outbox, around.log, now, self._give_back, self._wake)
+        self._outcomes = Outcomes(
+            Policies(options.retry, options.on_failure),
+            options.name,
+            around.group,
+            self._forwards,
+            self._again,
+            around.log,
+            now,
+            self._left,
+            self._put_back,
+            self._stop_listener,
+        )
+        parts = self._lanes, around.parser, self._outcomes
+        self._work = Work(options.handler, queue, *parts, options.concurrency, self._wake, now)
+        self._pool: Pool[Job, object] = Pool(options.concurrency)
+        self._idle: anyio.Event | None = None
+
+    async def run(self) -> None:
+        """Handle records until the listener is left."""
+        with self._queue.taken_from(self._withdraw):
+            try:
+                async with anyio.create_task_group() as tasks:
+                    self._pool.open(tasks, self._work)
+                    tasks.start_soon(self._again.run)
+                    tasks.start_soon(self._forwards.run)
+                    tasks.start_soon(self._raise_failure)
+                    await self._feed()
+                    await self._wait_idle()
+                    tasks.cancel_scope.cancel()
+            finally:
+                self._pool.close()
+                self._work.is_stopped = True
+                self._give_all_back()
+
+    async def _feed(self) -> None:
+        """Have the workers look whenever something has come, until the listener is left."""
+        while not self._queue.closed:
+            await self._queue.wait()
+            self._pool.wake()
+
+    async def _raise_failure(self) -> None:
+        raise await self._pool.wait_failed()
+
+    async def _wait_idle(self) -> None:
+        while self._work.in_hand:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    # -- what the parts call -------------------------------------------------------------
+
+    def _repeat(self, job: Job) -> None:
+        self._lanes.repeat(job)
+        self._pool.wake()
+
+    def _left(self, job: Job, *, frees_lane: bool = True) -> None:
+        self._work.in_hand.discard(job)
+        if frees_lane:
+            self._lanes.free(job)  # whoever is a worker takes what is free now
+        if self._idle is not None and not self._work.in_hand:
+            self._idle.set()
+
+    def _wake(self) -> None:
+        self._pool.wake()
+
+    def _give_back(self, job: Job) -> None:
+        self._outcomes.give_back(job)
+
+    def _put_back(self, job: Job) -> None:
+        if not job.is_gone and not self._queue.closed:
+            self._queue.put_back(job.as_parcel())
+
+    def _stop_listener(self, error: Exception) -> None:
+        self._work.is_stopped = True
+        self._around.on_failure(error)
+
+    def status(self) -> ProcessorStatus:
+        """Return what the processor is doing right now."""
+        work, counts = self._work, self._outcomes.counts
+        begins = [job.began for job in work.in_hand if job.running_scope is not None]
+        return ProcessorStatus(
+            running=len(begins),
+            queued=self._lanes.queued,
+            keys=self._lanes.busy,
+            oldest_s=self._clock() - min(begins) if begins else None,
+            handler_p50_s=percentile(work.times, 0.5),
+            handler_p99_s=percentile(work.times, 0.99),
+            finished=counts.finished,
+            retries=counts.retries,
+            failures=counts.failures,
+            dead_letters=counts.dead_letters,
+            held=self._forwards.held(),
+        )
+
+    # -- hand-over and end ---------------------------------------------------------------
+
+    def _withdraw(self, tenancies: Collection[Tenancy]) -> None:
+        """Drop what waits of these tenancies; what is in hand may still finish."""
+        self._lanes.drop(tenancies)
+        for job in self._again.take_if(lambda job: job.is_gone):
+            self._outcomes.give_back(job)
+        self._forwards.give_back_gone()
+
+    def cut_off(self, tenancies: Collection[Tenancy]) -> None:
+        """Give back what is in hand of these tenancies; cancel the handlers that still run."""
+        for job in list(self._work.in_hand):
+            if job.tenancy in tenancies:
+                if job.running_scope is None:
+                    self._outcomes.give_back(job)
+                else:
+                    job.running_scope.cancel()
+
+    def _give_all_back(self) -> None:
+        self._forwards.close()
+        for job in list(self._work.in_hand):  # those that wait for an attempt or the broker
+            self._outcomes.give_back(job)
+        for parcel in self._lanes.take_all():
+            if not self._queue.closed:
+                self._queue.put_back(parcel)

@@ -1,0 +1,124 @@
+"""The processors of a listener: those declared before entering, as actors, and those that run."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from attrs import frozen
+
+from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.listener.processing.options import Options
+from sdml_kafka.listener.processing.processor import Processor, Surroundings
+from sdml_kafka.listener.processing.status import ProcessorStatus
+from sdml_kafka.listener.router import Router
+from sdml_kafka.producing.outbox import Outbox, Sender
+from sdml_kafka.runtime import Actor, ChildSpec, Life, Restarts, Supervisor
+from sdml_kafka.transport.interfaces import ConnectProducer
+
+NO_PRODUCER = (
+    "Sends and dead letters need a producer: give the listener bootstrap_servers, or a "
+    "producer_factory beside the consumer_factory."
+)
+
+
+@frozen
+class Declared:
+    """A processor that was declared before the listener was entered."""
+
+    type: Any
+    options: Options
+
+
+class Processors:
+    """Runs the processors of one listener, and knows those that run."""
+
+    def __init__(self, router: Router, around: Surroundings, has_producer: bool) -> None:
+        """Begin with none that runs."""
+        self._router = router
+        self._around = around
+        self._has_producer = has_producer
+        self._running: dict[str, Processor] = {}
+
+    async def run(self, type_: Any, options: Options) -> None:
+        """Process the records of a type until cancelled, or until the listener is left.
+
+        Raises:
+            UnknownType: No parser yields the type, or it could be several.
+            ConfigurationError: What the options say needs a producer, and there is none.
+        """
+        if options.needs_producer and not self._has_producer:
+            raise ConfigurationError(NO_PRODUCER)
+        queue = self._router.subscribe(type_, 0, fresh=False)
+        processor = Processor(options, queue, self._around)
+        name = self._free_name(options.name)
+        self._running[name] = processor
+        try:
+            await processor.run()
+        finally:
+            del self._running[name]
+            self._router.unsubscribe(queue, 0)
+
+    def _free_name(self, name: str) -> str:
+        number, free = 1, name
+        while free in self._running:
+            number += 1
+            free = f"{name}-{number}"
+        return free
+
+    def cut_off(self, tenancies: Collection[Tenancy]) -> None:
+        """Give back what the processors have in hand of these tenancies, and end its handlers."""
+        for processor in list(self._running.values()):
+            processor.cut_off(tenancies)
+
+    def status(self) -> Mapping[str, ProcessorStatus]:
+        """Return what each processor is doing, by its name."""
+        return {name: processor.status() for name, processor in self._running.items()}
+
+
+class ProcessorActor(Actor):
+    """Runs a processor that was declared before entering."""
+
+    def __init__(self, processors: Processors, declared: Declared) -> None:
+        self._processors = processors
+        self._declared = declared
+
+    async def run(self, life: Life) -> None:
+        """Process records until the listener is left."""
+        with life.cancel_on_stop():
+            life.started()
+            await self._processors.run(self._declared.type, self._declared.options)
+
+
+def processing_supervisor(
+    processors: Processors,
+    declared: Sequence[Declared],
+    outbox: Outbox,
+    connect_producer: ConnectProducer | None,
+    restarts: Restarts,
+    is_fatal: Callable[[Exception], bool],
+    is_expected: Callable[[Exception], bool],
+    start_timeout_s: float,
+) -> Supervisor:
+    """Return the actors of the processors and of the producer that they send with."""
+    children = [
+        ChildSpec(
+            f"processor-{number}",
+            partial(ProcessorActor, processors, each),
+            restart="transient",
+        )
+        for number, each in enumerate(declared, start=1)
+    ]
+    if connect_producer is not None:
+        sender = partial(
+            Sender,
+            connect_producer,
+            outbox,
+            start_timeout_s,
+            creates_topics=True,
+            on_demand=True,
+        )
+        children.insert(0, ChildSpec("sender", sender))
+    return Supervisor(
+        "processing", children, restarts=restarts, is_fatal=is_fatal, is_expected=is_expected
+    )

@@ -1,0 +1,42 @@
+"""What a processor is doing, as a frozen value."""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from sdml_kafka.listener.processing.forwards import Held
+
+
+@frozen
+class ProcessorStatus:
+    """What a processor is doing at one moment."""
+
+    running: int
+    """The number of handlers that run."""
+    queued: int
+    """The number of records that wait for a handler, those of the streams' queue not counted."""
+    keys: int
+    """The number of lanes (keys, or partitions) of which a record is in hand."""
+    oldest_s: float | None
+    """Seconds that the handler that began first has run, None if none runs."""
+    handler_p50_s: float | None
+    """The median time that the last handlers took, in seconds; None before the first has ended."""
+    handler_p99_s: float | None
+    """The time that 99 of 100 of the last handlers took at most, in seconds."""
+    finished: int
+    """The number of records that ended well."""
+    retries: int
+    """The number of attempts that followed a failed one."""
+    failures: int
+    """The number of records that failed for good."""
+    dead_letters: int
+    """The number of dead letters that the broker has acknowledged."""
+    held: Sequence[Held]
+    """The records that cannot finish, since something cannot be written; see `Held`."""
+
+
+def percentile(times: Sequence[float], part: float) -> float | None:
+    """Return the time that this part of the times is not longer than, None without times."""
+    if not times:
+        return None
+    return sorted(times)[min(len(times) - 1, int(len(times) * part))]
