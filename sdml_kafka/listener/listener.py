@@ -16,6 +16,7 @@ from sdml_kafka.listener.actor_tree import ListenerActors, ReadOptions, Timeouts
 from sdml_kafka.listener.batch_parser import OnParseError
 from sdml_kafka.listener.delivery import Delivery
 from sdml_kafka.listener.processing.options import ProcessOptions, compile_options
+from sdml_kafka.listener.processing.policies import Batch
 from sdml_kafka.listener.processing.processors import Declared
 from sdml_kafka.listener.rebalance_callbacks import RebalanceListener, callbacks_of
 from sdml_kafka.listener.status import ListenerStatus
@@ -38,6 +39,10 @@ T = TypeVar("T")
 
 type HandlerFunction[T] = Callable[[T, Delivery[T]], object]
 """A function that handles a record: plain or async, called with the value and its delivery."""
+
+
+type BatchHandlerFunction[T] = Callable[[list[Delivery[T]]], object]
+"""A function that handles records together: plain or async, called with their deliveries."""
 
 
 class AutoCommitDict(TypedDict, total=False):
@@ -268,14 +273,35 @@ class KafkaListener(Enterable):
         self,
         tp: type[T],
         handler: HandlerFunction[T],
+        *,
+        batch: None = None,
+        **options: Unpack[ProcessOptions],
+    ) -> None: ...
+    @overload
+    async def process[T](
+        self,
+        tp: type[T],
+        handler: BatchHandlerFunction[T],
+        *,
+        batch: Batch,
         **options: Unpack[ProcessOptions],
     ) -> None: ...
     @overload
     async def process(
-        self, tp: Any, handler: HandlerFunction[Any], **options: Unpack[ProcessOptions]
+        self,
+        tp: Any,
+        handler: Callable[..., object],
+        *,
+        batch: Batch | None = None,
+        **options: Unpack[ProcessOptions],
     ) -> None: ...
     async def process(
-        self, tp: Any, handler: HandlerFunction[Any], **options: Unpack[ProcessOptions]
+        self,
+        tp: Any,
+        handler: Callable[..., object],
+        *,
+        batch: Batch | None = None,
+        **options: Unpack[ProcessOptions],
     ) -> None:
         """Handle the records of a type side by side, until cancelled or the listener is left.
 
@@ -286,6 +312,7 @@ class KafkaListener(Enterable):
             tp: The type, as for `subscribe`.
             handler: Called as `handler(value, delivery)`: an async function, or a plain one, which
                 runs in a thread. It returns None, a `Send` or several of them.
+            batch: Calls the handler with a list of deliveries instead: `handler(deliveries)`.
             **options: How records are processed; see `ProcessOptions`.
 
         Raises:
@@ -293,17 +320,18 @@ class KafkaListener(Enterable):
             ConfigurationError: An option cannot work, or needs a producer where there is none.
             ClientClosed: The listener was left.
         """
-        compiled = compile_options(handler, options)
+        compiled = compile_options(handler, batch, options)
         await self._ensure_running()
         await self._actors.processors.run(tp, compiled)
 
     def processor[H: Callable[..., Any]](
-        self, tp: Any, **options: Unpack[ProcessOptions]
+        self, tp: Any, *, batch: Batch | None = None, **options: Unpack[ProcessOptions]
     ) -> Callable[[H], H]:
         """Declare a handler before the listener is entered, to run as long as the listener does.
 
         Args:
             tp: The type, as for `subscribe`.
+            batch: Calls the handler with a list of deliveries instead: `handler(deliveries)`.
             **options: How records are processed; see `ProcessOptions`.
 
         Returns:
@@ -318,7 +346,7 @@ class KafkaListener(Enterable):
         def declare(handler: H) -> H:
             if self._lifecycle.state != "new":
                 raise ConfigurationError("The listener was entered: await listener.process(...)")
-            self._declared.append(Declared(tp, compile_options(handler, options)))
+            self._declared.append(Declared(tp, compile_options(handler, batch, options)))
             return handler
 
         return declare

@@ -6,12 +6,12 @@ from typing import Any
 
 import anyio
 
-from sdml_kafka import Delivery, KafkaListener
+from sdml_kafka import KafkaListener
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces import Transport
 from tests.support.listener_on_twin import GROUP, TEXTS
 
-Handle = Callable[[str, Delivery[str]], object]
+Handle = Callable[..., object]
 
 
 def processing_on(broker: MemoryBroker, group: str = GROUP, **options: Any) -> KafkaListener:

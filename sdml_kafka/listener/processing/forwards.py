@@ -47,10 +47,13 @@ class Forward:
     """One message of a record on its way, and what follows."""
 
     job: Job
+    """The record, or the first of several."""
     message: Message
     purpose: Purpose
     on_sent: Callable[[], None]
     """Called when the broker has acknowledged the message."""
+    on_lost: Callable[[], None]
+    """Called when the message is given up, and with it the record, which comes again."""
     on_refused: Callable[[Exception], None] | None = None
     """Called when the broker refuses the message; None holds the record instead."""
     fallback: Message | None = None
@@ -85,7 +88,6 @@ class Forwards:
         outbox: Outbox,
         log: RateLimitedLog,
         clock: Callable[[], float],
-        give_back: Callable[[Job], None],
         on_progress: Callable[[], None],
     ) -> None:
         """Begin with nothing to send.
@@ -94,11 +96,9 @@ class Forwards:
             outbox: Sends the messages.
             log: The listener's log.
             clock: The clock of the event loop.
-            give_back: Called with a record that is held no longer, and not finished.
             on_progress: Called after a record has gone on, so that others may begin.
         """
         self._outbox = outbox
-        self._give_back = give_back
         self._on_progress = on_progress
         self._is_closed = False
         self._log = log
@@ -129,7 +129,7 @@ class Forwards:
             self._on_progress()
         elif forward.job.is_gone or self._is_closed:
             self._held.discard(forward)
-            self._give_back(forward.job)
+            forward.on_lost()
         else:
             self._hold(forward, error)
 
@@ -149,14 +149,14 @@ class Forwards:
         """Give back what is held of partitions that were revoked."""
         for forward in self._waiting.take_if(lambda forward: forward.job.is_gone):
             self._held.discard(forward)
-            self._give_back(forward.job)
+            forward.on_lost()
 
     def close(self) -> None:
         """Give back what is held, and send nothing again."""
         self._is_closed = True
         self._held.clear()
         for forward in self._waiting.take_if(lambda forward: True):
-            self._give_back(forward.job)
+            forward.on_lost()
 
     def held(self) -> list[Held]:
         """Return what is held now."""

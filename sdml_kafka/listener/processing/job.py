@@ -1,10 +1,11 @@
-"""One record on its way through a handler."""
+"""A record on its way through a handler, alone or in a batch."""
 
 from collections import deque
 from math import inf
 from typing import Any
 
 import anyio
+from attrs import define, field
 
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.listener.delivery import Delivery
@@ -22,7 +23,7 @@ class Job(Delivery[Any]):
     earlier.
     """
 
-    __slots__ = ("began", "due", "home", "key", "raw", "running_scope", "spec", "verdict")
+    __slots__ = ("batch", "began", "due", "home", "key", "raw", "running_scope", "spec", "verdict")
 
     due: float
     running_scope: anyio.CancelScope | None
@@ -42,6 +43,8 @@ class Job(Delivery[Any]):
         self.attempt = 1
         self.began: float = 0.0
         """When the handler began, by the clock of the event loop."""
+        self.batch: JobBatch | None = None
+        """The batch that the record is handled in, if any."""
         self.home = home
         """The busy lanes of its tenancy, None if its record is free of order."""
         self.key: object = None
@@ -99,3 +102,68 @@ class Job(Delivery[Any]):
 
     def _give_back(self) -> None:
         """Leave the record to the handler's own end."""
+
+    @property
+    def jobs(self) -> "tuple[Job, ...]":
+        """The record itself, as the one that is handled."""
+        return (self,)
+
+
+@define(eq=False)
+class BatchLane:
+    """The records of a partition, or of a key of it, that wait to be made a batch."""
+
+    tenancy: Tenancy
+    key: object
+    is_ordered: bool
+    """Whether one batch waits for the one before."""
+    waiting: deque[Job] = field(factory=deque[Job], init=False)
+    due: float = field(default=0.0, init=False)
+    """When the first record that waits has waited long enough."""
+    is_busy: bool = field(default=False, init=False)
+    is_ready: bool = field(default=False, init=False)
+    """Whether it stands in the line of the lanes that are ready."""
+
+
+class JobBatch:
+    """Records of one lane that are handled together."""
+
+    __slots__ = ("_scope", "began", "due", "jobs", "lane", "open")
+
+    def __init__(self, jobs: list[Job], lane: BatchLane) -> None:
+        """Begin with the first attempt."""
+        self.jobs = jobs
+        """The records that have not left, or with the next attempt those that take part in it."""
+        self.lane = lane
+        self.open: int = len(jobs)
+        """The number of records that have not left."""
+        self.began: float = 0.0
+        self.due: float = inf
+        self._scope: anyio.CancelScope | None = None
+        for job in jobs:
+            job.batch = self
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the partition was revoked, so that nothing more may begin."""
+        return self.lane.tenancy.withdrawn or not self.lane.tenancy.open
+
+    @property
+    def tenancy(self) -> Tenancy:
+        """The stay of the partition that the records belong to."""
+        return self.lane.tenancy
+
+    @property
+    def running_scope(self) -> anyio.CancelScope | None:
+        """The scope of the handler that runs, None if none does."""
+        return self._scope
+
+    @running_scope.setter
+    def running_scope(self, scope: anyio.CancelScope | None) -> None:
+        self._scope = scope
+        for job in self.jobs:
+            job.running_scope = scope
+
+
+Item = Job | JobBatch
+"""What a handler is called for."""

@@ -63,13 +63,13 @@ class Lanes:
         """Return how many records may begin, counted up to `most`; some may prove to wait."""
         return min(most, self._coming)
 
-    def add(self, parcel: Parcel) -> None:
+    def add(self, parcel: Parcel, now: float = 0.0) -> None:
         """Let the records of a parcel wait, from its next one on."""
         home = self._homes.setdefault(parcel.chunk.tenancy, {})
         self._parcels.append((parcel, home))
         self._coming += parcel.end - parcel.next
 
-    def take(self) -> Job | None:
+    def take(self, now: float = 0.0) -> Job | None:
         """Return the next record that may begin, None if none may. Its lane is busy from now on."""
         while self._ready:
             job = self._ready.popleft()
@@ -113,7 +113,7 @@ class Lanes:
             waiting.append(job)
         return None
 
-    def free(self, job: Job) -> None:
+    def free(self, job: Job, now: float = 0.0) -> None:
         """Let the next record of a job's lane begin."""
         home = job.home
         if home is None:

@@ -10,6 +10,7 @@ from sdml_kafka.listener.processing.handler import Handler, compile_handler
 from sdml_kafka.listener.processing.lanes import NullKey
 from sdml_kafka.listener.processing.policies import (
     ONCE,
+    Batch,
     DeadLetter,
     OnFailure,
     Order,
@@ -47,6 +48,7 @@ class Options:
     concurrency: int
     order: Order
     null_key: NullKey
+    batch: Batch | None
     retry: Retry
     on_failure: OnFailure
 
@@ -56,7 +58,9 @@ class Options:
         return isinstance(self.on_failure, DeadLetter)
 
 
-def compile_options(handler: Callable[..., Any], options: ProcessOptions) -> Options:
+def compile_options(
+    handler: Callable[..., Any], batch: Batch | None, options: ProcessOptions
+) -> Options:
     """Return the options, with their defaults.
 
     Raises:
@@ -65,7 +69,9 @@ def compile_options(handler: Callable[..., Any], options: ProcessOptions) -> Opt
     if unknown := options.keys() - ProcessOptions.__annotations__.keys():
         known = ", ".join(sorted(ProcessOptions.__annotations__))
         raise ConfigurationError(f"unknown: {', '.join(sorted(unknown))}; the options are {known}")
-    compiled = compile_handler(handler, takes_batches=False)
+    if not isinstance(batch, Batch | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"batch is a Batch(...), not {batch!r:.300}")
+    compiled = compile_handler(handler, takes_batches=batch is not None)
     concurrency = options.get("concurrency", 10)
     if type(concurrency) is not int or concurrency < 1:
         raise ConfigurationError(f"concurrency is 1 or more, not {concurrency!r:.300}")
@@ -77,4 +83,4 @@ def compile_options(handler: Callable[..., Any], options: ProcessOptions) -> Opt
         raise ConfigurationError(f"retry is a Retry(...), not {retry!r:.300}")
     check_failure_policy(on_failure)
     name = options.get("name", compiled.name)
-    return Options(compiled, name, concurrency, order, null_key, retry, on_failure)
+    return Options(compiled, name, concurrency, order, null_key, batch, retry, on_failure)

@@ -1,7 +1,7 @@
 """What becomes of a record when its handler has ended: finished, sent on, tried again, given up."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from logging import ERROR, WARNING
 from typing import Any, Protocol
 
@@ -9,7 +9,7 @@ from attrs import define, frozen
 
 from sdml_kafka.errors import ConfigurationError, TooManyDeadLetters
 from sdml_kafka.listener.processing.forwards import Forward, Forwards
-from sdml_kafka.listener.processing.job import DONE, Job
+from sdml_kafka.listener.processing.job import DONE, Item, Job, JobBatch
 from sdml_kafka.listener.processing.limits import FailureLimits
 from sdml_kafka.listener.processing.policies import (
     DeadLetter,
@@ -24,6 +24,8 @@ from sdml_kafka.listener.processing.timetable import Timetable
 from sdml_kafka.parsing.parsers import Skip
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.interfaces import Message
+
+Failure = tuple[Job, Exception]
 
 
 @frozen
@@ -74,7 +76,7 @@ class Outcomes:
         name: str,
         group: Callable[[], str],
         forwards: Forwards,
-        again: Timetable[Job],
+        again: Timetable[Item],
         log: RateLimitedLog,
         clock: Callable[[], float],
         on_left: OnLeft,
@@ -111,24 +113,37 @@ class Outcomes:
 
     # -- ends ----------------------------------------------------------------------------
 
-    def ended(self, job: Job, result: object) -> None:
-        """Take what a handler returned for a record that is in hand."""
-        verdict = job.verdict
-        if result is GIVEN_BACK:
-            self._hold_lane(job)
-        elif isinstance(verdict, Exception):
-            self._fail(job, verdict)
-        elif result is None:
-            self.finish(job)
-        elif not isinstance(result, Failed):
-            self._send(job, result)
-        elif verdict is DONE:
-            text = "%s raised after it had finished %s"
-            args = self._name, _place(job)
-            self._log.log(ERROR, f"late {self._name}", text, *args, error=result.error)
-            self.finish(job)
+    def ended(self, item: Item, result: object) -> None:
+        """Take what a handler returned for records that are in hand."""
+        if result is None and item.__class__ is Job and item.verdict is None:
+            self.finish(item)  # by far the most frequent
+        elif result is GIVEN_BACK:
+            for job in item.jobs:
+                self._hold_lane(job)
         else:
-            self._fail(job, result.error)
+            self._sort_out(item, result)
+
+    def _sort_out(self, item: Item, result: object) -> None:
+        """Tell the records that have failed from those that have not."""
+        good, failures = list[Job](), list[Failure]()
+        for job in item.jobs:
+            if isinstance(job.verdict, Exception):
+                failures.append((job, job.verdict))
+            elif isinstance(result, Failed) and job.verdict is not DONE:
+                failures.append((job, result.error))
+            else:
+                good.append(job)
+        if isinstance(result, Failed) and not failures:
+            text = "%s raised after it had finished %s"
+            args = self._name, _place(item.jobs[0])
+            self._log.log(ERROR, f"late {self._name}", text, *args, error=result.error)
+        if result is None or isinstance(result, Failed):
+            for job in good:
+                self.finish(job)
+        else:
+            self._send(good or list(item.jobs), result)
+        if failures:
+            self._fail(item, failures)
 
     def finish(self, job: Job) -> None:
         """Finish a record that has ended well."""
@@ -137,12 +152,13 @@ class Outcomes:
             self._limits.note_good(self._clock())
             self._on_left(job)
 
-    def cut_off(self, job: Job) -> None:
-        """Let a record go whose handler was cut off."""
-        if job.verdict is DONE:
-            self.finish(job)
-        else:
-            self.give_back(job)
+    def cut_off(self, item: Item) -> None:
+        """Let records go whose handler was cut off."""
+        for job in item.jobs:
+            if job.verdict is DONE:
+                self.finish(job)
+            else:
+                self.give_back(job)
 
     def give_back(self, job: Job) -> None:
         """Let a record go that has not finished, so that it comes again."""
@@ -150,8 +166,9 @@ class Outcomes:
             self._on_given_back(job)
             self._on_left(job)
 
-    def _stop(self, job: Job, error: Exception) -> None:
-        self._hold_lane(job)
+    def _stop(self, jobs: Iterable[Job], error: Exception) -> None:
+        for job in jobs:
+            self._hold_lane(job)
         self._stop_listener(error)
 
     def _hold_lane(self, job: Job) -> None:
@@ -161,27 +178,48 @@ class Outcomes:
 
     # -- what a handler returned ---------------------------------------------------------
 
-    def _send(self, job: Job, result: object) -> None:
+    def _send(self, jobs: Sequence[Job], result: object) -> None:
         try:
             messages = [_message(send) for send in _sends(result)]
         except ConfigurationError as error:
-            self._stop(job, error)
-            return
-        _Bundle(job, messages, self._forwards, self.finish, self._fail).send()
+            self._stop(jobs, error)
+        else:
+            _Bundle(jobs, messages, self).send(self._forwards)
+
+    def refused(self, jobs: Sequence[Job], error: Exception) -> None:
+        """Fail records of which a message was refused."""
+        item = jobs[0].batch or jobs[0]
+        self._fail(item, [(job, error) for job in jobs])
 
     # -- failures ------------------------------------------------------------------------
 
-    def _fail(self, job: Job, error: Exception) -> None:
-        """Decide about a record that is in hand and has failed."""
-        job.verdict = None
-        if job.is_gone:
-            self.give_back(job)
-            return
-        retry = self._policies.retry
-        if job.attempt < retry.attempts and retry.applies_to(error):
-            delay_s = retry.delay_s(job.attempt, random.random())
-            self._try_again(job, error, delay_s)
-            return
+    def _fail(self, item: Item, failures: Sequence[Failure]) -> None:
+        """Decide about records that are in hand and have failed."""
+        retry, again = self._policies.retry, list[Job]()
+        for job, error in failures:
+            job.verdict = None
+            if job.is_gone:
+                self.give_back(job)
+            elif job.attempt < retry.attempts and retry.applies_to(error):
+                again.append(job)
+            else:
+                self._give_up(job, error)
+        if again:
+            self._try_again(item, again, failures[0][1])
+
+    def _try_again(self, item: Item, jobs: list[Job], error: Exception) -> None:
+        delay_s = self._policies.retry.delay_s(jobs[0].attempt, random.random())
+        self.counts.retries += len(jobs)
+        for job in jobs:
+            job.attempt += 1
+        if isinstance(item, JobBatch):
+            item.jobs = jobs
+        self._again.add(self._clock() + delay_s, item)
+        text = "%s failed with %s (%r), attempt %d follows in %.1f s"
+        args = self._name, _place(jobs[0]), error, jobs[0].attempt, delay_s
+        self._log.log(WARNING, f"retry {self._name}", text, *args)
+
+    def _give_up(self, job: Job, error: Exception) -> None:
         self.counts.failures += 1
         try:
             verdict = self._verdict(job, error)
@@ -195,15 +233,7 @@ class Outcomes:
                 if job.finish():
                     self._on_left(job)
             case Stop():
-                self._stop(job, error)
-
-    def _try_again(self, job: Job, error: Exception, delay_s: float) -> None:
-        self.counts.retries += 1
-        job.attempt += 1
-        self._again.add(self._clock() + delay_s, job)
-        text = "%s failed with %s (%r), attempt %d follows in %.1f s"
-        args = self._name, _place(job), error, job.attempt, delay_s
-        self._log.log(WARNING, f"retry {self._name}", text, *args)
+                self._stop([job], error)
 
     def _note(self, job: Job, kind: str, what: str, error: Exception) -> None:
         args = self._name, _place(job), what
@@ -228,14 +258,20 @@ class Outcomes:
                 "what fails, and start again."
             )
             failure.__cause__ = error
-            self._stop(job, failure)
+            self._stop([job], failure)
             return
         record = job.record
         headers = dead_letter_headers(record, error, self._group())
         topic = policy.topic_for(record.topic)
         by_key = Message(topic, record.value, record.key, headers)
         self._note(job, "dead letter", f"it goes to {topic!r}", error)
-        forward = Forward(job, by_key, "dead letter", lambda: self._buried(job))
+        forward = Forward(
+            job,
+            by_key,
+            "dead letter",
+            on_sent=lambda: self._buried(job),
+            on_lost=lambda: self.give_back(job),
+        )
         if policy.partition == "same":
             forward.message, forward.fallback = by_key._replace(partition=record.partition), by_key
         self._forwards.send(forward)
@@ -248,34 +284,42 @@ class Outcomes:
 
 @define(eq=False)
 class _Bundle:
-    """The messages of one record, which finishes once all are acknowledged."""
+    """The messages that a handler returned; its records finish once all are acknowledged."""
 
-    job: Job
+    jobs: Sequence[Job]
     messages: list[Message]
-    forwards: Forwards
-    on_sent: Callable[[Job], None]
-    on_refused: Callable[[Job, Exception], None]
+    outcomes: Outcomes
     left: int = 0
     error: Exception | None = None
 
-    def send(self) -> None:
+    def send(self, forwards: Forwards) -> None:
         self.left = len(self.messages)
         if not self.left:
-            self.on_sent(self.job)
+            self._all_settled()
         for message in self.messages:
-            self.forwards.send(Forward(self.job, message, "send", self._sent, self._refused))
+            forwards.send(
+                Forward(self.jobs[0], message, "send", self._sent, self._lost, self._refused)
+            )
+
+    def _sent(self) -> None:
+        self.left -= 1
+        if not self.left:
+            self._all_settled()
 
     def _refused(self, error: Exception) -> None:
         self.error = error
         self._sent()
 
-    def _sent(self) -> None:
-        self.left -= 1
-        if not self.left:
-            if self.error is None:
-                self.on_sent(self.job)
-            else:
-                self.on_refused(self.job, self.error)
+    def _lost(self) -> None:
+        for job in self.jobs:
+            self.outcomes.give_back(job)
+
+    def _all_settled(self) -> None:
+        if self.error is not None:
+            self.outcomes.refused(self.jobs, self.error)
+            return
+        for job in self.jobs:
+            self.outcomes.finish(job)
 
 
 def _sends(result: object) -> list[Send]:

@@ -1,20 +1,22 @@
 """A processor: the records of one type, handled side by side by one function."""
 
 from collections.abc import Callable, Collection
+from typing import Any
 
 import anyio
 from attrs import frozen
 
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.listener.batch_parser import BatchParser
+from sdml_kafka.listener.processing.batch_lanes import BatchLanes
 from sdml_kafka.listener.processing.forwards import Forwards
-from sdml_kafka.listener.processing.job import Job
+from sdml_kafka.listener.processing.job import BatchLane, Item, Job
 from sdml_kafka.listener.processing.lanes import Lanes
 from sdml_kafka.listener.processing.options import Options
 from sdml_kafka.listener.processing.outcomes import Outcomes, Policies
 from sdml_kafka.listener.processing.status import ProcessorStatus, percentile
 from sdml_kafka.listener.processing.timetable import Timetable
-from sdml_kafka.listener.processing.work import Work
+from sdml_kafka.listener.processing.work import LaneSet, Work
 from sdml_kafka.listener.typed_queue import TypedQueue
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
@@ -43,9 +45,10 @@ class Processor:
         self._clock = now = clock()
         self._queue = queue
         self._around = around
-        self._lanes = Lanes(options.order, options.null_key)
-        self._again = Timetable[Job](self._repeat)
-        self._forwards = Forwards(around.outbox, around.log, now, self._give_back, self._wake)
+        self._due = Timetable[BatchLane](self._batch_due)
+        self._lanes = self._make_lanes(options)
+        self._again = Timetable[Item](self._repeat)
+        self._forwards = Forwards(around.outbox, around.log, now, self._wake)
         self._outcomes = Outcomes(
             Policies(options.retry, options.on_failure),
             options.name,
@@ -60,8 +63,13 @@ class Processor:
         )
         parts = self._lanes, around.parser, self._outcomes
         self._work = Work(options.handler, queue, *parts, options.concurrency, self._wake, now)
-        self._pool: Pool[Job, object] = Pool(options.concurrency)
+        self._pool: Pool[Any, object] = Pool(options.concurrency)
         self._idle: anyio.Event | None = None
+
+    def _make_lanes(self, options: Options) -> LaneSet:
+        if options.batch is None:
+            return Lanes(options.order, options.null_key)
+        return BatchLanes(options.order, options.null_key, options.batch, self._due.add)
 
     async def run(self) -> None:
         """Handle records until the listener is left."""
@@ -70,6 +78,7 @@ class Processor:
                 async with anyio.create_task_group() as tasks:
                     self._pool.open(tasks, self._work)
                     tasks.start_soon(self._again.run)
+                    tasks.start_soon(self._due.run)
                     tasks.start_soon(self._forwards.run)
                     tasks.start_soon(self._raise_failure)
                     await self._feed()
@@ -96,22 +105,32 @@ class Processor:
 
     # -- what the parts call -------------------------------------------------------------
 
-    def _repeat(self, job: Job) -> None:
-        self._lanes.repeat(job)
+    def _repeat(self, item: Item) -> None:
+        self._lanes.repeat(item)
+        self._pool.wake()
+
+    def _batch_due(self, lane: BatchLane) -> None:
+        lanes = self._lanes
+        assert isinstance(lanes, BatchLanes)
+        lanes.note_due(lane, self._clock())
         self._pool.wake()
 
     def _left(self, job: Job, *, frees_lane: bool = True) -> None:
         self._work.in_hand.discard(job)
-        if frees_lane:
-            self._lanes.free(job)  # whoever is a worker takes what is free now
+        # Whoever is a worker takes what is free now.
+        batch = job.batch
+        if batch is None:
+            if frees_lane:
+                self._lanes.free(job, 0.0)
+        elif frees_lane:
+            batch.open -= 1
+            if not batch.open:
+                self._lanes.free(batch, self._clock())
         if self._idle is not None and not self._work.in_hand:
             self._idle.set()
 
     def _wake(self) -> None:
         self._pool.wake()
-
-    def _give_back(self, job: Job) -> None:
-        self._outcomes.give_back(job)
 
     def _put_back(self, job: Job) -> None:
         if not job.is_gone and not self._queue.closed:
@@ -124,7 +143,8 @@ class Processor:
     def status(self) -> ProcessorStatus:
         """Return what the processor is doing right now."""
         work, counts = self._work, self._outcomes.counts
-        begins = [job.began for job in work.in_hand if job.running_scope is not None]
+        running = {job.batch or job for job in work.in_hand if job.running_scope is not None}
+        begins = [item.began for item in running]
         return ProcessorStatus(
             running=len(begins),
             queued=self._lanes.queued,
@@ -144,8 +164,8 @@ class Processor:
     def _withdraw(self, tenancies: Collection[Tenancy]) -> None:
         """Drop what waits of these tenancies; what is in hand may still finish."""
         self._lanes.drop(tenancies)
-        for job in self._again.take_if(lambda job: job.is_gone):
-            self._outcomes.give_back(job)
+        for item in self._again.take_if(lambda item: item.is_gone):
+            self._outcomes.cut_off(item)
         self._forwards.give_back_gone()
 
     def cut_off(self, tenancies: Collection[Tenancy]) -> None:

@@ -1,21 +1,37 @@
 """The records of a processor as the jobs of its workers; see `sdml_kafka.workers.pool.Jobs`."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable
-from typing import Any
+from typing import Any, Protocol
 
+from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.listener.batch_parser import BatchParser, Unparsed
 from sdml_kafka.listener.processing.handler import Handler
-from sdml_kafka.listener.processing.job import Job
-from sdml_kafka.listener.processing.lanes import Lanes
+from sdml_kafka.listener.processing.job import Item, Job, JobBatch
 from sdml_kafka.listener.processing.outcomes import GIVEN_BACK, Failed, Outcomes
-from sdml_kafka.listener.typed_queue import TypedQueue
+from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.workers.threads import Threads
+
+
+class LaneSet(Protocol):
+    """The order of what waits: `Lanes`, or `BatchLanes`."""
+
+    @property
+    def queued(self) -> int: ...
+    @property
+    def busy(self) -> int: ...
+    def add(self, parcel: Parcel, now: float, /) -> None: ...
+    def take(self, now: float, /) -> Any: ...
+    def startable(self, most: int, /) -> int: ...
+    def free(self, item: Any, now: float, /) -> None: ...
+    def repeat(self, item: Any, /) -> None: ...
+    def take_all(self) -> list[Parcel]: ...
+    def drop(self, tenancies: Collection[Tenancy], /) -> None: ...
 
 
 class Work:
@@ -25,7 +41,7 @@ class Work:
         self,
         handler: Handler,
         queue: TypedQueue,
-        lanes: Lanes,
+        lanes: LaneSet,
         parser: BatchParser,
         outcomes: Outcomes,
         concurrency: int,
@@ -55,24 +71,33 @@ class Work:
         """Seconds that the last handlers took."""
         self.is_stopped: bool = False
         """Whether nothing more is to begin."""
-        self._call: Callable[[Any, Job], Awaitable[object]] = (
+        self.handle: Callable[[Any], Coroutine[Any, Any, object]] = (
+            self._handle_batch if handler.takes_batches else self._handle_record
+        )
+        self._call: Callable[..., Awaitable[object]] = (
             handler.function if handler.is_async else self._call_plain
         )
 
-    def take(self) -> Job | None:
-        """Return the next record that may begin, None if none may."""
+    def take(self) -> Item | None:
+        """Return what the handler is to be called for next, None if nothing may begin."""
         while not self.is_stopped and self._has_room():
-            job = self._lanes.take()
-            if job is not None:
-                self.now = job.began = self._clock()
-                job.tenancy.taken += 1
-                self.in_hand.add(job)
-                return job
+            self.now = now = self._clock()
+            item: Item | None = self._lanes.take(now)
+            if item is not None:
+                item.began = now
+                self._take_in_hand(item)
+                return item
             parcel = self._queue.take_parcel()
             if parcel is None:
                 return None
-            self._lanes.add(parcel)
+            self._lanes.add(parcel, now)
         return None
+
+    def _take_in_hand(self, item: Item) -> None:
+        for job in item.jobs:
+            if job not in self.in_hand:  # with a further attempt it is already
+                self.in_hand.add(job)
+                job.tenancy.taken += 1
 
     def _has_room(self) -> bool:
         """Return whether a handler may run beside the threads that could not be cut off."""
@@ -86,11 +111,11 @@ class Work:
         count = self._lanes.startable(most)
         return count if count >= most else min(most, count + len(self._queue))
 
-    def context(self, job: Job) -> Context:
+    def context(self, item: Item) -> Context:
         """Return a fresh context."""
         return self._context.copy()
 
-    async def handle(self, job: Job) -> object:
+    async def _handle_record(self, job: Job) -> object:
         """Return what the handler returns for a record, or what stands for its failure."""
         spec = job.spec
         if spec is None:
@@ -110,6 +135,31 @@ class Work:
         except Exception as error:
             return Failed(error)
 
+    async def _handle_batch(self, batch: JobBatch) -> object:
+        """Parse the records of a batch, and return what the handler returns for them."""
+        kept: list[Job] = []
+        for job in batch.jobs:
+            value = job.raw
+            if job.spec is not None:
+                try:
+                    value = job.spec.parser(job.record)
+                except Exception as error:
+                    value = Unparsed(error)
+                if value.__class__ is not job.spec.accepts:
+                    value = await self._look_closer(job, job.spec, value)
+            if value is GIVEN_BACK:
+                return value
+            if value is SKIP:
+                self._outcomes.finish(job)
+            else:
+                job.set_value(value)
+                kept.append(job)
+        batch.jobs = kept
+        try:
+            return await self._call(list(kept)) if kept else None
+        except Exception as error:
+            return Failed(error)
+
     async def _look_closer(self, job: Job, spec: CompiledSpec, value: object) -> object:
         """Return the value if it is right after all, `SKIP`, or `GIVEN_BACK`.
 
@@ -123,8 +173,8 @@ class Work:
             return GIVEN_BACK
         return SKIP
 
-    async def _call_plain(self, value: Any, job: Job) -> object:
-        function = partial(self._handler.function, value, job)
+    async def _call_plain(self, *arguments: Any) -> object:
+        function = partial(self._handler.function, *arguments)
         result = await self._threads.run(function, self._abandon_thread, self._thread_ended)
         return await result if isawaitable(result) else result
 
@@ -135,23 +185,23 @@ class Work:
         self._abandoned -= 1
         self._wake()
 
-    def ended(self, job: Job, result: object) -> None:
+    def ended(self, item: Item, result: object) -> None:
         """Settle a record whose handler has ended."""
-        job.running_scope = None
-        self.times.append(self._clock() - job.began)
-        self._outcomes.ended(job, result)
+        item.running_scope = None
+        self.times.append(self._clock() - item.began)
+        self._outcomes.ended(item, result)
 
-    def failed(self, job: Job, error: BaseException) -> None:
+    def failed(self, item: Item, error: BaseException) -> None:
         """Fail a record whose handler raised a cancellation that nobody had asked for."""
         failure = RuntimeError("the handler raised a cancellation that nobody had asked for")
         failure.__cause__ = error
-        self.ended(job, Failed(failure))
+        self.ended(item, Failed(failure))
 
-    def cut_off(self, job: Job) -> None:
+    def cut_off(self, item: Item) -> None:
         """Give back a record whose handler was cut off at a hand-over."""
-        job.running_scope = None
-        self._outcomes.cut_off(job)
+        item.running_scope = None
+        self._outcomes.cut_off(item)
 
-    def abandon(self, job: Job) -> None:
+    def abandon(self, item: Item) -> None:
         """Give back a record because the processor ends."""
-        self.cut_off(job)
+        self.cut_off(item)

@@ -10,7 +10,7 @@ import pytest
 from sdml_kafka import Delivery, KafkaListener, TopicPartition
 from sdml_kafka.errors import ConfigurationError, TooManyDeadLetters, UnknownType
 from sdml_kafka.listener.processing.forwards import Held
-from sdml_kafka.listener.processing.policies import DeadLetter, Retry, Send, Stop
+from sdml_kafka.listener.processing.policies import Batch, DeadLetter, Retry, Send, Stop
 from sdml_kafka.parsing.parsers import Skip
 from tests.support.listener_on_twin import GROUP, P0, P1, TOPIC, broker_with, fill
 from tests.support.processing_on_twin import processing, processing_on
@@ -390,3 +390,86 @@ async def test_dead_letters_without_a_producer_are_refused() -> None:
     async with listener:
         with pytest.raises(ConfigurationError, match="producer_factory"):
             await listener.process(str, Recorder(), on_failure=DeadLetter())
+
+
+class Lists:
+    """A handler of batches that notes what it got."""
+
+    def __init__(self, work: Callable[[list[Delivery[str]]], object] = lambda batch: None) -> None:
+        self.work = work
+        self.seen: list[list[str]] = []
+        self.attempts: list[int] = []
+
+    async def __call__(self, deliveries: list[Delivery[str]]) -> object:
+        self.seen.append([each.value for each in deliveries])
+        self.attempts.append(deliveries[0].attempt)
+        await anyio.sleep(0.01)
+        return self.work(deliveries)
+
+
+async def test_batches_are_full_or_due() -> None:
+    broker = broker_with(*map(str, range(7)), partitions=2)
+    fill(broker, "A", partition=1)
+    lists = Lists()
+    began = anyio.current_time()
+    options = {"batch": Batch(size=3, interval_s=5.0), "concurrency": 2}
+    async with processing_on(broker) as listener, processing(listener, lists, **options):
+        await until(lambda: len(lists.seen) == 4)
+        assert sorted(lists.seen) == [["0", "1", "2"], ["3", "4", "5"], ["6"], ["A"]]
+        assert 5.0 <= anyio.current_time() - began < 6.0
+        await until(lambda: listener.status().counters.finished == 8)
+    assert (broker.committed(GROUP, P0), broker.committed(GROUP, P1)) == (7, 1)
+
+
+async def test_single_records_of_a_batch_may_fail() -> None:
+    broker = broker_with(*"abcd")
+    broker.create_topic(DLT.topic)
+
+    def work(deliveries: list[Delivery[str]]) -> None:
+        for each in deliveries:
+            if each.value in "bd":
+                each.fail(ValueError(each.value))
+
+    lists = Lists(work)
+    retry = Retry(attempts=2, backoff_s=1.0)
+    options = {"batch": Batch(size=4), "retry": retry, "on_failure": DeadLetter()}
+    async with processing_on(broker) as listener, processing(listener, lists, **options):
+        await until(lambda: listener.status().counters.finished == 4)
+    assert lists.seen == [list("abcd"), list("bd")]
+    assert lists.attempts == [1, 2]
+    assert [each.value for each in broker.records(DLT)] == [b"b", b"d"]
+    assert broker.committed(GROUP, P0) == 4
+
+
+async def test_an_error_fails_what_a_batch_has_not_settled() -> None:
+    broker = broker_with(*"abc")
+
+    def work(deliveries: list[Delivery[str]]) -> None:
+        deliveries[0].done()
+        raise ValueError("no more")
+
+    lists = Lists(work)
+    options = {"batch": Batch(size=3), "on_failure": Skip()}
+    async with processing_on(broker) as listener, processing(listener, lists, **options):
+        await until(lambda: listener.status().counters.finished == 3)
+        (status,) = listener.status().processors.values()
+        assert (status.finished, status.failures) == (1, 2)
+
+
+async def test_what_a_batch_returns_is_sent_before_any_of_it_is_finished() -> None:
+    broker = broker_with(*"abc")
+
+    async def handle(deliveries: list[Delivery[str]]) -> Send:
+        return Send("out", b"".join(each.value.encode() for each in deliveries))
+
+    options: dict[str, Any] = {"batch": Batch(size=3)}
+    async with processing_on(broker) as listener:
+        with anyio.move_on_after(30.0):
+            await listener.process(str, handle, on_failure=Skip(), **options)
+        assert listener.status().counters.finished == 3
+    broker.create_topic("out")
+    fill(broker, "def")
+    async with processing_on(broker) as listener:
+        with anyio.move_on_after(30.0):
+            await listener.process(str, handle, **options)
+    assert [each.value for each in broker.records(TopicPartition("out", 0))] == [b"def"]
