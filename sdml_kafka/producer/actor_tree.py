@@ -1,0 +1,79 @@
+"""The actors of a producer, and what they share."""
+
+from collections.abc import Callable
+from functools import partial
+from logging import getLogger
+
+import anyio
+
+from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, ConfigurationError
+from sdml_kafka.lifecycle import ACTOR_GRACE_S, is_expected
+from sdml_kafka.producer.pending_sends import PendingSends
+from sdml_kafka.producer.status import ProducerStatus
+from sdml_kafka.producing.outbox import Outbox, Sender
+from sdml_kafka.rate_limited_log import RateLimitedLog
+from sdml_kafka.runtime import Actor, ChildSpec, Event, Life, Restarts, Supervisor
+from sdml_kafka.runtime.snapshot import all_actors
+from sdml_kafka.transport.interfaces import ConnectProducer
+
+FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
+"""The errors that a restart cannot mend."""
+LOOK_S = 0.1
+"""Seconds between two looks at the deadlines while records wait."""
+
+_log = getLogger("sdml_kafka.producer")
+
+
+class DeadlineWatch(Actor):
+    """Fails records that are not acknowledged in time."""
+
+    def __init__(self, sends: PendingSends) -> None:
+        self._sends = sends
+
+    async def run(self, life: Life) -> None:
+        """Look at the deadlines now and then, which costs nothing for each record."""
+        life.started()
+        with life.cancel_on_stop():
+            while True:
+                await anyio.sleep(LOOK_S)
+                self._sends.expire(anyio.current_time())
+
+
+class ProducerActors:
+    """Builds and wires the sender and the watch of the deadlines."""
+
+    def __init__(
+        self,
+        connect: ConnectProducer,
+        max_waiting: int,
+        start_timeout_s: float,
+        restarts: Restarts,
+        on_event: Callable[[Event], None] | None,
+    ) -> None:
+        self.log: RateLimitedLog = RateLimitedLog(_log)
+        self.outbox: Outbox = Outbox()
+        self.sends: PendingSends = PendingSends(self.outbox, max_waiting, self.log)
+        sender = partial(Sender, connect, self.outbox, start_timeout_s, creates_topics=True)
+        self.supervisor: Supervisor = Supervisor(
+            "producer",
+            [
+                ChildSpec("sender", sender, start_timeout_s=start_timeout_s + ACTOR_GRACE_S),
+                ChildSpec("deadlines", partial(DeadlineWatch, self.sends)),
+            ],
+            restarts=restarts,
+            is_fatal=lambda error: isinstance(error, FATAL),
+            is_expected=is_expected,
+            on_event=on_event,
+        )
+
+    def status(self) -> ProducerStatus:
+        """Return what the producer is doing right now."""
+        tree = self.supervisor.snapshot()
+        return ProducerStatus(
+            tree=tree,
+            connected=self.outbox.connected,
+            waiting=self.sends.waiting,
+            sent=self.sends.counts.sent,
+            failed=self.sends.counts.failed,
+            restarts=sum(actor.restarts for actor in all_actors(tree)),
+        )

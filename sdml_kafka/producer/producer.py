@@ -1,0 +1,264 @@
+"""KafkaProducer: what a program that sends uses."""
+
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from logging import WARNING
+from time import time
+from typing import Any, Self
+
+import anyio
+
+from sdml_kafka.errors import ClientClosed, ConfigurationError, SendFailed
+from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
+from sdml_kafka.producer.actor_tree import ProducerActors
+from sdml_kafka.producer.pending_sends import PendingSend, Sent
+from sdml_kafka.producer.status import ProducerStatus
+from sdml_kafka.producing.serializers import Serializer, Serializers
+from sdml_kafka.runtime import Event, Restarts
+from sdml_kafka.runtime.waiter import clock, waiter_maker
+from sdml_kafka.transport.connect import producer_connect
+from sdml_kafka.transport.interfaces import ConnectProducer, Message, ProducerFactory, Transport
+
+MAX_CANCELLED_FLUSH_S = 2.0
+"""Seconds that leaving waits for acknowledgements when the program itself was cancelled."""
+
+
+class KafkaProducer(Enterable):
+    """Sends records, each with its acknowledgement.
+
+    ```python
+    async with KafkaProducer(bootstrap_servers="localhost:9092") as producer:
+        sent = await producer.send("orders", b"...", key=b"c-7")
+        print(sent.partition, sent.offset)
+    ```
+
+    Records of a partition arrive in the order of the calls, none twice (the producer is
+    idempotent). A broker that is away is waited for, up to the timeout of each record.
+
+    Nothing is connected before the producer is entered. It may be made before a fork and entered in
+    each process after it; once entered it is for that process alone (`EnteredBeforeFork`).
+
+    Args:
+        bootstrap_servers: The addresses of some brokers, asked side by side: one string with
+            commas, or a list. Or give `producer_factory`.
+        producer_factory: Returns a new `AIOKafkaProducer` each time, not started. It is called
+            where an asyncio loop runs, on trio too, and again for each restart.
+        serializers: How values of a type become bytes: `{Order: to_json}`. A value's own class
+            decides, then its bases. Bytes and None need none.
+        max_waiting: The number of records that may wait for their acknowledgements; more wait
+            for room.
+        timeout_s: Seconds after which a record fails that was not acknowledged, unless the call
+            says otherwise.
+        start_timeout: Seconds that entering may take.
+        stop_timeout: Seconds that leaving may take. What waits is sent meanwhile.
+        restarts: How often a failed actor is restarted before the failure is raised.
+        on_event: Called for each start, crash, restart and stop of an actor.
+        transport: Another client than aiokafka: `MemoryBroker.connect_producer()` in a test.
+        **client_options: aiokafka's own options (TLS, SASL, `compression_type`).
+
+    Raises:
+        ConfigurationError: Something that was passed cannot work. No value is shown.
+    """
+
+    def __init__(
+        self,
+        *,
+        bootstrap_servers: str | Sequence[str] | None = None,
+        producer_factory: ProducerFactory | None = None,
+        serializers: Mapping[Any, Serializer] | None = None,
+        max_waiting: int = 10_000,
+        timeout_s: float = 30.0,
+        start_timeout: float = 10.0,
+        stop_timeout: float = 10.0,
+        restarts: Restarts | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        transport: ConnectProducer | Transport | None = None,
+        **client_options: Any,
+    ) -> None:
+        check_timeouts(start_timeout, stop_timeout)
+        if type(max_waiting) is not int or max_waiting < 1:
+            raise ConfigurationError(f"max_waiting is 1 or more, not {max_waiting!r:.300}")
+        self._timeout_s = _seconds(timeout_s)
+        self._stop_timeout_s = stop_timeout
+        self._serializers = Serializers(serializers or {})
+        connect = transport.producer if isinstance(transport, Transport) else transport
+        where = producer_factory, bootstrap_servers, client_options
+        connect = connect or producer_connect(*where, KafkaProducer.__init__.__kwdefaults__)
+        parts = connect, max_waiting, start_timeout, restarts or Restarts(), on_event
+        self._build = partial(ProducerActors, *parts)
+        self._actors: ProducerActors = self._build()
+        timeouts, by = (start_timeout, stop_timeout), "send() or start()"
+        self._lifecycle = Lifecycle("producer", *timeouts, on_forked=self._forsake, started_by=by)
+
+    @asynccontextmanager
+    async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
+        self._lifecycle.check_new()
+        actors = self._actors = self._build()
+        actors.sends.open(waiter_maker())
+        self._clock = clock()
+        try:
+            async with self._lifecycle.entered(actors.supervisor):
+                patience_s = self._stop_timeout_s
+                try:
+                    yield self
+                except anyio.get_cancelled_exc_class():
+                    patience_s = min(patience_s, MAX_CANCELLED_FLUSH_S)
+                    raise
+                finally:
+                    actors.sends.refuse(ClientClosed("The producer was left"))
+                    with anyio.move_on_after(patience_s, shield=True):
+                        await actors.sends.wait_settled()
+        finally:
+            self._report_unsent(actors)
+            actors.outbox.close()
+
+    def _report_unsent(self, actors: ProducerActors) -> None:
+        if topics := actors.sends.close():
+            shown = ", ".join(f"{topic!r}: {count}" for topic, count in topics.most_common(20))
+            text = "the producer was left before these records were acknowledged: %s"
+            actors.log.log(WARNING, "unsent", text, shown)
+
+    def _forsake(self, error: Exception) -> None:
+        self._actors.sends.forsake(error)
+
+    # -- for programs that cannot use `async with` ---------------------------------------
+
+    async def start(self) -> None:
+        """Enter the producer; asyncio only, since a trio task cannot outlive its nursery.
+
+        Calling it again is harmless.
+
+        Raises:
+            ClientClosed: The producer was left.
+            ClientNotStarted: Another task is entering the producer, or this is trio.
+            BrokerUnreachable: No broker answered, or cannot be reached at the address that it
+                advertises (`AdvertisedAddressUnreachable`). The text says what happened there.
+        """
+        await self._lifecycle.start(self)
+
+    async def stop(self) -> None:
+        """Leave the producer that `start()` entered, and raise what it failed with.
+
+        Calling it again is harmless.
+        """
+        self._lifecycle.check_process()
+        await self._lifecycle.stop()
+
+    # -- sending -------------------------------------------------------------------------
+
+    async def send(
+        self,
+        topic: str,
+        value: Any,
+        *,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Sent:
+        """Send a record, and wait until the broker has acknowledged it.
+
+        If this is cancelled, a record that has not gone out is not sent.
+
+        Args:
+            topic: Where to send it.
+            value: Bytes, None for a tombstone, or what one of `serializers` takes.
+            key: Decides on the partition, unless `partition` is given.
+            headers: The names and values of the headers.
+            partition: The number of the partition, from 0.
+            timestamp_ms: The record's time in milliseconds since the epoch; by default now.
+            timeout_s: Seconds after which the record fails, the wait for room included.
+
+        Returns:
+            The place of the record.
+
+        Raises:
+            TopicMissing: The broker neither has the topic nor creates it.
+            PayloadTooLarge: The client, the broker or the topic takes no record of that size.
+            AuthorizationFailed: The broker does not let this client write to the topic.
+            ConfigurationError: No broker could take the record: a name that no topic can have, a
+                partition that the topic does not have, a value without a serializer.
+            SendFailed: The record was not acknowledged in time, or the broker refuses it. With
+                `in_doubt` it may have arrived.
+            ClientClosed: The producer was left.
+        """
+        pending = await self.send_soon(
+            topic,
+            value,
+            key=key,
+            headers=headers,
+            partition=partition,
+            timestamp_ms=timestamp_ms,
+            timeout_s=timeout_s,
+        )
+        try:
+            return await pending.sent()
+        finally:
+            self._actors.sends.forget(pending)
+
+    async def send_soon(
+        self,
+        topic: str,
+        value: Any,
+        *,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        timeout_s: float | None = None,
+    ) -> PendingSend:
+        """Send a record without waiting for its acknowledgement, only for room.
+
+        The arguments are those of `send`. A failure that nobody waits for is logged.
+
+        Returns:
+            The record on its way: `await waiting.sent()`.
+
+        Raises:
+            ConfigurationError: The value has no serializer.
+            SendFailed: There was no room in time.
+            ClientClosed: The producer was left.
+        """
+        if self._lifecycle.state != "running":
+            await self._start_or_fail()
+        if value is not None and value.__class__ is not bytes:
+            value = self._serializers.serialize(value)
+        if timestamp_ms is None:
+            timestamp_ms = int(time() * 1000)
+        timeout_s = self._timeout_s if timeout_s is None else _seconds(timeout_s)
+        message = Message(topic, value, key, headers, partition, True, timestamp_ms)
+        sends, now = self._actors.sends, self._clock()
+        if sends.has_room():
+            return sends.begin(message, timeout_s, now)
+        with anyio.move_on_after(timeout_s) as patience:
+            await sends.wait_for_room()
+        if patience.cancelled_caught:
+            raise SendFailed(
+                f"There was no room for the record for {topic!r} within {timeout_s:g} s: more are "
+                "sent than the broker acknowledges. See max_waiting."
+            )
+        return sends.begin(message, max(timeout_s - (self._clock() - now), 0.0), self._clock())
+
+    async def _start_or_fail(self) -> None:
+        self._lifecycle.check_open()
+        await self.start()
+        self._lifecycle.check_open()  # somebody may have stopped what was starting
+
+    async def flush(self) -> None:
+        """Wait until every record that was given to `send` or `send_soon` has its outcome."""
+        self._lifecycle.check_process()
+        await self._actors.sends.wait_settled()
+
+    def status(self) -> ProducerStatus:
+        """Return what the producer is doing right now. Cheap: no broker is asked."""
+        self._lifecycle.check_process()
+        return self._actors.status()
+
+
+def _seconds(timeout_s: object) -> float:
+    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
+    if not is_number or not 0 < timeout_s < float("inf"):  # type: ignore[operator]  # a number
+        raise ConfigurationError(f"timeout_s is in seconds, above 0, not {timeout_s!r:.300}")
+    return float(timeout_s)  # type: ignore[arg-type]  # a number

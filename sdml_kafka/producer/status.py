@@ -1,0 +1,23 @@
+"""What a producer is doing, as a frozen value."""
+
+from attrs import frozen
+
+from sdml_kafka.runtime import ActorSnapshot
+
+
+@frozen
+class ProducerStatus:
+    """What a producer is doing at one moment."""
+
+    tree: ActorSnapshot
+    """The supervisor and its actors."""
+    connected: bool
+    """Whether a broker can be reached, as far as is known without asking."""
+    waiting: int
+    """The number of records that wait for their acknowledgements."""
+    sent: int
+    """The number of records that were acknowledged since the producer was entered."""
+    failed: int
+    """The number of records that were not acknowledged."""
+    restarts: int
+    """The number of restarts of actors."""

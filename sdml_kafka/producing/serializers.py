@@ -1,0 +1,49 @@
+"""How the values that a program sends become bytes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sdml_kafka.errors import ConfigurationError
+
+Serializer = Callable[[Any], bytes]
+
+
+class Serializers:
+    """The serializers of a program, by the type of the value."""
+
+    def __init__(self, by_type: Mapping[Any, Serializer]) -> None:
+        """Check what the program gave.
+
+        Raises:
+            ConfigurationError: A type is no class, or a serializer cannot be called.
+        """
+        for kind, serializer in by_type.items():
+            if not isinstance(kind, type) or not callable(serializer):
+                raise ConfigurationError(
+                    f"serializers has a class and a function for each type, not {kind!r:.200}: "
+                    f"{serializer!r:.200}"
+                )
+        self._by_type = dict(by_type)
+
+    def serialize(self, value: object) -> bytes:
+        """Return the bytes of a value, by the serializer of its class or the nearest base.
+
+        Raises:
+            ConfigurationError: There is no serializer for its class, or it returns no bytes.
+            Exception: What the serializer raises.
+        """
+        for kind in type(value).__mro__:
+            serializer = self._by_type.get(kind)
+            if serializer is not None:
+                data: object = serializer(value)
+                if isinstance(data, bytes):
+                    return data
+                raise ConfigurationError(
+                    f"The serializer of {kind.__name__} returned {type(data).__name__}, not bytes"
+                )
+        if isinstance(value, bytearray | memoryview):
+            return bytes(value)
+        raise ConfigurationError(
+            f"A value of {type(value).__name__} has no serializer: give bytes, or "
+            f"serializers={{{type(value).__name__}: ...}}"
+        )
