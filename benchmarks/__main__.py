@@ -7,10 +7,12 @@ from platform import python_version
 
 from aiokafka import __version__ as aiokafka_version
 
-from benchmarks import reading
-from benchmarks.contest import as_json, table
+from benchmarks import calls, reading
+from benchmarks.contest import BESIDE, as_json, table
 from benchmarks.picture import picture
 from sdml_kafka import json_library
+
+BENCHMARKS = {"reading": reading, "calls": calls}
 
 
 def note(text: str) -> None:
@@ -19,17 +21,37 @@ def note(text: str) -> None:
 
 
 def main() -> None:
-    """Run what is asked for, print the table, and save it with its data and a picture."""
+    """Run what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", choices=["reading"])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="cases with all of these words")
-    parser.add_argument("--contestants", nargs="+", default=list(reading.CONTESTANTS))
-    parser.add_argument("--save", type=Path, metavar="FOLDER", help="save JSON, table and picture")
-    options = parser.parse_args()
-    cases = [c for c in reading.CASES if all(word in str(c) for word in options.only or ())]
-    results = reading.run(options.rounds, options.contestants, cases, note)
-    print(table(results))
+    commands = parser.add_subparsers(dest="what", required=True)
+    for name, benchmark in BENCHMARKS.items():
+        command = commands.add_parser(name, help=benchmark.__doc__, description=benchmark.__doc__)
+        known = list(benchmark.CONTESTANTS)
+        command.add_argument("--rounds", type=int, default=7)
+        command.add_argument("--only", nargs="+", metavar="WORD", help="cases with all these words")
+        command.add_argument(
+            "--contestants", nargs="+", metavar="NAME", default=known, choices=known
+        )
+        command.add_argument("--save", type=Path, metavar="FOLDER", help="JSON, table and picture")
+        command.add_argument(
+            "--beside",
+            type=Path,
+            metavar="CHECKOUT",
+            help="let the package of another checkout take turns as well",
+        )
+    compare(parser.parse_args())
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Let the contestants take turns, print the table, and save it with its data and a picture."""
+    benchmark = BENCHMARKS[options.what]
+    cases = [c for c in benchmark.CASES if all(word in str(c) for word in options.only or ())]
+    names: list[str] = options.contestants
+    if options.beside is not None:
+        names = [*names, *(name + BESIDE for name in names if "by hand" not in name)]
+    results = benchmark.run(options.rounds, names, cases, note, options.beside)
+    text = table(results, benchmark.COLUMNS)
+    print(text)
     if options.save is not None:
         folder: Path = options.save
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +62,7 @@ def main() -> None:
             "json": json_library(),
         }
         (folder / f"{options.what}.json").write_text(as_json(results, **about))
-        (folder / f"{options.what}.md").write_text(table(results) + "\n")
+        (folder / f"{options.what}.md").write_text(text + "\n")
         (folder / f"{options.what}.svg").write_text(picture(results))
 
 

@@ -2,20 +2,22 @@
 
 import asyncio
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from attrs import frozen
 
-from benchmarks.contest import Comparison, Meter, Sample, compare, print_sample, run_child
+from benchmarks.contest import BESIDE, Children, Column, Comparison, Note, compare
 from benchmarks.documents import documents
+from benchmarks.event_loops import EVENT_LOOPS, run_on
+from benchmarks.meter import ReadingMeter, ReadingSample
 from sdml_kafka import KafkaListener, TypeStream, parse_bytes, parse_json, parse_msgspec
 from sdml_kafka.testing import EmbeddedKafka
 
@@ -96,10 +98,10 @@ def consumer(bootstrap: str, group: str) -> AIOKafkaConsumer:
     )
 
 
-async def by_hand(bootstrap: str, group: str, case: Case) -> Sample:
+async def by_hand(bootstrap: str, group: str, case: Case) -> ReadingSample:
     """Read by `getmany`; aiokafka commits by itself, every five seconds."""
     parser = PARSERS[case.parser][2]
-    meter = Meter()
+    meter = ReadingMeter()
     client = consumer(bootstrap, group)
     client.subscribe([case.topic])
     await client.start()
@@ -117,10 +119,10 @@ async def by_hand(bootstrap: str, group: str, case: Case) -> Sample:
     return sample
 
 
-async def by_listener(bootstrap: str, group: str, case: Case) -> Sample:
+async def by_listener(bootstrap: str, group: str, case: Case) -> ReadingSample:
     """Read by `async for`; a commit goes out every thousand records."""
     type_, parser, _ = PARSERS[case.parser]
-    meter = Meter()
+    meter = ReadingMeter()
     async with KafkaListener(
         [{"topics": [case.topic], "type": type_, "parser": parser}],
         consumer_factory=lambda: consumer(bootstrap, group),
@@ -138,32 +140,25 @@ async def by_listener(bootstrap: str, group: str, case: Case) -> Sample:
         return meter.stop(seen)
 
 
-async def inside_trio_asyncio(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    """Run a contestant on the loop of trio-asyncio."""
-    import trio_asyncio  # whose import alone changes asyncio's event loops
-
-    async with trio_asyncio.open_loop():
-        return await function(*arguments)
-
-
-Contestant = tuple[str, Callable[[str, str, Case], Awaitable[Sample]], dict[str, bool]]
-CONTESTANTS: dict[str, Contestant] = {
-    "getmany by hand": ("asyncio", by_hand, {}),
-    "listener, asyncio": ("asyncio", by_listener, {}),
-    "listener, uvloop": ("asyncio", by_listener, {"use_uvloop": True}),
-    "listener, trio": ("trio", by_listener, {}),
-    "listener, trio-asyncio": ("trio", partial(inside_trio_asyncio, by_listener), {}),
+CONTESTANTS: dict[str, tuple[str, Callable[[str, str, Case], Awaitable[ReadingSample]]]] = {
+    "getmany by hand": ("asyncio", by_hand),
+    **{f"listener, {loop}": (loop, by_listener) for loop in EVENT_LOOPS},
 }
 
 
-def run_one(name: str, bootstrap: str, group: str, case: str) -> None:
+COLUMNS = [
+    Column("CPU", "cpu_us", ratio=True),
+    Column("memory", "max_rss_mb", ratio=True),
+    Column("CPU us", "cpu_us", digits=1),
+    Column("collections", "collections", digits=0),
+]
+
+
+def run_one(bootstrap: str, group: str, case: str, name: str) -> None:
     """Run one contestant in this process, and print its sample."""
-    backend, contestant, options = CONTESTANTS[name]
+    loop, contestant = CONTESTANTS[name]
     chosen = next(each for each in CASES if str(each) == case)
-    sample = anyio.run(
-        contestant, bootstrap, group, chosen, backend=backend, backend_options=options
-    )
-    print_sample(sample)
+    run_on(loop, contestant, bootstrap, group, chosen).print()
 
 
 async def fill(bootstrap: str, case: Case) -> None:
@@ -196,24 +191,26 @@ async def check_commits(bootstrap: str, group: str, case: Case) -> None:
 
 
 def run(
-    rounds: int, names: Sequence[str], cases: Sequence[Case], note: Callable[[str], None]
+    rounds: int, names: Sequence[str], cases: Sequence[Case], note: Note, beside: Path | None
 ) -> list[Comparison]:
     """Let the contestants take turns, and compare them with the loop by hand."""
     results: list[Comparison] = []
+    children = Children("benchmarks.reading", beside)
     with EmbeddedKafka() as kafka:
         bootstrap = kafka.bootstrap_servers
         for case in cases:
             asyncio.run(fill(bootstrap, case))
-            samples: dict[str, list[Sample]] = {name: [] for name in names}
+            samples: dict[str, list[ReadingSample]] = {name: [] for name in names}
             for round_ in range(rounds):
                 for name in names if round_ % 2 else reversed(names):
                     group = f"reading-{time.time_ns()}"
-                    sample = run_child("benchmarks.reading", name, bootstrap, group, case)
-                    samples[name].append(sample)
-                    if CONTESTANTS[name][1] is not by_hand:
+                    child = children.command(name, bootstrap, group, case)
+                    output = subprocess.run(**child, check=True, stdout=subprocess.PIPE).stdout
+                    samples[name].append(ReadingSample(**json.loads(output)))
+                    if CONTESTANTS[name.removesuffix(BESIDE)][1] is not by_hand:
                         asyncio.run(check_commits(bootstrap, group, case))
                 note(f"{case}: round {round_ + 1} of {rounds}")
-            results += compare(str(case), samples)
+            results += compare(str(case), samples, COLUMNS)
     return results
 
 
