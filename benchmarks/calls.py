@@ -24,6 +24,7 @@ from benchmarks.contest import Children, Column, Comparison, Note, compare
 from benchmarks.event_loops import EVENT_LOOPS, run_on
 from benchmarks.meter import Usage
 from benchmarks.pairs import PAYLOADS, client_by_hand, our_client, our_server, server_by_hand
+from benchmarks.sampling import allow_sampling
 from sdml_kafka.testing import EmbeddedKafka
 
 TURN_S = 1.0
@@ -146,6 +147,8 @@ class Pair:
     def __init__(self, client: "subprocess.Popen[str]", server: "subprocess.Popen[str]") -> None:
         self._client = client
         self._server = server
+        self.client_pid = client.pid
+        self.server_pid = server.pid
 
     def turn(self, seconds: float) -> Sample:
         """Let the client make calls."""
@@ -240,6 +243,7 @@ def run(
 
 def run_one(role: str, bootstrap: str, topic: str, case: str, name: str) -> None:
     """Run one side of a pair in this process."""
+    allow_sampling()
     side = run_server if role == "server" else run_client
     run_on(CONTESTANTS[name][0], side, name, bootstrap, topic, CASES[int(case)])
 

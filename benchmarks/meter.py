@@ -2,10 +2,13 @@
 
 import json
 import resource
+import sys
 import time
 from gc import get_stats
 
 from attrs import asdict, frozen
+
+from benchmarks.sampling import allow_sampling
 
 
 @frozen
@@ -79,3 +82,21 @@ class ReadingMeter:
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             self._first - self._entered,
         )
+
+
+class SampledReadingMeter(ReadingMeter):
+    """Measures a run, and lets the parent process sample nothing but its measured part."""
+
+    def start(self) -> None:
+        """Begin the measured part once the parent process samples."""
+        allow_sampling()
+        print('"ready"', flush=True)
+        sys.stdin.readline()  # blocks the event loop on purpose: nothing is read meanwhile
+        super().start()
+
+    def stop(self, records: int) -> ReadingSample:
+        """End the measured part, and wait until the parent process has stopped to sample."""
+        sample = super().stop(records)
+        print('"done"', flush=True)
+        sys.stdin.readline()
+        return sample

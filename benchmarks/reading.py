@@ -17,7 +17,7 @@ from attrs import frozen
 from benchmarks.contest import BESIDE, Children, Column, Comparison, Note, compare
 from benchmarks.documents import documents
 from benchmarks.event_loops import EVENT_LOOPS, run_on
-from benchmarks.meter import ReadingMeter, ReadingSample
+from benchmarks.meter import ReadingMeter, ReadingSample, SampledReadingMeter
 from sdml_kafka import KafkaListener, TypeStream, parse_bytes, parse_json, parse_msgspec
 from sdml_kafka.testing import EmbeddedKafka
 
@@ -98,10 +98,12 @@ def consumer(bootstrap: str, group: str) -> AIOKafkaConsumer:
     )
 
 
-async def by_hand(bootstrap: str, group: str, case: Case) -> ReadingSample:
+async def by_hand(
+    bootstrap: str, group: str, case: Case, new_meter: type[ReadingMeter]
+) -> ReadingSample:
     """Read by `getmany`; aiokafka commits by itself, every five seconds."""
     parser = PARSERS[case.parser][2]
-    meter = ReadingMeter()
+    meter = new_meter()
     client = consumer(bootstrap, group)
     client.subscribe([case.topic])
     await client.start()
@@ -119,10 +121,12 @@ async def by_hand(bootstrap: str, group: str, case: Case) -> ReadingSample:
     return sample
 
 
-async def by_listener(bootstrap: str, group: str, case: Case) -> ReadingSample:
+async def by_listener(
+    bootstrap: str, group: str, case: Case, new_meter: type[ReadingMeter]
+) -> ReadingSample:
     """Read by `async for`; a commit goes out every thousand records."""
     type_, parser, _ = PARSERS[case.parser]
-    meter = ReadingMeter()
+    meter = new_meter()
     async with KafkaListener(
         [{"topics": [case.topic], "type": type_, "parser": parser}],
         consumer_factory=lambda: consumer(bootstrap, group),
@@ -140,11 +144,13 @@ async def by_listener(bootstrap: str, group: str, case: Case) -> ReadingSample:
         return meter.stop(seen)
 
 
-CONTESTANTS: dict[str, tuple[str, Callable[[str, str, Case], Awaitable[ReadingSample]]]] = {
+Contestant = Callable[[str, str, Case, type[ReadingMeter]], Awaitable[ReadingSample]]
+CONTESTANTS: dict[str, tuple[str, Contestant]] = {
     "getmany by hand": ("asyncio", by_hand),
     **{f"listener, {loop}": (loop, by_listener) for loop in EVENT_LOOPS},
 }
 
+METERS: dict[str, type[ReadingMeter]] = {"alone": ReadingMeter, "sampled": SampledReadingMeter}
 
 COLUMNS = [
     Column("CPU", "cpu_us", ratio=True),
@@ -154,11 +160,11 @@ COLUMNS = [
 ]
 
 
-def run_one(bootstrap: str, group: str, case: str, name: str) -> None:
+def run_one(bootstrap: str, group: str, case: str, meter: str, name: str) -> None:
     """Run one contestant in this process, and print its sample."""
     loop, contestant = CONTESTANTS[name]
     chosen = next(each for each in CASES if str(each) == case)
-    run_on(loop, contestant, bootstrap, group, chosen).print()
+    run_on(loop, contestant, bootstrap, group, chosen, METERS[meter]).print()
 
 
 async def fill(bootstrap: str, case: Case) -> None:
@@ -204,7 +210,7 @@ def run(
             for round_ in range(rounds):
                 for name in names if round_ % 2 else reversed(names):
                     group = f"reading-{time.time_ns()}"
-                    child = children.command(name, bootstrap, group, case)
+                    child = children.command(name, bootstrap, group, case, "alone")
                     output = subprocess.run(**child, check=True, stdout=subprocess.PIPE).stdout
                     samples[name].append(ReadingSample(**json.loads(output)))
                     if CONTESTANTS[name.removesuffix(BESIDE)][1] is not by_hand:
