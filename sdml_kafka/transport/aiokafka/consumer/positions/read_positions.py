@@ -26,10 +26,9 @@ class ReadPositions:
 
     def look(self, partitions: Collection[TopicPartition]) -> None:
         """Compare with aiokafka's positions, before records of these partitions are taken."""
-        for partition in partitions:
+        for partition, position in internals.positions_of(self._consumer, partitions):
             expected = self.next.get(partition)
-            position = internals.position_of(self._consumer, partition)
-            if expected is None or position is None or position == expected:
+            if expected is None or position == expected:
                 continue
             self.next[partition] = self._moved[partition] = position
             reason = DELETED if position > expected else REPLACED
@@ -41,10 +40,7 @@ class ReadPositions:
         taken: Mapping[TopicPartition, Sequence[Record]],
     ) -> None:
         """Note where reading goes on in `partitions`, from which records were taken, or none."""
-        for partition in partitions:
-            position = internals.position_of(self._consumer, partition)
-            if position is None:
-                continue
+        for partition, position in internals.positions_of(self._consumer, partitions):
             batch = taken.get(partition)
             behind = batch[-1].offset + 1 if batch else self.next.get(partition)
             if position != behind:
