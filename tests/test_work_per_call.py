@@ -57,7 +57,7 @@ def counted() -> Iterator[Work]:
 async def make_calls() -> Work:
     """Let callers make calls to a server by hand, and count the client's work."""
     broker = new_broker()
-    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+    async with client_on(broker) as rpc, hand(broker) as server:
 
         async def call() -> None:
             for _ in range(ROUNDS):
@@ -65,12 +65,11 @@ async def make_calls() -> Work:
 
         await server.join()
         with counted() as work:
-            for _ in range(CALLERS):
-                tasks.start_soon(call)
-            for _ in range(CALLS):
-                server.reply(await server.request())
-            while rpc.status().in_flight:
-                await anyio.sleep(0)
+            async with anyio.create_task_group() as tasks:
+                for _ in range(CALLERS):
+                    tasks.start_soon(call)
+                for _ in range(CALLS):
+                    server.reply(await server.request())
     return work
 
 

@@ -12,11 +12,12 @@ A record takes one of these ways, in `_take`:
 
 1. Its topic is not known, or the record is wrong: `TopicLookups` holds it, and later sends it
    through `_take` again or fails it.
-2. Nothing is on its way to its partition: `_open_batch` starts a batch with it. Either aiokafka
-   takes the batch at once (then it is in flight), or earlier batches are queued there and an
-   `admission` waits for room.
-3. A batch is open, or others wait already: it goes to the end of `waiting`, and `_pump` moves it
-   into a batch as soon as that may be.
+2. It goes to the end of its partition's `waiting`.
+
+`_flush` comes once a turn of the loop has brought no more records. For each partition with records
+`_pump` moves them into the batch that is open there, or into a new one. If nothing else is queued
+there, the new batch is queued at once; else an `admission` waits until aiokafka takes another one.
+Then `ProduceRequests` sends what is queued.
 
 `_on_settled` is called with each batch's outcome. It reports it for all records of the batch, or
 splits a batch that the broker has refused because of single records, or makes a new one of a batch
@@ -52,10 +53,14 @@ from sdml_kafka.transport.aiokafka.producer.partition_queues import (
     PartitionQueue,
     PartitionQueues,
 )
+from sdml_kafka.transport.aiokafka.producer.requests import ProduceRequests
 from sdml_kafka.transport.aiokafka.producer.topic_lookups import TopicLookups
 from sdml_kafka.transport.interfaces import Message, OnSent, ProducerSpent, always
 
 CANCEL_TIMEOUT_S = 0.5
+MAX_TURNS = 4
+"""The number of turns of the loop for which a batch waits while each turn brings more records. Many
+records in one request cost each of them, and the broker, a part of what a few do."""
 FRESH_S = 1.0
 """Seconds within which no batch gets too old: what the broker refuses then, it refuses again."""
 
@@ -69,10 +74,12 @@ class Sending:
     def __init__(
         self,
         producer: Client,
+        requests: ProduceRequests,
         report_outcome: ReportOutcome,
         on_failure: Callable[[ProducerFailed], None],
     ) -> None:
         self._producer = producer
+        self._requests = requests
         self._report_outcome = report_outcome
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -84,6 +91,10 @@ class Sending:
             producer, self._queues, self._refresh, self._take, self._report, self._count_settled
         )
         self._in_flight: dict[asyncio.Future[Any], Sequence[Entry]] = {}
+        self._due: list[PartitionQueue] = []
+        """The partitions with records for the next `_flush`."""
+        self._taken = 0
+        """How many records were taken so far."""
         self._unsettled = 0
         self._all_settled: asyncio.Future[None] | None = None
         self._refusal: str | None = "the producer is not started"
@@ -114,16 +125,34 @@ class Sending:
                 queue = self._queues.find(message)
             if queue is None:
                 self._lookups.add(entry)
-            elif queue.waiting or queue.admission is not None:
-                queue.waiting.append(entry)
-            elif queue.builder is None:
-                self._open_batch(queue, entry)
-            else:
-                # It joins all that comes in this turn; aiokafka takes the batch two turns later.
-                queue.waiting.append(entry)
-                self._loop.call_soon(self._pump, queue)
+                return
+            self._taken += 1
+            queue.waiting.append(entry)
+            if not queue.is_due:  # a call less for most records
+                self._pump_soon(queue)
         except Exception as error:
             self._report_soon((entry,), error_mapping.from_send(error, _topic_of(entry)))
+
+    def _pump_soon(self, queue: PartitionQueue) -> None:
+        """Move what waits for a partition into a batch, and send it, in one of the next turns."""
+        if queue.is_due:
+            return
+        queue.is_due = True
+        if not self._due:
+            self._loop.call_soon(self._flush, self._taken, MAX_TURNS)
+        self._due.append(queue)
+
+    def _flush(self, taken: int, turns_left: int) -> None:
+        """Send all records that wait, unless the last turn has brought more than there were."""
+        if taken != self._taken and turns_left:
+            self._loop.call_soon(self._flush, self._taken, turns_left - 1)
+            return
+        due, self._due = self._due, []
+        for queue in due:
+            queue.is_due = False
+            if queue.admission is None:
+                self._pump(queue)
+        self._requests.send([queue.partition for queue in due])
 
     def _open_batch(self, queue: PartitionQueue, entry: Entry) -> None:
         message = entry[0]
@@ -144,8 +173,7 @@ class Sending:
             queue.admission = self._loop.create_task(waiting)
             queue.admission.add_done_callback(partial(self._on_admitted, queue, queue.entries))
         else:
-            future = internals.queue_batch(self._producer, builder, queue.partition)
-            self._track(future, queue, queue.entries)
+            self._track(self._requests.queue(builder, queue.partition), queue, queue.entries)
 
     # -- batches -------------------------------------------------------------------------
 
@@ -168,7 +196,7 @@ class Sending:
             queue.waiting.extendleft(reversed(entries))
         else:
             self._report_soon(entries, error_mapping.from_send(error, queue.partition.topic))
-        self._pump(queue)
+        self._pump_soon(queue)
 
     def _pump(self, queue: PartitionQueue) -> None:
         """Move waiting records into batches, as far as there is room."""
@@ -232,7 +260,7 @@ class Sending:
         if queue.builder is not None:
             queue.builder.close()
         if queue.admission is None:
-            self._pump(queue)
+            self._pump_soon(queue)
 
     # -- outcomes ------------------------------------------------------------------------
 
