@@ -233,6 +233,13 @@ def cancel_headers(id_: bytes, id_name: str) -> list[tuple[str, bytes]]:
 _OK_HEADER = (STATUS, b"ok")
 
 
+def ok_headers(request: Request) -> list[tuple[str, bytes]]:
+    """Return the headers of a reply that is no part of a stream and no error."""
+    if request.id is None or request.id_name is None:
+        return [_OK_HEADER]
+    return [(request.id_name, request.id), _OK_HEADER]
+
+
 def reply_headers(
     request: Request,
     status: str = OK,
@@ -247,12 +254,9 @@ def reply_headers(
     A status that is no legal one is sent as `unknown`. An error's text is cut to the length that
     readers accept.
     """
-    headers: list[tuple[str, bytes]] = []
-    if request.id is not None and request.id_name is not None:
-        headers.append((request.id_name, request.id))
-    if status == OK:
-        headers.append(_OK_HEADER)
-    else:
+    headers = ok_headers(request)
+    if status != OK:
+        headers.pop()
         headers.append((STATUS, (status if is_status(status) else UNKNOWN).encode()))
         headers.append((ERROR, _cut(error)))
     if sequence is not None:
