@@ -67,17 +67,18 @@ class Case:
     partitions: int
     parser: str
     records: int
+    codec: str | None = None
 
     def __str__(self) -> str:
-        plural = "s" * (self.partitions > 1)
-        return (
-            f"{self.shape}, {self.size} bytes, {self.partitions} partition{plural}, {self.parser}"
-        )
+        size = f"1 to {self.size}" if self.shape == "mixed" else self.size
+        partitions = f"{self.partitions} partition{'s' * (self.partitions > 1)}"
+        parts = self.shape, f"{size} bytes", partitions, self.parser, self.codec
+        return ", ".join(part for part in parts if part is not None)
 
     @property
     def topic(self) -> str:
         """The topic that holds the records; cases that differ in the parser share it."""
-        return f"reading-{self.shape}-{self.size}-{self.partitions}"
+        return f"reading-{self.shape}-{self.size}-{self.partitions}-{self.codec}"
 
 
 CASES = [
@@ -88,6 +89,8 @@ CASES = [
     Case("nested", 10240, 12, "json", 20_000),
     Case("flat", 512, 12, "json", 100_000),
     Case("flat", 10240, 12, "bytes", 20_000),
+    Case("nested", 512, 12, "json", 100_000, "lz4"),
+    Case("mixed", 1_000_000, 12, "bytes", 3_000),
 ]
 
 
@@ -177,7 +180,9 @@ async def fill(bootstrap: str, case: Case) -> None:
         await admin.create_topics([NewTopic(case.topic, case.partitions, 1)])
     finally:
         await admin.close()
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, max_batch_size=1 << 16) as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap, max_batch_size=1 << 16, compression_type=case.codec
+    ) as producer:
         for number, value in enumerate(documents(case.shape, case.size, case.records)):
             await producer.send(case.topic, value, partition=number % case.partitions)
         await producer.flush()
