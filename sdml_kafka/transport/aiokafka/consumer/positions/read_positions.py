@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
+from sdml_kafka.transport.fetched_record import offset_at
 from sdml_kafka.transport.interfaces import DELETED, REPLACED, Jump, Record, TopicPartition
 
 
@@ -42,7 +43,7 @@ class ReadPositions:
         """Note where reading goes on in `partitions`, from which records were taken, or none."""
         for partition, position in internals.positions_of(self._consumer, partitions):
             batch = taken.get(partition)
-            behind = batch[-1].offset + 1 if batch else self.next.get(partition)
+            behind = offset_at(batch, -1) + 1 if batch else self.next.get(partition)
             if position != behind:
                 self._moved[partition] = position
             elif batch:
