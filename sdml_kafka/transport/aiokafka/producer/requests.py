@@ -160,7 +160,7 @@ def _is_supported(producer: Client) -> bool:
     ]
     if missing:
         _log.warning(
-            "aiokafka's sender is not as expected, so it sends all batches itself, which is slower: "
+            "aiokafka's sender is not as expected, so it sends batches itself, which is slower: "
             "no %s. Is there a newer version of this package?",
             ", ".join(missing),
         )
