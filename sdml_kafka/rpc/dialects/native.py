@@ -5,6 +5,7 @@ This file alone knows the names of these headers.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
+from typing import Any
 
 from attrs import field, frozen
 
@@ -52,6 +53,10 @@ _NOTHING: Mapping[str, str] = {}
 MAX_ROUTES = 256
 MAX_ROUTE_BYTES = 1024
 
+_new_reply: Callable[[tuple[Any, ...]], Reply]
+# Calling the class itself takes twice as long.
+_new_reply = partial(tuple.__new__, Reply)  # pyright: ignore[reportUnknownMemberType]
+
 Found = dict[str, bytes]
 """The first value of each known header, by the header's name as it is spelled here."""
 
@@ -79,6 +84,7 @@ class Wire:
     _names: dict[str, str] = field(init=False, eq=False, repr=False)
     """The names as they are spelled here, by the name in lower case."""
     _spellings: frozenset[str] = field(init=False, eq=False, repr=False)
+    _id_spellings: frozenset[str] = field(init=False, eq=False, repr=False)
     _longest: int = field(init=False, eq=False, repr=False)
     _first_id_name: str | None = field(init=False, eq=False, repr=False)
     _routes: dict[ForeignHeaders, Route] = field(factory=dict, init=False, eq=False, repr=False)
@@ -88,6 +94,7 @@ class Wire:
         names = {name.lower(): name for name in (*RESERVED, *reversed(self.id_names))}
         object.__setattr__(self, "_names", names)
         object.__setattr__(self, "_spellings", frozenset(names.values()))
+        object.__setattr__(self, "_id_spellings", frozenset(self.id_names))
         object.__setattr__(self, "_longest", max(map(len, names)))
         object.__setattr__(self, "_first_id_name", next(iter(self.id_names), None))
 
@@ -138,6 +145,11 @@ class Wire:
 
     def read_reply(self, headers: ForeignHeaders) -> Reply:
         """Read what a reply says; whatever bytes it holds, this does not fail."""
+        if len(headers) == 2:  # what nearly all replies have, read in a third of the time
+            (name, only_id), (other, value) = headers
+            is_plain = other == STATUS and value == b"ok" and name in self._id_spellings
+            if is_plain and only_id and len(only_id) <= MAX_ID_BYTES:
+                return _new_reply((only_id, OK, "", None, False, None))
         found, _, _ = self._find(headers)
         id_ = None
         for name in self.id_names:

@@ -8,7 +8,8 @@ Checked on aiokafka 0.13.0 and 0.14.0. They are read only, unless it says that t
   (`.transactional_id`, `.state`): whether a producer is in use, cannot be used, or is dead.
 - `_max_request_size`, `_partitioner`, `client.cluster._partitions`: for what `send()` would do with
   each record, and is done here once for each batch or each refresh of the metadata.
-- `_message_accumulator._batches[...]._builder`: whether a batch may still be added to.
+- `_message_accumulator._batches[...]._builder`: whether a batch may still be added to; the
+  `_builder` and `_relative_offset` of a batch: to add many records to it.
   `_closed`, `_exception`, `_waiter_future`: whether batches may be queued, and to wake the sender.
 - `_sender._send_produce_req` is replaced, which does the same as before with a handler of ours;
   `_sender._in_flight`, `_muted_partitions`, `_message_accumulator._pop_batch`, `_append_batch`,
@@ -24,7 +25,8 @@ Checked on aiokafka 0.13.0 and 0.14.0. They are read only, unless it says that t
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence, Sized
+from contextlib import contextmanager
 from copy import copy
 from operator import attrgetter
 from typing import Any
@@ -73,13 +75,26 @@ def queued_batches(producer: Client) -> Mapping[Any, Sequence[Any]]:
     return queued
 
 
-def is_last_queued(batches: Sequence[Any], builder: Any) -> bool:
+def has_room(batches: Sequence[Any], builder: Any) -> bool:
     """Return whether a batch may still be added to.
 
     Once it was taken for a request its number of records is fixed, although it does not look
     closed for a moment longer.
     """
-    return batches[-1]._builder is builder
+    return batches[-1]._builder is builder and not builder.closed()
+
+
+@contextmanager
+def appending(builder: Any, records: Sized) -> Generator[Callable[..., Any]]:
+    """Yield what appends to a batch, which holds as many records as `records` does.
+
+    It is called with a record's number, time, key, value and list of headers, and returns None if
+    there is no room. aiokafka's own `append` takes a third of a microsecond more.
+    """
+    try:
+        yield builder._builder.append
+    finally:
+        builder._relative_offset = len(records)
 
 
 def check_open(accumulator: Any) -> None:

@@ -120,18 +120,19 @@ class Sending:
         message, queue = entry[0], None
         try:
             # A wrong record takes its turn in the lookups, and so does one whose topic is sought.
-            is_nothing = message.value is None and message.key is None
-            if not is_nothing and message.topic not in self._lookups.topics:
+            is_nothing = message[1] is None and message[2] is None
+            if not is_nothing and message[0] not in self._lookups.topics:
                 queue = self._queues.find(message)
             if queue is None:
                 self._lookups.add(entry)
                 return
-            self._taken += 1
-            queue.waiting.append(entry)
-            if not queue.is_due:  # a call less for most records
-                self._pump_soon(queue)
         except Exception as error:
             self._report_soon((entry,), error_mapping.from_send(error, _topic_of(entry)))
+            return
+        self._taken += 1
+        queue.waiting.append(entry)
+        if not queue.is_due:  # a call less for most records
+            self._pump_soon(queue)
 
     def _pump_soon(self, queue: PartitionQueue) -> None:
         """Move what waits for a partition into a batch, and send it, in one of the next turns."""
@@ -154,17 +155,17 @@ class Sending:
                 self._pump(queue)
         self._requests.send([queue.partition for queue in due])
 
-    def _open_batch(self, queue: PartitionQueue, entry: Entry) -> None:
-        message = entry[0]
-        headers: list[Any] = list(message.headers)
-        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(message.key, message.value, headers)
+    def _open_batch(self, queue: PartitionQueue, entry: Entry) -> bool:
+        """Begin a batch with a record; return False if it is too large for any."""
+        _, value, key, headers, _, _ = message = entry[0]
+        pairs = list(headers)
+        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, pairs)
         if size > self._max_request_size:
             self._report_soon((entry,), error_mapping.too_large(message.topic))
-            return
+            return False
         builder = self._producer.create_batch()
-        _append(builder, message)  # the first record always has room
-        if queue.max_records == 1:
-            builder.close()
+        # The first record always has room.
+        builder.append(timestamp=None, key=key, value=value, headers=pairs)
         queue.builder, queue.entries = builder, [entry]
         queue.opened_at = self._loop.time()
         if self._queued.get(queue.partition):
@@ -174,6 +175,7 @@ class Sending:
             queue.admission.add_done_callback(partial(self._on_admitted, queue, queue.entries))
         else:
             self._track(self._requests.queue(builder, queue.partition), queue, queue.entries)
+        return True
 
     # -- batches -------------------------------------------------------------------------
 
@@ -200,29 +202,39 @@ class Sending:
 
     def _pump(self, queue: PartitionQueue) -> None:
         """Move waiting records into batches, as far as there is room."""
-        builder = self._open_batch_of(queue)
+        queued = self._queued.get(queue.partition)
+        if queued and internals.has_room(queued, queue.builder):
+            self._fill(queue)
         while queue.waiting and queue.admission is None:
             entry = queue.waiting.popleft()
-            message, _, is_wanted = entry
             try:
-                if is_wanted is not always and not is_wanted():
+                if not entry[2]():
                     self._count_settled(1)
-                elif builder is not None and _append(builder, message):
-                    queue.entries.append(entry)
-                    if len(queue.entries) >= queue.max_records:
-                        builder.close()
-                else:
-                    self._open_batch(queue, entry)
-                    builder = queue.builder
+                elif self._open_batch(queue, entry):
+                    self._fill(queue)
             except Exception as error:
                 self._report_soon((entry,), error_mapping.from_send(error, queue.partition.topic))
 
-    def _open_batch_of(self, queue: PartitionQueue) -> Any:
-        """Return the builder of the batch that waits to be sent, None if there is none."""
-        queued = self._queued.get(queue.partition)
-        if queued and internals.is_last_queued(queued, queue.builder):
-            return queue.builder
-        return None
+    def _fill(self, queue: PartitionQueue) -> None:
+        """Move waiting records into the open batch until it is full."""
+        waiting, entries, most = queue.waiting, queue.entries, queue.max_records
+        with internals.appending(queue.builder, entries) as append:
+            while waiting and len(entries) < most:
+                entry = waiting[0]
+                (_, value, key, headers, _, _), _, is_wanted = entry
+                if is_wanted is always or is_wanted():
+                    if type(headers) is not list:
+                        headers = list(headers)
+                    try:
+                        if append(len(entries), None, key, value, headers) is None:
+                            return
+                        entries.append(entry)
+                    except Exception as error:
+                        topic = queue.partition.topic
+                        self._report_soon((entry,), error_mapping.from_send(error, topic))
+                else:
+                    self._count_settled(1)
+                waiting.popleft()
 
     def _on_settled(
         self, queue: PartitionQueue, opened_at: float, future: "asyncio.Future[Any]"
@@ -351,17 +363,6 @@ def spent(partition: Any, error: BaseException) -> ProducerSpent:
 
 def _not_sent(why: str) -> SendFailed:
     return SendFailed(f"The record was not sent: {why}.")
-
-
-_NO_HEADERS: list[tuple[str, bytes]] = []
-
-
-def _append(builder: Any, message: Message) -> bool:
-    """Add a record to a batch, and return whether it had room and has not left."""
-    _, value, key, headers, _, _ = message
-    if type(headers) is not list:
-        headers = list(headers) if headers else _NO_HEADERS
-    return builder.append(timestamp=None, key=key, value=value, headers=headers) is not None
 
 
 def _topic_of(entry: Entry) -> str:
