@@ -4,13 +4,16 @@ import argparse
 import sys
 from pathlib import Path
 from platform import python_version
+from typing import Any
 
 from aiokafka import __version__ as aiokafka_version
 
-from benchmarks import reading
-from benchmarks.contest import as_json, table
+from benchmarks import calls, profile, reading, where
+from benchmarks.contest import BESIDE, as_json, table
 from benchmarks.picture import picture
 from sdml_kafka import json_library
+
+BENCHMARKS = {"reading": reading, "calls": calls}
 
 
 def note(text: str) -> None:
@@ -19,29 +22,90 @@ def note(text: str) -> None:
 
 
 def main() -> None:
-    """Run what is asked for, print the table, and save it with its data and a picture."""
+    """Run what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("what", choices=["reading"])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="cases with all of these words")
-    parser.add_argument("--contestants", nargs="+", default=list(reading.CONTESTANTS))
-    parser.add_argument("--save", type=Path, metavar="FOLDER", help="save JSON, table and picture")
+    commands = parser.add_subparsers(required=True)
+    for name, benchmark in BENCHMARKS.items():
+        command = commands.add_parser(name, help=benchmark.__doc__, description=benchmark.__doc__)
+        add_options(command, name, rounds=7, run=compare)
+    profiling = commands.add_parser("profile", help=profile.__doc__, description=profile.__doc__)
+    kinds = profiling.add_subparsers(required=True)
+    for name in BENCHMARKS:
+        add_options(kinds.add_parser(name), name, rounds=5, run=show_profile)
     options = parser.parse_args()
-    cases = [c for c in reading.CASES if all(word in str(c) for word in options.only or ())]
-    results = reading.run(options.rounds, options.contestants, cases, note)
-    print(table(results))
+    options.run(options)
+
+
+def add_options(parser: argparse.ArgumentParser, name: str, rounds: int, run: Any) -> None:
+    """Add the options that all commands have."""
+    known = list(BENCHMARKS[name].CONTESTANTS)
+    parser.set_defaults(what=name, run=run)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--only", nargs="+", metavar="WORD", help="cases with all of these words")
+    parser.add_argument("--contestants", nargs="+", metavar="NAME", default=known, choices=known)
+    parser.add_argument("--save", type=Path, metavar="FOLDER", help="save the results")
+    parser.add_argument(
+        "--beside",
+        type=Path,
+        metavar="CHECKOUT",
+        help="let the package of another checkout take turns as well",
+    )
+
+
+def chosen(options: argparse.Namespace) -> tuple[list[Any], list[str]]:
+    """Return the cases and the contestants that were asked for."""
+    cases: list[Any] = [
+        case
+        for case in BENCHMARKS[options.what].CASES
+        if all(word in str(case) for word in options.only or ())
+    ]
+    if not cases:
+        raise SystemExit(f"No case has all of these words: {' '.join(options.only)}")
+    names: list[str] = options.contestants
+    if options.beside is not None:
+        names = [*names, *(name + BESIDE for name in names if "by hand" not in name)]
+    return cases, names
+
+
+def compare(options: argparse.Namespace) -> None:
+    """Let the contestants take turns, print the table, and save it with its data and a picture."""
+    benchmark = BENCHMARKS[options.what]
+    cases, names = chosen(options)
+    results = benchmark.run(options.rounds, names, cases, note, options.beside)
+    text = table(results, benchmark.COLUMNS)
+    print(text)
+    about = {
+        "rounds": options.rounds,
+        "python": python_version(),
+        "aiokafka": aiokafka_version,
+        "json": json_library(),
+    }
+    data = as_json(results, **about)
+    save(options, options.what, {"md": text + "\n", "json": data, "svg": picture(results)})
+
+
+def show_profile(options: argparse.Namespace) -> None:
+    """Print where the time of the first case goes."""
+    cases, names = chosen(options)
+    case = cases[0]
+    arguments = options.rounds, names, case, note, options.beside
+    if options.what == "reading":
+        profiles, per = profile.profile_reading(*arguments), "record"
+    else:
+        profiles, per = profile.profile_calls(*arguments), "call"
+    lists = [where.dearest(each) for each in profiles]
+    text = "\n\n".join([f"**{case}**", where.table(profiles, per), *lists]) + "\n"
+    print(text, end="")
+    save(options, f"profile-{options.what}", {"md": text})
+
+
+def save(options: argparse.Namespace, name: str, texts: dict[str, str]) -> None:
+    """Save results by their endings, if that was asked for."""
     if options.save is not None:
         folder: Path = options.save
         folder.mkdir(parents=True, exist_ok=True)
-        about = {
-            "rounds": options.rounds,
-            "python": python_version(),
-            "aiokafka": aiokafka_version,
-            "json": json_library(),
-        }
-        (folder / f"{options.what}.json").write_text(as_json(results, **about))
-        (folder / f"{options.what}.md").write_text(table(results) + "\n")
-        (folder / f"{options.what}.svg").write_text(picture(results))
+        for ending, text in texts.items():
+            (folder / f"{name}.{ending}").write_text(text)
 
 
 if __name__ == "__main__":

@@ -1,78 +1,60 @@
-"""Runs contestants in turn, each in a process of its own, and compares them by ratios.
+"""Compares contestants that have taken turns, by ratios.
 
 Absolute figures mean little on a machine that does other things, too. So all contestants take
 turns, round after round, and each is compared with the reference of the same round.
 """
 
 import json
-import resource
+import os
 import statistics
-import subprocess
 import sys
-import time
-from collections.abc import Sequence
-from gc import get_stats
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
 
 from attrs import asdict, frozen
 
+Note = Callable[[str], None]
+"""Shows progress."""
+
+
+class Rated(Protocol):
+    """The cost of one turn of one contestant."""
+
+    @property
+    def rate(self) -> float:
+        """The speed, in any unit; more is faster."""
+        ...
+
 
 @frozen
-class Sample:
-    """The cost of one run of one contestant."""
+class Column:
+    """A column of the table, made of one field of the samples."""
 
-    seconds: float
-    """From the first request for records to the last record."""
-    cpu_us: float
-    """CPU time of the process for each record, in microseconds, in the same time."""
-    collections: float
-    """Collections of the youngest generation of the garbage collector, per 100,000 records."""
-    max_rss_mb: float
-    """The largest memory of the process, in megabytes."""
-    first_s: float
-    """Seconds from starting the client to the first record."""
+    heading: str
+    field: str
+    ratio: bool = False
+    """Whether the figure is shown beside the reference of the same round."""
+    digits: int = 2
+    spread: bool = False
+    """Whether the lowest and the highest round are shown as well."""
 
 
-class Meter:
-    """Measures one run; `stop` prints the sample for the parent process."""
+@frozen
+class Figure:
+    """The median of several rounds, and the range."""
 
-    def __init__(self) -> None:
-        """Begin before the client is started."""
-        self._entered = time.perf_counter()
+    median: float
+    lowest: float
+    highest: float
 
-    def start(self) -> None:
-        """Begin the measured part."""
-        self._collections = get_stats()[0]["collections"]
-        self._cpu = time.process_time()
-        self._began = time.perf_counter()
-        self._first = 0.0
-
-    def first(self) -> None:
-        """Note that the first record is there."""
-        self._first = time.perf_counter()
-
-    def stop(self, records: int) -> Sample:
-        """End the measured part."""
-        seconds = time.perf_counter() - self._began
-        return Sample(
-            seconds,
-            (time.process_time() - self._cpu) / records * 1e6,
-            (get_stats()[0]["collections"] - self._collections) / records * 1e5,
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            self._first - self._entered,
-        )
-
-
-def run_child(module: str, *arguments: object) -> Sample:
-    """Run one contestant in a process of its own."""
-    command = [sys.executable, "-m", module, "--one", *map(str, arguments)]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return Sample(**json.loads(output))
-
-
-def print_sample(sample: Sample) -> None:
-    """Hand a sample to the parent process."""
-    print(json.dumps(asdict(sample)))
+    def text(self, digits: int, *, spread: bool) -> str:
+        """Return the figure as a cell of the table."""
+        median = f"{self.median:.{digits}f}"
+        if not spread:
+            return median
+        return f"{median} ({self.lowest:.{digits}f}-{self.highest:.{digits}f})"
 
 
 @frozen
@@ -81,73 +63,87 @@ class Comparison:
 
     case: str
     name: str
-    speed: float
-    """The median of the ratios of speed, round by round; above 1 is faster than the reference."""
-    lowest: float
-    highest: float
+    speed: Figure
+    """The ratios of speed, round by round; above 1 is faster than the reference."""
     best: float
     """The ratio of the fastest rounds, which other load has disturbed least."""
-    cpu: float
-    """The ratio of CPU time per record; below 1 is cheaper than the reference."""
-    memory: float
-    """The ratio of the largest memory."""
-    cpu_us: float
-    collections: float
+    figures: Mapping[str, Figure]
+    """The other columns, by their headings."""
 
 
-def compare(case: str, samples: dict[str, list[Sample]]) -> list[Comparison]:
+def compare[S: Rated](
+    case: str, samples: Mapping[str, Sequence[S]], columns: Sequence[Column]
+) -> list[Comparison]:
     """Compare every contestant with the first one."""
     reference = next(iter(samples.values()))
-    return [_compare(case, name, own, reference) for name, own in samples.items()]
+    return [
+        Comparison(
+            case,
+            name,
+            _figure(own, reference, "rate", ratio=True),
+            max(s.rate for s in own) / max(s.rate for s in reference),
+            {c.heading: _figure(own, reference, c.field, ratio=c.ratio) for c in columns},
+        )
+        for name, own in samples.items()
+    ]
 
 
-def _compare(
-    case: str, name: str, own: Sequence[Sample], reference: Sequence[Sample]
-) -> Comparison:
-    speeds = [bare.seconds / mine.seconds for mine, bare in zip(own, reference, strict=True)]
-
-    def middle(field: str, of: Sequence[Sample] = own) -> float:
-        return float(statistics.median(getattr(sample, field) for sample in of))
-
-    return Comparison(
-        case,
-        name,
-        statistics.median(speeds),
-        min(speeds),
-        max(speeds),
-        min(s.seconds for s in reference) / min(s.seconds for s in own),
-        statistics.median(m.cpu_us / b.cpu_us for m, b in zip(own, reference, strict=True)),
-        middle("max_rss_mb") / middle("max_rss_mb", reference),
-        middle("cpu_us"),
-        middle("collections"),
-    )
+def _figure(own: Sequence[Any], reference: Sequence[Any], field: str, *, ratio: bool) -> Figure:
+    numbers = [float(getattr(sample, field)) for sample in own]
+    if ratio:
+        beside = [float(getattr(sample, field)) for sample in reference]
+        numbers = [n / b if b else 1.0 for n, b in zip(numbers, beside, strict=True)]
+    return Figure(statistics.median(numbers), min(numbers), max(numbers))
 
 
-HEADINGS = ("", "speed", "range", "best", "CPU", "memory", "CPU us", "collections")
-
-
-def table(results: Sequence[Comparison]) -> str:
+def table(results: Sequence[Comparison], columns: Sequence[Column]) -> str:
     """Return the results as a table in Markdown."""
-    rows = [HEADINGS, ("---", *["---:"] * (len(HEADINGS) - 1))]
+    headings = ("", "speed", "best", *(column.heading for column in columns))
+    rows = [headings, ("---", *["---:"] * (len(headings) - 1))]
     for case in dict.fromkeys(each.case for each in results):
-        rows.append((f"**{case}**", *[""] * (len(HEADINGS) - 1)))
-        rows += [_row(each) for each in results if each.case == case]
+        rows.append((f"**{case}**", *[""] * (len(headings) - 1)))
+        rows += [_row(each, columns) for each in results if each.case == case]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _row(each: Comparison) -> tuple[str, ...]:
+def _row(each: Comparison, columns: Sequence[Column]) -> tuple[str, ...]:
     return (
         each.name,
-        f"{each.speed:.2f}",
-        f"{each.lowest:.2f}-{each.highest:.2f}",
+        each.speed.text(2, spread=True),
         f"{each.best:.2f}",
-        f"{each.cpu:.2f}",
-        f"{each.memory:.2f}",
-        f"{each.cpu_us:.1f}",
-        f"{each.collections:.0f}",
+        *(each.figures[c.heading].text(c.digits, spread=c.spread) for c in columns),
     )
 
 
 def as_json(results: Sequence[Comparison], **about: Any) -> str:
     """Return the results and what they were measured on as JSON."""
     return json.dumps({**about, "results": [asdict(each) for each in results]}, indent=1)
+
+
+BESIDE = ", other checkout"
+"""The end of the name of a contestant that runs the package of another checkout."""
+
+
+class Children:
+    """Starts contestants in processes of their own.
+
+    Args:
+        module: The module of the benchmark, which runs the contestant after `--one`.
+        beside: Another checkout, whose package the contestants run whose names end in `BESIDE`.
+    """
+
+    def __init__(self, module: str, beside: Path | None) -> None:
+        self._command = [sys.executable, "-P", "-m", module, "--one"]
+        self._beside: dict[str, str] = {}
+        if beside is not None:
+            # Only the package is the other's: `benchmarks` is found where the project is installed.
+            self._folder = TemporaryDirectory(prefix="beside-")
+            link = Path(self._folder.name) / "sdml_kafka"
+            link.symlink_to((beside / "sdml_kafka").absolute())
+            self._beside = {"PYTHONPATH": self._folder.name}
+
+    def command(self, name: str, *arguments: object) -> dict[str, Any]:
+        """Return what `subprocess` takes to run a contestant; its name without `BESIDE` is last."""
+        extra = self._beside if name.endswith(BESIDE) else {}
+        args = [*self._command, *map(str, arguments), name.removesuffix(BESIDE)]
+        return {"args": args, "env": {**os.environ, **extra}}

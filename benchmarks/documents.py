@@ -1,4 +1,4 @@
-"""Documents for the records: orders with nested lines as services send them, and flat ones."""
+"""Documents for the records: orders with nested lines as services send them, and others."""
 
 import json
 from collections.abc import Iterator
@@ -34,6 +34,11 @@ def flat(number: int, size: int) -> bytes:
     return _padded({"n": number, "filler": ""}, "filler", size)
 
 
+def mixed(number: int, size: int) -> bytes:
+    """Return one byte to `size` bytes: as often some bytes as some hundred kilobytes."""
+    return b"x" * int(size ** Random(number).random())
+
+
 def _padded(document: Document, field: str, size: int) -> bytes:
     room = size - len(json.dumps(document, separators=(",", ":")))
     if room < 0:
@@ -41,7 +46,7 @@ def _padded(document: Document, field: str, size: int) -> bytes:
     return json.dumps({**document, field: "x" * room}, separators=(",", ":")).encode()
 
 
-SHAPES = {"nested": nested, "flat": flat}
+SHAPES = {"nested": nested, "flat": flat, "mixed": mixed}
 
 
 def documents(shape: str, size: int, count: int) -> Iterator[bytes]:

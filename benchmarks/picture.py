@@ -29,14 +29,15 @@ def picture(results: Sequence[Comparison]) -> str:
 
 
 def _bar(each: Comparison, y: int) -> list[str]:
-    color = "#2a9d8f" if each.speed >= 1 else "#8ab6d6"
+    speed = each.speed
+    color = "#2a9d8f" if speed.median >= 1 else "#8ab6d6"
     middle = y + BAR // 2
     return [
         _text(GAP, y + BAR - 4, each.name),
-        f'<rect x="{LEFT}" y="{y}" width="{_x(each.speed)}" height="{BAR}" fill="{color}"/>',
-        f'<line x1="{LEFT + _x(each.lowest)}" x2="{LEFT + _x(each.highest)}" y1="{middle}" '
+        f'<rect x="{LEFT}" y="{y}" width="{_x(speed.median)}" height="{BAR}" fill="{color}"/>',
+        f'<line x1="{LEFT + _x(speed.lowest)}" x2="{LEFT + _x(speed.highest)}" y1="{middle}" '
         f'y2="{middle}" stroke="black"/>',
-        _text(LEFT + 4, y + BAR - 4, f"{each.speed:.2f}"),
+        _text(LEFT + 4, y + BAR - 4, f"{speed.median:.2f}"),
     ]
 
 

@@ -2,20 +2,22 @@
 
 import asyncio
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from pathlib import Path
 from typing import Any
 
-import anyio
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from attrs import frozen
 
-from benchmarks.contest import Comparison, Meter, Sample, compare, print_sample, run_child
+from benchmarks.contest import BESIDE, Children, Column, Comparison, Note, compare
 from benchmarks.documents import documents
+from benchmarks.event_loops import EVENT_LOOPS, run_on
+from benchmarks.meter import ReadingMeter, ReadingSample, SampledReadingMeter
 from sdml_kafka import KafkaListener, TypeStream, parse_bytes, parse_json, parse_msgspec
 from sdml_kafka.testing import EmbeddedKafka
 
@@ -65,17 +67,18 @@ class Case:
     partitions: int
     parser: str
     records: int
+    codec: str | None = None
 
     def __str__(self) -> str:
-        plural = "s" * (self.partitions > 1)
-        return (
-            f"{self.shape}, {self.size} bytes, {self.partitions} partition{plural}, {self.parser}"
-        )
+        size = f"1 to {self.size}" if self.shape == "mixed" else self.size
+        partitions = f"{self.partitions} partition{'s' * (self.partitions > 1)}"
+        parts = self.shape, f"{size} bytes", partitions, self.parser, self.codec
+        return ", ".join(part for part in parts if part is not None)
 
     @property
     def topic(self) -> str:
         """The topic that holds the records; cases that differ in the parser share it."""
-        return f"reading-{self.shape}-{self.size}-{self.partitions}"
+        return f"reading-{self.shape}-{self.size}-{self.partitions}-{self.codec}"
 
 
 CASES = [
@@ -86,6 +89,8 @@ CASES = [
     Case("nested", 10240, 12, "json", 20_000),
     Case("flat", 512, 12, "json", 100_000),
     Case("flat", 10240, 12, "bytes", 20_000),
+    Case("nested", 512, 12, "json", 100_000, "lz4"),
+    Case("mixed", 1_000_000, 12, "bytes", 3_000),
 ]
 
 
@@ -96,10 +101,12 @@ def consumer(bootstrap: str, group: str) -> AIOKafkaConsumer:
     )
 
 
-async def by_hand(bootstrap: str, group: str, case: Case) -> Sample:
+async def by_hand(
+    bootstrap: str, group: str, case: Case, new_meter: type[ReadingMeter]
+) -> ReadingSample:
     """Read by `getmany`; aiokafka commits by itself, every five seconds."""
     parser = PARSERS[case.parser][2]
-    meter = Meter()
+    meter = new_meter()
     client = consumer(bootstrap, group)
     client.subscribe([case.topic])
     await client.start()
@@ -117,10 +124,12 @@ async def by_hand(bootstrap: str, group: str, case: Case) -> Sample:
     return sample
 
 
-async def by_listener(bootstrap: str, group: str, case: Case) -> Sample:
+async def by_listener(
+    bootstrap: str, group: str, case: Case, new_meter: type[ReadingMeter]
+) -> ReadingSample:
     """Read by `async for`; a commit goes out every thousand records."""
     type_, parser, _ = PARSERS[case.parser]
-    meter = Meter()
+    meter = new_meter()
     async with KafkaListener(
         [{"topics": [case.topic], "type": type_, "parser": parser}],
         consumer_factory=lambda: consumer(bootstrap, group),
@@ -138,32 +147,27 @@ async def by_listener(bootstrap: str, group: str, case: Case) -> Sample:
         return meter.stop(seen)
 
 
-async def inside_trio_asyncio(function: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-    """Run a contestant on the loop of trio-asyncio."""
-    import trio_asyncio  # whose import alone changes asyncio's event loops
-
-    async with trio_asyncio.open_loop():
-        return await function(*arguments)
-
-
-Contestant = tuple[str, Callable[[str, str, Case], Awaitable[Sample]], dict[str, bool]]
-CONTESTANTS: dict[str, Contestant] = {
-    "getmany by hand": ("asyncio", by_hand, {}),
-    "listener, asyncio": ("asyncio", by_listener, {}),
-    "listener, uvloop": ("asyncio", by_listener, {"use_uvloop": True}),
-    "listener, trio": ("trio", by_listener, {}),
-    "listener, trio-asyncio": ("trio", partial(inside_trio_asyncio, by_listener), {}),
+Contestant = Callable[[str, str, Case, type[ReadingMeter]], Awaitable[ReadingSample]]
+CONTESTANTS: dict[str, tuple[str, Contestant]] = {
+    "getmany by hand": ("asyncio", by_hand),
+    **{f"listener, {loop}": (loop, by_listener) for loop in EVENT_LOOPS},
 }
 
+METERS: dict[str, type[ReadingMeter]] = {"alone": ReadingMeter, "sampled": SampledReadingMeter}
 
-def run_one(name: str, bootstrap: str, group: str, case: str) -> None:
+COLUMNS = [
+    Column("CPU", "cpu_us", ratio=True),
+    Column("memory", "max_rss_mb", ratio=True),
+    Column("CPU us", "cpu_us", digits=1),
+    Column("collections", "collections", digits=0),
+]
+
+
+def run_one(bootstrap: str, group: str, case: str, meter: str, name: str) -> None:
     """Run one contestant in this process, and print its sample."""
-    backend, contestant, options = CONTESTANTS[name]
+    loop, contestant = CONTESTANTS[name]
     chosen = next(each for each in CASES if str(each) == case)
-    sample = anyio.run(
-        contestant, bootstrap, group, chosen, backend=backend, backend_options=options
-    )
-    print_sample(sample)
+    run_on(loop, contestant, bootstrap, group, chosen, METERS[meter]).print()
 
 
 async def fill(bootstrap: str, case: Case) -> None:
@@ -176,7 +180,9 @@ async def fill(bootstrap: str, case: Case) -> None:
         await admin.create_topics([NewTopic(case.topic, case.partitions, 1)])
     finally:
         await admin.close()
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, max_batch_size=1 << 16) as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap, max_batch_size=1 << 16, compression_type=case.codec
+    ) as producer:
         for number, value in enumerate(documents(case.shape, case.size, case.records)):
             await producer.send(case.topic, value, partition=number % case.partitions)
         await producer.flush()
@@ -196,24 +202,26 @@ async def check_commits(bootstrap: str, group: str, case: Case) -> None:
 
 
 def run(
-    rounds: int, names: Sequence[str], cases: Sequence[Case], note: Callable[[str], None]
+    rounds: int, names: Sequence[str], cases: Sequence[Case], note: Note, beside: Path | None
 ) -> list[Comparison]:
     """Let the contestants take turns, and compare them with the loop by hand."""
     results: list[Comparison] = []
+    children = Children("benchmarks.reading", beside)
     with EmbeddedKafka() as kafka:
         bootstrap = kafka.bootstrap_servers
         for case in cases:
             asyncio.run(fill(bootstrap, case))
-            samples: dict[str, list[Sample]] = {name: [] for name in names}
+            samples: dict[str, list[ReadingSample]] = {name: [] for name in names}
             for round_ in range(rounds):
                 for name in names if round_ % 2 else reversed(names):
                     group = f"reading-{time.time_ns()}"
-                    sample = run_child("benchmarks.reading", name, bootstrap, group, case)
-                    samples[name].append(sample)
-                    if CONTESTANTS[name][1] is not by_hand:
+                    child = children.command(name, bootstrap, group, case, "alone")
+                    output = subprocess.run(**child, check=True, stdout=subprocess.PIPE).stdout
+                    samples[name].append(ReadingSample(**json.loads(output)))
+                    if CONTESTANTS[name.removesuffix(BESIDE)][1] is not by_hand:
                         asyncio.run(check_commits(bootstrap, group, case))
                 note(f"{case}: round {round_ + 1} of {rounds}")
-            results += compare(str(case), samples)
+            results += compare(str(case), samples, COLUMNS)
     return results
 
 

@@ -18,18 +18,19 @@ class Drain:
         self,
         timeout_s: float,
         flush: Callable[[], None] = lambda: None,
-        cut_off: Callable[[Collection[Tenancy]], None] = lambda tenancies: None,
+        cut_off: Callable[[Collection[Tenancy]], bool] = lambda tenancies: False,
     ) -> None:
         """Set the limit of each wait.
 
         Args:
             timeout_s: Seconds that one drain may take.
             flush: Brings the ledger up to date with those who have records in hand.
-            cut_off: Makes those give records of these tenancies back who can be made to.
+            cut_off: Makes those give records of these tenancies back who can be made to; returns
+                whether somebody was.
         """
         self._timeout_s = timeout_s
         self._flush = flush
-        self.cut_off: Callable[[Collection[Tenancy]], None] = cut_off
+        self.cut_off: Callable[[Collection[Tenancy]], bool] = cut_off
 
     def skip(self) -> None:
         """Wait for nobody from now on, since the program itself has been cancelled."""
@@ -44,8 +45,7 @@ class Drain:
         """
         with anyio.move_on_after(min(self._timeout_s, limit_s), shield=shield) as waiting:
             await self._wait(tenancies)
-        if waiting.cancelled_caught:
-            self.cut_off(tenancies)
+        if waiting.cancelled_caught and self.cut_off(tenancies):
             with anyio.move_on_after(CUT_OFF_S, shield=shield):
                 await self._wait(tenancies)
 

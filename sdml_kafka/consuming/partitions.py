@@ -11,10 +11,12 @@ from itertools import accumulate
 
 from attrs import define, field
 
+from sdml_kafka.consuming.backlog import Backlog
 from sdml_kafka.consuming.byte_budget import ByteBudget
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.ledger import Ledger, Tenancy
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.transport.fetched_record import offset_at
 from sdml_kafka.transport.interfaces import Assignment, Health, Jump, Polled, Record, TopicPartition
 
 LOW_BACKLOG = 500
@@ -32,7 +34,7 @@ class Partition:
 
     key: TopicPartition
     tenancy: Tenancy
-    backlog: list[Record] = field(factory=list[Record], init=False)
+    backlog: Backlog = field(factory=Backlog, init=False)
     """The records fetched and not dispatched, oldest first."""
     sizes: list[int] = field(factory=list[int], init=False)
     """The bytes of each record in the backlog."""
@@ -59,7 +61,7 @@ class Partition:
 
     def fetched_to(self) -> int:
         """Return the offset behind the last record that was fetched."""
-        return self.backlog[-1].offset + 1 if self.backlog else self.tenancy.delivered_to()
+        return self.backlog.last_offset() + 1 if self.backlog else self.tenancy.delivered_to()
 
 
 class Intake:
@@ -135,7 +137,7 @@ class Intake:
         Their log is another one than before: the topic was created anew, or restored.
         """
         begins = dict(polled.positions)
-        begins.update((key, batch[0].offset) for key, batch in polled.records.items())
+        begins.update((key, offset_at(batch, 0)) for key, batch in polled.records.items())
         return {
             key: begin
             for key, begin in begins.items()
@@ -165,8 +167,8 @@ class Intake:
                 expected = max(expected, size // len(batch))
                 partition.tenancy.held.add(size)
                 partition.sizes.extend(sizes)
-                partition.backlog.extend(batch)
-                partition.read_to = batch[-1].offset + 1
+                partition.backlog.append(batch)
+                partition.read_to = offset_at(batch, -1) + 1
         if expected:
             self.budget.expect(expected)
         for key, position in positions.items():
@@ -182,7 +184,8 @@ class Intake:
         """
         was_full = len(partition.backlog) >= LOW_BACKLOG
         sizes = partition.sizes[:count]
-        del partition.backlog[:count], partition.sizes[:count]
+        partition.backlog.remove(count)
+        del partition.sizes[:count]
         if was_full and len(partition.backlog) < LOW_BACKLOG:
             self._current.nudge()
         return sizes

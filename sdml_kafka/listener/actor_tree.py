@@ -114,12 +114,7 @@ class ListenerActors:
         self.supervisor: Supervisor = Supervisor(
             "listener",
             [
-                ChildSpec(
-                    "processing",
-                    partial(self._processing, declared, transport, restarts, timeouts),
-                    start_timeout_s=timeouts.start_s,
-                    stop_timeout_s=timeouts.stop_s,
-                ),
+                *self._processing(declared, transport, restarts, timeouts),
                 *self._children(transport.consumer, callbacks, options, timeouts),
             ],
             strategy="rest_for_one",
@@ -182,8 +177,12 @@ class ListenerActors:
         transport: ListenerTransport,
         restarts: Restarts,
         timeouts: Timeouts,
-    ) -> Supervisor:
-        return processing_supervisor(
+    ) -> list[ChildSpec]:
+        """Return the actors of the processors. They stop last, when the drain is over."""
+        if transport.producer is None and not declared:
+            return []
+        factory = partial(
+            processing_supervisor,
             self.processors,
             declared,
             self.outbox,
@@ -193,6 +192,14 @@ class ListenerActors:
             is_expected,
             timeouts.start_s,
         )
+        return [
+            ChildSpec(
+                "processing",
+                factory,
+                start_timeout_s=timeouts.start_s,
+                stop_timeout_s=timeouts.stop_s,
+            )
+        ]
 
     def _group(self) -> str:
         consumer = self._current.consumer

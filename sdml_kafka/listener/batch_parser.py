@@ -80,7 +80,9 @@ class BatchParser:
 
     def is_plain(self, spec: CompiledSpec) -> bool:
         """Return whether the spec's parser has returned values, and no awaitables so far."""
-        return spec in self._seen_plain and spec not in self._seen_to_wait
+        return spec.decode is not None or (
+            spec in self._seen_plain and spec not in self._seen_to_wait
+        )
 
     async def parse(self, spec: CompiledSpec, records: Sequence[Record]) -> Parsed:
         """Parse a batch by a plain parser; raise only what has to stop the listener.

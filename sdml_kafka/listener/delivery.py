@@ -93,7 +93,7 @@ class StreamDelivery[T](Delivery[T]):
         # Of the parcel only what belongs to this record: the rest may be large, and finish earlier.
         self._settled = False
         self._value = value
-        self._record = parcel.records[at]
+        self._record = parcel.record(at)
         self._chunk = parcel.chunk
         self._index = parcel.indices[at]
         self._sharers = parcel.sharers

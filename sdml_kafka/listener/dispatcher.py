@@ -79,6 +79,7 @@ class Dispatcher(Actor):
         if self._reader_parses(slice_.routes):
             slice_.deliver_unparsed()
             return True
+        slice_.make_records()
         try:
             parsed = [await self._parser.parse(r.spec, slice_.records) for r in slice_.routes]
         except BaseException:
@@ -116,6 +117,7 @@ class Dispatcher(Actor):
         """Dispatch in a task of its own: an async parser holds up its own partition alone."""
         try:
             while slice_ := slice_ or self._next_slice(partition):
+                slice_.make_records()
                 await GradualSlice(
                     slice_, self._parser, made, self._has_parsed, self._signal.notify
                 ).run()

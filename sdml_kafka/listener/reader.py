@@ -18,7 +18,7 @@ import anyio
 import anyio.lowlevel
 
 from sdml_kafka.consuming.ledger import Chunk, Ledger
-from sdml_kafka.listener.batch_parser import BatchParser, Unparsed
+from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP
 
@@ -138,11 +138,9 @@ class Reader[T]:
         self.parcel, self._start = parcel, index
         parcel.next = self.expected = index + 1
         self._limit = min(parcel.end, index + self._run)
-        spec = parcel.spec
-        if spec is None:
-            self._parse = None
-        else:
-            self._parse, self._accepts = spec.parser, spec.accepts
+        self._parse = parcel.parse
+        if parcel.spec is not None:
+            self._accepts = parcel.spec.accepts
 
     async def _look_closer(self, value: object) -> object:
         """Return the value of the record in hand if it is right after all, else `SKIP`.
@@ -150,10 +148,12 @@ class Reader[T]:
         It may be of a subclass, or awaitable; or the record did not parse.
         """
         parcel, at = self.parcel, self.expected - 1
-        spec, record = parcel.spec, parcel.records[at]
+        spec, record = parcel.spec, parcel.record(at)
         assert spec is not None
         parser = self._readers.parser
         try:
+            if isinstance(value, Unparsed) and parcel.parse is spec.decode:
+                value = NOT_CALLED  # the parser itself has more to say
             if not isinstance(value, Unparsed):
                 return await parser.parse_one(spec, record, value)
             await parser.handle_error(spec, record, value.error)

@@ -16,6 +16,7 @@ from sdml_kafka.listener.batch_parser import (
 from sdml_kafka.listener.router import Route
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.parsing.parsers import SKIP
+from sdml_kafka.transport.fetched_record import offsets_of, values_of
 from sdml_kafka.transport.interfaces import Record
 
 
@@ -28,7 +29,7 @@ class Slice:
         """Reserve room for the first `count` records of the backlog, which stay there for now."""
         self.partition: Partition = partition
         self.routes: Sequence[Route] = routes
-        self.records: list[Record] = partition.backlog[:count]
+        self.records: Sequence[Record] = partition.backlog.first(count)
         self._intake = intake
         self._handed = 0
         self._queues = [queue for route in routes for queue in route.queues]
@@ -41,6 +42,10 @@ class Slice:
         """Whether the partition was revoked meanwhile, so that nothing may be handed out."""
         tenancy = self.partition.tenancy
         return tenancy.withdrawn or not tenancy.open
+
+    def make_records(self) -> None:
+        """Make the records out of their columns, since parsers will take one after another."""
+        self.records = list(self.records)
 
     def deliver(self, count: int, parsed: Sequence[Parsed]) -> None:
         """Hand out the next `count` records: one step, with nothing in between.
@@ -56,7 +61,7 @@ class Slice:
         for route, result in zip(routes, parsed, strict=True):
             for index in result.dropped:
                 left[index] -= len(route.queues)
-        chunk = partition.tenancy.deliver(_offsets(records), left, anyio.current_time(), sizes)
+        chunk = partition.tenancy.deliver(offsets_of(records), left, anyio.current_time(), sizes)
         for route, result in zip(routes, parsed, strict=True):
             kept = [records[index] for index in result.indices] if result.dropped else records
             for queue in route.queues:
@@ -67,15 +72,22 @@ class Slice:
 
     def deliver_unparsed(self) -> None:
         """Hand out all records for one stream to parse, in one step as `deliver` does."""
-        records = self.records
-        self._release(len(records))
-        sizes = self._intake.remove(self.partition, len(records))
+        records, count = self.records, len(self.records)
+        self._release(count)
+        sizes = self._intake.remove(self.partition, count)
         chunk = self.partition.tenancy.deliver(
-            _offsets(records), b"\1" * len(records), anyio.current_time(), sizes
+            offsets_of(records), b"\1" * count, anyio.current_time(), sizes
         )
         (route,) = self.routes
         (queue,) = route.queues
-        queue.put(Parcel(chunk, records, range(len(records)), records, route.spec, route.queues))
+        spec = route.spec
+        if spec.decode is not None and (values := values_of(records)) is not None:
+            parse = None if spec.decode is bytes is spec.accepts else spec.decode
+            parcel = Parcel(chunk, values, range(count), records, spec, route.queues, parse)
+        else:
+            records = list(records)
+            parcel = Parcel(chunk, records, range(count), records, spec, route.queues, spec.parser)
+        queue.put(parcel)
 
     def end(self) -> None:
         """Give the room back that was reserved for records which were not handed out."""
@@ -180,10 +192,3 @@ class GradualSlice:
             self._slice.deliver(count, parsed)
             if any(result.dropped for result in parsed):
                 self._on_room()
-
-
-def _offsets(records: Sequence[Record]) -> Sequence[int]:
-    first, last = records[0].offset, records[-1].offset
-    if last - first == len(records) - 1:
-        return range(first, last + 1)
-    return [record.offset for record in records]

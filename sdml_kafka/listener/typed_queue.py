@@ -3,12 +3,14 @@
 from collections import deque
 from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from attrs import define, field
 
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.runtime.wait_queue import WaitQueue
+from sdml_kafka.transport.fetched_record import RecordColumns
 from sdml_kafka.transport.interfaces import Record
 
 MAX_PARSED_AHEAD = 500
@@ -22,20 +24,28 @@ class Parcel:
 
     chunk: Chunk
     values: Sequence[object]
-    """What the records were parsed to; the records themselves if they are yet to be parsed."""
+    """What the records were parsed to; if the reader has to parse, what `parse` takes."""
     indices: Sequence[int]
     """The place of each record in the chunk."""
     records: Sequence[Record]
     spec: CompiledSpec | None = None
-    """How the reader parses what it takes; None if everything was parsed before."""
+    """What the reader parses to; None if everything was parsed before."""
     sharers: tuple["TypedQueue", ...] = ()
     """The queues of one type that these records went to."""
+    parse: Callable[[Any], object] | None = None
+    """How the reader parses what it takes of `values`; None if the values are ready."""
     next: int = field(default=0, init=False)
     """The place of the next record to take."""
     end: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.end = len(self.values)
+
+    def record(self, at: int) -> Record:
+        """Return a record; if they are columns yet, all are made, since more will be asked for."""
+        if isinstance(self.records, RecordColumns):
+            self.records = list(self.records)
+        return self.records[at]
 
     @property
     def offset(self) -> int:
@@ -51,7 +61,13 @@ class Parcel:
             self.records[self.next :],
             self.spec,
             self.sharers,
+            self.parse,
         )
+
+    def key(self, at: int) -> bytes | None:
+        """Return the key of a record, which makes no record of what are columns yet."""
+        records = self.records
+        return records.key(at) if isinstance(records, RecordColumns) else records[at].key
 
 
 class TypedQueue:
@@ -160,6 +176,7 @@ class TypedQueue:
                     parcel.records[one],
                     parcel.spec,
                     parcel.sharers,
+                    parcel.parse,
                 )
             )
             if self.is_abandoned:

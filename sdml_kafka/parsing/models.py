@@ -3,9 +3,11 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 from sdml_kafka.errors import ConfigurationError, DocumentInvalid
+from sdml_kafka.parsing.value_decoders import reads_value
 from sdml_kafka.transport.interfaces import Record
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ def parse_msgspec(
         except invalid as error:
             raise DocumentInvalid(_msgspec_fields(str(error))) from error
 
-    return parse
+    return reads_value(parse, decode)
 
 
 @overload
@@ -94,7 +96,7 @@ def parse_pydantic(type_: Any, *, strict: bool | None = None) -> Callable[[Recor
         except ValidationError as error:
             raise DocumentInvalid(_pydantic_fields(error)) from None  # it quotes the document
 
-    return parse
+    return reads_value(parse, partial(decode, strict=strict))
 
 
 def to_json(value: Any) -> bytes:

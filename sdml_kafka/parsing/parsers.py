@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypedDict
 
 from sdml_kafka.parsing.json_library import decode_json
+from sdml_kafka.parsing.value_decoders import reads_value
 from sdml_kafka.transport.interfaces import Record
 
 __all__ = ["SKIP", "Parser", "ParserSpec", "Skip", "parse_bytes", "parse_json", "parse_text"]
@@ -83,3 +84,8 @@ def parse_json(record: Record) -> Any:
     if record.value is None:
         raise ValueError("a tombstone (a record without a value) is no JSON")
     return decode_json(record.value)
+
+
+reads_value(parse_bytes, bytes)  # which returns the same object
+reads_value(parse_text, bytes.decode)
+reads_value(parse_json, decode_json)

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.parsing.type_checks import accepted_by
+from sdml_kafka.parsing.value_decoders import decoder_of
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
 _KEYS = frozenset({"topics", "type", "parser"})
@@ -25,6 +26,8 @@ class CompiledSpec:
     """Whether the parser is known to be async; a plain function may return an awaitable, too."""
     accepts: "builtins.type | tuple[builtins.type, ...]"
     """What `isinstance` checks a parsed value against."""
+    decode: Callable[[bytes], Any] | None = None
+    """What the parser does with a value, if it looks at nothing else of a record."""
 
 
 def compile_specs(parsers: Sequence[Mapping[str, Any]]) -> tuple[CompiledSpec, ...]:
@@ -83,4 +86,7 @@ def _compile(number: int, spec: Mapping[str, Any]) -> CompiledSpec:
         raise ConfigurationError(f"{where}: type {hint!r} is not hashable") from None
     call = getattr(parser, "__call__", None)  # noqa: B004  an instance's async __call__
     is_async = inspect.iscoroutinefunction(parser) or inspect.iscoroutinefunction(call)
-    return CompiledSpec(tuple(dict.fromkeys(topics)), hint, parser, is_async, accepted_by(hint))
+    decode = decoder_of(parser)
+    return CompiledSpec(
+        tuple(dict.fromkeys(topics)), hint, parser, is_async, accepted_by(hint), decode
+    )

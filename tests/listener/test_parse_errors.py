@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from sdml_kafka import ParseFailed, Record, parse_text
+from sdml_kafka.parsing.value_decoders import reads_value
 from tests.support.listener_on_twin import (
     GROUP,
     P0,
@@ -31,7 +32,14 @@ async def parse_number_async(record: Any) -> int:
     return int(record.value)
 
 
+def parse_value(record: Any) -> int:
+    return int(record.value)
+
+
+reads_value(parse_value, int)
+
 both_kinds = pytest.mark.parametrize("parser", [parse_number, parse_number_async])
+all_kinds = pytest.mark.parametrize("parser", [parse_number, parse_number_async, parse_value])
 
 
 @both_kinds
@@ -51,7 +59,7 @@ async def test_what_does_not_parse_is_skipped_logged_counted_and_finished(
     assert all(part in lines[0] for part in (repr(TOPIC), "partition 0", "offset 1", "ValueError"))
 
 
-@both_kinds
+@all_kinds
 async def test_raise_stops_the_listener_and_says_which_record(parser: Any) -> None:
     broker = broker_with("0", "oops", "2")
     with pytest.raises(ParseFailed, match=r"'topic' partition 0 offset 1.*int.*ValueError") as it:
@@ -64,7 +72,7 @@ async def test_raise_stops_the_listener_and_says_which_record(parser: Any) -> No
     assert broker.committed(GROUP, P0) == 1
 
 
-@both_kinds
+@all_kinds
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_callable_gets_the_record_and_the_error_and_the_record_is_finished(
     parser: Any, is_async: bool
@@ -89,7 +97,7 @@ async def test_a_callable_gets_the_record_and_the_error_and_the_record_is_finish
     assert broker.committed(GROUP, P0) == 3
 
 
-@both_kinds
+@all_kinds
 @pytest.mark.parametrize("is_async", [False, True])
 async def test_a_callable_that_raises_stops_the_listener_with_its_error(
     parser: Any, is_async: bool

@@ -1,7 +1,6 @@
 """Records out of nowhere."""
 
-from sdml_kafka.transport.fetched_record import FetchedRecord, PlainRawRecord
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.fetched_record import FetchedRecord
 
 
 def make_record(
@@ -15,5 +14,6 @@ def make_record(
     timestamp_ms: int = 0,
 ) -> FetchedRecord:
     """Return a record as if it had been fetched."""
-    raw = PlainRawRecord(offset, timestamp_ms, 0, key, value, headers or [], None)
-    return FetchedRecord(value, raw, TopicPartition(topic, partition))
+    return FetchedRecord(
+        topic, partition, offset, timestamp_ms, 0, key, value, None, tuple(headers or ())
+    )

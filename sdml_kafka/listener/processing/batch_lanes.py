@@ -62,6 +62,7 @@ class BatchLanes:
         for at in range(parcel.next, parcel.end):
             job = Job(parcel, at, None)
             job.key = key = job.record.key if by_key else None
+            job.keep_alone()
             lane = lanes.get(key)
             if lane is None:
                 is_free = self._order == "none" or (by_key and key is None)
@@ -102,7 +103,7 @@ class BatchLanes:
             jobs: list[Job] = []
             may_begin = lane.tenancy.may_begin
             while lane.waiting and len(jobs) < self._batch.size:
-                if not may_begin(lane.waiting[0].record.offset):
+                if not may_begin(lane.waiting[0].offset):
                     break
                 jobs.append(lane.waiting.popleft())
             if not jobs:

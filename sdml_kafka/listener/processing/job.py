@@ -1,6 +1,7 @@
 """A record on its way through a handler, alone or in a batch."""
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any
 
@@ -11,6 +12,8 @@ from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.listener.delivery import Delivery
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.parsing.specs import CompiledSpec
+from sdml_kafka.transport.fetched_record import RecordColumns
+from sdml_kafka.transport.interfaces import Record
 
 DONE = object()
 """Stands for the verdict of a handler that called `done()`."""
@@ -19,11 +22,24 @@ DONE = object()
 class Job(Delivery[Any]):
     """A record from the moment when it may begin until it has left; its handler's `Delivery`.
 
-    Of its parcel a job keeps what belongs to its record alone: the rest may be large, and finish
+    A job that waits keeps its record alone of the parcel: the rest may be large, and finish
     earlier.
     """
 
-    __slots__ = ("batch", "began", "due", "home", "key", "raw", "running_scope", "spec", "verdict")
+    __slots__ = (
+        "_at",
+        "_records",
+        "batch",
+        "began",
+        "due",
+        "home",
+        "key",
+        "parse",
+        "raw",
+        "running_scope",
+        "spec",
+        "verdict",
+    )
 
     due: float
     running_scope: anyio.CancelScope | None
@@ -34,12 +50,14 @@ class Job(Delivery[Any]):
         """Begin with the first attempt."""
         self._chunk = parcel.chunk
         self._index = parcel.indices[at]
-        self._record = parcel.records[at]
+        self._records: Sequence[Record] | None = parcel.records
+        self._at = at
         self._settled = False
         self.raw: Any = parcel.values[at]
-        """The value, or the record if it is yet to be parsed."""
+        """The value, or what `parse` takes."""
         self.spec: CompiledSpec | None = parcel.spec
-        """How the record is parsed; None if it was parsed before."""
+        self.parse: Callable[[Any], object] | None = parcel.parse
+        """How the value is parsed; None if it is ready."""
         self.attempt = 1
         self.began: float = 0.0
         """When the handler began, by the clock of the event loop."""
@@ -66,6 +84,27 @@ class Job(Delivery[Any]):
         tenancy = self._chunk.tenancy
         return tenancy.withdrawn or not tenancy.open
 
+    @property
+    def record(self) -> Record:
+        """The record as it came from Kafka, made when it is asked for first."""
+        records = self._records
+        if records is not None:
+            at, self._records = self._at, None
+            if isinstance(records, RecordColumns):
+                self._record = records.record(at)
+            else:
+                self._record = records[at]
+        return self._record
+
+    def keep_alone(self) -> None:
+        """Let go of the other records of the parcel, since this one waits."""
+        _ = self.record
+
+    @property
+    def offset(self) -> int:
+        """The offset of the record."""
+        return self._chunk.offsets[self._index]
+
     def set_value(self, value: object) -> None:
         """Note what the parser made of the record, for the handler."""
         self._value = value
@@ -88,7 +127,8 @@ class Job(Delivery[Any]):
 
     def as_parcel(self) -> Parcel:
         """Return the record as one that waits for somebody to take it."""
-        return Parcel(self._chunk, (self.raw,), (self._index,), (self._record,), self.spec)
+        values, indices = (self.raw,), (self._index,)
+        return Parcel(self._chunk, values, indices, (self.record,), self.spec, (), self.parse)
 
     def done(self) -> None:
         """Let the record finish when the handler ends, whatever becomes of the others."""

@@ -75,7 +75,7 @@ class Lanes:
             job = self._ready.popleft()
             self._coming -= 1
             tenancy = job.tenancy
-            if tenancy.may_begin(job.record.offset):
+            if tenancy.may_begin(job.offset):
                 return job
             self._behind += 1
             self._closed.setdefault(tenancy, Closed()).jobs.append(job)
@@ -91,11 +91,12 @@ class Lanes:
 
     def _begin(self, parcel: Parcel, home: Home) -> Job | None:
         """Take the next record of a parcel; return None if it has to wait in its lane."""
-        job = Job(parcel, parcel.next, home)
-        parcel.next += 1
+        at = parcel.next
+        job = Job(parcel, at, home)
+        parcel.next = at + 1
         self._coming -= 1
         if self._order == "key":
-            job.key = job.record.key
+            job.key = parcel.key(at)
             if job.key is None and self._null_key_is_free:
                 job.home = None
                 return job
@@ -105,6 +106,7 @@ class Lanes:
         if job.key not in home:
             home[job.key] = None
             return job
+        job.keep_alone()
         self._behind += 1
         waiting = home[job.key]
         if waiting is None:

@@ -168,14 +168,18 @@ class Processor:
             self._outcomes.cut_off(item)
         self._forwards.give_back_gone()
 
-    def cut_off(self, tenancies: Collection[Tenancy]) -> None:
-        """Give back what is in hand of these tenancies; cancel the handlers that still run."""
-        for job in list(self._work.in_hand):
-            if job.tenancy in tenancies:
-                if job.running_scope is None:
-                    self._outcomes.give_back(job)
-                else:
-                    job.running_scope.cancel()
+    def cut_off(self, tenancies: Collection[Tenancy]) -> bool:
+        """Give back what is in hand of these tenancies; cancel the handlers that still run.
+
+        Return whether there was something.
+        """
+        jobs = [job for job in self._work.in_hand if job.tenancy in tenancies]
+        for job in jobs:
+            if job.running_scope is None:
+                self._outcomes.give_back(job)
+            else:
+                job.running_scope.cancel()
+        return bool(jobs)
 
     def _give_all_back(self) -> None:
         self._forwards.close()

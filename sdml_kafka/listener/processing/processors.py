@@ -66,10 +66,12 @@ class Processors:
             free = f"{name}-{number}"
         return free
 
-    def cut_off(self, tenancies: Collection[Tenancy]) -> None:
-        """Give back what the processors have in hand of these tenancies, and end its handlers."""
-        for processor in list(self._running.values()):
-            processor.cut_off(tenancies)
+    def cut_off(self, tenancies: Collection[Tenancy]) -> bool:
+        """Give back what the processors have in hand of these tenancies, and end its handlers.
+
+        Return whether there was something.
+        """
+        return any([each.cut_off(tenancies) for each in list(self._running.values())])
 
     def status(self) -> Mapping[str, ProcessorStatus]:
         """Return what each processor is doing, by its name."""

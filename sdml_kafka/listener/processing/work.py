@@ -8,13 +8,12 @@ from inspect import isawaitable
 from typing import Any, Protocol
 
 from sdml_kafka.consuming.ledger import Tenancy
-from sdml_kafka.listener.batch_parser import BatchParser, Unparsed
+from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
 from sdml_kafka.listener.processing.handler import Handler
 from sdml_kafka.listener.processing.job import Item, Job, JobBatch
 from sdml_kafka.listener.processing.outcomes import GIVEN_BACK, Failed, Outcomes
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP
-from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.workers.threads import Threads
 
 
@@ -117,16 +116,14 @@ class Work:
 
     async def _handle_record(self, job: Job) -> object:
         """Return what the handler returns for a record, or what stands for its failure."""
-        spec = job.spec
-        if spec is None:
-            value: Any = job.raw
-        else:
+        value, parse = job.raw, job.parse
+        if parse is not None:
             try:
-                value = spec.parser(job.record)
+                value = parse(value)
             except Exception as error:
                 value = Unparsed(error)
-            if value.__class__ is not spec.accepts:
-                value = await self._look_closer(job, spec, value)
+            if value.__class__ is not job.spec.accepts:  # type: ignore[union-attr]  # with `parse`
+                value = await self._look_closer(job, value)
                 if value is SKIP or value is GIVEN_BACK:
                     return None if value is SKIP else value
         job.set_value(value)
@@ -139,14 +136,14 @@ class Work:
         """Parse the records of a batch, and return what the handler returns for them."""
         kept: list[Job] = []
         for job in batch.jobs:
-            value = job.raw
-            if job.spec is not None:
+            value, parse = job.raw, job.parse
+            if parse is not None:
                 try:
-                    value = job.spec.parser(job.record)
+                    value = parse(value)
                 except Exception as error:
                     value = Unparsed(error)
-                if value.__class__ is not job.spec.accepts:
-                    value = await self._look_closer(job, job.spec, value)
+                if value.__class__ is not job.spec.accepts:  # type: ignore[union-attr]
+                    value = await self._look_closer(job, value)
             if value is GIVEN_BACK:
                 return value
             if value is SKIP:
@@ -160,12 +157,16 @@ class Work:
         except Exception as error:
             return Failed(error)
 
-    async def _look_closer(self, job: Job, spec: CompiledSpec, value: object) -> object:
+    async def _look_closer(self, job: Job, value: object) -> object:
         """Return the value if it is right after all, `SKIP`, or `GIVEN_BACK`.
 
         It may be of a subclass, or awaitable; or the record did not parse.
         """
+        spec = job.spec
+        assert spec is not None
         try:
+            if isinstance(value, Unparsed) and job.parse is spec.decode:
+                value = NOT_CALLED  # the parser itself has more to say
             if not isinstance(value, Unparsed):
                 return await self._parser.parse_one(spec, job.record, value)
             await self._parser.handle_error(spec, job.record, value.error)

@@ -1,14 +1,17 @@
 """Builds calls: what a program asks for becomes a record to send and a call that waits."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
+from typing import Any
 
 from sdml_kafka.errors import CallTimeout, ConfigurationError
-from sdml_kafka.rpc.client.call_plans import CallPlans
+from sdml_kafka.rpc.client.call_plans import CallPlans, Plan
 from sdml_kafka.rpc.client.pending_calls import PendingCall, PendingCalls
 from sdml_kafka.rpc.client.reply_dispatcher import ReplyMatcher
 from sdml_kafka.rpc.client.request_options import (
     CallOptions,
+    PropagateCorrTo,
     RequestHeaders,
     call_id,
     check_timeout,
@@ -23,6 +26,20 @@ from sdml_kafka.rpc.dialects.native import ID_NAMES, request_headers
 from sdml_kafka.runtime.waiter import Waiter, clock, waiter_maker
 from sdml_kafka.transport.interfaces import Message
 
+OptionsTuple = tuple[
+    float | None,
+    Any,
+    PropagateCorrTo,
+    str,
+    bool,
+    RequestHeaders | None,
+    Sequence[str] | None,
+]
+
+new_message: Callable[[tuple[Any, ...]], Message]
+# Calling the class itself takes twice as long.
+new_message = partial(tuple.__new__, Message)  # pyright: ignore[reportUnknownMemberType]
+
 
 class CallBuilder:
     """Builds the calls of a client, for the event loop on which it is made itself."""
@@ -33,7 +50,7 @@ class CallBuilder:
         self._calls = calls
         self._matcher = matcher
         self._id_prefix = id_prefix
-        self._kept_plan = plans.kept.get
+        self._kept_plan: Callable[[Any], Plan | None] = plans.kept.get
         self._make_plan = plans.make
         self._numbers = count(1)
         self.begin: Callable[[PendingCall], None] = calls.begin
@@ -48,22 +65,25 @@ class CallBuilder:
         value: bytes | None,
         key: bytes | str | None,
         correlation_id: bytes | str | None,
-        options: CallOptions,
+        options: OptionsTuple,
     ) -> C:
         """Return a call of this kind that has not begun yet.
+
+        `options` are those of a `CallOptions`, as a plain tuple, which is made in a fifth of the
+        time and finds the same plan.
 
         Raises:
             ConfigurationError: The call cannot be made as asked.
             CallTimeout: The call is made by a handler whose own deadline has passed.
         """
         plan = None
-        if options.headers is None:  # those of most callers are not hashable
+        if options[5] is None:  # the headers of most callers are not hashable
             try:
                 plan = self._kept_plan(options)
             except TypeError:
                 plan = None  # what else is not hashable, the making of the plan refuses
         if plan is None:
-            plan = self._make_plan(options)
+            plan = self._make_plan(CallOptions(*options))
         if topic in plan.expectation.specs:
             raise ConfigurationError(
                 f"{topic!r} is a reply topic of this client, which would take its own request for "
@@ -82,23 +102,18 @@ class CallBuilder:
             sent = [(plan.id_name, id_), *sent]
         if key is not None:
             key = in_bytes("req_key", key)
-        return kind(
-            id=id_,
-            due=due,
-            key=key,
-            message=Message(
+        message = new_message(
+            (
                 topic,
                 value if type(value) is bytes else payload(value),
                 id_ if plan.id_is_key else key,
                 sent,
                 None,
                 not plan.id_is_key,  # no two ids are alike: hashing them leads nowhere
-            ),
-            waiter=self.new_waiter(),
-            calls=self._calls,
-            expectation=plan.expectation,
-            timeout_s=left_s,
+            )
         )
+        waiter, expectation = self.new_waiter(), plan.expectation
+        return kind(id_, due, key, message, waiter, self._calls, expectation, left_s)
 
     def notification(
         self,
@@ -118,14 +133,10 @@ class CallBuilder:
         id_ = b"%s%d" % (self._id_prefix, next(self._numbers))
         sent = request_headers(id_, ID_NAMES[0], (), in_ms(left_s), extra)
         sent_key = None if key is None else in_bytes("req_key", key)
+        message = Message(topic, payload(value), sent_key, sent)
+        waiter = self.new_waiter()
         return PendingCall(
-            id=id_,
-            due=due,
-            message=Message(topic, payload(value), sent_key, sent),
-            waiter=self.new_waiter(),
-            calls=self._calls,
-            timeout_s=left_s,
-            waits_for_ack=True,
+            id_, due, None, message, waiter, self._calls, None, left_s, waits_for_ack=True
         )
 
     def _due(self, timeout_s: float) -> tuple[float, float]:

@@ -54,33 +54,38 @@ class CallTable[C: Call]:
 
     def add(self, call: C) -> bool:
         """Add a call; return False, and change nothing, if its id is in use."""
-        if call.id in self._by_id:
+        id_ = call.id
+        if id_ in self._by_id:
             return False
         ticks = call.due / TICK_S
         tick = call.tick = ceil(ticks) if ticks != inf else None
-        self._by_id[call.id] = call
+        self._by_id[id_] = call
         if call.key is not None:
-            self._by_key.setdefault(call.key, {})[call.id] = call
+            self._by_key.setdefault(call.key, {})[id_] = call
         if tick is not None:
             if (together := self._by_tick.get(tick)) is not None:
-                together[call.id] = call
+                together[id_] = call
             else:
-                self._by_tick[tick] = {call.id: call}
+                self._by_tick[tick] = {id_: call}
                 heappush(self._ticks, tick)
         return True
 
     def remove(self, call: C) -> bool:
         """Remove a call; return False if it does not wait any more."""
-        if self._by_id.get(call.id) is not call:
+        id_, tick = call.id, call.tick
+        if self._by_id.get(id_) is not call:
             return False
-        del self._by_id[call.id]
+        del self._by_id[id_]
         if call.key is not None:
             _drop(self._by_key, call.key, call)
-        if call.tick is not None:
-            _drop(self._by_tick, call.tick, call)
-            if len(self._ticks) > 2 * len(self._by_tick) + SPARE_TICKS:
-                self._ticks = list(self._by_tick)
-                heapify(self._ticks)
+        if tick is not None:
+            together = self._by_tick[tick]
+            del together[id_]
+            if not together:
+                del self._by_tick[tick]
+                if len(self._ticks) > 2 * len(self._by_tick) + SPARE_TICKS:
+                    self._ticks = list(self._by_tick)
+                    heapify(self._ticks)
         if not self._by_id:
             self._shrink()
         return True

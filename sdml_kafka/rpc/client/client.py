@@ -18,7 +18,6 @@ from sdml_kafka.rpc.client.pending_calls import PendingCall
 from sdml_kafka.rpc.client.reply_stream import PendingStream, ReplyStream
 from sdml_kafka.rpc.client.reply_topics import ReplyTopicSpec, choose_reply_topics
 from sdml_kafka.rpc.client.request_options import (
-    CallOptions,
     PropagateCorrTo,
     RequestHeaders,
     RequestOptions,
@@ -252,7 +251,7 @@ class KafkaRPC(Enterable):
             req_value,
             req_key,
             correlation_id,
-            CallOptions(
+            (
                 res_timeout,
                 res_expect_type,
                 propagate_corr_to,
@@ -263,7 +262,14 @@ class KafkaRPC(Enterable):
             ),
         )
         self._builder.begin(call)
-        return await call.result()
+        try:  # as `PendingCall.result` does, without another coroutine
+            await call.waiter
+        finally:
+            if not call.settled:
+                call.forget()
+        if call.error is not None:
+            raise call.error
+        return call.value
 
     @overload
     def stream(
@@ -349,7 +355,7 @@ class KafkaRPC(Enterable):
                 req_value,
                 req_key,
                 correlation_id,
-                CallOptions(
+                (
                     timeout_s,
                     res_expect_type,
                     propagate_corr_to,

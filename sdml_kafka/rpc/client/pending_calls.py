@@ -20,7 +20,6 @@ from math import inf
 from typing import Any
 
 import anyio
-from attrs import define, field
 
 from sdml_kafka.errors import CallIdInUse, CallTimeout, ClientClosed, ReplyInvalid, SendFailed
 from sdml_kafka.producing.outbox import Outbox
@@ -31,32 +30,65 @@ from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import Reply
 from sdml_kafka.rpc.dialects.native import ID_NAMES, cancel_headers
 from sdml_kafka.runtime import Actor, Life
-from sdml_kafka.runtime.waiter import Waiter, wake
+from sdml_kafka.runtime.waiter import Waiter
 from sdml_kafka.transport.interfaces import Message
 
 MAX_RESENDS = 5
 """How often a record that never went out is sent again; after that its call fails."""
 
 
-@define(eq=False, kw_only=True)
 class PendingCall(Call):
-    """A call whose caller waits for the outcome; settled exactly once."""
+    """A call whose caller waits for the outcome; settled exactly once.
 
-    message: Message
-    waiter: Waiter
-    calls: "PendingCalls"
-    expectation: Expectation | None = None
-    timeout_s: float | None = None
+    A plain class with its defaults on the class, since one is made for each call: attrs would set
+    all of these attributes each time, which takes twice as long.
+    """
+
     trouble: Exception | None = None
     """What went wrong on the way and may still turn out well."""
-    waits_for_ack: bool = False
-    """Whether the call asks for no reply, and is settled when the broker has the record."""
-    resends: int = field(default=0, init=False)
-    parsing: int = field(default=0, init=False)
+    resends: int = 0
+    parsing: int = 0
     """The number of replies that async parsers are working on."""
-    settled: bool = field(default=False, init=False)
-    value: Any = field(default=None, init=False)
-    error: BaseException | None = field(default=None, init=False)
+    settled: bool = False
+    value: Any = None
+    error: BaseException | None = None
+
+    def __init__(
+        self,
+        id_: bytes,
+        due: float,
+        key: bytes | None,
+        message: Message,
+        waiter: Waiter,
+        calls: "PendingCalls",
+        expectation: Expectation | None,
+        timeout_s: float,
+        waits_for_ack: bool = False,
+    ) -> None:
+        """Make a call that does not wait yet.
+
+        Args:
+            id_: The correlation id.
+            due: The deadline.
+            key: The caller's message key, None if there is none or the id is the key.
+            message: The record of the request.
+            waiter: Wakes the caller.
+            calls: The calls that wait, which this one joins.
+            expectation: What the reply has to be; None for a call that asks for no reply.
+            timeout_s: The seconds that the caller waits.
+            waits_for_ack: Whether the call asks for no reply, and is settled when the broker has
+                the record.
+        """
+        self.id = id_
+        self.due = due
+        self.key = key
+        self.tick = None
+        self.message: Message = message
+        self.waiter: Waiter = waiter
+        self.calls: PendingCalls = calls
+        self.expectation: Expectation | None = expectation
+        self.timeout_s: float = timeout_s
+        self.waits_for_ack: bool = waits_for_ack
 
     def is_waiting(self) -> bool:
         """Return whether the call has no outcome yet, so that its record is worth sending."""
@@ -87,7 +119,9 @@ class PendingCall(Call):
             self.settled = True
             self.calls.table.remove(self)
             self.value, self.error = value, error
-            wake(self.waiter)
+            waiter = self.waiter
+            if not waiter.done():  # as `wake` does
+                waiter.set_result(None)
 
     def forget(self) -> None:
         """End the call without an outcome, since its caller waits no more."""
@@ -99,7 +133,7 @@ class PendingCall(Call):
 
     def timeout_text(self) -> tuple[str, str]:
         """Return what did not come in time, and a hint for when the connection is fine."""
-        where = f"from {self.message.topic!r} within {in_seconds(self.timeout_s or 0)}"
+        where = f"from {self.message.topic!r} within {in_seconds(self.timeout_s)}"
         if self.waits_for_ack:
             return f"No acknowledgement {where}", ""
         return (

@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from sdml_kafka.errors import ConfigurationError, RemoteError, RemoteTimeout, ReplyInvalid
 from sdml_kafka.parsing.parsers import Skip, forget_raise
+from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.rpc.client.pending_calls import PendingCall, PendingCalls
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, CorrelationFromRecord, Reply
 from sdml_kafka.rpc.dialects.native import Wire
@@ -62,20 +63,24 @@ class ReplyMatcher:
         except ValueError as error:
             raise ConfigurationError(f"correlation_header_key: {error}") from None
 
-    def match(self, record: Record) -> tuple[PendingCall, Reply] | None:
-        """Return the call that the record is a reply to, with what its headers say, or None."""
+    def match(self, record: Record) -> tuple[PendingCall, Reply, CompiledSpec] | None:
+        """Return the call that the record is a reply to, or None.
+
+        With it come what the headers say, and what parses the reply for this call.
+        """
         reply = self.wire.read_reply(record.headers)
-        id_ = reply.id if self._extract is None else self._extracted(record)
+        id_ = reply[0] if self._extract is None else self._extracted(record)
         call = self._by_key(record.key) if id_ is None else self._calls.table.get(id_)
         if call is None:
             if id_ is not None:
                 self._count_unknown(id_)
             return None
         expectation = call.expectation
-        if expectation is None or record.topic not in expectation.specs:
+        spec = None if expectation is None else expectation.specs.get(record.topic)
+        if spec is None:
             self._calls.counts.foreign += 1
             return None
-        return call, reply
+        return call, reply, spec
 
     def _count_unknown(self, id_: bytes | None) -> None:
         if id_ and id_.startswith(self._own_prefix):
@@ -133,7 +138,14 @@ class ReplyDispatcher(Actor):
                     self._backlog.rest = chain.from_iterable(await self._polls.receive())
             parsing.cancel_scope.cancel()
 
-    def _deliver(self, record: Record, call: PendingCall, reply: Reply, parsing: TaskGroup) -> None:
+    def _deliver(
+        self,
+        record: Record,
+        call: PendingCall,
+        reply: Reply,
+        spec: CompiledSpec,
+        parsing: TaskGroup,
+    ) -> None:
         if reply.status != OK:
             kind = RemoteTimeout if reply.status == DEADLINE_EXCEEDED else RemoteError
             error = kind(reply.status, reply.error)
@@ -145,7 +157,7 @@ class ReplyDispatcher(Actor):
             return
         assert call.expectation is not None
         try:
-            value = call.expectation.specs[record.topic].parser(record)
+            value = spec.parser(record)
             if type(value) not in self._plain and self._is_awaitable(value):
                 call.parsing += 1
                 parsing.start_soon(_finish_parsing, value, record, call, reply)

@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio.lowlevel
-from attrs import define, field
 
 from sdml_kafka.errors import StreamBroken, StreamBusy
 from sdml_kafka.rpc.client.pending_calls import PendingCall
@@ -15,25 +14,35 @@ from sdml_kafka.rpc.dialects.messages import Reply
 from sdml_kafka.runtime.waiter import Waiter, wake
 
 
-@define(eq=False, kw_only=True)
 class PendingStream(PendingCall):
     """A call for many replies, which puts them in order.
 
     `settled` says that no more replies come, not that all of them were read.
     """
 
-    max_waiting: int
-    """How many replies may wait to be read. Nothing holds the server back, so one more is an
-    error."""
-    new_waiter: Callable[[], Waiter]
-    ready: deque[Any] = field(factory=deque[Any], init=False)
-    """The values that are next in order and not read yet."""
-    cancel_partition: int | None = field(default=None, init=False)
-    _ahead: dict[int, Any] = field(factory=dict[int, Any], init=False)
-    """The values that came before their turn, by their numbers."""
-    _next: int = field(default=0, init=False)
-    _end: int | None = field(default=None, init=False)
-    """How many replies the server has sent; None while the end is not known."""
+    def __init__(
+        self, *call: Any, max_waiting: int, new_waiter: Callable[[], Waiter], **options: Any
+    ) -> None:
+        """Make a stream that has not begun.
+
+        Args:
+            *call: What a `PendingCall` takes.
+            max_waiting: How many replies may wait to be read. Nothing holds the server back, so one
+                more is an error.
+            new_waiter: Makes a waiter for each further reply.
+            **options: What a `PendingCall` takes.
+        """
+        super().__init__(*call, **options)
+        self.max_waiting: int = max_waiting
+        self.new_waiter: Callable[[], Waiter] = new_waiter
+        self.ready: deque[Any] = deque()
+        """The values that are next in order and not read yet."""
+        self.cancel_partition: int | None = None
+        self._ahead: dict[int, Any] = {}
+        """The values that came before their turn, by their numbers."""
+        self._next = 0
+        self._end: int | None = None
+        """How many replies the server has sent; None while the end is not known."""
 
     def take_reply(self, reply: Reply, parsed: Any, error: Exception | None) -> None:
         """Take a reply with its parsed value, or with the error that it means for the call."""
@@ -59,7 +68,7 @@ class PendingStream(PendingCall):
             return super().timeout_text()
         replies = "1 reply" if count == 1 else f"{count} replies"
         stream = f"The stream from {self.message.topic!r}"
-        return f"{stream} did not end within {in_seconds(self.timeout_s or 0)}; {replies} came", ""
+        return f"{stream} did not end within {in_seconds(self.timeout_s)}; {replies} came", ""
 
     def _in_order(self, sequence: int, parsed: Any, *, is_end: bool) -> None:
         if is_end:

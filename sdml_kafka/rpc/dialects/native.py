@@ -3,8 +3,9 @@
 This file alone knows the names of these headers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
 
 from attrs import field, frozen
 
@@ -49,8 +50,22 @@ RESERVED = frozenset(
 
 _NOTHING: Mapping[str, str] = {}
 
+MAX_ROUTES = 256
+MAX_ROUTE_BYTES = 1024
+
+_new_reply: Callable[[tuple[Any, ...]], Reply]
+# Calling the class itself takes twice as long.
+_new_reply = partial(tuple.__new__, Reply)  # pyright: ignore[reportUnknownMemberType]
+
 Found = dict[str, bytes]
 """The first value of each known header, by the header's name as it is spelled here."""
+
+Route = tuple[tuple[str, ...], int, int | None]
+"""The topics to reply to, the number of others that were asked for, and the partition there."""
+
+_new_request: Callable[[tuple[object, ...]], Request]
+# Called as a class, a named tuple is made in twice the time.
+_new_request = partial(tuple.__new__, Request)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _check_id_names(_: object, __: object, names: tuple[str, ...]) -> None:
@@ -69,13 +84,19 @@ class Wire:
     _names: dict[str, str] = field(init=False, eq=False, repr=False)
     """The names as they are spelled here, by the name in lower case."""
     _spellings: frozenset[str] = field(init=False, eq=False, repr=False)
+    _id_spellings: frozenset[str] = field(init=False, eq=False, repr=False)
     _longest: int = field(init=False, eq=False, repr=False)
+    _first_id_name: str | None = field(init=False, eq=False, repr=False)
+    _routes: dict[ForeignHeaders, Route] = field(factory=dict, init=False, eq=False, repr=False)
+    """What was read of the last headers of earlier requests: the calls of a client share them."""
 
     def __attrs_post_init__(self) -> None:
         names = {name.lower(): name for name in (*RESERVED, *reversed(self.id_names))}
         object.__setattr__(self, "_names", names)
         object.__setattr__(self, "_spellings", frozenset(names.values()))
+        object.__setattr__(self, "_id_spellings", frozenset(self.id_names))
         object.__setattr__(self, "_longest", max(map(len, names)))
+        object.__setattr__(self, "_first_id_name", next(iter(self.id_names), None))
 
     def carries_id(self, name: str) -> bool:
         """Return whether a header of this name is read for an id."""
@@ -87,6 +108,15 @@ class Wire:
 
     def read_request(self, headers: ForeignHeaders, key: bytes | None) -> Request:
         """Read what a request asks for; whatever bytes it holds, this does not fail."""
+        # Requests of this package's client begin with their id and their timeout, and end like the
+        # one before. Reading only what differs takes a third of the time.
+        if len(headers) > 2 and headers[1][0] == TIMEOUT_MS:
+            (first, value), (_, timeout) = headers[:2]
+            if first == self._first_id_name and value and len(value) <= MAX_ID_BYTES and timeout:
+                rest = tuple(headers[2:])
+                route = self._routes.get(rest) or self._find_route(rest)
+                if route is not None:
+                    return _new_request((value, first, *route, _number(timeout), False))
         found, spelled_there, more_topics = self._find(headers)
         id_, id_name = None, None
         for name in self.id_names:
@@ -96,17 +126,30 @@ class Wire:
         else:
             if key is not None and is_id(key):
                 id_ = key
-        topics: tuple[str, ...] = ()
-        refused, timeout_ms = 0, None
-        if (topic := found.get(REPLY_TOPIC)) is not None:
-            topics, refused = _reply_topics(topic, more_topics)
-        if (value := found.get(TIMEOUT_MS)) is not None:
-            timeout_ms = _number(value)
-        partition = _partition(found[REPLY_PARTITION]) if REPLY_PARTITION in found else None
-        return Request(id_, id_name, topics, refused, partition, timeout_ms, CANCEL in found)
+        timeout_ms = _number(found[TIMEOUT_MS]) if TIMEOUT_MS in found else None
+        return Request(id_, id_name, *_route(found, more_topics), timeout_ms, CANCEL in found)
+
+    def _find_route(self, headers: ForeignHeaders) -> Route | None:
+        """Read the last headers of a request, and remember them; return None if they cancel."""
+        found, _, more_topics = self._find(headers)
+        if CANCEL in found:
+            return None
+        route = _route(found, more_topics)
+        size = sum(len(name) + len(value or b"") for name, value in headers)
+        # Headers of the caller's own may differ from call to call.
+        if size <= MAX_ROUTE_BYTES and len(found) + len(more_topics) == len(headers):
+            if len(self._routes) >= MAX_ROUTES:
+                self._routes.clear()
+            self._routes[headers] = route
+        return route
 
     def read_reply(self, headers: ForeignHeaders) -> Reply:
         """Read what a reply says; whatever bytes it holds, this does not fail."""
+        if len(headers) == 2:  # what nearly all replies have, read in a third of the time
+            (name, only_id), (other, value) = headers
+            is_plain = other == STATUS and value == b"ok" and name in self._id_spellings
+            if is_plain and only_id and len(only_id) <= MAX_ID_BYTES:
+                return _new_reply((only_id, OK, "", None, False, None))
         found, _, _ = self._find(headers)
         id_ = None
         for name in self.id_names:
@@ -202,6 +245,13 @@ def cancel_headers(id_: bytes, id_name: str) -> list[tuple[str, bytes]]:
 _OK_HEADER = (STATUS, b"ok")
 
 
+def ok_headers(request: Request) -> list[tuple[str, bytes]]:
+    """Return the headers of a reply that is no part of a stream and no error."""
+    if request.id is None or request.id_name is None:
+        return [_OK_HEADER]
+    return [(request.id_name, request.id), _OK_HEADER]
+
+
 def reply_headers(
     request: Request,
     status: str = OK,
@@ -216,12 +266,9 @@ def reply_headers(
     A status that is no legal one is sent as `unknown`. An error's text is cut to the length that
     readers accept.
     """
-    headers: list[tuple[str, bytes]] = []
-    if request.id is not None and request.id_name is not None:
-        headers.append((request.id_name, request.id))
-    if status == OK:
-        headers.append(_OK_HEADER)
-    else:
+    headers = ok_headers(request)
+    if status != OK:
+        headers.pop()
         headers.append((STATUS, (status if is_status(status) else UNKNOWN).encode()))
         headers.append((ERROR, _cut(error)))
     if sequence is not None:
@@ -257,6 +304,14 @@ def _number(value: bytes) -> int | None:
 def _partition(value: bytes) -> int | None:
     number = _number(value)
     return number if number is not None and number <= MAX_PARTITION else None
+
+
+def _route(found: Found, more_topics: Sequence[bytes]) -> Route:
+    topics: tuple[str, ...] = ()
+    refused = 0
+    if (topic := found.get(REPLY_TOPIC)) is not None:
+        topics, refused = _reply_topics(topic, more_topics)
+    return topics, refused, _partition(found[REPLY_PARTITION]) if REPLY_PARTITION in found else None
 
 
 def _reply_topics(first: bytes, more: Sequence[bytes]) -> tuple[tuple[str, ...], int]:

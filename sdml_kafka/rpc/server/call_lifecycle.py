@@ -50,7 +50,7 @@ class CallLifecycle:
 
     def take(self) -> ServerCall | None:
         """Return the next call that needs a handler, if the broker keeps up with the replies."""
-        while self._replies.has_room():
+        while not self._replies.is_full:
             self.now = now = self._clock()
             taken = self._queue.take(now)
             if taken is None:

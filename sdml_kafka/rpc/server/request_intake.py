@@ -78,9 +78,10 @@ class RequestIntake:
         request = self.wire.read_request(record.headers, record.key)
         if self.own_ids is not None:
             request = self.own_ids.put_into(request, record)
-        due = (
-            inf if request.timeout_ms is None else self._due(request.timeout_ms, record, lane, now)
-        )
+        due = inf
+        if request.timeout_ms is not None:
+            left_s = request.timeout_ms / 1000 - self._age_s(record, lane, now)
+            due = now + left_s if left_s > 0.0 else now
         topics = self.reply_topic_policy.admitted(request)
         call = ServerCall(record, request, lane.handler, chunk, index, due, topics, clock)
         chunk.tenancy.taken += 1
@@ -95,30 +96,34 @@ class RequestIntake:
             counts.refused_topics += asked - len(topics)
         elif not asked:
             counts.one_way += 1
+        is_plain = lane.handler.kind != "stream" and self.repeats is None
+        if is_plain and due > now and self.max_age_s is None:
+            return call
+        return self._unless_settled(call, lane, now)
+
+    def _unless_settled(self, call: ServerCall, lane: Lane, now: float) -> ServerCall | None:
+        """Return the call, or None if no handler needs to see it."""
+        counts = self.counts
         if lane.handler.kind == "stream":
             call.sequence = 0
             if not self.cancellations.begin(lane, call):
                 counts.cancelled += 1
                 self.replies.release(call)
                 return None
-        if due <= now:
+        if call.due <= now:
             self.cancellations.end(call)
             counts.expired += 1
             self.replies.finish(call, self._too_late(call, lane, now))
             return None
-        if self.max_age_s is not None and self._age_s(record, lane, now) > self.max_age_s:
+        if self.max_age_s is not None and self._age_s(call.record, lane, now) > self.max_age_s:
             self.cancellations.end(call)
             counts.expired += 1
             self.replies.finish(call, Answer(b"", DEADLINE_EXCEEDED, self._too_old))
             return None
-        if self.repeats is not None and request.id_name is not None and call.sequence is None:
+        has_own_id = call.request.id_name is not None
+        if self.repeats is not None and has_own_id and call.sequence is None:
             return self._unless_repeated(call, self.repeats, now)
         return call
-
-    def _due(self, timeout_ms: int, record: Record, lane: Lane, now: float) -> float:
-        """Return the request's deadline on the event loop's clock."""
-        left_s = timeout_ms / 1000 - self._age_s(record, lane, now)
-        return now + left_s if left_s > 0.0 else now
 
     def _age_s(self, record: Record, lane: Lane, now: float) -> float:
         """Return how many seconds ago the request was sent.

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import takewhile
 from math import inf
 
 from sdml_kafka.consuming.end_sightings import EndSightings
@@ -55,10 +54,7 @@ class Lane:
 
     def unseen(self) -> list[Record]:
         """Return the records that have come since the last call, the newest first."""
-        seen = self._seen
-        unseen = list(
-            takewhile(lambda record: record.offset > seen, reversed(self.partition.backlog))
-        )
+        unseen = self.partition.backlog.after(self._seen)
         if unseen:
             self._seen = unseen[0].offset
         return unseen
@@ -69,7 +65,7 @@ class Lane:
         if not partition.backlog or partition.tenancy.withdrawn:
             return False
         self.next, self.end = 0, partition.first(min(MAX_SLICE, len(partition.backlog)))
-        records = self.records = partition.backlog[: self.end]
+        records = self.records = list(partition.backlog.first(self.end))
         sizes = intake.remove(partition, self.end)
         offsets = [record.offset for record in records]
         self.sent_after, self.there_at = self.sightings.bounds(offsets[0], offsets[-1], now)

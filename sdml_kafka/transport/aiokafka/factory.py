@@ -20,10 +20,15 @@ The next request would wait for its answer in vain; aiokafka's default is 9 minu
 HEARTBEAT_INTERVAL_MS = 3000
 """aiokafka's default."""
 
+
+class OwnWait(int):
+    """The milliseconds that a fetch waits if the user has not said, so that it may change."""
+
+
 DEFAULTS: Mapping[str, Any] = {
     # A partition that was left out for a while waits behind a long poll of the others. At 100 ms
     # an idle client would take 1 % of a core for its long polls alone.
-    "fetch_max_wait_ms": 250,
+    "fetch_max_wait_ms": OwnWait(250),
     # A frozen broker holds up a call for this long; aiokafka's default is 40 s.
     "request_timeout_ms": 15_000,
     "session_timeout_ms": 10_000,

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sdml_kafka.rpc.dialects.messages import MAX_ERROR_BYTES, MAX_REPLY_TOPICS, Reply, Request
-from sdml_kafka.rpc.dialects.native import ID_NAMES, Wire
+from sdml_kafka.rpc.dialects.native import ID_NAMES, MAX_ROUTE_BYTES, MAX_ROUTES, Wire
 from tests.support.naive_codec import HEADERS, LONG_ID, NAMES, WIRES, reply_of, request_of
 
 
@@ -31,6 +31,30 @@ def test_a_request_is_read_as_the_naive_reader_reads_it(
 ) -> None:
     for wire in WIRES:
         assert wire.read_request(headers, key) == request_of(headers, key, wire.id_names)
+
+
+@given(id_=st.sampled_from([b"a", b"", LONG_ID, None]), rest=HEADERS)
+@example(id_=b"a", rest=[("x-cancel", b"1"), ("x-reply-topic", b"a")])
+@example(id_=b"a", rest=[("request_id", b"b"), ("x-timeout-ms", b"7"), ("X-Reply-Topic", b"a")])
+def test_a_request_that_ends_like_one_before_is_read_as_the_naive_reader_reads_it(
+    id_: bytes | None, rest: list[tuple[str, bytes | None]]
+) -> None:
+    for wire in WIRES:
+        for timeout in (b"1", b"22", b"", None, b"no"):
+            for name in ("request_id", "x-reply-topic"):
+                headers = [(name, id_), ("x-timeout-ms", timeout), *rest]
+                expected = request_of(headers, b"key", wire.id_names)
+                assert wire.read_request(headers, b"key") == expected
+
+
+def test_what_is_remembered_of_requests_is_bounded() -> None:
+    wire, begin = Wire(), [("request_id", b"a"), ("x-timeout-ms", b"1")]
+    for number in range(2 * MAX_ROUTES):
+        wire.read_request([*begin, ("x-reply-topic", b"%d" % number)], None)
+        wire.read_request([*begin, ("x-reply-topic", b"t" * 2000 + b"%d" % number)], None)
+        wire.read_request([*begin, ("x-reply-topic", b"t"), ("mine", b"%d" % number)], None)
+    assert 0 < len(wire._routes) <= MAX_ROUTES
+    assert all(len(repr(headers)) < 2 * MAX_ROUTE_BYTES for headers in wire._routes)
 
 
 @given(headers=HEADERS)

@@ -48,6 +48,7 @@ from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.bad_batches import BadBatches
 from sdml_kafka.transport.aiokafka.consumer.commits import Commits
+from sdml_kafka.transport.aiokafka.consumer.fetch_sessions import begin_sessions
 from sdml_kafka.transport.aiokafka.consumer.fetching import Batches, FetchedRecords
 from sdml_kafka.transport.aiokafka.consumer.health import (
     NEW_PARTITIONS_INTERVAL_S,
@@ -165,6 +166,7 @@ class ConsumerDriver:
         # Subscribing comes after the start: one with a topic that is missing takes
         # request_timeout_ms, and then fails.
         await self._startup.run(timeout_s)
+        begin_sessions(self._consumer)
         self._obstacles.watch_joins()
         silent = SilentConnections(self._consumer._client, repeats_produce=False)
         self._watching = self._loop.create_task(silent.close_repeatedly())

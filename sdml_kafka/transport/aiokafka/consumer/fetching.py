@@ -16,12 +16,11 @@ from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import KafkaError
 
 from sdml_kafka.errors import ConsumerFailed
-from sdml_kafka.transport import fetched_record
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.positions.read_positions import ReadPositions
 from sdml_kafka.transport.aiokafka.consumer.record_batches import decodes_here, take
-from sdml_kafka.transport.fetched_record import FetchedRecord
+from sdml_kafka.transport.fetched_record import RecordColumns
 from sdml_kafka.transport.interfaces import Record, TopicPartition
 
 NOBODY: Mapping[Any, TopicPartition] = {ClientPartition("", 0): TopicPartition("", 0)}
@@ -38,10 +37,10 @@ aiokafka as long as all the rest of a call. With many records at once it makes n
 Batches = Mapping[TopicPartition, Sequence[Record]]
 
 
-def sizes_of(records: Sequence[Any]) -> list[int]:
+def sizes_of(records: Sequence[Any]) -> Sequence[int]:
     """Return the bytes of each record, as they came: a deserializer may have made less of them."""
-    if type(records[0]) is FetchedRecord:
-        return fetched_record.sizes_of(records)
+    if type(records) is RecordColumns:
+        return records.sizes
     # One attribute at a time is twice as fast as all of them, and most records have no headers.
     sizes = [each.serialized_value_size for each in records]
     keys = [each.serialized_key_size for each in records]

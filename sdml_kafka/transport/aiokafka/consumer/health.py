@@ -104,17 +104,14 @@ class PartitionEnds:
         """
         since_look_s, wall_ms = now - self._looked_at, time.time() * 1000
         self._looked_at = now
-        fetched: dict[TopicPartition, Fetched] = {}
-        for partition in partitions:
-            found = internals.last_fetch(self._consumer, partition)
-            if found is None:
-                continue
-            known = self._fetched.get(partition)
-            if known is None or known.at_ms != found[0]:
-                age_s = (wall_ms - found[0]) / 1000
+        before, fetched = self._fetched, dict[TopicPartition, Fetched]()
+        for each in internals.last_fetches(self._consumer, partitions):
+            partition, at_ms, high_watermark, last_stable = each
+            known = before.get(partition)
+            if known is None or known.at_ms != at_ms:
+                age_s = (wall_ms - at_ms) / 1000
                 if not 0 <= age_s <= since_look_s <= TIMELY_LOOK_S:
                     age_s = since_look_s
-                at_ms, high_watermark, last_stable = found
                 known = Fetched(at_ms, now - age_s, high_watermark, last_stable)
             fetched[partition] = known
         self._fetched = fetched

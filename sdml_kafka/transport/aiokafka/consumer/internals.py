@@ -25,7 +25,7 @@ Of its parts:
   other partitions than the assignment was made of.
 - `_coordinator.check_errors`, `_subscription.reassignment_in_progress`,
   `_fetcher._records`, `_create_fetch_waiter`: what `getmany` looks at and waits for.
-- `_subscription.subscription.assignment.state_value(...)._position`: where aiokafka reads on, at
+- `_subscription.subscription.assignment._tp_state[...]._position`: where aiokafka reads on, at
   once; the public `position` is a coroutine that may wait for ever. `highwater`, `lso`, `timestamp`
   of it: what the last fetch said, which the public methods look up one by one.
 - `_client.send`, `cluster`, `_fetcher._isolation_level`: one request for the beginnings or ends of
@@ -42,6 +42,11 @@ Of its parts:
   which decides when the next fetch is built.
 - `_subscription._fetch_count`, `_last_fetch_ended` are written: a `getmany` that raises or is
   cancelled leaks a count, after which `max_poll_interval_ms` is never enforced again.
+- `_fetcher._get_actions_per_node` and `_fetcher._client` are replaced; `_fetcher._in_flight`,
+  `_fetch_max_wait_ms`, `_client_rack`, `_client.cluster._partitions` and `_paused` of a partition's
+  state are read, `highwater`, `lso` and `timestamp` of it written; of a `FetchRequest` `_CLASSES`,
+  `_topics`, `prepare`, `build`, and the fields of what it builds: fetch sessions, which aiokafka
+  does not have (`fetch_sessions.py`, which looks for all of it).
 - `_client._conns`, `force_metadata_update`, `set_topics`: whether a broker is connected, and
   topics that do not exist yet.
 - `_coordinator.member_id`, `coordinator_id`, `group_id`, `_client.send`, `_group_instance_id`: to
@@ -53,7 +58,7 @@ Of its parts:
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -262,11 +267,25 @@ def fetched_partitions(consumer: Client) -> Sequence[Any]:
     return list(consumer._fetcher._records)
 
 
-def position_of(consumer: Client, partition: Any) -> int | None:
-    """Return the offset that is read next, None if it is being looked up or nothing is assigned."""
+def _states(consumer: Client) -> Mapping[Any, Any]:
+    """Return the state of each partition that is assigned."""
     assignment = consumer._subscription.subscription.assignment
-    state = None if assignment is None else assignment.state_value(partition)
-    return None if state is None else state._position
+    states: Mapping[Any, Any] = {} if assignment is None else assignment._tp_state
+    return states
+
+
+def positions_of(
+    consumer: Client, partitions: Iterable[TopicPartition]
+) -> Iterator[tuple[TopicPartition, int]]:
+    """Return the offset that is read next of each partition; those without one are left out.
+
+    That are partitions whose offset is being looked up, and those that are not assigned.
+    """
+    states = _states(consumer)
+    for partition in partitions:
+        state = states.get(partition)
+        if state is not None and state._position is not None:
+            yield partition, state._position
 
 
 async def take_by_aiokafka(
@@ -299,17 +318,19 @@ def end_polling(consumer: Client) -> None:
     consumer._subscription._last_fetch_ended = monotonic()
 
 
-def last_fetch(consumer: Client, partition: Any) -> tuple[int, int, int | None] | None:
-    """Return what the last fetch of a partition that is assigned has said.
+def last_fetches(
+    consumer: Client, partitions: Iterable[TopicPartition]
+) -> Iterator[tuple[TopicPartition, int, int, int | None]]:
+    """Return what the last fetch of each partition that is assigned has said.
 
     That is its time in milliseconds since the epoch, the high watermark, and the last stable offset
-    if the broker named it. None is returned before the first fetch.
+    if the broker named it. Partitions that were not fetched yet are left out.
     """
-    assignment = consumer._subscription.subscription.assignment
-    state = None if assignment is None else assignment.state_value(partition)
-    if state is None or state.highwater is None:
-        return None
-    return int(state.timestamp), int(state.highwater), None if state.lso is None else int(state.lso)
+    states = _states(consumer)
+    for partition in partitions:
+        state = states.get(partition)
+        if state is not None and state.highwater is not None:
+            yield partition, state.timestamp, state.highwater, state.lso
 
 
 def leader(consumer: Client, partition: Any) -> int | None:

@@ -18,8 +18,9 @@ Rules for whoever edits this file:
 
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
+from itertools import chain, islice
 from logging import getLogger
 from typing import Any
 
@@ -27,18 +28,22 @@ from aiokafka import TopicPartition as ClientPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchError, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.fetched_record import FetchedRecord, make_records
+from sdml_kafka.transport.fetched_record import NO_RECORDS, RecordColumns, joined
 from sdml_kafka.transport.interfaces import TopicPartition
 
 _log = getLogger("sdml_kafka.transport")
 
 SWITCH = "SDML_KAFKA_DECODER"
 """The environment variable that leaves the decoding to aiokafka, if it is `aiokafka`."""
+
+MAX_RAWS = 128
+"""Raw records that live at once. The garbage collector runs after 700 objects more, and a record
+is two of them."""
 
 
 class RecordBatches:
@@ -57,9 +62,12 @@ class RecordBatches:
         """The producer and the first offset of each aborted transaction, by that offset."""
         self._aborted: set[int] = set()
         """The producers of which the records are those of an aborted transaction now."""
-        self._decoded: list[FetchedRecord] = []
+        self._decoded = NO_RECORDS
         """The records of the last batch, of which the first `_taken` were taken."""
         self._taken = 0
+        self._raws: list[Any] = []
+        """Records that were decoded last, which are not among `_decoded` yet."""
+        self._are_plain = True
         self._batch_end = self.next_fetch_offset
         self._error: Exception | None = None
 
@@ -72,61 +80,81 @@ class RecordBatches:
             and not self._batches.has_next()
         )
 
-    def take(self, max_records: int) -> list[FetchedRecord]:
+    def take(self, max_records: int) -> RecordColumns:
         """Return the next records, at most this many; none if only markers are left.
 
         Raises:
             CorruptRecordException: The next batch is damaged. The fetch is worth nothing more.
             Exception: What else aiokafka raises for a batch that it cannot decode.
         """
-        taken: list[FetchedRecord] = []
-        while len(taken) < max_records:
-            if self._taken == len(self._decoded) and not self._decode_next(is_first=not taken):
+        parts: list[RecordColumns] = []
+        while max_records > 0:
+            if self._taken == len(self._decoded) and not self._decode_next(
+                max_records, is_first=not parts
+            ):
                 break
-            next_records = self._decoded[self._taken : self._taken + max_records - len(taken)]
-            self._taken += len(next_records)
-            taken += next_records
+            part = self._decoded
+            if self._taken or len(part) > max_records:
+                part = part[self._taken : self._taken + max_records]
+            max_records -= len(part)
+            self._taken += len(part)
             if self._taken < len(self._decoded):
-                self.next_fetch_offset = next_records[-1].offset + 1
+                self.next_fetch_offset = part.offsets[-1] + 1
             else:
-                self._decoded, self._taken = [], 0
+                self._decoded, self._taken = NO_RECORDS, 0
                 self.next_fetch_offset = self._batch_end
-        return taken
+            if part:
+                parts.append(part)
+        return joined(parts)
 
-    def _decode_next(self, *, is_first: bool) -> bool:
-        """Decode the next batch, which may have no records; return False if there is none.
+    def _decode_next(self, count: int, *, is_first: bool) -> bool:
+        """Decode the next batches, some `count` records; return False if there are none.
 
-        An error is kept for a `take` that has nothing to return, and for those after it.
+        There may be no records in them. An error is kept for a `take` that has nothing to return,
+        and for those after it.
         """
         if self._error is None:
             if not self._batches.has_next():
                 return False
+            self._decoded, self._taken = RecordColumns(self._partition), 0
             try:
-                batch = self._batches.next_batch()
-                if self._checks_crcs and not batch.validate_crc():
-                    raise CorruptRecordException(f"Wrong checksum in a batch of {self._partition}")
-                self._decoded, self._taken = self._records_of(batch), 0
-                return True
+                while len(self._decoded) < count and self._batches.has_next():
+                    self._decode(self._batches.next_batch())
             except Exception as error:
                 self._error = error
+            self._keep_raws()  # also those before a damaged record: they are good
+            return True
         if is_first:
             raise self._error
         return False
 
-    def _records_of(self, batch: Any) -> list[FetchedRecord]:
-        is_hidden = self._is_aborted(batch) or batch.is_control_batch
-        raws: list[Any] = []
+    def _decode(self, batch: Any) -> None:
+        if self._checks_crcs and not batch.validate_crc():
+            raise CorruptRecordException(f"Wrong checksum in a batch of {self._partition}")
+        if not (self._is_aborted(batch) or batch.is_control_batch):
+            is_plain = type(batch) is DefaultRecordBatch and batch.timestamp_type == 0
+            if is_plain is not self._are_plain:
+                self._keep_raws()
+                self._are_plain = is_plain
+            left = chain(batch)  # a batch may be asked for its iterator only once
+            while True:
+                self._raws.extend(islice(left, MAX_RAWS - len(self._raws)))
+                if len(self._raws) < MAX_RAWS:
+                    break
+                self._keep_raws()
         self._batch_end = max(self._batch_end, batch.next_offset)
-        if not is_hidden:
-            try:
-                raws.extend(batch)
-            except Exception as error:  # the records before it are good
-                self._error = error
-                self._batch_end = raws[-1].offset + 1 if raws else self.next_fetch_offset
-        if raws and raws[0].offset < self.next_fetch_offset:
+
+    def _keep_raws(self) -> None:
+        """Keep what is in the raw records, of which no more than a few should live."""
+        if not self._raws:
+            return
+        raws, self._raws = self._raws, []
+        self._batch_end = max(self._batch_end, raws[-1].offset + 1)
+        if raws[0].offset < self.next_fetch_offset:
             # A fetch from the middle of a batch brings the whole batch.
             raws = [raw for raw in raws if raw.offset >= self.next_fetch_offset]
-        return make_records(raws, self._partition)
+        if raws:
+            self._decoded.add_raws(raws, are_plain=self._are_plain)
 
     def _is_aborted(self, batch: Any) -> bool:
         """Return whether this batch is part of an aborted transaction, and follow the markers."""
@@ -141,7 +169,7 @@ class RecordBatches:
 
 def take(
     consumer: Client, wanted: Mapping[Any, TopicPartition], max_records: int
-) -> Mapping[TopicPartition, Sequence[FetchedRecord]]:
+) -> Mapping[TopicPartition, RecordColumns]:
     """Take records that are there, without waiting.
 
     Args:
@@ -155,7 +183,7 @@ def take(
     """
     internals.raise_pending(consumer)
     results = internals.fetch_results(consumer)
-    taken: dict[TopicPartition, Sequence[FetchedRecord]] = {}
+    taken: dict[TopicPartition, RecordColumns] = {}
     for key in list(results):
         partition = wanted.get(key)
         if partition is None:
@@ -180,16 +208,16 @@ def take(
 
 def _take_of(
     result: Any, partition: TopicPartition, max_records: int
-) -> tuple[list[FetchedRecord], bool]:
+) -> tuple[RecordColumns, bool]:
     """Take records of one partition; return them, and whether nothing is left."""
     if type(result) is FetchError:
         result.check_raise()
     if not result.check_assignment(partition):
-        return [], True
+        return NO_RECORDS, True
     batches = result._partition_records
     if type(batches) is not RecordBatches:
         batches = result._partition_records = RecordBatches(partition, batches)
-    records: list[FetchedRecord] = batches.take(max_records)
+    records: RecordColumns = batches.take(max_records)
     result._update_position()
     return records, batches.is_exhausted
 

@@ -17,6 +17,7 @@ from sdml_kafka.transport.aiokafka.client import error_of
 from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.aiokafka.producer.admin import Admin
+from sdml_kafka.transport.aiokafka.producer.requests import ProduceRequests
 from sdml_kafka.transport.aiokafka.producer.sending import ReportOutcome, Sending, spent
 from sdml_kafka.transport.aiokafka.producer.startup import check_producer, explain_start
 from sdml_kafka.transport.aiokafka.silent_connections import LOOK_INTERVAL_S, SilentConnections
@@ -35,10 +36,10 @@ class ProducerDriver:
     def __init__(self, producer: object, report_outcome: ReportOutcome) -> None:
         self._producer = check_producer(producer)
         self._loop = asyncio.get_running_loop()
-        self._requests = internals.watch_requests(
+        self._requests = ProduceRequests(
             self._producer, lambda partition, error: self._fail(spent(partition, error))
         )
-        self.sending: Sending = Sending(self._producer, report_outcome, self._fail)
+        self.sending: Sending = Sending(self._producer, self._requests, report_outcome, self._fail)
         self.admin: Admin = Admin(self._producer)
         self._misses = MAX_MISSES
         self._failure: asyncio.Future[ProducerFailed] = self._loop.create_future()
@@ -109,7 +110,9 @@ class ProducerDriver:
         self.sending.fail_in_flight()
         if not stopping.done():
             stopping.cancel()
-        finishing = self._loop.create_task(internals.finish_stop(self._producer, self._requests))
+        finishing = self._loop.create_task(
+            internals.finish_stop(self._producer, self._requests.running)
+        )
         await asyncio.wait({stopping, finishing}, timeout=FINISH_TIMEOUT_S)
         for task in (stopping, finishing):
             if task.done():

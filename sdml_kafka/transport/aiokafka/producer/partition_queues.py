@@ -37,7 +37,9 @@ class PartitionQueue:
     """The wait for aiokafka to take another batch. There is one at a time, since all of them would
     wake for each other's turn."""
     waiting: deque[Entry] = field(factory=deque[Entry])
-    """The records that wait behind that batch."""
+    """The records that wait to be moved into a batch."""
+    is_due: bool = False
+    """Whether they are moved in one of the next turns."""
     max_records: int = MAX_RECORDS
     """The number of records in a batch at most; less once the broker found a batch too large."""
 

@@ -12,11 +12,12 @@ A record takes one of these ways, in `_take`:
 
 1. Its topic is not known, or the record is wrong: `TopicLookups` holds it, and later sends it
    through `_take` again or fails it.
-2. Nothing is on its way to its partition: `_open_batch` starts a batch with it. Either aiokafka
-   takes the batch at once (then it is in flight), or earlier batches are queued there and an
-   `admission` waits for room.
-3. A batch is open, or others wait already: it goes to the end of `waiting`, and `_pump` moves it
-   into a batch as soon as that may be.
+2. It goes to the end of its partition's `waiting`.
+
+`_flush` comes once a turn of the loop has brought no more records. For each partition with records
+`_pump` moves them into the batch that is open there, or into a new one. If nothing else is queued
+there, the new batch is queued at once; else an `admission` waits until aiokafka takes another one.
+Then `ProduceRequests` sends what is queued.
 
 `_on_settled` is called with each batch's outcome. It reports it for all records of the batch, or
 splits a batch that the broker has refused because of single records, or makes a new one of a batch
@@ -52,10 +53,14 @@ from sdml_kafka.transport.aiokafka.producer.partition_queues import (
     PartitionQueue,
     PartitionQueues,
 )
+from sdml_kafka.transport.aiokafka.producer.requests import ProduceRequests
 from sdml_kafka.transport.aiokafka.producer.topic_lookups import TopicLookups
 from sdml_kafka.transport.interfaces import Message, OnSent, ProducerSpent, always
 
 CANCEL_TIMEOUT_S = 0.5
+MAX_TURNS = 4
+"""The number of turns of the loop for which a batch waits while each turn brings more records. Many
+records in one request cost each of them, and the broker, a part of what a few do."""
 FRESH_S = 1.0
 """Seconds within which no batch gets too old: what the broker refuses then, it refuses again."""
 
@@ -69,10 +74,12 @@ class Sending:
     def __init__(
         self,
         producer: Client,
+        requests: ProduceRequests,
         report_outcome: ReportOutcome,
         on_failure: Callable[[ProducerFailed], None],
     ) -> None:
         self._producer = producer
+        self._requests = requests
         self._report_outcome = report_outcome
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -84,6 +91,10 @@ class Sending:
             producer, self._queues, self._refresh, self._take, self._report, self._count_settled
         )
         self._in_flight: dict[asyncio.Future[Any], Sequence[Entry]] = {}
+        self._due: list[PartitionQueue] = []
+        """The partitions with records for the next `_flush`."""
+        self._taken = 0
+        """How many records were taken so far."""
         self._unsettled = 0
         self._all_settled: asyncio.Future[None] | None = None
         self._refusal: str | None = "the producer is not started"
@@ -109,33 +120,52 @@ class Sending:
         message, queue = entry[0], None
         try:
             # A wrong record takes its turn in the lookups, and so does one whose topic is sought.
-            is_nothing = message.value is None and message.key is None
-            if not is_nothing and message.topic not in self._lookups.topics:
+            is_nothing = message[1] is None and message[2] is None
+            if not is_nothing and message[0] not in self._lookups.topics:
                 queue = self._queues.find(message)
             if queue is None:
                 self._lookups.add(entry)
-            elif queue.waiting or queue.admission is not None:
-                queue.waiting.append(entry)
-            elif queue.builder is None:
-                self._open_batch(queue, entry)
-            else:
-                # It joins all that comes in this turn; aiokafka takes the batch two turns later.
-                queue.waiting.append(entry)
-                self._loop.call_soon(self._pump, queue)
+                return
         except Exception as error:
             self._report_soon((entry,), error_mapping.from_send(error, _topic_of(entry)))
+            return
+        self._taken += 1
+        queue.waiting.append(entry)
+        if not queue.is_due:  # a call less for most records
+            self._pump_soon(queue)
 
-    def _open_batch(self, queue: PartitionQueue, entry: Entry) -> None:
-        message = entry[0]
-        headers: list[Any] = list(message.headers)
-        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(message.key, message.value, headers)
+    def _pump_soon(self, queue: PartitionQueue) -> None:
+        """Move what waits for a partition into a batch, and send it, in one of the next turns."""
+        if queue.is_due:
+            return
+        queue.is_due = True
+        if not self._due:
+            self._loop.call_soon(self._flush, self._taken, MAX_TURNS)
+        self._due.append(queue)
+
+    def _flush(self, taken: int, turns_left: int) -> None:
+        """Send all records that wait, unless the last turn has brought more than there were."""
+        if taken != self._taken and turns_left:
+            self._loop.call_soon(self._flush, self._taken, turns_left - 1)
+            return
+        due, self._due = self._due, []
+        for queue in due:
+            queue.is_due = False
+            if queue.admission is None:
+                self._pump(queue)
+        self._requests.send([queue.partition for queue in due])
+
+    def _open_batch(self, queue: PartitionQueue, entry: Entry) -> bool:
+        """Begin a batch with a record; return False if it is too large for any."""
+        _, value, key, headers, _, _ = message = entry[0]
+        pairs = list(headers)
+        size = DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, pairs)
         if size > self._max_request_size:
             self._report_soon((entry,), error_mapping.too_large(message.topic))
-            return
+            return False
         builder = self._producer.create_batch()
-        _append(builder, message)  # the first record always has room
-        if queue.max_records == 1:
-            builder.close()
+        # The first record always has room.
+        builder.append(timestamp=None, key=key, value=value, headers=pairs)
         queue.builder, queue.entries = builder, [entry]
         queue.opened_at = self._loop.time()
         if self._queued.get(queue.partition):
@@ -144,8 +174,8 @@ class Sending:
             queue.admission = self._loop.create_task(waiting)
             queue.admission.add_done_callback(partial(self._on_admitted, queue, queue.entries))
         else:
-            future = internals.queue_batch(self._producer, builder, queue.partition)
-            self._track(future, queue, queue.entries)
+            self._track(self._requests.queue(builder, queue.partition), queue, queue.entries)
+        return True
 
     # -- batches -------------------------------------------------------------------------
 
@@ -168,33 +198,43 @@ class Sending:
             queue.waiting.extendleft(reversed(entries))
         else:
             self._report_soon(entries, error_mapping.from_send(error, queue.partition.topic))
-        self._pump(queue)
+        self._pump_soon(queue)
 
     def _pump(self, queue: PartitionQueue) -> None:
         """Move waiting records into batches, as far as there is room."""
-        builder = self._open_batch_of(queue)
+        queued = self._queued.get(queue.partition)
+        if queued and internals.has_room(queued, queue.builder):
+            self._fill(queue)
         while queue.waiting and queue.admission is None:
             entry = queue.waiting.popleft()
-            message, _, is_wanted = entry
             try:
-                if is_wanted is not always and not is_wanted():
+                if not entry[2]():
                     self._count_settled(1)
-                elif builder is not None and _append(builder, message):
-                    queue.entries.append(entry)
-                    if len(queue.entries) >= queue.max_records:
-                        builder.close()
-                else:
-                    self._open_batch(queue, entry)
-                    builder = queue.builder
+                elif self._open_batch(queue, entry):
+                    self._fill(queue)
             except Exception as error:
                 self._report_soon((entry,), error_mapping.from_send(error, queue.partition.topic))
 
-    def _open_batch_of(self, queue: PartitionQueue) -> Any:
-        """Return the builder of the batch that waits to be sent, None if there is none."""
-        queued = self._queued.get(queue.partition)
-        if queued and internals.is_last_queued(queued, queue.builder):
-            return queue.builder
-        return None
+    def _fill(self, queue: PartitionQueue) -> None:
+        """Move waiting records into the open batch until it is full."""
+        waiting, entries, most = queue.waiting, queue.entries, queue.max_records
+        with internals.appending(queue.builder, entries) as append:
+            while waiting and len(entries) < most:
+                entry = waiting[0]
+                (_, value, key, headers, _, _), _, is_wanted = entry
+                if is_wanted is always or is_wanted():
+                    if type(headers) is not list:
+                        headers = list(headers)
+                    try:
+                        if append(len(entries), None, key, value, headers) is None:
+                            return
+                        entries.append(entry)
+                    except Exception as error:
+                        topic = queue.partition.topic
+                        self._report_soon((entry,), error_mapping.from_send(error, topic))
+                else:
+                    self._count_settled(1)
+                waiting.popleft()
 
     def _on_settled(
         self, queue: PartitionQueue, opened_at: float, future: "asyncio.Future[Any]"
@@ -232,7 +272,7 @@ class Sending:
         if queue.builder is not None:
             queue.builder.close()
         if queue.admission is None:
-            self._pump(queue)
+            self._pump_soon(queue)
 
     # -- outcomes ------------------------------------------------------------------------
 
@@ -323,17 +363,6 @@ def spent(partition: Any, error: BaseException) -> ProducerSpent:
 
 def _not_sent(why: str) -> SendFailed:
     return SendFailed(f"The record was not sent: {why}.")
-
-
-_NO_HEADERS: list[tuple[str, bytes]] = []
-
-
-def _append(builder: Any, message: Message) -> bool:
-    """Add a record to a batch, and return whether it had room and has not left."""
-    _, value, key, headers, _, _ = message
-    if type(headers) is not list:
-        headers = list(headers) if headers else _NO_HEADERS
-    return builder.append(timestamp=None, key=key, value=value, headers=headers) is not None
 
 
 def _topic_of(entry: Entry) -> str:

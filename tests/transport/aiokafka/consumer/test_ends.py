@@ -27,7 +27,7 @@ class Brokers:
         monkeypatch.setattr(health, "RECENT_S", RECENT_S)
         monkeypatch.setattr(internals, "leader", self._leader)
         monkeypatch.setattr(internals, "end_offsets", self._end_offsets)
-        monkeypatch.setattr(internals, "last_fetch", lambda *_: None)
+        monkeypatch.setattr(internals, "last_fetches", lambda *_: ())
         monkeypatch.setattr(internals, "refresh_metadata", self._refresh)
 
     def _refresh(self, _: object) -> None:

@@ -31,7 +31,7 @@ async def test_thousands_of_partitions_are_looked_at_less_often(
     now = 100.0
     loop = SimpleNamespace(time=lambda: now)
     monkeypatch.setattr(health, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
-    monkeypatch.setattr(internals, "last_fetch", lambda *_: None)
+    monkeypatch.setattr(internals, "last_fetches", lambda *_: ())
     consumer: Any = SimpleNamespace(
         _isolation_level="read_uncommitted", _client=SimpleNamespace(_conns={})
     )

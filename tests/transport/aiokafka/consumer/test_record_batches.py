@@ -19,8 +19,8 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdml_kafka.transport.aiokafka.consumer import record_batches
 from sdml_kafka.transport.aiokafka.consumer.record_batches import RecordBatches
-from sdml_kafka.transport.fetched_record import sizes_of
 from sdml_kafka.transport.interfaces import TopicPartition
 
 PLACE = TopicPartition("orders", 3)
@@ -164,6 +164,7 @@ logs = st.lists(batches_of_records | markers, max_size=6)
     aborted=st.lists(st.tuples(st.sampled_from([7, 8]), st.integers(0, 30)), max_size=4),
     isolation=st.sampled_from([READ_COMMITTED, READ_UNCOMMITTED]),
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=4),
+    max_raws=st.sampled_from([1, 3, record_batches.MAX_RAWS]),
 )
 def test_what_is_read_is_what_aiokafka_reads(
     log: list[Batch],
@@ -172,12 +173,16 @@ def test_what_is_read_is_what_aiokafka_reads(
     aborted: list[tuple[int, int]],
     isolation: int,
     sizes: list[int],
+    max_raws: int,
 ) -> None:
     encoded = log_of(log, base)
     position = base + into if log and into < log[0].encode(base)[1] - base else base
     aborts = [(producer, base + offset) for producer, offset in aborted]
     theirs = read_by_aiokafka(fetched(encoded, position, aborts, isolation))
-    ours = read_by_us(RecordBatches(PLACE, fetched(encoded, position, aborts, isolation)), sizes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(record_batches, "MAX_RAWS", max_raws)
+        batches = RecordBatches(PLACE, fetched(encoded, position, aborts, isolation))
+        ours = read_by_us(batches, sizes)
     assert ours == theirs
 
 
@@ -246,7 +251,7 @@ def test_sizes_are_those_of_value_key_and_headers(log: list[Batch]) -> None:
         + sum(len(name) + len(value) for name, value in record.headers)
         for record in read
     ]
-    assert not read or sizes_of(read) == expected
+    assert read.sizes == expected
 
 
 def test_a_record_compares_and_pickles_by_what_it_holds() -> None:

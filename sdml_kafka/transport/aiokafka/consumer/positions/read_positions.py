@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
+from sdml_kafka.transport.fetched_record import offset_at
 from sdml_kafka.transport.interfaces import DELETED, REPLACED, Jump, Record, TopicPartition
 
 
@@ -26,10 +27,9 @@ class ReadPositions:
 
     def look(self, partitions: Collection[TopicPartition]) -> None:
         """Compare with aiokafka's positions, before records of these partitions are taken."""
-        for partition in partitions:
+        for partition, position in internals.positions_of(self._consumer, partitions):
             expected = self.next.get(partition)
-            position = internals.position_of(self._consumer, partition)
-            if expected is None or position is None or position == expected:
+            if expected is None or position == expected:
                 continue
             self.next[partition] = self._moved[partition] = position
             reason = DELETED if position > expected else REPLACED
@@ -41,12 +41,9 @@ class ReadPositions:
         taken: Mapping[TopicPartition, Sequence[Record]],
     ) -> None:
         """Note where reading goes on in `partitions`, from which records were taken, or none."""
-        for partition in partitions:
-            position = internals.position_of(self._consumer, partition)
-            if position is None:
-                continue
+        for partition, position in internals.positions_of(self._consumer, partitions):
             batch = taken.get(partition)
-            behind = batch[-1].offset + 1 if batch else self.next.get(partition)
+            behind = offset_at(batch, -1) + 1 if batch else self.next.get(partition)
             if position != behind:
                 self._moved[partition] = position
             elif batch:

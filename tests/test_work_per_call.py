@@ -1,0 +1,85 @@
+"""How much work a call costs, in counts that no other load on the machine changes."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import anyio
+import pytest
+
+import sdml_kafka
+from tests.support.server_by_hand import REQUEST, client_on, hand, new_broker
+
+pytestmark = pytest.mark.anyio
+
+PACKAGE = str(Path(sdml_kafka.__file__).parent)
+TWIN = str(Path(PACKAGE) / "testing")
+CALLERS = 100
+ROUNDS = 20
+CALLS = CALLERS * ROUNDS
+
+
+class Work:
+    """Counts calls of Python functions of this package, the twin's aside, and turns of tasks."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.callbacks = 0
+        """What asyncio's loop has run: steps of tasks, and plain callbacks."""
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+        if event != "call":
+            return
+        code = frame.f_code
+        if code.co_filename.startswith(PACKAGE) and not code.co_filename.startswith(TWIN):
+            self.calls += 1
+        elif code is asyncio.Handle._run.__code__:
+            self.callbacks += 1
+
+
+@contextmanager
+def counted() -> Iterator[Work]:
+    work = Work()
+    before = sys.getprofile()
+    sys.setprofile(work)
+    try:
+        yield work
+    finally:
+        sys.setprofile(before)
+
+
+# -- the client --------------------------------------------------------------------------
+
+
+async def make_calls() -> Work:
+    """Let callers make calls to a server by hand, and count the client's work."""
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server:
+
+        async def call() -> None:
+            for _ in range(ROUNDS):
+                await rpc.request(REQUEST, b"x" * 100, res_expect_type=bytes)
+
+        await server.join()
+        with counted() as work:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(CALLERS):
+                    tasks.start_soon(call)
+                for _ in range(CALLS):
+                    server.reply(await server.request())
+    return work
+
+
+async def test_function_calls_of_the_client_for_each_call() -> None:
+    work = await make_calls()
+    assert work.calls / CALLS < 50.0
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_turns_of_the_client_for_each_call() -> None:
+    work = await make_calls()
+    # A caller's task is woken once, by its reply. The rest is shared by all that come together.
+    assert work.callbacks / CALLS < 1.5
