@@ -103,9 +103,7 @@ class ListenerActors:
         self.readers: Readers = Readers(self._parser, run)
         self.outbox: Outbox = Outbox()
         around = Surroundings(self._parser, self.outbox, log, self._group, self.signal.fail)
-        self.processors: Processors = Processors(
-            self.router, around, has_producer=transport.producer is not None
-        )
+        self.processors: Processors = Processors(self.router, around, transport.producer)
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self.processors.cut_off)
         self._log = OperatorLog(_log, log, self.intake, flush=self.readers.flush)
         self.committer: Committer = Committer(
@@ -113,10 +111,8 @@ class ListenerActors:
         )
         self.supervisor: Supervisor = Supervisor(
             "listener",
-            [
-                *self._processing(declared, transport, restarts, timeouts),
-                *self._children(transport.consumer, callbacks, options, timeouts),
-            ],
+            self._processing(declared, transport, restarts, timeouts)
+            + self._children(transport.consumer, callbacks, options, timeouts),
             strategy="rest_for_one",
             restarts=restarts,
             is_fatal=self._is_fatal,

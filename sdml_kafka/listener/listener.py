@@ -1,6 +1,6 @@
 """KafkaListener: what a program that listens uses."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
@@ -128,14 +128,12 @@ class KafkaListener(Enterable):
         transport: Connect | Transport | None = None,
         **client_options: Any,
     ) -> None:
-        factories = consumer_factory, producer_factory
-        where = *factories, bootstrap_servers, group_id, client_options, max_bytes_in_flight
+        where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
         self._build = partial(
             ListenerActors,
             ReadOptions(max_in_flight, max_bytes_in_flight, create_topics),
             Timeouts(start_timeout, stop_timeout, drain_timeout),
-            _transport(transport)
-            or listener_transport(*where, KafkaListener.__init__.__kwdefaults__),
+            _transport(transport) or listener_transport(*where, max_bytes_in_flight, _own_names()),
             compile_specs(parsers),
             _auto_commit(auto_commit),
             callbacks_of(rebalance_listener),
@@ -143,8 +141,7 @@ class KafkaListener(Enterable):
             restarts or Restarts(),
             on_event,
         )
-        self._streams = WeakSet[TypeStream[Any]]()
-        self._declared: list[Declared] = []
+        self._streams, self._declared = WeakSet[TypeStream[Any]](), list[Declared]()
         self._actors: ListenerActors = self._build()
         hooks = self._end_streams, self._forsake_streams, "subscribe() or start()"
         self._lifecycle = Lifecycle("listener", start_timeout, stop_timeout, *hooks)
@@ -384,6 +381,10 @@ class KafkaListener(Enterable):
         """
         self._lifecycle.check_process()
         return self._actors.status()
+
+
+def _own_names() -> Collection[str]:
+    return KafkaListener.__init__.__kwdefaults__
 
 
 def _transport(given: Connect | Transport | None) -> ListenerTransport | None:

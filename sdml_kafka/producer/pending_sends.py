@@ -27,7 +27,10 @@ from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime.wait_queue import WaitQueue
 from sdml_kafka.runtime.waiter import Waiter, wake
-from sdml_kafka.transport.interfaces import Acknowledged, Message
+from sdml_kafka.transport.interfaces import Message
+
+MAX_RESENDS = 5
+"""How often a record that never went out is sent again; after that it fails."""
 
 
 @frozen
@@ -61,32 +64,32 @@ class PendingSend:
     """
 
     __slots__ = (
-        "_acknowledged",
         "_error",
-        "_index",
+        "_message",
+        "_resends",
         "_sends",
+        "_sent",
         "_waiters",
         "due",
-        "message",
         "settled",
         "timeout_s",
+        "topic",
     )
 
-    def __init__(
-        self, message: Message, sends: "PendingSends", timeout_s: float, due: float
-    ) -> None:
+    def __init__(self, topic: str, sends: "PendingSends", timeout_s: float, due: float) -> None:
         """Use `KafkaProducer.send_soon`, which makes these."""
-        self.message: Message = message
-        """The record."""
+        self.topic: str = topic
+        """The topic that the record is sent to."""
         self.timeout_s: float = timeout_s
         self.due: float = due
         """When the record fails without an answer, by the event loop's clock."""
         self.settled: bool = False
         self._sends = sends
+        self._message: Message | None = None
+        self._resends = 0
         self._waiters: list[Waiter] = []
         self._error: Exception | None = None
-        self._acknowledged: Acknowledged | None = None
-        self._index = 0
+        self._sent: tuple[int, int, int | None] = (0, -1, None)
 
     async def sent(self) -> Sent:
         """Wait until the broker has acknowledged the record.
@@ -114,28 +117,33 @@ class PendingSend:
                     self._waiters.remove(waiter)
         if self._error is not None:
             raise self._error
-        return self._place()
-
-    def _place(self) -> Sent:
-        message, acknowledged = self.message, self._acknowledged
-        assert acknowledged is not None
-        offset, timestamp_ms = acknowledged.offset, acknowledged.timestamp_ms
-        if timestamp_ms is None:
-            timestamp_ms = message.timestamp_ms or 0
-        if offset >= 0:
-            offset += self._index
-        return Sent(message.topic, acknowledged.partition, offset, timestamp_ms)
+        assert self._message is not None
+        partition, offset, broker_ms = self._sent
+        own_ms = self._message.timestamp_ms or 0
+        return Sent(self.topic, partition, offset, own_ms if broker_ms is None else broker_ms)
 
     def is_waiting(self) -> bool:
         """Return whether the record has no outcome yet, so that it is worth sending."""
         return not self.settled
 
-    def on_sent(
-        self, error: Exception | None, acknowledged: Acknowledged | None, index: int
-    ) -> None:
-        """Take the broker's answer."""
-        if not self.settled:
-            self._acknowledged, self._index = acknowledged, index
+    def send(self, message: Message) -> None:
+        """Send the record, of which this is the receipt."""
+        self._message = message
+        self._sends.outbox.send(message, self.on_sent, self.is_waiting)
+
+    def acknowledged(self, partition: int, offset: int, timestamp_ms: int | None) -> None:
+        """Take the record's place."""
+        self._sent = partition, offset, timestamp_ms
+
+    def on_sent(self, error: Exception | None) -> None:
+        """Take the broker's answer; a record that has not gone out is sent again."""
+        if self.settled:
+            return
+        if type(error) is SendFailed and not error.in_doubt and self._resends < MAX_RESENDS:
+            assert self._message is not None
+            self._resends += 1
+            self._sends.outbox.send(self._message, self.on_sent, self.is_waiting)
+        else:
             self._sends.settle(self, error)
 
     def forsake(self, error: Exception) -> None:
@@ -145,6 +153,8 @@ class PendingSend:
     def take_outcome(self, error: Exception | None) -> bool:
         """Note the outcome; return whether somebody waits for it."""
         self.settled, self._error = True, error
+        if self._message is not None:  # which refers to this receipt: a cycle
+            self._message = self._message._replace(receipt=None, value=None)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             wake(waiter)
@@ -166,7 +176,7 @@ class PendingSends:
         self.waiting: int = 0
         """The number of records that wait."""
         self.new_waiter: Callable[[], Waiter]
-        self._outbox = outbox
+        self.outbox: Outbox = outbox
         self._max_waiting = max_waiting
         self._log = log
         self._by_timeout: dict[float, dict[PendingSend, None]] = {}
@@ -193,15 +203,14 @@ class PendingSends:
         """Return whether one more record may wait, which a producer that was left never has."""
         return self.waiting < self._max_waiting and self._refusal is None
 
-    def begin(self, message: Message, timeout_s: float, now: float) -> PendingSend:
-        """Let a record wait from now on, and send it."""
-        pending = PendingSend(message, self, timeout_s, now + timeout_s)
+    def begin(self, topic: str, timeout_s: float, now: float) -> PendingSend:
+        """Let a record wait from now on, that is about to be sent."""
+        pending = PendingSend(topic, self, timeout_s, now + timeout_s)
         table = self._by_timeout.get(timeout_s)
         if table is None:
             table = self._by_timeout[timeout_s] = {}
         table[pending] = None
         self.waiting += 1
-        self._outbox.send(message, pending.on_sent, pending.is_waiting)
         return pending
 
     def settle(self, pending: PendingSend, error: Exception | None) -> None:
@@ -213,7 +222,7 @@ class PendingSends:
             return
         self.counts.failed += 1
         if not pending.take_outcome(error):
-            topic = pending.message.topic
+            topic = pending.topic
             text = "a record for %r was not sent, and nobody waits for it: %s"
             self._log.log(WARNING, f"not sent {topic}", text, topic, error)
 
@@ -266,8 +275,8 @@ class PendingSends:
         topics = Counter[str]()
         for table in list(self._by_timeout.values()):
             for pending in list(table):
-                topics[pending.message.topic] += 1
-                text = f"The record for {pending.message.topic!r} was not acknowledged before the "
+                topics[pending.topic] += 1
+                text = f"The record for {pending.topic!r} was not acknowledged before the "
                 self.settle(pending, SendFailed(f"{text}producer was left", in_doubt=True))
         return topics
 
@@ -281,7 +290,7 @@ class PendingSends:
 
 def _timeout(pending: PendingSend) -> SendFailed:
     return SendFailed(
-        f"The record for {pending.message.topic!r} was not acknowledged within "
+        f"The record for {pending.topic!r} was not acknowledged within "
         f"{pending.timeout_s:g} s. Is the broker there, and fast enough?",
         in_doubt=True,
     )

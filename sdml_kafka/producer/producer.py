@@ -228,18 +228,21 @@ class KafkaProducer(Enterable):
         if timestamp_ms is None:
             timestamp_ms = int(time() * 1000)
         timeout_s = self._timeout_s if timeout_s is None else _seconds(timeout_s)
-        message = Message(topic, value, key, headers, partition, True, timestamp_ms)
         sends, now = self._actors.sends, self._clock()
         if sends.has_room():
-            return sends.begin(message, timeout_s, now)
-        with anyio.move_on_after(timeout_s) as patience:
-            await sends.wait_for_room()
-        if patience.cancelled_caught:
-            raise SendFailed(
-                f"There was no room for the record for {topic!r} within {timeout_s:g} s: more are "
-                "sent than the broker acknowledges. See max_waiting."
-            )
-        return sends.begin(message, max(timeout_s - (self._clock() - now), 0.0), self._clock())
+            pending = sends.begin(topic, timeout_s, now)
+        else:
+            with anyio.move_on_after(timeout_s) as patience:
+                await sends.wait_for_room()
+            if patience.cancelled_caught:
+                raise SendFailed(
+                    f"There was no room for the record for {topic!r} within {timeout_s:g} s: more "
+                    "are sent than the broker acknowledges. See max_waiting."
+                )
+            left_s = max(timeout_s - (self._clock() - now), 0.0)
+            pending = sends.begin(topic, left_s, self._clock())
+        pending.send(Message(topic, value, key, headers, partition, True, timestamp_ms, pending))
+        return pending
 
     async def _start_or_fail(self) -> None:
         self._lifecycle.check_open()

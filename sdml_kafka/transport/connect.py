@@ -10,6 +10,7 @@ from typing import Any
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces import (
+    ConnectProducer,
     ConsumerFactory,
     ListenerTransport,
     ProducerFactory,
@@ -144,6 +145,33 @@ def rpc_transport(
     else:
         _refuse_options(sorted(producer_options.keys() - consumer_options), "producer")
     return Transport(connect(consumer_factory), connect_producer(producer_factory))
+
+
+def producer_connect(
+    producer_factory: ProducerFactory | None,
+    bootstrap_servers: str | Sequence[str] | None,
+    client_options: Mapping[str, Any],
+    own_names: Collection[str] | None = None,
+) -> ConnectProducer:
+    """Return the function that opens a producer.
+
+    `own_names` are the producer's own options, to suggest for one that is misspelt.
+
+    Raises:
+        ConfigurationError: The arguments do not go together.
+    """
+    from sdml_kafka.transport.aiokafka import factory as defaults
+    from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
+
+    _check_callable("producer_factory", producer_factory)
+    if producer_factory is not None:
+        given = [] if bootstrap_servers is None else ["bootstrap_servers"]
+        _refuse_options([*given, *client_options], "producer")
+        return connect_producer(producer_factory)
+    if not bootstrap_servers:
+        raise ConfigurationError("Give bootstrap_servers ('host:port'), or a producer_factory")
+    defaults.check_producer_names(client_options, own_names)
+    return connect_producer(defaults.default_producer_factory(bootstrap_servers, client_options))
 
 
 def client_options() -> tuple[Mapping[str, object], Mapping[str, object]]:

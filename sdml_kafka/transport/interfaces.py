@@ -384,6 +384,19 @@ ConsumerFactory = Callable[[], object]
 # -- what a producer is given ----------------------------------------------------------------
 
 
+class Receipt(Protocol):
+    """Takes the place of a record that the broker has acknowledged."""
+
+    def acknowledged(self, partition: int, offset: int, timestamp_ms: int | None) -> None:
+        """Take the place, just before `on_sent` is called, in the same thread.
+
+        Args:
+            partition: The number of the partition.
+            offset: The offset there, -1 if the broker was not asked for it.
+            timestamp_ms: The broker's time if it has set the record's timestamp, else None.
+        """
+
+
 class Message(NamedTuple):
     """A record to send.
 
@@ -398,6 +411,10 @@ class Message(NamedTuple):
     headers: Sequence[tuple[str, bytes]] = ()
     partition: int | None = None
     by_key: bool = True
+    timestamp_ms: int | None = None
+    """The record's time in milliseconds since the epoch, None for the time of sending."""
+    receipt: Receipt | None = None
+    """Takes the record's place, if somebody asks for it."""
 
 
 OnSent = Callable[[Exception | None], None]

@@ -33,11 +33,13 @@ class Declared:
 class Processors:
     """Runs the processors of one listener, and knows those that run."""
 
-    def __init__(self, router: Router, around: Surroundings, has_producer: bool) -> None:
-        """Begin with none that runs."""
+    def __init__(
+        self, router: Router, around: Surroundings, producer: ConnectProducer | None
+    ) -> None:
+        """Begin with none that runs; without a `producer` none may send."""
         self._router = router
         self._around = around
-        self._has_producer = has_producer
+        self._has_producer = producer is not None
         self._running: dict[str, Processor] = {}
 
     async def run(self, type_: Any, options: Options) -> None:

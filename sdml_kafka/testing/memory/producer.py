@@ -21,7 +21,7 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.runtime.waiter import on_trio
 from sdml_kafka.testing.memory.faults import next_failure
-from sdml_kafka.testing.memory.log import Misuse
+from sdml_kafka.testing.memory.log import MemoryRecord, Misuse
 from sdml_kafka.testing.memory.state import State, now
 from sdml_kafka.testing.memory.topics import Topics
 from sdml_kafka.transport.interfaces import (
@@ -55,6 +55,7 @@ class Answer:
 
     sending: Sending
     error: Exception | None
+    record: MemoryRecord | None
     due_at: float
 
 
@@ -146,18 +147,25 @@ class MemoryProducer:
     def _carry_out(self, sending: Sending) -> None:
         failure = next_failure(self._state.faults.sends, self.client_id)
         error: Exception | None = None
+        record: MemoryRecord | None = None
         if failure is None or failure.applied:
-            error = self._append(sending.message)
+            appended = self._append(sending.message)
+            if isinstance(appended, Exception):
+                error = appended
+            else:
+                record = appended
         if failure is not None:
             error = error or failure.error
             if failure.spoils:
                 self._spoil(sending.message)
-        self._answers.append(Answer(sending, error, now() + self._state.faults.send_latency_s))
+        self._answers.append(
+            Answer(sending, error, record, now() + self._state.faults.send_latency_s)
+        )
 
-    def _append(self, message: Message) -> Exception | None:
+    def _append(self, message: Message) -> MemoryRecord | Exception:
         if (fault := fault_of(message)) is not None:
             return fault
-        topic, value, key, headers, partition, _ = message
+        topic, value, key, headers, partition, _, timestamp_ms, _ = message
         count = len(self._state.partitions_of(topic))
         if not count and self._auto_create and self._creates_topics:
             count = self._auto_create
@@ -176,8 +184,7 @@ class MemoryProducer:
             return SendFailed(f"the record for {topic!r} was not sent: out of sequence")
         if key is None and topic in self._state.compacted:
             return RecordRefused(f"the compacted topic {topic!r} takes no record without a key")
-        self._topics.produce(topic, value, partition, key, headers)
-        return None
+        return self._topics.produce(topic, value, partition, key, headers, timestamp_ms)
 
     def _choose(self, message: Message, count: int) -> int:
         if message.by_key:
@@ -195,7 +202,7 @@ class MemoryProducer:
         has_reported = False
         while self._answers and self._answers[0].due_at <= now():
             answer = self._answers.popleft()
-            _report(answer.sending, answer.error)
+            _report(answer.sending, answer.error, answer.record)
             has_reported = True
         return has_reported
 
@@ -288,8 +295,11 @@ class MemoryProducer:
         return True
 
 
-def _report(sending: Sending, error: Exception | None) -> None:
+def _report(sending: Sending, error: Exception | None, record: MemoryRecord | None = None) -> None:
+    receipt = sending.message.receipt
     try:
+        if receipt is not None and error is None and record is not None:
+            receipt.acknowledged(record.partition, record.offset, None)
         sending.on_sent(error)
     except Exception:
         _log.exception("on_sent raised, which it must not")

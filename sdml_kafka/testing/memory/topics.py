@@ -62,8 +62,9 @@ class Topics:
         partition: int | None,
         key: bytes | None,
         headers: Sequence[tuple[str, bytes]],
+        timestamp_ms: int | None = None,
     ) -> MemoryRecord:
-        """Add a record and return it.
+        """Add a record and return it; its time is that of the broker unless it is given.
 
         Without a partition the key decides, and without a key the partitions take turns.
         """
@@ -72,7 +73,7 @@ class Topics:
         if partition is None:
             partition = self.choose(topic, key)
         log = self.log(TopicPartition(topic, partition))
-        timestamp = int(self._clock() * 1000)
+        timestamp = int(self._clock() * 1000) if timestamp_ms is None else timestamp_ms
         record = MemoryRecord(topic, partition, log.end, timestamp, key, value, tuple(headers))
         log.append(record)
         self._state.signal.fire()

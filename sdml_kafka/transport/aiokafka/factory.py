@@ -165,6 +165,13 @@ def split_options(
     )
 
 
+def check_producer_names(
+    options: Mapping[str, Any], own_names: Collection[str] | None = None
+) -> None:
+    """Raise a ConfigurationError for an option that aiokafka's producer does not have."""
+    check_names(options, _options_of(AIOKafkaProducer), "aiokafka's producer", own_names)
+
+
 def options_of_producer(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of a consumer's options that a producer has, such as TLS and SASL."""
     producer = _options_of(AIOKafkaProducer)

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from logging import getLogger
+from typing import Any
 
 import anyio
 
@@ -28,7 +29,10 @@ from sdml_kafka.transport.interfaces import (
 )
 from sdml_kafka.transport.thread_handoff import ThreadHandoff
 
-Outcome = tuple[Sequence[Entry], Exception | None]
+Outcome = tuple[Sequence[Entry], Exception | None, Any]
+
+LOG_APPEND_TIME = 1
+"""The type of a timestamp that the broker has set."""
 
 _log = getLogger("sdml_kafka.transport")
 
@@ -57,12 +61,25 @@ def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
     return open_producer
 
 
-def report(entries: Sequence[Entry], error: Exception | None) -> None:
-    for _, on_sent, _ in entries:
+def report(entries: Sequence[Entry], error: Exception | None, acknowledged: Any = None) -> None:
+    for index, (message, on_sent, _) in enumerate(entries):
         try:
+            if error is None and message.receipt is not None:
+                _acknowledge(message, acknowledged, index)
             on_sent(error)
         except Exception:
             _log.exception("a callback for the outcome of a record must not raise")
+
+
+def _acknowledge(message: Message, batch: Any, index: int) -> None:
+    """Hand over the place of a record, the one with this index in a batch."""
+    assert message.receipt is not None
+    if batch is None:  # acks=0
+        message.receipt.acknowledged(message.partition or 0, -1, None)
+        return
+    offset = batch.offset + index if batch.offset >= 0 else -1
+    timestamp_ms = batch.timestamp if batch.timestamp_type == LOG_APPEND_TIME else None
+    message.receipt.acknowledged(batch.partition, offset, timestamp_ms)
 
 
 class AiokafkaProducer:
@@ -86,8 +103,10 @@ class AiokafkaProducer:
         await self._home.call(build)
         (self._driver,) = self._built
 
-    def _report_outcome(self, entries: Sequence[Entry], error: Exception | None) -> None:
-        report(entries, error)
+    def _report_outcome(
+        self, entries: Sequence[Entry], error: Exception | None, acknowledged: Any
+    ) -> None:
+        report(entries, error, acknowledged)
 
     @property
     def connected(self) -> bool:
@@ -143,8 +162,10 @@ class CrossingProducer(AiokafkaProducer):
         await super().build(producer_factory)
         self._send_there = self._driver.sending.send
 
-    def _report_outcome(self, entries: Sequence[Entry], error: Exception | None) -> None:
-        self._outcomes.put((entries, error))
+    def _report_outcome(
+        self, entries: Sequence[Entry], error: Exception | None, acknowledged: Any
+    ) -> None:
+        self._outcomes.put((entries, error, acknowledged))
 
     def send(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always

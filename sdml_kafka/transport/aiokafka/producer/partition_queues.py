@@ -90,7 +90,7 @@ class PartitionQueues:
 
     def find(self, message: Message) -> PartitionQueue | None:
         """Return a record's queue, None if the metadata shows no such topic or partition (yet)."""
-        topic, _, key, _, partition, by_key = message
+        topic, _, key, _, partition, by_key, _, _ = message
         by_topic = internals.partitions_by_topic(self._cluster)
         if by_topic is not self._seen:
             self._seen = by_topic

@@ -64,8 +64,9 @@ records in one request cost each of them, and the broker, a part of what a few d
 FRESH_S = 1.0
 """Seconds within which no batch gets too old: what the broker refuses then, it refuses again."""
 
-ReportOutcome = Callable[[Sequence[Entry], Exception | None], None]
-"""Called with records and their outcome, None when they were acknowledged. It must not raise."""
+ReportOutcome = Callable[[Sequence[Entry], Exception | None, Any], None]
+"""Called with records and their outcome: an error, or what the broker has acknowledged the batch
+with (aiokafka's `RecordMetadata`, None if it was not asked to). It must not raise."""
 
 
 class Sending:
@@ -157,7 +158,7 @@ class Sending:
 
     def _open_batch(self, queue: PartitionQueue, entry: Entry) -> bool:
         """Begin a batch with a record; return False if it is too large for any."""
-        _, value, key, headers, _, _ = message = entry[0]
+        _, value, key, headers, _, _, timestamp_ms, _ = message = entry[0]
         pairs = list(headers)
         size = DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, pairs)
         if size > self._max_request_size:
@@ -165,7 +166,7 @@ class Sending:
             return False
         builder = self._producer.create_batch()
         # The first record always has room.
-        builder.append(timestamp=None, key=key, value=value, headers=pairs)
+        builder.append(timestamp=timestamp_ms, key=key, value=value, headers=pairs)
         queue.builder, queue.entries = builder, [entry]
         queue.opened_at = self._loop.time()
         if self._queued.get(queue.partition):
@@ -221,12 +222,12 @@ class Sending:
         with internals.appending(queue.builder, entries) as append:
             while waiting and len(entries) < most:
                 entry = waiting[0]
-                (_, value, key, headers, _, _), _, is_wanted = entry
+                (_, value, key, headers, _, _, timestamp_ms, _), _, is_wanted = entry
                 if is_wanted is always or is_wanted():
                     if type(headers) is not list:
                         headers = list(headers)
                     try:
-                        if append(len(entries), None, key, value, headers) is None:
+                        if append(len(entries), timestamp_ms, key, value, headers) is None:
                             return
                         entries.append(entry)
                     except Exception as error:
@@ -248,7 +249,7 @@ class Sending:
         if error is None:
             if len(entries) >= queue.max_records:
                 queue.max_records = min(2 * queue.max_records, MAX_RECORDS)
-            self._report(entries, None)
+            self._report(entries, None, future.result())
             return
         topic = queue.partition.topic
         if error_mapping.is_out_of_step(error):
@@ -280,8 +281,10 @@ class Sending:
         """Report an error later: the caller of `send` may not be ready for it yet."""
         self._loop.call_soon(self._report, entries, error)
 
-    def _report(self, entries: Sequence[Entry], error: Exception | None) -> None:
-        self._report_outcome(entries, error)
+    def _report(
+        self, entries: Sequence[Entry], error: Exception | None, acknowledged: Any = None
+    ) -> None:
+        self._report_outcome(entries, error, acknowledged)
         self._count_settled(len(entries))
 
     def _count_settled(self, count: int) -> None:
