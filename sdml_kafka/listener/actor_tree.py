@@ -93,22 +93,19 @@ class ListenerActors:
         self._auto_commit = auto_commit
         self.signal: DispatchSignal = DispatchSignal()
         self._current = CurrentConsumer()
-        self.router: Router = Router(
-            specs, options.max_bytes / QUEUES, self._routes_changed, self.signal.notify
-        )
+        parts = specs, options.max_bytes / QUEUES, self._routes_changed, self.signal.notify
+        self.router: Router = Router(*parts)
         self.intake: Intake = Intake(self.router.is_read, self._current, options.max_bytes)
         log = RateLimitedLog(_log, anyio.current_time)
         self._parser = BatchParser(on_parse_error, self.signal.fail, log)
-        run = MAX_RUN if auto_commit is None else min(MAX_RUN, auto_commit.every or MAX_RUN)
-        self.readers: Readers = Readers(self._parser, run)
+        self.readers: Readers = Readers(self._parser, _max_run(auto_commit))
         self.outbox: Outbox = Outbox()
         around = Surroundings(self._parser, self.outbox, log, self._group, self.signal.fail)
         self.processors: Processors = Processors(self.router, around, transport.producer)
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self.processors.cut_off)
         self._log = OperatorLog(_log, log, self.intake, flush=self.readers.flush)
-        self.committer: Committer = Committer(
-            self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush
-        )
+        of = self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush
+        self.committer: Committer = Committer(*of)
         self.supervisor: Supervisor = Supervisor(
             "listener",
             self._processing(declared, transport, restarts, timeouts)
@@ -222,3 +219,8 @@ class ListenerActors:
 
     def _is_fatal(self, error: Exception) -> bool:
         return isinstance(error, FATAL) or error is self.signal.failure
+
+
+def _max_run(auto_commit: AutoCommit | None) -> int:
+    """Return how many records a reader may take before the ledger learns of them."""
+    return MAX_RUN if auto_commit is None else min(MAX_RUN, auto_commit.every or MAX_RUN)

@@ -384,7 +384,7 @@ class KafkaListener(Enterable):
 
 
 def _own_names() -> Collection[str]:
-    return KafkaListener.__init__.__kwdefaults__
+    return KafkaListener.__init__.__kwdefaults__ or ()
 
 
 def _transport(given: Connect | Transport | None) -> ListenerTransport | None:
