@@ -131,9 +131,10 @@ def retry_headers(
         attempt: The number of the attempt that follows.
         due_ms: When that attempt is due, in milliseconds since the epoch.
     """
-    origin = origin_of(record)
-    kept = list(_without_error(record.headers, RETRY_SET))
-    if _first(kept, f"{RETRY_SET}original-topic") is None:
+    origin, kept = origin_of(record), list(_without_error(record.headers, RETRY_SET))
+    if _read_origin(kept, RETRY_SET, last=False) is None:
+        # The first values count, so there must be none before that cannot be read.
+        kept = [pair for pair in kept if not pair[0].startswith(f"{RETRY_SET}original-")]
         kept += _origin_headers(origin, group, RETRY_SET)
     if _first(kept, ORIGINAL_TIME) is None:
         kept.append((ORIGINAL_TIME, _shortest(origin.timestamp_ms)))
@@ -171,8 +172,7 @@ def _error_headers(error: BaseException, prefix: str) -> Iterator[tuple[str, byt
     if error.__cause__ is not None:
         yield f"{prefix}exception-cause-fqcn", _name(error.__cause__)
     yield f"{prefix}exception-message", _text(error, MAX_MESSAGE)
-    lines = "".join(format_exception(error, limit=-20))
-    yield f"{prefix}exception-stacktrace", _encode(lines[-MAX_STACKTRACE:])
+    yield f"{prefix}exception-stacktrace", _encode(_trace(error)[-MAX_STACKTRACE:])
 
 
 def _without_error(headers: Headers, prefix: str) -> Iterator[tuple[str, bytes]]:
@@ -190,6 +190,13 @@ def _text(error: BaseException, most: int) -> bytes:
         return _encode(str(error)[:most])
     except Exception:  # the class is the user's
         return b"(its text cannot be made)"
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        return "".join(format_exception(error, limit=-20))
+    except Exception:  # the class is the user's
+        return "(its stack trace cannot be made)"
 
 
 def _encode(text: str) -> bytes:
@@ -213,4 +220,5 @@ def _number(value: bytes | None, size: int, most: int) -> int | None:
 
 def _shortest(number: int) -> bytes:
     """Return the bytes of a number as Java's `BigInteger` writes them."""
-    return number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)
+    bits = (~number if number < 0 else number).bit_length()
+    return number.to_bytes(bits // 8 + 1, "big", signed=True)
