@@ -529,6 +529,19 @@ class Producer(Protocol):
             SendFailed: It was not done in time; it may be done all the same.
         """
 
+    async def partition_counts(
+        self, topics: Collection[str], timeout_s: float
+    ) -> Mapping[str, int]:
+        """Return each topic's number of partitions, 0 if it does not exist. Creates none.
+
+        Raises:
+            AuthenticationFailed: The broker refused the credentials.
+            AuthorizationFailed: The broker does not let this client see one of the topics.
+            ConfigurationError: The broker refuses one of the names.
+            SendFailed: No broker answered in time.
+        """
+        ...
+
     async def live_members(self, group_id: str, timeout_s: float) -> int:
         """Return the number of the group's members, 0 if there is no such group.
 

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from logging import getLogger
 
@@ -275,6 +275,12 @@ class MemoryProducer:
         await self._require_broker(timeout_s, f"delete the topic {topic!r}")
         if self._state.partitions_of(topic):
             self._topics.delete(topic)
+
+    async def partition_counts(
+        self, topics: Collection[str], timeout_s: float
+    ) -> Mapping[str, int]:
+        await self._require_broker(timeout_s, "look up topics")
+        return {topic: len(self._state.partitions_of(topic)) for topic in topics}
 
     async def live_members(self, group_id: str, timeout_s: float) -> int:
         await self._require_broker(timeout_s, f"look up the group {group_id!r}")

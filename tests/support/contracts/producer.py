@@ -372,6 +372,16 @@ class ProducerContract:
         with pytest.raises(ConfigurationError):
             await producer.create_topic("name", 0, {}, CALL_S)
 
+    async def test_the_partitions_of_topics_are_counted_and_none_is_created(
+        self, world: ProducerWorld, producer: Producer
+    ) -> None:
+        one, three, missing = world.name(), world.name(), world.name()
+        await world.create_topic(one, 1)
+        await world.create_topic(three, 3)
+        for _ in range(2):
+            counts = await producer.partition_counts([one, three, missing], CALL_S)
+            assert counts == {one: 1, three: 3, missing: 0}
+
     async def test_the_members_of_a_group_are_counted(
         self, world: ProducerWorld, producer: Producer, topic: str
     ) -> None:
@@ -397,6 +407,8 @@ class ProducerContract:
                 await producer.delete_topic(topic, 0.5)
             with pytest.raises(SendFailed):
                 await producer.live_members("group", 0.5)
+            with pytest.raises(SendFailed):
+                await producer.partition_counts([topic], 0.5)
             assert anyio.current_time() - began < 4.0
         finally:
             await world.come_back()

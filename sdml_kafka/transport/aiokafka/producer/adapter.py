@@ -4,7 +4,7 @@ The driver owns the producer on the asyncio side. What a call costs is decided h
 `sending.py`.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from logging import getLogger
@@ -135,6 +135,12 @@ class AiokafkaProducer:
 
     async def delete_topic(self, topic: str, timeout_s: float) -> None:
         await self._home.call(partial(self._driver.admin.delete_topic, topic, timeout_s))
+
+    async def partition_counts(
+        self, topics: Collection[str], timeout_s: float
+    ) -> Mapping[str, int]:
+        count = partial(self._driver.admin.partition_counts, topics, timeout_s)
+        return await self._home.call(count)
 
     async def live_members(self, group_id: str, timeout_s: float) -> int:
         return await self._home.call(partial(self._driver.admin.live_members, group_id, timeout_s))

@@ -3,7 +3,7 @@
 """Create, delete and describe over a producer's connections, so that there is no second login."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any
 
 from aiokafka import errors as kafka
@@ -17,6 +17,7 @@ from sdml_kafka.transport.aiokafka.client import RETRY_S, Client, error_of
 from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.aiokafka.topic_requests import (
     ask_controller,
+    ask_for_topics,
     create_topic,
     may_succeed_later,
 )
@@ -81,6 +82,30 @@ class Admin:
         request = MetadataRequest([topic], allow_auto_topic_creation=False)
         answer = await self._client.send(self._client.get_random_node(), request)
         return kafka.for_code(answer.topics[0][0]) is not kafka.UnknownTopicOrPartitionError
+
+    async def partition_counts(
+        self, topics: Collection[str], timeout_s: float
+    ) -> Mapping[str, int]:
+        async def count() -> Mapping[str, int]:
+            answer = await ask_for_topics(self._client, topics)
+            if answer is None:
+                raise kafka.KafkaConnectionError("no broker answered")
+            counts = dict.fromkeys(topics, 0)
+            denied: list[str] = []
+            for code, topic, *_, partitions in answer.topics:
+                error = kafka.for_code(code)
+                if error is kafka.NoError:
+                    counts[topic] = len(partitions)
+                elif error is kafka.TopicAuthorizationFailedError:
+                    denied.append(topic)
+                elif error is not kafka.UnknownTopicOrPartitionError:
+                    raise error(topic)
+            if denied:
+                raise kafka.TopicAuthorizationFailedError(*denied)
+            return counts
+
+        what = f"look up the topics {', '.join(map(repr, topics))}"
+        return await self._within(lambda: self._retried(count), timeout_s, what)
 
     async def live_members(self, group_id: str, timeout_s: float) -> int:
         async def describe() -> int:

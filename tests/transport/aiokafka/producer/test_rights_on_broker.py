@@ -47,6 +47,8 @@ async def test_without_rights_each_call_says_so(guarded_kafka: EmbeddedKafka) ->
             await guest.create_topic("mine", 1, {}, CALL_S)
         with pytest.raises(AuthorizationFailed, match="delete the topic 'secret'"):
             await guest.delete_topic("secret", CALL_S)
+        with pytest.raises(AuthorizationFailed, match="look up the topics 'secret'"):
+            await guest.partition_counts(["secret"], CALL_S)
         with pytest.raises(AuthorizationFailed, match="look at the group"):
             await guest.live_members("group", CALL_S)
 
