@@ -1,10 +1,11 @@
 """The consumer loop: the one actor that polls the consumer.
 
 How this works. One life of the actor is one consumer: connect, join the group, poll until stopped,
-release everything, leave the group. A poll brings an assignment (a new tenancy begins for each of
-its partitions), records (they go into the intake), or the consumer's health. Beside the polling a
-second task waits for revocations, because the client below stands still inside its poll until a
-revocation is released. A revocation, and likewise leaving, goes step by step:
+release everything, leave the group. When there are further topics to read, the life goes on with a
+new consumer, so that this counts as no crash. A poll brings an assignment (a new tenancy begins for
+each of its partitions), records (they go into the intake), or the consumer's health. Beside the
+polling a second task waits for revocations, because the client below stands still inside its poll
+until a revocation is released. A revocation, and likewise leaving, goes step by step:
 
 1. withdraw: records that wait are taken back, those in the user's hands stay there;
 2. drain: those in hand get a limited time to finish;
@@ -60,7 +61,7 @@ class Destination(Protocol):
 
     @property
     def topics(self) -> Collection[str]:
-        """The topics to read."""
+        """The topics to read. Whoever adds some nudges the consumer."""
         ...
 
     def withdraw(self, tenancies: Sequence[Tenancy]) -> None:
@@ -118,16 +119,20 @@ class ConsumerLoop(Actor):
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._revocation: Revocation | None = None
+        self._topics: Collection[str] = ()
+        """The topics that the present consumer reads."""
 
     async def run(self, life: Life) -> None:
-        """Live as long as one consumer does."""
-        deadline = anyio.current_time() + self._start_timeout_s
+        """Live as long as consumers do that read the topics which are to be read."""
         with life.cancel_on_stop():
-            async with connected(self._connect, self._start, deadline) as consumer:
-                await self._live(consumer, life, deadline)
+            while True:
+                deadline = anyio.current_time() + self._start_timeout_s
+                async with connected(self._connect, self._start, deadline) as consumer:
+                    await self._live(consumer, life, deadline)
 
     async def _start(self, consumer: Consumer, left_s: float) -> None:
-        await consumer.start(self._destination.topics, left_s, create_topics=self._create_topics)
+        self._topics = topics = self._destination.topics
+        await consumer.start(topics, left_s, create_topics=self._create_topics)
 
     async def _live(self, consumer: Consumer, life: Life, join_deadline: float) -> None:
         try:
@@ -149,9 +154,10 @@ class ConsumerLoop(Actor):
     # -- polling -------------------------------------------------------------------------
 
     async def _poll(self, consumer: Consumer, life: Life, join_deadline: float) -> None:
+        """Poll until there are other topics to read."""
         intake, poll_records = self._intake, consumer.settings.poll_records
         now, on_health = clock(), self._on_health
-        while True:
+        while self._destination.topics == self._topics:
             asked_at = now()
             ready = intake.ready()
             most = intake.budget.most_records(poll_records)

@@ -46,6 +46,7 @@ class OperatorLog:
         intake: Intake,
         is_sending: Callable[[], bool] = lambda: True,
         flush: Callable[[], None] = lambda: None,
+        may_wait: Callable[[str], bool] = lambda topic: False,
     ) -> None:
         """Begin before the first life.
 
@@ -55,12 +56,14 @@ class OperatorLog:
             intake: What is assigned, and the client's health.
             is_sending: Returns whether the producer beside the consumer has a connection.
             flush: Brings the ledger up to date with the readers that have records in hand.
+            may_wait: Returns whether the records of a topic wait on purpose.
         """
         self._log = log
         self.limited: RateLimitedLog = limited
         self._intake = intake
         self._is_sending = is_sending
         self._flush = flush
+        self._may_wait = may_wait
         self._outage = outage_log(log, "nothing is read or committed")
         self._nodes = node_log(log)
         self._missing = missing_log(log)
@@ -180,9 +183,12 @@ class OperatorLog:
         waiting: dict[tuple[TopicPartition, int], str] = {}
         for key, partition in self._intake.partitions.items():
             tenancy = partition.tenancy
-            if tenancy.frontier_since() is not None:
-                found = in_hand if tenancy.in_hand > 0 else waiting
-                found[key, tenancy.frontier()] = ""
+            if tenancy.frontier_since() is None:
+                continue
+            if tenancy.in_hand > 0:
+                in_hand[key, tenancy.frontier()] = ""
+            elif not self._may_wait(key.topic):
+                waiting[key, tenancy.frontier()] = ""
         self._stuck.look(now, in_hand)
         self._unread.look(now, waiting)
 

@@ -33,7 +33,7 @@ from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
-from sdml_kafka.transport.connect import check_create_topics
+from sdml_kafka.transport.connect import check_create_topics, clock_of
 from sdml_kafka.transport.interfaces import Connect, ConsumerSettings, ListenerTransport
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
@@ -100,10 +100,10 @@ class ListenerActors:
         self._parser = BatchParser(on_parse_error, self.signal.fail, log)
         self.readers: Readers = Readers(self._parser, _max_run(auto_commit))
         self.outbox: Outbox = Outbox()
-        around = Surroundings(self._parser, self.outbox, log, self._group, self.signal.fail)
-        self.processors: Processors = Processors(self.router, around, transport.producer)
+        self.processors: Processors = self._make_processors(transport, log, timeouts.start_s)
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self.processors.cut_off)
-        self._log = OperatorLog(_log, log, self.intake, flush=self.readers.flush)
+        flush, may_wait = self.readers.flush, self.router.is_retry_topic
+        self._log = OperatorLog(_log, log, self.intake, flush=flush, may_wait=may_wait)
         of = self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush
         self.committer: Committer = Committer(*of)
         self.supervisor: Supervisor = Supervisor(
@@ -116,6 +116,19 @@ class ListenerActors:
             is_expected=is_expected,
             on_event=on_event,
         )
+
+    def _make_processors(
+        self, transport: ListenerTransport, log: RateLimitedLog, start_timeout_s: float
+    ) -> Processors:
+        around = Surroundings(
+            self._parser,
+            self.outbox,
+            log,
+            self._group,
+            clock_of(transport),
+            self.signal.fail,
+        )
+        return Processors(self.router, around, transport.producer, start_timeout_s)
 
     def _children(
         self,
@@ -189,7 +202,7 @@ class ListenerActors:
             ChildSpec(
                 "processing",
                 factory,
-                start_timeout_s=timeouts.start_s,
+                start_timeout_s=timeouts.start_s + 2 * ACTOR_GRACE_S,
                 stop_timeout_s=timeouts.stop_s,
             )
         ]

@@ -1,8 +1,8 @@
 """Who gets which records: from topics over specs and types to the queues of the open streams."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.errors import ConfigurationError, UnknownType
@@ -20,6 +20,17 @@ class Route:
 
     spec: CompiledSpec
     queues: tuple[TypedQueue, ...]
+
+
+@frozen
+class Retried:
+    """Stands for a type in retry topics of one delay, which no stream of the type reads."""
+
+    type: Hashable
+    delay_ms: int
+
+    def __str__(self) -> str:
+        return name_of(self.type)
 
 
 class Router:
@@ -41,13 +52,17 @@ class Router:
             on_room: Called when a queue that had no room has been read empty.
         """
         self._specs = specs
+        self._retry_specs: list[CompiledSpec] = []
         self._max_waiting_bytes = max_waiting_bytes
         self._on_routes_changed = on_routes_changed
         self._on_room = on_room
         self._shared: dict[Hashable, TypedQueue] = {}
         self._fresh: list[TypedQueue] = []
         self._routes: dict[str, tuple[Route, ...]] = {}
-        self.topics: frozenset[str] = frozenset(topic for spec in specs for topic in spec.topics)
+        self.own_topics: frozenset[str] = frozenset(each for spec in specs for each in spec.topics)
+        """The topics that the specs name."""
+        self.topics: frozenset[str] = self.own_topics
+        """The topics that are read, retry topics included."""
 
     def subscribe(self, type_: Hashable, maxsize: int, *, fresh: bool) -> TypedQueue:
         """Return the queue for a new stream: the shared one of its type, or a fresh one.
@@ -56,7 +71,9 @@ class Router:
             UnknownType: No parser yields the type, or it could be several of those that are there.
             ConfigurationError: There are too many queues already.
         """
-        type_ = self._spec_type(type_)
+        return self._open(self._spec_type(type_), maxsize, fresh=fresh)
+
+    def _open(self, type_: Hashable, maxsize: int, *, fresh: bool) -> TypedQueue:
         if len(list(self.queues())) >= MAX_DESTINATIONS:
             raise ConfigurationError(
                 f"{MAX_DESTINATIONS} streams of their own are the most a listener can have: "
@@ -70,6 +87,44 @@ class Router:
         queue.maxsizes.append(maxsize)
         self._changed()
         return queue
+
+    def add_retry_topics(self, wanted: object, delay_ms: int, topics: Mapping[str, str]) -> None:
+        """Read retry topics as well, from now on, with the parsers of their first topics.
+
+        Args:
+            wanted: The type that is retried.
+            delay_ms: The delay of these topics in milliseconds.
+            topics: The retry topic of each topic of the type.
+        """
+        first = self._spec_type(wanted)
+        type_ = Retried(first, delay_ms)
+        if any(spec.type == type_ for spec in self._retry_specs):
+            return
+        self._retry_specs += [
+            evolve(spec, type=type_, topics=tuple(topics[each] for each in spec.topics))
+            for spec in self._specs
+            if spec.type == first
+        ]
+        self.topics |= set(topics.values())
+        self._changed()
+
+    def subscribe_retried(self, wanted: object, delay_ms: int) -> TypedQueue:
+        """Return the queue of the retry topics of one delay; as `subscribe` for the rest."""
+        return self._open(Retried(self._spec_type(wanted), delay_ms), 0, fresh=False)
+
+    def topics_of(self, wanted: object) -> Sequence[str]:
+        """Return the topics that hold a type, its retry topics not among them.
+
+        Raises:
+            UnknownType: No parser yields the type, or it could be several of those that are there.
+        """
+        type_ = self._spec_type(wanted)
+        topics = [topic for spec in self._specs if spec.type == type_ for topic in spec.topics]
+        return list(dict.fromkeys(topics))
+
+    def is_retry_topic(self, topic: str) -> bool:
+        """Return whether records of a topic wait for their time."""
+        return any(topic in spec.topics for spec in self._retry_specs)
 
     def check_type(self, wanted: object) -> None:
         """Raise UnknownType unless the specs have exactly one type that a program means."""
@@ -127,7 +182,7 @@ class Router:
         if routes is None:
             routes = self._routes[topic] = tuple(
                 Route(spec, queues)
-                for spec in self._specs
+                for spec in (*self._specs, *self._retry_specs)
                 if topic in spec.topics and (queues := self._queues_read(spec.type))
             )
         return routes

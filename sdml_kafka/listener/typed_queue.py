@@ -118,6 +118,11 @@ class TypedQueue:
         finally:
             self._takers.remove(on_withdrawn)
 
+    @property
+    def each(self) -> "tuple[TypedQueue, ...]":
+        """The queue itself, as the one that records come from."""
+        return (self,)
+
     def __len__(self) -> int:
         return sum(parcel.end - parcel.next for parcel in self._parcels)
 

@@ -5,7 +5,8 @@ that the arguments go together, and return the functions that open a client. The
 when it is chosen, so that an import of this module loads no Kafka client.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sdml_kafka.errors import ConfigurationError
@@ -179,6 +180,12 @@ def client_options() -> tuple[Mapping[str, object], Mapping[str, object]]:
     from sdml_kafka.transport.aiokafka.factory import option_defaults
 
     return option_defaults()
+
+
+def clock_of(transport: Transport | ListenerTransport) -> Callable[[], float]:
+    """Return the clock of the records' timestamps: a broker in memory brings its own along."""
+    clock: Callable[[], float] = getattr(transport.consumer, "clock", time.time)
+    return clock
 
 
 def check_create_topics(create_topics: object) -> None:

@@ -26,6 +26,7 @@ class BatchLanes:
         null_key: NullKey,
         batch: Batch,
         wait: Callable[[float, BatchLane], None],
+        begins_at: Callable[[Job, float], float] | None = None,
     ) -> None:
         """Begin without records.
 
@@ -34,11 +35,13 @@ class BatchLanes:
             null_key: Whether batches of records without a key do, with the order "key".
             batch: How large a batch is, and how long its first record waits.
             wait: Asks for a call of `note_due` with this lane at this time.
+            begins_at: Returns when a record may begin; None if each may at once.
         """
         self._order = order
         self._null_key_is_free = null_key == "free"
         self._batch = batch
         self._wait = wait
+        self._begins_at = begins_at
         self._lanes: dict[Tenancy, dict[object, BatchLane]] = {}
         self._ready: deque[BatchLane] = deque()
         self._repeated: deque[JobBatch] = deque()
@@ -105,9 +108,11 @@ class BatchLanes:
             while lane.waiting and len(jobs) < self._batch.size:
                 if not may_begin(lane.waiting[0].offset):
                     break
+                if self._begins_at is not None and self._must_wait(lane, now):
+                    break
                 jobs.append(lane.waiting.popleft())
             if not jobs:
-                continue  # `reopen` looks at it again
+                continue  # `reopen` or `note_due` looks at it again
             self.queued -= len(jobs)
             batch = JobBatch(jobs, lane)
             if lane.is_ordered:
@@ -117,6 +122,15 @@ class BatchLanes:
             self._look_again(lane, now)
             return batch
         return None
+
+    def _must_wait(self, lane: BatchLane, now: float) -> bool:
+        """Return whether the first record of a lane is not due; then ask for a call when it is."""
+        assert self._begins_at is not None
+        at = self._begins_at(lane.waiting[0], now)
+        if at > now:
+            lane.due = at
+            self._wait(at, lane)
+        return at > now
 
     def _look_again(self, lane: BatchLane, now: float) -> None:
         """See when the rest of a lane is due; forget a lane that has none and is not busy."""

@@ -31,6 +31,7 @@ class Job(Delivery[Any]):
         "_records",
         "batch",
         "began",
+        "begins_at",
         "due",
         "home",
         "key",
@@ -41,6 +42,9 @@ class Job(Delivery[Any]):
         "verdict",
     )
 
+    begins_at: float
+    """When a record of a retry topic may begin, by the clock of the event loop; others have none.
+    """
     due: float
     running_scope: anyio.CancelScope | None
 

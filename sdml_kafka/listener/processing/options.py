@@ -15,6 +15,7 @@ from sdml_kafka.listener.processing.policies import (
     OnFailure,
     Order,
     Retry,
+    RetryTopics,
     Stop,
     check_choice,
     check_failure_policy,
@@ -31,7 +32,7 @@ class ProcessOptions(TypedDict, total=False):
     null_key: NullKey
     """Whether records without a key are "free" of order (the default) or in order with each other,
     "partition"; with `order="key"`."""
-    retry: Retry
+    retry: Retry | RetryTopics
     """How a failed record is tried again; by default it is not."""
     on_failure: OnFailure
     """What becomes of a record that has failed for good; by default `Stop()`."""
@@ -50,12 +51,15 @@ class Options:
     null_key: NullKey
     batch: Batch | None
     retry: Retry
+    """How a record is tried again in place."""
+    retry_topics: RetryTopics | None
+    """How a record is tried again after that, by way of topics."""
     on_failure: OnFailure
 
     @property
     def needs_producer(self) -> bool:
         """Whether a producer is needed for certain; a handler may return a `Send` as well."""
-        return isinstance(self.on_failure, DeadLetter)
+        return isinstance(self.on_failure, DeadLetter) or self.retry_topics is not None
 
 
 def compile_options(
@@ -79,8 +83,11 @@ def compile_options(
     check_choice("order", order, Order)
     check_choice("null_key", null_key, NullKey)
     retry, on_failure = options.get("retry", ONCE), options.get("on_failure", Stop())
-    if not isinstance(retry, Retry):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"retry is a Retry(...), not {retry!r:.300}")
+    if not isinstance(retry, Retry | RetryTopics):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"retry is a Retry(...) or RetryTopics(...), not {retry!r:.300}")
+    topics = retry if isinstance(retry, RetryTopics) else None
+    in_place = retry.first if isinstance(retry, RetryTopics) else retry
     check_failure_policy(on_failure)
     name = options.get("name", compiled.name)
-    return Options(compiled, name, concurrency, order, null_key, batch, retry, on_failure)
+    policies = in_place, topics, on_failure
+    return Options(compiled, name, concurrency, order, null_key, batch, *policies)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from attrs import define, frozen
 
 from sdml_kafka.errors import ConfigurationError, TooManyDeadLetters
-from sdml_kafka.listener.processing.forwards import Forward, Forwards
+from sdml_kafka.listener.processing.forwards import Forward, Forwards, Purpose
 from sdml_kafka.listener.processing.job import DONE, Item, Job, JobBatch
 from sdml_kafka.listener.processing.limits import FailureLimits
 from sdml_kafka.listener.processing.policies import (
@@ -18,8 +18,14 @@ from sdml_kafka.listener.processing.policies import (
     Send,
     Stop,
     Verdict,
+    delay_ms,
 )
-from sdml_kafka.listener.processing.spring_headers import dead_letter_headers
+from sdml_kafka.listener.processing.retrying.plan import RetryPlan
+from sdml_kafka.listener.processing.spring_headers import (
+    Headers,
+    dead_letter_headers,
+    retry_headers,
+)
 from sdml_kafka.listener.processing.timetable import Timetable
 from sdml_kafka.parsing.parsers import Skip
 from sdml_kafka.rate_limited_log import RateLimitedLog
@@ -47,6 +53,8 @@ class Policies:
     """What a processor does about failures."""
 
     retry: Retry
+    plan: RetryPlan | None
+    """The retry topics, if there are any."""
     on_failure: OnFailure
 
 
@@ -195,12 +203,16 @@ class Outcomes:
 
     def _fail(self, item: Item, failures: Sequence[Failure]) -> None:
         """Decide about records that are in hand and have failed."""
-        retry, again = self._policies.retry, list[Job]()
+        retry, plan, again = self._policies.retry, self._policies.plan, list[Job]()
         for job, error in failures:
             job.verdict = None
             if job.is_gone:
                 self.give_back(job)
-            elif job.attempt < retry.attempts and retry.applies_to(error):
+            elif not retry.applies_to(error):
+                self._give_up(job, error)
+            elif plan is not None and (job.attempt >= retry.attempts or plan.has_read(job)):
+                self._try_later(job, plan, error)
+            elif job.attempt < retry.attempts:
                 again.append(job)
             else:
                 self._give_up(job, error)
@@ -218,6 +230,19 @@ class Outcomes:
         text = "%s failed with %s (%r), attempt %d follows in %.1f s"
         args = self._name, _place(jobs[0]), error, jobs[0].attempt, delay_s
         self._log.log(WARNING, f"retry {self._name}", text, *args)
+
+    def _try_later(self, job: Job, plan: RetryPlan, error: Exception) -> None:
+        step, record = plan.next_step(job.record.topic), job.record
+        if step is None:
+            self._give_up(job, error)
+            return
+        (topic, delay_s), attempt = step, job.attempt + 1
+        due_ms = plan.now_ms() + delay_ms(delay_s)
+        headers = retry_headers(record, error, self._group(), attempt, due_ms)
+        text = "%s failed with %s (%r), attempt %d follows in %.1f s by way of %r"
+        args = self._name, _place(job), error, attempt, delay_s, topic
+        self._log.log(WARNING, f"retry {self._name}", text, *args)
+        self._forward(job, topic, headers, "retry", same_partition=True)
 
     def _give_up(self, job: Job, error: Exception) -> None:
         self.counts.failures += 1
@@ -260,25 +285,42 @@ class Outcomes:
             failure.__cause__ = error
             self._stop([job], failure)
             return
-        record = job.record
-        headers = dead_letter_headers(record, error, self._group())
-        topic = policy.topic_for(record.topic)
-        by_key = Message(topic, record.value, record.key, headers)
+        record, plan, group = job.record, self._policies.plan, self._group()
+        if plan is not None and plan.has_read(job):
+            first_topic = plan.first_topic(record.topic)
+            headers = retry_headers(record, error, group, job.attempt + 1, plan.now_ms())
+        else:
+            first_topic, headers = record.topic, dead_letter_headers(record, error, group)
+        topic = policy.topic_for(first_topic)
         self._note(job, "dead letter", f"it goes to {topic!r}", error)
+        same = policy.partition == "same"
+        self._forward(job, topic, headers, "dead letter", same_partition=same)
+
+    def _forward(
+        self, job: Job, topic: str, headers: Headers, purpose: Purpose, *, same_partition: bool
+    ) -> None:
+        """Send a record to another topic, and finish it once that is acknowledged."""
+        record = job.record
+        # No producer takes a record that has neither a key nor a value.
+        value = b"" if record.key is record.value is None else record.value
+        by_key = Message(topic, value, record.key, headers)
         forward = Forward(
             job,
             by_key,
-            "dead letter",
-            on_sent=lambda: self._buried(job),
+            purpose,
+            on_sent=lambda: self._forwarded(job, purpose),
             on_lost=lambda: self.give_back(job),
         )
-        if policy.partition == "same":
+        if same_partition:
             forward.message, forward.fallback = by_key._replace(partition=record.partition), by_key
         self._forwards.send(forward)
 
-    def _buried(self, job: Job) -> None:
+    def _forwarded(self, job: Job, purpose: Purpose) -> None:
         if job.finish():
-            self.counts.dead_letters += 1
+            if purpose == "retry":
+                self.counts.retries += 1
+            else:
+                self.counts.dead_letters += 1
             self._on_left(job)
 
 

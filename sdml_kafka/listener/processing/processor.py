@@ -14,6 +14,10 @@ from sdml_kafka.listener.processing.job import BatchLane, Item, Job
 from sdml_kafka.listener.processing.lanes import Lanes
 from sdml_kafka.listener.processing.options import Options
 from sdml_kafka.listener.processing.outcomes import Outcomes, Policies
+from sdml_kafka.listener.processing.retrying.creation import RetryTopicMaker
+from sdml_kafka.listener.processing.retrying.due_lanes import DueLanes
+from sdml_kafka.listener.processing.retrying.plan import RetryPlan
+from sdml_kafka.listener.processing.retrying.queues import RetryQueues
 from sdml_kafka.listener.processing.status import ProcessorStatus, percentile
 from sdml_kafka.listener.processing.timetable import Timetable
 from sdml_kafka.listener.processing.work import LaneSet, Work
@@ -33,6 +37,8 @@ class Surroundings:
     log: RateLimitedLog
     group: Callable[[], str]
     """Returns the name of the consumer group."""
+    wall_clock: Callable[[], float]
+    """Returns seconds since the epoch."""
     on_failure: Callable[[Exception], None]
     """Called with the error that has to stop the listener."""
 
@@ -40,17 +46,24 @@ class Surroundings:
 class Processor:
     """Handles the records of a queue until it is cancelled or the listener is left."""
 
-    def __init__(self, options: Options, queue: TypedQueue, around: Surroundings) -> None:
+    def __init__(
+        self,
+        options: Options,
+        queue: TypedQueue | RetryQueues,
+        around: Surroundings,
+        plan: RetryPlan | None = None,
+    ) -> None:
         """Join the parts. The handlers run in copies of the context that this is called in."""
         self._clock = now = clock()
         self._queue = queue
         self._around = around
         self._due = Timetable[BatchLane](self._batch_due)
-        self._lanes = self._make_lanes(options)
+        self._later = Timetable[Job](self._repeat)
+        self._lanes = self._make_lanes(options, plan)
         self._again = Timetable[Item](self._repeat)
         self._forwards = Forwards(around.outbox, around.log, now, self._wake)
         self._outcomes = Outcomes(
-            Policies(options.retry, options.on_failure),
+            Policies(options.retry, plan, options.on_failure),
             options.name,
             around.group,
             self._forwards,
@@ -66,22 +79,32 @@ class Processor:
         self._pool: Pool[Any, object] = Pool(options.concurrency)
         self._idle: anyio.Event | None = None
 
-    def _make_lanes(self, options: Options) -> LaneSet:
-        if options.batch is None:
-            return Lanes(options.order, options.null_key)
-        return BatchLanes(options.order, options.null_key, options.batch, self._due.add)
+    def _make_lanes(self, options: Options, plan: RetryPlan | None) -> LaneSet:
+        order, null_key, batch = options.order, options.null_key, options.batch
+        if batch is not None:
+            begins_at = None if plan is None else plan.begins_at
+            return BatchLanes(order, null_key, batch, self._due.add, begins_at)
+        if plan is not None:
+            return DueLanes(order, null_key, plan, self._later.add)
+        return Lanes(order, null_key)
 
-    async def run(self) -> None:
-        """Handle records until the listener is left."""
+    async def run(self, maker: RetryTopicMaker | None = None) -> None:
+        """Handle records until the listener is left, and create retry topics meanwhile."""
         with self._queue.taken_from(self._withdraw):
             try:
                 async with anyio.create_task_group() as tasks:
                     self._pool.open(tasks, self._work)
                     tasks.start_soon(self._again.run)
                     tasks.start_soon(self._due.run)
+                    tasks.start_soon(self._later.run)
                     tasks.start_soon(self._forwards.run)
                     tasks.start_soon(self._raise_failure)
-                    await self._feed()
+                    if maker is not None:
+                        tasks.start_soon(maker.run)
+                    first, *others = self._queue.each
+                    for queue in others:
+                        tasks.start_soon(self._feed, queue)
+                    await self._feed(first)
                     await self._wait_idle()
                     tasks.cancel_scope.cancel()
             finally:
@@ -89,10 +112,10 @@ class Processor:
                 self._work.is_stopped = True
                 self._give_all_back()
 
-    async def _feed(self) -> None:
+    async def _feed(self, queue: TypedQueue) -> None:
         """Have the workers look whenever something has come, until the listener is left."""
-        while not self._queue.closed:
-            await self._queue.wait()
+        while not queue.closed:
+            await queue.wait()
             self._pool.wake()
 
     async def _raise_failure(self) -> None:
@@ -147,7 +170,7 @@ class Processor:
         begins = [item.began for item in running]
         return ProcessorStatus(
             running=len(begins),
-            queued=self._lanes.queued,
+            queued=self._lanes.queued + len(self._later),
             keys=self._lanes.busy,
             oldest_s=self._clock() - min(begins) if begins else None,
             handler_p50_s=percentile(work.times, 0.5),
@@ -164,6 +187,7 @@ class Processor:
     def _withdraw(self, tenancies: Collection[Tenancy]) -> None:
         """Drop what waits of these tenancies; what is in hand may still finish."""
         self._lanes.drop(tenancies)
+        self._later.take_if(lambda job: job.is_gone)
         for item in self._again.take_if(lambda item: item.is_gone):
             self._outcomes.cut_off(item)
         self._forwards.give_back_gone()
@@ -185,6 +209,8 @@ class Processor:
         self._forwards.close()
         for job in list(self._work.in_hand):  # those that wait for an attempt or the broker
             self._outcomes.give_back(job)
-        for parcel in self._lanes.take_all():
-            if not self._queue.closed:
+        later = [job.as_parcel() for job in self._later.take_if(lambda job: True)]
+        waiting = [*later, *self._lanes.take_all()]
+        if not self._queue.closed:
+            for parcel in sorted(waiting, key=lambda parcel: parcel.offset, reverse=True):
                 self._queue.put_back(parcel)

@@ -1,6 +1,7 @@
 """The processors of a listener: those declared before entering, as actors, and those that run."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -8,17 +9,22 @@ from attrs import frozen
 
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.lifecycle import ACTOR_GRACE_S
 from sdml_kafka.listener.processing.options import Options
 from sdml_kafka.listener.processing.processor import Processor, Surroundings
+from sdml_kafka.listener.processing.retrying.creation import RetryTopicMaker
+from sdml_kafka.listener.processing.retrying.plan import RetryPlan
+from sdml_kafka.listener.processing.retrying.queues import RetryQueues
 from sdml_kafka.listener.processing.status import ProcessorStatus
 from sdml_kafka.listener.router import Router
+from sdml_kafka.listener.typed_queue import TypedQueue
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.runtime import Actor, ChildSpec, Life, Restarts, Supervisor
 from sdml_kafka.transport.interfaces import ConnectProducer
 
 NO_PRODUCER = (
-    "Sends and dead letters need a producer: give the listener bootstrap_servers, or a "
-    "producer_factory beside the consumer_factory."
+    "Sends, retry topics and dead letters need a producer: give the listener bootstrap_servers, or "
+    "a producer_factory beside the consumer_factory."
 )
 
 
@@ -34,32 +40,81 @@ class Processors:
     """Runs the processors of one listener, and knows those that run."""
 
     def __init__(
-        self, router: Router, around: Surroundings, producer: ConnectProducer | None
+        self,
+        router: Router,
+        around: Surroundings,
+        connect_producer: ConnectProducer | None,
+        start_timeout_s: float,
     ) -> None:
-        """Begin with none that runs; without a `producer` none may send."""
+        """Begin with none that runs."""
         self._router = router
         self._around = around
-        self._has_producer = producer is not None
+        self._connect_producer = connect_producer
+        self._start_timeout_s = start_timeout_s
+        self._makers: dict[tuple[str, ...], RetryTopicMaker] = {}
+        """Those who have created retry topics, by the names of these."""
         self._running: dict[str, Processor] = {}
+
+    async def prepare(self, type_: Any, options: Options) -> RetryPlan | None:
+        """Create the retry topics of a processor that has any, and have them read.
+
+        Raises:
+            UnknownType: No parser yields the type, or it could be several.
+            ConfigurationError: What the options say needs a producer, and there is none; or a topic
+                cannot be.
+            AuthorizationFailed: The broker does not let this client create the topics.
+        """
+        connect, policy, around = self._connect_producer, options.retry_topics, self._around
+        if options.needs_producer and connect is None:
+            raise ConfigurationError(NO_PRODUCER)
+        if policy is None or connect is None:
+            return None
+        firsts = self._router.topics_of(type_)
+        plan = RetryPlan(policy, firsts, self._router.own_topics, around.wall_clock)
+        maker = self._makers.setdefault(
+            tuple(plan.topics), RetryTopicMaker(plan, connect, self._start_timeout_s, around.log)
+        )
+        await maker.create()
+        for delay_ms, topics in plan.by_delay.items():
+            self._router.add_retry_topics(type_, delay_ms, topics)
+        return plan
 
     async def run(self, type_: Any, options: Options) -> None:
         """Process the records of a type until cancelled, or until the listener is left.
 
         Raises:
             UnknownType: No parser yields the type, or it could be several.
-            ConfigurationError: What the options say needs a producer, and there is none.
+            ConfigurationError: What the options say needs a producer, and there is none; or a topic
+                cannot be.
+            AuthorizationFailed: The broker does not let this client create retry topics.
         """
-        if options.needs_producer and not self._has_producer:
-            raise ConfigurationError(NO_PRODUCER)
-        queue = self._router.subscribe(type_, 0, fresh=False)
-        processor = Processor(options, queue, self._around)
-        name = self._free_name(options.name)
-        self._running[name] = processor
-        try:
-            await processor.run()
-        finally:
-            del self._running[name]
-            self._router.unsubscribe(queue, 0)
+        plan = await self.prepare(type_, options)
+        with ExitStack() as stack:
+            queue = self._subscribe(stack, type_, plan)
+            processor = Processor(options, queue, self._around, plan)
+            name = self._free_name(options.name)
+            self._running[name] = processor
+            stack.callback(self._running.pop, name)
+            maker = None if plan is None else self._makers[tuple(plan.topics)]
+            await processor.run(maker)
+
+    def _subscribe(
+        self, stack: ExitStack, type_: Any, plan: RetryPlan | None
+    ) -> TypedQueue | RetryQueues:
+        """Return where the records of a type come from, until the end of the stack."""
+
+        def subscribed(queue: TypedQueue) -> TypedQueue:
+            stack.callback(self._router.unsubscribe, queue, 0)
+            return queue
+
+        router = self._router
+        queue = subscribed(router.subscribe(type_, 0, fresh=False))
+        if plan is None:
+            return queue
+        by_delay = {
+            each: subscribed(router.subscribe_retried(type_, each)) for each in plan.by_delay
+        }
+        return RetryQueues(queue, plan.queues(by_delay))
 
     def _free_name(self, name: str) -> str:
         number, free = 1, name
@@ -90,6 +145,7 @@ class ProcessorActor(Actor):
     async def run(self, life: Life) -> None:
         """Process records until the listener is left."""
         with life.cancel_on_stop():
+            await self._processors.prepare(self._declared.type, self._declared.options)
             life.started()
             await self._processors.run(self._declared.type, self._declared.options)
 
@@ -110,6 +166,7 @@ def processing_supervisor(
             f"processor-{number}",
             partial(ProcessorActor, processors, each),
             restart="transient",
+            start_timeout_s=start_timeout_s + ACTOR_GRACE_S,
         )
         for number, each in enumerate(declared, start=1)
     ]

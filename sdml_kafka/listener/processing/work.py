@@ -12,6 +12,7 @@ from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
 from sdml_kafka.listener.processing.handler import Handler
 from sdml_kafka.listener.processing.job import Item, Job, JobBatch
 from sdml_kafka.listener.processing.outcomes import GIVEN_BACK, Failed, Outcomes
+from sdml_kafka.listener.processing.retrying.queues import RetryQueues
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.workers.threads import Threads
@@ -39,7 +40,7 @@ class Work:
     def __init__(
         self,
         handler: Handler,
-        queue: TypedQueue,
+        queue: TypedQueue | RetryQueues,
         lanes: LaneSet,
         parser: BatchParser,
         outcomes: Outcomes,

@@ -1,6 +1,5 @@
 """KafkaRPCServer, which answers requests."""
 
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -25,7 +24,7 @@ from sdml_kafka.rpc.server.handlers import (
 from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopics
 from sdml_kafka.rpc.server.status import ServerStatus
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import rpc_server_transport
+from sdml_kafka.transport.connect import clock_of, rpc_server_transport
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Record, Transport
 
 
@@ -131,7 +130,7 @@ class KafkaRPCServer(Enterable):
             *factories, bootstrap_servers, group_id, client_options, *limits
         )
         self._handlers: dict[str, Handler] = {}
-        ids, now = (corr_header_keys, correlation_from_record), clock or _clock_of(transport)
+        ids, now = (corr_header_keys, correlation_from_record), clock or clock_of(transport)
         requests = IntakeOptions(*ids, dedupe, max_age_s, now, create_topics)
         options = bounds, requests, ReplyOptions(reply_topics, most_reply_topics, expose_errors)
         self._build = partial(ServerActors, self._handlers, transport, *options, restarts, on_event)
@@ -291,9 +290,3 @@ class KafkaRPCServer(Enterable):
         """Return what the server is doing at this moment, as a frozen value, without waiting."""
         self._lifecycle.check_process()
         return self._actors.status()
-
-
-def _clock_of(transport: Transport) -> Callable[[], float]:
-    """Return the clock of the records' timestamps: a broker in memory brings its own along."""
-    clock: Callable[[], float] = getattr(transport.consumer, "clock", time.time)
-    return clock

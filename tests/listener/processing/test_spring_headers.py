@@ -1,6 +1,7 @@
 """Spring's headers: the bytes that are written, and what is made of bytes that others wrote."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,8 +24,8 @@ from sdml_kafka.listener.processing.spring_headers import (
     retry_headers,
     without_failure,
 )
-from sdml_kafka.transport.fetched_record import FetchedRecord, PlainRawRecord
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.fetched_record import FetchedRecord
+from tests.support.records import make_record
 
 NOW_MS = 0x0193_7654_3210
 Headers = list[tuple[str, bytes]]
@@ -56,16 +57,11 @@ foreign = st.lists(
 
 
 def record_of(
-    headers: Sequence[tuple[str, bytes]] = (),
-    *,
-    topic: str = "orders",
-    partition: int = 3,
-    offset: int = 258,
-    timestamp_ms: int = NOW_MS,
-    timestamp_type: int = 0,
+    headers: Sequence[tuple[str, bytes]] = (), *, timestamp_type: int = 0, **place: Any
 ) -> FetchedRecord:
-    raw = PlainRawRecord(offset, timestamp_ms, timestamp_type, b"k", b"v", headers, None)
-    return FetchedRecord(b"v", raw, TopicPartition(topic, partition))
+    where = {"topic": "orders", "partition": 3, "offset": 258, "timestamp_ms": NOW_MS, **place}
+    record = make_record(**where, key=b"k", value=b"v", headers=list(headers))
+    return record._replace(timestamp_type=timestamp_type)
 
 
 def raised(error: Exception, cause: Exception | None = None) -> Exception:

@@ -1,0 +1,104 @@
+"""Which retry topics the failed records of a processor go through, and when they are due.
+
+Everybody can write to a retry topic. So the first topic of a record is looked up by the topic that
+it was read from, never in its headers, and a due time is no further off than the longest delay.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from math import ceil
+
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.listener.processing.job import Job
+from sdml_kafka.listener.processing.policies import RetryTopics, delay_ms
+from sdml_kafka.listener.processing.spring_headers import MAX_OFFSET, attempt_of, due_ms
+from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
+
+
+class RetryPlan:
+    """The retry topics of one processor, by the topics that its records come from at first."""
+
+    def __init__(
+        self,
+        policy: RetryTopics,
+        first_topics: Iterable[str],
+        read_otherwise: Collection[str],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        """Name the topics.
+
+        Args:
+            policy: The delays.
+            first_topics: The topics that hold the processor's type.
+            read_otherwise: All topics that the listener reads for its parsers.
+            wall_clock: Returns seconds since the epoch.
+
+        Raises:
+            ConfigurationError: A retry topic cannot have its name, or a parser reads it.
+        """
+        self._wall_clock = wall_clock
+        self._delays_s = policy.delays_s
+        self._steps: dict[str, tuple[str, int]] = {}
+        """The first topic of each retry topic, and the number of its delay."""
+        self.by_delay: dict[int, Mapping[str, str]] = {}
+        """The retry topic of each first topic, for each delay in milliseconds."""
+        firsts = list(first_topics)
+        for number, delay_s in enumerate(policy.delays_s):
+            topics = {first: policy.topic(first, number) for first in firsts}
+            self.by_delay[delay_ms(delay_s)] = topics
+            self._steps.update((topics[first], (first, number)) for first in firsts)
+        self._topic_of = {step: topic for topic, step in self._steps.items()}
+        for topic in self._steps:
+            if not is_topic_name(topic):
+                raise ConfigurationError(f"{topic!r} cannot be a retry topic: {TOPIC_RULE}")
+            if topic in read_otherwise:
+                raise ConfigurationError(
+                    f"RetryTopics reads {topic!r} by itself: take it out of the parser's topics"
+                )
+
+    @property
+    def topics(self) -> Collection[str]:
+        """All retry topics."""
+        return self._steps.keys()
+
+    def queues[Q](self, by_delay: Mapping[int, Q]) -> Mapping[str, Q]:
+        """Return the queue of each retry topic, from the queues of the delays."""
+        return {
+            topic: by_delay[delay]
+            for delay, topics in self.by_delay.items()
+            for topic in topics.values()
+        }
+
+    def has_read(self, job: Job) -> bool:
+        """Return whether a record was read from a retry topic."""
+        return job.tenancy.topic in self._steps
+
+    def first_topic(self, topic: str) -> str:
+        """Return the topic that a record read from `topic` came from at first."""
+        step = self._steps.get(topic)
+        return topic if step is None else step[0]
+
+    def next_step(self, topic: str) -> tuple[str, float] | None:
+        """Return the topic after `topic` and its delay in seconds, None after the last one."""
+        first, number = self._steps.get(topic, (topic, -1))
+        following = self._topic_of.get((first, number + 1))
+        return None if following is None else (following, self._delays_s[number + 1])
+
+    def now_ms(self) -> int:
+        """Return the time in milliseconds since the epoch, rounded up so that nothing is early."""
+        return ceil(self._wall_clock() * 1000)
+
+    def begins_at(self, job: Job, now: float) -> float:
+        """Return when a record may begin, on the event loop's clock, which shows `now`.
+
+        A record of a retry topic goes on with the attempt that its headers say.
+        """
+        if not self.has_read(job):
+            return 0.0
+        at: float | None = getattr(job, "begins_at", None)
+        if at is None:
+            headers = job.record.headers
+            job.attempt = attempt_of(headers)
+            wait_s = (due_ms(headers, MAX_OFFSET) or 0) / 1000 - self._wall_clock()
+            # The clock of whoever wrote the record may be ahead, so a time is bounded, not ignored.
+            at = job.begins_at = now + min(max(0.0, wait_s), max(self._delays_s))
+        return at
