@@ -167,6 +167,7 @@ class KafkaListener(Enterable):
                 actors.router.close()
             actors.signal.close()
             actors.outbox.close()
+            actors.processors.end()
 
     # -- for programs that cannot use `async with` ---------------------------------------
 

@@ -167,12 +167,17 @@ class BatchLanes:
         self.drop(list(self._lanes))
         return sorted(parcels, key=lambda parcel: parcel.offset, reverse=True)
 
-    def drop(self, tenancies: Collection[Tenancy]) -> None:
-        """Forget what waits of these tenancies. Batches that were taken go on."""
+    def drop(self, tenancies: Collection[Tenancy]) -> list[JobBatch]:
+        """Forget what waits of these tenancies. Batches that were taken go on.
+
+        Return those that were to begin again.
+        """
         for tenancy in tenancies:
             for lane in self._lanes.pop(tenancy, {}).values():
                 self.queued -= len(lane.waiting)
                 lane.waiting.clear()
         gone = set(tenancies)
         self._ready = deque(lane for lane in self._ready if lane.tenancy not in gone)
-        self._repeated = deque(each for each in self._repeated if each.lane.tenancy not in gone)
+        dropped = [each for each in self._repeated if each.tenancy in gone]
+        self._repeated = deque(each for each in self._repeated if each.tenancy not in gone)
+        return dropped

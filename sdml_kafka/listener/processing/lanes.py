@@ -168,9 +168,13 @@ class Lanes:
         left += [job.as_parcel() for job in jobs]
         return sorted(left, key=lambda parcel: parcel.offset, reverse=True)
 
-    def drop(self, tenancies: Collection[Tenancy]) -> None:
-        """Forget what waits of these tenancies. Jobs that were taken go on."""
+    def drop(self, tenancies: Collection[Tenancy]) -> list[Job]:
+        """Forget what waits of these tenancies. Jobs that were taken go on.
+
+        Return those that were ready, among which are jobs that were to begin again.
+        """
         gone = set(tenancies)
+        dropped = [job for job in self._ready if job.tenancy in gone]
         self._parcels = deque(each for each in self._parcels if each[0].chunk.tenancy not in gone)
         self._ready = deque(job for job in self._ready if job.tenancy not in gone)
         self._coming = len(self._ready) + sum(each.end - each.next for each, _ in self._parcels)
@@ -181,6 +185,7 @@ class Lanes:
         self._behind = sum(map(len, waiting)) + sum(
             closed.count() for closed in self._closed.values()
         )
+        return dropped
 
 
 @define

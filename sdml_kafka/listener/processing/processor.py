@@ -105,11 +105,12 @@ class Processor:
                     for queue in others:
                         tasks.start_soon(self._feed, queue)
                     await self._feed(first)
+                    self._begin_nothing_more()
                     await self._wait_idle()
                     tasks.cancel_scope.cancel()
             finally:
                 self._pool.close()
-                self._work.is_stopped = True
+                self._begin_nothing_more()
                 self._give_all_back()
 
     async def _feed(self, queue: TypedQueue) -> None:
@@ -120,6 +121,13 @@ class Processor:
 
     async def _raise_failure(self) -> None:
         raise await self._pool.wait_failed()
+
+    def _begin_nothing_more(self) -> None:
+        """Give back what waits for an attempt or for the broker; handlers that run may end."""
+        self._work.is_stopped = True
+        for item in self._again.take_if(lambda item: True):
+            self._outcomes.cut_off(item)
+        self._forwards.close()
 
     async def _wait_idle(self) -> None:
         while self._work.in_hand:
@@ -146,6 +154,7 @@ class Processor:
             if frees_lane:
                 self._lanes.free(job, 0.0)
         elif frees_lane:
+            job.batch = None  # a cycle
             batch.open -= 1
             if not batch.open:
                 self._lanes.free(batch, self._clock())
@@ -186,18 +195,21 @@ class Processor:
 
     def _withdraw(self, tenancies: Collection[Tenancy]) -> None:
         """Drop what waits of these tenancies; what is in hand may still finish."""
-        self._lanes.drop(tenancies)
+        for item in self._lanes.drop(tenancies):
+            if item.jobs[0] in self._work.in_hand:  # it was to begin again
+                self._outcomes.cut_off(item)
         self._later.take_if(lambda job: job.is_gone)
         for item in self._again.take_if(lambda item: item.is_gone):
             self._outcomes.cut_off(item)
         self._forwards.give_back_gone()
 
-    def cut_off(self, tenancies: Collection[Tenancy]) -> bool:
-        """Give back what is in hand of these tenancies; cancel the handlers that still run.
+    def cut_off(self, tenancies: Collection[Tenancy] | None = None) -> bool:
+        """Give back what is in hand of these tenancies, or all; cancel the handlers that still run.
 
         Return whether there was something.
         """
-        jobs = [job for job in self._work.in_hand if job.tenancy in tenancies]
+        in_hand = self._work.in_hand
+        jobs = [job for job in in_hand if tenancies is None or job.tenancy in tenancies]
         for job in jobs:
             if job.running_scope is None:
                 self._outcomes.give_back(job)
@@ -206,8 +218,7 @@ class Processor:
         return bool(jobs)
 
     def _give_all_back(self) -> None:
-        self._forwards.close()
-        for job in list(self._work.in_hand):  # those that wait for an attempt or the broker
+        for job in list(self._work.in_hand):  # what is on its way to the broker
             self._outcomes.give_back(job)
         later = [job.as_parcel() for job in self._later.take_if(lambda job: True)]
         waiting = [*later, *self._lanes.take_all()]

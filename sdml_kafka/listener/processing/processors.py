@@ -130,6 +130,11 @@ class Processors:
         """
         return any([each.cut_off(tenancies) for each in list(self._running.values())])
 
+    def end(self) -> None:
+        """Let every processor return: nobody drains any more, since the actors have ended."""
+        for processor in list(self._running.values()):
+            processor.cut_off()
+
     def status(self) -> Mapping[str, ProcessorStatus]:
         """Return what each processor is doing, by its name."""
         return {name: processor.status() for name, processor in self._running.items()}

@@ -1,7 +1,7 @@
 """The records of a processor as the jobs of its workers; see `sdml_kafka.workers.pool.Jobs`."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable
@@ -31,7 +31,7 @@ class LaneSet(Protocol):
     def free(self, item: Any, now: float, /) -> None: ...
     def repeat(self, item: Any, /) -> None: ...
     def take_all(self) -> list[Parcel]: ...
-    def drop(self, tenancies: Collection[Tenancy], /) -> None: ...
+    def drop(self, tenancies: Collection[Tenancy], /) -> Sequence[Item]: ...
 
 
 class Work:

@@ -7,8 +7,13 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import Delivery, KafkaListener, TopicPartition
-from sdml_kafka.errors import ConfigurationError, TooManyDeadLetters, UnknownType
+from sdml_kafka import Delivery, KafkaListener, Restarts, TopicPartition
+from sdml_kafka.errors import (
+    ConfigurationError,
+    ConsumerFailed,
+    TooManyDeadLetters,
+    UnknownType,
+)
 from sdml_kafka.listener.processing.forwards import Held
 from sdml_kafka.listener.processing.policies import Batch, DeadLetter, Retry, Send, Stop
 from sdml_kafka.parsing.parsers import Skip
@@ -473,3 +478,43 @@ async def test_what_a_batch_returns_is_sent_before_any_of_it_is_finished() -> No
         with anyio.move_on_after(30.0):
             await listener.process(str, handle, **options)
     assert [each.value for each in broker.records(TopicPartition("out", 0))] == [b"def"]
+
+
+async def test_processing_returns_though_the_consumer_has_died() -> None:
+    broker = broker_with("a")
+    record = Recorder(fails=lambda value, attempt: True)
+    retry = Retry(attempts=3, backoff_s=1000.0, max_backoff_s=1000.0)
+    listener = processing_on(broker, restarts=Restarts(backoff_s=60.0, backoff_max_s=60.0))
+    async with anyio.create_task_group() as tasks:
+        async with listener:
+            tasks.start_soon(partial(listener.process, str, record, retry=retry))
+            await until(lambda: any(p.retries for p in listener.status().processors.values()))
+            broker.fail_next_poll(ConsumerFailed("died"))
+            await until(lambda: not listener.status().connected)
+            began = anyio.current_time()
+        assert anyio.current_time() - began < 1.0
+    assert listener.status().processors == {}
+
+
+async def test_a_record_that_is_to_begin_again_does_not_hold_up_a_hand_over() -> None:
+    broker = broker_with("slow", "failing")
+    broker.add_partitions(TOPIC, 2)
+    seen: list[str] = []
+
+    async def handle(value: str, delivery: Delivery[str]) -> None:
+        seen.append(value)
+        if value == "slow":
+            await anyio.sleep(2.0)
+        elif delivery.attempt == 1:
+            raise ValueError(value)
+
+    # One handler at a time: the second attempt is due long before the slow handler has ended.
+    options = {"order": "none", "concurrency": 1, "retry": Retry(attempts=2, backoff_s=0.0)}
+    async with anyio.create_task_group() as tasks:
+        async with processing_on(broker, drain_timeout=10.0) as listener:
+            broker.produce(TOPIC, b"failing", partition=0)
+            broker.produce(TOPIC, b"slow", partition=0)
+            tasks.start_soon(partial(listener.process, str, handle, **options))
+            await until(lambda: seen.count("slow") == 2)
+            began = anyio.current_time()
+        assert anyio.current_time() - began < 3.0
