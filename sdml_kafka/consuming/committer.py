@@ -11,7 +11,7 @@ from sdml_kafka.consuming.ledger import Ledger
 from sdml_kafka.errors import CommitFailed, CommitRejected
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
-from sdml_kafka.transport.interfaces import ConsumerSettings, TopicPartition
+from sdml_kafka.transport.interfaces import Commit, ConsumerSettings, TopicPartition
 
 COMMIT_TIMEOUT_S = 5.0
 """Seconds that a commit may take when no rebalance and no leaving waits for it."""
@@ -91,12 +91,15 @@ class Committer:
         consumer = self._current.consumer
         if consumer is None:
             raise CommitFailed("The consumer is being restarted: try again in a moment")
-        epoch = max(epoch for epoch, _ in moves.values())
-        offsets = {TopicPartition(*key): offset for key, (_, offset) in moves.items()}
+        epoch = max(progress.epoch for progress in moves.values())
+        commits = {
+            TopicPartition(*key): Commit(progress.offset, progress.map)
+            for key, progress in moves.items()
+        }
         remaining_s = max(MIN_COMMIT_TIMEOUT_S, deadline - anyio.current_time())
-        await consumer.commit(epoch, offsets, remaining_s)
-        for (topic, partition), (epoch, offset) in moves.items():
-            self._ledger.committed(topic, partition, epoch, offset)
+        await consumer.commit(epoch, commits, remaining_s)
+        for key, progress in moves.items():
+            self._ledger.committed(*key, progress)
 
 
 class CommitScheduler(Actor):

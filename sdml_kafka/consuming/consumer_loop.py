@@ -43,6 +43,7 @@ from sdml_kafka.transport.interfaces import (
     Assignment,
     Connect,
     Consumer,
+    End,
     Health,
     OnRebalance,
     Revocation,
@@ -164,7 +165,8 @@ class ConsumerLoop(Actor):
             polled = await consumer.poll(ready, most, POLL_TIMEOUT_S)
             polled_at = now()
             if polled.assignment is not None:
-                await self._open(polled.assignment)
+                ends = {} if polled.health is None else polled.health.ends
+                await self._open(polled.assignment, ends)
                 life.started()
             if polled.health is not None:
                 intake.note_health(polled.health, asked_at)
@@ -192,8 +194,8 @@ class ConsumerLoop(Actor):
             self._withdraw([key])
             self._intake.restart(key, position)
 
-    async def _open(self, assignment: Assignment) -> None:
-        self._intake.open(assignment)
+    async def _open(self, assignment: Assignment, ends: Mapping[TopicPartition, End]) -> None:
+        self._intake.open(assignment, ends)
         self._log.joined(assignment)
         if any(tenancy.committed is None for tenancy in self._intake.ledger.tenancies.values()):
             # With `latest` a group without a commit starts at the end again: whoever gets these

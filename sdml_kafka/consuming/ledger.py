@@ -3,13 +3,20 @@
 How this works. A *tenancy* is one stay of a partition with this consumer. Whatever is delivered
 goes in as a *chunk*: consecutive records with one byte each, the number of destinations that have
 yet to finish the record. A byte that falls to 0 is a finished record, a chunk without other bytes
-is a finished chunk. The chunks of a tenancy stand in offset order. A finished chunk at the front
-is dropped and moves the *frontier*, the offset below which everything has finished, to its end. A
-finished chunk behind an unfinished one is merged into that one's end. So memory follows what is
-unfinished, and the frontier is always the first byte of the first chunk that is not 0. Behind the
-last record that was fetched there may be offsets without a record that is delivered, such as
-transaction markers: the *gap*. The frontier steps over it when all before it has finished. A chunk
-holds the bytes of its records until it has finished, or until it is counted again.
+is a finished chunk. The chunks of a tenancy are linked in offset order. A finished chunk at the
+front is dropped and moves the *frontier*, the offset below which everything has finished, to its
+end. A finished chunk behind an unfinished one is merged into that one's end. So memory follows what
+is unfinished, the frontier is always the first byte of the first chunk that is not 0, and every
+offset that is delivered and not a byte above 0 has finished. Behind the last record that was
+fetched there may be offsets without a record that is delivered, such as transaction markers: the
+*gap*. The frontier steps over it when all before it has finished. A chunk holds the bytes of its
+records until it has finished, or until it is counted again.
+
+What has finished beyond the frontier goes into the *offset map* of a commit (`offset_map.py`). A
+tenancy may begin with what such a map says: the frontier steps over that as well. A map that
+becomes too long would be lost, so from `begins_below` on a record begins only after a look at how
+long the map is (`may_begin`). Its cost follows the unfinished, so there is one look for every
+`LOOK_EVERY` offsets at most, and none while what has finished is less than `ALWAYS_FITS` ahead.
 
 Rules for whoever edits this file:
 
@@ -18,18 +25,33 @@ Rules for whoever edits this file:
   tenancy with a new epoch; a record of the past one that finishes is counted as late.
 - `Chunk.finish` and `finish_run` are hot, with up to a million records a second: whoever waits for
   finishes sets `Tenancy.is_watched`, which they look at, and costs nothing while nobody waits.
+- What happens at a finish takes the same time however many chunks there are.
 """
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
+from re import compile as pattern
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from sdml_kafka.consuming.byte_budget import ByteBudget, HeldBytes
+from sdml_kafka.consuming.offset_map import (
+    ALWAYS_FITS,
+    FULL_TEXT,
+    MAX_TEXT,
+    Interval,
+    encode,
+    merged,
+    step_over,
+)
 
 NEVER = 1 << 62
 """A number of finished records that is never reached."""
+LOOK_EVERY = (MAX_TEXT - FULL_TEXT) * 3 // 16
+"""The offsets that are begun at least between two looks at how long the offset map is. An offset
+lengthens a map by four bytes at most, so that what is left above `FULL_TEXT` takes as many."""
+
+_UNFINISHED = pattern(rb"[^\0]+")
 
 
 @define(eq=False)
@@ -49,6 +71,8 @@ class Chunk:
     unfinished: int = field(init=False)
     size: int = field(init=False)
     """The bytes of the records that had not finished when they were counted last."""
+    before: "Chunk | None" = field(default=None, init=False)
+    after: "Chunk | None" = field(default=None, init=False)
     _counted: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -65,14 +89,19 @@ class Chunk:
 
     def finish(self, index: int) -> None:
         """Note that one destination of record `index` is done with it."""
-        if self.left[index] == 1 and self.tenancy.open and not self.tenancy.is_watched:
+        tenancy = self.tenancy
+        if self.left[index] == 1 and tenancy.open and not tenancy.is_watched:
             # The same as below without a further call, since this is by far the most frequent.
             self.left[index] = 0
-            self.tenancy.returned += 1
+            tenancy.returned += 1
+            tenancy.in_flight -= 1
             self.unfinished -= 1
-            self.tenancy.ledger.count_finished(1)
+            ledger = tenancy.ledger
+            ledger.finished += 1
+            if ledger.finished >= ledger.notify_at:
+                ledger.count_finished(0)
             if self.unfinished == 0:
-                self.tenancy.fold(self)
+                tenancy.fold(self)
         else:
             self.finish_run((index,))
 
@@ -82,6 +111,7 @@ class Chunk:
         tenancy.returned += len(indices)
         ended = self._count_down(indices)
         self.unfinished -= ended
+        tenancy.in_flight -= ended
         if tenancy.open:
             tenancy.ledger.count_finished(ended)
             if ended and self.unfinished == 0:
@@ -111,6 +141,16 @@ class Chunk:
             self.tenancy.held.release(self.size - size)
             self.size = size
 
+    def unfinished_offsets(self) -> Iterator[Interval]:
+        """Return the offsets of the records that have not finished, in order."""
+        for match in _UNFINISHED.finditer(self.left):
+            start, end = match.span()
+            first, last = self.offsets[start], self.offsets[end - 1]
+            if last - first < end - start:
+                yield first, last + 1
+            else:
+                yield from ((offset, offset + 1) for offset in self.offsets[start:end])
+
     def frontier(self) -> int:
         """Return the offset of the first unfinished record, `next_offset` if there is none."""
         if self.unfinished == 0:
@@ -130,7 +170,13 @@ class Tenancy:
     committed: int | None
     held: HeldBytes
     """The bytes of its records that were fetched and have not finished."""
+    known: Sequence[Interval] = ()
+    """What had finished beyond the committed offset before this tenancy began."""
+    keeps_map: bool = False
+    """Whether what finishes beyond the frontier is committed as well."""
     open: bool = field(default=True, init=False)
+    in_flight: int = field(default=0, init=False)
+    """The number of records delivered and not finished."""
     taken: int = field(default=0, init=False)
     """The number of records that users have taken in hand so far."""
     returned: int = field(default=0, init=False)
@@ -141,10 +187,17 @@ class Tenancy:
     is_watched: bool = field(default=False, init=False)
     """Whether somebody waits for records to finish."""
     begins_below: int = field(default=NEVER, init=False)
-    """The offset from which on nothing may begin, since the offset map would be too long."""
+    """The offset from which on nothing may begin, since the offset map would be too long, or
+    before another look at its length."""
+    _committed_map: str = field(default="", init=False)
+    _committed_mark: tuple[int, int] = field(init=False)
+    _looks_from: int = field(default=0, init=False)
+    """How far the frontier has to come before the length of a map that is full is looked at."""
+    _on_room: list[Callable[[], None]] = field(factory=list[Callable[[], None]], init=False)
     _low: tuple[int, Callable[[], None]] | None = field(default=None, init=False)
     _on_drained: list[Callable[[], None]] = field(factory=list[Callable[[], None]], init=False)
-    _chunks: deque[Chunk] = field(factory=deque[Chunk], init=False)
+    _first: Chunk | None = field(default=None, init=False)
+    _last: Chunk | None = field(default=None, init=False)
     _settled: int = field(init=False)
     _gap: tuple[int, int] = field(default=(-1, -1), init=False)
     """The offset behind the last record that was fetched, and the client's own position, if that
@@ -152,6 +205,10 @@ class Tenancy:
 
     def __attrs_post_init__(self) -> None:
         self._settled = self.start
+        self._committed_mark = self.start, 0
+        if self.keeps_map:
+            self.begins_below = self.start + ALWAYS_FITS
+            self._committed_map = self._map(self.frontier())
 
     def deliver(
         self, offsets: Sequence[int], left: Sequence[int], now: float, sizes: Sequence[int] = ()
@@ -163,7 +220,13 @@ class Tenancy:
         """
         chunk = Chunk(self, offsets, offsets[-1] + 1, bytearray(left), now, sizes)
         self.ledger.count_finished(len(left) - chunk.unfinished)
-        self._chunks.append(chunk)
+        self.in_flight += chunk.unfinished
+        last = self._last
+        if last is None:
+            self._first = chunk
+        else:
+            last.after, chunk.before = chunk, last
+        self._last = chunk
         if chunk.unfinished == 0:
             self.fold(chunk)
         return chunk
@@ -173,18 +236,27 @@ class Tenancy:
 
         Records may finish any distance ahead of the frontier.
         """
-        if chunk is self._chunks[0]:
-            while self._chunks and self._chunks[0].unfinished == 0:
-                self._settled = self._chunks.popleft().next_offset
+        before, after = chunk.before, chunk.after
+        chunk.before = chunk.after = None  # whoever still has this chunk must not keep the others
+        if before is None:
+            self._first, self._settled = after, chunk.next_offset
         else:
-            at = self._chunks.index(chunk)
-            self._chunks[at - 1].next_offset = chunk.next_offset
-            del self._chunks[at]
+            before.after, before.next_offset = after, chunk.next_offset
+        if after is None:
+            self._last = before
+        else:
+            after.before = before
         self.held.release(chunk.size)
+
+    def _chunks(self) -> Iterator[Chunk]:
+        chunk = self._first
+        while chunk is not None:
+            yield chunk
+            chunk = chunk.after
 
     def recount(self) -> None:
         """Release the bytes of all records that have finished, in chunks that have not, too."""
-        for chunk in self._chunks:
+        for chunk in self._chunks():
             chunk.recount()
 
     def skip(self, fetched_to: int, position: int) -> None:
@@ -210,6 +282,11 @@ class Tenancy:
         self._on_drained.append(callback)
         self.is_watched = True
 
+    def call_when_more_may_begin(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once records may begin that `may_begin` has refused."""
+        self._on_room.append(callback)
+        self.is_watched = True
+
     def call_watchers(self) -> None:
         """Call whoever waits for what is true now."""
         if self._low is not None and self.in_flight <= self._low[0]:
@@ -219,7 +296,11 @@ class Tenancy:
             callbacks, self._on_drained = self._on_drained, []
             for callback in callbacks:
                 callback()
-        self.is_watched = self._low is not None or bool(self._on_drained)
+        if self._on_room and self.frontier() >= self._looks_from and self._look(self.begins_below):
+            callbacks, self._on_room = self._on_room, []
+            for callback in callbacks:
+                callback()
+        self.is_watched = self._low is not None or bool(self._on_drained or self._on_room)
 
     def end(self) -> None:
         """Count whatever finishes from now on as late, and nothing as held."""
@@ -227,18 +308,88 @@ class Tenancy:
         self.held.release(self.held.count)
         self.held = HeldBytes(ByteBudget())
         self._low = None
+        self._on_room.clear()
         self.is_watched = bool(self._on_drained)
 
+    # -- what has finished beyond the frontier -------------------------------------------
+
     def may_begin(self, offset: int) -> bool:
-        """Return whether the record with this offset may go into a handler's hands now."""
-        return offset < self.begins_below
+        """Return whether the record with this offset may go into a handler's hands now.
+
+        A record beyond all that has finished may not while the offset map is nearly as long as a
+        broker takes it: whatever is in hand by then lengthens it still.
+        """
+        if offset < self.begins_below:
+            return True
+        return self.keeps_map and self.frontier() >= self._looks_from and self._look(offset)
+
+    def _look(self, offset: int) -> bool:
+        """Return whether the record with this offset may begin, by the length of the offset map.
+
+        Note from where on the next look is due.
+        """
+        frontier = self.frontier()
+        self.begins_below, self._looks_from = frontier + ALWAYS_FITS, 0
+        if offset < self.begins_below:
+            return True
+        finished = self.finished_ahead()
+        text = encode(frontier, finished)
+        end = max(finished[-1][1] if finished else frontier, self.begins_below)
+        if text is None or len(text) > FULL_TEXT:
+            # While the same records as now are in front, the map gets no shorter.
+            self.begins_below = end
+            self._looks_from = min(finished[0][0], frontier + LOOK_EVERY)
+            return offset < end
+        more = max(LOOK_EVERY, (FULL_TEXT - len(text)) * 3 // 16)
+        self.begins_below = max(end, offset) + more
+        return True
+
+    def finished_ahead(self) -> list[Interval]:
+        """Return what has finished beyond the frontier, in order and apart from each other.
+
+        Offsets between two records that no record has count as finished.
+        """
+        ahead: list[Interval] = []
+        at: int | None = None
+        for chunk in self._chunks():
+            for start, end in chunk.unfinished_offsets():
+                if at is not None:
+                    ahead.append((at, start))
+                at = end
+        if at is not None:
+            ahead.append((at, self.delivered_to()))
+        if self.known:
+            frontier = self.frontier()
+            self.known = [each for each in self.known if each[1] > frontier]
+            ahead = sorted([*ahead, *self.known])
+        return merged(ahead)
+
+    def _map(self, frontier: int) -> str:
+        """Return the offset map, empty if nothing has finished beyond the frontier, or too much."""
+        if not self.keeps_map or not (self.in_flight or self.known):
+            return ""
+        return encode(frontier, self.finished_ahead()) or ""
+
+    def progress(self) -> "Progress | None":
+        """Return what a commit would say now, None if it would be what is committed."""
+        frontier, mark = self.frontier(), (self.delivered_to(), self.in_flight)
+        has_moved = self.committed is None or frontier > self.committed
+        if not has_moved and (not self.keeps_map or mark == self._committed_mark):
+            return None
+        text = self._map(frontier)
+        if not has_moved and text == self._committed_map:
+            return None
+        return Progress(self.epoch, frontier, text, mark)
+
+    def note_committed(self, progress: "Progress") -> None:
+        """Note that a commit went through."""
+        if progress.offset > self.frontier():
+            return  # it is of the log that was there before
+        if self.committed is None or progress.offset >= self.committed:
+            self.committed = progress.offset
+            self._committed_map, self._committed_mark = progress.map, progress.mark
 
     # -- figures -------------------------------------------------------------------------
-
-    @property
-    def in_flight(self) -> int:
-        """The number of records delivered and not finished."""
-        return sum(chunk.unfinished for chunk in self._chunks)
 
     @property
     def in_hand(self) -> int:
@@ -247,11 +398,11 @@ class Tenancy:
 
     def frontier(self) -> int:
         """Return the offset below which every record has finished: what may be committed."""
-        return self._past_gap(self._chunks[0].frontier() if self._chunks else self._settled)
+        return self._past_gap(self._settled if self._first is None else self._first.frontier())
 
     def frontier_since(self) -> float | None:
         """Return when the lowest unfinished record was delivered, None if all have finished."""
-        return self._chunks[0].delivered_at if self._chunks else None
+        return None if self._first is None else self._first.delivered_at
 
     def position(self) -> int:
         """Return the offset at which delivering goes on."""
@@ -259,14 +410,29 @@ class Tenancy:
 
     def delivered_to(self) -> int:
         """Return the offset after the last record delivered."""
-        return self._chunks[-1].next_offset if self._chunks else self._settled
+        return self._settled if self._last is None else self._last.next_offset
 
     def _past_gap(self, offset: int) -> int:
-        return self._gap[1] if offset == self._gap[0] else offset
+        if offset == self._gap[0]:
+            offset = self._gap[1]
+        return step_over(offset, self.known) if self.known else offset
 
     def chunk_count(self) -> int:
         """Return the number of chunks that are remembered."""
-        return len(self._chunks)
+        return sum(1 for _ in self._chunks())
+
+
+@frozen
+class Progress:
+    """What a commit says of one partition."""
+
+    epoch: int
+    offset: int
+    map: str
+    """The offset map, empty if nothing has finished beyond the offset."""
+    mark: tuple[int, int]
+    """Where delivering goes on, and how many records are in flight. With the same offset neither
+    stays as it is when a record finishes."""
 
 
 @define(eq=False)
@@ -286,17 +452,36 @@ class Ledger:
     _notify: Callable[[], None] = field(default=lambda: None, init=False)
 
     def open(
-        self, topic: str, partition: int, epoch: int, start: int, committed: int | None
+        self,
+        topic: str,
+        partition: int,
+        epoch: int,
+        start: int,
+        committed: int | None,
+        known: Sequence[Interval] = (),
+        *,
+        keeps_map: bool = False,
     ) -> Tenancy:
         """Begin a tenancy; a tenancy of the same partition that is still open ends.
 
         What the group has committed beyond `start` counts as nothing: that log is gone.
+
+        Args:
+            topic: The topic.
+            partition: The number of its partition.
+            epoch: The number of the assignment.
+            start: The offset that is read first.
+            committed: What the group has committed, None if it has not.
+            known: What has finished beyond that, in order and apart from each other.
+            keeps_map: Whether what finishes beyond the frontier is to be committed as well.
         """
         self.close(topic, partition)
-        if committed is not None and committed > start:
-            committed = None
+        if committed is None or committed > start:
+            committed, known = None, ()
         held = HeldBytes(self.budget)
-        tenancy = Tenancy(self, topic, partition, epoch, start, committed, held)
+        tenancy = Tenancy(
+            self, topic, partition, epoch, start, committed, held, known, keeps_map=keeps_map
+        )
         self.tenancies[topic, partition] = tenancy
         return tenancy
 
@@ -322,18 +507,16 @@ class Ledger:
             self.notify_at = NEVER
             self._notify()
 
-    def committable(self) -> dict[tuple[str, int], tuple[int, int]]:
-        """Return what a commit would move forward: {(topic, partition): (epoch, offset)}."""
+    def committable(self) -> dict[tuple[str, int], Progress]:
+        """Return what a commit would change, by topic and partition."""
         return {
-            key: (tenancy.epoch, frontier)
+            key: progress
             for key, tenancy in self.tenancies.items()
-            if (frontier := tenancy.frontier())
-            > (-1 if tenancy.committed is None else tenancy.committed)
+            if (progress := tenancy.progress()) is not None
         }
 
-    def committed(self, topic: str, partition: int, epoch: int, offset: int) -> None:
+    def committed(self, topic: str, partition: int, progress: Progress) -> None:
         """Note that a commit went through."""
         tenancy = self.tenancies.get((topic, partition))
-        if tenancy is not None and tenancy.epoch == epoch and offset <= tenancy.frontier():
-            # An offset beyond the frontier is of the log that was there before.
-            tenancy.committed = max(offset, tenancy.committed or 0)
+        if tenancy is not None and tenancy.epoch == progress.epoch:
+            tenancy.note_committed(progress)

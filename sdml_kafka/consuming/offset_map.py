@@ -16,6 +16,7 @@ Rules for whoever edits this file:
 import struct
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from re import compile as pattern
@@ -76,17 +77,29 @@ def _plain_encodings(base: int, span: int, finished: Sequence[Interval]) -> Iter
         yield b"n" + struct.pack(f">{len(runs)}h", *runs)
     else:
         yield b"e" + struct.pack(f">{len(runs)}i", *runs)
-    bits = _bits_of(runs).to_bytes((span + 7) // 8 + 1, "little")
+    bits = _bits(base, span, finished)
     if span <= 0x7FFF:
         yield b"l" + struct.pack(">h", span) + bits
     else:
         yield b"o" + struct.pack(">i", span) + bits
 
 
-def _bits_of(runs: Sequence[int]) -> int:
-    """Return a number whose lowest bit is the first offset of the runs."""
-    digits = b"".join((b"1" if at % 2 else b"0") * run for at, run in enumerate(runs))
-    return int(digits[::-1], 2)
+def _bits(base: int, span: int, finished: Sequence[Interval]) -> bytes:
+    """Return a bit for each offset, the lowest one of a byte first, 1 if it has finished.
+
+    It takes a step for each interval, and not for each offset: spans may be long.
+    """
+    bits = bytearray((span + 7) // 8 + 1)
+    for start, end in finished:
+        first, last = (start - base) >> 3, (end - base) >> 3
+        from_start, below_end = 0xFF << ((start - base) & 7) & 0xFF, (1 << ((end - base) & 7)) - 1
+        if first == last:
+            bits[first] |= from_start & below_end
+        else:
+            bits[first] |= from_start
+            bits[first + 1 : last] = b"\xff" * (last - first - 1)
+            bits[last] |= below_end
+    return bytes(bits)
 
 
 def decode(base: int, text: str) -> list[Interval]:
@@ -137,6 +150,25 @@ def _from_runs(base: int, runs: Sequence[int]) -> Iterable[Interval]:
         raise ValueError("a run is negative, or all of them are too long")
     edges = list(accumulate(runs, initial=base))
     return merged(zip(edges[1::2], edges[2::2], strict=False))
+
+
+def outside(offsets: Iterable[int], finished: Sequence[Interval]) -> list[bool]:
+    """Return for each offset whether it is in none of the intervals, which are in order."""
+    ends = [end for _, end in finished]
+    return [
+        (at := bisect_right(ends, offset)) == len(ends) or offset < finished[at][0]
+        for offset in offsets
+    ]
+
+
+def step_over(offset: int, finished: Sequence[Interval]) -> int:
+    """Return the first offset from this one on that is in none of the intervals."""
+    at = bisect_right(finished, offset, key=_end)
+    return finished[at][1] if at < len(finished) and finished[at][0] <= offset else offset
+
+
+def _end(interval: Interval) -> int:
+    return interval[1]
 
 
 def merged(intervals: Iterable[Interval]) -> list[Interval]:

@@ -7,7 +7,7 @@ calls; nothing here waits.
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, compress
 
 from attrs import define, field
 
@@ -15,9 +15,19 @@ from sdml_kafka.consuming.backlog import Backlog
 from sdml_kafka.consuming.byte_budget import ByteBudget
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.ledger import Ledger, Tenancy
+from sdml_kafka.consuming.offset_map import Interval, decode, outside
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.fetched_record import offset_at
-from sdml_kafka.transport.interfaces import Assignment, Health, Jump, Polled, Record, TopicPartition
+from sdml_kafka.transport.fetched_record import offset_at, offsets_of
+from sdml_kafka.transport.interfaces import (
+    Assignment,
+    Commit,
+    End,
+    Health,
+    Jump,
+    Polled,
+    Record,
+    TopicPartition,
+)
 
 LOW_BACKLOG = 500
 """A partition is polled when fewer records of it than this wait to be dispatched."""
@@ -59,6 +69,16 @@ class Partition:
             return count
         return max(1, bisect_right(list(accumulate(self.sizes[:count])), most))
 
+    def without_finished(self, batch: Sequence[Record]) -> Sequence[Record]:
+        """Return the records that had not finished before this tenancy began."""
+        wanted = outside(offsets_of(batch), self.tenancy.known)
+        left = list(compress(batch, wanted))
+        if not wanted[-1]:
+            # Behind the others there is none to come, as if these did not exist.
+            fetched_to = left[-1].offset + 1 if left else self.fetched_to()
+            self.tenancy.skip(fetched_to, self.read_to)
+        return left
+
     def fetched_to(self) -> int:
         """Return the offset behind the last record that was fetched."""
         return self.backlog.last_offset() + 1 if self.backlog else self.tenancy.delivered_to()
@@ -68,7 +88,12 @@ class Intake:
     """All partitions that are assigned, and what is known of them."""
 
     def __init__(
-        self, is_read: Callable[[str], bool], current: CurrentConsumer, max_bytes: float
+        self,
+        is_read: Callable[[str], bool],
+        current: CurrentConsumer,
+        max_bytes: float,
+        *,
+        keeps_maps: bool = True,
     ) -> None:
         """Begin without partitions.
 
@@ -76,9 +101,12 @@ class Intake:
             is_read: Returns whether somebody reads a topic.
             current: The consumer to nudge when a partition may be polled again.
             max_bytes: The bytes of records that may be held; see `byte_budget`.
+            keeps_maps: Whether what finishes beyond the frontier is committed as well, and not
+                delivered again; see `offset_map`.
         """
         self._is_read = is_read
         self._current = current
+        self._keeps_maps = keeps_maps
         self.budget: ByteBudget = ByteBudget(max_bytes, current.nudge)
         self.ledger: Ledger = Ledger(self.budget)
         self.partitions: dict[TopicPartition, Partition] = {}
@@ -96,15 +124,33 @@ class Intake:
         """Note the health that the client has returned after it was asked at that time."""
         self.health, self.health_noted_at = health, asked_at
 
-    def open(self, assignment: Assignment) -> None:
-        """Begin a tenancy for each partition of an assignment; unless it adds, the others end."""
+    def open(self, assignment: Assignment, ends: Mapping[TopicPartition, End]) -> None:
+        """Begin a tenancy for each partition of an assignment; unless it adds, the others end.
+
+        `ends` says where partitions end, as far as that is known.
+        """
         self.close(list(assignment.positions if assignment.adds else self.partitions))
         self.rebalances += 1
         for key, position in assignment.positions.items():
+            commit = assignment.committed.get(key)
             tenancy = self.ledger.open(
-                *key, assignment.epoch, position, assignment.committed.get(key)
+                *key,
+                assignment.epoch,
+                position,
+                None if commit is None else commit.offset,
+                self._known(commit, ends.get(key)),
+                keeps_map=self._keeps_maps,
             )
             self.partitions[key] = Partition(key, tenancy)
+
+    def _known(self, commit: Commit | None, end: End | None) -> Sequence[Interval]:
+        """Return what a commit says has finished beyond its offset."""
+        if commit is None or not self._keeps_maps:
+            return ()
+        known = decode(commit.offset, commit.metadata)
+        if known and end is not None and known[-1][1] > end.offset:
+            return ()  # the log was another one then: the topic was created anew, or restored
+        return known
 
     def ready(self) -> list[TopicPartition]:
         """Return the partitions that may be polled: read by somebody, with room for more."""
@@ -149,7 +195,8 @@ class Intake:
     def restart(self, key: TopicPartition, position: int) -> None:
         """Begin a partition anew at `position`; its records were withdrawn."""
         tenancy = self.partitions[key].tenancy
-        self.partitions[key] = Partition(key, self.ledger.open(*key, tenancy.epoch, position, None))
+        anew = self.ledger.open(*key, tenancy.epoch, position, None, keeps_map=self._keeps_maps)
+        self.partitions[key] = Partition(key, anew)
 
     def accept(
         self,
@@ -162,13 +209,18 @@ class Intake:
         for key, batch in records.items():
             partition = self.partitions.get(key)
             if partition is not None and not partition.tenancy.withdrawn:
+                partition.read_to = offset_at(batch, -1) + 1
+                known = partition.tenancy.known
+                if known and offset_at(batch, 0) < known[-1][1]:
+                    batch = partition.without_finished(batch)
+                    if not batch:
+                        continue
                 sizes = sizes_of(batch)
                 size = sum(sizes)
                 expected = max(expected, size // len(batch))
                 partition.tenancy.held.add(size)
                 partition.sizes.extend(sizes)
                 partition.backlog.append(batch)
-                partition.read_to = offset_at(batch, -1) + 1
         if expected:
             self.budget.expect(expected)
         for key, position in positions.items():

@@ -53,12 +53,15 @@ class ReadOptions:
     max_in_flight: int
     max_bytes: int
     create_topics: bool
+    offset_map: bool = True
 
     def __attrs_post_init__(self) -> None:
         if type(self.max_in_flight) is not int or self.max_in_flight < 1:
             raise ConfigurationError(f"max_in_flight is 1 or more, not {self.max_in_flight!r}")
         check_max_bytes(self.max_bytes)
         check_create_topics(self.create_topics)
+        if type(self.offset_map) is not bool:
+            raise ConfigurationError(f"offset_map is True or False, not {self.offset_map!r:.300}")
 
 
 @frozen
@@ -90,12 +93,12 @@ class ListenerActors:
         declared: Sequence[Declared] = (),
     ) -> None:
         """Build everything, and start nothing; the arguments are those of `KafkaListener`."""
-        self._auto_commit = auto_commit
+        self._auto_commit, self._current = auto_commit, CurrentConsumer()
         self.signal: DispatchSignal = DispatchSignal()
-        self._current = CurrentConsumer()
         parts = specs, options.max_bytes / QUEUES, self._routes_changed, self.signal.notify
         self.router: Router = Router(*parts)
-        self.intake: Intake = Intake(self.router.is_read, self._current, options.max_bytes)
+        reads = self.router.is_read, self._current, options.max_bytes
+        self.intake: Intake = Intake(*reads, keeps_maps=options.offset_map)
         log = RateLimitedLog(_log, anyio.current_time)
         self._parser = BatchParser(on_parse_error, self.signal.fail, log)
         self.readers: Readers = Readers(self._parser, _max_run(auto_commit))

@@ -95,6 +95,10 @@ class KafkaListener(Enterable):
         create_topics: Whether starting creates the topics that are missing, with the number of
             partitions and the settings that the broker is configured with. Reading alone creates
             none, whatever the broker does by itself: a missing topic is read once it exists.
+        offset_map: Whether each commit says as well what has finished beyond its offset, so that
+            those records do not come again after a hand-over or a restart. It is written into the
+            commit's metadata as Confluent's parallel-consumer does. Without it the metadata is
+            empty, and what others wrote there is ignored.
         restarts: How often a failed actor is restarted before the failure is raised.
         on_event: Called for each start, crash, restart and stop of an actor.
         transport: Another client than aiokafka: `MemoryBroker.connect(...)` in a test.
@@ -123,6 +127,7 @@ class KafkaListener(Enterable):
         start_timeout: float = 10.0,
         stop_timeout: float = 10.0,
         create_topics: bool = False,
+        offset_map: bool = True,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
         transport: Connect | Transport | None = None,
@@ -131,7 +136,7 @@ class KafkaListener(Enterable):
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
         self._build = partial(
             ListenerActors,
-            ReadOptions(max_in_flight, max_bytes_in_flight, create_topics),
+            ReadOptions(max_in_flight, max_bytes_in_flight, create_topics, offset_map),
             Timeouts(start_timeout, stop_timeout, drain_timeout),
             _transport(transport) or listener_transport(*where, max_bytes_in_flight, _own_names()),
             compile_specs(parsers),

@@ -90,6 +90,17 @@ class Record(Protocol):
 
 
 @frozen
+class Commit:
+    """What a group has committed for a partition."""
+
+    offset: int
+    """The offset of the next record to read."""
+    metadata: str = ""
+    """A text that was committed with it. A broker takes 4,096 characters on Kafka's settings; if it
+    takes fewer, the offset is committed without the text."""
+
+
+@frozen
 class Assignment:
     """The partitions that are this consumer's from now on, each with its position.
 
@@ -100,8 +111,8 @@ class Assignment:
     """The number of this consumer's assignment, larger than that of every one before."""
     positions: Mapping[TopicPartition, int]
     """The offset that each partition is read from."""
-    committed: Mapping[TopicPartition, int | None]
-    """The offset that the group has committed for each partition, None where it has none."""
+    committed: Mapping[TopicPartition, Commit | None]
+    """What the group has committed for each partition, None where it has nothing."""
     elsewhere: frozenset[TopicPartition] = frozenset()
     """The partitions of this consumer's topics that other members of the group have. They are
     looked up for a consumer that reads a `Tail`, and left empty for any other."""
@@ -342,16 +353,16 @@ class Consumer(Protocol):
         ...
 
     async def commit(
-        self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
+        self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float
     ) -> None:
-        """Commit offsets for the group. Does not wait for a poll.
+        """Commit for the group. Does not wait for a poll.
 
         One commit is in flight at a time, in the order of the calls. None is sent once its
         assignment is over, since the broker checks membership, not ownership.
 
         Args:
             epoch: The epoch of the assignment that the partitions belong to.
-            offsets: For each partition the offset of the next record to read.
+            commits: For each partition the offset of the next record to read, and a text.
             timeout_s: Seconds within which the broker has to answer.
 
         Raises:

@@ -9,6 +9,7 @@ The rules are those of `lanes.py`. The time is passed in; `wait` asks for a call
 
 from collections import deque
 from collections.abc import Callable, Collection
+from functools import partial
 
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.listener.processing.job import BatchLane, Job, JobBatch
@@ -27,6 +28,7 @@ class BatchLanes:
         batch: Batch,
         wait: Callable[[float, BatchLane], None],
         begins_at: Callable[[Job, float], float] | None = None,
+        on_reopened: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin without records.
 
@@ -36,12 +38,16 @@ class BatchLanes:
             batch: How large a batch is, and how long its first record waits.
             wait: Asks for a call of `note_due` with this lane at this time.
             begins_at: Returns when a record may begin; None if each may at once.
+            on_reopened: Called when records may begin that `Tenancy.may_begin` had refused.
         """
         self._order = order
         self._null_key_is_free = null_key == "free"
         self._batch = batch
         self._wait = wait
         self._begins_at = begins_at
+        self._on_reopened = on_reopened
+        self._closed: set[Tenancy] = set()
+        """The tenancies of which records may not begin now."""
         self._lanes: dict[Tenancy, dict[object, BatchLane]] = {}
         self._ready: deque[BatchLane] = deque()
         self._repeated: deque[JobBatch] = deque()
@@ -107,6 +113,7 @@ class BatchLanes:
             may_begin = lane.tenancy.may_begin
             while lane.waiting and len(jobs) < self._batch.size:
                 if not may_begin(lane.waiting[0].offset):
+                    self._close(lane.tenancy)
                     break
                 if self._begins_at is not None and self._must_wait(lane, now):
                     break
@@ -154,8 +161,19 @@ class BatchLanes:
         """Let a batch that was taken, and whose lane is still busy, begin again."""
         self._repeated.append(batch)
 
+    def _close(self, tenancy: Tenancy) -> None:
+        """Have the lanes of a tenancy looked at again once more may begin."""
+        if tenancy not in self._closed:
+            self._closed.add(tenancy)
+            tenancy.call_when_more_may_begin(partial(self._reopen, tenancy))
+
+    def _reopen(self, tenancy: Tenancy) -> None:
+        self.reopen(tenancy)
+        self._on_reopened()
+
     def reopen(self, tenancy: Tenancy) -> None:
         """Look again at the lanes of a tenancy in which nothing could begin beyond an offset."""
+        self._closed.discard(tenancy)
         for lane in self._lanes.get(tenancy, {}).values():
             if lane.waiting:
                 self._note_ready(lane)
@@ -173,6 +191,7 @@ class BatchLanes:
         Return those that were to begin again.
         """
         for tenancy in tenancies:
+            self._closed.discard(tenancy)
             for lane in self._lanes.pop(tenancy, {}).values():
                 self.queued -= len(lane.waiting)
                 lane.waiting.clear()

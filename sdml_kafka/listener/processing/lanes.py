@@ -16,7 +16,8 @@ Rules for whoever edits this file:
 """
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Literal
 
 from attrs import define, field
@@ -36,9 +37,21 @@ Home = dict[object, "deque[Job] | None"]
 class Lanes:
     """The records that wait for a handler, in the order that the program asked for."""
 
-    def __init__(self, order: Order, null_key: NullKey = "free") -> None:
-        """Begin without records."""
+    def __init__(
+        self,
+        order: Order,
+        null_key: NullKey = "free",
+        on_reopened: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Begin without records.
+
+        Args:
+            order: Which records wait for each other.
+            null_key: Whether records without a key do.
+            on_reopened: Called when records may begin that `Tenancy.may_begin` had refused.
+        """
         self._order = order
+        self._on_reopened = on_reopened
         self._null_key_is_free = null_key == "free"
         self._parcels: deque[tuple[Parcel, Home]] = deque()
         self._ready: deque[Job] = deque()
@@ -78,7 +91,7 @@ class Lanes:
             if tenancy.may_begin(job.offset):
                 return job
             self._behind += 1
-            self._closed.setdefault(tenancy, Closed()).jobs.append(job)
+            self._closed_of(tenancy).jobs.append(job)
         while self._parcels:
             parcel, home = self._parcels[0]
             if parcel.next >= parcel.end:
@@ -143,7 +156,19 @@ class Lanes:
         self._parcels.popleft()
         self._coming -= parcel.end - parcel.next
         self._behind += parcel.end - parcel.next
-        self._closed.setdefault(parcel.chunk.tenancy, Closed()).parcels.append((parcel, home))
+        self._closed_of(parcel.chunk.tenancy).parcels.append((parcel, home))
+
+    def _closed_of(self, tenancy: Tenancy) -> "Closed":
+        """Return what is put aside of a tenancy; it is looked at again once more may begin."""
+        closed = self._closed.get(tenancy)
+        if closed is None:
+            closed = self._closed[tenancy] = Closed()
+            tenancy.call_when_more_may_begin(partial(self._reopen, tenancy))
+        return closed
+
+    def _reopen(self, tenancy: Tenancy) -> None:
+        self.reopen(tenancy)
+        self._on_reopened()
 
     def reopen(self, tenancy: Tenancy) -> None:
         """Look again at the records of a tenancy in which nothing could begin beyond an offset."""

@@ -83,10 +83,10 @@ class Processor:
         order, null_key, batch = options.order, options.null_key, options.batch
         if batch is not None:
             begins_at = None if plan is None else plan.begins_at
-            return BatchLanes(order, null_key, batch, self._due.add, begins_at)
+            return BatchLanes(order, null_key, batch, self._due.add, begins_at, self._wake)
         if plan is not None:
-            return DueLanes(order, null_key, plan, self._later.add)
-        return Lanes(order, null_key)
+            return DueLanes(order, null_key, plan, self._later.add, self._wake)
+        return Lanes(order, null_key, self._wake)
 
     async def run(self, maker: RetryTopicMaker | None = None) -> None:
         """Handle records until the listener is left, and create retry topics meanwhile."""

@@ -20,6 +20,7 @@ from sdml_kafka.testing.memory.producer import MemoryProducer, running
 from sdml_kafka.testing.memory.state import State, loop_time, now
 from sdml_kafka.testing.memory.topics import Topics
 from sdml_kafka.transport.interfaces import (
+    Commit,
     Connect,
     ConnectProducer,
     Consumer,
@@ -214,12 +215,20 @@ class MemoryBroker:
 
     def committed(self, group_id: str, partition: TopicPartition) -> int | None:
         """Return the offset that a group has committed, None if it has not."""
-        return self._state.group(group_id).committed.get(TopicPartition(*partition))
+        commit = self._state.group(group_id).committed.get(TopicPartition(*partition))
+        return None if commit is None else commit.offset
 
-    def commit(self, group_id: str, partition: TopicPartition, offset: int) -> None:
+    def committed_metadata(self, group_id: str, partition: TopicPartition) -> str | None:
+        """Return the text that a group has committed with its offset, None without a commit."""
+        commit = self._state.group(group_id).committed.get(TopicPartition(*partition))
+        return None if commit is None else commit.metadata
+
+    def commit(
+        self, group_id: str, partition: TopicPartition, offset: int, metadata: str = ""
+    ) -> None:
         """Commit an offset for a group from outside, as tools do; no offset is refused."""
         self._topics.log(partition)
-        self._state.group(group_id).commit_from_outside(partition, offset)
+        self._state.group(group_id).commit_from_outside(partition, Commit(offset, metadata))
 
     @property
     def commits(self) -> Sequence[MemoryCommit]:

@@ -24,6 +24,7 @@ from sdml_kafka.transport.interfaces import (
     DELETED,
     REPLACED,
     Assignment,
+    Commit,
     ConsumerSettings,
     Health,
     Jump,
@@ -105,6 +106,7 @@ class MemoryConsumer:
         if create_topics:
             for topic in sorted(missing):
                 self._create_topic(topic)
+        self._member.read_before = self._group.topics()
         self._member.tail = None if tail is None else TailPositions.of(tail)
         self._member.polled_at = now()
         self._group.join(self._member, now())
@@ -288,9 +290,9 @@ class MemoryConsumer:
     # -- commit --------------------------------------------------------------------------
 
     async def commit(
-        self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
+        self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float
     ) -> None:
-        if not offsets:
+        if not commits:
             raise Misuse("a commit of nothing")
         if self._closed:
             raise CommitRejected("the consumer is closed")
@@ -300,7 +302,7 @@ class MemoryConsumer:
             self._group.advance(now())
             if not await self._wait_for_broker(deadline):
                 raise CommitFailed("the group's coordinator cannot be reached")
-            await self._send(CommitRequest(self._group, self._member, epoch, offsets), deadline)
+            await self._send(CommitRequest(self._group, self._member, epoch, commits), deadline)
 
     async def _send(self, request: CommitRequest, deadline: float) -> None:
         failure = next_failure(self._state.faults.commits, self.member_id)

@@ -12,8 +12,18 @@ from attrs import define, field
 
 from sdml_kafka.testing.memory.log import Log, MemoryCommit, Misuse
 from sdml_kafka.testing.memory.member import Member, PendingRevocation, Standing
-from sdml_kafka.transport.interfaces import DELETED, REPLACED, Assignment, Jump, TopicPartition
+from sdml_kafka.transport.interfaces import (
+    DELETED,
+    REPLACED,
+    Assignment,
+    Commit,
+    Jump,
+    TopicPartition,
+)
 from sdml_kafka.transport.tail_share import tail_position
+
+MAX_METADATA = 4096
+"""The characters that may be committed with an offset, on Kafka's own settings."""
 
 
 @define(eq=False)
@@ -31,9 +41,9 @@ class Group:
     """The members inside, those that were expelled, and the dead whose session goes on."""
     generation: int = field(default=0, init=False)
     """The number of rebalances so far."""
-    committed: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int], init=False)
-    _began_with: dict[str, int] = field(factory=dict[str, int], init=False)
-    """The number of partitions of each topic as its first commit by a member was made."""
+    committed: dict[TopicPartition, Commit] = field(
+        factory=dict[TopicPartition, Commit], init=False
+    )
     _outdated: set[TopicPartition] = field(factory=set[TopicPartition], init=False)
     """The partitions whose commit lay beyond the end when the log was truncated."""
     _rebalancing: bool = field(default=False, init=False)
@@ -222,13 +232,14 @@ class Group:
         if (tail := member.tail) is not None:
             is_late = is_late or tail.share.continues_all_of(partition.topic)
             return tail_position(tail.offsets.get(partition), is_late, log.start, log.end)
-        committed = self.committed.get(partition)
+        commit = self.committed.get(partition)
+        committed = None if commit is None else commit.offset
         if committed is not None and committed <= log.end:
             if committed < log.start:
                 member.jumps.append(Jump(partition, committed, log.start, DELETED))
             return max(committed, log.start)
-        if committed is None and any(each.topic == partition.topic for each in self.committed):
-            is_late = is_late or partition.partition >= self._began_with.get(partition.topic, 0)
+        if committed is None and partition.topic in self.topics():
+            is_late = is_late or partition.topic in member.read_before
         from_start = is_late or member.options.auto_offset_reset == "earliest"
         position = log.start if from_start else log.end
         if committed is not None:
@@ -245,35 +256,31 @@ class Group:
             return "the assignment that this commit belongs to is over"
         return None
 
-    def commit(self, member: Member, offsets: Mapping[TopicPartition, int]) -> None:
-        """Commit offsets of partitions that the member reads."""
-        for partition, offset in offsets.items():
+    def topics(self) -> frozenset[str]:
+        """Return the topics that the group has committed anything of."""
+        return frozenset(partition.topic for partition in self.committed)
+
+    def commit(self, member: Member, commits: Mapping[TopicPartition, Commit]) -> None:
+        """Commit for partitions that the member reads."""
+        for partition, commit in commits.items():
             partition = TopicPartition(*partition)
             if partition in member.partitions and partition not in self.logs:
                 continue  # deleted
-            if not any(each.topic == partition.topic for each in self.committed):
-                self._began_with[partition.topic] = sum(
-                    each.topic == partition.topic for each in member.known
-                )
-            self._check_offset(member, partition, offset)
-            self.committed[partition] = offset
+            self._check(member, partition, commit)
+            self.committed[partition] = commit
             self._outdated.discard(partition)
-            self.commits.append(
-                MemoryCommit(
-                    self.name, member.name, member.epoch, self.generation, partition, offset
-                )
-            )
+            who = self.name, member.name, member.epoch, self.generation
+            self.commits.append(MemoryCommit(*who, partition, commit.offset, commit.metadata))
 
-    def commit_from_outside(self, partition: TopicPartition, offset: int) -> None:
+    def commit_from_outside(self, partition: TopicPartition, commit: Commit) -> None:
         """Commit what is not checked, also beyond the log's end."""
-        self.committed[partition] = offset
+        self.committed[TopicPartition(*partition)] = commit
         self.log_changed(partition)
 
     def forget(self, partitions: Collection[TopicPartition], now: float) -> None:
         """Forget partitions that were deleted; the group rebalances if a member reads them."""
         for partition in partitions:
             self.committed.pop(partition, None)
-            self._began_with.pop(partition.topic, None)
         for member in self.connected:
             member.known = member.known.difference(partitions)
         if any(not member.assigned.isdisjoint(partitions) for member in self.members()):
@@ -281,15 +288,22 @@ class Group:
 
     def log_changed(self, partition: TopicPartition) -> None:
         """Let the next commit go backwards if the log ends before the last one."""
-        if self.committed.get(partition, 0) > self.logs[partition].end:
+        if self._offset(partition) > self.logs[partition].end:
             self._outdated.add(TopicPartition(*partition))
 
-    def _check_offset(self, member: Member, partition: TopicPartition, offset: int) -> None:
-        """Raise `Misuse` for an offset that Kafka would take, but that no program can mean."""
+    def _offset(self, partition: TopicPartition) -> int:
+        commit = self.committed.get(partition)
+        return 0 if commit is None else commit.offset
+
+    def _check(self, member: Member, partition: TopicPartition, commit: Commit) -> None:
+        """Raise `Misuse` for a commit that Kafka would take, but that no program can mean."""
+        offset = commit.offset
         if partition not in member.partitions:
             raise Misuse(f"commit of {partition}, which is not assigned to {member.name}")
         if offset > (end := self.logs[partition].end):
             raise Misuse(f"commit of {offset} in {partition}, which ends at {end}")
-        before = self.committed.get(partition, 0)
+        if len(commit.metadata) > MAX_METADATA:
+            raise Misuse(f"commit of {len(commit.metadata)} characters of metadata: too many")
+        before = self._offset(partition)
         if offset < before and partition not in self._outdated:
             raise Misuse(f"commit of {offset} in {partition} goes backwards from {before}")

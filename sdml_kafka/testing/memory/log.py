@@ -50,6 +50,8 @@ class MemoryCommit:
     """The number of the group's rebalance."""
     partition: TopicPartition
     offset: int
+    metadata: str = ""
+    """The text that was committed with it."""
 
 
 @define(eq=False)

@@ -64,6 +64,8 @@ class Member:
     topics: frozenset[str] = frozenset()
     known: frozenset[TopicPartition] = frozenset()
     """The partitions that existed when the member started; it reads later ones from the start."""
+    read_before: frozenset[str] = frozenset()
+    """The topics of which the group had commits when the member started."""
     tail: TailPositions | None = None
     inside: bool = False
     """Whether the group counts the member."""

@@ -12,7 +12,7 @@ from sdml_kafka.testing.memory.faults import Faults
 from sdml_kafka.testing.memory.group import Group
 from sdml_kafka.testing.memory.log import Log, MemoryCommit
 from sdml_kafka.testing.memory.member import Member
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces import Commit, TopicPartition
 
 _began_at = RunVar[float]("seconds since the epoch at the time 0 of the event loop's clock")
 
@@ -71,7 +71,7 @@ class CommitRequest:
     group: Group
     member: Member
     epoch: int
-    offsets: Mapping[TopicPartition, int]
+    commits: Mapping[TopicPartition, Commit]
     answered: bool = field(default=False, init=False)
     error: Exception | None = field(default=None, init=False)
 
@@ -82,7 +82,7 @@ class CommitRequest:
             self.error = CommitRejected(refusal)
         else:
             try:
-                self.group.commit(self.member, self.offsets)
+                self.group.commit(self.member, self.commits)
             except AssertionError as misuse:
                 self.error = misuse
         self.answered = True

@@ -20,9 +20,10 @@ class DueLanes(Lanes):
         null_key: NullKey,
         plan: RetryPlan,
         wait: Callable[[float, Job], None],
+        on_reopened: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin without records; `wait` asks for a call of `repeat` with a record at its time."""
-        super().__init__(order, null_key)
+        super().__init__(order, null_key, on_reopened)
         self._plan = plan
         self._wait = wait
 

@@ -19,6 +19,7 @@ from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
 from sdml_kafka.transport.aiokafka.option_values import made_by
 from sdml_kafka.transport.asyncio_loop import Home, open_home
 from sdml_kafka.transport.interfaces import (
+    Commit,
     Connect,
     Consumer,
     ConsumerFactory,
@@ -111,9 +112,9 @@ class AiokafkaConsumer:
         )
 
     async def commit(
-        self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
+        self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float
     ) -> None:
-        await self._home.call(partial(self._driver.commit, epoch, offsets, timeout_s))
+        await self._home.call(partial(self._driver.commit, epoch, commits, timeout_s))
 
     async def close(self, timeout_s: float) -> None:
         # The driver keeps to the timeout; the shield lets it finish under a cancelled scope.

@@ -3,21 +3,23 @@
 """Commit the offsets of one consumer, one commit at a time."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from itertools import batched
+from collections.abc import Callable, Iterator, Mapping
+
+from aiokafka.errors import OffsetMetadataTooLargeError
 
 from sdml_kafka.errors import CommitFailed
 from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.client import RETRY_S, Client, error_of
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces import Commit, TopicPartition
 
 CANCEL_TIMEOUT_S = 0.5
-MAX_PARTITIONS = 1000
-"""The number of partitions that one request commits at most.
-
-The broker writes each request as one batch of 1 MB at most, and refuses what does not fit. A
-partition takes up to 600 bytes there, by the lengths of the names of its topic and group."""
+MAX_REQUEST = 600_000
+"""The bytes that one request commits at most. The broker writes each request as one batch of 1 MB at
+most, and refuses what does not fit."""
+PARTITION = 600
+"""The bytes that a partition takes there at most, by the lengths of the names of its topic and
+group, its metadata not counted."""
 
 
 class Commits:
@@ -33,15 +35,13 @@ class Commits:
 
     async def commit(
         self,
-        offsets: Mapping[TopicPartition, int],
+        commits: Mapping[TopicPartition, Commit],
         timeout_s: float,
         check: Callable[[], None],
-        note: Callable[[str], str],
     ) -> None:
-        """Commit offsets, with retries while the coordinator is away.
+        """Commit, with retries while the coordinator is away.
 
         `check` is called right before each request, and raises if it must not be sent (any more).
-        `note` returns the metadata of a topic's commits.
         """
         deadline = self._loop.time() + timeout_s
         while True:
@@ -49,24 +49,24 @@ class Commits:
                 await self._error_of(self._in_flight, deadline, timeout_s)
                 continue
             check()
-            self._in_flight = self._loop.create_task(self._send(offsets, note))
+            self._in_flight = self._loop.create_task(self._send(commits))
             error = await self._error_of(self._in_flight, deadline, timeout_s)
             if error is None:
                 return
+            if isinstance(error, OffsetMetadataTooLargeError) and any(
+                commit.metadata for commit in commits.values()
+            ):
+                commits = {each: Commit(commit.offset) for each, commit in commits.items()}
+                continue
             if (final := error_mapping.from_commit(error)) is not None:
                 raise final from error
             if self._loop.time() + RETRY_S >= deadline:
                 raise CommitFailed(f"the group's coordinator is away: {error!r}") from error
             await asyncio.sleep(RETRY_S)
 
-    async def _send(
-        self, offsets: Mapping[TopicPartition, int], note: Callable[[str], str]
-    ) -> None:
+    async def _send(self, commits: Mapping[TopicPartition, Commit]) -> None:
         """Send all requests at once: no two of them have a partition in common."""
-        requests = [
-            internals.send_commit(self._consumer, dict(part), note)
-            for part in batched(offsets.items(), MAX_PARTITIONS)
-        ]
+        requests = [internals.send_commit(self._consumer, part) for part in _requests(commits)]
         for error in await asyncio.gather(*requests, return_exceptions=True):
             if error is not None:
                 raise error
@@ -95,3 +95,18 @@ class Commits:
             await self.wait_in_flight(CANCEL_TIMEOUT_S)
             if self._in_flight.done():
                 error_of(self._in_flight)  # asyncio would log an error that nobody has looked at
+
+
+def _requests(
+    commits: Mapping[TopicPartition, Commit],
+) -> Iterator[dict[TopicPartition, Commit]]:
+    """Return the commits in parts that a broker takes."""
+    part: dict[TopicPartition, Commit] = {}
+    size = 0
+    for partition, commit in commits.items():
+        size += PARTITION + len(commit.metadata)
+        if part and size > MAX_REQUEST:
+            yield part
+            part, size = {}, PARTITION + len(commit.metadata)
+        part[partition] = commit
+    yield part

@@ -34,6 +34,7 @@ Rules for whoever edits this file:
 
 import asyncio
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from logging import getLogger
 from math import inf
@@ -41,6 +42,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
 
 from sdml_kafka.errors import CommitFailed, CommitRejected, ConfigurationError, ConsumerFailed
 from sdml_kafka.transport.aiokafka import error_mapping
@@ -79,6 +81,7 @@ from sdml_kafka.transport.aiokafka.silent_connections import SilentConnections
 from sdml_kafka.transport.aiokafka.startup import Startup
 from sdml_kafka.transport.interfaces import (
     Assignment,
+    Commit,
     ConsumerSettings,
     Polled,
     Tail,
@@ -89,6 +92,8 @@ _log = getLogger("sdml_kafka.transport")
 
 POSITION_RETRY_S = 0.05
 MIN_DRAIN_S = 0.5
+LOOK_BACK_S = 2.0
+"""Seconds that the look at what the group has read before may take."""
 REBALANCE_MARGIN_S = 1.0
 """Seconds before the end of the rebalance timeout at which the rebalance goes on anyway."""
 MAX_SINGLE_STEPS = 8
@@ -171,6 +176,9 @@ class ConsumerDriver:
         silent = SilentConnections(self._consumer._client, repeats_produce=False)
         self._watching = self._loop.create_task(silent.close_repeatedly())
         await names.find(deadline - self._loop.time() if create_topics else None)
+        with suppress(KafkaError, TimeoutError):  # joining the group meets the same errors
+            async with asyncio.timeout(min(LOOK_BACK_S, deadline - self._loop.time())):
+                await self._start_positions.look_back()
         if internals.has_group(self._consumer):
             self._consumer.subscribe(list(names.names), listener=_Callbacks(self))
         else:
@@ -344,11 +352,11 @@ class ConsumerDriver:
     # -- commit --------------------------------------------------------------------------
 
     async def commit(
-        self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
+        self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float
     ) -> None:
-        check, note = partial(self._check_may_commit, epoch), self._start_positions.note
+        self._start_positions.note_commit({partition.topic for partition in commits})
         with own_lines():
-            await self._commits.commit(offsets, timeout_s, check, note)
+            await self._commits.commit(commits, timeout_s, partial(self._check_may_commit, epoch))
 
     def _check_may_commit(self, epoch: int) -> None:
         """Raise if a commit of this epoch must not be sent.

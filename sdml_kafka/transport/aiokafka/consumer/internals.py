@@ -71,7 +71,7 @@ from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 from aiokafka.structs import OffsetAndMetadata
 
 from sdml_kafka.transport.aiokafka.client import Client, close_client
-from sdml_kafka.transport.interfaces import ConsumerSettings, Record, TopicPartition
+from sdml_kafka.transport.interfaces import Commit, ConsumerSettings, Record, TopicPartition
 
 _KEPT = (
     "isolation_level",
@@ -374,26 +374,25 @@ async def list_offsets(
     return offsets, final
 
 
-async def commits(consumer: Client, partitions: Sequence[Any]) -> Mapping[Any, Any]:
+async def commits(
+    consumer: Client, partitions: Iterable[TopicPartition]
+) -> Mapping[TopicPartition, Commit]:
     """Return what the group has committed, in one request; partitions without are missing.
 
-    Each value is an `OffsetAndMetadata` of aiokafka, which is not typed.
+    aiokafka's public `committed` drops the metadata.
     """
-    found: Mapping[Any, Any]
-    found = await consumer._coordinator.fetch_committed_offsets(partitions)
-    return found
+    found = await consumer._coordinator.fetch_committed_offsets([*map(as_client, partitions)])
+    return {
+        TopicPartition(*partition): Commit(int(each.offset), each.metadata or "")
+        for partition, each in found.items()
+    }
 
 
-async def send_commit(
-    consumer: Client, offsets: Mapping[Any, int], note: Callable[[str], str]
-) -> None:
-    """Send one commit, stamped with the member's generation as of now, without retries.
-
-    `note` returns the metadata that goes with each partition of a topic.
-    """
+async def send_commit(consumer: Client, commits: Mapping[TopicPartition, Commit]) -> None:
+    """Send one commit, stamped with the member's generation as of now, without retries."""
     stamped = {
-        ClientPartition(*partition): OffsetAndMetadata(offset, note(partition[0]))
-        for partition, offset in offsets.items()
+        as_client(partition): OffsetAndMetadata(commit.offset, commit.metadata)
+        for partition, commit in commits.items()
     }
     await consumer._coordinator._do_commit_offsets(None, stamped)
 

@@ -8,9 +8,8 @@ before that, nobody may get a record of any. `CommittedStart` is what a listener
 """
 
 import asyncio
-from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from attrs import frozen
@@ -21,13 +20,11 @@ from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.internals import as_client
 from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import LogBounds
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
-from sdml_kafka.transport.interfaces import DELETED, REPLACED, Jump, TopicPartition
+from sdml_kafka.transport.interfaces import DELETED, REPLACED, Commit, Jump, TopicPartition
 
 POSITION_TIMEOUT_S = 5.0
-NOTE = "sdml-kafka partitions="
-"""What the metadata of a commit begins with."""
 
-Committed = Mapping[TopicPartition, int | None]
+Committed = Mapping[TopicPartition, Commit | None]
 
 
 @frozen
@@ -53,9 +50,11 @@ class StartPositions(Protocol):
         """
         ...
 
-    def note(self, topic: str) -> str:
-        """Return the metadata of the commits of a topic."""
-        ...
+    async def look_back(self) -> None:
+        """Note what the group has read before, ahead of joining it."""
+
+    def note_commit(self, topics: Collection[str]) -> None:
+        """Note that there are commits of these topics from now on."""
 
     async def look_up(
         self, partitions: Sequence[TopicPartition], read_to: Mapping[TopicPartition, int]
@@ -100,9 +99,9 @@ class CommittedStart:
     """Starts where the group has committed, else as the user's consumer says.
 
     Partitions that have appeared since the group began to read their topic start at their
-    beginning. What the group knows of that is in its commits: each carries the number of
-    partitions that the topic had then. Without that number (another client has committed) each
-    partition without a commit counts as having appeared later.
+    beginning. A partition without a commit counts as such where the group had commits of other
+    partitions before this consumer joined it, or where that is not known. A commit that came later
+    is of a group that begins, of which another member was faster.
     """
 
     keeps_positions = False
@@ -111,11 +110,13 @@ class CommittedStart:
         self._consumer = consumer
         self._topics = topics
         self._bounds = bounds
-        self._commits: Mapping[Any, Any] | None = None
+        self._commits: Mapping[TopicPartition, Commit] | None = None
         """What the group has committed, once that was answered for this assignment."""
-        self._began_with: dict[str, int | None] = {}
-        """The number of partitions with which the group began to read each topic that this
-        consumer was assigned partitions of; None if nobody has noted it."""
+        self._read_before: frozenset[str] | None = None
+        """The topics of which the group had commits before this consumer joined it, None if that
+        is not known."""
+        self._known: set[str] = set()
+        """The topics that this consumer was assigned partitions of."""
         self._never_resets = internals.never_resets(consumer)
         self._committed_topics: set[str] = set()
         """The topics for which the group has had commits in this consumer's time."""
@@ -128,77 +129,55 @@ class CommittedStart:
         self._bounds.forget()
         return frozenset(assigned)
 
+    async def look_back(self) -> None:
+        if self._reset == "earliest":
+            return  # every partition begins at its beginning
+        commits = await internals.commits(self._consumer, self._topics.partitions())
+        self._read_before = frozenset(partition.topic for partition in commits)
+
     async def look_up(
         self, partitions: Sequence[TopicPartition], read_to: Mapping[TopicPartition, int]
     ) -> FoundPositions | None:
         topics = {partition.topic for partition in partitions}
         if (commits := self._commits) is None:
             siblings = {each for each in self._topics.partitions() if each.topic in topics}
-            every = list(map(as_client, siblings.union(partitions)))
+            every = siblings.union(partitions)
             commits = self._commits = await internals.commits(self._consumer, every)
         if (bounds := await self._bounds.look_up(partitions)) is None:
             return None
-        known = self._began_with.keys() & topics
-        self._note_beginnings(topics, commits)
-        committed = {each: commits[each].offset if each in commits else None for each in partitions}
+        committed = {each: commits.get(each) for each in partitions}
+        read_now = {partition.topic for partition in commits}
         positions = {
-            each: self._position(each, committed[each], *bounds[each], each.topic in known)
+            each: self._position(each, committed[each], *bounds[each], read_now)
             for each in partitions
         }
+        self._known |= topics
+        self._committed_topics |= read_now
         jumps = [
-            Jump(each, before, at, REPLACED if before > bounds[each].end else DELETED)
+            Jump(each, before.offset, at, REPLACED if before.offset > bounds[each].end else DELETED)
             for each, at in positions.items()
-            if (before := committed[each]) is not None and before != at
+            if (before := committed[each]) is not None and before.offset != at
         ]
         return FoundPositions(positions, committed, partitions, jumps=jumps)
 
-    def _note_beginnings(self, topics: Collection[str], commits: Mapping[Any, Any]) -> None:
-        """Note with how many partitions the group began to read each of these topics."""
-        notes = defaultdict[str, list[str]](list)
-        for partition, commit in commits.items():
-            notes[partition.topic].append(commit.metadata)
-        at_start = Counter(each.topic for each in self._topics.at_start)
-        for topic in topics:
-            self._began_with[topic] = self._beginning(topic, notes[topic], at_start[topic])
-
-    def _beginning(self, topic: str, notes: Collection[str], at_start: int) -> int | None:
-        """Return with how many partitions the group began to read a topic, if that is known.
-
-        `at_start` is the number of its partitions when this consumer started.
-        """
-        if not notes:
-            # The first to read it: or commits are gone, as they are when a topic is deleted.
-            return 0 if topic in self._committed_topics else at_start
-        self._committed_topics.add(topic)
-        counts = [
-            int(note.removeprefix(NOTE))
-            for note in notes
-            if note.startswith(NOTE) and note.removeprefix(NOTE).isdecimal()
-        ]
-        return min(counts, default=None)
-
-    def note(self, topic: str) -> str:
-        """Return what is kept with each commit of a topic, and note that there is one."""
-        self._committed_topics.add(topic)
-        count = self._began_with.get(topic)
-        return "" if count is None else f"{NOTE}{count}"
+    def note_commit(self, topics: Collection[str]) -> None:
+        self._committed_topics.update(topics)
 
     def _position(
         self,
         partition: TopicPartition,
-        committed: int | None,
+        commit: Commit | None,
         first: int,
         end: int,
-        was_read: bool,
+        read_now: Collection[str],
     ) -> int:
-        if committed is None:
-            count = self._began_with[partition.topic]
-            has_appeared = count is None or partition.partition >= count
-            if has_appeared or partition not in self._topics.at_start:
+        if commit is None:
+            if self._has_appeared(partition, read_now):
                 return first
             if self._never_resets:
                 raise NoOffsetForPartitionError([partition])
             return first if self._reset == "earliest" else end
+        committed = commit.offset
         if first <= committed <= end:
             return committed
         if committed > end and internals.reads_committed(self._consumer):
@@ -206,8 +185,21 @@ class CommittedStart:
         if self._never_resets:
             raise OffsetOutOfRangeError({partition: committed})
         # Of a topic that was read before, a log that ends too early is of a topic created anew.
+        was_read = partition.topic in self._known
         from_end = committed > end and self._reset != "earliest" and not was_read
         return end if from_end else first
+
+    def _has_appeared(self, partition: TopicPartition, read_now: Collection[str]) -> bool:
+        """Return whether a partition without a commit came after the group began with its topic.
+
+        `read_now` has the topics of which the group has commits.
+        """
+        topic = partition.topic
+        if partition not in self._topics.at_start:
+            return True
+        if topic in read_now:
+            return self._read_before is None or topic in self._read_before
+        return topic in self._committed_topics  # commits are gone, as the topic was deleted
 
 
 def hold_partitions(consumer: Client, assigned: Collection[TopicPartition]) -> None:
@@ -216,8 +208,3 @@ def hold_partitions(consumer: Client, assigned: Collection[TopicPartition]) -> N
         consumer.pause(partition)
         # With any position aiokafka does not look for one itself.
         consumer.seek(partition, 0)
-
-
-async def committed_offsets(consumer: Client, partitions: Sequence[TopicPartition]) -> Committed:
-    found = await internals.commits(consumer, [as_client(each) for each in partitions])
-    return {each: int(found[each].offset) if each in found else None for each in partitions}

@@ -11,7 +11,6 @@ from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import LogBound
 from sdml_kafka.transport.aiokafka.consumer.positions.start_positions import (
     Committed,
     FoundPositions,
-    committed_offsets,
     hold_partitions,
 )
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
@@ -39,8 +38,11 @@ class TailStart:
         counts = {topic: self._topics.count(topic) for topic in self._topics.names}
         return self._share.of(assigned, counts)
 
-    def note(self, topic: str) -> str:
-        return ""
+    async def look_back(self) -> None:
+        pass
+
+    def note_commit(self, topics: Collection[str]) -> None:
+        pass
 
     async def look_up(
         self, partitions: Sequence[TopicPartition], read_to: Mapping[TopicPartition, int]
@@ -75,7 +77,8 @@ class TailStart:
 
     async def _committed(self, partitions: Sequence[TopicPartition]) -> Committed:
         if internals.has_group(self._consumer):
-            return await committed_offsets(self._consumer, partitions)
+            found = await internals.commits(self._consumer, partitions)
+            return {each: found.get(each) for each in partitions}
         return dict.fromkeys(partitions)
 
     def _is_late(self, partition: TopicPartition) -> bool:
