@@ -359,9 +359,10 @@ class Tenancy:
         if at is not None:
             ahead.append((at, self.delivered_to()))
         if self.known:
-            frontier = self.frontier()
-            self.known = [each for each in self.known if each[1] > frontier]
-            ahead = sorted([*ahead, *self.known])
+            # What the frontier steps over from here is still needed for that.
+            base, frontier = self._base(), self.frontier()
+            self.known = [each for each in self.known if each[1] > base]
+            ahead = sorted([*ahead, *(each for each in self.known if each[1] > frontier)])
         return merged(ahead)
 
     def _map(self, frontier: int) -> str:
@@ -398,7 +399,10 @@ class Tenancy:
 
     def frontier(self) -> int:
         """Return the offset below which every record has finished: what may be committed."""
-        return self._past_gap(self._settled if self._first is None else self._first.frontier())
+        return self._past_gap(self._base())
+
+    def _base(self) -> int:
+        return self._settled if self._first is None else self._first.frontier()
 
     def frontier_since(self) -> float | None:
         """Return when the lowest unfinished record was delivered, None if all have finished."""

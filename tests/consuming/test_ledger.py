@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sdml_kafka.consuming.ledger import NEVER, Chunk, Ledger, Tenancy
+from sdml_kafka.consuming.ledger import NEVER, Chunk, Ledger, Progress, Tenancy
+from sdml_kafka.consuming.offset_map import Interval, decode, merged
 
 PARTITIONS = (0, 1, 2)
 
@@ -32,15 +33,32 @@ class Stay:
     tenancy: Tenancy
     next_offset: int
     committed: int | None
+    keeps_map: bool = False
+    known: list[Interval] = field(factory=list)
     open: bool = True
     records: list[ModelRecord] = field(factory=list)
     committable_seen: int = -1
+    committed_map: list[Interval] = field(factory=list)
 
     def unfinished(self) -> list[ModelRecord]:
         return [record for record in self.records if record.left]
 
     def frontier(self) -> int:
         return min((record.offset for record in self.unfinished()), default=self.next_offset)
+
+    def is_known(self, offset: int) -> bool:
+        return any(start <= offset < end for start, end in self.known)
+
+    def pass_known(self) -> None:
+        while self.is_known(self.next_offset):
+            self.next_offset += 1
+
+    def finished_ahead(self) -> list[Interval]:
+        frontier, unfinished = self.frontier(), {record.offset for record in self.unfinished()}
+        end = max((record.offset + 1 for record in self.records), default=frontier)
+        ahead = set(range(frontier, end)) - unfinished
+        ahead |= {offset for each in self.known for offset in range(*each) if offset >= frontier}
+        return merged((offset, offset + 1) for offset in sorted(ahead))
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -73,9 +91,17 @@ class LedgerMachine(RuleBasedStateMachine):
         start=st.integers(0, 50),
         uncommitted=st.none() | st.integers(0, 3),
         close_first=st.booleans(),
+        keeps_map=st.booleans(),
+        runs=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), max_size=4),
     )
     def assign(
-        self, partition: int, start: int, uncommitted: int | None, close_first: bool
+        self,
+        partition: int,
+        start: int,
+        uncommitted: int | None,
+        close_first: bool,
+        keeps_map: bool,
+        runs: list[tuple[int, int]],
     ) -> None:
         """A rebalance: whatever was out for the partition belongs to a past tenancy now."""
         if close_first:
@@ -84,8 +110,16 @@ class LedgerMachine(RuleBasedStateMachine):
             past.open = False
         self.epoch += 1
         committed = None if uncommitted is None else max(0, start - uncommitted)
-        tenancy = self.ledger.open("topic", partition, self.epoch, start, committed)
-        self.stays[partition] = Stay(tenancy, start, committed)
+        at, known = committed or 0, list[Interval]()
+        for unfinished, finished in runs if committed is not None and keeps_map else ():
+            known.append((at + unfinished, at + unfinished + finished))
+            at = known[-1][1]
+        tenancy = self.ledger.open(
+            "topic", partition, self.epoch, start, committed, known, keeps_map=keeps_map
+        )
+        stay = self.stays[partition] = Stay(tenancy, start, committed, keeps_map, known)
+        stay.pass_known()
+        stay.committed_map = stay.finished_ahead()
 
     @rule(partition=st.sampled_from(PARTITIONS))
     def revoke(self, partition: int) -> None:
@@ -104,8 +138,11 @@ class LedgerMachine(RuleBasedStateMachine):
         self.clock += 1
         offsets = list[int]()
         for gap, _ in steps:
-            offsets.append(stay.next_offset + gap)
+            stay.next_offset += gap
+            stay.pass_known()
+            offsets.append(stay.next_offset)
             stay.next_offset = offsets[-1] + 1
+            stay.pass_known()
         lefts = [destinations for _, destinations in steps]
         self._count(lefts.count(0))
         chunk = stay.tenancy.deliver(offsets, list(lefts), self.clock)
@@ -121,6 +158,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """Transaction markers are behind the last record, whether it has finished or not."""
         stay = list(self.stays.values())[pick % len(self.stays)]
         stay.next_offset += count
+        stay.pass_known()
         stay.tenancy.skip(stay.tenancy.delivered_to(), stay.next_offset)
 
     def _take(self, record: ModelRecord) -> None:
@@ -175,9 +213,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule()
     def commit(self) -> None:
-        for (topic, partition), (epoch, offset) in self.ledger.committable().items():
-            self.ledger.committed(topic, partition, epoch, offset)
-            self.stays[partition].committed = offset
+        for (topic, partition), progress in self.ledger.committable().items():
+            self.ledger.committed(topic, partition, progress)
+            stay = self.stays[partition]
+            stay.committed, stay.committed_map = progress.offset, stay.finished_ahead()
 
     @rule(
         partition=st.sampled_from(PARTITIONS),
@@ -189,9 +228,9 @@ class LedgerMachine(RuleBasedStateMachine):
         stay = self.stays.get(partition)
         epoch = self.epoch + 1 if stay is None or stale else stay.tenancy.epoch
         offset = max(0, (stay.frontier() if stay else 7) - back)
-        self.ledger.committed("topic", partition, epoch, offset)
-        if stay is not None and not stale:
-            stay.committed = max(offset, stay.committed or 0)
+        self.ledger.committed("topic", partition, Progress(epoch, offset, "", (-1, -1)))
+        if stay is not None and not stale and offset >= (stay.committed or 0):
+            stay.committed, stay.committed_map = offset, []
 
     @rule(ahead=st.integers(1, 8))
     def ask_to_be_notified(self, ahead: int) -> None:
@@ -213,14 +252,18 @@ class LedgerMachine(RuleBasedStateMachine):
         for partition, stay in self.stays.items():
             assert stay.tenancy.committed == stay.committed
             committed = -1 if stay.committed is None else stay.committed
+            ahead = stay.finished_ahead()
             if ("topic", partition) not in committable:
                 assert stay.frontier() <= committed
+                assert not stay.keeps_map or ahead == stay.committed_map
                 continue
-            epoch, offset = committable["topic", partition]
-            assert epoch == stay.tenancy.epoch
-            assert committed < offset <= stay.frontier()
-            assert offset >= stay.committable_seen
-            stay.committable_seen = offset
+            progress = committable["topic", partition]
+            assert progress.epoch == stay.tenancy.epoch
+            assert committed <= progress.offset <= stay.frontier()
+            assert committed < progress.offset or ahead != stay.committed_map
+            assert progress.offset >= stay.committable_seen
+            assert decode(progress.offset, progress.map) == (ahead if stay.keeps_map else [])
+            stay.committable_seen = progress.offset
         assert {partition for _, partition in committable} <= self.stays.keys()
 
     @invariant()
@@ -344,6 +387,7 @@ def test_a_commit_beyond_the_start_is_of_another_log() -> None:
     ledger = Ledger()
     tenancy = ledger.open("topic", 0, epoch=1, start=3, committed=100)
     assert tenancy.committed is None
-    assert ledger.committable() == {("topic", 0): (1, 3)}
-    ledger.committed("topic", 0, 1, 100)  # a late answer
-    assert ledger.committable() == {("topic", 0): (1, 3)}
+    due = ledger.committable()
+    assert due == {("topic", 0): Progress(1, 3, "", (3, 0))}
+    ledger.committed("topic", 0, Progress(1, 100, "", (100, 0)))  # a late answer
+    assert ledger.committable() == due

@@ -13,6 +13,7 @@ from sdml_kafka.cli.listen.arguments import Offset
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces import (
     Assignment,
+    Commit,
     Connect,
     Consumer,
     ConsumerSettings,
@@ -141,10 +142,10 @@ class ConsumerWithoutGroup:
             (await self._consumer.revocation()).release()
 
     async def commit(
-        self, epoch: int, offsets: Mapping[TopicPartition, int], timeout_s: float
+        self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float
     ) -> None:
         """Keep the offsets in memory."""
-        self._read_to.update(offsets)
+        self._read_to.update((key, commit.offset) for key, commit in commits.items())
 
     async def close(self, timeout_s: float) -> None:
         """Close every socket and task."""

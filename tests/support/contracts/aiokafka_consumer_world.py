@@ -75,7 +75,9 @@ class AiokafkaWorld:
 
         await self._home.call(delete)
 
-    async def commit(self, group: str, partition: TopicPartition, offset: int) -> None:
+    async def commit(
+        self, group: str, partition: TopicPartition, offset: int, metadata: str = ""
+    ) -> None:
         async def commit() -> None:
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=self._servers, group_id=group, enable_auto_commit=False
@@ -84,7 +86,7 @@ class AiokafkaWorld:
             consumer.assign([client])
             await consumer.start()
             try:
-                await consumer.commit({client: offset})
+                await consumer.commit({client: (offset, metadata)})
             finally:
                 await consumer.stop()
 

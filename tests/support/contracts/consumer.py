@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from sdml_kafka.errors import CommitRejected, ConsumerFailed
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces import Commit, TopicPartition
 from tests.support.contracts.consumer_world import (
     CALL_S,
     PATIENCE_S,
@@ -95,7 +95,7 @@ class Contract:
             await poll_until(lambda: successor.count == 3, successor)
 
             assert successor.assignment is not None
-            assert successor.assignment.committed == {p0: 2, p1: None}
+            assert successor.assignment.committed == {p0: Commit(2), p1: None}
             assert successor.values(p0) == numbered(3, first=2)
 
     async def test_a_member_without_partitions_gets_an_empty_assignment(
@@ -211,13 +211,15 @@ class Contract:
         p0, p1 = partitions(topic, 2)
         await world.produce(p0, *numbered(3))
         await world.produce(p1, *numbered(3))
-        async with seat(world.connect(group), topic) as member:
-            await share_out(2, member)
-            await member.commit({p0: 3})
-        async with seat(world.connect(group), topic) as member:
-            await share_out(2, member)
-            assert member.assignment is not None
-            assert member.assignment.positions == {p0: 3, p1: 3}
+        connect = world.connect(group)
+        async with seat(connect, topic) as other, releasing(other):
+            async with seat(connect, topic) as member, releasing(member):
+                await share_out(2, member, other)
+                (owned,) = member.partitions
+                await member.commit({owned: 3})
+            await poll_until(lambda: len(other.partitions) == 2, other)
+            assert other.assignment is not None
+            assert other.assignment.positions == {p0: 3, p1: 3}
 
     async def test_beside_a_commit_of_another_client_what_has_none_begins_at_its_beginning(
         self, world: World, topic: str, group: str
@@ -496,7 +498,7 @@ class Contract:
                 owner = first if p0 in first.partitions else second
                 assert owner.values(p0) == [b"held back"]
                 assert owner.assignment is not None
-                assert owner.assignment.committed[p0] == 3
+                assert owner.assignment.committed[p0] == Commit(3)
 
     async def test_what_was_not_committed_comes_again_after_a_rebalance(
         self, world: World, topic: str, group: str
@@ -586,6 +588,45 @@ class Contract:
             await member.commit({p0: 3, p1: 2})
             assert await world.committed(group, p0) == 3
             assert await world.committed(group, p1) == 2
+
+    async def test_what_is_committed_with_an_offset_comes_with_the_assignment(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(3))
+        connect = world.connect(group, auto_offset_reset="earliest")
+        async with seat(connect, topic) as member:
+            await share_out(2, member)
+            await member.commit({p0: 1}, metadata="first")
+            await member.commit({p0: 1, p1: 0}, metadata="bgABASw=")
+        async with seat(connect, topic) as successor:
+            await share_out(2, successor)
+            assert successor.assignment is not None
+            assert successor.assignment.committed == {
+                p0: Commit(1, "bgABASw="),
+                p1: Commit(0, "bgABASw="),
+            }
+            await successor.commit({p0: 2})
+        await world.commit(group, p1, 0, "from outside")
+        async with seat(connect, topic) as successor:
+            await share_out(2, successor)
+            assert successor.assignment is not None
+            assert successor.assignment.committed == {
+                p0: Commit(2),
+                p1: Commit(0, "from outside"),
+            }
+
+    async def test_as_much_is_committed_with_an_offset_as_a_broker_takes(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            await member.commit({p0: 0, p1: 0}, metadata="x" * 4096)
+        async with seat(world.connect(group), topic) as successor:
+            await share_out(2, successor)
+            assert successor.assignment is not None
+            assert set(successor.assignment.committed.values()) == {Commit(0, "x" * 4096)}
 
     async def test_a_commit_does_not_wait_for_the_poll(
         self, world: World, topic: str, group: str
@@ -702,7 +743,7 @@ class Contract:
             await share_out(2, member)
             await poll_until(lambda: member.count == 3, member)
             with anyio.move_on_after(0):
-                await member.consumer.commit(member.last_epoch, {p0: 1}, 5.0)
+                await member.consumer.commit(member.last_epoch, {p0: Commit(1)}, 5.0)
 
             await member.commit({p0: 2})
 

@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from sdml_kafka.transport.interfaces import (
     Assignment,
+    Commit,
     Connect,
     Consumer,
     Health,
@@ -54,7 +55,9 @@ class World(Protocol):
     async def trim(self, partition: TopicPartition, before: int) -> None:
         """Delete the records before this offset."""
 
-    async def commit(self, group: str, partition: TopicPartition, offset: int) -> None:
+    async def commit(
+        self, group: str, partition: TopicPartition, offset: int, metadata: str = ""
+    ) -> None:
         """Commit for a group without members, whatever the offset."""
 
     async def transact(self, partition: TopicPartition, *values: bytes) -> None:
@@ -147,10 +150,16 @@ class Seat:
         self.assignment = None
         return revocation
 
-    async def commit(self, offsets: Mapping[TopicPartition, int], epoch: int | None = None) -> None:
+    async def commit(
+        self,
+        offsets: Mapping[TopicPartition, int],
+        epoch: int | None = None,
+        metadata: str = "",
+    ) -> None:
         epoch = self.last_epoch if epoch is None else epoch
+        commits = {each: Commit(offset, metadata) for each, offset in offsets.items()}
         with anyio.fail_after(CALL_S + 1):
-            await self.consumer.commit(epoch, offsets, CALL_S)
+            await self.consumer.commit(epoch, commits, CALL_S)
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import anyio
 import pytest
 
-from sdml_kafka.transport.interfaces import Tail, TopicPartition
+from sdml_kafka.transport.interfaces import Commit, Tail, TopicPartition
 from tests.support.contracts.consumer import numbered, partitions
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
@@ -68,7 +68,7 @@ class TailContract:
             await share_out(4, member)
             assert positions(member) == {p0: 5, p1: 3, p2: 0, p3: 0}
             assert member.assignment is not None
-            assert member.assignment.committed == {p0: 2, p1: None, p2: None, p3: None}
+            assert member.assignment.committed == {p0: Commit(2), p1: None, p2: None, p3: None}
             for partition in (p0, p1, p2):
                 await world.produce(partition, b"after")
             await poll_until(lambda: member.count == 3, member)

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from sdml_kafka.errors import CommitFailed
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces import Commit, TopicPartition
 from tests.support.contracts.consumer_world import Seat, poll_until, releasing, seat, share_out
 
 PARTITIONS = [TopicPartition("orders", number) for number in range(3)]
@@ -84,7 +84,7 @@ class Chaos:
         return name if name in self.broker.members("group") else None
 
     async def commit_all(self, member: Seat) -> None:
-        read = {tp: batch[-1].offset + 1 for tp, batch in member.records.items() if batch}
+        read = {tp: Commit(batch[-1].offset + 1) for tp, batch in member.records.items() if batch}
         if read:
             with suppress(CommitFailed):
                 await member.consumer.commit(member.last_epoch, read, 0.5)

@@ -47,8 +47,10 @@ class MemoryWorld:
     async def trim(self, partition: TopicPartition, before: int) -> None:
         self._broker.trim(partition, before)
 
-    async def commit(self, group: str, partition: TopicPartition, offset: int) -> None:
-        self._broker.commit(group, partition, offset)
+    async def commit(
+        self, group: str, partition: TopicPartition, offset: int, metadata: str = ""
+    ) -> None:
+        self._broker.commit(group, partition, offset, metadata)
 
     async def transact(self, partition: TopicPartition, *values: bytes) -> None:
         await self.produce(partition, *values)

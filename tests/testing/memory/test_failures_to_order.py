@@ -6,6 +6,7 @@ import pytest
 from sdml_kafka.errors import AuthorizationFailed, BrokerUnreachable, CommitFailed, ConsumerFailed
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.testing.memory.log import MemoryCommit
+from sdml_kafka.transport.interfaces import Commit
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
     Seat,
@@ -106,13 +107,13 @@ async def test_a_held_commit_outlives_its_caller_but_not_its_assignment(
         await share_out(2, member)
         broker.hold_commits()
         with pytest.raises(CommitFailed, match="may have gone through"):
-            await member.consumer.commit(member.last_epoch, {P0: 1}, 0.1)
+            await member.consumer.commit(member.last_epoch, {P0: Commit(1)}, 0.1)
         broker.release_commits()
         assert broker.committed("group", P0) == 1
 
         broker.hold_commits()
         with pytest.raises(CommitFailed):
-            await member.consumer.commit(member.last_epoch, {P0: 2}, 0.1)
+            await member.consumer.commit(member.last_epoch, {P0: Commit(2)}, 0.1)
         broker.rebalance("group")
         (await member.revoked()).release()
         broker.release_commits()
@@ -131,7 +132,7 @@ async def test_slow_calls_take_their_time_within_the_time_outs(broker: MemoryBro
 
         broker.slow_down(commit_s=PATIENCE_S)
         with anyio.fail_after(1.0), pytest.raises(CommitFailed, match="may have gone through"):
-            await member.consumer.commit(member.last_epoch, {P0: 1}, 0.1)
+            await member.consumer.commit(member.last_epoch, {P0: Commit(1)}, 0.1)
 
 
 async def test_a_spoiled_partition_is_held_alone_until_it_is_mended(broker: MemoryBroker) -> None:

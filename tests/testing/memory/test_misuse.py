@@ -5,7 +5,7 @@ import pytest
 
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.testing.memory.log import Misuse
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces import Commit, TopicPartition
 from tests.support.contracts.consumer_world import PATIENCE_S, seat, share_out
 from tests.support.memory_group import P0
 
@@ -50,7 +50,7 @@ async def test_nothing_works_before_the_start(broker: MemoryBroker) -> None:
         with pytest.raises(Misuse, match="before start"):
             await consumer.poll((), 1, 0.1)
         with pytest.raises(Misuse, match="before start"):
-            await consumer.commit(1, {P0: 1}, 0.1)
+            await consumer.commit(1, {P0: Commit(1)}, 0.1)
 
 
 async def test_a_release_out_of_its_time_does_nothing(broker: MemoryBroker) -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from sdml_kafka.errors import BrokerUnreachable, CommitFailed, CommitRejected
 from sdml_kafka.testing.memory.broker import MemoryBroker
+from sdml_kafka.transport.interfaces import Commit
 from tests.support.contracts.consumer_world import PATIENCE_S, poll_until, seat, share_out
 from tests.support.memory_group import P0, SESSION_S
 
@@ -25,7 +26,7 @@ async def test_an_outage_within_the_session_shows_in_the_health_alone(
         assert member.health is not None
         assert not member.health.connected
         with pytest.raises(CommitFailed) as failed, anyio.fail_after(2.0):
-            await member.consumer.commit(member.last_epoch, {P0: 1}, 0.2)
+            await member.consumer.commit(member.last_epoch, {P0: Commit(1)}, 0.2)
         assert not isinstance(failed.value, CommitRejected)
 
         broker.up()

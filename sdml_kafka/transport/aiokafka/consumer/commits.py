@@ -15,8 +15,8 @@ from sdml_kafka.transport.interfaces import Commit, TopicPartition
 
 CANCEL_TIMEOUT_S = 0.5
 MAX_REQUEST = 600_000
-"""The bytes that one request commits at most. The broker writes each request as one batch of 1 MB at
-most, and refuses what does not fit."""
+"""The bytes that one request commits at most. The broker writes each request as one batch of 1 MB
+at most, and refuses what does not fit."""
 PARTITION = 600
 """The bytes that a partition takes there at most, by the lengths of the names of its topic and
 group, its metadata not counted."""
@@ -53,9 +53,8 @@ class Commits:
             error = await self._error_of(self._in_flight, deadline, timeout_s)
             if error is None:
                 return
-            if isinstance(error, OffsetMetadataTooLargeError) and any(
-                commit.metadata for commit in commits.values()
-            ):
+            has_metadata = any(commit.metadata for commit in commits.values())
+            if has_metadata and isinstance(error, OffsetMetadataTooLargeError):
                 commits = {each: Commit(commit.offset) for each, commit in commits.items()}
                 continue
             if (final := error_mapping.from_commit(error)) is not None:

@@ -1,17 +1,22 @@
 """Commits of thousands of partitions: requests that a broker takes, one commit at a time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import pytest
-from aiokafka.errors import CommitFailedError, GroupCoordinatorNotAvailableError
+from aiokafka.errors import (
+    CommitFailedError,
+    GroupCoordinatorNotAvailableError,
+    OffsetMetadataTooLargeError,
+)
 
 from sdml_kafka.errors import CommitRejected
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.aiokafka.consumer.commits import MAX_PARTITIONS, Commits
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.aiokafka.consumer.commits import MAX_REQUEST, PARTITION, Commits
+from sdml_kafka.transport.interfaces import Commit, TopicPartition
 
+MAX_PARTITIONS = MAX_REQUEST // PARTITION
 COUNT = 3 * MAX_PARTITIONS + 1
-OFFSETS = {TopicPartition("topic", number): number for number in range(COUNT)}
+COMMITS = {TopicPartition("topic", number): Commit(number) for number in range(COUNT)}
 
 pytestmark = pytest.mark.anyio
 
@@ -23,17 +28,14 @@ class Coordinator:
         self.errors: list[Exception] = []
         """The errors that are raised, each once."""
         self.sizes: list[int] = []
-        self.committed: dict[TopicPartition, int] = {}
+        self.committed: dict[TopicPartition, Commit] = {}
         monkeypatch.setattr(internals, "send_commit", self._send_commit)
 
-    async def _send_commit(
-        self, _: object, offsets: Mapping[TopicPartition, int], note: Callable[[str], str]
-    ) -> None:
-        assert note("topic") == "note"
-        self.sizes.append(len(offsets))
-        if self.errors and TopicPartition("topic", 0) in offsets:
+    async def _send_commit(self, _: object, commits: Mapping[TopicPartition, Commit]) -> None:
+        self.sizes.append(len(commits))
+        if self.errors and TopicPartition("topic", 0) in commits:
             raise self.errors.pop(0)
-        self.committed.update(offsets)
+        self.committed.update(commits)
 
 
 @pytest.fixture
@@ -46,22 +48,22 @@ def coordinator(monkeypatch: pytest.MonkeyPatch) -> Coordinator:
     return Coordinator(monkeypatch)
 
 
-async def commit(offsets: Mapping[TopicPartition, int]) -> None:
-    await Commits(object()).commit(offsets, 5.0, lambda: None, lambda _: "note")
+async def commit(commits: Mapping[TopicPartition, Commit]) -> None:
+    await Commits(object()).commit(commits, 5.0, lambda: None)
 
 
 async def test_no_request_has_more_partitions_than_a_broker_takes(
     coordinator: Coordinator,
 ) -> None:
-    await commit(OFFSETS)
+    await commit(COMMITS)
     assert coordinator.sizes == [MAX_PARTITIONS] * 3 + [1]
-    assert coordinator.committed == OFFSETS
+    assert coordinator.committed == COMMITS
 
 
 async def test_a_part_that_failed_is_sent_again(coordinator: Coordinator) -> None:
     coordinator.errors.append(GroupCoordinatorNotAvailableError())
-    await commit(OFFSETS)
-    assert coordinator.committed == OFFSETS
+    await commit(COMMITS)
+    assert coordinator.committed == COMMITS
 
 
 async def test_a_part_that_is_refused_fails_the_commit_after_all_were_answered(
@@ -69,5 +71,21 @@ async def test_a_part_that_is_refused_fails_the_commit_after_all_were_answered(
 ) -> None:
     coordinator.errors.append(CommitFailedError())
     with pytest.raises(CommitRejected):
-        await commit(OFFSETS)
+        await commit(COMMITS)
     assert len(coordinator.committed) == COUNT - MAX_PARTITIONS
+
+
+async def test_metadata_counts_for_the_size_of_a_request(coordinator: Coordinator) -> None:
+    commits = {each: Commit(1, "x" * 4096) for each in COMMITS}
+    await commit(commits)
+    assert coordinator.committed == commits
+    assert max(coordinator.sizes) * (PARTITION + 4096) <= MAX_REQUEST
+
+
+async def test_metadata_that_is_too_long_for_the_broker_is_left_out(
+    coordinator: Coordinator,
+) -> None:
+    coordinator.errors.append(OffsetMetadataTooLargeError())
+    partition = TopicPartition("topic", 0)
+    await commit({partition: Commit(5, "map")})
+    assert coordinator.committed == {partition: Commit(5)}

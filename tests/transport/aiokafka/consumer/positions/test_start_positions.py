@@ -1,16 +1,15 @@
 """What the group has committed is asked for once, however often bounds are missing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka.structs import OffsetAndMetadata
 
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import Bounds
 from sdml_kafka.transport.aiokafka.consumer.positions.start_positions import CommittedStart
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces import Commit, TopicPartition
 
 PARTITIONS = [TopicPartition("topic", number) for number in range(3)]
 
@@ -34,9 +33,11 @@ class Group:
         bounds: Any = SimpleNamespace(look_up=self._look_up, forget=self._forget)
         self.start = CommittedStart(consumer, topics, bounds)
 
-    async def _commits(self, _: object, asked: Sequence[Any]) -> dict[Any, OffsetAndMetadata]:
+    async def _commits(
+        self, _: object, asked: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, Commit]:
         self.asked += 1
-        return {each: OffsetAndMetadata(self.committed, "") for each in asked}
+        return {each: Commit(self.committed) for each in asked}
 
     async def _look_up(self, _: object) -> dict[TopicPartition, Bounds] | None:
         return self.bounds
