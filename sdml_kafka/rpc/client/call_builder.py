@@ -110,6 +110,8 @@ class CallBuilder:
                 sent,
                 None,
                 not plan.id_is_key,  # no two ids are alike: hashing them leads nowhere
+                None,
+                None,
             )
         )
         waiter, expectation = self.new_waiter(), plan.expectation

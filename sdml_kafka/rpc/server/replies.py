@@ -102,9 +102,8 @@ class Replies:
             request = call.request
             (topic,) = call.reply_topics
             self._add(1, len(value))
-            message = _new_message(
-                (topic, value, call.record.key, ok_headers(request), request.reply_partition, False)
-            )
+            key, headers, partition = call.record.key, ok_headers(request), request.reply_partition
+            message = _new_message((topic, value, key, headers, partition, False, None, None))
             self._outbox.send(message, _Reply(self, call, message, False).sent)
             return
         if answer.status != OK:
