@@ -1,6 +1,6 @@
 """The actors of a listener, and what they share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from logging import getLogger
 
@@ -12,6 +12,7 @@ from sdml_kafka.consuming.committer import CommitScheduler, Committer
 from sdml_kafka.consuming.consumer_loop import ConsumerLoop
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
+from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake, check_max_bytes
 from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, ConfigurationError
@@ -19,8 +20,11 @@ from sdml_kafka.lifecycle import ACTOR_GRACE_S, check_timeouts, is_expected
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.dispatcher import Dispatcher
+from sdml_kafka.listener.parse_failures import ParseFailures, ParseFailuresActor
+from sdml_kafka.listener.processing.policies import DeadLetter
 from sdml_kafka.listener.processing.processor import Surroundings
 from sdml_kafka.listener.processing.processors import (
+    NO_PRODUCER,
     Declared,
     Processors,
     processing_supervisor,
@@ -87,7 +91,7 @@ class ListenerActors:
         specs: Sequence[CompiledSpec],
         auto_commit: AutoCommit | None,
         callbacks: RebalanceCallbacks,
-        on_parse_error: OnParseError,
+        on_parse_error: OnParseError | DeadLetter,
         restarts: Restarts,
         on_event: Callable[[Event], None] | None,
         declared: Sequence[Declared] = (),
@@ -95,16 +99,16 @@ class ListenerActors:
         """Build everything, and start nothing; the arguments are those of `KafkaListener`."""
         self._auto_commit, self._current = auto_commit, CurrentConsumer()
         self.signal: DispatchSignal = DispatchSignal()
-        parts = specs, options.max_bytes / QUEUES, self._routes_changed, self.signal.notify
-        self.router: Router = Router(*parts)
+        self.router: Router = self._make_router(specs, options)
         reads = self.router.is_read, self._current, options.max_bytes
         self.intake: Intake = Intake(*reads, keeps_maps=options.offset_map)
         log = RateLimitedLog(_log, anyio.current_time)
-        self._parser = BatchParser(on_parse_error, self.signal.fail, log)
-        self.readers: Readers = Readers(self._parser, _max_run(auto_commit))
         self.outbox: Outbox = Outbox()
+        self._parse_failures = failures = self._make_failures(on_parse_error, transport, log)
+        self._parser = BatchParser(_policy(on_parse_error), self.signal.fail, log, failures)
+        self.readers: Readers = Readers(self._parser, _max_run(auto_commit))
         self.processors: Processors = self._make_processors(transport, log, timeouts.start_s)
-        self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self.processors.cut_off)
+        self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self._cut_off)
         flush, may_wait = self.readers.flush, self.router.is_retry_topic
         self._log = OperatorLog(_log, log, self.intake, flush=flush, may_wait=may_wait)
         of = self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush
@@ -119,6 +123,39 @@ class ListenerActors:
             is_expected=is_expected,
             on_event=on_event,
         )
+
+    def _make_router(self, specs: Sequence[CompiledSpec], options: ReadOptions) -> Router:
+        parts = specs, options.max_bytes / QUEUES, self._routes_changed, self.signal.notify
+        return Router(*parts, self._withdrawn)
+
+    def _make_failures(
+        self,
+        on_parse_error: OnParseError | DeadLetter,
+        transport: ListenerTransport,
+        log: RateLimitedLog,
+    ) -> ParseFailures | None:
+        if not isinstance(on_parse_error, DeadLetter):
+            return None
+        if transport.producer is None:
+            raise ConfigurationError(NO_PRODUCER)
+        return ParseFailures(
+            on_parse_error,
+            self.outbox,
+            self.intake.ledger,
+            lambda: self.readers.flush(),
+            log,
+            self._group,
+            self.router.first_topic,
+            self.signal.fail,
+        )
+
+    def _withdrawn(self) -> None:
+        if self._parse_failures is not None:
+            self._parse_failures.give_back_gone()
+
+    def _cut_off(self, tenancies: Collection[Tenancy]) -> bool:
+        parts = [self.processors, self._parse_failures]
+        return any([part.cut_off(tenancies) for part in parts if part is not None])
 
     def _make_processors(
         self, transport: ListenerTransport, log: RateLimitedLog, start_timeout_s: float
@@ -190,6 +227,10 @@ class ListenerActors:
         """Return the actors of the processors. They stop last, when the drain is over."""
         if transport.producer is None and not declared:
             return []
+        failures = self._parse_failures
+        beside = (
+            [ChildSpec("parse-failures", lambda: ParseFailuresActor(failures))] if failures else []
+        )
         factory = partial(
             processing_supervisor,
             self.processors,
@@ -200,6 +241,7 @@ class ListenerActors:
             self._is_fatal,
             is_expected,
             timeouts.start_s,
+            beside,
         )
         return [
             ChildSpec(
@@ -222,6 +264,7 @@ class ListenerActors:
             self.supervisor.snapshot(),
             self._parser.parse_errors,
             self.processors.status(),
+            self._parse_failures.held() if self._parse_failures is not None else (),
         )
 
     def _routes_changed(self) -> None:
@@ -240,3 +283,7 @@ class ListenerActors:
 def _max_run(auto_commit: AutoCommit | None) -> int:
     """Return how many records a reader may take before the ledger learns of them."""
     return MAX_RUN if auto_commit is None else min(MAX_RUN, auto_commit.every or MAX_RUN)
+
+
+def _policy(on_parse_error: OnParseError | DeadLetter) -> OnParseError:
+    return "skip" if isinstance(on_parse_error, DeadLetter) else on_parse_error

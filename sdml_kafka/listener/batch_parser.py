@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from logging import WARNING
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import anyio
 import anyio.lowlevel
 from attrs import define, field, frozen
 
+from sdml_kafka.consuming.ledger import Chunk
 from sdml_kafka.errors import ParseFailed
 from sdml_kafka.parsing.parsers import SKIP, Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
@@ -38,6 +39,30 @@ class Unparsed:
     error: Exception
 
 
+class DeadLetterWriter(Protocol):
+    """Writes records that did not parse to a topic of dead letters."""
+
+    def bury(
+        self, record: Record, error: Exception, chunk: Chunk, index: int, *, is_in_hand: bool
+    ) -> None:
+        """Keep a record from finishing until its dead letter is acknowledged.
+
+        Args:
+            record: The record.
+            error: What its parser raised.
+            chunk: The chunk that it was delivered with.
+            index: Its place there.
+            is_in_hand: Whether somebody has taken the record, who finishes it as well; otherwise
+                the chunk waits for the dead letter already.
+
+        Raises:
+            TooManyDeadLetters: The listener has to stop, which was reported as well.
+        """
+
+    def note_good(self, count: int) -> None:
+        """Note that so many records, which will be handed out, parsed after the last failure."""
+
+
 @define
 class Parsed:
     """What one spec made of a batch."""
@@ -47,6 +72,8 @@ class Parsed:
     """The place in the batch of the record that each value was made of."""
     dropped: list[int] = field(factory=list[int])
     """The places in the batch of the records that did not parse, or are not for this spec."""
+    unparsed: list[tuple[int, Unparsed]] = field(factory=list[tuple[int, Unparsed]])
+    """Those of the dropped that need a dead letter before they finish."""
     waits: bool = False
     """Whether some of the values have to be awaited."""
 
@@ -59,6 +86,7 @@ class BatchParser:
         on_parse_error: OnParseError,
         on_failure: Callable[[Exception], None],
         log: RateLimitedLog,
+        dead_letters: DeadLetterWriter | None = None,
     ) -> None:
         """Begin with no parse error counted.
 
@@ -66,10 +94,12 @@ class BatchParser:
             on_parse_error: What to do about a record that does not parse; see `KafkaListener`.
             on_failure: Called with the error that has to stop the listener.
             log: Where skipped records are logged.
+            dead_letters: Takes the records that do not parse, None for `on_parse_error` to decide.
         """
         self._on_parse_error = on_parse_error
         self._on_failure = on_failure
         self._log = log
+        self.dead_letters: DeadLetterWriter | None = dead_letters
         self._seen_to_wait: set[CompiledSpec] = set()
         self._seen_plain: set[CompiledSpec] = set()
         self.parse_errors: int = 0
@@ -109,6 +139,30 @@ class BatchParser:
             await self._recheck(spec, records, parsed)
         return parsed
 
+    async def settle_one(
+        self, spec: CompiledSpec, record: Record, made: object, chunk: Chunk, index: int
+    ) -> object:
+        """Return the value of a record that somebody has in hand, `SKIP` if it may finish.
+
+        Args:
+            spec: Says how to parse the record.
+            record: The record.
+            made: What the parser has returned; `NOT_CALLED`, or `Unparsed` if it raised.
+            chunk: The chunk that the record was delivered with.
+            index: Its place there.
+
+        Raises:
+            Exception: The listener has to stop, which was reported as well.
+        """
+        if isinstance(made, Unparsed):
+            value: object = await self.handle_error(spec, record, made.error)
+        else:
+            value = await self.parse_one(spec, record, made)
+        if isinstance(value, Unparsed) and self.dead_letters is not None:
+            self.dead_letters.bury(record, value.error, chunk, index, is_in_hand=True)
+            return SKIP
+        return value
+
     async def parse_one(
         self, spec: CompiledSpec, record: Record, made: object = NOT_CALLED
     ) -> object:
@@ -120,7 +174,8 @@ class BatchParser:
             made: What the parser has returned, if it was called already.
 
         Returns:
-            The value; `SKIP` if the record did not parse or is not for this spec.
+            The value; `SKIP` if the record did not parse or is not for this spec; `Unparsed` if it
+            needs a dead letter.
         """
         value: Any = made
         try:
@@ -141,8 +196,7 @@ class BatchParser:
                     f"its spec says {name_of(spec.type)}"
                 )
         except Exception as error:
-            await self.handle_error(spec, record, error)
-            return SKIP
+            return await self.handle_error(spec, record, error)
         return value
 
     async def _call(self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed) -> None:
@@ -154,7 +208,9 @@ class BatchParser:
                 values.extend(map(spec.parser, islice(left, RUN)))
             except Exception as error:
                 index = len(values) + len(dropped)
-                await self.handle_error(spec, records[index], error)
+                outcome = await self.handle_error(spec, records[index], error)
+                if isinstance(outcome, Unparsed):
+                    parsed.unparsed.append((index, outcome))
                 dropped.append(index)
             if anyio.current_time() > pause_at:
                 await anyio.lowlevel.checkpoint()
@@ -165,31 +221,41 @@ class BatchParser:
         indices, values = parsed.indices, parsed.values
         parsed.indices, parsed.values = kept, good = list[int](), list[object]()
         for index, value in zip(indices, values, strict=True):
-            if await self.parse_one(spec, records[index], value) is SKIP:
+            checked = await self.parse_one(spec, records[index], value)
+            if isinstance(checked, Unparsed):
+                parsed.unparsed.append((index, checked))
+            if checked is SKIP or isinstance(checked, Unparsed):
                 parsed.dropped.append(index)
             else:
                 kept.append(index)
                 good.append(value)
 
-    async def handle_error(self, spec: CompiledSpec, record: Record, error: Exception) -> None:
+    async def handle_error(
+        self, spec: CompiledSpec, record: Record, error: Exception
+    ) -> Skip | Unparsed:
         """Do what the policy says about a record that did not parse.
+
+        Returns:
+            `SKIP` if it may finish, `Unparsed` if it needs a dead letter before.
 
         Raises:
             Exception: The listener has to stop, which was reported to `on_failure`, too.
         """
         if isinstance(error, Skip):
             forget_raise(error)
-            return
+            return SKIP
         self.parse_errors += 1
         where = f"{record.topic!r} partition {record.partition} offset {record.offset}"
         # An error's text may quote the record, so it is escaped and cut.
         why = _brief(error)
+        if self.dead_letters is not None:
+            return Unparsed(error)
         if self._on_parse_error == "skip":
             text = "skipped a record that did not parse as %s: %s: %s"
             yields = name_of(spec.type)
             kind = f"parse {record.topic} {yields} {type(error).__name__}"
             self._log.log(WARNING, kind, text, yields, where, why)
-            return
+            return SKIP
         try:
             if isinstance(self._on_parse_error, str):
                 raise ParseFailed(
@@ -202,6 +268,7 @@ class BatchParser:
         except Exception as failure:
             self._on_failure(failure)
             raise
+        return SKIP
 
 
 def _has_to_be_awaited(kind: type, spec: CompiledSpec) -> bool:

@@ -139,7 +139,9 @@ class Dispatcher(Actor):
     def _next_slice(self, partition: Partition) -> Slice | None:
         routes = self._router.routes(partition.key.topic)
         count = self._room(partition, routes)
-        return Slice(self._intake, partition, routes, count) if count > 0 else None
+        if count <= 0:
+            return None
+        return Slice(self._intake, partition, routes, count, self._parser.dead_letters)
 
     def _room(self, partition: Partition, routes: Sequence[Route]) -> int:
         tenancy = partition.tenancy

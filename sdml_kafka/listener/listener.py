@@ -16,7 +16,7 @@ from sdml_kafka.listener.actor_tree import ListenerActors, ReadOptions, Timeouts
 from sdml_kafka.listener.batch_parser import OnParseError
 from sdml_kafka.listener.delivery import Delivery
 from sdml_kafka.listener.processing.options import ProcessOptions, compile_options
-from sdml_kafka.listener.processing.policies import Batch
+from sdml_kafka.listener.processing.policies import Batch, DeadLetter
 from sdml_kafka.listener.processing.processors import Declared
 from sdml_kafka.listener.rebalance_callbacks import RebalanceListener, callbacks_of
 from sdml_kafka.listener.status import ListenerStatus
@@ -80,8 +80,9 @@ class KafkaListener(Enterable):
             `on_partitions_revoked` (plain or async) are called on this side of the client;
             the latter after the drain. Both are bounded in time.
         on_parse_error: "skip" (the error is logged and counted, the record is finished),
-            "raise" (the listener stops), or a callable that takes the record and the error,
-            after which the record is finished.
+            "raise" (the listener stops), a callable that takes the record and the error,
+            after which the record is finished, or `DeadLetter(...)`, to write the record to a
+            topic of its own before it is finished.
         max_in_flight: The number of records of a partition that may be handed to the streams
             and not finished.
         max_bytes_in_flight: The bytes of records, as they came, that were fetched and have not
@@ -120,7 +121,7 @@ class KafkaListener(Enterable):
         group_id: str | None = None,
         auto_commit: AutoCommit | AutoCommitDict | None = None,
         rebalance_listener: RebalanceListener | None = None,
-        on_parse_error: OnParseError = "skip",
+        on_parse_error: OnParseError | DeadLetter = "skip",
         max_in_flight: int = 1000,
         max_bytes_in_flight: int = MAX_BYTES_IN_FLIGHT,
         drain_timeout: float = 3.0,
@@ -401,9 +402,13 @@ def _transport(given: Connect | Transport | None) -> ListenerTransport | None:
     return ListenerTransport(given, None)
 
 
-def _on_parse_error(value: OnParseError) -> OnParseError:
-    if value not in ("skip", "raise") and not callable(value):
-        raise ConfigurationError(f"on_parse_error is 'skip', 'raise' or a callable, not {value!r}")
+def _on_parse_error(value: OnParseError | DeadLetter) -> OnParseError | DeadLetter:
+    if isinstance(value, DeadLetter) or value in ("skip", "raise"):
+        return value
+    if not callable(value) or isinstance(value, type):  # a class takes no record and no error
+        raise ConfigurationError(
+            f"on_parse_error is 'skip', 'raise', DeadLetter(...) or a callable, not {value!r}"
+        )
     return value
 
 

@@ -154,9 +154,7 @@ class Reader[T]:
         try:
             if isinstance(value, Unparsed) and parcel.parse is spec.decode:
                 value = NOT_CALLED  # the parser itself has more to say
-            if not isinstance(value, Unparsed):
-                return await parser.parse_one(spec, record, value)
-            await parser.handle_error(spec, record, value.error)
+            return await parser.settle_one(spec, record, value, parcel.chunk, parcel.indices[at])
         except Exception:  # the listener is being stopped with it
             self.flush()
             self._drop_parcel()

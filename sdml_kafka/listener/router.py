@@ -42,6 +42,7 @@ class Router:
         max_waiting_bytes: float,
         on_routes_changed: Callable[[], None],
         on_room: Callable[[], None],
+        on_withdrawn: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin without streams.
 
@@ -50,12 +51,16 @@ class Router:
             max_waiting_bytes: The bytes of records with which a queue has no more room.
             on_routes_changed: Called when a stream was opened or closed.
             on_room: Called when a queue that had no room has been read empty.
+            on_withdrawn: Called when records were withdrawn, since their partition is revoked.
         """
         self._specs = specs
         self._retry_specs: list[CompiledSpec] = []
+        self._first_topics: dict[str, str] = {}
+        """The topic that the records of each retry topic come from at first."""
         self._max_waiting_bytes = max_waiting_bytes
         self._on_routes_changed = on_routes_changed
         self._on_room = on_room
+        self._on_withdrawn = on_withdrawn
         self._shared: dict[Hashable, TypedQueue] = {}
         self._fresh: list[TypedQueue] = []
         self._routes: dict[str, tuple[Route, ...]] = {}
@@ -96,15 +101,16 @@ class Router:
             delay_ms: The delay of these topics in milliseconds.
             topics: The retry topic of each topic of the type.
         """
-        first = self._spec_type(wanted)
-        type_ = Retried(first, delay_ms)
+        base = self._spec_type(wanted)
+        type_ = Retried(base, delay_ms)
         if any(spec.type == type_ for spec in self._retry_specs):
             return
         self._retry_specs += [
             evolve(spec, type=type_, topics=tuple(topics[each] for each in spec.topics))
             for spec in self._specs
-            if spec.type == first
+            if spec.type == base
         ]
+        self._first_topics.update((retry, first) for first, retry in topics.items())
         self.topics |= set(topics.values())
         self._changed()
 
@@ -124,7 +130,11 @@ class Router:
 
     def is_retry_topic(self, topic: str) -> bool:
         """Return whether records of a topic wait for their time."""
-        return any(topic in spec.topics for spec in self._retry_specs)
+        return topic in self._first_topics
+
+    def first_topic(self, topic: str) -> str:
+        """Return the topic that records read from `topic` came from at first."""
+        return self._first_topics.get(topic, topic)
 
     def check_type(self, wanted: object) -> None:
         """Raise UnknownType unless the specs have exactly one type that a program means."""
@@ -198,6 +208,7 @@ class Router:
         """Take back what waits of these tenancies, from every queue."""
         for queue in self.queues():
             queue.withdraw(tenancies)
+        self._on_withdrawn()
 
     def close(self, error: Exception | None = None) -> None:
         """Hand out nothing more: loops end quietly, or with `error`."""

@@ -1,17 +1,22 @@
 """Records of one partition on their way through the parsers into the queues of the streams."""
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 
 import anyio
 import anyio.lowlevel
 
+from sdml_kafka.consuming.ledger import Chunk
 from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.listener.batch_parser import (
     MAX_PARSING_S,
     NOT_CALLED,
     RUN,
     BatchParser,
+    DeadLetterWriter,
     Parsed,
+    Unparsed,
 )
 from sdml_kafka.listener.router import Route
 from sdml_kafka.listener.typed_queue import Parcel
@@ -24,13 +29,22 @@ class Slice:
     """Some records of a partition that are parsed together, and the room that they will take."""
 
     def __init__(
-        self, intake: Intake, partition: Partition, routes: Sequence[Route], count: int
+        self,
+        intake: Intake,
+        partition: Partition,
+        routes: Sequence[Route],
+        count: int,
+        dead_letters: DeadLetterWriter | None,
     ) -> None:
-        """Reserve room for the first `count` records of the backlog, which stay there for now."""
+        """Reserve room for the first `count` records of the backlog, which stay there for now.
+
+        `dead_letters` takes those that do not parse, if they need one before they finish.
+        """
         self.partition: Partition = partition
         self.routes: Sequence[Route] = routes
         self.records: Sequence[Record] = partition.backlog.first(count)
         self._intake = intake
+        self._dead_letters = dead_letters
         self._handed = 0
         self._queues = [queue for route in routes for queue in route.queues]
         partition.parsing = count
@@ -61,6 +75,10 @@ class Slice:
         for route, result in zip(routes, parsed, strict=True):
             for index in result.dropped:
                 left[index] -= len(route.queues)
+        failed = (each for result in parsed for each in result.unparsed)
+        unparsed = dict(sorted(failed, key=itemgetter(0)))
+        for index in unparsed:
+            left[index] += 1  # what finishes it is its dead letter
         chunk = partition.tenancy.deliver(offsets_of(records), left, anyio.current_time(), sizes)
         for route, result in zip(routes, parsed, strict=True):
             kept = [records[index] for index in result.indices] if result.dropped else records
@@ -69,6 +87,23 @@ class Slice:
                     queue.put(
                         Parcel(chunk, result.values, result.indices, kept, None, route.queues)
                     )
+        if unparsed:
+            self._bury(chunk, records, left, unparsed)
+
+    def _bury(
+        self,
+        chunk: Chunk,
+        records: Sequence[Record],
+        left: Sequence[int],
+        unparsed: Mapping[int, Unparsed],
+    ) -> None:
+        writer, before = self._dead_letters, 0
+        assert writer is not None
+        for index, failed in unparsed.items():
+            writer.note_good(sum(left[before:index]))
+            writer.bury(records[index], failed.error, chunk, index, is_in_hand=False)
+            before = index + 1
+        writer.note_good(sum(left[before:]))
 
     def deliver_unparsed(self) -> None:
         """Hand out all records for one stream to parse, in one step as `deliver` does."""
@@ -128,7 +163,9 @@ class GradualSlice:
         """
         self._slice = slice_
         self._parser = parser
-        self._made = [dict(zip(p.indices, p.values, strict=True)) for p in made or ()]
+        self._made = [
+            dict(chain(zip(p.indices, p.values, strict=True), p.unparsed)) for p in made or ()
+        ]
         self._on_ready = on_ready
         self._on_room = on_room
         self._ready = 0
@@ -167,11 +204,16 @@ class GradualSlice:
 
     async def _value(self, number: int, index: int, record: Record) -> object:
         made = self._made[number].pop(index, SKIP) if self._made else NOT_CALLED
+        if isinstance(made, Unparsed):
+            return made
         return await self._parser.parse_one(self._slice.routes[number].spec, record, made)
 
     def _add(self, values: Sequence[object]) -> None:
         for parsed, indices, value in zip(self._parsed, self._indices, values, strict=True):
-            if value is SKIP:
+            if isinstance(value, Unparsed):
+                parsed.unparsed.append((self._ready, value))
+                parsed.dropped.append(self._ready)
+            elif value is SKIP:
                 parsed.dropped.append(self._ready)
             else:
                 parsed.values.append(value)

@@ -1,11 +1,12 @@
 """What a listener is doing, as a frozen value."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from attrs import frozen
 
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.consuming.status import PartitionStatus, partition_status
+from sdml_kafka.listener.processing.forwards import Held
 from sdml_kafka.listener.processing.status import ProcessorStatus
 from sdml_kafka.runtime import ActorSnapshot
 from sdml_kafka.runtime.snapshot import all_actors
@@ -54,6 +55,8 @@ class ListenerStatus:
     """For topics that were missing at the start, the existing one with the most similar name."""
     processors: Mapping[str, ProcessorStatus] = {}
     """The processors that run, by their names."""
+    held: Sequence[Held] = ()
+    """The records that did not parse and cannot finish, since their dead letter is not taken."""
 
 
 def listener_status(
@@ -61,6 +64,7 @@ def listener_status(
     tree: ActorSnapshot,
     parse_errors: int,
     processors: Mapping[str, ProcessorStatus],
+    held: Sequence[Held] = (),
 ) -> ListenerStatus:
     """Return the status, from a ledger that is up to date with the readers."""
     ledger, bytes_in_flight = intake.ledger, intake.recount()
@@ -82,4 +86,5 @@ def listener_status(
         bytes_in_flight=bytes_in_flight,
         nearest_topics=intake.health.nearest_topics,
         processors=processors,
+        held=held,
     )

@@ -1,16 +1,41 @@
-"""A Kafka that asks for a user and a password, and lets one of its users do nothing."""
+"""A Kafka that asks for a user and a password, and lets each user do what they may."""
 
+from enum import IntEnum
 from typing import Any
 
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import CreateAclsRequest
+
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.kafka_from_outside import on_asyncio
 
 PASSWORD = "hunter2-is-secret"
-SUPER_USER, GUEST = "alice", "guest"
+SUPER_USER, GUEST, CLERK = "alice", "guest", "clerk"
+
+LITERAL, ALLOW = 3, 3
+
+
+class Resource(IntEnum):
+    """Kafka's numbers of what one may have rights on."""
+
+    TOPIC = 2
+    GROUP = 3
+    CLUSTER = 4
+
+
+class Right(IntEnum):
+    """Kafka's numbers of operations."""
+
+    READ = 3
+    WRITE = 4
+    CREATE = 5
+    DESCRIBE = 8
+    IDEMPOTENT_WRITE = 12
 
 
 def guarded_kafka() -> EmbeddedKafka:
-    """Return a Kafka with two users: `SUPER_USER` may do everything, `GUEST` nothing."""
-    users = " ".join(f'user_{name}="{PASSWORD}"' for name in (SUPER_USER, GUEST))
+    """Return a Kafka whose `SUPER_USER` may do all, `GUEST` nothing, `CLERK` what `grant` says."""
+    users = " ".join(f'user_{name}="{PASSWORD}"' for name in (SUPER_USER, GUEST, CLERK))
     return EmbeddedKafka(
         properties={
             "listener.security.protocol.map": (
@@ -35,3 +60,20 @@ def login(user: str = SUPER_USER, password: str = PASSWORD) -> dict[str, Any]:
         "sasl_plain_username": user,
         "sasl_plain_password": password,
     }
+
+
+async def grant(kafka: EmbeddedKafka, resource: Resource, name: str, *rights: Right) -> None:
+    """Let `CLERK` do this with a topic, a group, or the cluster ("kafka-cluster")."""
+
+    async def ask() -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers, **login())
+        await admin.start()
+        try:
+            for right in rights:
+                what = resource.value, name, LITERAL, f"User:{CLERK}", "*", right.value, ALLOW
+                answer = await admin._send_request(CreateAclsRequest(*what))
+                assert [error for error, _ in answer.creation_responses] == [0]
+        finally:
+            await admin.close()
+
+    await on_asyncio(ask())

@@ -53,9 +53,9 @@ async def grow_topic(bootstrap: str, name: str, partitions: int) -> None:
     await on_asyncio(grow())
 
 
-async def topics_of(bootstrap: str) -> set[str]:
+async def topics_of(bootstrap: str, *, login: Mapping[str, str] | None = None) -> set[str]:
     async def ask() -> set[str]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **(login or {}))
         await admin.start()
         try:
             return set(await admin.list_topics())

@@ -21,6 +21,7 @@ from sdml_kafka.errors import (
     TopicMissing,
 )
 from sdml_kafka.listener.processing.job import Job
+from sdml_kafka.listener.processing.spring_headers import Headers
 from sdml_kafka.listener.processing.timetable import Timetable
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
@@ -61,6 +62,30 @@ class Forward:
     tries: int = field(default=0, init=False)
     held_since: float | None = field(default=None, init=False)
     why: str = field(default="", init=False)
+
+
+def forward_of(
+    job: Job,
+    topic: str,
+    headers: Headers,
+    purpose: Purpose,
+    on_sent: Callable[[], None],
+    on_lost: Callable[[], None],
+    *,
+    to_same_partition: bool,
+) -> Forward:
+    """Return what sends a record to another topic, with its key and value and these headers.
+
+    A partition that the topic does not have falls back on the key.
+    """
+    record = job.record
+    # No producer takes a record that has neither a key nor a value.
+    value = b"" if record.key is record.value is None else record.value
+    forward = Forward(job, Message(topic, value, record.key, headers), purpose, on_sent, on_lost)
+    if to_same_partition:
+        forward.fallback = forward.message
+        forward.message = forward.message._replace(partition=record.partition)
+    return forward
 
 
 @frozen

@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 from attrs import define, field
 
-from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.ledger import Chunk, Tenancy
 from sdml_kafka.listener.delivery import Delivery
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.parsing.specs import CompiledSpec
@@ -99,6 +99,11 @@ class Job(Delivery[Any]):
             else:
                 self._record = records[at]
         return self._record
+
+    @property
+    def place(self) -> tuple[Chunk, int]:
+        """The chunk that the record was delivered with, and its place there."""
+        return self._chunk, self._index
 
     def keep_alone(self) -> None:
         """Let go of the other records of the parcel, since this one waits."""

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from attrs import define, frozen
 
 from sdml_kafka.errors import ConfigurationError, TooManyDeadLetters
-from sdml_kafka.listener.processing.forwards import Forward, Forwards, Purpose
+from sdml_kafka.listener.processing.forwards import Forward, Forwards, Purpose, forward_of
 from sdml_kafka.listener.processing.job import DONE, Item, Job, JobBatch
 from sdml_kafka.listener.processing.limits import FailureLimits
 from sdml_kafka.listener.processing.policies import (
@@ -300,20 +300,17 @@ class Outcomes:
         self, job: Job, topic: str, headers: Headers, purpose: Purpose, *, same_partition: bool
     ) -> None:
         """Send a record to another topic, and finish it once that is acknowledged."""
-        record = job.record
-        # No producer takes a record that has neither a key nor a value.
-        value = b"" if record.key is record.value is None else record.value
-        by_key = Message(topic, value, record.key, headers)
-        forward = Forward(
-            job,
-            by_key,
-            purpose,
-            on_sent=lambda: self._forwarded(job, purpose),
-            on_lost=lambda: self.give_back(job),
+        self._forwards.send(
+            forward_of(
+                job,
+                topic,
+                headers,
+                purpose,
+                lambda: self._forwarded(job, purpose),
+                lambda: self.give_back(job),
+                to_same_partition=same_partition,
+            )
         )
-        if same_partition:
-            forward.message, forward.fallback = by_key._replace(partition=record.partition), by_key
-        self._forwards.send(forward)
 
     def _forwarded(self, job: Job, purpose: Purpose) -> None:
         if job.finish():

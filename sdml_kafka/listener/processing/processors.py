@@ -164,8 +164,12 @@ def processing_supervisor(
     is_fatal: Callable[[Exception], bool],
     is_expected: Callable[[Exception], bool],
     start_timeout_s: float,
+    beside: Sequence[ChildSpec] = (),
 ) -> Supervisor:
-    """Return the actors of the processors and of the producer that they send with."""
+    """Return the actors of the processors and of the producer that they send with.
+
+    Those of `beside` send with it, too.
+    """
     children = [
         ChildSpec(
             f"processor-{number}",
@@ -175,6 +179,7 @@ def processing_supervisor(
         )
         for number, each in enumerate(declared, start=1)
     ]
+    children[:0] = beside
     if connect_producer is not None:
         sender = partial(
             Sender,

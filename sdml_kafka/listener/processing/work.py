@@ -168,12 +168,9 @@ class Work:
         try:
             if isinstance(value, Unparsed) and job.parse is spec.decode:
                 value = NOT_CALLED  # the parser itself has more to say
-            if not isinstance(value, Unparsed):
-                return await self._parser.parse_one(spec, job.record, value)
-            await self._parser.handle_error(spec, job.record, value.error)
+            return await self._parser.settle_one(spec, job.record, value, *job.place)
         except Exception:  # the listener is being stopped with it
             return GIVEN_BACK
-        return SKIP
 
     async def _call_plain(self, *arguments: Any) -> object:
         function = partial(self._handler.function, *arguments)
