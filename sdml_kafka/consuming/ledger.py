@@ -71,8 +71,8 @@ class Chunk:
     unfinished: int = field(init=False)
     size: int = field(init=False)
     """The bytes of the records that had not finished when they were counted last."""
-    before: "Chunk | None" = field(default=None, init=False)
-    after: "Chunk | None" = field(default=None, init=False)
+    before: "Chunk | None" = field(default=None, init=False, repr=False)
+    after: "Chunk | None" = field(default=None, init=False, repr=False)
     _counted: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:

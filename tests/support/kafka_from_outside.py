@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import anyio
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 
@@ -99,13 +99,42 @@ async def produce(
 
 
 async def committed(bootstrap: str, group: str) -> dict[tuple[str, int], int]:
-    async def ask() -> dict[tuple[str, int], int]:
+    found = await commits(bootstrap, group)
+    return {partition: offset for partition, (offset, _) in found.items()}
+
+
+async def commits(bootstrap: str, group: str) -> dict[tuple[str, int], tuple[int, str]]:
+    """Return the offset and the metadata that a group has committed for each partition."""
+
+    async def ask() -> dict[tuple[str, int], tuple[int, str]]:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         await admin.start()
         try:
-            offsets = await admin.list_consumer_group_offsets(group)
+            found = await admin.list_consumer_group_offsets(group)
         finally:
             await admin.close()
-        return {(tp.topic, tp.partition): entry.offset for tp, entry in offsets.items()}
+        return {
+            (tp.topic, tp.partition): (each.offset, each.metadata) for tp, each in found.items()
+        }
 
     return await on_asyncio(ask())
+
+
+async def commit(
+    bootstrap: str, group: str, topic: str, partition: int, offset: int, metadata: str = ""
+) -> None:
+    """Commit for a group without members."""
+
+    async def send() -> None:
+        place = TopicPartition(topic, partition)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False
+        )
+        consumer.assign([place])
+        await consumer.start()
+        try:
+            await consumer.commit({place: (offset, metadata)})
+        finally:
+            await consumer.stop()
+
+    await on_asyncio(send())
