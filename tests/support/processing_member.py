@@ -49,4 +49,5 @@ async def main(bootstrap: str, topic: str, group: str, stuck: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, *sys.argv[1:5])
+    bootstrap, topic, group, stuck = sys.argv[1:5]
+    anyio.run(main, bootstrap, topic, group, stuck)
