@@ -82,6 +82,7 @@ class ConsumerLoop(Actor):
         log: The log of the part that this loop works for; it looks at the loop meanwhile.
         start_timeout_s: Seconds until the first assignment has to be there.
         create_topics: Whether each start creates the topics that are missing.
+        skips_corrupt: Whether to go on behind batches that do not decode.
         on_records: Called after records went into the intake.
         on_health: Called with the client's health whenever it was looked at, and with the times
             between which that was, before records of the same poll go into the intake.
@@ -101,6 +102,7 @@ class ConsumerLoop(Actor):
         *,
         start_timeout_s: float,
         create_topics: bool,
+        skips_corrupt: bool,
         on_records: Callable[[], None],
         on_health: Callable[[Health, float, float], None] | None = None,
         on_assigned: OnRebalance | None = None,
@@ -114,7 +116,7 @@ class ConsumerLoop(Actor):
         self._drain = drain
         self._log = log
         self._start_timeout_s = start_timeout_s
-        self._create_topics = create_topics
+        self._create_topics, self._skips_corrupt = create_topics, skips_corrupt
         self._on_records = on_records
         self._on_health = on_health
         self._on_assigned = on_assigned
@@ -133,7 +135,8 @@ class ConsumerLoop(Actor):
 
     async def _start(self, consumer: Consumer, left_s: float) -> None:
         self._topics = topics = self._destination.topics
-        await consumer.start(topics, left_s, create_topics=self._create_topics)
+        options = {"create_topics": self._create_topics, "skips_corrupt": self._skips_corrupt}
+        await consumer.start(topics, left_s, None, **options)
 
     async def _live(self, consumer: Consumer, life: Life, join_deadline: float) -> None:
         try:
@@ -181,6 +184,9 @@ class ConsumerLoop(Actor):
             if polled.jumps:
                 intake.count_jumps(polled.jumps)
                 self._log.jumped(polled.jumps)
+            if polled.corrupt:
+                intake.corrupt += sum(each.lost for each in polled.corrupt)
+                self._log.skipped(polled.corrupt)
             if polled.records or polled.positions:
                 self._restart(intake.set_back(polled))
                 intake.accept(polled.records, polled.positions, consumer.sizes)

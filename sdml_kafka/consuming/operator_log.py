@@ -5,7 +5,7 @@ docs/operations.md with what to do about it.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from logging import WARNING, Logger
+from logging import ERROR, WARNING, Logger
 
 import anyio
 
@@ -140,6 +140,11 @@ class OperatorLog:
         """Log that reading goes on elsewhere."""
         for jump in jumps:
             self.limited.log(WARNING, f"jump {jump.reason}", "%s", jump)
+
+    def skipped(self, corrupt: Sequence[Jump]) -> None:
+        """Log each batch that was skipped, since it does not decode."""
+        for jump in corrupt:
+            self.limited.log(ERROR, f"corrupt {jump.partition} {jump.expected}", "%s", jump)
 
     # -- what lasts ----------------------------------------------------------------------
 

@@ -119,6 +119,8 @@ class Intake:
         """How often reading went on elsewhere, since the offset to be read next was gone."""
         self.lost_offsets: int = 0
         """The number of offsets that were passed over then."""
+        self.corrupt: int = 0
+        """The number of offsets that were skipped, since what is there does not decode."""
 
     def note_health(self, health: Health, asked_at: float) -> None:
         """Note the health that the client has returned after it was asked at that time."""

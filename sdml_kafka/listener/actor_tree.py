@@ -37,7 +37,7 @@ from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
-from sdml_kafka.transport.connect import check_create_topics, clock_of
+from sdml_kafka.transport.connect import OnCorrupt, check_create_topics, clock_of, skips_corrupt
 from sdml_kafka.transport.interfaces import Connect, ConsumerSettings, ListenerTransport
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
@@ -58,12 +58,14 @@ class ReadOptions:
     max_bytes: int
     create_topics: bool
     offset_map: bool = True
+    on_corrupt: OnCorrupt = "hold"
 
     def __attrs_post_init__(self) -> None:
         if type(self.max_in_flight) is not int or self.max_in_flight < 1:
             raise ConfigurationError(f"max_in_flight is 1 or more, not {self.max_in_flight!r}")
         check_max_bytes(self.max_bytes)
         check_create_topics(self.create_topics)
+        skips_corrupt(self.on_corrupt)
         if type(self.offset_map) is not bool:
             raise ConfigurationError(f"offset_map is True or False, not {self.offset_map!r:.300}")
 
@@ -188,6 +190,7 @@ class ListenerActors:
                 self._log,
                 start_timeout_s=timeouts.start_s,
                 create_topics=options.create_topics,
+                skips_corrupt=skips_corrupt(options.on_corrupt),
                 on_records=self.signal.notify,
                 on_assigned=callbacks.on_assigned,
                 on_revoked=callbacks.on_revoked,

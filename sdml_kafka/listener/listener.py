@@ -25,7 +25,7 @@ from sdml_kafka.parsing.exact_class import Exactly, K, V
 from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.parsing.specs import compile_specs
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import listener_transport
+from sdml_kafka.transport.connect import OnCorrupt, listener_transport
 from sdml_kafka.transport.interfaces import (
     Connect,
     ConsumerFactory,
@@ -83,6 +83,9 @@ class KafkaListener(Enterable):
             "raise" (the listener stops), a callable that takes the record and the error,
             after which the record is finished, or `DeadLetter(...)`, to write the record to a
             topic of its own before it is finished.
+        on_corrupt: What to do about a batch that does not decode at all: "hold" its partition, as
+            the status shows, or "skip" it, counted in `status().counters.corrupt` and logged with
+            its offsets.
         max_in_flight: The number of records of a partition that may be handed to the streams
             and not finished.
         max_bytes_in_flight: The bytes of records, as they came, that were fetched and have not
@@ -122,6 +125,7 @@ class KafkaListener(Enterable):
         auto_commit: AutoCommit | AutoCommitDict | None = None,
         rebalance_listener: RebalanceListener | None = None,
         on_parse_error: OnParseError | DeadLetter = "skip",
+        on_corrupt: OnCorrupt = "hold",
         max_in_flight: int = 1000,
         max_bytes_in_flight: int = MAX_BYTES_IN_FLIGHT,
         drain_timeout: float = 3.0,
@@ -137,7 +141,7 @@ class KafkaListener(Enterable):
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
         self._build = partial(
             ListenerActors,
-            ReadOptions(max_in_flight, max_bytes_in_flight, create_topics, offset_map),
+            ReadOptions(max_in_flight, max_bytes_in_flight, create_topics, offset_map, on_corrupt),
             Timeouts(start_timeout, stop_timeout, drain_timeout),
             _transport(transport) or listener_transport(*where, max_bytes_in_flight, _own_names()),
             compile_specs(parsers),
@@ -149,8 +153,11 @@ class KafkaListener(Enterable):
         )
         self._streams, self._declared = WeakSet[TypeStream[Any]](), list[Declared]()
         self._actors: ListenerActors = self._build()
+        self._lifecycle = self._make_lifecycle(start_timeout, stop_timeout)
+
+    def _make_lifecycle(self, start_timeout: float, stop_timeout: float) -> Lifecycle:
         hooks = self._end_streams, self._forsake_streams, "subscribe() or start()"
-        self._lifecycle = Lifecycle("listener", start_timeout, stop_timeout, *hooks)
+        return Lifecycle("listener", start_timeout, stop_timeout, *hooks)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:

@@ -33,6 +33,8 @@ class Counters:
     """How often reading went on elsewhere, since the offset to be read next was gone."""
     lost_offsets: int = 0
     """The number of offsets that were passed over then: at most so many records are lost."""
+    corrupt: int = 0
+    """The number of offsets that were skipped, since what is there does not decode."""
 
 
 @frozen
@@ -82,6 +84,7 @@ def listener_status(
             rebalances=intake.rebalances,
             jumps=intake.jumps,
             lost_offsets=intake.lost_offsets,
+            corrupt=intake.corrupt,
         ),
         bytes_in_flight=bytes_in_flight,
         nearest_topics=intake.health.nearest_topics,

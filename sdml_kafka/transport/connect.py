@@ -7,7 +7,7 @@ when it is chosen, so that an import of this module loads no Kafka client.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces import (
@@ -17,6 +17,9 @@ from sdml_kafka.transport.interfaces import (
     ProducerFactory,
     Transport,
 )
+
+OnCorrupt = Literal["hold", "skip"]
+"""What to do about a batch that does not decode: hold its partition, or go on behind it."""
 
 DEFAULT_ADDRESS = "127.0.0.1:9092"
 """The address that a producer connects to when only a `consumer_factory` is given."""
@@ -186,6 +189,17 @@ def clock_of(transport: Transport | ListenerTransport) -> Callable[[], float]:
     """Return the clock of the records' timestamps: a broker in memory brings its own along."""
     clock: Callable[[], float] = getattr(transport.consumer, "clock", time.time)
     return clock
+
+
+def skips_corrupt(on_corrupt: OnCorrupt) -> bool:
+    """Return whether batches that do not decode are skipped.
+
+    Raises:
+        ConfigurationError: This says something else than what to do about them.
+    """
+    if on_corrupt not in get_args(OnCorrupt):
+        raise ConfigurationError(f"on_corrupt is 'hold' or 'skip', not {on_corrupt!r:.300}")
+    return on_corrupt == "skip"
 
 
 def check_create_topics(create_topics: object) -> None:

@@ -240,6 +240,8 @@ class Polled:
     are passed over, and where an offset is gone reading goes on at the log's beginning."""
     jumps: Sequence[Jump] = ()
     """Where reading goes on elsewhere than it should have, since the last poll."""
+    corrupt: Sequence[Jump] = ()
+    """Where batches that do not decode were skipped since the last poll, if that was asked for."""
 
 
 @frozen
@@ -285,6 +287,7 @@ class Consumer(Protocol):
         tail: Tail | None = None,
         *,
         create_topics: bool = False,
+        skips_corrupt: bool = False,
     ) -> None:
         """Connect and join the group. The first assignment comes out of `poll`.
 
@@ -298,6 +301,8 @@ class Consumer(Protocol):
                 from its beginning if it appeared after the group began to read its topic.
             create_topics: Whether to create the topics that are missing now, with the number of
                 partitions and the settings that the broker is configured with.
+            skips_corrupt: Whether to go on behind a batch that does not decode, which holds its
+                partition otherwise.
 
         Raises:
             BrokerUnreachable: No broker answered in time. A new consumer may be tried.

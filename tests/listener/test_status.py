@@ -59,6 +59,7 @@ async def test_the_counters_count() -> None:
         "rebalances": 1,
         "jumps": 0,
         "lost_offsets": 0,
+        "corrupt": 0,
     }
 
 

@@ -73,6 +73,7 @@ class ConsumerWithoutGroup:
         tail: Tail | None = None,
         *,
         create_topics: bool = False,
+        skips_corrupt: bool = False,
     ) -> None:
         """Connect, and begin where an earlier consumer was, else where the options say."""
         positions = dict(self._began_with)
@@ -82,7 +83,8 @@ class ConsumerWithoutGroup:
             for topic in topics:
                 for number in self._reading.partitions or {0}:
                     positions.setdefault(TopicPartition(topic, number), at)
-        await self._consumer.start(topics, timeout_s, Tail(positions), create_topics=create_topics)
+        options = {"create_topics": create_topics, "skips_corrupt": skips_corrupt}
+        await self._consumer.start(topics, timeout_s, Tail(positions), **options)
 
     async def poll(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float

@@ -43,7 +43,7 @@ from sdml_kafka.rpc.server.status import Counts, ServerStatus, server_status
 from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
 from sdml_kafka.runtime.waiter import clock, waiter_maker
-from sdml_kafka.transport.connect import check_create_topics
+from sdml_kafka.transport.connect import OnCorrupt, check_create_topics, skips_corrupt
 from sdml_kafka.transport.interfaces import ConsumerSettings, Transport
 from sdml_kafka.workers.pool import Pool
 
@@ -83,12 +83,14 @@ class IntakeOptions:
     max_age_s: float | None
     wall_clock: Callable[[], float]
     create_topics: bool
+    on_corrupt: OnCorrupt
 
     def __attrs_post_init__(self) -> None:
         if self.dedupe is not None and not isinstance(self.dedupe, Dedupe):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"dedupe is a Dedupe, dedupe=Dedupe(), not {self.dedupe!r}")
         _check_age(self.max_age_s)
         check_create_topics(self.create_topics)
+        skips_corrupt(self.on_corrupt)
 
 
 @frozen
@@ -210,6 +212,7 @@ class ServerActors:
                 self._log,
                 start_timeout_s=self._bounds.start_timeout_s,
                 create_topics=self._intake_options.create_topics,
+                skips_corrupt=skips_corrupt(self._intake_options.on_corrupt),
                 on_records=self._queue_requests,
                 on_health=self.queue.note_ends,
             )

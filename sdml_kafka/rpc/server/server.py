@@ -24,7 +24,7 @@ from sdml_kafka.rpc.server.handlers import (
 from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopics
 from sdml_kafka.rpc.server.status import ServerStatus
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import clock_of, rpc_server_transport
+from sdml_kafka.transport.connect import OnCorrupt, clock_of, rpc_server_transport
 from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Record, Transport
 
 
@@ -84,6 +84,8 @@ class KafkaRPCServer(Enterable):
         create_topics: Whether starting creates the request topics that are missing, with the
             number of partitions and the settings that the broker is configured with. Serving alone
             creates none: a missing topic is served once it exists.
+        on_corrupt: What to do about a batch that does not decode: "hold" its partition, as the
+            status shows, or "skip" it, counted in `status().counters.corrupt` and logged.
         restarts: How often a failed actor is restarted before the failure comes out.
         on_event: Called for each start, crash, restart and stop of an actor.
         clock: Returns the time in seconds since the epoch, to compare with the timestamps of
@@ -116,6 +118,7 @@ class KafkaRPCServer(Enterable):
         corr_header_keys: Sequence[str] = ID_NAMES,
         correlation_from_record: CorrelationFromRecord | None = None,
         create_topics: bool = False,
+        on_corrupt: OnCorrupt = "hold",
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
         clock: Callable[[], float] | None = None,
@@ -123,15 +126,13 @@ class KafkaRPCServer(Enterable):
         **client_options: Any,
     ) -> None:
         timeouts = start_timeout, stop_timeout, drain_timeout
-        factories = consumer_factory, producer_factory
+        where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
         limits = max_bytes_in_flight, KafkaRPCServer.__init__.__kwdefaults__
         bounds = self._bounds = Bounds(concurrency, max_bytes_in_flight, *timeouts)
-        transport = transport or rpc_server_transport(
-            *factories, bootstrap_servers, group_id, client_options, *limits
-        )
+        transport = transport or rpc_server_transport(*where, *limits)
         self._handlers: dict[str, Handler] = {}
         ids, now = (corr_header_keys, correlation_from_record), clock or clock_of(transport)
-        requests = IntakeOptions(*ids, dedupe, max_age_s, now, create_topics)
+        requests = IntakeOptions(*ids, dedupe, max_age_s, now, create_topics, on_corrupt)
         options = bounds, requests, ReplyOptions(reply_topics, most_reply_topics, expose_errors)
         self._build = partial(ServerActors, self._handlers, transport, *options, restarts, on_event)
         self._actors: ServerActors = self._build()

@@ -73,6 +73,8 @@ class ServerCounters:
     """How often reading went on elsewhere, since the offset to be read next was gone."""
     lost_offsets: int = 0
     """The number of offsets that were passed over then: at most so many requests are lost."""
+    corrupt: int = 0
+    """The number of offsets that were skipped, since what is there does not decode."""
 
 
 @frozen
@@ -121,6 +123,7 @@ def server_status(
             rebalances=intake.rebalances,
             jumps=intake.jumps,
             lost_offsets=intake.lost_offsets,
+            corrupt=intake.corrupt,
         ),
         bytes_in_flight=bytes_in_flight,
         nearest_topics=intake.health.nearest_topics,

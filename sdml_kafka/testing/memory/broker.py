@@ -355,9 +355,13 @@ class MemoryBroker:
         self._state.faults.commit_latency_s = commit_s
         self._state.faults.send_latency_s = send_s
 
-    def spoil(self, partition: TopicPartition, reason: str) -> None:
-        """Hold a partition as if its next batch did not decode; the health shows the reason."""
+    def spoil(self, partition: TopicPartition, reason: str, records: int = 1) -> None:
+        """Let the next batch of a partition, of so many records, not decode.
+
+        It holds the partition, and the health shows the reason; or it is skipped.
+        """
         self._state.faults.spoiled[TopicPartition(*partition)] = reason
+        self._state.faults.spoiled_records[TopicPartition(*partition)] = records
 
     def mend(self, partition: TopicPartition) -> None:
         """Let a spoiled partition be read on."""

@@ -65,7 +65,8 @@ class MemoryConsumer:
         self._last_health: Health | None = None
         self._looked_at = 0.0
         self._ends = KnownEnds(state, member)
-        self._nudged = False
+        self._nudged = self._skips_corrupt = False
+        self._corrupt: list[Jump] = []
 
     @property
     def member_id(self) -> str:
@@ -84,7 +85,9 @@ class MemoryConsumer:
         tail: Tail | None = None,
         *,
         create_topics: bool = False,
+        skips_corrupt: bool = False,
     ) -> None:
+        self._skips_corrupt = skips_corrupt
         if isinstance(topics, str) or not topics:
             raise ConfigurationError(f"topics has to be a collection of names, not {topics!r}")
         if self._started:
@@ -168,10 +171,11 @@ class MemoryConsumer:
                 if assignment is not None:
                     self._ends.learn(assignment.positions)
                 jumps, self._member.jumps = self._member.jumps, []
+                corrupt, self._corrupt = self._corrupt, []
                 is_news = assignment is not None or records or moved
                 if is_news or self._nudged or now() >= deadline:
                     self._nudged = False
-                    return Polled(records, assignment, self._health(ready), moved, jumps)
+                    return Polled(records, assignment, self._health(ready), moved, jumps, corrupt)
                 await self._state.wait(self._group, deadline)
 
     def sizes(self, records: Sequence[Record]) -> Sequence[int]:
@@ -221,9 +225,10 @@ class MemoryConsumer:
     ) -> tuple[Batches, Mapping[TopicPartition, int]]:
         """Return records, and the positions that have moved otherwise than behind them."""
         positions = self._member.positions
+        skipped = self._skip(ready) if self._skips_corrupt else {}
         readable = self._member.partitions - self._state.faults.spoiled.keys()
         batches: dict[TopicPartition, Sequence[Record]] = {}
-        moved: dict[TopicPartition, int] = {}
+        moved: dict[TopicPartition, int] = dict(skipped)
         readable &= self._state.logs.keys()
         for partition in sorted(readable.intersection(TopicPartition(*each) for each in ready)):
             log, expected = self._state.logs[partition], positions[partition]
@@ -240,8 +245,24 @@ class MemoryConsumer:
                 position = log.end
             if position != expected:
                 moved[partition] = position
+            elif batch:
+                moved.pop(partition, None)
             positions[partition] = position
         return batches, moved
+
+    def _skip(self, ready: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Go on behind the records of spoiled partitions, and return the new positions."""
+        moved: dict[TopicPartition, int] = {}
+        faults, positions = self._state.faults, self._member.positions
+        asked = {TopicPartition(*each) for each in ready} & self._member.partitions
+        for partition in sorted(asked & faults.spoiled.keys() & self._state.logs.keys()):
+            at, log = positions[partition], self._state.logs[partition]
+            if log.read(at, 1):
+                end = min(log.end, at + faults.spoiled_records.pop(partition))
+                why = f"what does not decode is skipped ({faults.spoiled.pop(partition)})"
+                self._corrupt.append(Jump(partition, at, end, why))
+                positions[partition] = moved[partition] = end
+        return moved
 
     def _health(self, ready: Collection[TopicPartition]) -> Health | None:
         """Return the health now and then, and whenever it has changed.

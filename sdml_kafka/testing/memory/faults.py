@@ -36,6 +36,8 @@ class Faults:
     send_latency_s: float = 0.0
     spoiled: dict[TopicPartition, str] = field(factory=dict[TopicPartition, str])
     """The partitions whose next batch does not decode, with the reason."""
+    spoiled_records: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int])
+    """The number of records of that batch."""
     down_since: float | None = None
     """When the outage began; None while the broker can be reached."""
 

@@ -86,9 +86,10 @@ class AiokafkaConsumer:
         tail: Tail | None = None,
         *,
         create_topics: bool = False,
+        skips_corrupt: bool = False,
     ) -> None:
-        start = partial(self._driver.start, topics, timeout_s, tail, create_topics=create_topics)
-        await self._home.call(start)
+        options = {"create_topics": create_topics, "skips_corrupt": skips_corrupt}
+        await self._home.call(partial(self._driver.start, topics, timeout_s, tail, **options))
 
     def poll(
         self, ready: Collection[TopicPartition], max_records: int, timeout_s: float

@@ -83,6 +83,7 @@ from sdml_kafka.transport.interfaces import (
     Assignment,
     Commit,
     ConsumerSettings,
+    Jump,
     Polled,
     Tail,
     TopicPartition,
@@ -134,6 +135,9 @@ class ConsumerDriver:
         self._fetched = FetchedRecords(self._consumer, self._positions)
         self._ends = PartitionEnds(self._consumer)
         self._bad_batches = BadBatches()
+        self._skips_corrupt = False
+        self._corrupt: list[Jump] = []
+        """What was skipped since the last poll."""
         self._passed_over: dict[TopicPartition, int] = {}
         """How often each partition was moved on since its last record that decodes."""
         self._commits = Commits(self._consumer)
@@ -148,7 +152,9 @@ class ConsumerDriver:
         tail: Tail | None = None,
         *,
         create_topics: bool = False,
+        skips_corrupt: bool = False,
     ) -> None:
+        self._skips_corrupt = skips_corrupt
         deadline = self._loop.time() + timeout_s
         if tail is None:
             check_group(self._consumer)
@@ -210,8 +216,10 @@ class ConsumerDriver:
             if self._to_position is None:
                 # Of a partition that has become empty nothing is fetched.
                 self._positions.look(self._assigned)
+        corrupt, self._corrupt = self._corrupt, []
         positions = self._positions
-        return Polled(records, assignment, health, positions.news(), positions.take_jumps())
+        moves = positions.news(), positions.take_jumps(), corrupt
+        return Polled(records, assignment, health, *moves)
 
     def nudge(self) -> None:
         self._fetched.nudge()
@@ -252,6 +260,23 @@ class ConsumerDriver:
         self._bad_batches.raised(error, self._assigned)
         if self._start_positions.keeps_positions:
             self._pass_over(self._bad_batches.held())
+        elif self._skips_corrupt:
+            self._skip(self._bad_batches.held())
+
+    def _skip(self, held: Mapping[TopicPartition, str]) -> None:
+        """Go on behind batches that do not decode, and lose no record behind them.
+
+        Where a batch ends is known if it was decoded here and its checksum is right, or if the next
+        one was fetched with it. Otherwise the next offset is tried: it may bring the same batch.
+        """
+        for partition, reason in held.items():
+            at = self._positions.next[partition]
+            end = max(at + 1, self._fetched.bad_ends.pop(partition, at + 1))
+            self._positions.move(partition, end)
+            self._consumer.seek(as_client(partition), end)
+            why = f"what does not decode is skipped ({reason})"
+            self._corrupt.append(Jump(partition, at, end, why))
+            self._bad_batches = BadBatches()
 
     def _pass_over(self, held: Mapping[TopicPartition, str]) -> None:
         """Move a tail on behind batches that do not decode, which would hold up all that follows.

@@ -69,6 +69,8 @@ class FetchedRecords:
         self._waiter: asyncio.Future[None] | None = None
         self._wanted: Mapping[Any, TopicPartition] = {}
         self._decodes = decodes_here(consumer)
+        self.bad_ends: dict[TopicPartition, int] = {}
+        """Where the last batch of a partition ends that did not decode, if that is known."""
 
     def nudge(self) -> None:
         """Make a `read` that waits return now."""
@@ -134,7 +136,7 @@ class FetchedRecords:
             self._positions.look(fetched)
             try:
                 if self._decodes:
-                    taken = take(self._consumer, wanted, max_records)
+                    taken = take(self._consumer, wanted, max_records, self.bad_ends)
                 else:
                     taken = await internals.take_by_aiokafka(
                         self._consumer, wanted or NOBODY, max_records

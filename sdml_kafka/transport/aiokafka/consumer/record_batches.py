@@ -70,6 +70,8 @@ class RecordBatches:
         self._are_plain = True
         self._batch_end = self.next_fetch_offset
         self._error: Exception | None = None
+        self.bad_end: int | None = None
+        """The offset behind the batch that does not decode; None if nothing says it for certain."""
 
     @property
     def is_exhausted(self) -> bool:
@@ -117,16 +119,27 @@ class RecordBatches:
             if not self._batches.has_next():
                 return False
             self._decoded, self._taken = RecordColumns(self._partition), 0
+            batch = None
             try:
                 while len(self._decoded) < count and self._batches.has_next():
-                    self._decode(self._batches.next_batch())
+                    batch = self._batches.next_batch()
+                    self._decode(batch)
             except Exception as error:
                 self._error = error
+                self.bad_end = self._end_of(batch, error)
             self._keep_raws()  # also those before a damaged record: they are good
             return True
         if is_first:
             raise self._error
         return False
+
+    def _end_of(self, batch: Any, error: Exception) -> int | None:
+        try:
+            if self._checks_crcs and not isinstance(error, CorruptRecordException):
+                return int(batch.next_offset)  # the checksum is right, so this is
+            return int(self._batches.next_batch().base_offset) if self._batches.has_next() else None
+        except Exception:
+            return None
 
     def _decode(self, batch: Any) -> None:
         if self._checks_crcs and not batch.validate_crc():
@@ -168,7 +181,10 @@ class RecordBatches:
 
 
 def take(
-    consumer: Client, wanted: Mapping[Any, TopicPartition], max_records: int
+    consumer: Client,
+    wanted: Mapping[Any, TopicPartition],
+    max_records: int,
+    bad_ends: dict[TopicPartition, int],
 ) -> Mapping[TopicPartition, RecordColumns]:
     """Take records that are there, without waiting.
 
@@ -176,6 +192,7 @@ def take(
         consumer: The consumer.
         wanted: The partitions to take records of, by themselves.
         max_records: The number of records at most.
+        bad_ends: Takes where a batch ends that does not decode, if that is known.
 
     Raises:
         Exception: An error of the group, or of a fetch, or a batch that does not decode. What was
@@ -194,7 +211,9 @@ def take(
         except Exception:
             if taken:
                 break
-            del results[key]
+            batches = getattr(results.pop(key), "_partition_records", None)
+            if isinstance(batches, RecordBatches) and batches.bad_end is not None:
+                bad_ends[partition] = batches.bad_end
             raise
         if is_exhausted:
             del results[key]

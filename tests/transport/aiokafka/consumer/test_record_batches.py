@@ -267,3 +267,36 @@ def test_a_record_compares_and_pickles_by_what_it_holds() -> None:
         "FetchedRecord(topic='orders', partition=3, offset=5, timestamp=1000, timestamp_type=0, "
         "key=b'key', value=b'value', headers=(('name', b'x'),))"
     )
+
+
+UNREADABLE = Batch([(1, None, b"x", [("NAME", b"")])] * 3)
+
+
+def unreadable(base: int) -> bytes:
+    """Return a batch of three records of which none decodes, with a checksum that is right."""
+    encoded = bytearray(UNREADABLE.encode(base)[0].replace(b"NAME", b"\xff\xfe\xff\xfe"))
+    struct.pack_into(">I", encoded, CRC_AT, calc_crc32c(bytes(encoded[ATTRIBUTES_AT:])))
+    return bytes(encoded)
+
+
+GOOD = Batch([(1, None, b"y", [])])
+DAMAGED = Batch([(1, None, b"y", [])] * 3, damaged=True)
+
+
+@pytest.mark.parametrize(
+    ("log", "end"),
+    [
+        (unreadable(5), 8),
+        (unreadable(5) + log_of([GOOD], 9), 8),
+        (log_of([DAMAGED, GOOD], 5), 8),
+        (log_of([DAMAGED], 5), None),
+    ],
+    ids=["header", "header and more", "checksum and more", "checksum alone"],
+)
+def test_the_end_of_a_batch_that_does_not_decode_is_known_if_something_tells(
+    log: bytes, end: int | None
+) -> None:
+    batches = RecordBatches(PLACE, fetched(log, 5))
+    with pytest.raises((UnicodeDecodeError, CorruptRecordException)):
+        batches.take(100)
+    assert batches.bad_end == end

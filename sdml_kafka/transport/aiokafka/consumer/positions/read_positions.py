@@ -50,6 +50,10 @@ class ReadPositions:
                 self._moved.pop(partition, None)
             self.next[partition] = position
 
+    def move(self, partition: TopicPartition, position: int) -> None:
+        """Note that reading goes on there, since it was told to."""
+        self.next[partition] = self._moved[partition] = position
+
     @property
     def has_news(self) -> bool:
         """Whether a position has moved that no record shows."""
