@@ -1,1 +1,1 @@
-"""How fast this package is beside bare aiokafka: `uv run python -m benchmarks reading`."""
+"""How fast this package is beside bare aiokafka: `uv run python -m benchmarks --help`."""
