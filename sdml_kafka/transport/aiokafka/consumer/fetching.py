@@ -28,7 +28,7 @@ NOBODY: Mapping[Any, TopicPartition] = {ClientPartition("", 0): TopicPartition("
 membership alive, and keeps every buffer."""
 
 FEW_RECORDS = 10
-HEAD_START_TURNS = 5
+HEAD_START_TURNS = 2
 """The number of turns of the loop by which the next fetch is put off after a few records.
 
 So many turns lie between reading a reply and sending the next request, and building a fetch takes
