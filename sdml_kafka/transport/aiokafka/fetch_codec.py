@@ -101,6 +101,11 @@ class QuickFetchRequest(FetchRequest):  # type: ignore[misc]  # aiokafka is not 
     def __init__(self, given: Any) -> None:
         self.__dict__.update(given.__dict__)
 
+    @property
+    def max_wait_time(self) -> int:
+        """The milliseconds that the answer may take, under its name in what is sent otherwise."""
+        return int(self._max_wait_ms)
+
     def prepare(self, versions: Any) -> Any:
         lowest, highest = versions.get(self.API_KEY, (0, 0))
         return self if lowest <= VERSION <= highest else super().prepare(versions)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdml_kafka.transport.aiokafka.fetch_codec import QuickFetchRequest, is_supported
+from sdml_kafka.transport.aiokafka.silent_connections import SilentConnections
 
 TOPICS = st.text(min_size=1, max_size=20)
 INT8, INT16, INT32, INT64 = (
@@ -48,6 +49,7 @@ def test_requests_are_the_same_bytes(
     )
     assert ours.encode() == theirs.encode()
     assert ours.topics == topics
+    assert SilentConnections(None, repeats_produce=False)._expected_s(ours) == wait_ms / 1000
 
 
 @given(ANSWERS, INT16, INT32, INT32)
