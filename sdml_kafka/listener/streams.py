@@ -200,7 +200,8 @@ class Delivery[T]:
             self._give_back()
 
     def __del__(self) -> None:
-        self._give_back()
+        if not self._settled:
+            self._give_back()
 
 
 class _Deliveries[T]:

@@ -31,8 +31,7 @@ class Connection:
     """A connection of aiokafka's, as far as it is used."""
 
     def __init__(self, transport: Any = None) -> None:
-        self._reader: Any = asyncio.StreamReader(loop=asyncio.new_event_loop())
-        self._reader._loop.close()
+        self._reader: Any = type("Reader", (), {"_buffer": bytearray()})()
         self._writer: Any = type("Writer", (), {"transport": transport})()
         self._protocol = Protocol()
         self._requests = deque[object]()
