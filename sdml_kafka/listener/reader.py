@@ -103,6 +103,7 @@ class Reader[T]:
             if index == self.expected and index < self._limit:
                 parcel.next = self.expected = index + 1
             else:
+                del parcel  # while this waits for others, nothing should keep these
                 await self._next_run()
                 parcel, index = self.parcel, self.expected - 1
             if self._parse is None:
