@@ -167,6 +167,7 @@ class ConsumerDriver:
         # request_timeout_ms, and then fails.
         await self._startup.run(timeout_s)
         begin_sessions(self._consumer)
+        self._fetched.begin()
         self._obstacles.watch_joins()
         silent = SilentConnections(self._consumer._client, repeats_produce=False)
         self._watching = self._loop.create_task(silent.close_repeatedly())

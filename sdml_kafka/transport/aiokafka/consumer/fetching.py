@@ -69,6 +69,12 @@ class FetchedRecords:
         self._waiter: asyncio.Future[None] | None = None
         self._wanted: Mapping[Any, TopicPartition] = {}
         self._decodes = decodes_here(consumer)
+        self._head_start = 0
+        """The turns of the loop by which the last records were ahead of the next fetch."""
+
+    def begin(self) -> None:
+        """Learn of fetched records at once, from now on: the consumer was started."""
+        internals.notify_at_once(self._consumer, lambda: self._head_start)
 
     def nudge(self) -> None:
         """Make a `read` that waits return now."""
@@ -141,7 +147,8 @@ class FetchedRecords:
                     )
             finally:
                 few = 0 < sum(map(len, taken.values())) <= FEW_RECORDS
-                self._fetch_next(HEAD_START_TURNS if few else 0)
+                self._head_start = HEAD_START_TURNS if few else 0
+                self._fetch_next(self._head_start)
         except asyncio.CancelledError as error:  # not this task's: it has not waited
             raise ConsumerFailed("aiokafka's coordination was cancelled") from error
         self._positions.took(fetched, taken)
