@@ -9,12 +9,19 @@ from typing import Any
 
 from aiokafka import __version__ as aiokafka_version
 
-from benchmarks import calls, profile, reading, where
+from benchmarks import calls, idle, memory, profile, reading, start, where
 from benchmarks.contest import BESIDE, as_json, table
 from benchmarks.picture import picture
 from sdml_kafka import json_library
 
-BENCHMARKS = {"reading": reading, "calls": calls}
+BENCHMARKS: dict[str, Any] = {
+    "reading": reading,
+    "calls": calls,
+    "idle": idle,
+    "start": start,
+    "memory": memory,
+}
+PROFILED = ("reading", "calls")
 
 
 def note(text: str) -> None:
@@ -33,8 +40,8 @@ def main() -> None:
     add_options(choices, list(reading.CHOICES), what="reading", file="choices")
     profiling = commands.add_parser("profile", help=profile.__doc__, description=profile.__doc__)
     kinds = profiling.add_subparsers(required=True)
-    for name, benchmark in BENCHMARKS.items():
-        kind, known = kinds.add_parser(name), list(benchmark.CONTESTANTS)
+    for name in PROFILED:
+        kind, known = kinds.add_parser(name), list(BENCHMARKS[name].CONTESTANTS)
         few = [each for each in known if not each.endswith(("uvloop", "trio-asyncio"))]
         file = f"profile-{name}"
         add_options(kind, known, what=name, file=file, rounds=5, contestants=few, run=show_profile)
