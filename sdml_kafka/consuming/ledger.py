@@ -65,14 +65,18 @@ class Chunk:
 
     def finish(self, index: int) -> None:
         """Note that one destination of record `index` is done with it."""
-        if self.left[index] == 1 and self.tenancy.open and not self.tenancy.is_watched:
-            # The same as below without a further call, since this is by far the most frequent.
+        tenancy = self.tenancy
+        if self.left[index] == 1 and tenancy.open and not tenancy.is_watched:
+            # The same as below without further calls, since this is by far the most frequent.
             self.left[index] = 0
-            self.tenancy.returned += 1
+            tenancy.returned += 1
             self.unfinished -= 1
-            self.tenancy.ledger.count_finished(1)
+            ledger = tenancy.ledger
+            ledger.finished += 1
+            if ledger.finished >= ledger.notify_at:
+                ledger.count_finished(0)
             if self.unfinished == 0:
-                self.tenancy.fold(self)
+                tenancy.fold(self)
         else:
             self.finish_run((index,))
 
