@@ -48,7 +48,8 @@ Of its parts:
   `_fetch_max_wait_ms`, `_client_rack`, `_client.cluster._partitions` and `_paused` of a partition's
   state are read, `highwater`, `lso` and `timestamp` of it written; of a `FetchRequest` `_CLASSES`,
   `_topics`, `prepare`, `build`, and the fields of what it builds: fetch sessions, which aiokafka
-  does not have (`fetch_sessions.py`, which looks for all of it).
+  does not have (`fetch_sessions.py`, which looks for all of it). What else a `FetchRequest` keeps
+  is read in `transport/aiokafka/fetch_codec.py`, which compares the bytes first.
 - `_client._conns`, `force_metadata_update`, `set_topics`: whether a broker is connected, and
   topics that do not exist yet.
 - `_coordinator.member_id`, `coordinator_id`, `group_id`, `_client.send`, `_group_instance_id`: to
