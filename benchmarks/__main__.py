@@ -54,7 +54,6 @@ def main() -> None:
 
 def add_options(parser: argparse.ArgumentParser, known: list[str], **defaults: Any) -> None:
     """Add the options that all measuring commands have."""
-    parser.set_defaults(**{"rounds": 7, "run": compare, **defaults})
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--only", nargs="+", metavar="WORD", help="cases with all of these words")
     parser.add_argument("--contestants", nargs="+", metavar="NAME", default=known, choices=known)
@@ -65,6 +64,7 @@ def add_options(parser: argparse.ArgumentParser, known: list[str], **defaults: A
         metavar="CHECKOUT",
         help="let the package of another checkout take turns as well",
     )
+    parser.set_defaults(**{"rounds": 7, "run": compare, **defaults})
 
 
 def chosen(options: argparse.Namespace) -> tuple[list[Any], list[str]]:
