@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka import __version__ as aiokafka_version
 
 from benchmarks import calls, idle, memory, profile, reading, start, where
-from benchmarks.contest import BESIDE, as_json, table
+from benchmarks.contest import BESIDE, Comparison, as_json, table
 from benchmarks.picture import picture
 from sdml_kafka import json_library
 
@@ -83,20 +83,21 @@ def chosen(options: argparse.Namespace) -> tuple[list[Any], list[str]]:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Let the contestants take turns, print the table, and save it with its data and a picture."""
+    """Let the contestants take turns, save what is there after each case, and print the table."""
     benchmark = BENCHMARKS[options.what]
     cases, names = chosen(options)
-    results = benchmark.run(options.rounds, names, cases, note, options.beside)
-    text = table(results, benchmark.COLUMNS)
-    print(text)
     about = {
         "rounds": options.rounds,
         "python": python_version(),
         "aiokafka": aiokafka_version,
         "json": json_library(),
     }
-    data = as_json(results, **about)
-    save(options, {"md": text + "\n", "json": data, "svg": picture(results)})
+    results: list[Comparison] = []
+    for of_case in benchmark.run(options.rounds, names, cases, note, options.beside):
+        results += of_case
+        text, data = table(results, benchmark.COLUMNS), as_json(results, **about)
+        save(options, {"md": text + "\n", "json": data, "svg": picture(results)})
+    print(text)
 
 
 def show_profile(options: argparse.Namespace) -> None:

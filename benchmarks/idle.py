@@ -8,7 +8,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -138,9 +138,8 @@ async def run_child(bootstrap: str, topic: str, command: dict[str, Any]) -> Idle
 
 def run(
     rounds: int, names: Sequence[str], cases: Sequence[Case], note: Note, beside: Path | None
-) -> list[Comparison]:
-    """Let the contestants take turns, and compare them with the loop by hand."""
-    results: list[Comparison] = []
+) -> Iterator[list[Comparison]]:
+    """Let the contestants take turns, and yield each case's comparison with the loop by hand."""
     children = Children("benchmarks.idle", beside)
     with EmbeddedKafka() as kafka:
         bootstrap = kafka.bootstrap_servers
@@ -153,8 +152,7 @@ def run(
                     child = children.command(name, bootstrap, topic, topic, case.records)
                     samples[name].append(asyncio.run(run_child(bootstrap, topic, child)))
                 note(f"{case}: round {round_ + 1} of {rounds}")
-            results += compare(str(case), samples, COLUMNS)
-    return results
+            yield compare(str(case), samples, COLUMNS)
 
 
 def run_one(bootstrap: str, group: str, topic: str, records: str, name: str) -> None:

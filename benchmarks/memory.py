@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.contest import Children, Column, Comparison, Note, compare
@@ -25,9 +25,8 @@ __all__ = ["CASES", "COLUMNS", "CONTESTANTS", "run"]
 
 def run(
     rounds: int, names: Sequence[str], cases: Sequence[Case], note: Note, beside: Path | None
-) -> list[Comparison]:
-    """Let the contestants take turns, and compare them with the loop by hand."""
-    results: list[Comparison] = []
+) -> Iterator[list[Comparison]]:
+    """Let the contestants take turns, and yield each case's comparison with the loop by hand."""
     children = Children("benchmarks.memory", beside)
     for case in cases:
         with EmbeddedKafka() as kafka:  # a gigabyte each
@@ -40,8 +39,7 @@ def run(
                     output = subprocess.run(**child, check=True, stdout=subprocess.PIPE).stdout
                     samples[name].append(ReadingSample(**json.loads(output)))
                 note(f"{case}: round {round_ + 1} of {rounds}")
-            results += compare(str(case), samples, COLUMNS)
-    return results
+            yield compare(str(case), samples, COLUMNS)
 
 
 def run_one(bootstrap: str, group: str, case: str, name: str) -> None:

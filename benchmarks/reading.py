@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -197,9 +197,8 @@ async def check_commits(bootstrap: str, group: str, case: Case) -> None:
 
 def run(
     rounds: int, names: Sequence[str], cases: Sequence[Case], note: Note, beside: Path | None
-) -> list[Comparison]:
-    """Let the contestants take turns, and compare them with the loop by hand."""
-    results: list[Comparison] = []
+) -> Iterator[list[Comparison]]:
+    """Let the contestants take turns, and yield each case's comparison with the loop by hand."""
     children = Children("benchmarks.reading", beside)
     with EmbeddedKafka() as kafka:
         bootstrap = kafka.bootstrap_servers
@@ -215,8 +214,7 @@ def run(
                     if "by hand" not in name:
                         asyncio.run(check_commits(bootstrap, group, case))
                 note(f"{case}: round {round_ + 1} of {rounds}")
-            results += compare(str(case), samples, COLUMNS)
-    return results
+            yield compare(str(case), samples, COLUMNS)
 
 
 if __name__ == "__main__":

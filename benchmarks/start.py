@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -79,9 +79,8 @@ async def commit(bootstrap: str, group: str) -> None:
 
 def run(
     rounds: int, names: Sequence[str], cases: Sequence[Case], note: Note, beside: Path | None
-) -> list[Comparison]:
-    """Let the contestants take turns, and compare them with the loop by hand."""
-    results: list[Comparison] = []
+) -> Iterator[list[Comparison]]:
+    """Let the contestants take turns, and yield each case's comparison with the loop by hand."""
     children = Children("benchmarks.start", beside)
     with EmbeddedKafka() as kafka:
         bootstrap = kafka.bootstrap_servers
@@ -97,8 +96,7 @@ def run(
                     output = subprocess.run(**child, check=True, stdout=subprocess.PIPE).stdout
                     samples[name].append(StartSample(**json.loads(output)))
                 note(f"{case}: round {round_ + 1} of {rounds}")
-            results += compare(str(case), samples, COLUMNS)
-    return results
+            yield compare(str(case), samples, COLUMNS)
 
 
 def run_one(bootstrap: str, group: str, name: str) -> None:
