@@ -203,6 +203,8 @@ class FetchSessions:
     def __init__(self, fetcher: Any) -> None:
         self._fetcher = fetcher
         self._client = fetcher._client
+        self.cluster = self._client.cluster
+        """The client's own, which the fetcher looks at for each partition."""
         self._choose_anew = fetcher._get_actions_per_node
         self._is_quick = fetch_codec.is_supported()
         self._sessions = defaultdict[int, Session](Session)
@@ -225,7 +227,7 @@ class FetchSessions:
         """Return what aiokafka's `_get_actions_per_node` does: the requests that are to be sent."""
         if len(assignment.tps) < MIN_PARTITIONS:
             return self._choose_anew(assignment)
-        leaders = self._client.cluster._partitions  # another dict after each answer
+        leaders = self.cluster._partitions  # another dict after each answer
         if assignment is not self._assignment or leaders is not self._leaders:
             if assignment is not self._assignment:
                 for session in self._sessions.values():
