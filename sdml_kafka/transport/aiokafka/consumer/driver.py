@@ -206,6 +206,11 @@ class ConsumerDriver:
         positions = self._positions
         return Polled(records, assignment, health, positions.news(), positions.take_jumps())
 
+    async def wait_fetched(self, timeout_s: float) -> None:
+        """Wait until a poll may have something to do at once, or the time is over."""
+        if self._to_position is None:
+            await self._fetched.wait(timeout_s)
+
     def nudge(self) -> None:
         self._fetched.nudge()
 
@@ -284,7 +289,7 @@ class ConsumerDriver:
         self._to_position = self._start_positions.hold(assigned)
         self._bad_batches = BadBatches()
         self._may_commit = True
-        self._fetched.nudge()
+        self._fetched.interrupt()
 
     async def _position(self) -> Assignment | None:
         """Give the assigned partitions their positions, and return their assignment.

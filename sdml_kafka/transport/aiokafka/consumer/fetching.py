@@ -66,9 +66,13 @@ class FetchedRecords:
         self._positions = positions
         self._loop = asyncio.get_running_loop()
         self._is_nudged = False
+        self._is_interrupted = False
+        self._is_reading = False
         self._waiter: asyncio.Future[None] | None = None
         self._wanted: Mapping[Any, TopicPartition] = {}
         self._decodes = decodes_here(consumer)
+        self._failure: KafkaError | None = None
+        self._has_paused = False
         self._head_start = 0
         """The turns of the loop by which the last records were ahead of the next fetch."""
 
@@ -81,9 +85,34 @@ class FetchedRecords:
         self._is_nudged = True
         self._wake()
 
+    def interrupt(self) -> None:
+        """Make a `read` or a `wait` that waits return now; those to come are not concerned."""
+        self._is_nudged = self._is_nudged or self._is_reading
+        self._is_interrupted = True
+        self._wake()
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait until something was fetched or has failed, or `nudge` was called.
+
+        What has failed is raised by the next `read`.
+        """
+        deadline = self._loop.time() + timeout_s
+        self._is_interrupted = False
+        while not (
+            self._is_nudged or self._is_interrupted or internals.has_fetched(self._consumer)
+        ):
+            left_s = deadline - self._loop.time()
+            if left_s <= 0 or self._failure is not None:
+                return
+            try:
+                await self._wait(left_s)
+            except KafkaError as error:
+                self._failure = error
+            self._has_paused = True
 
     async def read(
         self, partitions: Collection[TopicPartition], max_records: int, timeout_s: float
@@ -108,9 +137,15 @@ class FetchedRecords:
             self._wanted = {internals.as_client(each): each for each in partitions}
         deadline = self._loop.time() + timeout_s
         internals.begin_polling(self._consumer)
+        self._is_reading = True
+        has_paused, self._has_paused = self._has_paused, False
         try:
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
             if internals.has_fetched(self._consumer):
-                await asyncio.sleep(0)  # without a pause nobody else could run
+                if not has_paused:
+                    await asyncio.sleep(0)  # without a pause nobody else could run
             else:
                 await self._wait(timeout_s)
             while not self._is_nudged:
@@ -121,6 +156,7 @@ class FetchedRecords:
                     return {}
                 await self._wait(left_s)
         finally:
+            self._is_reading = False
             internals.end_polling(self._consumer)
         self._is_nudged = False
         return None
