@@ -71,10 +71,15 @@ def consumer(bootstrap: str, group: str, **options: Any) -> AIOKafkaConsumer:
 
 
 async def by_hand(
-    bootstrap: str, group: str, case: Case, new_meter: type[ReadingMeter]
+    bootstrap: str,
+    group: str,
+    case: Case,
+    new_meter: type[ReadingMeter],
+    *,
+    our_parser: bool = False,
 ) -> ReadingSample:
     """Read by `getmany`; aiokafka commits by itself, every five seconds."""
-    parser = PARSERS[case.parser][2]
+    parser = PARSERS[case.parser][1 if our_parser else 2]
     meter = new_meter()
     client = consumer(bootstrap, group)
     client.subscribe([case.topic])
@@ -127,6 +132,7 @@ async def by_listener(
 Contestant = Callable[[str, str, Case, type[ReadingMeter]], Awaitable[ReadingSample]]
 CONTESTANTS: dict[str, tuple[str, Contestant]] = {
     "getmany by hand": ("asyncio", by_hand),
+    "by hand, our parser": ("asyncio", partial(by_hand, our_parser=True)),
     **{f"listener, {loop}": (loop, by_listener) for loop in EVENT_LOOPS},
 }
 
