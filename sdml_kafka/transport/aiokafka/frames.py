@@ -14,6 +14,7 @@ connection: its own reader gets nothing any more but the end of the stream, and 
 
 import asyncio
 import os
+from functools import cache
 from io import BytesIO
 from logging import getLogger
 from typing import Any
@@ -28,6 +29,22 @@ SWITCH = "SDML_KAFKA_FRAMES"
 MAX_SMALL = 1 << 16
 """The bytes that are read at once while no answer is known to be under way."""
 SIZE_BYTES = 4
+MANY_BYTES = 1 << 20
+"""The bytes of an answer from which on `keep_freed_memory` is worth it."""
+KEPT_BYTES = 31 << 20
+"""The bytes of a block that glibc learns from. It learns nothing from blocks of 32 MB and more."""
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have glibc use memory that was freed again, rather than return it to the system.
+
+    Each fetch frees and asks for some 25 MB, which the system would hand out anew page by page:
+    half of all CPU time of reading records of 10 KB (42 us of CPU a record, 21 without). Of
+    the largest block that was freed glibc learns how much to keep, up to twice its size. No memory
+    is taken by this block, of which nothing is touched. Other C libraries take no notice.
+    """
+    bytes(KEPT_BYTES)
 
 
 class FrameReader(asyncio.BufferedProtocol):
@@ -77,6 +94,8 @@ class FrameReader(asyncio.BufferedProtocol):
                 self._break(ValueError(f"an answer of {end - begin} bytes"))
                 at = filled
             elif end > filled:
+                if end - begin >= MANY_BYTES:
+                    keep_freed_memory()
                 self._answer = BytesIO(bytes(end - begin))  # which copies nothing, either
                 whole = self._answer.getbuffer()
                 whole[: filled - begin] = small[begin:filled]

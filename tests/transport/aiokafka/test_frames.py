@@ -79,6 +79,16 @@ def test_answers_are_whole_however_they_come(sizes: list[int], pieces: list[int]
     assert reader.received == len(framed(*answers))
 
 
+def test_freed_memory_is_kept_once_answers_are_large() -> None:
+    frames.keep_freed_memory.cache_clear()
+    connection = Connection()
+    reader = FrameReader(connection)
+    for size, calls in (100_000, 0), (frames.MANY_BYTES, 1), (frames.MANY_BYTES, 1):
+        feed(reader, framed(bytes(size)), [1 << 20])
+        assert frames.keep_freed_memory.cache_info().misses == calls
+    assert len(connection.answers) == 3
+
+
 def test_an_answer_that_cannot_be_handled_closes_the_connection() -> None:
     connection = Connection()
     connection.error_at = 1
