@@ -20,7 +20,11 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.anyio
 
 PACKAGE = str(Path(sdml_kafka.__file__).parent)
-TWIN = str(Path(PACKAGE) / "testing")
+NOT_COUNTED = (
+    str(Path(PACKAGE) / "testing"),
+    # The twin checks each record that is sent to it; the driver does if the topic is not known.
+    str(Path(PACKAGE) / "transport" / "record_checks.py"),
+)
 CALLERS = 100
 ROUNDS = 20
 CALLS = CALLERS * ROUNDS
@@ -38,7 +42,7 @@ class Work:
         if event != "call":
             return
         code = frame.f_code
-        if code.co_filename.startswith(PACKAGE) and not code.co_filename.startswith(TWIN):
+        if code.co_filename.startswith(PACKAGE) and not code.co_filename.startswith(NOT_COUNTED):
             self.calls += 1
         elif code is asyncio.Handle._run.__code__:
             self.callbacks += 1
@@ -72,21 +76,23 @@ async def make_calls() -> Work:
             async with anyio.create_task_group() as tasks:
                 for _ in range(CALLERS):
                     tasks.start_soon(call)
-                for _ in range(CALLS):
-                    server.reply(await server.request())
+                for _ in range(ROUNDS):
+                    for request in await server.requests(CALLERS):
+                        server.reply(request)
     return work
 
 
-async def test_function_calls_of_the_client_for_each_call() -> None:
+async def test_function_calls_of_the_client_for_each_call(anyio_backend_name: str) -> None:
     work = await make_calls()
-    assert work.calls / CALLS < 50.0
+    # On trio the waiters are this package's own.
+    assert work.calls / CALLS < (18.0 if anyio_backend_name == "asyncio" else 24.0)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_turns_of_the_client_for_each_call() -> None:
     work = await make_calls()
     # A caller's task is woken once, by its reply. The rest is shared by all that come together.
-    assert work.callbacks / CALLS < 1.5
+    assert work.callbacks / CALLS < 1.4
 
 
 # -- the server --------------------------------------------------------------------------
