@@ -56,39 +56,39 @@ class Response:
 
     @classmethod
     def decode(cls, frame: BytesIO) -> "Response":
-        view, at = frame.getbuffer(), frame.tell()
-        _, error_code, session_id, count = _ANSWER.unpack_from(view, at)
+        answer, at = frame.getvalue(), frame.tell()  # `getbuffer` would copy all of it
+        _, error_code, session_id, count = _ANSWER.unpack_from(answer, at)
         at += _ANSWER.size
         topics: list[Any] = []
         for _ in range(count):
-            (length,) = _LENGTH.unpack_from(view, at)
+            (length,) = _LENGTH.unpack_from(answer, at)
             at += 2 + length
-            topic = str(view[at - length : at], "utf-8")
-            (partitions,) = _COUNT.unpack_from(view, at)
+            topic = answer[at - length : at].decode()
+            (partitions,) = _COUNT.unpack_from(answer, at)
             at += 4
-            answers: list[Any] = []
+            fetched: list[Any] = []
             for _ in range(partitions):
-                answer, at = _read_partition(view, at)
-                answers.append(answer)
-            topics.append((topic, answers))
+                partition, at = _read_partition(answer, at)
+                fetched.append(partition)
+            topics.append((topic, fetched))
         return cls(session_id, error_code, topics)
 
 
-def _read_partition(view: memoryview, at: int) -> tuple[tuple[Any, ...], int]:
-    *known, count = _PARTITION.unpack_from(view, at)
+def _read_partition(answer: bytes, at: int) -> tuple[tuple[Any, ...], int]:
+    *known, count = _PARTITION.unpack_from(answer, at)
     at += _PARTITION.size
     aborted = None
     if count >= 0:
         end = at + count * _ABORTED.size
-        aborted = list(_ABORTED.iter_unpack(view[at:end])) if count else []
+        aborted = list(_ABORTED.iter_unpack(answer[at:end])) if count else []
         at = end
-    replica, size = _RECORDS.unpack_from(view, at)
+    replica, size = _RECORDS.unpack_from(answer, at)
     at += _RECORDS.size
     records = None
     if size >= 0:
-        records = bytes(view[at : at + size])
+        records = answer[at : at + size]
         at += size
-        if at > len(view):
+        if at > len(answer):
             raise ValueError("the answer to a fetch ends too early")
     return (*known, aborted, replica, records), at
 
