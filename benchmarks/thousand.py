@@ -1,17 +1,14 @@
 """A topic of a thousand partitions, and clients that read it with the settings of their own."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from sdml_kafka import KafkaListener, TypeStream, parse_bytes
 
 PARTITIONS = 1000
-LEADERS_S = 3.0
-"""Seconds until a broker that has a thousand new partitions leads all of them."""
 
 Values = AsyncGenerator[bytes]
 Client = Callable[[str, str, str], AbstractAsyncContextManager[Values]]
@@ -48,6 +45,7 @@ async def by_listener(bootstrap: str, group: str, topic: str) -> AsyncGenerator[
         bootstrap_servers=bootstrap,
         group_id=group,
         auto_offset_reset="earliest",
+        start_timeout=60.0,
     ) as listener:
         yield values()
 
@@ -58,7 +56,9 @@ async def create(bootstrap: str, topic: str, records: int) -> None:
     await admin.start()
     await admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
     await admin.close()
-    await asyncio.sleep(LEADERS_S)
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
+        # Which asks until the broker leads all of them.
+        await consumer.end_offsets([TopicPartition(topic, each) for each in range(PARTITIONS)])
     async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
         for _ in range(records):
             for partition in range(PARTITIONS):
