@@ -98,7 +98,8 @@ async def measure(client: Client, bootstrap: str, group: str, topic: str, record
         cpu_s = Usage.now().since(usage).cpu_s
         percent = 100 * cpu_s / (time.perf_counter() - began)
         have_written([PARTITIONS // 2])
-        record_ms = (time.time() - float(await reading.next())) * 1000
+        written = float(await reading.next())
+        record_ms = (time.time() - written) * 1000
         join_s = await join(client, bootstrap, group, topic)
         print(json.dumps({"cpu_percent": percent, "record_ms": record_ms, "join_s": join_s}))
         tasks.cancel_scope.cancel()
