@@ -1,6 +1,7 @@
-"""Runs the benchmarks: `uv run python -m benchmarks reading --rounds 7 --save results`."""
+"""Measures and profiles: `uv run python -m benchmarks reading --rounds 7 --save results`."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from platform import python_version
@@ -8,12 +9,19 @@ from typing import Any
 
 from aiokafka import __version__ as aiokafka_version
 
-from benchmarks import calls, profile, reading, where
-from benchmarks.contest import BESIDE, as_json, table
+from benchmarks import calls, idle, memory, profile, reading, start, where
+from benchmarks.contest import BESIDE, Comparison, as_json, table
 from benchmarks.picture import picture
 from sdml_kafka import json_library
 
-BENCHMARKS = {"reading": reading, "calls": calls}
+BENCHMARKS: dict[str, Any] = {
+    "reading": reading,
+    "calls": calls,
+    "idle": idle,
+    "start": start,
+    "memory": memory,
+}
+PROFILED = ("reading", "calls")
 
 
 def note(text: str) -> None:
@@ -27,20 +35,26 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     for name, benchmark in BENCHMARKS.items():
         command = commands.add_parser(name, help=benchmark.__doc__, description=benchmark.__doc__)
-        add_options(command, name, rounds=7, run=compare)
+        add_options(command, list(benchmark.CONTESTANTS), what=name, file=name)
+    choices = commands.add_parser("choices", help="compare settings of the listener")
+    add_options(choices, list(reading.CHOICES), what="reading", file="choices")
     profiling = commands.add_parser("profile", help=profile.__doc__, description=profile.__doc__)
     kinds = profiling.add_subparsers(required=True)
-    for name in BENCHMARKS:
-        add_options(kinds.add_parser(name), name, rounds=5, run=show_profile)
+    for name in PROFILED:
+        kind, known = kinds.add_parser(name), list(BENCHMARKS[name].CONTESTANTS)
+        few = [each for each in known if not each.endswith(("uvloop", "trio-asyncio"))]
+        file = f"profile-{name}"
+        add_options(kind, known, what=name, file=file, rounds=5, contestants=few, run=show_profile)
+    pages = commands.add_parser("page", help=into_page.__doc__)
+    pages.add_argument("folder", type=Path, help="the FOLDER of --save")
+    pages.set_defaults(run=into_page)
     options = parser.parse_args()
     options.run(options)
 
 
-def add_options(parser: argparse.ArgumentParser, name: str, rounds: int, run: Any) -> None:
-    """Add the options that all commands have."""
-    known = list(BENCHMARKS[name].CONTESTANTS)
-    parser.set_defaults(what=name, run=run)
-    parser.add_argument("--rounds", type=int, default=rounds)
+def add_options(parser: argparse.ArgumentParser, known: list[str], **defaults: Any) -> None:
+    """Add the options that all measuring commands have."""
+    parser.add_argument("--rounds", type=int)
     parser.add_argument("--only", nargs="+", metavar="WORD", help="cases with all of these words")
     parser.add_argument("--contestants", nargs="+", metavar="NAME", default=known, choices=known)
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="save the results")
@@ -50,6 +64,7 @@ def add_options(parser: argparse.ArgumentParser, name: str, rounds: int, run: An
         metavar="CHECKOUT",
         help="let the package of another checkout take turns as well",
     )
+    parser.set_defaults(**{"rounds": 7, "run": compare, **defaults})
 
 
 def chosen(options: argparse.Namespace) -> tuple[list[Any], list[str]]:
@@ -68,20 +83,21 @@ def chosen(options: argparse.Namespace) -> tuple[list[Any], list[str]]:
 
 
 def compare(options: argparse.Namespace) -> None:
-    """Let the contestants take turns, print the table, and save it with its data and a picture."""
+    """Let the contestants take turns, save what is there after each case, and print the table."""
     benchmark = BENCHMARKS[options.what]
     cases, names = chosen(options)
-    results = benchmark.run(options.rounds, names, cases, note, options.beside)
-    text = table(results, benchmark.COLUMNS)
-    print(text)
     about = {
         "rounds": options.rounds,
         "python": python_version(),
         "aiokafka": aiokafka_version,
         "json": json_library(),
     }
-    data = as_json(results, **about)
-    save(options, options.what, {"md": text + "\n", "json": data, "svg": picture(results)})
+    results: list[Comparison] = []
+    for of_case in benchmark.run(options.rounds, names, cases, note, options.beside):
+        results += of_case
+        text, data = table(results, benchmark.COLUMNS), as_json(results, **about)
+        save(options, {"md": text + "\n", "json": data, "svg": picture(results)})
+    print(text)
 
 
 def show_profile(options: argparse.Namespace) -> None:
@@ -96,16 +112,35 @@ def show_profile(options: argparse.Namespace) -> None:
     lists = [where.dearest(each) for each in profiles]
     text = "\n\n".join([f"**{case}**", where.table(profiles, per), *lists]) + "\n"
     print(text, end="")
-    save(options, f"profile-{options.what}", {"md": text})
+    save(options, {"md": text})
 
 
-def save(options: argparse.Namespace, name: str, texts: dict[str, str]) -> None:
+def save(options: argparse.Namespace, texts: dict[str, str]) -> None:
     """Save results by their endings, if that was asked for."""
     if options.save is not None:
         folder: Path = options.save
         folder.mkdir(parents=True, exist_ok=True)
         for ending, text in texts.items():
-            (folder / f"{name}.{ending}").write_text(text)
+            (folder / f"{options.file}.{ending}").write_text(text)
+
+
+def into_page(options: argparse.Namespace) -> None:
+    """Put the tables that were saved into docs/performance.md, in place of the older ones."""
+    page = Path(__file__).parent.parent / "docs" / "performance.md"
+    page.write_text(with_tables(page.read_text(), options.folder))
+
+
+def with_tables(page: str, folder: Path) -> str:
+    """Return a page with the tables between `<!-- begin NAME -->` and `<!-- end -->` renewed."""
+
+    def table_of(match: re.Match[str]) -> str:
+        file = folder / f"{match['name']}.md"
+        if not file.exists():
+            return match[0]
+        return f"{match['begin']}\n\n{file.read_text().strip()}\n\n{match['end']}"
+
+    block = r"(?P<begin><!-- begin (?P<name>\S+) -->).*?(?P<end><!-- end -->)"
+    return re.sub(block, table_of, page, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
@@ -216,10 +216,9 @@ async def create(bootstrap: str, topic: str) -> None:
 
 def run(
     rounds: int, names: Sequence[str], cases: Sequence[Case], note: Note, beside: Path | None
-) -> list[Comparison]:
-    """Let the pairs take turns, and compare them with the first one."""
+) -> Iterator[list[Comparison]]:
+    """Let the pairs take turns, and yield each case's comparison with the first pair."""
     children = Children("benchmarks.calls", beside)
-    results: list[Comparison] = []
     with EmbeddedKafka() as kafka:
         for case in cases:
             samples: dict[str, list[Sample]] = {name: [] for name in names}
@@ -237,8 +236,7 @@ def run(
                     for name in names if round_ % 2 else reversed(names):
                         samples[name].append(pairs[name].turn(TURN_S))
                     note(f"{case}: round {round_ + 1} of {rounds}")
-            results += compare(str(case), samples, COLUMNS)
-    return results
+            yield compare(str(case), samples, COLUMNS)
 
 
 def run_one(role: str, bootstrap: str, topic: str, case: str, name: str) -> None:

@@ -5,7 +5,7 @@ from xml.sax.saxutils import escape
 
 from benchmarks.contest import Comparison
 
-WIDTH, LEFT, BAR, GAP, UNIT = 760, 210, 16, 10, 240
+WIDTH, LEFT, BAR, GAP, UNIT = 790, 240, 16, 10, 240
 """Pixels: of the picture, of the names, of a bar, between cases, and of a ratio of 1."""
 
 

@@ -5,57 +5,25 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from attrs import frozen
 
-from benchmarks.contest import BESIDE, Children, Column, Comparison, Note, compare
+from benchmarks.contest import Children, Column, Comparison, Note, compare
 from benchmarks.documents import documents
 from benchmarks.event_loops import EVENT_LOOPS, run_on
 from benchmarks.meter import ReadingMeter, ReadingSample, SampledReadingMeter
-from sdml_kafka import KafkaListener, TypeStream, parse_bytes, parse_json, parse_msgspec
+from benchmarks.parsers import PARSERS
+from sdml_kafka import KafkaListener, TypeStream
 from sdml_kafka.testing import EmbeddedKafka
 
 COMMIT_EVERY = 1000
-
-
-class Customer(msgspec.Struct):
-    """The customer of an order."""
-
-    id: int
-    name: str
-    vip: bool
-
-
-class Line(msgspec.Struct):
-    """A line of an order."""
-
-    sku: str
-    qty: int
-    price: int
-
-
-class Order(msgspec.Struct):
-    """The nested document."""
-
-    id: str
-    customer: Customer
-    lines: list[Line]
-    total: float
-    note: str
-
-
-PARSERS: dict[str, tuple[Any, Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "json": (dict, parse_json, lambda record: json.loads(record.value)),
-    "msgspec": (Order, parse_msgspec(Order), lambda record: json.loads(record.value)),
-    "bytes": (bytes, parse_bytes, lambda record: record.value),
-}
-"""The type and the parser of ours, and what stands in its place in the loop by hand."""
 
 
 @frozen
@@ -83,29 +51,35 @@ class Case:
 
 CASES = [
     Case("nested", 512, 12, "json", 100_000),
-    Case("nested", 512, 12, "bytes", 100_000),
+    Case("nested", 512, 12, "not parsed", 100_000),
     Case("nested", 512, 12, "msgspec", 100_000),
+    Case("nested", 512, 12, "pydantic", 100_000),
     Case("nested", 512, 1, "json", 100_000),
     Case("nested", 10240, 12, "json", 20_000),
     Case("flat", 512, 12, "json", 100_000),
-    Case("flat", 10240, 12, "bytes", 20_000),
+    Case("flat", 10240, 12, "not parsed", 20_000),
     Case("nested", 512, 12, "json", 100_000, "lz4"),
-    Case("mixed", 1_000_000, 12, "bytes", 3_000),
+    Case("mixed", 1_000_000, 12, "not parsed", 3_000),
 ]
 
 
-def consumer(bootstrap: str, group: str) -> AIOKafkaConsumer:
+def consumer(bootstrap: str, group: str, **options: Any) -> AIOKafkaConsumer:
     """Return a consumer that reads from the beginning, with aiokafka's own settings."""
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest"
+        bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest", **options
     )
 
 
 async def by_hand(
-    bootstrap: str, group: str, case: Case, new_meter: type[ReadingMeter]
+    bootstrap: str,
+    group: str,
+    case: Case,
+    new_meter: type[ReadingMeter],
+    *,
+    our_parser: bool = False,
 ) -> ReadingSample:
     """Read by `getmany`; aiokafka commits by itself, every five seconds."""
-    parser = PARSERS[case.parser][2]
+    parser = PARSERS[case.parser][1 if our_parser else 2]
     meter = new_meter()
     client = consumer(bootstrap, group)
     client.subscribe([case.topic])
@@ -125,15 +99,23 @@ async def by_hand(
 
 
 async def by_listener(
-    bootstrap: str, group: str, case: Case, new_meter: type[ReadingMeter]
+    bootstrap: str,
+    group: str,
+    case: Case,
+    new_meter: type[ReadingMeter],
+    fetching: Mapping[str, Any] = MappingProxyType({}),
+    **options: Any,
 ) -> ReadingSample:
-    """Read by `async for`; a commit goes out every thousand records."""
+    """Read by `async for`; a commit goes out every thousand records.
+
+    `fetching` are options of aiokafka's consumer, `options` those of the listener.
+    """
     type_, parser, _ = PARSERS[case.parser]
     meter = new_meter()
     async with KafkaListener(
         [{"topics": [case.topic], "type": type_, "parser": parser}],
-        consumer_factory=lambda: consumer(bootstrap, group),
-        auto_commit={"every": COMMIT_EVERY},
+        consumer_factory=lambda: consumer(bootstrap, group, **fetching),
+        **{"auto_commit": {"every": COMMIT_EVERY}, **options},
     ) as listener:
         meter.start()
         seen = 0
@@ -150,8 +132,26 @@ async def by_listener(
 Contestant = Callable[[str, str, Case, type[ReadingMeter]], Awaitable[ReadingSample]]
 CONTESTANTS: dict[str, tuple[str, Contestant]] = {
     "getmany by hand": ("asyncio", by_hand),
+    "by hand, our parser": ("asyncio", partial(by_hand, our_parser=True)),
     **{f"listener, {loop}": (loop, by_listener) for loop in EVENT_LOOPS},
 }
+
+MIB = 1 << 20
+SETTINGS: dict[str, dict[str, Any]] = {
+    "listener, asyncio": {},
+    "max_in_flight=100": {"max_in_flight": 100},
+    "max_in_flight=10,000": {"max_in_flight": 10_000},
+    "max_bytes_in_flight=4 MiB": {"max_bytes_in_flight": 4 * MIB},
+    "a commit every record": {"auto_commit": {"every": 1}},
+    "a commit every 100 records": {"auto_commit": {"every": 100}},
+    "a commit every 5 s": {"auto_commit": {"interval_s": 5.0}},
+    "max_partition_fetch_bytes=64 KiB": {"fetching": {"max_partition_fetch_bytes": MIB // 16}},
+    "max_partition_fetch_bytes=4 MiB": {"fetching": {"max_partition_fetch_bytes": 4 * MIB}},
+}
+CHOICES: dict[str, tuple[str, Contestant]] = {
+    name: ("asyncio", partial(by_listener, **settings)) for name, settings in SETTINGS.items()
+}
+"""The same listener with other settings, beside those of the benchmark."""
 
 METERS: dict[str, type[ReadingMeter]] = {"alone": ReadingMeter, "sampled": SampledReadingMeter}
 
@@ -165,7 +165,7 @@ COLUMNS = [
 
 def run_one(bootstrap: str, group: str, case: str, meter: str, name: str) -> None:
     """Run one contestant in this process, and print its sample."""
-    loop, contestant = CONTESTANTS[name]
+    loop, contestant = {**CHOICES, **CONTESTANTS}[name]
     chosen = next(each for each in CASES if str(each) == case)
     run_on(loop, contestant, bootstrap, group, chosen, METERS[meter]).print()
 
@@ -203,9 +203,8 @@ async def check_commits(bootstrap: str, group: str, case: Case) -> None:
 
 def run(
     rounds: int, names: Sequence[str], cases: Sequence[Case], note: Note, beside: Path | None
-) -> list[Comparison]:
-    """Let the contestants take turns, and compare them with the loop by hand."""
-    results: list[Comparison] = []
+) -> Iterator[list[Comparison]]:
+    """Let the contestants take turns, and yield each case's comparison with the loop by hand."""
     children = Children("benchmarks.reading", beside)
     with EmbeddedKafka() as kafka:
         bootstrap = kafka.bootstrap_servers
@@ -218,11 +217,10 @@ def run(
                     child = children.command(name, bootstrap, group, case, "alone")
                     output = subprocess.run(**child, check=True, stdout=subprocess.PIPE).stdout
                     samples[name].append(ReadingSample(**json.loads(output)))
-                    if CONTESTANTS[name.removesuffix(BESIDE)][1] is not by_hand:
+                    if "by hand" not in name:
                         asyncio.run(check_commits(bootstrap, group, case))
                 note(f"{case}: round {round_ + 1} of {rounds}")
-            results += compare(str(case), samples, COLUMNS)
-    return results
+            yield compare(str(case), samples, COLUMNS)
 
 
 if __name__ == "__main__":

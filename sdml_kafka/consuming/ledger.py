@@ -91,7 +91,7 @@ class Chunk:
         """Note that one destination of record `index` is done with it."""
         tenancy = self.tenancy
         if self.left[index] == 1 and tenancy.open and not tenancy.is_watched:
-            # The same as below without a further call, since this is by far the most frequent.
+            # The same as below without further calls, since this is by far the most frequent.
             self.left[index] = 0
             tenancy.returned += 1
             tenancy.in_flight -= 1

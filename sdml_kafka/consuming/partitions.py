@@ -31,6 +31,9 @@ from sdml_kafka.transport.interfaces import (
 
 LOW_BACKLOG = 500
 """A partition is polled when fewer records of it than this wait to be dispatched."""
+LOW_BACKLOG_BYTES = 1 << 18
+"""A partition is polled when fewer bytes than this wait. Without it a client in a thread, which
+fetches while the program works, has all of `max_bytes_in_flight` waiting if records are large."""
 MAX_BYTES_IN_FLIGHT = 64 << 20
 """The default bound of the bytes of records that were fetched and have not finished."""
 SLICES = 16
@@ -48,6 +51,8 @@ class Partition:
     """The records fetched and not dispatched, oldest first."""
     sizes: list[int] = field(factory=list[int], init=False)
     """The bytes of each record in the backlog."""
+    waiting_bytes: int = field(default=0, init=False)
+    """The bytes of all of them."""
     busy: bool = field(default=False, init=False)
     """Whether an async parser works on it."""
     parsing: int = field(default=0, init=False)
@@ -57,6 +62,10 @@ class Partition:
 
     def __attrs_post_init__(self) -> None:
         self.read_to = self.tenancy.start
+
+    def is_low(self) -> bool:
+        """Return whether so little waits that more may be fetched."""
+        return len(self.backlog) < LOW_BACKLOG and self.waiting_bytes < LOW_BACKLOG_BYTES
 
     def first(self, count: int) -> int:
         """Return how many of the first `count` records that wait go out together.
@@ -162,7 +171,7 @@ class Intake:
         return [
             partition.key
             for partition in self.partitions.values()
-            if len(partition.backlog) < LOW_BACKLOG
+            if partition.is_low()
             and not partition.tenancy.withdrawn
             and self._is_read(partition.key.topic)
             and partition.tenancy.held.may_grow()
@@ -221,6 +230,7 @@ class Intake:
                 size = sum(sizes)
                 expected = max(expected, size // len(batch))
                 partition.tenancy.held.add(size)
+                partition.waiting_bytes += size
                 partition.sizes.extend(sizes)
                 partition.backlog.append(batch)
         if expected:
@@ -236,11 +246,12 @@ class Intake:
 
         Return the bytes of each, which are held on.
         """
-        was_full = len(partition.backlog) >= LOW_BACKLOG
+        was_low = partition.is_low()
         sizes = partition.sizes[:count]
         partition.backlog.remove(count)
         del partition.sizes[:count]
-        if was_full and len(partition.backlog) < LOW_BACKLOG:
+        partition.waiting_bytes -= sum(sizes)
+        if not was_low and partition.is_low():
             self._current.nudge()
         return sizes
 
@@ -254,7 +265,8 @@ class Intake:
             partition = self.partitions.get(key)
             if partition is not None:
                 partition.tenancy.withdrawn = True
-                partition.tenancy.held.release(sum(partition.sizes))
+                partition.tenancy.held.release(partition.waiting_bytes)
+                partition.waiting_bytes = 0
                 partition.backlog.clear()
                 partition.sizes.clear()
                 tenancies.append(partition.tenancy)

@@ -123,4 +123,5 @@ class StreamDelivery[T](Delivery[T]):
             self._queue.give_back(parcel, 0)
 
     def __del__(self) -> None:
-        self._give_back()
+        if not self._settled:
+            self._give_back()

@@ -58,12 +58,14 @@ class Reader[T]:
     """One `async for`. When the loop breaks off, Python drops the reader: its record is given back.
 
     A reader takes from `parcel` as long as nobody else does: `parcel.next` is what it `expected`.
-    In the run that began at `_start` the last record is in hand, and those before have finished.
+    The records from `_start` on have finished, but for the last one, which is in hand; if `_start`
+    is `expected`, that one was handed over to a delivery. Those before `_counted` count as taken.
     """
 
     __slots__ = (
         "__weakref__",
         "_accepts",
+        "_counted",
         "_is_closed",
         "_limit",
         "_parse",
@@ -87,6 +89,7 @@ class Reader[T]:
         self.parcel: Parcel = _NOTHING
         self._start = self._limit = 0
         self.expected: int = 1
+        self._counted = 1
         readers.add(self)
 
     def __aiter__(self) -> "Reader[T]":
@@ -100,6 +103,7 @@ class Reader[T]:
             if index == self.expected and index < self._limit:
                 parcel.next = self.expected = index + 1
             else:
+                del parcel  # while this waits for others, nothing should keep these
                 await self._next_run()
                 parcel, index = self.parcel, self.expected - 1
             if self._parse is None:
@@ -136,7 +140,7 @@ class Reader[T]:
         index = parcel.next
         parcel.chunk.tenancy.taken += 1
         self.parcel, self._start = parcel, index
-        parcel.next = self.expected = index + 1
+        parcel.next = self.expected = self._counted = index + 1
         self._limit = min(parcel.end, index + self._run)
         self._parse = parcel.parse
         if parcel.spec is not None:
@@ -180,36 +184,38 @@ class Reader[T]:
 
     def flush(self) -> None:
         """Enter what has finished into the ledger; the record in hand has not."""
-        in_hand = self.expected - 1
+        in_hand, chunk = self.expected - 1, self.parcel.chunk
+        if self.expected > self._counted:
+            chunk.tenancy.taken += self.expected - self._counted
+            self._counted = self.expected
         if in_hand > self._start:
             run = self.parcel.indices[self._start : in_hand]
             self._start = in_hand
-            self.parcel.chunk.tenancy.taken += len(run)
-            self.parcel.chunk.finish_run(run)
+            chunk.finish_run(run)
 
     def finish(self) -> None:
         """Finish everything, the record in hand included."""
         if self.parcel is not _NOTHING:
             self.flush()
-            parcel, at = self.parcel, self.expected - 1
+            parcel, at, is_in_hand = self.parcel, self.expected - 1, self.expected > self._start
             self._drop_parcel()
-            parcel.chunk.finish(parcel.indices[at])
+            if is_in_hand:
+                parcel.chunk.finish(parcel.indices[at])
 
     def give_back(self) -> None:
         """Give the record in hand back, unfinished."""
         if self.parcel is not _NOTHING:
             self.flush()
-            parcel, at = self.parcel, self.expected - 1
+            parcel, at, is_in_hand = self.parcel, self.expected - 1, self.expected > self._start
             self._drop_parcel()
-            self._queue.give_back(parcel, at)
+            if is_in_hand:
+                self._queue.give_back(parcel, at)
 
     def take(self) -> tuple[Parcel, int]:
         """Hand the record in hand over to somebody who will finish it or give it back."""
-        parcel, at = self.parcel, self.expected - 1
-        if at > self._start:  # the records before it were skipped, which finished them
-            self.flush()
-        self._drop_parcel()
-        return parcel, at
+        self.flush()  # records before it may have been skipped, which finished them
+        self._start = self.expected
+        return self.parcel, self.expected - 1
 
     def stop(self) -> None:
         """Take no more records; the record in hand may still finish."""
@@ -218,4 +224,4 @@ class Reader[T]:
     def _drop_parcel(self) -> None:
         self.parcel = _NOTHING
         self._start = self._limit = 0
-        self.expected = 1
+        self.expected = self._counted = 1

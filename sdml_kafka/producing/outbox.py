@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from logging import WARNING, getLogger
+from typing import Protocol
 
 import anyio
 
@@ -26,10 +27,20 @@ MIN_REPLACE_S = 0.5
 _log = getLogger("sdml_kafka.transport")
 
 
+class _Send(Protocol):
+    def __call__(
+        self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None: ...
+
+
 class Outbox:
     """Takes records at any time: while there is no producer they wait for the next one."""
 
     def __init__(self) -> None:
+        self.send: _Send = self._keep
+        """Sends a record, as `Producer.send` does; after `close` it fails with SendFailed.
+
+        It is the producer's own function while there is one, which saves a call for each record."""
         self.producer: Producer | None = None
         """The producer of the sender's present life, None between two lives."""
         self._waiting: deque[tuple[Message, OnSent, Callable[[], bool]]] = deque()
@@ -48,13 +59,10 @@ class Outbox:
         """Whether there is a producer, and it has a connection to a broker."""
         return self.producer is not None and self.producer.connected
 
-    def send(
+    def _keep(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:
-        """Send a record, as `Producer.send` does; after `close` it fails with SendFailed."""
-        if self.producer is not None:
-            self.producer.send(message, on_sent, is_wanted)
-        elif self._closed:
+        if self._closed:
             on_sent(SendFailed("the client was left"))
         else:
             self._waiting.append((message, on_sent, is_wanted))
@@ -64,7 +72,7 @@ class Outbox:
     @contextmanager
     def sending_with(self, producer: Producer) -> Generator[None]:
         """Send through `producer` inside the context, first what waits. For the sender alone."""
-        self.producer = producer
+        self.producer, self.send = producer, producer.send
         try:
             while self._waiting:
                 message, on_sent, is_wanted = self._waiting.popleft()
@@ -72,7 +80,7 @@ class Outbox:
                     producer.send(message, on_sent, is_wanted)
             yield
         finally:
-            self.producer = None
+            self.producer, self.send = None, self._keep
 
     def close(self) -> None:
         """Fail what waits, since no further producer will come."""

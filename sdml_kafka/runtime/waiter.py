@@ -42,7 +42,9 @@ def on_trio() -> bool:
 def waiter_maker() -> Callable[[], Waiter]:
     """Return a function that makes waiters for the event loop that runs here."""
     if on_trio():
-        return _TrioWaiter
+        from sdml_kafka.runtime.trio_waiter import TrioWaiter
+
+        return TrioWaiter
     import asyncio  # loaded already where its loop runs, and needed by nobody else
 
     # Not `loop.create_future`, which takes a call more; no class of our own, which tasks of
@@ -63,39 +65,3 @@ def clock() -> Callable[[], float]:
     import asyncio
 
     return asyncio.get_running_loop().time
-
-
-class _TrioWaiter:
-    __slots__ = ("_is_done", "_task")
-
-    def __init__(self) -> None:
-        self._task: Any = None
-        self._is_done = False
-
-    def done(self) -> bool:
-        return self._is_done
-
-    def set_result(self, _: None) -> None:
-        self._is_done = True
-        if self._task is not None:
-            import trio
-
-            task, self._task = self._task, None
-            trio.lowlevel.reschedule(task)
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        return self._wait().__await__()
-
-    async def _wait(self) -> None:
-        import trio
-
-        if self._is_done:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            return
-
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._task = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._task = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(abort)

@@ -3,13 +3,12 @@
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-import anyio
-
 from sdml_kafka.errors import ConsumerFailed
+from sdml_kafka.runtime.waiter import Waiter, waiter_maker, wake
 
 
 class CrossingLoop(ABC):
@@ -25,6 +24,7 @@ class CrossingLoop(ABC):
         import trio
 
         self._token = trio.lowlevel.current_trio_token()
+        self._new_waiter: Callable[[], Waiter] = waiter_maker()
         self._calls: set[asyncio.Task[Any]] = set()
         """The tasks of the calls that run; looked at on the asyncio side alone."""
 
@@ -39,41 +39,39 @@ class CrossingLoop(ABC):
             self._token.run_sync_soon(function)
 
     async def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        finished = anyio.Event()
-        outcome: Future[T] = Future()
+        finished = self._new_waiter()
         tasks: list[asyncio.Task[T]] = []
 
         def start() -> None:
             task = self._loop.create_task(function())
-            task.add_done_callback(finish)
             tasks.append(task)
             self._calls.add(task)
+            task.add_done_callback(finish)
 
         def finish(task: asyncio.Task[T]) -> None:
             self._calls.discard(task)
-            if task.cancelled():
-                outcome.set_exception(ConsumerFailed("the client's task was cancelled"))
-            elif (error := task.exception()) is not None:
-                outcome.set_exception(error)
-            else:
-                outcome.set_result(task.result())
-            self.call_back(finished.set)
+            if not task.cancelled():
+                task.exception()  # asyncio logs an error that nobody looks at: a caller may be gone
+            self.call_back(partial(wake, finished))
 
         self._check_open()
         self.call_soon(start)
         try:
             await self._wait(finished)
         finally:
-            if not finished.is_set():
+            if not finished.done():
                 self.call_soon(lambda: tasks[0].cancel())
-        return outcome.result()
+        (task,) = tasks
+        if task.cancelled():
+            raise ConsumerFailed("the client's task was cancelled")
+        return task.result()
 
     def _check_open(self) -> None:
         if self._loop.is_closed():
             raise ConsumerFailed("the asyncio loop that the client was on has ended")
 
-    async def _wait(self, finished: anyio.Event) -> None:
-        await finished.wait()
+    async def _wait(self, finished: Waiter) -> None:
+        await finished
 
     async def calls_ended(self) -> None:
         """Wait until all calls have ended, also those whose callers were cancelled."""

@@ -87,7 +87,6 @@ class RecordColumns(Sequence[FetchedRecord]):
     Attributes:
         values: The value of each record, None for a tombstone.
         offsets: The offset of each record, a `range` if none is missing.
-        sizes: The bytes of each record: its value, key and headers.
     """
 
     __slots__ = (
@@ -95,10 +94,10 @@ class RecordColumns(Sequence[FetchedRecord]):
         "_headers",
         "_keys",
         "_place",
+        "_sizes",
         "_timestamp_types",
         "_timestamps",
         "offsets",
-        "sizes",
         "values",
     )
 
@@ -107,7 +106,8 @@ class RecordColumns(Sequence[FetchedRecord]):
         self._place = place
         self.offsets: Sequence[int] = range(0)
         self.values: list[bytes | None] = []
-        self.sizes: list[int] = []
+        self._sizes: list[int] = []
+        """Those of the first records, as far as they were counted."""
         self._timestamps: list[int] = []
         self._timestamp_types: list[int] | None = None
         self._keys: list[bytes | None] | None = None
@@ -125,22 +125,17 @@ class RecordColumns(Sequence[FetchedRecord]):
         values: list[bytes | None] = list(map(_value_of, raws))
         keys: list[bytes | None] = list(map(_key_of, raws))
         headers: list[Headers] = list(map(_headers_of, raws))
-        sizes = _lengths(values)
         self.offsets = _joined(self.offsets, _offsets(raws))
         self.values += values
         self._timestamps.extend(map(_timestamp_of, raws))
         if keys.count(None) < len(keys):
-            sizes = list(map(add, sizes, _lengths(keys)))
             self._keys = _extended(self._keys, count, None, keys)
         if any(headers):
-            for index, pairs in enumerate(headers):
-                sizes[index] += sum(len(name) + len(value or b"") for name, value in pairs)
             self._headers = _extended(self._headers, count, (), map(tuple, headers))
         if not are_plain:
             types, checksums = map(_timestamp_type_of, raws), map(_checksum_of, raws)
             self._timestamp_types = _extended(self._timestamp_types, count, 0, types)
             self._checksums = _extended(self._checksums, count, None, checksums)
-        self.sizes += sizes
         self._fill_up()
 
     def add(self, more: "RecordColumns") -> None:
@@ -148,7 +143,8 @@ class RecordColumns(Sequence[FetchedRecord]):
         count = len(self.values)
         self.offsets = _joined(self.offsets, more.offsets)
         self.values += more.values
-        self.sizes += more.sizes
+        if len(self._sizes) == count:
+            self._sizes += more._sizes
         self._timestamps += more._timestamps
         self._timestamp_types = _extended(self._timestamp_types, count, 0, more._timestamp_types)
         self._keys = _extended(self._keys, count, None, more._keys)
@@ -168,6 +164,25 @@ class RecordColumns(Sequence[FetchedRecord]):
         for column, usual in columns:
             if column is not None and len(column) < count:
                 column.extend(repeat(usual, count - len(column)))
+
+    @property
+    def sizes(self) -> list[int]:
+        """The bytes of each record: its value, key and headers.
+
+        They are counted when they are asked for. For the replies to calls, which have headers,
+        nobody asks, and counting takes as long as decoding.
+        """
+        count = len(self._sizes)
+        if count < len(self.values):
+            sizes = _lengths(self.values[count:])
+            if self._keys is not None:
+                sizes = list(map(add, sizes, _lengths(self._keys[count:])))
+            if self._headers is not None:
+                for index, pairs in enumerate(self._headers[count:]):
+                    for name, value in pairs:
+                        sizes[index] += len(name) + len(value or b"")
+            self._sizes += sizes
+        return self._sizes
 
     def __len__(self) -> int:
         return len(self.values)
@@ -199,11 +214,9 @@ class RecordColumns(Sequence[FetchedRecord]):
             return next(iter(self[at : at + 1]))
         part = RecordColumns.__new__(RecordColumns)
         part._place = self._place
-        part.offsets, part.values, part.sizes = (
-            self.offsets[index],
-            self.values[index],
-            self.sizes[index],
-        )
+        part.offsets, part.values = self.offsets[index], self.values[index]
+        are_counted = len(self._sizes) == len(self.values)
+        part._sizes = self._sizes[index] if are_counted else []
         part._timestamps = self._timestamps[index]
         part._timestamp_types = _part(self._timestamp_types, index)
         part._keys = _part(self._keys, index)
@@ -233,7 +246,7 @@ class RecordColumns(Sequence[FetchedRecord]):
     def drop(self, count: int) -> None:
         """Remove the first records, and free them."""
         self.offsets = self.offsets[count:]
-        del self.values[:count], self.sizes[:count], self._timestamps[:count]
+        del self.values[:count], self._sizes[:count], self._timestamps[:count]
         for column in (self._timestamp_types, self._keys, self._checksums, self._headers):
             if column is not None:
                 del column[:count]

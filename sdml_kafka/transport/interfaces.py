@@ -435,7 +435,9 @@ class Message(NamedTuple):
 
 OnSent = Callable[[Exception | None], None]
 """Called once with a record's outcome: None when the broker has acknowledged it, else the error.
-The call comes in the program's thread, never from within `send`. An exception in it is logged."""
+The call comes in the program's thread, never from within `send`. An exception in it is logged. An
+object with an attribute `waits_for_ack` that is False need not be called with None: to wake another
+thread for an acknowledgement costs as much as a call of RPC."""
 
 
 class ProducerSpent(ProducerFailed):

@@ -16,6 +16,7 @@ from typing import Any, cast
 import anyio
 
 from sdml_kafka.errors import ConsumerFailed
+from sdml_kafka.runtime.waiter import Waiter
 from sdml_kafka.transport.crossing_loop import CrossingLoop
 
 LOOK_EVERY_S = 1.0
@@ -62,12 +63,12 @@ class EnclosingLoop(CrossingLoop):
         with suppress(RuntimeError):  # the loop has closed, and what it ran has ended
             self._loop.call_soon(function)
 
-    async def _wait(self, finished: anyio.Event) -> None:
+    async def _wait(self, finished: Waiter) -> None:
         # A loop that ends in between drops the task, and nobody would notice.
-        while not finished.is_set():
+        while not finished.done():
             self._check_open()
             with anyio.move_on_after(LOOK_EVERY_S):
-                await finished.wait()
+                await finished
 
 
 class LoggedErrors:

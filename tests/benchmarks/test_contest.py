@@ -1,10 +1,12 @@
 """How samples become ratios and a table."""
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 from attrs import frozen
 
+from benchmarks.__main__ import with_tables
 from benchmarks.contest import Column, Figure, as_json, compare, table
 from benchmarks.picture import picture
 
@@ -43,3 +45,12 @@ def test_results_are_saved_as_json_and_as_a_picture() -> None:
     assert saved["results"][1]["speed"] == {"median": 1, "lowest": 0.5, "highest": 1.5}
     texts = [element.text for element in ElementTree.fromstring(picture(results)).iter()]
     assert "few & <more>" in texts
+
+
+def test_saved_tables_replace_those_of_the_page(tmp_path: Path) -> None:
+    (tmp_path / "calls.md").write_text("| new |\n")
+    calls = "<!-- begin calls -->\n\n| old |\n\n<!-- end -->\n"
+    page = f"a\n{calls}b\n<!-- begin reading -->\n<!-- end -->\n"
+    renewed = with_tables(page, tmp_path)
+    assert renewed == page.replace("| old |", "| new |")
+    assert with_tables(renewed, tmp_path) == renewed

@@ -118,3 +118,30 @@ def test_values_are_those_of_all_records_or_none() -> None:
     whole.add(columns([Raw(6, value=None)]))
     assert values_of(whole) is None
     assert values_of(list(whole)) is None
+
+
+@given(st.lists(raws_of_a_batch.filter(bool), min_size=1, max_size=4), st.data())
+def test_sizes_are_the_same_whenever_they_are_asked_for(
+    batches: list[list[Raw]], data: st.DataObject
+) -> None:
+    whole, expected = RecordColumns(PLACE), list[int]()
+    for batch in batches:
+        more = columns(batch)
+        for records in (whole, more):
+            if data.draw(st.booleans()):
+                assert len(records.sizes) == len(records)
+        whole.add(more)
+        expected += map(size_of, batch)
+        if data.draw(st.booleans()):
+            count = data.draw(st.integers(0, len(whole)))
+            whole.drop(count)
+            del expected[:count]
+        if data.draw(st.booleans()):
+            start = data.draw(st.integers(0, len(whole)))
+            assert whole[start:].sizes == expected[start:]
+    assert whole.sizes == expected
+
+
+def size_of(raw: Raw) -> int:
+    pairs = sum(len(name) + len(value or b"") for name, value in raw.headers)
+    return len(raw.value or b"") + len(raw.key or b"") + pairs

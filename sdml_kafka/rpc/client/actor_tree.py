@@ -91,6 +91,7 @@ class ClientActors:
     def _children(
         self, transport: Transport, topics: ReplyTopics, start_timeout_s: float
     ) -> list[ChildSpec]:
+        backlog = Backlog(self.polls)
         sender = partial(
             Sender, transport.producer, self.outbox, start_timeout_s, creates_topics=True
         )
@@ -99,13 +100,13 @@ class ClientActors:
             transport.consumer,
             topics,
             self.reading,
-            self.polls,
+            backlog,
             self.outbox,
             ReplyLog(),
             start_timeout_s,
             self._plans.forget_all,
         )
-        dispatcher = partial(ReplyDispatcher, self.polls, Backlog(), self._matcher)
+        dispatcher = partial(ReplyDispatcher, self.polls, backlog, self._matcher)
         patience_s = start_timeout_s + ACTOR_GRACE_S
         return [
             ChildSpec("sender", sender, start_timeout_s=patience_s),

@@ -141,8 +141,8 @@ class PendingCall(Call):
             ". Is a server running that serves this topic, and fast enough?",
         )
 
-    def on_sent(self, error: Exception | None) -> None:
-        """Take the record's outcome: an error, or None when the broker has acknowledged it."""
+    def __call__(self, error: Exception | None) -> None:
+        """Take the record's outcome, as an `OnSent`: an error, or None if it is acknowledged."""
         if error is None:
             if self.waits_for_ack:
                 self.settle(None)
@@ -206,11 +206,11 @@ class PendingCalls:
         if call.due < self._wakes_at:
             self._earlier.set()
         self.counts.calls += 1
-        self._outbox.send(call.message, call.on_sent, call.is_waiting)
+        self._outbox.send(call.message, call, call.is_waiting)
 
     def send(self, call: PendingCall) -> None:
         """Send the call's record again."""
-        self._outbox.send(call.message, call.on_sent, call.is_waiting)
+        self._outbox.send(call.message, call, call.is_waiting)
 
     def send_cancel(self, call: PendingCall, partition: int | None) -> None:
         """Let the server that reads cancel records in this partition know that nobody waits."""

@@ -1,6 +1,8 @@
 """The dispatcher of a client: finds the call that a reply is for, and parses the reply for it."""
 
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from inspect import isawaitable
 from itertools import chain
 from typing import Any
@@ -108,10 +110,61 @@ class ReplyMatcher:
 
 
 class Backlog:
-    """What is left of the poll in work. It outlives a dispatcher that dies over a record."""
+    """The replies that were polled and not dispatched yet. It outlives a dispatcher that dies.
 
-    def __init__(self) -> None:
+    A dispatcher that has nothing to do is called at once, in the task that polls. Its own task
+    would take them a turn of the loop later, which the caller of a lone call would wait for.
+    """
+
+    def __init__(self, polls: Mailbox[PolledReplies]) -> None:
+        """Begin without replies.
+
+        Args:
+            polls: Where replies wait for a dispatcher that is busy, or not alive.
+        """
         self.rest: Iterator[Record] = iter(())
+        """What is left of the poll in work, after the record that a dispatcher has died of."""
+        self._polls = polls
+        self._queued = 0
+        """The number of polls whose replies wait there, or more after a cancelled `put`."""
+        self._dispatch: Callable[[], None] | None = None
+        """Dispatches `rest`; None while no dispatcher lives."""
+        self._failure: BaseException | None = None
+        """What a dispatcher has to die of that was called at once."""
+
+    async def put(self, replies: PolledReplies) -> None:
+        """Have replies dispatched; wait for room if too many polls' replies wait."""
+        if self._dispatch is not None and not self._queued:
+            self.rest = chain.from_iterable(replies)
+            try:
+                self._dispatch()
+            except BaseException as error:
+                self._failure, replies = error, ()
+            else:
+                return
+        self._queued += 1
+        try:
+            self._polls.send_nowait(replies)
+        except anyio.WouldBlock:
+            await self._polls.send(replies)
+
+    async def receive(self) -> None:
+        """Wait for further replies. Raise what the dispatcher that waits here has failed with."""
+        replies = await self._polls.receive()
+        self._queued = self._polls.depth
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        self.rest = chain.from_iterable(replies)
+
+    @contextmanager
+    def dispatched_by(self, dispatch: Callable[[], None]) -> Generator[None]:
+        """Call this for replies inside the context. For the dispatcher alone."""
+        self._dispatch = dispatch
+        try:
+            yield
+        finally:
+            self._dispatch = None
 
 
 class ReplyDispatcher(Actor):
@@ -121,7 +174,6 @@ class ReplyDispatcher(Actor):
         self, polls: Mailbox[PolledReplies], backlog: Backlog, matcher: ReplyMatcher
     ) -> None:
         self.mailbox: Mailbox[Any] | None = polls
-        self._polls = polls
         self._backlog = backlog
         self._matcher = matcher
         self._plain: set[type] = set()
@@ -129,14 +181,20 @@ class ReplyDispatcher(Actor):
 
     async def run(self, life: Life) -> None:
         async with anyio.create_task_group() as parsing:
+            dispatch = partial(self._dispatch, parsing)
             with life.cancel_on_stop():
                 life.started()
-                while True:
-                    for record in self._backlog.rest:
-                        if (found := self._matcher.match(record)) is not None:
-                            self._deliver(record, *found, parsing)
-                    self._backlog.rest = chain.from_iterable(await self._polls.receive())
+                dispatch()
+                with self._backlog.dispatched_by(dispatch):
+                    while True:
+                        await self._backlog.receive()
+                        dispatch()
             parsing.cancel_scope.cancel()
+
+    def _dispatch(self, parsing: TaskGroup) -> None:
+        for record in self._backlog.rest:
+            if (found := self._matcher.match(record)) is not None:
+                self._deliver(record, *found, parsing)
 
     def _deliver(
         self,

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from sdml_kafka.errors import ConsumerFailed, GroupShared, JoinTimeout, TopicMissing
 from sdml_kafka.producing.outbox import Outbox
-from sdml_kafka.rpc.client.reply_dispatcher import PolledReplies
+from sdml_kafka.rpc.client.reply_dispatcher import Backlog
 from sdml_kafka.rpc.client.reply_log import ReplyLog
 from sdml_kafka.rpc.client.reply_topics import (
     TOPIC_TIMEOUT_S,
@@ -20,7 +20,7 @@ from sdml_kafka.rpc.client.reply_topics import (
     missing_topics,
     quoted,
 )
-from sdml_kafka.runtime import Actor, Life, Mailbox
+from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.connect_retry import connected
 from sdml_kafka.transport.interfaces import (
     POLL_TIMEOUT_S,
@@ -44,7 +44,7 @@ class ReplyLoop(Actor):
         connect: Connect,
         topics: ReplyTopics,
         reading: Reading,
-        polls: Mailbox[PolledReplies],
+        backlog: Backlog,
         outbox: Outbox,
         log: ReplyLog,
         start_timeout_s: float,
@@ -53,7 +53,7 @@ class ReplyLoop(Actor):
         self._connect = connect
         self._topics = topics
         self._reading = reading
-        self._polls = polls
+        self._backlog = backlog
         self._outbox = outbox
         self._log = log
         self._start_timeout_s = start_timeout_s
@@ -118,10 +118,7 @@ class ReplyLoop(Actor):
     async def _hand_on(self, records: Mapping[TopicPartition, Sequence[Record]]) -> None:
         # All at once: calls that are answered together also send together what they ask next.
         replies = tuple(records.values())
-        try:
-            self._polls.send_nowait(replies)
-        except anyio.WouldBlock:
-            await self._polls.send(replies)
+        await self._backlog.put(replies)
         for partition, batch in records.items():
             self._reading.positions[partition] = batch[-1].offset + 1
 

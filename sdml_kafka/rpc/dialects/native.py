@@ -5,7 +5,6 @@ This file alone knows the names of these headers.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import Any
 
 from attrs import field, frozen
 
@@ -53,10 +52,6 @@ _NOTHING: Mapping[str, str] = {}
 MAX_ROUTES = 256
 MAX_ROUTE_BYTES = 1024
 
-_new_reply: Callable[[tuple[Any, ...]], Reply]
-# Calling the class itself takes twice as long.
-_new_reply = partial(tuple.__new__, Reply)  # pyright: ignore[reportUnknownMemberType]
-
 Found = dict[str, bytes]
 """The first value of each known header, by the header's name as it is spelled here."""
 
@@ -64,8 +59,10 @@ Route = tuple[tuple[str, ...], int, int | None]
 """The topics to reply to, the number of others that were asked for, and the partition there."""
 
 _new_request: Callable[[tuple[object, ...]], Request]
+_new_reply: Callable[[tuple[object, ...]], Reply]
 # Called as a class, a named tuple is made in twice the time.
 _new_request = partial(tuple.__new__, Request)  # pyright: ignore[reportUnknownMemberType]
+_new_reply = partial(tuple.__new__, Reply)  # pyright: ignore[reportUnknownMemberType]
 
 
 def _check_id_names(_: object, __: object, names: tuple[str, ...]) -> None:
@@ -145,11 +142,16 @@ class Wire:
 
     def read_reply(self, headers: ForeignHeaders) -> Reply:
         """Read what a reply says; whatever bytes it holds, this does not fail."""
-        if len(headers) == 2:  # what nearly all replies have, read in a third of the time
+        # What nearly all replies have is read in a third of the time.
+        if len(headers) == 2:
             (name, only_id), (other, value) = headers
-            is_plain = other == STATUS and value == b"ok" and name in self._id_spellings
-            if is_plain and only_id and len(only_id) <= MAX_ID_BYTES:
-                return _new_reply((only_id, OK, "", None, False, None))
+            is_plain = other == STATUS and value == b"ok"
+        elif len(headers) == 1:  # by servers that know nothing of a status
+            ((name, only_id),), is_plain = headers, True
+        else:
+            name, only_id, is_plain = "", None, False
+        if is_plain and name in self._id_spellings and only_id and len(only_id) <= MAX_ID_BYTES:
+            return _new_reply((only_id, OK, "", None, False, None))
         found, _, _ = self._find(headers)
         id_ = None
         for name in self.id_names:

@@ -7,6 +7,8 @@ producer are in the two `internals.py`. Checked on aiokafka 0.13.0 and 0.14.0.
 
 - `_conns`, each connection's `_requests`, `_reader` and `_writer`, and its `close`: to see that a
   broker does not answer any more, and to have the connection replaced (`silent_connections.py`).
+- Of a connection that is idle also `_protocol`, `_handle_frame` and the buffer of `_reader`: to
+  read answers in its place (`frames.py`, which looks for all of it).
 - `_sync_task` is written, since `close()` raises what a metadata task that has died has raised.
 """
 
@@ -17,6 +19,8 @@ from contextlib import suppress
 from typing import Any
 
 from aiokafka.conn import CloseReason
+
+from sdml_kafka.transport.aiokafka.frames import FrameReader
 
 if sys.platform != "win32":
     from fcntl import ioctl
@@ -57,13 +61,16 @@ def oldest_request(connection: Any) -> tuple[Any, Any]:
 
 
 def moved_bytes(connection: Any) -> tuple[int, int, int]:
-    """Return the bytes of an answer that are there, and those of requests that wait to leave."""
+    """Return the bytes that were read of answers, and those of requests that wait to leave."""
     transport, unsent = connection._writer.transport, 0
     socket = transport.get_extra_info("socket")
     if sys.platform != "win32" and socket is not None:
         with suppress(OSError, ValueError):  # it may be closed right now
             answer = ioctl(socket.fileno(), TIOCOUTQ, b"\0\0\0\0")
             unsent = int.from_bytes(answer, sys.byteorder)
+    protocol = transport.get_protocol()
+    if isinstance(protocol, FrameReader):
+        return protocol.received, transport.get_write_buffer_size(), unsent
     return len(connection._reader._buffer), transport.get_write_buffer_size(), unsent
 
 

@@ -30,6 +30,7 @@ from sdml_kafka.transport.aiokafka.connection_failures import (
     place,
     reason_of,
 )
+from sdml_kafka.transport.aiokafka.frames import read_frames
 
 _log = getLogger("aiokafka")  # in its place, so that the filter for its lines counts these, too
 
@@ -217,7 +218,7 @@ class Connecting:
 
     async def _open(self, address: Address, on_close: Any = None) -> Any:
         client = self._client
-        return await create_conn(
+        connection = await create_conn(
             *address,
             client_id=client._client_id,
             request_timeout_ms=client._request_timeout_ms,
@@ -232,6 +233,8 @@ class Connecting:
             sasl_kerberos_domain_name=client._sasl_kerberos_domain_name,
             sasl_oauth_token_provider=client._sasl_oauth_token_provider,
         )
+        read_frames(connection)
+        return connection
 
     async def close(self) -> None:
         """Close the client, after the attempts that go on."""

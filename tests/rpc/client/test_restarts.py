@@ -11,6 +11,8 @@ from sdml_kafka import (
     Restarts,
     RestartsExhausted,
 )
+from sdml_kafka.rpc.client.reply_dispatcher import ReplyMatcher
+from sdml_kafka.transport.interfaces import Record
 from tests.support.server_by_hand import REQUEST, callers, client_on, hand, new_broker
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
@@ -69,3 +71,32 @@ async def test_when_restarts_run_out_the_calls_get_the_cause() -> None:
                 await anyio.sleep_forever()
     assert len(outcome) == 1
     assert outcome[0].__cause__ is not None
+
+
+async def test_a_dispatcher_that_dies_of_a_reply_leaves_the_others_to_the_next_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = new_broker()
+    match = ReplyMatcher.match
+
+    def fail_once(self: ReplyMatcher, record: Record) -> object:
+        if record.value == b"deadly":
+            monkeypatch.undo()
+            raise RuntimeError("ordered")
+        return match(self, record)
+
+    monkeypatch.setattr(ReplyMatcher, "match", fail_once)
+    async with client_on(broker) as rpc, hand(broker) as server, callers(rpc) as tasks:
+        calls = [tasks.call(b"%d" % n) for n in range(4)]
+        requests = await server.requests(4)
+        values = (b"first", b"deadly", b"behind it", b"last")
+        for request, value in zip(requests, values, strict=True):
+            server.reply(request, value, partition=0)  # one poll brings them all
+        deadly = int(requests[1].value or b"")
+        for n, call in enumerate(calls):
+            if n != deadly:
+                assert await call.get() in values
+        assert rpc.status().counters.restarts == 1
+        again = tasks.call(b"again")
+        server.reply(await server.request(), b"again")
+        assert await again.get() == b"again"

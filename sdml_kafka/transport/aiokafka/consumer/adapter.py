@@ -15,6 +15,7 @@ from attrs import evolve
 from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
 from sdml_kafka.transport.aiokafka.consumer.driver import ConsumerDriver, build_driver
 from sdml_kafka.transport.aiokafka.consumer.fetching import sizes_of
+from sdml_kafka.transport.aiokafka.consumer.polls_in_thread import PollsInThread
 from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
 from sdml_kafka.transport.aiokafka.option_values import made_by
 from sdml_kafka.transport.asyncio_loop import Home, open_home
@@ -52,7 +53,8 @@ def connect(consumer_factory: ConsumerFactory) -> Connect:
                 # Cut off in between, this would leave a consumer that nobody closes.
                 with anyio.fail_after(BUILD_TIMEOUT_S, shield=True):
                     driver = await home.call(partial(_build, consumer_factory))
-                consumer = AiokafkaConsumer(home, driver)
+                make = AiokafkaConsumer if home.shares_the_thread else ConsumerInThread
+                consumer = make(home, driver)
                 try:
                     yield consumer
                 finally:
@@ -72,12 +74,6 @@ class AiokafkaConsumer:
         self._home = home
         self._driver = driver
         self.settings: ConsumerSettings = driver.settings
-        if not home.shares_the_thread:
-            self.settings = evolve(
-                self.settings,
-                poll_records=POLL_RECORDS_IN_A_THREAD,
-                stall_limit_s=driver.max_poll_interval_s,
-            )
 
     async def start(
         self,
@@ -121,3 +117,27 @@ class AiokafkaConsumer:
         # The driver keeps to the timeout; the shield lets it finish under a cancelled scope.
         with anyio.move_on_after(timeout_s + 1.0, shield=True):
             await self._home.call(partial(self._driver.close, timeout_s))
+
+
+class ConsumerInThread(AiokafkaConsumer):
+    """Carries the calls to a driver in another thread."""
+
+    def __init__(self, home: Home, driver: ConsumerDriver) -> None:
+        super().__init__(home, driver)
+        self._polls = PollsInThread(home, driver)
+        self.settings = evolve(
+            self.settings,
+            poll_records=POLL_RECORDS_IN_A_THREAD,
+            stall_limit_s=driver.max_poll_interval_s,
+        )
+
+    def poll(
+        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+    ) -> Coroutine[Any, Any, Polled]:
+        return self._polls.poll(ready, max_records, timeout_s)
+
+    async def close(self, timeout_s: float) -> None:
+        try:
+            await super().close(timeout_s)
+        finally:
+            self._home.call_soon(self._polls.end)

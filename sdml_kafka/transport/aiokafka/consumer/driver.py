@@ -178,6 +178,7 @@ class ConsumerDriver:
         # request_timeout_ms, and then fails.
         await self._startup.run(timeout_s)
         begin_sessions(self._consumer)
+        self._fetched.begin()
         self._obstacles.watch_joins()
         silent = SilentConnections(self._consumer._client, repeats_produce=False)
         self._watching = self._loop.create_task(silent.close_repeatedly())
@@ -220,6 +221,11 @@ class ConsumerDriver:
         positions = self._positions
         moves = positions.news(), positions.take_jumps(), corrupt
         return Polled(records, assignment, health, *moves)
+
+    async def wait_fetched(self, timeout_s: float) -> None:
+        """Wait until a poll may have something to do at once, or the time is over."""
+        if self._to_position is None:
+            await self._fetched.wait(timeout_s)
 
     def nudge(self) -> None:
         self._fetched.nudge()
@@ -316,7 +322,7 @@ class ConsumerDriver:
         self._to_position = self._start_positions.hold(assigned)
         self._bad_batches = BadBatches()
         self._may_commit = True
-        self._fetched.nudge()
+        self._fetched.interrupt()
 
     async def _position(self) -> Assignment | None:
         """Give the assigned partitions their positions, and return their assignment.

@@ -13,7 +13,8 @@ error. Requests wait as long as before, so that nothing comes later.
 `FetchSessions` stands in two places of aiokafka's fetcher. It takes the place of the method that
 chooses what to fetch, which looks at each partition several times a second: while nothing has
 changed its last choice is repeated. And it takes the place of the fetcher's client, where it sends
-the difference to what the broker remembers.
+the difference to what the broker remembers. Requests outside of sessions, those of consumers with
+few partitions, encode themselves from there on (`fetch_codec.py`).
 
 Rules for whoever edits this file:
 
@@ -38,8 +39,10 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.fetch import FetchRequest
 
+from sdml_kafka.transport.aiokafka import fetch_codec
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.factory import OwnWait
+from sdml_kafka.transport.aiokafka.fetch_codec import QuickFetchRequest
 
 _log = getLogger("sdml_kafka.transport")
 
@@ -200,7 +203,10 @@ class FetchSessions:
     def __init__(self, fetcher: Any) -> None:
         self._fetcher = fetcher
         self._client = fetcher._client
+        self.cluster = self._client.cluster
+        """The client's own, which the fetcher looks at for each partition."""
         self._choose_anew = fetcher._get_actions_per_node
+        self._is_quick = fetch_codec.is_supported()
         self._sessions = defaultdict[int, Session](Session)
         """The session with each broker."""
         self._requests: dict[int, Any] = {}
@@ -221,7 +227,7 @@ class FetchSessions:
         """Return what aiokafka's `_get_actions_per_node` does: the requests that are to be sent."""
         if len(assignment.tps) < MIN_PARTITIONS:
             return self._choose_anew(assignment)
-        leaders = self._client.cluster._partitions  # another dict after each answer
+        leaders = self.cluster._partitions  # another dict after each answer
         if assignment is not self._assignment or leaders is not self._leaders:
             if assignment is not self._assignment:
                 for session in self._sessions.values():
@@ -256,6 +262,8 @@ class FetchSessions:
     async def send(self, node: int, request: Any, **options: Any) -> Any:
         """Send a request of the fetcher."""
         if type(request) is not SessionRequest:
+            if type(request) is FetchRequest and self._is_quick:
+                request = QuickFetchRequest(request)
             return await self._client.send(node, request, **options)
         try:
             answer = await self._client.send(node, request, **options)

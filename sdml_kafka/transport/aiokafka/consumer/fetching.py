@@ -28,7 +28,7 @@ NOBODY: Mapping[Any, TopicPartition] = {ClientPartition("", 0): TopicPartition("
 membership alive, and keeps every buffer."""
 
 FEW_RECORDS = 10
-HEAD_START_TURNS = 5
+HEAD_START_TURNS = 2
 """The number of turns of the loop by which the next fetch is put off after a few records.
 
 So many turns lie between reading a reply and sending the next request, and building a fetch takes
@@ -66,20 +66,55 @@ class FetchedRecords:
         self._positions = positions
         self._loop = asyncio.get_running_loop()
         self._is_nudged = False
+        self._is_interrupted = False
+        self._is_reading = False
         self._waiter: asyncio.Future[None] | None = None
         self._wanted: Mapping[Any, TopicPartition] = {}
         self._decodes = decodes_here(consumer)
         self.bad_ends: dict[TopicPartition, int] = {}
         """Where the last batch of a partition ends that did not decode, if that is known."""
+        self._failure: KafkaError | None = None
+        self._has_paused = False
+        self._head_start = 0
+        """The turns of the loop by which the last records were ahead of the next fetch."""
+
+    def begin(self) -> None:
+        """Learn of fetched records at once, from now on: the consumer was started."""
+        internals.notify_at_once(self._consumer, lambda: self._head_start)
 
     def nudge(self) -> None:
         """Make a `read` that waits return now."""
         self._is_nudged = True
         self._wake()
 
+    def interrupt(self) -> None:
+        """Make a `read` or a `wait` that waits return now; those to come are not concerned."""
+        self._is_nudged = self._is_nudged or self._is_reading
+        self._is_interrupted = True
+        self._wake()
+
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    async def wait(self, timeout_s: float) -> None:
+        """Wait until something was fetched or has failed, or `nudge` was called.
+
+        What has failed is raised by the next `read`.
+        """
+        deadline = self._loop.time() + timeout_s
+        self._is_interrupted = False
+        while not (
+            self._is_nudged or self._is_interrupted or internals.has_fetched(self._consumer)
+        ):
+            left_s = deadline - self._loop.time()
+            if left_s <= 0 or self._failure is not None:
+                return
+            try:
+                await self._wait(left_s)
+            except KafkaError as error:
+                self._failure = error
+            self._has_paused = True
 
     async def read(
         self, partitions: Collection[TopicPartition], max_records: int, timeout_s: float
@@ -104,9 +139,15 @@ class FetchedRecords:
             self._wanted = {internals.as_client(each): each for each in partitions}
         deadline = self._loop.time() + timeout_s
         internals.begin_polling(self._consumer)
+        self._is_reading = True
+        has_paused, self._has_paused = self._has_paused, False
         try:
+            if self._failure is not None:
+                failure, self._failure = self._failure, None
+                raise failure
             if internals.has_fetched(self._consumer):
-                await asyncio.sleep(0)  # without a pause nobody else could run
+                if not has_paused:
+                    await asyncio.sleep(0)  # without a pause nobody else could run
             else:
                 await self._wait(timeout_s)
             while not self._is_nudged:
@@ -117,6 +158,7 @@ class FetchedRecords:
                     return {}
                 await self._wait(left_s)
         finally:
+            self._is_reading = False
             internals.end_polling(self._consumer)
         self._is_nudged = False
         return None
@@ -143,7 +185,8 @@ class FetchedRecords:
                     )
             finally:
                 few = 0 < sum(map(len, taken.values())) <= FEW_RECORDS
-                self._fetch_next(HEAD_START_TURNS if few else 0)
+                self._head_start = HEAD_START_TURNS if few else 0
+                self._fetch_next(self._head_start)
         except asyncio.CancelledError as error:  # not this task's: it has not waited
             raise ConsumerFailed("aiokafka's coordination was cancelled") from error
         self._positions.took(fetched, taken)

@@ -38,6 +38,8 @@ Of its parts:
   `_records_iterator` of it is written: it keeps the fetched bytes in a circle of references.
 - `_key_deserializer`, `_value_deserializer`: with one of them aiokafka has to decode.
 - `_subscription.is_assigned`: whether something was fetched for nobody.
+- `_fetcher._proc_fetch_request` is replaced, `_fetch_waiters`: to learn at once of records that
+  were fetched.
 - `_fetcher._wait_consume_future`: taken away while a `getmany` runs, and given to `_notify` later,
   which decides when the next fetch is built.
 - `_subscription._fetch_count`, `_last_fetch_ended` are written: a `getmany` that raises or is
@@ -46,7 +48,8 @@ Of its parts:
   `_fetch_max_wait_ms`, `_client_rack`, `_client.cluster._partitions` and `_paused` of a partition's
   state are read, `highwater`, `lso` and `timestamp` of it written; of a `FetchRequest` `_CLASSES`,
   `_topics`, `prepare`, `build`, and the fields of what it builds: fetch sessions, which aiokafka
-  does not have (`fetch_sessions.py`, which looks for all of it).
+  does not have (`fetch_sessions.py`, which looks for all of it). What else a `FetchRequest` keeps
+  is read in `transport/aiokafka/fetch_codec.py`, which compares the bytes first.
 - `_client._conns`, `force_metadata_update`, `set_topics`: whether a broker is connected, and
   topics that do not exist yet.
 - `_coordinator.member_id`, `coordinator_id`, `group_id`, `_client.send`, `_group_instance_id`: to
@@ -306,6 +309,34 @@ async def take_by_aiokafka(
 def fetch_next(consumer: Client) -> None:
     """Build the next fetch, for the partitions that have room."""
     consumer._fetcher._notify(consumer._fetcher._wait_consume_future)
+
+
+def notify_at_once(consumer: Client, turns_to_wait: Callable[[], int]) -> None:
+    """Wake whoever waits for records in the turn in which they are there.
+
+    aiokafka's fetcher takes two turns of the loop longer, which each call waits for at the client
+    and at the server. Nor does it build the next fetch before the records were taken and
+    `turns_to_wait()` more turns have passed, so that it builds one once.
+    """
+    fetcher = consumer._fetcher
+    fetch = getattr(fetcher, "_proc_fetch_request", None)
+    waiters = getattr(fetcher, "_fetch_waiters", None)
+    if fetch is None or waiters is None:
+        return
+
+    async def fetch_and_notify(assignment: Any, node: Any, request: Any) -> Any:
+        has_records = await fetch(assignment, node, request)
+        if has_records:
+            for waiter in list(waiters):
+                fetcher._notify(waiter)
+            # The fetcher awaits the fetches that it has cancelled, and expects no error of them.
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+                for _ in range(turns_to_wait()):
+                    await asyncio.sleep(0)
+        return has_records
+
+    fetcher._proc_fetch_request = fetch_and_notify
 
 
 def begin_polling(consumer: Client) -> None:

@@ -4,6 +4,7 @@ The driver owns the producer on the asyncio side. What a call costs is decided h
 `sending.py`.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -162,15 +163,26 @@ class CrossingProducer(AiokafkaProducer):
     def __init__(self, home: Home) -> None:
         super().__init__(home)
         self._outbox = ThreadHandoff[Entry](home.call_soon, lambda entry: self._send_there(*entry))
-        self._outcomes = ThreadHandoff[Outcome](home.call_back, lambda outcome: report(*outcome))
+        self._outcomes = ThreadHandoff[Outcome](
+            self._call_back_soon, lambda outcome: report(*outcome)
+        )
 
     async def build(self, producer_factory: ProducerFactory) -> None:
         await super().build(producer_factory)
         self._send_there = self._driver.sending.send
 
+    def _call_back_soon(self, function: Callable[[], object]) -> None:
+        # Not at once: the program would take the first outcome of this turn while the second comes.
+        asyncio.get_running_loop().call_soon(self._home.call_back, function)
+
     def _report_outcome(
         self, entries: Sequence[Entry], error: Exception | None, acknowledged: Any
     ) -> None:
+        # A receipt asks for the place of its record in the batch, so none may be left out then.
+        if error is None and not any(entry[0].receipt for entry in entries):
+            entries = [entry for entry in entries if getattr(entry[1], "waits_for_ack", True)]
+            if not entries:
+                return
         self._outcomes.put((entries, error, acknowledged))
 
     def send(

@@ -13,9 +13,10 @@ Checked on aiokafka 0.13.0 and 0.14.0. They are read only, unless it says that t
   `_closed`, `_exception`, `_waiter_future`: whether batches may be queued, and to wake the sender.
 - `_sender._send_produce_req` is replaced, which does the same as before with a handler of ours;
   `_sender._in_flight`, `_muted_partitions`, `_message_accumulator._pop_batch`, `_append_batch`,
-  `_batch_ttl`, `_linger_time`, `_txn_manager`, `MessageBatch`: to send what is queued at once, to
-  know the requests that are out, and to give back the numbers of a batch that was refused. These
-  are used in `requests.py`.
+  `_batch_ttl`, `_linger_time`, `_txn_manager`, `_metrics_collector`, `MessageBatch` with its
+  `mark_dispatched`: to send what is queued at once, to know the requests that are out, and to give
+  back the numbers of a batch that was refused. These are used in `requests.py`; aiokafka has had
+  metrics since 0.15.0rc1.
 - `client._sync_task`, `_conns`, `_topics`, `unauthorized_topics`: whether a broker is connected;
   `_topics` is written, so that topics that do not exist are not asked for again.
 - `_message_accumulator._pop_batch`, `_txn_manager.has_pid`: to fail what waits for a topic that is

@@ -51,27 +51,27 @@ class PartitionQueue:
 class TopicRoute:
     """The partitions of a topic, as the metadata shows them, and which one comes next."""
 
-    def __init__(self, numbers: Sequence[int], available: Sequence[int]) -> None:
+    def __init__(self, numbers: Sequence[int], available: Sequence[int], partitioner: Any) -> None:
         self.numbers: list[int] = sorted(numbers)
         self._available = sorted(available) or self.numbers
-        self._only = self.numbers[0] if len(self.numbers) == 1 else None
+        self._partitioner = partitioner
+        self._is_usual = type(partitioner) is DefaultPartitioner
+        is_alone = len(self.numbers) == 1 and self._is_usual
+        self.only: int | None = self.numbers[0] if is_alone else None
+        """The partition of every record, None if there is a choice."""
         self._turn = randrange(len(self._available))
         self.queues: dict[int, PartitionQueue] = {}
 
-    def choose(self, key: bytes | None, partitioner: Any, *, by_key: bool) -> int:
-        """Return the partition of a record that names none.
+    def choose(self, key: bytes | None, *, by_key: bool) -> int:
+        """Return the partition of a record that names none, where there is a choice.
 
         aiokafka's own partitioner draws one for a record without a key. Taking turns loads them
         more evenly, and so the servers that read them.
         """
-        if type(partitioner) is not DefaultPartitioner:
-            return int(partitioner(key, self.numbers, self._available))
-        if self._only is not None:
-            return self._only
-        if key is None or not by_key:
+        if self._is_usual and (key is None or not by_key):
             self._turn = turn = (self._turn + 1) % len(self._available)
             return self._available[turn]
-        return int(partitioner(key, self.numbers, self._available))
+        return int(self._partitioner(key, self.numbers, self._available))
 
 
 class PartitionQueues:
@@ -98,8 +98,8 @@ class PartitionQueues:
         route = self._routes.get(topic)
         if route is None and (route := self._route(topic)) is None:
             return None
-        if partition is None:
-            partition = route.choose(key, self._partitioner, by_key=by_key)
+        if partition is None and (partition := route.only) is None:
+            partition = route.choose(key, by_key=by_key)
         queue = route.queues.get(partition)
         if queue is None and partition in route.numbers:
             queue = route.queues[partition] = self._queue(topic, partition)
@@ -130,7 +130,7 @@ class PartitionQueues:
         if not numbers:
             return None
         available = self._cluster.available_partitions_for_topic(topic)
-        route = self._routes[topic] = TopicRoute(numbers, available)
+        route = self._routes[topic] = TopicRoute(numbers, available, self._partitioner)
         return route
 
     def _queue(self, topic: str, number: int) -> PartitionQueue:

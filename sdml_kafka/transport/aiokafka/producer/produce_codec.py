@@ -9,16 +9,21 @@ the CPU time of a call at one in flight.
 from collections.abc import Iterator
 from io import BytesIO
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiokafka.protocol.produce import ProduceRequest
+
+from sdml_kafka.transport.aiokafka.quick_headers import (
+    Encoded,
+    ResponseHeader,
+    request_header,
+    response_header,
+)
 
 VERSION = 7
 """The version of the API that is written here. Every broker since Kafka 2.1 knows it; for others
 aiokafka does the work."""
 
-_HEADER = Struct(">hhih")
-"""The API's key and its version, the number of the request, the length of the client's name."""
 _BEGIN = Struct(">hhii")
 """No transactional id, the acknowledgements that are asked for, the timeout, the topic count."""
 _LENGTH = Struct(">h")
@@ -27,17 +32,6 @@ _BATCH = Struct(">ii")
 """The number of a partition, and the bytes of its batch."""
 _OUTCOME = Struct(">ihqqq")
 """A partition, the code of its error, the first offset, the time, where the log starts."""
-
-
-class _Encoded(NamedTuple):
-    data: bytes
-
-    def encode(self) -> bytes:
-        return self.data
-
-
-class _ResponseHeader(NamedTuple):
-    correlation_id: int
 
 
 class Response:
@@ -79,9 +73,8 @@ class QuickProduceRequest(ProduceRequest):  # type: ignore[misc]  # aiokafka is 
         lowest, highest = versions.get(self.API_KEY, (0, 0))
         return self if lowest <= VERSION <= highest else super().prepare(versions)
 
-    def build_request_header(self, correlation_id: int, client_id: str) -> _Encoded:
-        name = client_id.encode()
-        return _Encoded(_HEADER.pack(self.API_KEY, VERSION, correlation_id, len(name)) + name)
+    def build_request_header(self, correlation_id: int, client_id: str) -> Encoded:
+        return request_header(self.API_KEY, VERSION, correlation_id, client_id)
 
     def encode(self) -> bytes:
         parts: list[Any] = [
@@ -94,5 +87,5 @@ class QuickProduceRequest(ProduceRequest):  # type: ignore[misc]  # aiokafka is 
                 parts += (_BATCH.pack(partition, len(data)), data)
         return b"".join(parts)
 
-    def parse_response_header(self, frame: BytesIO) -> _ResponseHeader:
-        return _ResponseHeader(*_COUNT.unpack(frame.read(4)))
+    def parse_response_header(self, frame: BytesIO) -> ResponseHeader:
+        return response_header(frame)

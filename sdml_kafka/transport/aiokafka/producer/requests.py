@@ -76,6 +76,8 @@ class ProduceRequests:
         """
         self._sender = sender = producer._sender
         self._accumulator = producer._message_accumulator
+        metrics = getattr(self._accumulator, "_metrics_collector", None)
+        self._metrics = () if metrics is None else (metrics,)  # a batch takes it since 0.15
         self._cluster = producer.client.cluster
         self._manager = producer._txn_manager
         self._on_spent = on_spent
@@ -95,7 +97,7 @@ class ProduceRequests:
         internals.check_open(accumulator)
         if not self._is_direct:
             return accumulator._append_batch(builder, partition).future  # which wakes the sender
-        batch = MessageBatch(partition, builder, accumulator._batch_ttl, 0)
+        batch = MessageBatch(partition, builder, accumulator._batch_ttl, 0, *self._metrics)
         accumulator._batches[partition].append(batch)
         return batch.future
 
@@ -120,6 +122,9 @@ class ProduceRequests:
         for leader, batches in requests.items():
             busy.add(leader)
             muted.update(batches)
+            if self._metrics:
+                for batch in batches.values():
+                    batch.mark_dispatched()
             # Started eagerly, it writes to the socket before this returns.
             asyncio.Task(self._request(leader, batches), loop=self._loop, eager_start=True)
 

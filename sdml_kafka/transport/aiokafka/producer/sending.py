@@ -110,19 +110,20 @@ class Sending:
     def send(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:
-        self._unsettled += 1
         entry = (message, on_sent, is_wanted)
+        self._unsettled += 1
         if self._refusal is None:
             self._take(entry)
         else:
             self._report_soon((entry,), _not_sent(self._refusal))
 
     def _take(self, entry: Entry) -> None:
-        message, queue = entry[0], None
         try:
+            topic, value, key, _, _, _, _, _ = message = entry[0]
             # A wrong record takes its turn in the lookups, and so does one whose topic is sought.
-            is_nothing = message[1] is None and message[2] is None
-            if not is_nothing and message[0] not in self._lookups.topics:
+            if (value is None and key is None) or topic in self._lookups.topics:
+                queue = None
+            else:
                 queue = self._queues.find(message)
             if queue is None:
                 self._lookups.add(entry)

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition as ClientPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
-from aiokafka.protocol.fetch import FetchRequest, FetchResponse_v4, FetchResponse_v11
+from aiokafka.protocol.fetch import (
+    FetchRequest,
+    FetchRequest_v11,
+    FetchResponse_v4,
+    FetchResponse_v11,
+)
 
 from sdml_kafka.transport.aiokafka.consumer import fetch_sessions
 from sdml_kafka.transport.aiokafka.consumer.fetch_sessions import (
@@ -19,6 +24,7 @@ from sdml_kafka.transport.aiokafka.consumer.fetch_sessions import (
     begin_sessions,
 )
 from sdml_kafka.transport.aiokafka.factory import OwnWait
+from sdml_kafka.transport.aiokafka.fetch_codec import QuickFetchRequest
 
 pytestmark = pytest.mark.anyio
 
@@ -249,10 +255,13 @@ async def test_an_answer_for_what_nobody_asked_for_is_an_error() -> None:
     assert await broker.names() == (ALL, [])
 
 
-async def test_few_partitions_are_left_to_aiokafka() -> None:
+async def test_few_partitions_are_named_each_time() -> None:
     broker = Broker(MIN_PARTITIONS - 1)
-    assert type(await broker.fetch()) is FetchRequest
-    assert broker.epoch() == (0, -1)
+    for _ in range(2):
+        request = await broker.fetch()
+        assert type(request) is FetchRequest
+        assert type(broker.sent[-1]) is QuickFetchRequest
+        assert broker.sent[-1].encode() == request.build(FetchRequest_v11).encode()
 
 
 async def test_fetches_wait_longer_while_nothing_comes() -> None:

@@ -12,6 +12,7 @@ from aiokafka import TopicPartition as ClientPartition
 
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer.adapter import AiokafkaConsumer, connect
+from sdml_kafka.transport.aiokafka.frames import FrameReader
 from sdml_kafka.transport.interfaces import Connect, Tail, TopicPartition
 from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer import numbered, partitions
@@ -155,11 +156,17 @@ async def test_a_partition_that_nobody_has_yet_is_not_elsewhere(
 
 
 class Received:
-    """The bytes that arrived over all sockets of this process's asyncio streams."""
+    """The bytes that arrived over all sockets of this process, as asyncio's streams or frames."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.count = 0
-        feed_data = asyncio.StreamReader.feed_data
+        feed_data, buffer_updated = asyncio.StreamReader.feed_data, FrameReader.buffer_updated
+
+        def counting_frames(reader: FrameReader, nbytes: int) -> None:
+            self.count += nbytes
+            buffer_updated(reader, nbytes)
+
+        monkeypatch.setattr(FrameReader, "buffer_updated", counting_frames)
 
         def counting(reader: asyncio.StreamReader, data: bytes) -> None:
             self.count += len(data)
