@@ -414,7 +414,7 @@ def _on_parse_error(value: OnParseError | DeadLetter) -> OnParseError | DeadLett
         return value
     if not callable(value) or isinstance(value, type):  # a class takes no record and no error
         raise ConfigurationError(
-            f"on_parse_error is 'skip', 'raise', DeadLetter(...) or a callable, not {value!r}"
+            f"on_parse_error is 'skip', 'raise' or a callable, or DeadLetter(...), not {value!r}"
         )
     return value
 

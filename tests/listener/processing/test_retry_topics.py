@@ -11,7 +11,12 @@ import anyio
 import pytest
 
 from sdml_kafka import Delivery, KafkaListener, TopicPartition, parse_text
-from sdml_kafka.errors import AuthorizationFailed, ConfigurationError, TooManyDeadLetters
+from sdml_kafka.errors import (
+    AuthorizationFailed,
+    BrokerUnreachable,
+    ConfigurationError,
+    TooManyDeadLetters,
+)
 from sdml_kafka.listener.processing.policies import Batch, DeadLetter, Retry, RetryTopics
 from sdml_kafka.listener.processing.spring_headers import ATTEMPTS, DUE
 from sdml_kafka.parsing.parsers import Skip
@@ -425,3 +430,41 @@ async def test_a_listener_without_a_clock_of_its_own_goes_by_the_wall_time() -> 
     (record,) = broker.records(FIVE)
     due_ms = int.from_bytes(dict(record.headers)[DUE], "big")
     assert abs(due_ms / 1000 - time.time()) < 60.0
+
+
+async def test_entering_without_a_broker_fails_in_time() -> None:
+    broker = broker_with("bad")
+    broker.down()
+    listener = processing_on(broker, start_timeout=2.0)
+    listener.processor(str, retry=TOPICS)(Attempts())
+    began = anyio.current_time()
+    with pytest.raises(BrokerUnreachable):
+        async with listener:
+            pytest.fail("entered")
+    assert anyio.current_time() - began < 5.0
+
+
+async def test_a_record_that_waits_while_its_partition_is_taken_away_is_tried_once_elsewhere() -> (
+    None
+):
+    broker = broker_with(partitions=4)
+    for partition in range(4):
+        fill(broker, [f"bad-{partition}-{number}" for number in range(25)], partition=partition)
+    attempts = Attempts(lambda value, attempt: attempt < 3)
+    one, other = processing_on(broker), processing_on(broker)
+    for each in (one, other):
+        each.processor(str, retry=RetryTopics(5.0, 20.0), order="none", concurrency=50)(attempts)
+    async with one:
+        await until(lambda: len(attempts.seen) == 100)
+        await anyio.sleep(3.0)
+        async with other:
+            await until(lambda: len(attempts.seen) >= 200)
+            await anyio.sleep(10.0)
+        await until(lambda: len(attempts.seen) >= 300)
+        await until(lambda: one.status().counters.finished >= 1)
+    for attempt in (1, 2, 3):
+        tried = sorted(value for value, number in attempts.seen if number == attempt)
+        assert tried == sorted(f"bad-{p}-{number}" for p in range(4) for number in range(25))
+    for topic in (TOPIC, f"{TOPIC}-retry-5000", f"{TOPIC}-retry-20000"):
+        committed = [broker.committed(GROUP, TopicPartition(topic, p)) for p in range(4)]
+        assert committed == [25] * 4

@@ -3,6 +3,7 @@
 import anyio
 import pytest
 
+from sdml_kafka import Delivery
 from sdml_kafka.errors import AuthorizationFailed
 from sdml_kafka.listener.processing.policies import DeadLetter, RetryTopics
 from sdml_kafka.listener.processing.spring_headers import attempt_of
@@ -103,3 +104,26 @@ async def test_topics_that_may_not_be_created_are_named_on_entering(
     again.processor(str, retry=TOPICS)(handle)
     async with again:
         assert await topics_of(bootstrap, login=login()) >= set(retries)
+
+
+async def test_nothing_is_lost_when_the_broker_restarts(mortal_kafka: EmbeddedKafka) -> None:
+    bootstrap = mortal_kafka.bootstrap_servers
+    topic, group = await create_topic(bootstrap, unique("orders"), 2), unique("group")
+    values = [f"bad-{number}" for number in range(200)]
+    await produce(bootstrap, topic, values)
+    again: set[str] = set()
+
+    async def handle(value: str, delivery: Delivery[str]) -> None:
+        await anyio.sleep(0.02)
+        if delivery.attempt == 1:
+            raise ValueError(value)
+        again.add(value)
+
+    listener = listener_on(mortal_kafka, topic, group_id=group, start_timeout=30.0)
+    listener.processor(str, retry=RetryTopics(1.0), order="none", concurrency=5)(handle)
+    async with listener:
+        await until(lambda: listener.status().counters.finished > 50)
+        await mortal_kafka.restart_async()
+        await until(lambda: again == set(values), within_s=100.0)
+    offsets = await committed(bootstrap, group)
+    assert sum(offsets[topic, partition] for partition in range(2)) == 200

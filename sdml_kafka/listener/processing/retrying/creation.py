@@ -12,6 +12,8 @@ from sdml_kafka.transport.interfaces import ConnectProducer, Producer
 
 LOOK_AGAIN_S = 5.0
 """Seconds between two looks at a first topic that does not exist yet."""
+MIN_REQUEST_S = 0.5
+"""Seconds that a request gets however late it is."""
 
 
 class RetryTopicMaker:
@@ -20,7 +22,7 @@ class RetryTopicMaker:
     def __init__(
         self, plan: RetryPlan, connect: ConnectProducer, timeout_s: float, log: RateLimitedLog
     ) -> None:
-        """Create nothing yet; connecting and each request may take `timeout_s`."""
+        """Create nothing yet; each `create` may take `timeout_s`."""
         self._plan = plan
         self._connect = connect
         self._timeout_s = timeout_s
@@ -39,21 +41,25 @@ class RetryTopicMaker:
         if not self._is_done:
             deadline = anyio.current_time() + self._timeout_s
             async with connected(self._connect, self._start, deadline) as producer:
-                self._is_done = await self._create_with(producer)
+                self._is_done = await self._create_with(producer, deadline)
 
     async def _start(self, producer: Producer, left_s: float) -> None:
         await producer.start(left_s)
 
-    async def _create_with(self, producer: Producer) -> bool:
+    async def _create_with(self, producer: Producer, deadline: float) -> bool:
         """Return whether nothing is left to create."""
+
+        def left_s() -> float:
+            return max(MIN_REQUEST_S, deadline - anyio.current_time())
+
         firsts = {topic: self._plan.first_topic(topic) for topic in self._plan.topics}
         topics = [*dict.fromkeys(firsts.values()), *firsts]
-        counts = await producer.partition_counts(topics, self._timeout_s)
+        counts = await producer.partition_counts(topics, left_s())
         missing = [topic for topic in firsts if not counts[topic]]
         wanted = {topic: counts[firsts[topic]] for topic in missing if counts[firsts[topic]]}
         for topic, count in wanted.items():
             try:
-                await producer.create_topic(topic, count, {}, self._timeout_s)
+                await producer.create_topic(topic, count, {}, left_s())
             except (AuthorizationFailed, ConfigurationError) as error:
                 raise _refused(wanted, error) from error
         return len(wanted) == len(missing)
