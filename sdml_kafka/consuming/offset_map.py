@@ -18,7 +18,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from re import compile as pattern
 
 import cramjam
@@ -32,6 +32,8 @@ MAX_UNPACKED = 1 << 20
 MAX_SPAN = 1 << 23
 """The offsets from the base to the end of a map that is written or read: a bit each fills
 `MAX_UNPACKED`."""
+MAX_INTERVALS = 1 << 17
+"""The intervals of a map that is read, since packed each may take less than a bit."""
 WORTH_PACKING = 200
 """The bytes from which on a map is packed as well."""
 ALWAYS_FITS = (FULL_TEXT * 3 // 4 - 6) * 8 - 8
@@ -142,14 +144,21 @@ def _from_bits(base: int, span: int, body: bytes) -> Iterable[Interval]:
         raise ValueError("the set of bits is shorter than it says, or too long")
     bits = int.from_bytes(body, "little") & ((1 << span) - 1)
     digits = f"{bits:b}"[::-1].encode()
-    return [(base + match.start(), base + match.end()) for match in _ONES.finditer(digits)]
+    return [(base + match.start(), base + match.end()) for match in _few(_ONES.finditer(digits))]
 
 
 def _from_runs(base: int, runs: Sequence[int]) -> Iterable[Interval]:
     if any(run < 0 for run in runs) or sum(runs) > MAX_SPAN:
         raise ValueError("a run is negative, or all of them are too long")
     edges = list(accumulate(runs, initial=base))
-    return merged(zip(edges[1::2], edges[2::2], strict=False))
+    return merged(_few(zip(edges[1::2], edges[2::2], strict=False)))
+
+
+def _few[T](intervals: Iterable[T]) -> list[T]:
+    few = list(islice(intervals, MAX_INTERVALS + 1))
+    if len(few) > MAX_INTERVALS:
+        raise ValueError("there are too many intervals")
+    return few
 
 
 def outside(offsets: Iterable[int], finished: Sequence[Interval]) -> list[bool]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sdml_kafka.consuming.offset_map import (
     ALWAYS_FITS,
     FULL_TEXT,
+    MAX_INTERVALS,
     MAX_SPAN,
     MAX_TEXT,
     MAX_UNPACKED,
@@ -139,6 +140,19 @@ def test_a_map_that_unpacks_to_too_much_is_ignored() -> None:
     text = b64encode(b"s" + bytes(cramjam.zstd.compress(body))).decode()
     assert len(text) <= MAX_TEXT
     assert decode(0, text) == []
+
+
+@pytest.mark.parametrize("count", [MAX_INTERVALS, MAX_INTERVALS + 1])
+def test_a_map_of_too_many_intervals_is_ignored(count: int) -> None:
+    bits = (2 * count).to_bytes(4, "big") + b"\xaa" * (count // 4 + 1)
+    runs = b"\x00\x01" * 2 * count
+    for body in (
+        b"s" + bytes(cramjam.zstd.compress(bits)),
+        b"J" + bytes(cramjam.zstd.compress(runs)),
+    ):
+        text = b64encode(body).decode()
+        assert len(text) <= MAX_TEXT
+        assert len(decode(0, text)) == (count if count == MAX_INTERVALS else 0)
 
 
 def test_runs_beyond_every_bound_are_ignored() -> None:
