@@ -67,7 +67,7 @@ class Job(Delivery[Any]):
         """When the handler began, by the clock of the event loop."""
         self.batch: JobBatch | None = None
         """The batch that the record is handled in, if any."""
-        self.home = home
+        self.home: dict[object, deque[Job] | None] | None = home
         """The busy lanes of its tenancy, None if its record is free of order."""
         self.key: object = None
         """The key of its lane among these."""
@@ -181,9 +181,9 @@ class JobBatch:
 
     def __init__(self, jobs: list[Job], lane: BatchLane) -> None:
         """Begin with the first attempt."""
-        self.jobs = jobs
+        self.jobs: list[Job] = jobs
         """The records that have not left, or with the next attempt those that take part in it."""
-        self.lane = lane
+        self.lane: BatchLane = lane
         self.open: int = len(jobs)
         """The number of records that have not left."""
         self.began: float = 0.0

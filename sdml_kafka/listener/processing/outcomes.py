@@ -123,7 +123,7 @@ class Outcomes:
 
     def ended(self, item: Item, result: object) -> None:
         """Take what a handler returned for records that are in hand."""
-        if result is None and item.__class__ is Job and item.verdict is None:
+        if result is None and type(item) is Job and item.verdict is None:
             self.finish(item)  # by far the most frequent
         elif result is GIVEN_BACK:
             for job in item.jobs:

@@ -119,7 +119,7 @@ class RetryTopics:
             raise ConfigurationError(f"Each delay of RetryTopics has its topic: {delays_s} repeats")
         if not isinstance(first, Retry):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"first is a Retry, not {first!r}")
-        self.__attrs_init__(delays_s, first)  # pyright: ignore[reportAttributeAccessIssue]
+        self.__attrs_init__(delays_s, first)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
     def topic(self, first_topic: str, number: int) -> str:
         """Return the name of the topic for delay `number`, from 0."""

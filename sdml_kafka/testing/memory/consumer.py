@@ -225,10 +225,9 @@ class MemoryConsumer:
     ) -> tuple[Batches, Mapping[TopicPartition, int]]:
         """Return records, and the positions that have moved otherwise than behind them."""
         positions = self._member.positions
-        skipped = self._skip(ready) if self._skips_corrupt else {}
-        readable = self._member.partitions - self._state.faults.spoiled.keys()
         batches: dict[TopicPartition, Sequence[Record]] = {}
-        moved: dict[TopicPartition, int] = dict(skipped)
+        moved = self._skip(ready)
+        readable = self._member.partitions - self._state.faults.spoiled.keys()
         readable &= self._state.logs.keys()
         for partition in sorted(readable.intersection(TopicPartition(*each) for each in ready)):
             log, expected = self._state.logs[partition], positions[partition]
@@ -250,9 +249,11 @@ class MemoryConsumer:
             positions[partition] = position
         return batches, moved
 
-    def _skip(self, ready: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Go on behind the records of spoiled partitions, and return the new positions."""
+    def _skip(self, ready: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        """Go on behind spoiled records if that is wanted, and return the new positions."""
         moved: dict[TopicPartition, int] = {}
+        if not self._skips_corrupt:
+            return moved
         faults, positions = self._state.faults, self._member.positions
         asked = {TopicPartition(*each) for each in ready} & self._member.partitions
         for partition in sorted(asked & faults.spoiled.keys() & self._state.logs.keys()):
