@@ -168,8 +168,7 @@ class ConsumerLoop(Actor):
             polled = await consumer.poll(ready, most, POLL_TIMEOUT_S)
             polled_at = now()
             if polled.assignment is not None:
-                ends = {} if polled.health is None else polled.health.ends
-                await self._open(polled.assignment, ends)
+                await self._open(polled.assignment, (polled.health or Health(False, {})).ends)
                 life.started()
             if polled.health is not None:
                 intake.note_health(polled.health, asked_at)
