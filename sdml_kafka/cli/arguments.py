@@ -9,12 +9,22 @@ from typing import NoReturn, cast
 
 from sdml_kafka.cli import help as help_texts
 from sdml_kafka.cli.broker.arguments import BrokerOptions, add_broker
+from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions, add_dead_letters
 from sdml_kafka.cli.demo.arguments import DemoOptions, add_demo
 from sdml_kafka.cli.listen.arguments import ListenOptions, add_listen
 from sdml_kafka.cli.request.arguments import RequestOptions, add_request
+from sdml_kafka.cli.send.arguments import SendOptions, add_send
 from sdml_kafka.cli.serve.arguments import ServeOptions, add_serve
 
-Options = ListenOptions | DemoOptions | BrokerOptions | RequestOptions | ServeOptions
+Options = (
+    ListenOptions
+    | DeadLettersOptions
+    | DemoOptions
+    | BrokerOptions
+    | RequestOptions
+    | SendOptions
+    | ServeOptions
+)
 
 
 def parse_arguments(argv: Sequence[str] | None) -> Options:
@@ -40,6 +50,8 @@ def _refuse(parser: argparse.ArgumentParser, words: list[str], rest: list[str]) 
             del words[len(words) - 1 - words[::-1].index(word)]
         right = shlex.join(["sdml-kafka", *words, "--", *rest])
         text += f"\nThe program goes to the end, behind --:\n  {right}"
+    if words[0] == "dead-letters" and rest[0] in ("show", "replay"):
+        text += f"\n{rest[0]} goes right behind the topic"
     parser.error(text)
 
 
@@ -54,6 +66,14 @@ def _parser() -> argparse.ArgumentParser:
         "--version", action="version", version=f"sdml-kafka {version('sdml-kafka-client')}"
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_demo, add_listen, add_request, add_serve, add_broker):
+    for add in (
+        add_demo,
+        add_listen,
+        add_send,
+        add_request,
+        add_serve,
+        add_dead_letters,
+        add_broker,
+    ):
         add(commands)
     return parser

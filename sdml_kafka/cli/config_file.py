@@ -52,7 +52,8 @@ def read_config(path: str) -> ClientConfig:
     if context is not None:
         options["ssl_context"] = context
     for_consumer = {name: value for name, value in options.items() if name in consumer}
-    return ClientConfig(bootstrap, for_consumer, options)
+    for_producer = {name: value for name, value in options.items() if name in producer}
+    return ClientConfig(bootstrap, for_consumer, options, for_producer)
 
 
 def _parsed(path: str) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 DESCRIPTION = """\
 Kafka for structured concurrency: supervised actors on anyio.
-The commands show it at work, read topics, make calls and answer them, and run a Kafka to try
-things on.
+The commands show it at work, read topics and send to them, make calls and answer them, and run a
+Kafka to try things on.
 """
 
 EXAMPLES = """\
@@ -11,12 +11,13 @@ examples:
   sdml-kafka demo                          a broker, two listeners, and some mishaps
   sdml-kafka broker --port 9092            a real Kafka, until Ctrl-C
   sdml-kafka listen orders --bootstrap localhost:9092 --group me
+  echo hello | sdml-kafka send orders --bootstrap localhost:9092
   sdml-kafka serve shout --bootstrap localhost:9092 --group shouters -- tr a-z A-Z
   sdml-kafka request shout hello --bootstrap localhost:9092
 
-listen, serve and request connect to what the environment variable SDML_KAFKA_BOOTSTRAP holds where
-no --bootstrap is given. Options of the client, such as those for TLS and SASL, are given in a file:
-see --config of these commands.
+listen, send, serve and request connect to what the environment variable SDML_KAFKA_BOOTSTRAP holds
+where no --bootstrap is given. Options of the client, such as those for TLS and SASL, are given in a
+file: see --config of these commands.
 """
 
 DEMO = """\
@@ -64,6 +65,57 @@ exit codes:
   1  failed under way
   2  could not begin: wrong arguments, no broker answers, there is no such topic, or access was
      refused
+"""
+
+SEND = """\
+Send each line of stdin as a record: the line, byte for byte and without its end, is the value.
+The records are sent as the lines come, many at a time, in order in each partition. The command
+ends when stdin does and the broker has acknowledged every record.
+
+With --json each line is an object: {"value": ..., "key": ..., "headers": ..., "partition": ...}.
+`value` is needed, the others are not. A value, a key or a header's value is a string, or
+{"base64": "..."} for other bytes; null is no key, or a tombstone. `headers` is an object, or a
+list of [name, value]. So what `listen` writes can be sent: its other fields are ignored. --key is
+for lines without a key of their own, and --header comes before their headers.
+
+The first line that is wrong, or that the broker does not take, ends the command with the line's
+number. After a wrong line all lines before it were sent. Where a line was not taken, or the command
+was interrupted, some lines may have been sent and are not counted.
+---
+examples:
+  echo hello | sdml-kafka send orders --bootstrap localhost:9092
+  sdml-kafka send orders --bootstrap localhost:9092 --key c-7 --header trace=1 < orders.txt
+  echo '{"value": "hello", "key": "c-7"}' | sdml-kafka send orders --json --bootstrap localhost:9092
+  sdml-kafka listen orders --offset earliest --exit-at-end | sdml-kafka send copy --json
+
+exit codes:
+  0    every line was sent and acknowledged
+  1    something else went wrong: no broker answers, no such topic, access was refused, or a record
+       was not taken
+  2    wrong arguments, a wrong line, or something is not installed
+  130  Ctrl-C, 143 SIGTERM
+"""
+
+DEAD_LETTERS = """\
+List the records of a topic of dead letters, show one of them, or send them anew to where they came
+from. The headers are those that this package and Spring Kafka write.
+
+The list is one JSON object a line:
+  {"partition": ..., "offset": ..., "when": ..., "from": {"topic": ..., "partition": ...,
+   "offset": ...}, "group": ..., "attempts": ..., "exception": ..., "cause": ..., "message": ...}
+What a header does not say is null. Everything but ASCII is escaped, so that nothing from the wire
+acts on a terminal. `show` writes all of one dead letter for reading, 100,000 bytes of each part at
+most.
+---
+examples:
+  sdml-kafka dead-letters orders-dlt --bootstrap localhost:9092
+  sdml-kafka dead-letters orders-dlt --bootstrap localhost:9092 --since 2026-11-29 | jq .exception
+  sdml-kafka dead-letters orders-dlt show 2 17 --bootstrap localhost:9092
+
+exit codes:
+  0    done, or nobody reads the output any more
+  1    something went wrong: no broker answers, no such topic, access was refused
+  2    wrong arguments, or something is not installed
 """
 
 REQUEST = """\

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 from sdml_kafka.cli.arguments import Options, parse_arguments
 from sdml_kafka.cli.broker.arguments import BrokerOptions
+from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
 from sdml_kafka.cli.demo.arguments import DemoOptions
 from sdml_kafka.cli.listen.arguments import ListenOptions
 from sdml_kafka.cli.request.arguments import RequestOptions
+from sdml_kafka.cli.send.arguments import SendOptions
 from sdml_kafka.cli.serve.arguments import ServeOptions
 from sdml_kafka.cli.terminal import CannotRun, complain
 
@@ -33,10 +35,18 @@ def _run(options: Options) -> int:
             from sdml_kafka.cli.listen.command import run_listen
 
             return run_listen(options)
+        case DeadLettersOptions():
+            from sdml_kafka.cli.dead_letters.command import run_dead_letters
+
+            return run_dead_letters(options)
         case RequestOptions():
             from sdml_kafka.cli.request.command import run_request
 
             return run_request(options)
+        case SendOptions():
+            from sdml_kafka.cli.send.command import run_send
+
+            return run_send(options)
         case ServeOptions():
             from sdml_kafka.cli.serve.command import run_serve
 

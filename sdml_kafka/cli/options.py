@@ -77,6 +77,15 @@ def add_group(parser: argparse.ArgumentParser, shared: str, *, required: bool = 
     )
 
 
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    """Add `--progress`."""
+    parser.add_argument(
+        "--progress",
+        action="store_true",
+        help="report the progress on stderr, even when that is not a terminal",
+    )
+
+
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """Add `--backend`."""
     parser.add_argument(

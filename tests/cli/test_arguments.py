@@ -179,7 +179,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"sdml-kafka {version('sdml-kafka-client')}\n"
 
 
-@pytest.mark.parametrize("command", ["demo", "listen", "request", "serve", "broker"])
+@pytest.mark.parametrize(
+    "command", ["demo", "listen", "send", "request", "serve", "broker", "dead-letters"]
+)
 def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         main([command, "--help"])

@@ -14,6 +14,7 @@ from sdml_kafka.cli.options import (
     add_command,
     add_connection,
     add_group,
+    add_progress,
     bootstrap_of,
 )
 from sdml_kafka.cli.terminal import Backend
@@ -79,11 +80,7 @@ def add_listen(commands: Any) -> None:
         help="end when all is written that was there when reading began",
     )
     parser.add_argument("--max", metavar="N", type=values.count, help="end after N records")
-    parser.add_argument(
-        "--progress",
-        action="store_true",
-        help="report the progress on stderr, even when that is not a terminal",
-    )
+    add_progress(parser)
     add_backend(parser)
     parser.set_defaults(make_options=partial(_listen_options, parser))
 

@@ -63,7 +63,7 @@ class ListenRun:
         has_begun, failure = False, None
         try:
             async with self._listener() as listener:
-                _check_topics(listener)
+                check_topics(listener)
                 has_begun = True
                 set_up_logging()
                 progress = ProgressReport(listener.status, lambda: self._writer.written)
@@ -97,7 +97,7 @@ class ListenRun:
         )
 
 
-def _check_topics(listener: KafkaListener) -> None:
+def check_topics(listener: KafkaListener) -> None:
     """Raise TopicMissing if a topic does not exist."""
     status = listener.status()
     if status.missing_topics:

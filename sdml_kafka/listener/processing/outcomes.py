@@ -374,7 +374,8 @@ def _sends(result: object) -> list[Send]:
 
 
 def _message(send: Send) -> Message:
-    return Message(send.topic, send.value, send.key, send.headers, send.partition)
+    record = send.topic, send.value, send.key, send.headers, send.partition
+    return Message(*record, timestamp_ms=send.timestamp_ms)
 
 
 def _place(job: Job) -> str:

@@ -1,0 +1,75 @@
+"""Lists dead letters, or shows one, without a group: nothing is committed."""
+
+import sys
+
+import anyio
+import anyio.abc
+
+from sdml_kafka import SKIP, KafkaListener, Record
+from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
+from sdml_kafka.cli.dead_letters.filters import Filters
+from sdml_kafka.cli.dead_letters.letter import as_json, as_text, read_letter
+from sdml_kafka.cli.listen.arguments import Offset
+from sdml_kafka.cli.listen.command import check_topics
+from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
+from sdml_kafka.cli.listen.end_watch import EndWatch
+from sdml_kafka.cli.listen.without_group import Reading, WithoutGroup
+from sdml_kafka.cli.output import Output
+from sdml_kafka.cli.progress import TroubleReport
+from sdml_kafka.cli.terminal import CannotRun, set_up_logging
+from sdml_kafka.transport.connect import rpc_transport
+
+
+class Listing:
+    """One run of the list, or of `show`."""
+
+    def __init__(self, options: DeadLettersOptions, filters: Filters, output: Output) -> None:
+        self._options = options
+        self._filters = filters
+        self._shows_one = options.action == "show"
+        self._writer = DeliveryWriter(output, 1 if self._shows_one else None)
+
+    async def run(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Write the dead letters that are there now."""
+        async with self._listener() as listener:
+            check_topics(listener)
+            set_up_logging()
+            tasks.start_soon(TroubleReport(listener.status).run)
+            stream = await listener.subscribe(bytes)
+            tasks.start_soon(EndWatch().run, listener.status, self._writer.stop)
+            await self._writer.run(stream.deliveries())
+        if self._shows_one and not self._writer.written and not self._is_pipe_closed():
+            partition, offset = self._options.place
+            raise CannotRun(
+                f"partition {partition} of {self._options.topic!r} has no record at offset {offset}"
+            )
+
+    def _is_pipe_closed(self) -> bool:
+        return Output(sys.stdout.fileno()).is_broken()
+
+    def _listener(self) -> KafkaListener:
+        options = self._options
+        client = options.config.consumer_options("sdml-kafka-dead-letters")
+        connect = rpc_transport(None, None, options.bootstrap, None, client).consumer
+        offset: Offset = "earliest"
+        partitions = options.partitions
+        if self._shows_one:
+            partition, offset = options.place
+            partitions = frozenset((partition,))
+        parser = self._as_text if self._shows_one else self._as_line
+        return KafkaListener(
+            [{"topics": [options.topic], "type": bytes, "parser": parser}],
+            transport=WithoutGroup(connect, Reading(partitions, offset)),
+            stop_timeout=8.0,
+        )
+
+    def _as_line(self, record: Record) -> bytes:
+        letter = read_letter(record)
+        if not self._filters.admit(letter):
+            raise SKIP
+        return as_json(letter)
+
+    def _as_text(self, record: Record) -> bytes:
+        if (record.partition, record.offset) != self._options.place:
+            raise SKIP
+        return as_text(read_letter(record))

@@ -1,0 +1,100 @@
+"""Sending lines on the twin, in virtual time."""
+
+from collections.abc import AsyncIterator, Iterable
+
+import anyio
+import pytest
+
+from sdml_kafka import KafkaProducer, TopicPartition
+from sdml_kafka.cli.send import line_sender as module
+from sdml_kafka.cli.send.json_lines import Outgoing, read_line
+from sdml_kafka.cli.send.line_sender import LineSender, NotSent, WrongLine
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.virtual_time import in_virtual_time
+
+pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
+
+P0 = TopicPartition("topic", 0)
+
+
+def plain(line: bytes) -> Outgoing:
+    return Outgoing(line, None, ())
+
+
+async def lines(*chunks: Iterable[bytes]) -> AsyncIterator[Iterable[bytes]]:
+    for chunk in chunks:
+        yield chunk
+
+
+async def then_nothing(*chunks: Iterable[bytes]) -> AsyncIterator[Iterable[bytes]]:
+    for chunk in chunks:
+        yield chunk
+    await anyio.sleep_forever()
+
+
+def values(broker: MemoryBroker) -> list[bytes | None]:
+    return [record.value for record in broker.records(P0)]
+
+
+async def test_all_lines_are_acknowledged() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with KafkaProducer(transport=broker.connect_producer()) as producer:
+        await LineSender(producer, "topic", plain).run(lines([b"a", b""], [], [b"c"]))
+        assert producer.status().sent == 3
+    assert values(broker) == [b"a", b"", b"c"]
+
+
+async def test_what_is_on_its_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 3 * (1000 + module.EXTRA_BYTES))
+    broker = MemoryBroker({"topic": 1})
+    broker.hold_sends()
+    chunk = [b"%01000d" % number for number in range(20)]
+    async with (
+        KafkaProducer(transport=broker.connect_producer()) as producer,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(LineSender(producer, "topic", plain).run, lines(chunk))
+        await anyio.sleep(1)
+        assert producer.status().waiting == 3
+        broker.release_sends()
+    assert values(broker) == chunk
+
+
+async def test_a_line_larger_than_the_bound_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 10)
+    broker = MemoryBroker({"topic": 1})
+    async with KafkaProducer(transport=broker.connect_producer()) as producer:
+        await LineSender(producer, "topic", plain).run(lines([b"x" * 100, b"y" * 100]))
+    assert len(values(broker)) == 2
+
+
+async def test_lines_before_a_wrong_one_are_acknowledged() -> None:
+    broker = MemoryBroker({"topic": 1})
+
+    def make(line: bytes) -> Outgoing:
+        return read_line(line, None, ())
+
+    async with KafkaProducer(transport=broker.connect_producer()) as producer:
+        given = lines([b'{"value": "a"}'], [b'{"value": "b"}', b"c"], [b'{"value": "d"}'])
+        with pytest.raises(WrongLine, match=r"^line 3: not JSON"):
+            await LineSender(producer, "topic", make).run(given)
+        assert producer.status().sent == 2
+    assert values(broker) == [b"a", b"b"]
+
+
+async def test_a_failure_ends_it_while_no_line_comes() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with KafkaProducer(transport=broker.connect_producer()) as producer:
+        with pytest.raises(NotSent, match=r"^line 1: .*nowhere"):
+            await LineSender(producer, "nowhere", plain).run(then_nothing([b"a"]))
+
+
+async def test_a_partition_that_is_not_there() -> None:
+    broker = MemoryBroker({"topic": 1})
+
+    def make(line: bytes) -> Outgoing:
+        return Outgoing(line, None, (), int(line))
+
+    async with KafkaProducer(transport=broker.connect_producer()) as producer:
+        with pytest.raises(NotSent, match=r"^line 2: .*there is no 7"):
+            await LineSender(producer, "topic", make).run(then_nothing([b"0", b"7", b"0"]))
