@@ -106,16 +106,29 @@ The list is one JSON object a line:
 What a header does not say is null. Everything but ASCII is escaped, so that nothing from the wire
 acts on a terminal. `show` writes all of one dead letter for reading, 100,000 bytes of each part at
 most.
+
+`replay` sends what is there to the topics that the records came from, or to --to: key, value, time
+and headers, without those of the failure. Each is sent once, however often the command is cut off
+and started again: a consumer group, named after the topic, the filters and --to, remembers what
+was sent, and other filters begin anew. (After SIGKILL what was sent in the last moment is sent
+again.) --dry-run lists what would be sent. The topic comes out of a header, which others can write:
+it is shown before the first record goes there. No topic is created, and no record goes to Kafka's
+own topics or back to the dead letters; what would is left out.
 ---
 examples:
   sdml-kafka dead-letters orders-dlt --bootstrap localhost:9092
   sdml-kafka dead-letters orders-dlt --bootstrap localhost:9092 --since 2026-11-29 | jq .exception
   sdml-kafka dead-letters orders-dlt show 2 17 --bootstrap localhost:9092
+  sdml-kafka dead-letters orders-dlt replay --bootstrap localhost:9092 --dry-run
+  sdml-kafka dead-letters orders-dlt replay --bootstrap localhost:9092 --exception TimeoutError
 
 exit codes:
   0    done, or nobody reads the output any more
-  1    something went wrong: no broker answers, no such topic, access was refused
+  1    something went wrong: no broker answers, no such topic, access was refused, or a record was
+       not taken
   2    wrong arguments, or something is not installed
+  3    replay left out records whose headers name no topic to send to
+  130  Ctrl-C during a replay, 143 SIGTERM
 """
 
 REQUEST = """\

@@ -14,11 +14,8 @@ def failure_headers(
     partition: int = 0,
     offset: int = 0,
     timestamp_ms: int = 0,
-    headers: list[tuple[str, bytes]] | None = None,
     error: Exception | None = None,
 ) -> Headers:
     """Return the headers of the dead letter of a record of that place."""
-    record = make_record(
-        topic, partition, offset=offset, timestamp_ms=timestamp_ms, headers=headers
-    )
+    record = make_record(topic, partition, offset=offset, timestamp_ms=timestamp_ms)
     return dead_letter_headers(record, error or Broken("no stock"), "billing")

@@ -1,0 +1,53 @@
+"""Decides where a dead letter is sent, and what is sent. Pure."""
+
+from sdml_kafka import Send
+from sdml_kafka.cli.dead_letters.letter import Letter
+from sdml_kafka.listener.processing.spring_headers import without_failure
+from sdml_kafka.transport.record_checks import is_topic_of_calls
+
+
+class NoTarget(Exception):
+    """A dead letter cannot be sent to where it came from; the text says why."""
+
+
+def target_of(letter: Letter, to: str | None) -> str:
+    """Return the topic to send to, `to` if that is given.
+
+    The name comes out of a header that others can write, so it is checked.
+
+    Raises:
+        NoTarget: The headers name no topic that may be sent to.
+    """
+    if to is not None:
+        return to
+    if letter.origin is None:
+        raise NoTarget("its headers do not say where it came from")
+    topic = letter.origin.topic
+    if not is_topic_of_calls(topic):
+        raise NoTarget(f"its headers name {topic[:100]!r}, which is no topic to send to")
+    if topic == letter.record.topic:
+        raise NoTarget("its headers say that it came from the dead letters themselves")
+    return topic
+
+
+def record_for(letter: Letter, topic: str, *, same_partition: bool) -> Send:
+    """Return the record as it was before it failed.
+
+    Args:
+        letter: The dead letter.
+        topic: Where to send it.
+        same_partition: Whether it goes to the number of the partition that it came from, if the
+            headers say so; else the key decides.
+    """
+    record, origin = letter.record, letter.origin
+    # No producer takes a record that has neither a key nor a value.
+    value = b"" if record.key is record.value is None else record.value
+    came_ms = record.timestamp if origin is None else origin.timestamp_ms or record.timestamp
+    return Send(
+        topic,
+        value,
+        key=record.key,
+        headers=without_failure(record.headers),
+        partition=origin.partition if same_partition and origin is not None else None,
+        timestamp_ms=came_ms,
+    )

@@ -1,0 +1,184 @@
+"""Sends dead letters anew, each once: a group of its own remembers which ones were sent."""
+
+import signal
+import sys
+from collections import Counter
+
+import anyio
+import anyio.abc
+
+from sdml_kafka import SKIP, AutoCommit, Delivery, KafkaListener, Record, Send, Stop
+from sdml_kafka.cli.dead_letters.anew import NoTarget, record_for, target_of
+from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
+from sdml_kafka.cli.dead_letters.filters import Filters
+from sdml_kafka.cli.dead_letters.letter import Letter, as_json, read_letter
+from sdml_kafka.cli.dead_letters.never_creating import NeverCreating
+from sdml_kafka.cli.listen.command import check_topics
+from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
+from sdml_kafka.cli.listen.end_watch import EndWatch
+from sdml_kafka.cli.output import Output
+from sdml_kafka.cli.plurals import counted
+from sdml_kafka.cli.progress import ProgressReport
+from sdml_kafka.cli.terminal import say, set_up_logging
+from sdml_kafka.transport.connect import listener_transport, producer_connect
+from sdml_kafka.transport.interfaces import Transport
+
+CLIENT_ID = "sdml-kafka-replay"
+MAX_BYTES = 64 << 20
+"""The bytes of records that are in hand."""
+CONCURRENCY = 100
+MAX_SHOWN = 20
+"""The number of dead letters without a target, and of topics, that are reported one by one."""
+START_TIMEOUT_S = 30.0
+"""A run that was killed is missed by the broker only after its session."""
+
+
+class Replay:
+    """One replay, or what it would send."""
+
+    def __init__(self, options: DeadLettersOptions, filters: Filters, output: Output) -> None:
+        self.left_out: int = 0
+        """The number of dead letters whose headers name no topic to send to."""
+        self.failed: str = ""
+        """The place of the dead letter that was not taken; empty if there is none."""
+        self._options = options
+        self._filters = filters
+        self._output = output
+        self._group = filters.group_for(options.topic, options.to)
+        self._targets = Counter[str]()
+        self._shows_progress = options.progress or sys.stderr.isatty()
+        self._ended = anyio.Event()
+        self._has_begun = False
+        self.signal: signal.Signals | None = None
+
+    def leave(self, number: signal.Signals, scope: anyio.CancelScope) -> None:
+        """End because of a signal: finish what is on its way, if there may be something."""
+        self.signal = self.signal or number
+        if self._has_begun:
+            self._ended.set()
+        else:
+            scope.cancel("a signal")
+
+    async def run(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Send the dead letters that are there now and were not sent before."""
+        say(f"the group {self._group} remembers what was sent")
+        if self._options.dry_run:
+            await self._list(tasks)
+        else:
+            await self._send(tasks)
+
+    @property
+    def has_sent(self) -> bool:
+        """Whether records were sent."""
+        return sum(self._targets.values()) > bool(self.failed)
+
+    def summary(self) -> str:
+        """Return what was sent, and where."""
+        what = "would be sent" if self._options.dry_run else "sent"
+        count = sum(self._targets.values()) - bool(self.failed)
+        targets = self._targets.most_common(MAX_SHOWN)
+        where = ", ".join(f"{topic}: {each:,}" for topic, each in targets)
+        text = f"{counted(count, 'record')} {what}" + (f" ({where})" if count else "")
+        if self.left_out:
+            text += f", {self.left_out:,} left out, whose headers name no topic to send to"
+        return text
+
+    # -- sending -------------------------------------------------------------------------
+
+    async def _send(self, tasks: anyio.abc.TaskGroup) -> None:
+        listener = self._listener()
+        async with listener:
+            self._has_begun = True
+            check_topics(listener)
+            set_up_logging()
+            progress = ProgressReport(listener.status, lambda: sum(self._targets.values()))
+            tasks.start_soon(progress.run, self._shows_progress)
+            tasks.start_soon(EndWatch().run, listener.status, self._ended.set)
+            await self._ended.wait()
+
+    def _listener(self) -> KafkaListener:
+        options = self._options
+        consumer = {**options.config.consumer_options(CLIENT_ID), "auto_offset_reset": "earliest"}
+        where = options.bootstrap, self._group, consumer
+        connect = producer_connect(
+            None, options.bootstrap, options.config.producer_options(CLIENT_ID)
+        )
+        listener = KafkaListener(
+            [{"topics": [options.topic], "type": Letter, "parser": self._read}],
+            transport=Transport(
+                listener_transport(None, None, *where, MAX_BYTES).consumer, NeverCreating(connect)
+            ),
+            max_bytes_in_flight=MAX_BYTES,
+            auto_commit=AutoCommit(every=100, interval_s=0.2),
+            start_timeout=START_TIMEOUT_S,
+            stop_timeout=8.0,
+        )
+        sends = listener.processor(
+            Letter, concurrency=CONCURRENCY, order="key", on_failure=self._give_up, name="replay"
+        )
+        sends(self._send_anew)
+        return listener
+
+    def _read(self, record: Record) -> Letter:
+        letter = read_letter(record)
+        if not self._filters.admit(letter):
+            raise SKIP
+        return letter
+
+    async def _send_anew(self, letter: Letter, delivery: Delivery[Letter]) -> Send | None:
+        topic = self._target(letter)
+        if topic is None:
+            return None
+        return record_for(letter, topic, same_partition=self._options.same_partition)
+
+    def _target(self, letter: Letter) -> str | None:
+        """Return where the dead letter goes, and report each topic before its first record."""
+        record = letter.record
+        place = f"partition {record.partition} offset {record.offset}"
+        try:
+            topic = target_of(letter, self._options.to)
+        except NoTarget as why:
+            self.left_out += 1
+            if self.left_out <= MAX_SHOWN:
+                say(f"{place} is left out: {why}; see --to")
+            return None
+        if topic not in self._targets and not self._options.dry_run:
+            say(f"sending to {topic}, first {place}")
+        self._targets[topic] += 1
+        return topic
+
+    def _give_up(self, delivery: Delivery[Letter], error: Exception) -> Stop:
+        record = delivery.record
+        self.failed = self.failed or f"partition {record.partition} offset {record.offset}: "
+        return Stop()
+
+    # -- what would be sent --------------------------------------------------------------
+
+    async def _list(self, tasks: anyio.abc.TaskGroup) -> None:
+        """Write what would be sent, without committing."""
+        options, writer = self._options, DeliveryWriter(self._output, None)
+        listener = KafkaListener(
+            [{"topics": [options.topic], "type": bytes, "parser": self._as_line}],
+            bootstrap_servers=options.bootstrap,
+            group_id=self._group,
+            start_timeout=START_TIMEOUT_S,
+            stop_timeout=8.0,
+            **{
+                **options.config.consumer_options(CLIENT_ID),
+                "auto_offset_reset": "earliest",
+                "enable_auto_commit": False,
+            },
+        )
+        async with listener:
+            check_topics(listener)
+            set_up_logging()
+            stream = await listener.subscribe(bytes)
+            tasks.start_soon(EndWatch().run, listener.status, writer.stop)
+            await writer.run(stream.deliveries())
+
+    def _as_line(self, record: Record) -> bytes:
+        letter = self._read(record)
+        topic = self._target(letter)
+        if topic is None:
+            raise SKIP
+        return as_json(letter, to=topic)

@@ -1,0 +1,68 @@
+"""Where a dead letter is sent, and what is sent."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdml_kafka import Send
+from sdml_kafka.cli.dead_letters.anew import NoTarget, record_for, target_of
+from sdml_kafka.cli.dead_letters.letter import Letter, read_letter
+from sdml_kafka.transport.record_checks import is_topic_name
+from tests.support.dead_letters import failure_headers
+from tests.support.records import make_record
+
+
+def letter_from(topic: str, timestamp_ms: int = 0) -> Letter:
+    failure = failure_headers(topic, partition=3, timestamp_ms=timestamp_ms)
+    headers = [("own", b"1"), *failure]
+    return read_letter(make_record("dlt", 1, key=b"k", value=b"v", headers=headers, timestamp_ms=9))
+
+
+def test_a_record_goes_out_as_it_was() -> None:
+    letter = letter_from("orders", 1234)
+    assert target_of(letter, None) == "orders"
+    assert record_for(letter, "orders", same_partition=False) == Send(
+        "orders", b"v", key=b"k", headers=[("own", b"1")], timestamp_ms=1234
+    )
+    assert record_for(letter, "orders", same_partition=True).partition == 3
+    assert target_of(letter, "elsewhere") == "elsewhere"
+
+
+def test_without_a_time_of_its_own_it_has_that_of_the_dead_letter() -> None:
+    assert record_for(letter_from("orders"), "orders", same_partition=False).timestamp_ms == 9
+
+
+def test_a_record_without_an_origin() -> None:
+    letter = read_letter(make_record(timestamp_ms=9, value=None))
+    with pytest.raises(NoTarget, match="do not say"):
+        target_of(letter, None)
+    assert record_for(letter, "orders", same_partition=True) == Send(
+        "orders", b"", key=None, headers=[], timestamp_ms=9
+    )
+
+
+@pytest.mark.parametrize("topic", ["__consumer_offsets", "__x", "a b", "", "..", "x" * 250, "ö"])
+def test_topics_that_are_never_sent_to(topic: str) -> None:
+    with pytest.raises(NoTarget, match="no topic to send to"):
+        target_of(letter_from(topic), None)
+    assert target_of(letter_from(topic), "orders") == "orders"
+
+
+def test_no_record_goes_back_to_the_dead_letters() -> None:
+    with pytest.raises(NoTarget, match="dead letters themselves"):
+        target_of(letter_from("dlt"), None)
+
+
+@given(st.binary(max_size=300))
+def test_whatever_the_header_holds(name: bytes) -> None:
+    headers = [
+        (header, name if header == "kafka_dlt-original-topic" else value)
+        for header, value in failure_headers("orders")
+    ]
+    letter = read_letter(make_record("dlt", headers=headers))
+    try:
+        topic = target_of(letter, None)
+    except NoTarget:
+        return
+    assert is_topic_name(topic)
+    assert not topic.startswith("__")
