@@ -25,7 +25,7 @@ from logging import getLogger
 from typing import Any
 
 from aiokafka import TopicPartition as ClientPartition
-from aiokafka.errors import BrokerResponseError, UnknownError
+from aiokafka.errors import BrokerResponseError, KafkaConnectionError, UnknownError
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
 
@@ -135,6 +135,8 @@ class ProduceRequests:
         self.running.add(task)
         try:
             await _ProduceHandler(sender, batches).do(leader)
+        except Exception as error:
+            self._fail(batches.values(), error)
         finally:
             self.running.discard(task)
         # The partitions are still muted, so that no later batch has its numbers yet.
@@ -152,6 +154,20 @@ class ProduceRequests:
         sender._muted_partitions.difference_update(batches)
         if queued := self._accumulator._batches:
             self.send(list(queued))
+
+    def _fail(self, batches: Collection[Any], error: Exception) -> None:
+        """Fail batches that may have arrived, after an error that aiokafka does not expect.
+
+        A request that asks for no acknowledgement raises what the socket does.
+        """
+        if not isinstance(error, OSError):
+            _log.error("Unexpected exception in a produce request", exc_info=error)
+        failure = KafkaConnectionError(f"a produce request has failed: {error!r}")
+        for batch in batches:
+            if batch in self._accumulator._pending_batches:  # the others are queued again
+                batch.failure(failure)
+                if self._manager is not None:
+                    self._on_spent(batch.tp, failure)
 
 
 def _is_supported(producer: Client) -> bool:

@@ -1,9 +1,13 @@
 """Records that the broker refuses, brokers that die or freeze, and a client whose task has died."""
 
+from typing import Any
+
 import anyio
 import anyio.to_thread
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.protocol.produce import ProduceRequest
 
 from sdml_kafka.errors import (
     BrokerUnreachable,
@@ -174,3 +178,37 @@ async def test_a_dead_task_of_the_client_ends_the_watch(world: AiokafkaWorld, to
         task.get_loop().call_soon_threadsafe(task.cancel)
         with anyio.fail_after(5.0), pytest.raises(ProducerFailed, match="sender task has died"):
             await producer.watch()
+
+
+@pytest.mark.parametrize("acks", [0, 1, "all"])
+async def test_an_error_of_the_socket_costs_one_batch_and_no_later_record(
+    world: AiokafkaWorld,
+    topic: str,
+    outcomes: Outcomes,
+    monkeypatch: pytest.MonkeyPatch,
+    acks: int | str,
+) -> None:
+    """A request without acknowledgements raises what the socket does, which is no KafkaError."""
+    send = AIOKafkaClient.send
+    failing = True
+
+    async def fail_once(client: AIOKafkaClient, node: int, request: Any, **options: Any) -> Any:
+        nonlocal failing
+        if isinstance(request, ProduceRequest) and failing:
+            failing = False
+            raise ConnectionResetError("Connection lost")
+        return await send(client, node, request, **options)
+
+    monkeypatch.setattr(AIOKafkaClient, "send", fail_once)
+    options = {} if acks == "all" else {"acks": acks, "enable_idempotence": False}
+    async with started(world.connect(**options)) as producer:
+        producer.send(Message(topic, b"lost", partition=0), outcomes.of("lost"))
+        error = await outcomes.one("lost")
+        assert isinstance(error, SendFailed)
+        assert error.in_doubt
+        if acks == "all":  # nobody knows which numbers the broker expects
+            with anyio.fail_after(5.0), pytest.raises(ProducerSpent, match=topic):
+                await producer.watch()
+        else:
+            producer.send(Message(topic, b"well", partition=0), outcomes.of("well"))
+            assert await outcomes.one("well") is None
