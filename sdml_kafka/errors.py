@@ -32,6 +32,7 @@ __all__ = [
     "ReplyInvalid",
     "RestartsExhausted",
     "SdmlKafkaError",
+    "SeekFailed",
     "SendFailed",
     "StartTimeout",
     "StreamBroken",
@@ -136,6 +137,10 @@ class AuthorizationFailed(SdmlKafkaError):
 
 class CommitFailed(SdmlKafkaError):
     """A commit did not go through, or its outcome is not known. Its records may come again."""
+
+
+class SeekFailed(SdmlKafkaError):
+    """Reading of a partition was not moved: it is not assigned here, or no broker answered."""
 
 
 class CommitRejected(CommitFailed):

@@ -108,12 +108,13 @@ acts on a terminal. `show` writes all of one dead letter for reading, 100,000 by
 most.
 
 `replay` sends what is there to the topics that the records came from, or to --to: key, value, time
-and headers, without those of the failure. Each is sent once, however often the command is cut off
-and started again: a consumer group, named after the topic, the filters and --to, remembers what
-was sent, and other filters begin anew. (After SIGKILL what was sent in the last moment is sent
-again.) --dry-run lists what would be sent. The topic comes out of a header, which others can write:
-it is shown before the first record goes there. No topic is created, and no record goes to Kafka's
-own topics or back to the dead letters; what would is left out.
+and headers, without those of the failure. A topic deletes records whose time is older than its
+retention, at once if need be: give --new-time for old ones. Each is sent once, however often the
+command is cut off and started again: a consumer group, named after the topic, the filters and --to,
+remembers what was sent, and other filters begin anew. (After SIGKILL what was sent in the last
+moment is sent again.) --dry-run lists what would be sent. The topic comes out of a header, which
+others can write: it is shown before the first record goes there. No topic is created, and no record
+goes to Kafka's own topics or back to the dead letters; what would is left out.
 ---
 examples:
   sdml-kafka dead-letters orders-dlt --bootstrap localhost:9092

@@ -32,6 +32,7 @@ from sdml_kafka.consuming.committer import Committer
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
 from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.moving.seeks import Seeks
 from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.errors import ConsumerFailed, JoinTimeout
@@ -88,6 +89,7 @@ class ConsumerLoop(Actor):
             between which that was, before records of the same poll go into the intake.
         on_assigned: The user's callback for an assignment.
         on_revoked: The user's callback for a revocation, called after the drain.
+        seeks: Moves partitions for the user's calls, and to where the user lets them begin.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class ConsumerLoop(Actor):
         on_health: Callable[[Health, float, float], None] | None = None,
         on_assigned: OnRebalance | None = None,
         on_revoked: OnRebalance | None = None,
+        seeks: Seeks | None = None,
     ) -> None:
         self._connect = connect
         self._current = current
@@ -121,6 +124,7 @@ class ConsumerLoop(Actor):
         self._on_health = on_health
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
+        self._seeks = seeks
         self._revocation: Revocation | None = None
         self._topics: Collection[str] = ()
         """The topics that the present consumer reads."""
@@ -145,6 +149,8 @@ class ConsumerLoop(Actor):
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._serve_revocations, consumer)
                     tasks.start_soon(self._log.watch, consumer.settings)
+                    if self._seeks is not None:
+                        tasks.start_soon(self._seeks.serve, consumer)
                     try:
                         await self._poll(consumer, life, join_deadline)
                     finally:
@@ -164,11 +170,12 @@ class ConsumerLoop(Actor):
         while self._destination.topics == self._topics:
             asked_at = now()
             ready = intake.ready()
-            most = intake.budget.most_records(poll_records)
-            polled = await consumer.poll(ready, most, POLL_TIMEOUT_S)
+            most, seeks = intake.budget.most_records(poll_records), intake.seeks
+            polled = await consumer.poll(ready, most, POLL_TIMEOUT_S, seeks)
             polled_at = now()
             if polled.assignment is not None:
-                await self._open(polled.assignment, (polled.health or Health(False, {})).ends)
+                ends = (polled.health or Health(False, {})).ends
+                await self._open(consumer, polled.assignment, ends)
                 life.started()
             if polled.health is not None:
                 intake.note_health(polled.health, asked_at)
@@ -187,8 +194,8 @@ class ConsumerLoop(Actor):
                 intake.corrupt += sum(each.lost for each in polled.corrupt)
                 self._log.skipped(polled.corrupt)
             if polled.records or polled.positions:
-                self._restart(intake.set_back(polled))
-                intake.accept(polled.records, polled.positions, consumer.sizes)
+                self._restart(intake.set_back(polled, seeks))
+                intake.accept(polled.records, polled.positions, consumer.sizes, seeks)
             if polled.records:
                 self._on_records()
             del polled  # its records would stay in memory while the next poll waits
@@ -199,9 +206,13 @@ class ConsumerLoop(Actor):
             self._withdraw([key])
             self._intake.restart(key, position)
 
-    async def _open(self, assignment: Assignment, ends: Mapping[TopicPartition, End]) -> None:
+    async def _open(
+        self, consumer: Consumer, assignment: Assignment, ends: Mapping[TopicPartition, End]
+    ) -> None:
         self._intake.open(assignment, ends)
         self._log.joined(assignment)
+        if self._seeks is not None:
+            await self._seeks.begin(consumer, assignment)
         if any(tenancy.committed is None for tenancy in self._intake.ledger.tenancies.values()):
             # With `latest` a group without a commit starts at the end again: whoever gets these
             # partitions next would skip what came meanwhile. A commit beyond the end is none.
@@ -241,6 +252,7 @@ class ConsumerLoop(Actor):
 
     async def _revoke(self, revocation: Revocation) -> None:
         partitions = revocation.partitions
+        self._intake.note_revoked(partitions)
         tenancies = self._withdraw(partitions)
         self._log.revoking(revocation, tenancies)
         step_s = min(BLOCKING_STEP_S, revocation.deadline_s / 4)
@@ -257,6 +269,7 @@ class ConsumerLoop(Actor):
         self._intake.close(partitions)
 
     async def _leave(self) -> None:
+        self._intake.note_revoked(list(self._intake.partitions))
         tenancies = self._withdraw(frozenset(self._intake.partitions))
         await self._drain.wait(tenancies, shield=True)
         self._log.drained(tenancies, is_leaving=True)

@@ -44,12 +44,13 @@ class Drain:
         The tenancies have to be withdrawn, so that nobody takes further records in hand.
         """
         with anyio.move_on_after(min(self._timeout_s, limit_s), shield=shield) as waiting:
-            await self._wait(tenancies)
+            await self.wait_finished(tenancies)
         if waiting.cancelled_caught and self.cut_off(tenancies):
             with anyio.move_on_after(CUT_OFF_S, shield=shield):
-                await self._wait(tenancies)
+                await self.wait_finished(tenancies)
 
-    async def _wait(self, tenancies: Sequence[Tenancy]) -> None:
+    async def wait_finished(self, tenancies: Sequence[Tenancy]) -> None:
+        """Wait until nobody has a record of these tenancies in hand, however long that takes."""
         self._flush()
         for tenancy in tenancies:
             if tenancy.in_hand > 0:

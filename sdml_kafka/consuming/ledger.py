@@ -390,6 +390,10 @@ class Tenancy:
             self.committed = progress.offset
             self._committed_map, self._committed_mark = progress.map, progress.mark
 
+    def take_over_commit(self, former: "Tenancy") -> None:
+        """Note that nothing but what the former tenancy has committed is committed."""
+        self._committed_map, self._committed_mark = former._committed_map, (-1, -1)
+
     # -- figures -------------------------------------------------------------------------
 
     @property
@@ -480,7 +484,7 @@ class Ledger:
             keeps_map: Whether what finishes beyond the frontier is to be committed as well.
         """
         self.close(topic, partition)
-        if committed is None or committed > start:
+        if committed is not None and committed > start:
             committed, known = None, ()
         held = HeldBytes(self.budget)
         tenancy = Tenancy(
@@ -488,6 +492,20 @@ class Ledger:
         )
         self.tenancies[topic, partition] = tenancy
         return tenancy
+
+    def reopen(self, former: Tenancy) -> Tenancy:
+        """Go on at the frontier of a tenancy, which ends, without what has finished beyond it."""
+        anew = self.open(
+            former.topic,
+            former.partition,
+            former.epoch,
+            former.frontier(),
+            former.committed,
+            former.finished_ahead(),
+            keeps_map=former.keeps_map,
+        )
+        anew.take_over_commit(former)
+        return anew
 
     def close(self, topic: str, partition: int) -> None:
         """End a partition's tenancy, if it has one."""

@@ -6,7 +6,7 @@ calls; nothing here waits.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from itertools import accumulate, compress
 
 from attrs import define, field
@@ -59,6 +59,11 @@ class Partition:
     """The number of records at the front of the backlog that are being parsed."""
     read_to: int = field(init=False)
     """The client's own position, as of the last poll."""
+    seeks: int = 0
+    """The number of the seek that has moved it here. Polls that do not know of that are of before.
+    """
+    is_revoked: bool = field(default=False, init=False)
+    """Whether it is being revoked, so that it does not begin anew."""
 
     def __attrs_post_init__(self) -> None:
         self.read_to = self.tenancy.start
@@ -103,6 +108,7 @@ class Intake:
         max_bytes: float,
         *,
         keeps_maps: bool = True,
+        paused: Container[TopicPartition] = frozenset(),
     ) -> None:
         """Begin without partitions.
 
@@ -112,6 +118,7 @@ class Intake:
             max_bytes: The bytes of records that may be held; see `byte_budget`.
             keeps_maps: Whether what finishes beyond the frontier is committed as well, and not
                 delivered again; see `offset_map`.
+            paused: The partitions that are not to be read for now.
         """
         self._is_read = is_read
         self._current = current
@@ -119,6 +126,9 @@ class Intake:
         self.budget: ByteBudget = ByteBudget(max_bytes, current.nudge)
         self.ledger: Ledger = Ledger(self.budget)
         self.partitions: dict[TopicPartition, Partition] = {}
+        self.paused: Container[TopicPartition] = paused
+        self.seeks: int = 0
+        """The number of seeks that were begun."""
         self.health: Health = Health(False, {})
         self.health_noted_at: float = 0.0
         """When the health was true at the earliest, by the event loop's clock."""
@@ -173,6 +183,7 @@ class Intake:
             for partition in self.partitions.values()
             if partition.is_low()
             and not partition.tenancy.withdrawn
+            and partition.key not in self.paused
             and self._is_read(partition.key.topic)
             and partition.tenancy.held.may_grow()
         ]
@@ -188,7 +199,7 @@ class Intake:
         self.jumps += len(jumps)
         self.lost_offsets += sum(jump.lost for jump in jumps)
 
-    def set_back(self, polled: Polled) -> dict[TopicPartition, int]:
+    def set_back(self, polled: Polled, seeks: int) -> dict[TopicPartition, int]:
         """Return the partitions that a poll has set back, with the offset that they begin at.
 
         Their log is another one than before: the topic was created anew, or restored.
@@ -198,28 +209,45 @@ class Intake:
         return {
             key: begin
             for key, begin in begins.items()
-            if (partition := self.partitions.get(key)) is not None
-            and begin < partition.read_to
-            and not partition.tenancy.withdrawn
+            if (partition := self._reading(key, seeks)) is not None and begin < partition.read_to
         }
 
-    def restart(self, key: TopicPartition, position: int) -> None:
+    def _reading(self, key: TopicPartition, seeks: int) -> Partition | None:
+        """Return a partition of which a poll brings something, None if nobody wants it any more.
+
+        `seeks` is the number of the last seek that the poll knew of.
+        """
+        partition = self.partitions.get(key)
+        if partition is None or partition.tenancy.withdrawn or partition.seeks > seeks:
+            return None
+        return partition
+
+    def restart(self, key: TopicPartition, position: int, seeks: int = 0) -> None:
         """Begin a partition anew at `position`; its records were withdrawn."""
         tenancy = self.partitions[key].tenancy
         anew = self.ledger.open(*key, tenancy.epoch, position, None, keeps_map=self._keeps_maps)
-        self.partitions[key] = Partition(key, anew)
+        self.partitions[key] = Partition(key, anew, seeks)
+
+    def go_on(self, key: TopicPartition, seeks: int) -> None:
+        """Read a partition on from its frontier, where the client was moved to."""
+        anew = self.ledger.reopen(self.partitions[key].tenancy)
+        self.partitions[key] = Partition(key, anew, seeks)
 
     def accept(
         self,
         records: Mapping[TopicPartition, Sequence[Record]],
         positions: Mapping[TopicPartition, int],
         sizes_of: Callable[[Sequence[Record]], Sequence[int]],
+        seeks: int = 0,
     ) -> None:
-        """Put in what a poll brought, except for partitions that are being revoked."""
+        """Put in what a poll brought, except for partitions that are being revoked.
+
+        `seeks` is the number of the last seek that the poll knew of.
+        """
         expected = 0
         for key, batch in records.items():
-            partition = self.partitions.get(key)
-            if partition is not None and not partition.tenancy.withdrawn:
+            partition = self._reading(key, seeks)
+            if partition is not None:
                 partition.read_to = offset_at(batch, -1) + 1
                 known = partition.tenancy.known
                 if known and offset_at(batch, 0) < known[-1][1]:
@@ -236,8 +264,8 @@ class Intake:
         if expected:
             self.budget.expect(expected)
         for key, position in positions.items():
-            partition = self.partitions.get(key)
-            if partition is not None and not partition.tenancy.withdrawn:
+            partition = self._reading(key, seeks)
+            if partition is not None:
                 partition.tenancy.skip(partition.fetched_to(), position)
                 partition.read_to = position
 
@@ -271,6 +299,16 @@ class Intake:
                 partition.sizes.clear()
                 tenancies.append(partition.tenancy)
         return tenancies
+
+    def nudge(self) -> None:
+        """Let a poll that waits begin anew, since other partitions may be read now."""
+        self._current.nudge()
+
+    def note_revoked(self, keys: Collection[TopicPartition]) -> None:
+        """Note that these partitions are being revoked, and are not to begin anew."""
+        for key in keys:
+            if (partition := self.partitions.get(key)) is not None:
+                partition.is_revoked = True
 
     def close(self, keys: Collection[TopicPartition]) -> None:
         """End the tenancies of these partitions: what finishes from now on is late."""

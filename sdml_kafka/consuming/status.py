@@ -38,6 +38,8 @@ class PartitionStatus:
     """Seconds since a broker named the end that `lag` counts to; None while `lag` is. It stays
     below a second while the partition is fetched, and below some ten while it is not since it is
     full or held, as the broker is asked then. It grows while no broker answers."""
+    paused: bool = False
+    """Whether the program has paused the partition."""
 
 
 def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
@@ -59,4 +61,5 @@ def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
         parsing=partition.parsing,
         bytes_in_flight=tenancy.held.count,
         lag_age_s=age_s,
+        paused=partition.key in intake.paused,
     )

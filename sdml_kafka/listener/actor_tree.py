@@ -13,6 +13,9 @@ from sdml_kafka.consuming.consumer_loop import ConsumerLoop
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
 from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.moving.pauses import Pauses
+from sdml_kafka.consuming.moving.seeks import Seeks
+from sdml_kafka.consuming.moving.start_from import StartFrom
 from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake, check_max_bytes
 from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, ConfigurationError
@@ -50,6 +53,10 @@ is closed must not stop the others. Parsed records may take more memory, too."""
 _log = getLogger("sdml_kafka.listener")
 
 
+DEFAULT_START = StartFrom()
+"""The client decides."""
+
+
 @frozen
 class ReadOptions:
     """How much may be handed out and fetched, unfinished, and what is done about missing topics."""
@@ -59,6 +66,7 @@ class ReadOptions:
     create_topics: bool
     offset_map: bool = True
     on_corrupt: OnCorrupt = "hold"
+    start_from: StartFrom = DEFAULT_START
 
     def __attrs_post_init__(self) -> None:
         if type(self.max_in_flight) is not int or self.max_in_flight < 1:
@@ -103,7 +111,8 @@ class ListenerActors:
         self.signal: DispatchSignal = DispatchSignal()
         self.router: Router = self._make_router(specs, options)
         reads = self.router.is_read, self._current, options.max_bytes
-        self.intake: Intake = Intake(*reads, keeps_maps=options.offset_map)
+        paused = Pauses()
+        self.intake: Intake = Intake(*reads, keeps_maps=options.offset_map, paused=paused)
         log = RateLimitedLog(_log, anyio.current_time)
         self.outbox: Outbox = Outbox()
         self._parse_failures = failures = self._make_failures(on_parse_error, transport, log)
@@ -111,10 +120,9 @@ class ListenerActors:
         self.readers: Readers = Readers(self._parser, _max_run(auto_commit))
         self.processors: Processors = self._make_processors(transport, log, timeouts.start_s)
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self._cut_off)
-        flush, may_wait = self.readers.flush, self.router.is_retry_topic
-        self._log = OperatorLog(_log, log, self.intake, flush=flush, may_wait=may_wait)
-        of = self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush
-        self.committer: Committer = Committer(*of)
+        self._log = self._make_log(log)
+        self.committer: Committer = self._make_committer(log)
+        self.seeks: Seeks = self._make_seeks(paused, options)
         self.supervisor: Supervisor = Supervisor(
             "listener",
             self._processing(declared, transport, restarts, timeouts)
@@ -129,6 +137,18 @@ class ListenerActors:
     def _make_router(self, specs: Sequence[CompiledSpec], options: ReadOptions) -> Router:
         parts = specs, options.max_bytes / QUEUES, self._routes_changed, self.signal.notify
         return Router(*parts, self._withdrawn)
+
+    def _make_committer(self, log: RateLimitedLog) -> Committer:
+        of = self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush
+        return Committer(*of)
+
+    def _make_seeks(self, paused: Pauses, options: ReadOptions) -> Seeks:
+        moves = self.intake, paused, self.router.withdraw, self.committer, self.drain
+        return Seeks(*moves, options.start_from)
+
+    def _make_log(self, log: RateLimitedLog) -> OperatorLog:
+        flush, may_wait = self.readers.flush, self.router.is_retry_topic
+        return OperatorLog(_log, log, self.intake, flush=flush, may_wait=may_wait)
 
     def _make_failures(
         self,
@@ -194,6 +214,7 @@ class ListenerActors:
                 on_records=self.signal.notify,
                 on_assigned=callbacks.on_assigned,
                 on_revoked=callbacks.on_revoked,
+                seeks=self.seeks,
             )
 
         def dispatcher() -> Dispatcher:

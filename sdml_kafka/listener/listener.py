@@ -7,8 +7,11 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
 from weakref import WeakSet
 
 import anyio
+import anyio.lowlevel
 
 from sdml_kafka.consuming.commit_schedule import AutoCommit
+from sdml_kafka.consuming.moving.seeks import Seeks
+from sdml_kafka.consuming.moving.start_from import Start, StartFrom, check_partition, check_target
 from sdml_kafka.consuming.partitions import MAX_BYTES_IN_FLIGHT
 from sdml_kafka.errors import ClientClosed, ConfigurationError
 from sdml_kafka.lifecycle import Enterable, Lifecycle
@@ -31,6 +34,8 @@ from sdml_kafka.transport.interfaces import (
     ConsumerFactory,
     ListenerTransport,
     ProducerFactory,
+    Target,
+    TopicPartition,
     Transport,
 )
 
@@ -103,6 +108,11 @@ class KafkaListener(Enterable):
             those records do not come again after a hand-over or a restart. It is written into the
             commit's metadata as Confluent's parallel-consumer does. Without it the metadata is
             empty, and what others wrote there is ignored.
+        start_from: Where to begin in partitions for which the group has committed nothing:
+            "earliest", "latest", a `datetime` (the first record that is as late), or offsets by
+            `TopicPartition`. Without it the client's `auto_offset_reset` decides.
+        force: Whether to begin there in all partitions of the first assignment, whatever the group
+            has committed. Those that come later, in a rebalance, are read on.
         restarts: How often a failed actor is restarted before the failure is raised.
         on_event: Called for each start, crash, restart and stop of an actor.
         transport: Another client than aiokafka: `MemoryBroker.connect(...)` in a test.
@@ -133,24 +143,21 @@ class KafkaListener(Enterable):
         stop_timeout: float = 10.0,
         create_topics: bool = False,
         offset_map: bool = True,
+        start_from: Start | None = None,
+        force: bool = False,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
         transport: Connect | Transport | None = None,
         **client_options: Any,
     ) -> None:
+        limits, start = (max_in_flight, max_bytes_in_flight), StartFrom(start_from, force)
+        reading = ReadOptions(*limits, create_topics, offset_map, on_corrupt, start)
+        timeouts = Timeouts(start_timeout, stop_timeout, drain_timeout)
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
-        self._build = partial(
-            ListenerActors,
-            ReadOptions(max_in_flight, max_bytes_in_flight, create_topics, offset_map, on_corrupt),
-            Timeouts(start_timeout, stop_timeout, drain_timeout),
-            _transport(transport) or listener_transport(*where, max_bytes_in_flight, _own_names()),
-            compile_specs(parsers),
-            _auto_commit(auto_commit),
-            callbacks_of(rebalance_listener),
-            _on_parse_error(on_parse_error),
-            restarts or Restarts(),
-            on_event,
-        )
+        client = _transport(transport) or listener_transport(*where, limits[1], _own_names())
+        what = compile_specs(parsers), _auto_commit(auto_commit), callbacks_of(rebalance_listener)
+        failing = _on_parse_error(on_parse_error), restarts or Restarts(), on_event
+        self._build = partial(ListenerActors, reading, timeouts, client, *what, *failing)
         self._streams, self._declared = WeakSet[TypeStream[Any]](), list[Declared]()
         self._actors: ListenerActors = self._build()
         self._lifecycle = self._make_lifecycle(start_timeout, stop_timeout)
@@ -374,6 +381,68 @@ class KafkaListener(Enterable):
         if self._lifecycle.state != "running":
             raise ClientClosed("The listener is not running, so there is nothing to commit")
         await self._actors.committer.commit()
+
+    async def pause(self, what: str | TopicPartition) -> None:
+        """Let no further record of a topic or a partition begin, until it is resumed.
+
+        Records in hand finish, and are committed. What waits is taken back, and read again later.
+        It stays so over rebalances, in whichever partitions of the topic are assigned.
+
+        Args:
+            what: A topic, or one of its partitions.
+
+        Raises:
+            ConfigurationError: No parser reads that topic.
+            ClientClosed: The listener is not running.
+        """
+        self._moves(what).pause(what)
+        await anyio.lowlevel.checkpoint()
+
+    async def resume(self, what: str | TopicPartition) -> None:
+        """Go on with what was paused, as soon as the records have finished that are in hand.
+
+        The later call decides: a partition may be resumed although its topic is paused.
+
+        Args:
+            what: A topic with all of its partitions, or one of them.
+
+        Raises:
+            ConfigurationError: No parser reads that topic.
+            ClientClosed: The listener is not running.
+        """
+        self._moves(what).resume(what)
+        await anyio.lowlevel.checkpoint()
+
+    async def seek(self, what: str | TopicPartition, to: Target) -> None:
+        """Read from elsewhere on, and commit that, backwards too.
+
+        Records in hand have `drain_timeout` to finish, handlers are cut off after it. With
+        `enable_auto_commit=False` only `commit()` commits. In `on_partitions_assigned` of a
+        `rebalance_listener` it comes before any record of the partitions. An offset that is gone
+        is treated as ever: reading goes on at the log's beginning, which is counted as a jump.
+
+        Args:
+            what: A partition that is assigned here, or a topic for all of those that are.
+            to: An offset, a `datetime` (the first record that is as late), "earliest" or "latest".
+
+        Raises:
+            SeekFailed: It is not assigned here, or is being revoked, or no broker has said in time
+                where to begin. Then reading goes on where it was.
+            ConfigurationError: No parser reads that topic, or nothing can begin there.
+            ClientClosed: The listener is not running.
+        """
+        check_target(to, "to")
+        await self._moves(what).seek(what, to)
+
+    def _moves(self, what: str | TopicPartition) -> Seeks:
+        """Return what pauses and moves partitions, also while the listener is being entered."""
+        self._lifecycle.check_process()
+        if self._lifecycle.state not in ("starting", "running"):
+            raise ClientClosed("The listener is not running, so there is nothing to pause or seek")
+        if not isinstance(what, str):
+            check_partition(what)
+        self._actors.router.check_topic(what if isinstance(what, str) else what[0])
+        return self._actors.seeks
 
     def assigned_table(self) -> dict[str, list[int]]:
         """Return the partitions that are assigned right now.

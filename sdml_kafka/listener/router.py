@@ -136,6 +136,13 @@ class Router:
         """Return the topic that records read from `topic` came from at first."""
         return self._first_topics.get(topic, topic)
 
+    def check_topic(self, topic: str) -> None:
+        """Raise a ConfigurationError unless the topic is one of those that are read."""
+        if topic not in self.topics:
+            raise ConfigurationError(
+                f"No parser reads {topic!r}; the topics are {', '.join(sorted(self.topics))}"
+            )
+
     def check_type(self, wanted: object) -> None:
         """Raise UnknownType unless the specs have exactly one type that a program means."""
         self._spec_type(wanted)

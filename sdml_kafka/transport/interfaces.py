@@ -18,7 +18,8 @@ Rules for a driver:
 
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, NamedTuple, Protocol
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Protocol
 
 from attrs import frozen
 
@@ -264,6 +265,11 @@ class ConsumerSettings:
     bit also fetches bit by bit; decoding so many holds up the client's event loop for some 5 ms."""
 
 
+Target = int | Literal["earliest", "latest"] | datetime
+"""Where to read from: an offset, the first or the last end of the log, or the first record that is
+as late as a time, which has a time zone."""
+
+
 POLL_TIMEOUT_S = 0.5
 """Seconds that a poll should wait for records. A shorter wait would cost an idle program its
 processor, and a longer one keep the health from being reported."""
@@ -314,7 +320,11 @@ class Consumer(Protocol):
         """
 
     def poll(
-        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+        self,
+        ready: Collection[TopicPartition],
+        max_records: int,
+        timeout_s: float,
+        seeks: int = 0,
     ) -> Coroutine[Any, Any, Polled]:
         """Wait for records of the partitions in `ready`, for an assignment, or for a nudge.
 
@@ -328,6 +338,8 @@ class Consumer(Protocol):
                 are ignored.
             max_records: The number of records of each partition that are returned at most.
             timeout_s: Seconds after which the call returns without records.
+            seeks: The number of the last seek that the caller knows of. Of partitions that a later
+                one has moved no records are returned.
 
         Returns:
             The records, with the assignment and the health if either is new.
@@ -354,6 +366,31 @@ class Consumer(Protocol):
         """Wait for a revocation and return it. Its `release` has to be called, come what may.
 
         Until then the same revocation is returned again, so that a cancelled wait loses none.
+        """
+        ...
+
+    async def seek(
+        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+    ) -> Mapping[TopicPartition, int]:
+        """Read partitions from elsewhere on. Does not wait for a poll, and commits nothing.
+
+        Whatever was fetched of them is dropped. From now on their records are returned by polls
+        that know of this seek, and no others. An offset that is gone is treated as ever: reading
+        goes on at the log's beginning, which is a jump.
+
+        Args:
+            epoch: The epoch of the assignment that the partitions belong to.
+            number: The number of the seek, larger than that of every one before.
+            targets: Where to read each partition from.
+            timeout_s: Seconds within which brokers have to say where that is.
+
+        Returns:
+            The offset that each partition is read from.
+
+        Raises:
+            SeekFailed: A partition is not assigned (any more), or no broker answered in time. None
+                was moved.
+            AuthorizationFailed: The broker does not let this client read.
         """
         ...
 

@@ -30,7 +30,9 @@ def target_of(letter: Letter, to: str | None) -> str:
     return topic
 
 
-def record_for(letter: Letter, topic: str, *, same_partition: bool) -> Send:
+def record_for(
+    letter: Letter, topic: str, *, same_partition: bool = False, new_time: bool = False
+) -> Send:
     """Return the record as it was before it failed.
 
     Args:
@@ -38,6 +40,7 @@ def record_for(letter: Letter, topic: str, *, same_partition: bool) -> Send:
         topic: Where to send it.
         same_partition: Whether it goes to the number of the partition that it came from, if the
             headers say so; else the key decides.
+        new_time: Whether it gets the time of sending, and not the time that it had.
     """
     record, origin = letter.record, letter.origin
     # No producer takes a record that has neither a key nor a value.
@@ -49,5 +52,5 @@ def record_for(letter: Letter, topic: str, *, same_partition: bool) -> Send:
         key=record.key,
         headers=without_failure(record.headers),
         partition=origin.partition if same_partition and origin is not None else None,
-        timestamp_ms=came_ms,
+        timestamp_ms=None if new_time else came_ms,
     )

@@ -38,6 +38,8 @@ class DeadLettersOptions:
     to: str | None = None
     """The topic to send to; None for where each one came from."""
     same_partition: bool = False
+    new_time: bool = False
+    """Whether records get the time of sending, and not the time that they had."""
     dry_run: bool = False
     progress: bool = False
     backend: Backend = "asyncio"
@@ -73,6 +75,11 @@ def add_dead_letters(commands: Any) -> None:
         "--same-partition",
         action="store_true",
         help="send each to the partition it came from; else its key decides",
+    )
+    replay.add_argument(
+        "--new-time",
+        action="store_true",
+        help="give records the time of now, for topics that delete what is as old as they are",
     )
     add_progress(parser)
     add_backend(parser)
@@ -153,6 +160,7 @@ def _dead_letters_options(
         until_ms=given.until,
         to=given.to,
         same_partition=given.same_partition,
+        new_time=given.new_time,
         dry_run=given.dry_run,
         progress=given.progress,
         backend=given.backend,
@@ -177,13 +185,13 @@ def _check_action(
 ) -> None:
     """End the program with exit code 2 if what is typed does not go together."""
     filters = ("from_topics", "exceptions", "partitions", "since", "until")
-    only_replay = ("to", "same_partition", "dry_run", "progress")
+    only_replay = ("to", "same_partition", "new_time", "dry_run", "progress")
     wrong = (*filters, *only_replay) if action == "show" else only_replay
     if action != "replay" and any(getattr(given, name) for name in wrong):
         parser.error(
             "show takes no filters, and nothing of what replay takes"
             if action == "show"
-            else "--to, --same-partition, --dry-run and --progress are for replay alone"
+            else "--to, --same-partition, --new-time, --dry-run and --progress are for replay alone"
         )
     if given.to == given.topic:
         parser.error("--to is the topic of the dead letters itself")

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 from collections import Counter
 
 import anyio
@@ -11,7 +12,7 @@ from sdml_kafka import SKIP, AutoCommit, Delivery, KafkaListener, Record, Send, 
 from sdml_kafka.cli.dead_letters.anew import NoTarget, record_for, target_of
 from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
 from sdml_kafka.cli.dead_letters.filters import Filters
-from sdml_kafka.cli.dead_letters.letter import Letter, as_json, read_letter
+from sdml_kafka.cli.dead_letters.letter import Letter, as_json, moment, read_letter
 from sdml_kafka.cli.dead_letters.never_creating import NeverCreating
 from sdml_kafka.cli.listen.command import check_topics
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
@@ -29,6 +30,7 @@ MAX_BYTES = 64 << 20
 CONCURRENCY = 100
 MAX_SHOWN = 20
 """The number of dead letters without a target, and of topics, that are reported one by one."""
+DEFAULT_RETENTION_S = 7 * 24 * 3600
 START_TIMEOUT_S = 30.0
 """A run that was killed is missed by the broker only after its session."""
 
@@ -49,6 +51,7 @@ class Replay:
         self._shows_progress = options.progress or sys.stderr.isatty()
         self._ended = anyio.Event()
         self._has_begun = False
+        self._has_warned = False
         self.signal: signal.Signals | None = None
 
     def leave(self, number: signal.Signals, scope: anyio.CancelScope) -> None:
@@ -129,7 +132,24 @@ class Replay:
         topic = self._target(letter)
         if topic is None:
             return None
-        return record_for(letter, topic, same_partition=self._options.same_partition)
+        options = self._options
+        record = record_for(
+            letter, topic, same_partition=options.same_partition, new_time=options.new_time
+        )
+        self._warn_if_old(record)
+        return record
+
+    def _warn_if_old(self, record: Send) -> None:
+        """Report the first record that a topic with Kafka's default retention would delete."""
+        if record.timestamp_ms is None or self._has_warned:
+            return
+        if record.timestamp_ms < (time.time() - DEFAULT_RETENTION_S) * 1000:
+            self._has_warned = True
+            say(
+                f"warning: records of {moment(record.timestamp_ms)} are sent with the time that "
+                "they had, and a topic deletes what is older than its retention.ms, by default 7 "
+                "days; see --new-time"
+            )
 
     def _target(self, letter: Letter) -> str | None:
         """Return where the dead letter goes, and report each topic before its first record."""

@@ -21,6 +21,7 @@ from sdml_kafka.transport.interfaces import (
     Record,
     Revocation,
     Tail,
+    Target,
     TopicPartition,
 )
 
@@ -87,13 +88,23 @@ class ConsumerWithoutGroup:
         await self._consumer.start(topics, timeout_s, Tail(positions), **options)
 
     async def poll(
-        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+        self,
+        ready: Collection[TopicPartition],
+        max_records: int,
+        timeout_s: float,
+        seeks: int = 0,
     ) -> Polled:
         """Wait for records of the partitions that are read."""
-        polled = await self._consumer.poll(ready, max_records, timeout_s)
+        polled = await self._consumer.poll(ready, max_records, timeout_s, seeks)
         if polled.assignment is None:
             return polled
         return evolve(polled, assignment=self._addition(polled.assignment))
+
+    async def seek(
+        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+    ) -> Mapping[TopicPartition, int]:
+        """Read from elsewhere on."""
+        return await self._consumer.seek(epoch, number, targets, timeout_s)
 
     def _addition(self, assignment: Assignment) -> Assignment | None:
         """Return the assignment of what is read from now on as well; None if that is nothing."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 
 import anyio
 import anyio.lowlevel
@@ -13,6 +14,7 @@ from sdml_kafka.errors import (
     CommitRejected,
     ConfigurationError,
     ConsumerFailed,
+    SeekFailed,
 )
 from sdml_kafka.testing.memory.ends import KnownEnds
 from sdml_kafka.testing.memory.faults import next_failure
@@ -32,6 +34,7 @@ from sdml_kafka.transport.interfaces import (
     Record,
     Revocation,
     Tail,
+    Target,
     TopicPartition,
 )
 from sdml_kafka.transport.record_checks import nearest_topics
@@ -67,6 +70,10 @@ class MemoryConsumer:
         self._ends = KnownEnds(state, member)
         self._nudged = self._skips_corrupt = False
         self._corrupt: list[Jump] = []
+        self._sought: dict[TopicPartition, int] = {}
+        """The number of the last seek of each partition."""
+        self._seeks = 0
+        """The last seek that the present poll knows of."""
 
     @property
     def member_id(self) -> str:
@@ -153,13 +160,18 @@ class MemoryConsumer:
     # -- poll ----------------------------------------------------------------------------
 
     async def poll(
-        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+        self,
+        ready: Collection[TopicPartition],
+        max_records: int,
+        timeout_s: float,
+        seeks: int = 0,
     ) -> Polled:
         if max_records < 1 or timeout_s < 0:
             raise Misuse(f"poll with max_records={max_records}, timeout_s={timeout_s}")
         self._check_open()
         deadline = now() + timeout_s
         with self._only_call_of("poll"), self._polling():
+            self._seeks = seeks
             await anyio.lowlevel.checkpoint()
             if self._state.faults.poll_latency_s:
                 await anyio.sleep(min(self._state.faults.poll_latency_s, timeout_s))
@@ -218,6 +230,8 @@ class MemoryConsumer:
         if member.standing is not Standing.OWNING:
             return None, {}, {}
         assignment, member.assignment = member.assignment, None
+        if assignment is not None:
+            self._sought.clear()
         return assignment, *self._read(ready, max_records)
 
     def _read(
@@ -225,6 +239,7 @@ class MemoryConsumer:
     ) -> tuple[Batches, Mapping[TopicPartition, int]]:
         """Return records, and the positions that have moved otherwise than behind them."""
         positions = self._member.positions
+        ready = [each for each in ready if self._sought.get(each, 0) <= self._seeks]
         batches: dict[TopicPartition, Sequence[Record]] = {}
         moved = self._skip(ready)
         readable = self._member.partitions - self._state.faults.spoiled.keys()
@@ -264,6 +279,35 @@ class MemoryConsumer:
                 self._corrupt.append(Jump(partition, at, end, why))
                 positions[partition] = moved[partition] = end
         return moved
+
+    async def seek(
+        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+    ) -> Mapping[TopicPartition, int]:
+        await anyio.lowlevel.checkpoint()
+        is_known = all(isinstance(target, int) for target in targets.values())
+        if not is_known and not await self._wait_for_broker(now() + timeout_s):
+            raise SeekFailed(f"No broker answered within {timeout_s:g} s. Try again.")
+        self._group.advance(now())
+        member = self._member
+        is_over = member.standing is not Standing.OWNING or epoch != member.epoch
+        if self._closed or is_over or not member.partitions.issuperset(targets):
+            raise SeekFailed("The partitions are being revoked: seek once they are assigned again")
+        positions = {each: self._offset(each, target) for each, target in targets.items()}
+        member.positions.update(positions)
+        self._sought.update(dict.fromkeys(positions, number))
+        self._group.sought(positions)
+        return positions
+
+    def _offset(self, partition: TopicPartition, target: Target) -> int:
+        log = self._state.logs[partition]
+        if isinstance(target, datetime):
+            since_ms = target.timestamp() * 1000
+            return next(
+                (each.offset for each in log.records if each.timestamp >= since_ms), log.end
+            )
+        if isinstance(target, int):
+            return target
+        return log.start if target == "earliest" else log.end
 
     def _health(self, ready: Collection[TopicPartition]) -> Health | None:
         """Return the health now and then, and whenever it has changed.

@@ -5,7 +5,7 @@ they are released, and then assigns them anew.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import cycle
 
 from attrs import define, field
@@ -46,6 +46,8 @@ class Group:
     )
     _outdated: set[TopicPartition] = field(factory=set[TopicPartition], init=False)
     """The partitions whose commit lay beyond the end when the log was truncated."""
+    _sought: set[TopicPartition] = field(factory=set[TopicPartition], init=False)
+    """The partitions that a member reads from elsewhere on, so that a commit may go backwards."""
     _rebalancing: bool = field(default=False, init=False)
     _rebalances_at: float = field(default=float("inf"), init=False)
     """When the members notice that a topic has more partitions."""
@@ -291,6 +293,10 @@ class Group:
         if self._offset(partition) > self.logs[partition].end:
             self._outdated.add(TopicPartition(*partition))
 
+    def sought(self, partitions: Iterable[TopicPartition]) -> None:
+        """Let one commit of each of these partitions go backwards."""
+        self._sought.update(partitions)
+
     def _offset(self, partition: TopicPartition) -> int:
         commit = self.committed.get(partition)
         return 0 if commit is None else commit.offset
@@ -305,5 +311,7 @@ class Group:
         if len(commit.metadata) > MAX_METADATA:
             raise Misuse(f"commit of {len(commit.metadata)} characters of metadata: too many")
         before = self._offset(partition)
-        if offset < before and partition not in self._outdated:
+        if offset < before and partition in self._sought:
+            self._sought.discard(partition)
+        elif offset < before and partition not in self._outdated:
             raise Misuse(f"commit of {offset} in {partition} goes backwards from {before}")

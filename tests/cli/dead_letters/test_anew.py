@@ -21,15 +21,16 @@ def letter_from(topic: str, timestamp_ms: int = 0) -> Letter:
 def test_a_record_goes_out_as_it_was() -> None:
     letter = letter_from("orders", 1234)
     assert target_of(letter, None) == "orders"
-    assert record_for(letter, "orders", same_partition=False) == Send(
+    assert record_for(letter, "orders") == Send(
         "orders", b"v", key=b"k", headers=[("own", b"1")], timestamp_ms=1234
     )
     assert record_for(letter, "orders", same_partition=True).partition == 3
+    assert record_for(letter, "orders", new_time=True).timestamp_ms is None
     assert target_of(letter, "elsewhere") == "elsewhere"
 
 
 def test_without_a_time_of_its_own_it_has_that_of_the_dead_letter() -> None:
-    assert record_for(letter_from("orders"), "orders", same_partition=False).timestamp_ms == 9
+    assert record_for(letter_from("orders"), "orders").timestamp_ms == 9
 
 
 def test_a_record_without_an_origin() -> None:

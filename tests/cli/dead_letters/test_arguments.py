@@ -27,7 +27,16 @@ def test_replay_with_everything() -> None:
         "--until",
         "1970-01-01T01:00+01",
     ]
-    argv += ["--to", "c", "--same-partition", "--dry-run", "--progress", "--backend", "trio"]
+    argv += [
+        "--to",
+        "c",
+        "--same-partition",
+        "--new-time",
+        "--dry-run",
+        "--progress",
+        "--backend",
+        "trio",
+    ]
     assert parse_arguments(argv) == DeadLettersOptions(
         "orders-dlt",
         "replay",
@@ -39,6 +48,7 @@ def test_replay_with_everything() -> None:
         until_ms=0,
         to="c",
         same_partition=True,
+        new_time=True,
         dry_run=True,
         progress=True,
         backend="trio",

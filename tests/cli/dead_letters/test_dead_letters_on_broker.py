@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ from tests.support.kafka_from_outside import create_topic, topics_of, unique
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
-FIRST_MS = 1_700_000_000_000
+FIRST_MS = int(time.time() * 1000) - 3_600_000
+"""Not so long ago that the broker deletes records of that time."""
 
 
 class Topics:
@@ -31,14 +33,14 @@ class Topics:
     def create(self, name: str) -> str:
         return asyncio.run(create_topic(self.servers, name, 2))
 
-    def fill(self, origins: Sequence[str]) -> None:
+    def fill(self, origins: Sequence[str], first_ms: int = FIRST_MS) -> None:
         """Write a dead letter for a record of each topic."""
 
         async def send() -> None:
             async with AIOKafkaProducer(bootstrap_servers=self.servers) as producer:
                 for number, origin in enumerate(origins):
                     failure = failure_headers(
-                        origin, partition=1, offset=number, timestamp_ms=FIRST_MS + number
+                        origin, partition=1, offset=number, timestamp_ms=first_ms + number
                     )
                     headers = [("own", b"1"), *failure]
                     data = {"value": b"%d" % number, "key": b"k%d" % (number % 9)}
@@ -159,3 +161,12 @@ def test_places_that_are_not_there(topics: Topics) -> None:
         ended = topics.run("show", *place)
         assert (ended.returncode, ended.stdout) == (1, b"")
         assert ended.stderr.count(b"\n") == 1
+
+
+def test_records_that_are_too_old_for_their_topic(topics: Topics) -> None:
+    topics.fill([topics.first], first_ms=1_000_000_000_000)
+    assert b"--new-time" in topics.run("replay").stderr
+    ended = topics.run("replay", "--new-time", "--partition", "0")
+    assert b"--new-time" not in ended.stderr
+    newest = max(record["timestamp"] for record in topics.records(topics.first))
+    assert newest > FIRST_MS

@@ -43,10 +43,14 @@ class _FailingConsumer:
         self._failing_poll = failing_poll
 
     async def poll(
-        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+        self,
+        ready: Collection[TopicPartition],
+        max_records: int,
+        timeout_s: float,
+        seeks: int = 0,
     ) -> Polled:
         self._failing_poll.before_poll()
-        return await self._consumer.poll(ready, max_records, timeout_s)
+        return await self._consumer.poll(ready, max_records, timeout_s, seeks)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._consumer, name)

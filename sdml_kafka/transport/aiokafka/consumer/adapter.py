@@ -29,6 +29,7 @@ from sdml_kafka.transport.interfaces import (
     Record,
     Revocation,
     Tail,
+    Target,
     TopicPartition,
 )
 
@@ -88,9 +89,13 @@ class AiokafkaConsumer:
         await self._home.call(partial(self._driver.start, topics, timeout_s, tail, **options))
 
     def poll(
-        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+        self,
+        ready: Collection[TopicPartition],
+        max_records: int,
+        timeout_s: float,
+        seeks: int = 0,
     ) -> Coroutine[Any, Any, Polled]:
-        return self._home.call(partial(self._driver.poll, ready, max_records, timeout_s))
+        return self._home.call(partial(self._driver.poll, ready, max_records, timeout_s, seeks))
 
     def sizes(self, records: Sequence[Record]) -> Sequence[int]:
         return sizes_of(records)
@@ -107,6 +112,11 @@ class AiokafkaConsumer:
             pending.deadline_s,
             lambda: self._home.call_soon(partial(self._driver.release, pending)),
         )
+
+    async def seek(
+        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+    ) -> Mapping[TopicPartition, int]:
+        return await self._home.call(partial(self._driver.seek, epoch, number, targets, timeout_s))
 
     async def commit(
         self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float
@@ -132,9 +142,13 @@ class ConsumerInThread(AiokafkaConsumer):
         )
 
     def poll(
-        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+        self,
+        ready: Collection[TopicPartition],
+        max_records: int,
+        timeout_s: float,
+        seeks: int = 0,
     ) -> Coroutine[Any, Any, Polled]:
-        return self._polls.poll(ready, max_records, timeout_s)
+        return self._polls.poll(ready, max_records, timeout_s, seeks)
 
     async def close(self, timeout_s: float) -> None:
         try:

@@ -44,7 +44,13 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import KafkaError
 
-from sdml_kafka.errors import CommitFailed, CommitRejected, ConfigurationError, ConsumerFailed
+from sdml_kafka.errors import (
+    CommitFailed,
+    CommitRejected,
+    ConfigurationError,
+    ConsumerFailed,
+    SeekFailed,
+)
 from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.consumer import internals
@@ -68,6 +74,7 @@ from sdml_kafka.transport.aiokafka.consumer.positions.start_positions import (
     start_reading,
 )
 from sdml_kafka.transport.aiokafka.consumer.positions.tail_positions import TailStart
+from sdml_kafka.transport.aiokafka.consumer.positions.targets import look_up_targets
 from sdml_kafka.transport.aiokafka.consumer.revocation import PendingRevocation, RevocationGate
 from sdml_kafka.transport.aiokafka.consumer.shutdown import stop_consumer
 from sdml_kafka.transport.aiokafka.consumer.startup import (
@@ -86,6 +93,7 @@ from sdml_kafka.transport.interfaces import (
     Jump,
     Polled,
     Tail,
+    Target,
     TopicPartition,
 )
 
@@ -140,6 +148,8 @@ class ConsumerDriver:
         """What was skipped since the last poll."""
         self._passed_over: dict[TopicPartition, int] = {}
         """How often each partition was moved on since its last record that decodes."""
+        self._sought: dict[TopicPartition, int] = {}
+        """The number of the seek for each partition that no poll knows to be moved."""
         self._commits = Commits(self._consumer)
         self._revocations = RevocationGate()
         self._watching: asyncio.Task[None] | None = None
@@ -194,7 +204,11 @@ class ConsumerDriver:
     # -- poll ----------------------------------------------------------------------------
 
     async def poll(
-        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+        self,
+        ready: Collection[TopicPartition],
+        max_records: int,
+        timeout_s: float,
+        seeks: int = 0,
     ) -> Polled:
         if self._closing:
             raise ConsumerFailed("the consumer is closed")
@@ -205,6 +219,9 @@ class ConsumerDriver:
             self._follow_topics()
         records: Batches = {}
         if self._to_position is None:
+            if self._sought:
+                self._sought = {p: number for p, number in self._sought.items() if number > seeks}
+                ready = set(ready).difference(self._sought)
             records = await self._fetch(ready, max_records, timeout_s)
         assignment = None
         if self._to_position is not None:
@@ -253,6 +270,26 @@ class ConsumerDriver:
             for partition in batches:
                 self._passed_over.pop(partition, None)
         return batches
+
+    async def seek(
+        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+    ) -> Mapping[TopicPartition, int]:
+        self._check_may_seek(epoch, targets)
+        positions = await look_up_targets(self._consumer, targets, timeout_s)
+        self._check_may_seek(epoch, targets)
+        self._fetched.interrupt()  # a poll that waits may take them still
+        if self._bad_batches.is_active:
+            self._bad_batches = BadBatches()
+        for partition, position in positions.items():
+            self._sought[partition] = number
+            self._positions.seek(partition, position)
+            self._consumer.seek(as_client(partition), position)
+        return positions
+
+    def _check_may_seek(self, epoch: int, partitions: Collection[TopicPartition]) -> None:
+        is_over = epoch != self._epoch or self._to_position is not None
+        if self._closing or is_over or not self._assigned.issuperset(partitions):
+            raise SeekFailed("The partitions are being revoked: seek once they are assigned again")
 
     def _recover(self, error: Exception) -> None:
         """Seek every partition back: aiokafka may have dropped healthy records of others."""
@@ -338,6 +375,7 @@ class ConsumerDriver:
             return None
         start_reading(self._consumer, found)
         self._to_position, self._assigned = None, partitions
+        self._sought.clear()
         self._positions.next.update(found.positions)
         self._positions.jumps.extend(found.jumps)
         return Assignment(epoch, found.positions, found.committed, found.elsewhere)

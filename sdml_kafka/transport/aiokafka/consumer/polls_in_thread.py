@@ -30,7 +30,7 @@ from sdml_kafka.transport.interfaces import POLL_TIMEOUT_S, Polled, TopicPartiti
 
 CLOSED = "the consumer is closed"
 
-Request = tuple[Collection[TopicPartition], int, float]
+Request = tuple[Collection[TopicPartition], int, float, int]
 """The arguments of a poll."""
 
 
@@ -60,11 +60,15 @@ class PollsInThread:
     # -- the program's side --------------------------------------------------------------
 
     async def poll(
-        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+        self,
+        ready: Collection[TopicPartition],
+        max_records: int,
+        timeout_s: float,
+        seeks: int = 0,
     ) -> Polled:
         """Return what `ConsumerDriver.poll` returns, or raise what it raises."""
         if not (self._answers or self._is_asked):
-            self._ask((ready, max_records, timeout_s))
+            self._ask((ready, max_records, timeout_s, seeks))
         while not self._answers:
             if self._failure is not None:
                 raise self._failure
@@ -138,13 +142,13 @@ class PollsInThread:
             await self._wait_asked(loop)
             began = loop.time()
         try:
-            ready, max_records, timeout_s = self._requests.popleft()
+            ready, max_records, timeout_s, seeks = self._requests.popleft()
         except IndexError:
             return  # it was withdrawn
         left_s = max(0.0, began + timeout_s - loop.time())
         answer: Polled | Exception
         try:
-            answer = await driver.poll(ready, max_records, left_s)
+            answer = await driver.poll(ready, max_records, left_s, seeks)
         except Exception as error:
             answer = error
         self._home.call_back(partial(self._take, answer))

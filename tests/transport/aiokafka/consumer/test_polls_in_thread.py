@@ -42,7 +42,7 @@ class Driver:
             await self._changed.wait()
 
     async def poll(
-        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float
+        self, ready: Collection[TopicPartition], max_records: int, timeout_s: float, seeks: int
     ) -> Polled:
         self.requests.append((ready, max_records))
         await asyncio.sleep(0)

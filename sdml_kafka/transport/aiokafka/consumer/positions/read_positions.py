@@ -54,6 +54,11 @@ class ReadPositions:
         """Note that reading goes on there, since it was told to."""
         self.next[partition] = self._moved[partition] = position
 
+    def seek(self, partition: TopicPartition, position: int) -> None:
+        """Note that reading goes on there, which is no news to whoever has asked for it."""
+        self.next[partition] = position
+        self._moved.pop(partition, None)
+
     @property
     def has_news(self) -> bool:
         """Whether a position has moved that no record shows."""
