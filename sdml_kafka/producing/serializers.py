@@ -35,13 +35,13 @@ class Serializers:
         for kind in type(value).__mro__:
             serializer = self._by_type.get(kind)
             if serializer is not None:
-                data: object = serializer(value)
+                data: Any = serializer(value)
                 if isinstance(data, bytes):
                     return data
                 raise ConfigurationError(
                     f"The serializer of {kind.__name__} returned {type(data).__name__}, not bytes"
                 )
-        if isinstance(value, bytearray | memoryview):
+        if isinstance(value, bytearray):
             return bytes(value)
         raise ConfigurationError(
             f"A value of {type(value).__name__} has no serializer: give bytes, or "

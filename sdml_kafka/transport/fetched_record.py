@@ -155,7 +155,7 @@ class RecordColumns(Sequence[FetchedRecord]):
     def _fill_up(self) -> None:
         """Lengthen the columns that are there by what is usual."""
         count = len(self.values)
-        columns: tuple[tuple[list[Any] | None, object], ...] = (
+        columns: tuple[tuple[Any, Any], ...] = (
             (self._timestamp_types, 0),
             (self._keys, None),
             (self._checksums, None),
@@ -163,7 +163,8 @@ class RecordColumns(Sequence[FetchedRecord]):
         )
         for column, usual in columns:
             if column is not None and len(column) < count:
-                column.extend(repeat(usual, count - len(column)))
+                filling: Any = repeat(usual, count - len(column))
+                column.extend(filling)
 
     @property
     def sizes(self) -> list[int]:

@@ -4,6 +4,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from typing import Any
 
 import anyio
 import anyio.abc
@@ -177,17 +178,18 @@ class Replay:
     async def _list(self, tasks: anyio.abc.TaskGroup) -> None:
         """Write what would be sent, without committing."""
         options, writer = self._options, DeliveryWriter(self._output, None)
+        client: dict[str, Any] = {
+            **options.config.consumer_options(CLIENT_ID),
+            "auto_offset_reset": "earliest",
+            "enable_auto_commit": False,
+        }
         listener = KafkaListener(
             [{"topics": [options.topic], "type": bytes, "parser": self._as_line}],
             bootstrap_servers=options.bootstrap,
             group_id=self._group,
             start_timeout=START_TIMEOUT_S,
             stop_timeout=8.0,
-            **{
-                **options.config.consumer_options(CLIENT_ID),
-                "auto_offset_reset": "earliest",
-                "enable_auto_commit": False,
-            },
+            **client,
         )
         async with listener:
             check_topics(listener)

@@ -220,8 +220,8 @@ class Seeks:
         commits = {key: commit for key, commit in assignment.committed.items() if commit}
         # What else of a topic that was read has no commit is new, and begins at its beginning.
         names_partitions = isinstance(self._start_from.start, Mapping)
-        read = set() if names_partitions else {key.topic for key in commits}
-        targets = {
+        read = set[str]() if names_partitions else {key.topic for key in commits}
+        targets: dict[TopicPartition, Target] = {
             key: target
             for key in assignment.positions
             if (does_force or not (key in commits or key.topic in read))

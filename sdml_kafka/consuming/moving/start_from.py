@@ -61,4 +61,6 @@ def check_partition(partition: object) -> None:
     match partition:
         case (str(), int(number)) if number >= 0 and isinstance(partition, tuple):
             return
+        case _:
+            pass
     raise ConfigurationError(f"A partition is TopicPartition(topic, 0), not {partition!r:.300}")

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Sequence
 from logging import ERROR, WARNING
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from attrs import define, frozen
 
@@ -365,7 +365,7 @@ def _sends(result: object) -> list[Send]:
     if isinstance(result, Send):
         return [result]
     if isinstance(result, Iterable) and not isinstance(result, str | bytes):
-        sends: list[Any] = list(result)
+        sends: list[Any] = list(cast(Any, result))
         if all(isinstance(each, Send) for each in sends):
             return sends
     raise ConfigurationError(

@@ -82,7 +82,7 @@ class PendingCall(Call):
         self.id = id_
         self.due = due
         self.key = key
-        self.tick = None
+        self.tick: int | None = None
         self.message: Message = message
         self.waiter: Waiter = waiter
         self.calls: PendingCalls = calls

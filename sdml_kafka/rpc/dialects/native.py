@@ -84,7 +84,9 @@ class Wire:
     _id_spellings: frozenset[str] = field(init=False, eq=False, repr=False)
     _longest: int = field(init=False, eq=False, repr=False)
     _first_id_name: str | None = field(init=False, eq=False, repr=False)
-    _routes: dict[ForeignHeaders, Route] = field(factory=dict, init=False, eq=False, repr=False)
+    _routes: dict[ForeignHeaders, Route] = field(
+        factory=dict[ForeignHeaders, Route], init=False, eq=False, repr=False
+    )
     """What was read of the last headers of earlier requests: the calls of a client share them."""
 
     def __attrs_post_init__(self) -> None:

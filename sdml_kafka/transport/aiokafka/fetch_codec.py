@@ -99,7 +99,8 @@ class QuickFetchRequest(FetchRequest):  # type: ignore[misc]  # aiokafka is not 
     RESPONSE_TYPE = Response
 
     def __init__(self, given: Any) -> None:
-        self.__dict__.update(given.__dict__)
+        own: Any = self.__dict__
+        own.update(given.__dict__)
 
     @property
     def max_wait_time(self) -> int:

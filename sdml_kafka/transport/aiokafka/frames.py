@@ -65,7 +65,7 @@ class FrameReader(asyncio.BufferedProtocol):
         """The answer that is under way."""
         self._rest: memoryview = memoryview(b"")
         """The part of it that is yet to be read."""
-        self.received = 0
+        self.received: int = 0
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next bytes go."""

@@ -135,7 +135,7 @@ class ConsumerInThread(AiokafkaConsumer):
     def __init__(self, home: Home, driver: ConsumerDriver) -> None:
         super().__init__(home, driver)
         self._polls = PollsInThread(home, driver)
-        self.settings = evolve(
+        self.settings: ConsumerSettings = evolve(
             self.settings,
             poll_records=POLL_RECORDS_IN_A_THREAD,
             stall_limit_s=driver.max_poll_interval_s,

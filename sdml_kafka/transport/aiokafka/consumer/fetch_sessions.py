@@ -70,7 +70,7 @@ class SessionRequest:
 
     def __init__(self, full: Any, assignment: Any, session: "Session") -> None:
         self._full = full
-        self.session = session
+        self.session: Session = session
         self.wanted: dict[tuple[str, int], Entry] = {
             (topic, entry[0]): entry for topic, entries in full.topics for entry in entries
         }
@@ -110,7 +110,8 @@ class SessionRequest:
 
     def prepare(self, versions: Any) -> Any:
         """Return what is sent to a broker that speaks these versions."""
-        return FetchRequest.prepare(self, versions)
+        prepare: Any = FetchRequest.prepare
+        return prepare(self, versions)
 
     def build(self, struct_class: Any) -> Any:
         """Return what is sent, in the version that was chosen."""
@@ -160,9 +161,9 @@ class Session:
     """What a broker remembers of this consumer's partitions."""
 
     def __init__(self) -> None:
-        self.number = NO_SESSION
-        self.epoch = INITIAL_EPOCH
-        self.is_refused = False
+        self.number: int = NO_SESSION
+        self.epoch: int = INITIAL_EPOCH
+        self.is_refused: bool = False
         """Whether the broker has refused to begin a session."""
         self._held: Mapping[tuple[str, int], Entry] = {}
 
@@ -203,7 +204,7 @@ class FetchSessions:
     def __init__(self, fetcher: Any) -> None:
         self._fetcher = fetcher
         self._client = fetcher._client
-        self.cluster = self._client.cluster
+        self.cluster: Any = self._client.cluster
         """The client's own, which the fetcher looks at for each partition."""
         self._choose_anew = fetcher._get_actions_per_node
         self._is_quick = fetch_codec.is_supported()

@@ -160,7 +160,7 @@ class Sending:
     def _open_batch(self, queue: PartitionQueue, entry: Entry) -> bool:
         """Begin a batch with a record; return False if it is too large for any."""
         _, value, key, headers, _, _, timestamp_ms, _ = message = entry[0]
-        pairs = list(headers)
+        pairs: Any = list(headers)
         size = DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, pairs)
         if size > self._max_request_size:
             self._report_soon((entry,), error_mapping.too_large(message.topic))
