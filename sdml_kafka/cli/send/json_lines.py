@@ -71,7 +71,7 @@ def _headers(fields: dict[str, Any]) -> Iterable[tuple[str, bytes]]:
     given = fields.get("headers")
     if given is None:
         return
-    pairs: Any = given.items() if isinstance(given, dict) else given
+    pairs: Any = cast("dict[str, Any]", given).items() if isinstance(given, dict) else given
     try:
         pairs = [(name, value) for name, value in pairs]
     except (TypeError, ValueError):
