@@ -39,6 +39,8 @@ linger_ms = 5
     assert config.for_both["linger_ms"] == 5
     assert "linger_ms" not in config.for_consumer  # it is the producer's
     assert config.for_consumer["request_timeout_ms"] == 5000
+    assert config.for_producer["linger_ms"] == 5
+    assert config.for_producer["sasl_plain_password"] == SECRET
     assert SECRET not in repr(config)
 
 

@@ -102,7 +102,8 @@ class Replay:
 
     def _listener(self) -> KafkaListener:
         options = self._options
-        consumer = {**options.config.consumer_options(CLIENT_ID), "auto_offset_reset": "earliest"}
+        consumer = options.config.consumer_options(CLIENT_ID)
+        consumer["auto_offset_reset"] = "earliest"
         where = options.bootstrap, self._group, consumer
         connect = producer_connect(
             None, options.bootstrap, options.config.producer_options(CLIENT_ID)
@@ -178,11 +179,16 @@ class Replay:
     async def _list(self, tasks: anyio.abc.TaskGroup) -> None:
         """Write what would be sent, without committing."""
         options, writer = self._options, DeliveryWriter(self._output, None)
+<<<<<<< HEAD
         client: dict[str, Any] = {
             **options.config.consumer_options(CLIENT_ID),
             "auto_offset_reset": "earliest",
             "enable_auto_commit": False,
         }
+=======
+        client = options.config.consumer_options(CLIENT_ID)
+        client["auto_offset_reset"], client["enable_auto_commit"] = "earliest", False
+>>>>>>> ca128245b26b7e51d823355495feddaaa93f8cb1
         listener = KafkaListener(
             [{"topics": [options.topic], "type": bytes, "parser": self._as_line}],
             bootstrap_servers=options.bootstrap,

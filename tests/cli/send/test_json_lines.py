@@ -50,7 +50,7 @@ def test_what_is_for_all_lines() -> None:
         ("hello", "not JSON: Expecting value at character 1"),
         ('"hello"', "not an object"),
         ("[" * 100_000, "nested too deeply|not JSON"),
-        ('{"content": "v"}', "no field is named 'content'"),
+        ('{"valve": "v"}', "no field is named 'valve'"),
         ('{"key": "k"}', "the value is missing"),
         ('{"value": null}', "a value or a key"),
         ('{"value": {"id": 1}}', "value is a string"),

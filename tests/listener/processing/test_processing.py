@@ -225,13 +225,14 @@ async def test_what_a_handler_returns_is_sent_before_its_record_is_finished() ->
     broker.create_topic("out")
 
     async def handle(value: str, delivery: Delivery[str]) -> Send | list[Send]:
-        one = Send("out", value.encode(), key=b"k", headers=[("h", b"1")])
+        one = Send("out", value.encode(), key=b"k", headers=[("h", b"1")], timestamp_ms=1234)
         return one if value == "a" else [one, one]
 
     async with processing_on(broker) as listener, processing(listener, handle):
         await until(lambda: listener.status().counters.finished == 2)
         sent = broker.records(TopicPartition("out", 0))
         assert [each.value for each in sent] == [b"a", b"b", b"b"]
+        assert {each.timestamp for each in sent} == {1234}
 
 
 async def test_a_send_that_is_refused_fails_its_record() -> None:
