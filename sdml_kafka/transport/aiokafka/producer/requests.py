@@ -36,6 +36,10 @@ from sdml_kafka.transport.aiokafka.producer.produce_codec import QuickProduceReq
 
 _log = getLogger("sdml_kafka.transport")
 
+NOTED_TURNS = 2
+"""The turns of the loop between the outcome of a batch and its being noted, at most. aiokafka's
+`send_batch` takes two."""
+
 
 class _ProduceHandler(SendProduceReqHandler):  # type: ignore[misc]  # aiokafka is not typed
     """Sends one produce request, and fails batches with the code of their answers.
@@ -97,9 +101,22 @@ class ProduceRequests:
         internals.check_open(accumulator)
         if not self._is_direct:
             return accumulator._append_batch(builder, partition).future  # which wakes the sender
-        batch = MessageBatch(partition, builder, accumulator._batch_ttl, 0, *self._metrics)
+        batch = self._batch(builder, partition)
         accumulator._batches[partition].append(batch)
         return batch.future
+
+    def queue_first(self, builder: Any, partition: Any) -> Any:
+        """Queue a batch in place of one that was refused; return the future of its outcome.
+
+        It leaves before all that is queued. Its partition is muted until the refusal was noted.
+        """
+        internals.check_open(self._accumulator)
+        batch = self._batch(builder, partition)
+        self._accumulator._batches[partition].appendleft(batch)
+        return batch.future
+
+    def _batch(self, builder: Any, partition: Any) -> Any:
+        return MessageBatch(partition, builder, self._accumulator._batch_ttl, 0, *self._metrics)
 
     def send(self, partitions: Collection[Any]) -> None:
         """Send what is queued for these partitions, as far as it may leave now."""
@@ -140,6 +157,9 @@ class ProduceRequests:
         finally:
             self.running.discard(task)
         # The partitions are still muted, so that no later batch has its numbers yet.
+        if any(map(_refusal_of, batches.values())):
+            for _ in range(NOTED_TURNS):  # what takes the place of a refused batch is queued first
+                await asyncio.sleep(0)
         for batch in batches.values():
             refusal = _refusal_of(batch)
             if refusal is None or manager is None:

@@ -21,8 +21,9 @@ Then `ProduceRequests` sends what is queued.
 
 `_on_settled` is called with each batch's outcome. It reports it for all records of the batch, or
 splits a batch that the broker has refused because of single records, or makes a new one of a batch
-whose timestamps have become too old. `sweep`, called now and then by the driver, drops records that
-are not wanted any more and fails records for topics that are gone.
+whose timestamps have become too old. Those go before what is queued already. `sweep`, called now
+and then by the driver, drops records that are not wanted any more and fails records for topics that
+are gone.
 
 Rules for whoever edits this file:
 
@@ -258,8 +259,8 @@ class Sending:
         if error_mapping.is_about_records(error) and len(entries) > 1:
             # The broker refuses whole batches and does not say which of the records are to blame,
             # so only a record that was alone is known to be refused.
-            queue.max_records = len(entries) // 2
-            self._send_again(queue, entries)
+            queue.max_records = half = len(entries) // 2
+            self._send_again(queue, entries[:half], entries[half:])
         elif error_mapping.is_about_time(error) and self._loop.time() > opened_at + FRESH_S:
             self._send_again(queue, entries)  # with new timestamps
         elif error_mapping.is_without_leader(error) and not self._queues.count(topic):
@@ -268,13 +269,22 @@ class Sending:
         else:
             self._report(entries, error_mapping.from_send(error, topic))
 
-    def _send_again(self, queue: PartitionQueue, entries: Sequence[Entry]) -> None:
-        """Send the records of a batch again, in new batches."""
-        queue.waiting.extendleft(reversed(entries))
-        if queue.builder is not None:
-            queue.builder.close()
-        if queue.admission is None:
-            self._pump_soon(queue)
+    def _send_again(self, queue: PartitionQueue, *parts: Sequence[Entry]) -> None:
+        """Send the records of a refused batch again, in new batches, before all that is queued."""
+        now = self._loop.time()
+        for part in reversed(parts):
+            if not (entries := self._wanted(part)):
+                continue
+            try:
+                builder = self._producer.create_batch()
+                for (_, value, key, headers, _, _), _, _ in entries:
+                    builder.append(timestamp=None, key=key, value=value, headers=list(headers))
+                future = self._requests.queue_first(builder, queue.partition)
+            except Exception as error:
+                self._report(entries, error_mapping.from_send(error, queue.partition.topic))
+            else:
+                self._in_flight[future] = entries
+                future.add_done_callback(partial(self._on_settled, queue, now))
 
     # -- outcomes ------------------------------------------------------------------------
 

@@ -63,6 +63,27 @@ async def test_a_record_over_the_limit_of_its_topic_spoils_no_other(
     assert sorted(value or b"" for value in arrived) == sorted(expected)
 
 
+@pytest.mark.parametrize("options", [{}, {"linger_ms": 5}, {"max_batch_size": 20_000}])
+async def test_records_keep_their_order_though_batches_are_refused(
+    world: AiokafkaWorld, outcomes: Outcomes, options: dict[str, Any]
+) -> None:
+    """What is left of a refused batch goes before the batches that were queued meanwhile."""
+    topic = world.name()
+    await world.create_topic(topic, 1, **{"max.message.bytes": "5000"})
+    async with started(world.connect(**options)) as producer:
+        for number in range(600):
+            value = b"%d " % number + bytes(6000 if number % 100 == 50 else 200)
+            producer.send(Message(topic, value), outcomes.of(number))
+            if number % 20 == 0:
+                await anyio.sleep(0.002)
+        assert await producer.flush(CALL_S)
+    refused = [number for number in range(600) if outcomes.reported[number] != [None]]
+    assert refused == [50, 150, 250, 350, 450, 550]
+    records = await world.records(TopicPartition(topic, 0))
+    arrived = [int((each.value or b"").split()[0]) for each in records]
+    assert arrived == [number for number in range(600) if number not in refused]
+
+
 async def test_a_refusal_after_an_attempt_without_an_answer_has_the_producer_replaced(
     world: AiokafkaWorld, outcomes: Outcomes
 ) -> None:
