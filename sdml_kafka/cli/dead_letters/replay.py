@@ -4,7 +4,6 @@ import signal
 import sys
 import time
 from collections import Counter
-from typing import Any
 
 import anyio
 import anyio.abc
@@ -179,16 +178,8 @@ class Replay:
     async def _list(self, tasks: anyio.abc.TaskGroup) -> None:
         """Write what would be sent, without committing."""
         options, writer = self._options, DeliveryWriter(self._output, None)
-<<<<<<< HEAD
-        client: dict[str, Any] = {
-            **options.config.consumer_options(CLIENT_ID),
-            "auto_offset_reset": "earliest",
-            "enable_auto_commit": False,
-        }
-=======
         client = options.config.consumer_options(CLIENT_ID)
         client["auto_offset_reset"], client["enable_auto_commit"] = "earliest", False
->>>>>>> ca128245b26b7e51d823355495feddaaa93f8cb1
         listener = KafkaListener(
             [{"topics": [options.topic], "type": bytes, "parser": self._as_line}],
             bootstrap_servers=options.bootstrap,

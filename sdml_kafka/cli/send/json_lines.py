@@ -71,11 +71,7 @@ def _headers(fields: dict[str, Any]) -> Iterable[tuple[str, bytes]]:
     given = fields.get("headers")
     if given is None:
         return
-<<<<<<< HEAD
-    pairs: Any = cast(Any, given).items() if isinstance(given, dict) else given
-=======
     pairs: Any = cast("dict[str, Any]", given).items() if isinstance(given, dict) else given
->>>>>>> ca128245b26b7e51d823355495feddaaa93f8cb1
     try:
         pairs = [(name, value) for name, value in pairs]
     except (TypeError, ValueError):
