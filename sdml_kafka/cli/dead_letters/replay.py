@@ -113,7 +113,7 @@ class Replay:
                 listener_transport(None, None, *where, MAX_BYTES).consumer, NeverCreating(connect)
             ),
             max_bytes_in_flight=MAX_BYTES,
-            auto_commit=AutoCommit(every=100, interval_s=0.2),
+            auto_commit=AutoCommit(every=1),
             start_timeout=START_TIMEOUT_S,
             stop_timeout=8.0,
         )

@@ -156,6 +156,22 @@ def test_each_is_sent_once_however_often_it_is_cut_off(topics: Topics, backend: 
     assert set(values) == set(range(count))
 
 
+def test_after_a_kill_only_what_was_on_its_way_is_sent_again(topics: Topics) -> None:
+    count = 10_000
+    topics.fill([topics.first] * count)
+    with subprocess.Popen(topics.argv("replay"), stderr=subprocess.PIPE) as replaying:
+        assert replaying.stderr is not None
+        while b"sending to" not in replaying.stderr.readline():
+            pass
+        while not topics.records(topics.first):
+            pass
+        replaying.kill()
+    assert topics.run("replay").returncode == 0
+    values = [int(record["value"]) for record in topics.records(topics.first)]
+    assert set(values) == set(range(count))
+    assert len(values) <= count + 500
+
+
 def test_places_that_are_not_there(topics: Topics) -> None:
     for place in (("0", "0"), ("2", "0")):
         ended = topics.run("show", *place)

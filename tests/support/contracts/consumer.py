@@ -1,10 +1,12 @@
 """The contract of the port's `Consumer`, which every driver keeps on asyncio and on trio."""
 
+from datetime import UTC, datetime, timedelta
+
 import anyio
 import pytest
 
-from sdml_kafka.errors import CommitRejected, ConsumerFailed
-from sdml_kafka.transport.interfaces import Commit, TopicPartition
+from sdml_kafka.errors import CommitRejected, ConsumerFailed, SeekFailed
+from sdml_kafka.transport.interfaces import Commit, Consumer, Polled, Record, TopicPartition
 from tests.support.contracts.consumer_world import (
     CALL_S,
     PATIENCE_S,
@@ -22,6 +24,18 @@ def partitions(topic: str, count: int) -> list[TopicPartition]:
 
 def numbered(count: int, first: int = 0) -> list[bytes]:
     return [b"%d" % number for number in range(first, first + count)]
+
+
+async def records_of(
+    partition: TopicPartition, consumer: Consumer, seeks: int, count: int
+) -> list[Record]:
+    """Poll until so many records of a partition have come, with what was sought until then."""
+    records: list[Record] = []
+    with anyio.fail_after(PATIENCE_S):
+        while len(records) < count:
+            polled = await consumer.poll([partition], 500, 0.1, seeks)
+            records.extend(polled.records.get(partition, ()))
+    return records
 
 
 class Contract:
@@ -97,6 +111,62 @@ class Contract:
             assert successor.assignment is not None
             assert successor.assignment.committed == {p0: Commit(2), p1: None}
             assert successor.values(p0) == numbered(3, first=2)
+
+    async def test_a_seek_moves_partitions_for_polls_that_know_of_it(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        await world.produce(p0, *numbered(10))
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+            await member.poll([p0], max_records=2)
+            consumer, epoch = member.consumer, member.last_epoch
+
+            assert await consumer.seek(epoch, 1, {p0: 6, p1: "latest"}, CALL_S) == {p0: 6, p1: 0}
+            assert not (await consumer.poll([p0], 500, 0.5)).records  # it does not know
+            assert [each.offset for each in await records_of(p0, consumer, 1, 4)] == [6, 7, 8, 9]
+
+            assert await consumer.seek(epoch, 2, {p0: "earliest"}, CALL_S) == {p0: 0}
+            assert not (await consumer.poll([p0], 500, 0.5, 1)).records
+            assert len(await records_of(p0, consumer, 2, 10)) == 10
+
+            assert await consumer.seek(epoch, 3, {p0: "latest"}, CALL_S) == {p0: 10}
+            await world.produce(p0, b"new")
+            (new,) = await records_of(p0, consumer, 3, 1)
+            at = datetime.fromtimestamp(new.timestamp / 1000, UTC)
+            assert await consumer.seek(epoch, 4, {p0: at + timedelta(days=1)}, CALL_S) == {p0: 11}
+            assert await consumer.seek(epoch, 5, {p0: at - timedelta(days=1)}, CALL_S) == {p0: 0}
+            assert len(await records_of(p0, consumer, 5, 11)) == 11
+
+    async def test_a_seek_ends_no_poll_that_waits_with_records_of_before(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, p1 = partitions(topic, 2)
+        async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as member:
+            await share_out(2, member)
+            consumer, taken = member.consumer, list[Polled]()
+
+            async def poll() -> None:
+                taken.append(await consumer.poll([p0, p1], 500, 1.0))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(poll)
+                await anyio.sleep(0.2)
+                await consumer.seek(member.last_epoch, 1, {p0: 0}, CALL_S)
+                await world.produce(p0, *numbered(3))
+            assert not taken[0].records
+            assert len(await records_of(p0, consumer, 1, 3)) == 3
+
+    async def test_what_is_not_assigned_cannot_be_moved(
+        self, world: World, topic: str, group: str
+    ) -> None:
+        p0, _ = partitions(topic, 2)
+        async with seat(world.connect(group), topic) as member:
+            await share_out(2, member)
+            consumer, epoch = member.consumer, member.last_epoch
+            for number, other in ((epoch, TopicPartition(topic, 7)), (epoch - 1, p0)):
+                with pytest.raises(SeekFailed):
+                    await consumer.seek(number, 1, {other: 0}, CALL_S)
 
     async def test_a_member_without_partitions_gets_an_empty_assignment(
         self, world: World, topic: str, group: str
