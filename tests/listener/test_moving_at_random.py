@@ -6,7 +6,7 @@ from collections import Counter
 import anyio
 import pytest
 
-from sdml_kafka import Delivery, SeekFailed
+from sdml_kafka import Delivery, SeekFailed, TopicPartition
 from tests.support.listener_on_twin import GROUP, P0, P1, TOPIC, broker_with, fill
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
@@ -23,6 +23,7 @@ async def test_pauses_and_rebalances_repeat_nothing_and_lose_nothing(seed: int, 
     broker, draw = broker_with(*map(str, range(COUNT)), partitions=2), random.Random(seed)
     fill(broker, range(COUNT), partition=1)
     finished, running = Counter[tuple[int, int]](), set[tuple[int, int]]()
+    places: list[str | TopicPartition] = [TOPIC, P0, P1]
 
     async def handle(value: str, delivery: Delivery[str]) -> None:
         at = delivery.record.partition, delivery.record.offset
@@ -36,7 +37,7 @@ async def test_pauses_and_rebalances_repeat_nothing_and_lose_nothing(seed: int, 
     async with listener, processing(listener, handle, order=order, concurrency=8):
         while len(finished) < COUNT:
             await anyio.sleep(draw.uniform(0, 0.4))
-            what = draw.choice([TOPIC, P0, P1])
+            what = draw.choice(places)
             match draw.randrange(5):
                 case 0 | 1:
                     await listener.pause(what)
