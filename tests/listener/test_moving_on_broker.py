@@ -174,3 +174,20 @@ async def test_start_from_begins_there(embedded_kafka: EmbeddedKafka) -> None:
                 await reader.has_seen(100 - first)
                 assert reader.seen == [*map(str, range(first, 100))]
                 tasks.cancel_scope.cancel()
+
+
+async def test_behind_the_end_reading_goes_on_at_the_beginning(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic = await create_topic(bootstrap, unique("behind"), 1)
+    await produce(bootstrap, topic, map(str, range(10)))
+    with anyio.fail_after(60):
+        async with anyio.create_task_group() as tasks, listener_on(embedded_kafka, topic) as own:
+            reader = Reader(own)
+            tasks.start_soon(reader.read)
+            await reader.has_seen(10)
+            await own.seek(topic, 100)
+            await reader.has_seen(20)
+            assert reader.seen == [*map(str, range(10))] * 2
+            tasks.cancel_scope.cancel()

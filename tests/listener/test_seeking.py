@@ -262,3 +262,15 @@ async def test_where_nothing_can_begin_is_a_configuration_error(to: Any) -> None
 async def test_a_listener_that_does_not_run_cannot_seek() -> None:
     with pytest.raises(ClientClosed):
         await listener_on(broker_with()).seek(P0, 0)
+
+
+async def test_behind_the_end_reading_goes_on_at_the_beginning_which_is_a_jump() -> None:
+    broker = broker_with(*TEN)
+    async with listener_on(broker) as listener, loops(await listener.subscribe(str)) as (loop,):
+        await loop.has_seen(10)
+        await listener.seek(P0, 100)
+        await loop.has_seen(20)
+        assert loop.seen == TEN * 2
+        assert listener.status().counters.jumps == 1
+        await anyio.sleep(6)
+        assert broker.committed(GROUP, P0) in (9, 10)

@@ -306,7 +306,7 @@ class Group:
         offset = commit.offset
         if partition not in member.partitions:
             raise Misuse(f"commit of {partition}, which is not assigned to {member.name}")
-        if offset > (end := self.logs[partition].end):
+        if offset > (end := self.logs[partition].end) and partition not in self._sought:
             raise Misuse(f"commit of {offset} in {partition}, which ends at {end}")
         if len(commit.metadata) > MAX_METADATA:
             raise Misuse(f"commit of {len(commit.metadata)} characters of metadata: too many")

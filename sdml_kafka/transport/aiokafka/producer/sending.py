@@ -277,10 +277,8 @@ class Sending:
                 continue
             try:
                 builder = self._producer.create_batch()
-                for (_, value, key, headers, _, _, timestamp_ms, _), _, _ in entries:
-                    builder.append(
-                        timestamp=timestamp_ms, key=key, value=value, headers=list(headers)
-                    )
+                for (_, value, key, headers, _, _, at_ms, _), _, _ in entries:
+                    builder.append(timestamp=at_ms, key=key, value=value, headers=list(headers))
                 future = self._requests.queue_first(builder, queue.partition)
             except Exception as error:
                 self._report(entries, error_mapping.from_send(error, queue.partition.topic))
