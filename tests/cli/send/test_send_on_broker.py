@@ -112,3 +112,34 @@ def test_a_signal_while_stdin_is_silent(
         assert sending.stderr is not None
         assert sending.stderr.read() == b"1 record sent\n"
     assert written(embedded_kafka, topic).count(b"\n") == 1
+
+
+def test_a_topic_that_is_missing(strict_kafka: EmbeddedKafka) -> None:
+    ended = send(strict_kafka, "nowhere", b"a\n")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(b"sdml-kafka: send: line 1: ")
+    assert b"nowhere" in ended.stderr
+    assert ended.stderr.count(b"\n") == 1
+
+
+@BACKENDS
+def test_a_broker_that_is_away_for_a_while(mortal_kafka: EmbeddedKafka, backend: str) -> None:
+    topic = asyncio.run(create_topic(mortal_kafka.bootstrap_servers, unique("send"), 1))
+    argv = [PROGRAM, "send", topic, "--bootstrap", mortal_kafka.bootstrap_servers]
+    with subprocess.Popen(
+        [*argv, "--backend", backend], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as sending:
+        assert sending.stdin is not None
+        assert sending.stderr is not None
+        sending.stdin.write(b"a\n")
+        sending.stdin.flush()
+        while not written(mortal_kafka, topic):
+            pass
+        mortal_kafka.kill()
+        sending.stdin.write(b"b\n" * 1000)
+        sending.stdin.flush()
+        assert sending.stderr.readline() == b"no broker answers; still trying\n"
+        mortal_kafka.restart()
+        sending.stdin.close()
+        assert sending.wait(EXIT_TIMEOUT_S) == 0
+    assert written(mortal_kafka, topic).count(b"\n") == 1001
