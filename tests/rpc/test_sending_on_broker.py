@@ -5,11 +5,10 @@ from typing import Any, Literal
 
 import anyio
 import pytest
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from sdml_kafka import KafkaRPC, PayloadTooLarge, RecordRefused, TopicMissing
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.aiokafka.producer import sending
-from sdml_kafka.transport.interfaces import Message
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.rpc_on_broker import (
     all_of,
@@ -57,7 +56,7 @@ async def test_a_clock_that_is_ahead_is_reported_at_once_also_without_a_deadline
     async with client_on(strict_kafka) as rpc:
         await rpc.notify(topic, b"in time")
         with monkeypatch.context() as patch:
-            patch.setattr(sending, "_append", _append_two_hours_ahead)
+            patch.setattr(BatchBuilder, "append", _append_two_hours_ahead)
             async with anyio.create_task_group() as tasks:
                 for _ in range(10):
                     tasks.start_soon(_expect_refusal, rpc, topic)
@@ -65,10 +64,12 @@ async def test_a_clock_that_is_ahead_is_reported_at_once_also_without_a_deadline
         assert rpc.status().counters.restarts == 0
 
 
-def _append_two_hours_ahead(builder: Any, message: Message) -> bool:
-    at = int((time() + 7200) * 1000)
-    added = builder.append(timestamp=at, key=message.key, value=message.value, headers=[])
-    return added is not None
+_append = BatchBuilder.append
+
+
+def _append_two_hours_ahead(builder: BatchBuilder, **record: Any) -> Any:
+    """Append the first record of a batch, as if the clock were ahead."""
+    return _append(builder, **{**record, "timestamp": int((time() + 7200) * 1000)})
 
 
 async def _expect_refusal(rpc: KafkaRPC, topic: str) -> None:

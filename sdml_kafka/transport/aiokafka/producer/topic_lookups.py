@@ -61,7 +61,11 @@ class TopicLookups:
         message = entry[0]
         if (fault := fault_of(message)) is not None:
             self._loop.call_soon(self._report, (entry,), fault)
-        elif message.partition is None or not self._queues.count(message.topic):
+        elif (
+            message.topic in self.topics  # behind those that wait, although the topic is there now
+            or message.partition is None
+            or not self._queues.count(message.topic)
+        ):
             self._wait_in(self.topics, message.topic, entry)
         else:  # the partition was added lately, or never was there
             self._wait_in(self._partitions, (message.topic, message.partition), entry)
