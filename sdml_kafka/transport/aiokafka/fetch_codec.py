@@ -93,7 +93,7 @@ def _read_partition(answer: bytes, at: int) -> tuple[tuple[Any, ...], int]:
     return (*known, aborted, replica, records), at
 
 
-class QuickFetchRequest(FetchRequest):  # type: ignore[misc]  # aiokafka is not typed
+class _QuickFetchRequest(FetchRequest):  # type: ignore[misc]  # aiokafka is not typed
     """A fetch request outside of sessions, which encodes itself."""
 
     RESPONSE_TYPE = Response
@@ -130,6 +130,10 @@ class QuickFetchRequest(FetchRequest):  # type: ignore[misc]  # aiokafka is not 
 
     def parse_response_header(self, frame: BytesIO) -> ResponseHeader:
         return response_header(frame)
+
+
+QuickFetchRequest: Any = _QuickFetchRequest
+"""The class, of whose base type checkers know nothing."""
 
 
 @cache

@@ -61,7 +61,7 @@ def _topics(frame: memoryview, at: int) -> Iterator[tuple[str, list[tuple[int, .
         at = end
 
 
-class QuickProduceRequest(ProduceRequest):  # type: ignore[misc]  # aiokafka is not typed
+class _QuickProduceRequest(ProduceRequest):  # type: ignore[misc]  # aiokafka is not typed
     """A produce request without a transaction, which encodes itself."""
 
     RESPONSE_TYPE = Response
@@ -89,3 +89,7 @@ class QuickProduceRequest(ProduceRequest):  # type: ignore[misc]  # aiokafka is 
 
     def parse_response_header(self, frame: BytesIO) -> ResponseHeader:
         return response_header(frame)
+
+
+QuickProduceRequest: Any = _QuickProduceRequest
+"""The class, of whose base type checkers know nothing."""

@@ -54,7 +54,7 @@ class TopicLookups:
         self._tasks: set[asyncio.Task[None]] = set()
         self.topics: dict[str, deque[Entry]] = {}
         """The records that wait, by the topic that is being looked for."""
-        self._partitions: dict[tuple[str, int], deque[Entry]] = {}
+        self.partitions: dict[tuple[str, int], deque[Entry]] = {}
         """The records that wait for a partition of a topic that exists."""
 
     def add(self, entry: Entry) -> None:
@@ -68,7 +68,7 @@ class TopicLookups:
         ):
             self._wait_in(self.topics, message.topic, entry)
         else:  # the partition was added lately, or never was there
-            self._wait_in(self._partitions, (message.topic, message.partition), entry)
+            self._wait_in(self.partitions, (message.topic, message.partition), entry)
 
     def _wait_in[K](self, groups: dict[K, deque[Entry]], sought: K, entry: Entry) -> None:
         if (waiting := groups.get(sought)) is not None:
@@ -133,7 +133,7 @@ class TopicLookups:
         """End all lookups and return the records that still wait."""
         for task in self._tasks:
             task.cancel()
-        groups = [*self.topics.values(), *self._partitions.values()]
+        groups = [*self.topics.values(), *self.partitions.values()]
         self.topics.clear()
-        self._partitions.clear()
+        self.partitions.clear()
         return [entry for waiting in groups for entry in waiting]

@@ -32,7 +32,7 @@ def requests() -> Generator[list[str]]:
     async def record_and_send(
         self: AIOKafkaClient, node_id: int, request: object, **rest: object
     ) -> object:
-        kind = type(request).__name__.removeprefix("Quick").partition("Request")[0]
+        kind = type(request).__name__.removeprefix("_Quick").partition("Request")[0]
         if kind in ("Fetch", "Produce"):
             sent.append(kind)
         return await send(self, node_id, request, **rest)

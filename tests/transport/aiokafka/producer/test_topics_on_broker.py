@@ -1,6 +1,7 @@
 """Topics that the broker creates, refuses or loses while a producer sends to them."""
 
 from collections.abc import AsyncGenerator
+from itertools import count
 from uuid import uuid4
 
 import anyio
@@ -10,10 +11,10 @@ from sdml_kafka.errors import TopicMissing
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.factory import default_producer_factory
 from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces import Message, TopicPartition
 from tests.support.contracts.aiokafka_producer_world import AiokafkaWorld, world_of
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
-from tests.support.kafka_from_outside import delete_topic, topics_of
+from tests.support.kafka_from_outside import delete_topic, grow_topic, topics_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
@@ -106,3 +107,28 @@ class TestWhereTheBrokerCreatesTopics:
             assert topic not in await topics_of(willing.servers)
         assert type(error) is TopicMissing
         assert "whoever reads it has to create it" in str(error)
+
+
+async def test_no_record_overtakes_those_that_wait_for_a_new_partition(
+    world: AiokafkaWorld, outcomes: Outcomes
+) -> None:
+    topic = world.name()
+    await world.create_topic(topic, 1)
+    numbers = count()
+    async with started(world.connect()) as producer, anyio.create_task_group() as tasks:
+        producer.send(Message(topic, b"known", partition=0), outcomes.of("known"))
+        assert await outcomes.one("known") is None
+
+        async def send() -> None:
+            for number in numbers:
+                producer.send(Message(topic, b"%d" % number, partition=1), outcomes.of(number))
+                await anyio.sleep(0.002)
+
+        tasks.start_soon(send)
+        await grow_topic(world.servers, topic, 2)
+        assert await outcomes.one(0) is None
+        tasks.cancel_scope.cancel()
+        assert await producer.flush(CALL_S)
+    values = [int(each.value or b"") for each in await world.records(TopicPartition(topic, 1))]
+    assert len(values) > 10
+    assert values == sorted(values)
