@@ -25,6 +25,7 @@ from attrs import frozen
 
 from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, parse_bytes
 from sdml_kafka.testing import EmbeddedKafka
+from sdml_kafka.transport.aiokafka.frames import FrameReader
 
 numbers = count()
 
@@ -46,25 +47,35 @@ class Read:
 
 
 class Wire:
-    """Counts the bytes that come in, for each socket."""
+    """Counts the bytes that come in, for each socket: as asyncio's streams, or as frames."""
 
     def __init__(self) -> None:
-        self._fed: WeakKeyDictionary[asyncio.StreamReader, int] = WeakKeyDictionary()
+        self._read: WeakKeyDictionary[object, int] = WeakKeyDictionary()
 
     @contextmanager
     def counting(self) -> Iterator[None]:
-        fed, feed_data = self._fed, asyncio.StreamReader.feed_data
+        read = self._read
+        feed_data, buffer_updated = asyncio.StreamReader.feed_data, FrameReader.buffer_updated
 
         def feed(reader: asyncio.StreamReader, data: bytes) -> None:
-            fed[reader] = fed.get(reader, 0) + len(data)
+            read[reader] = read.get(reader, 0) + len(data)
             feed_data(reader, data)
 
-        with patch.object(asyncio.StreamReader, "feed_data", feed):
+        def update(reader: FrameReader, nbytes: int) -> None:
+            read[reader] = read.get(reader, 0) + nbytes
+            buffer_updated(reader, nbytes)
+
+        with (
+            patch.object(asyncio.StreamReader, "feed_data", feed),
+            patch.object(FrameReader, "buffer_updated", update),
+        ):
             yield
 
     def received(self, consumer: Any) -> int:
         connections = consumer._client._conns.values()
-        return sum(self._fed.get(connection._reader, 0) for connection in connections)
+        readers = [connection._reader for connection in connections]
+        readers += [connection._writer.transport.get_protocol() for connection in connections]
+        return sum(self._read.get(reader, 0) for reader in readers)
 
 
 class Client:
