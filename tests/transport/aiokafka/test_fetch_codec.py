@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 from sdml_kafka.transport.aiokafka.fetch_codec import QuickFetchRequest, is_supported
 from sdml_kafka.transport.aiokafka.silent_connections import SilentConnections
+from tests.support.aiokafka_version import needs_newer_aiokafka
+
+pytestmark = needs_newer_aiokafka
 
 TOPICS = st.text(min_size=1, max_size=20)
 INT8, INT16, INT32, INT64 = (

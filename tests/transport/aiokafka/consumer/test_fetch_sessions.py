@@ -25,8 +25,9 @@ from sdml_kafka.transport.aiokafka.consumer.fetch_sessions import (
 )
 from sdml_kafka.transport.aiokafka.factory import OwnWait
 from sdml_kafka.transport.aiokafka.fetch_codec import QuickFetchRequest
+from tests.support.aiokafka_version import needs_newer_aiokafka
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, needs_newer_aiokafka]
 
 NODE = 1
 SESSION = 77

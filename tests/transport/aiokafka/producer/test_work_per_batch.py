@@ -14,8 +14,13 @@ from sdml_kafka.transport.aiokafka.producer.produce_codec import Response
 from sdml_kafka.transport.aiokafka.producer.requests import ProduceRequests
 from sdml_kafka.transport.aiokafka.producer.sending import Sending
 from sdml_kafka.transport.interfaces import Message
+from tests.support.aiokafka_version import needs_newer_aiokafka
 
-pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.parametrize("anyio_backend", ["asyncio"]),
+    needs_newer_aiokafka,
+]
 
 RECORDS = 1000
 HEADERS = [("request_id", b"1-1"), ("x-timeout-ms", b"30000"), ("x-reply-topic", b"replies")]
