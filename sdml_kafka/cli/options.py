@@ -86,6 +86,20 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_key_and_headers(parser: argparse.ArgumentParser, key: str, of: str) -> None:
+    """Add `--key`, whose help is `key`, and `--header`; `of` names what the headers are of."""
+    parser.add_argument("--key", metavar="K", type=values.raw, help=key)
+    parser.add_argument(
+        "--header",
+        metavar="NAME=VALUE",
+        dest="headers",
+        type=values.header,
+        action="append",
+        default=[],
+        help=f"a header of {of}; can be given several times",
+    )
+
+
 def add_backend(parser: argparse.ArgumentParser) -> None:
     """Add `--backend`."""
     parser.add_argument(

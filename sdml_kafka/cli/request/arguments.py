@@ -9,7 +9,13 @@ from attrs import frozen
 from sdml_kafka.cli import help as help_texts
 from sdml_kafka.cli import values
 from sdml_kafka.cli.client_config import NO_CONFIG, ClientConfig
-from sdml_kafka.cli.options import add_backend, add_command, add_connection, bootstrap_of
+from sdml_kafka.cli.options import (
+    add_backend,
+    add_command,
+    add_connection,
+    add_key_and_headers,
+    bootstrap_of,
+)
 from sdml_kafka.cli.terminal import Backend
 
 MIN_TIMEOUT_S = 0.1
@@ -38,16 +44,7 @@ def add_request(commands: Any) -> None:
     parser.add_argument("topic", metavar="TOPIC", type=values.topic, help="where to send")
     parser.add_argument("value", metavar="VALUE", help="the request; `-` sends what stdin holds")
     add_connection(parser)
-    parser.add_argument("--key", metavar="K", type=values.raw, help="the record's key")
-    parser.add_argument(
-        "--header",
-        metavar="NAME=VALUE",
-        dest="headers",
-        type=values.header,
-        action="append",
-        default=[],
-        help="a header of the record; can be given several times",
-    )
+    add_key_and_headers(parser, "the record's key", "the record")
     parser.add_argument(
         "--timeout",
         metavar="S",

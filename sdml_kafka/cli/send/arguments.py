@@ -13,6 +13,7 @@ from sdml_kafka.cli.options import (
     add_backend,
     add_command,
     add_connection,
+    add_key_and_headers,
     add_progress,
     bootstrap_of,
 )
@@ -37,16 +38,7 @@ def add_send(commands: Any) -> None:
     parser = add_command(commands, "send", "send each line of stdin as a record", help_texts.SEND)
     parser.add_argument("topic", metavar="TOPIC", type=values.topic, help="where to send")
     add_connection(parser)
-    parser.add_argument("--key", metavar="K", type=values.raw, help="the key of all records")
-    parser.add_argument(
-        "--header",
-        metavar="NAME=VALUE",
-        dest="headers",
-        type=values.header,
-        action="append",
-        default=[],
-        help="a header of all records; can be given several times",
-    )
+    add_key_and_headers(parser, "the key of all records", "all records")
     parser.add_argument(
         "--json",
         dest="reads_json",
