@@ -1,12 +1,12 @@
 """The home of a client: the asyncio loop that it runs on.
 
-aiokafka needs an asyncio loop. Under asyncio and uvloop that is the loop that already runs;
-under trio it is a loop in a thread of the client's own, unless the program has opened a loop of
-trio-asyncio itself (`trio_asyncio_loop.py`). Nothing but this file knows which one.
+aiokafka needs an asyncio loop. Under asyncio and uvloop that is the loop that already runs. Under
+trio it is one that trio drives (`driven_loop.py`), or for a member of a group, whose heartbeats go
+on while the program computes, one in a thread (`thread_loop.py`); unless the program has opened a
+loop of trio-asyncio itself (`trio_asyncio_loop.py`). Nothing but this file knows which one.
 
-A thread rather than trio-asyncio: that one, once imported, puts plain asyncio on a slow loop for
-the whole process, hangs on a KeyboardInterrupt in a task, and stops heartbeats whenever the trio
-side computes. The thread has none of these faults, and costs one crossing for each batch.
+We do not open a loop of trio-asyncio: once imported, that puts plain asyncio on a slow loop for the
+whole process, and hangs on a KeyboardInterrupt in a task.
 """
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import anyio
 
 from sdml_kafka.runtime.waiter import on_trio
+from sdml_kafka.transport.driven_loop import DrivenLoop, can_be_driven
 from sdml_kafka.transport.thread_loop import ThreadLoop
 from sdml_kafka.transport.trio_asyncio_loop import EnclosingLoop, enclosing_loop
 
@@ -51,16 +52,24 @@ class Home(Protocol):
 
 
 @asynccontextmanager
-async def open_home() -> AsyncGenerator[Home]:
+async def open_home(*, has_heartbeats: bool = False) -> AsyncGenerator[Home]:
     """Yield the home for the event loop that runs here.
 
-    A thread of its own ends with this context.
+    A loop or a thread of its own ends with this context.
+
+    Args:
+        has_heartbeats: Whether the client has to go on while the program computes, if it can.
     """
     if not on_trio():
         yield _RunningLoop()
         return
-    loop = enclosing_loop()
-    home = ThreadLoop() if loop is None else EnclosingLoop(loop)
+    home: EnclosingLoop | DrivenLoop | ThreadLoop
+    if (loop := enclosing_loop()) is not None:
+        home = EnclosingLoop(loop)
+    elif can_be_driven() and not has_heartbeats:
+        home = DrivenLoop()
+    else:
+        home = ThreadLoop()
     await home.start()
     try:
         yield home

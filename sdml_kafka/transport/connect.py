@@ -135,6 +135,7 @@ def rpc_transport(
         raise ConfigurationError(
             "Give bootstrap_servers ('host:port'), or consumer_factory and producer_factory"
         )
+    in_group = consumer_factory is not None or group_id is not None
     consumer_options, producer_options = defaults.split_options(client_options, own_names)
     if consumer_factory is None:
         consumer_factory = defaults.default_consumer_factory(
@@ -148,7 +149,9 @@ def rpc_transport(
         )
     else:
         _refuse_options(sorted(producer_options.keys() - consumer_options), "producer")
-    return Transport(connect(consumer_factory), connect_producer(producer_factory))
+    return Transport(
+        connect(consumer_factory, in_group=in_group), connect_producer(producer_factory)
+    )
 
 
 def producer_connect(

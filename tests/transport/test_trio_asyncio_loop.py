@@ -14,9 +14,9 @@ from tests.support.run_in_trio_asyncio import run_in_trio_asyncio
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["trio"])
-async def test_without_a_loop_of_trio_asyncio_it_is_a_thread() -> None:
+async def test_without_a_loop_of_trio_asyncio_a_member_lives_in_a_thread() -> None:
     assert enclosing_loop() is None
-    async with open_home() as home:
+    async with open_home(has_heartbeats=True) as home:
         assert not home.shares_the_thread
         assert await home.call(_thread) is not threading.current_thread()
 

@@ -18,12 +18,18 @@ from tests.support.contracts.consumer_world import Reset, World
 
 class AiokafkaWorld:
     def __init__(
-        self, home: Home, producer: AIOKafkaProducer, admin: AIOKafkaAdminClient, servers: str
+        self,
+        home: Home,
+        producer: AIOKafkaProducer,
+        admin: AIOKafkaAdminClient,
+        servers: str,
+        has_threads: bool,
     ) -> None:
         self._home = home
         self._producer = producer
         self._admin = admin
         self._servers = servers
+        self._has_threads = has_threads
 
     def connect(
         self,
@@ -45,7 +51,8 @@ class AiokafkaWorld:
                 fetch_max_wait_ms=50,
                 isolation_level="read_committed" if read_committed else "read_uncommitted",
                 metadata_max_age_ms=500,
-            )
+            ),
+            in_group=self._has_threads,
         )
 
     def name(self) -> str:
@@ -139,7 +146,9 @@ class AiokafkaWorld:
 
 
 @asynccontextmanager
-async def aiokafka_world(servers: str) -> AsyncGenerator[World]:
+async def aiokafka_world(servers: str, *, has_threads: bool = True) -> AsyncGenerator[World]:
+    """Yield a world whose members live in threads on trio, or on loops that trio drives."""
+
     async def start() -> tuple[AIOKafkaProducer, AIOKafkaAdminClient]:
         producer = AIOKafkaProducer(bootstrap_servers=servers)
         await producer.start()
@@ -154,6 +163,6 @@ async def aiokafka_world(servers: str) -> AsyncGenerator[World]:
     async with open_home() as home:
         producer, admin = await home.call(start)
         try:
-            yield AiokafkaWorld(home, producer, admin, servers)
+            yield AiokafkaWorld(home, producer, admin, servers, has_threads)
         finally:
             await home.call(stop)

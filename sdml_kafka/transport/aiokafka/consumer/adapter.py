@@ -13,9 +13,9 @@ import anyio
 from attrs import evolve
 
 from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
+from sdml_kafka.transport.aiokafka.consumer.crossing_polls import CrossingPolls
 from sdml_kafka.transport.aiokafka.consumer.driver import ConsumerDriver, build_driver
 from sdml_kafka.transport.aiokafka.consumer.fetching import sizes_of
-from sdml_kafka.transport.aiokafka.consumer.polls_in_thread import PollsInThread
 from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
 from sdml_kafka.transport.aiokafka.option_values import made_by
 from sdml_kafka.transport.asyncio_loop import Home, open_home
@@ -39,22 +39,22 @@ POLL_RECORDS_IN_A_THREAD = 8000
 only the heartbeat waits for that loop."""
 
 
-def connect(consumer_factory: ConsumerFactory) -> Connect:
+def connect(consumer_factory: ConsumerFactory, *, in_group: bool = True) -> Connect:
     """Return the port's `Connect` over consumers of aiokafka.
 
     `consumer_factory` is called for each of them, where an asyncio loop runs (on trio as well).
-    What it returns must be neither started nor subscribed.
+    What it returns must be neither started nor subscribed, and is in a group only if `in_group`.
     """
 
     @asynccontextmanager
     async def open_consumer() -> AsyncGenerator[Consumer]:
         with limited_logs():
-            async with open_home() as home:
+            async with open_home(has_heartbeats=in_group) as home:
                 home.call_soon(own_context)  # a thread of its own has a context of its own
                 # Cut off in between, this would leave a consumer that nobody closes.
                 with anyio.fail_after(BUILD_TIMEOUT_S, shield=True):
                     driver = await home.call(partial(_build, consumer_factory))
-                make = AiokafkaConsumer if home.shares_the_thread else ConsumerInThread
+                make = AiokafkaConsumer if home.is_running_loop else CrossingConsumer
                 consumer = make(home, driver)
                 try:
                     yield consumer
@@ -129,17 +129,18 @@ class AiokafkaConsumer:
             await self._home.call(partial(self._driver.close, timeout_s))
 
 
-class ConsumerInThread(AiokafkaConsumer):
-    """Carries the calls to a driver in another thread."""
+class CrossingConsumer(AiokafkaConsumer):
+    """Carries the calls to a driver on another loop."""
 
     def __init__(self, home: Home, driver: ConsumerDriver) -> None:
         super().__init__(home, driver)
-        self._polls = PollsInThread(home, driver)
-        self.settings: ConsumerSettings = evolve(
-            self.settings,
-            poll_records=POLL_RECORDS_IN_A_THREAD,
-            stall_limit_s=driver.max_poll_interval_s,
-        )
+        self._polls = CrossingPolls(home, driver)
+        if not home.shares_the_thread:
+            self.settings: ConsumerSettings = evolve(
+                self.settings,
+                poll_records=POLL_RECORDS_IN_A_THREAD,
+                stall_limit_s=driver.max_poll_interval_s,
+            )
 
     def poll(
         self,

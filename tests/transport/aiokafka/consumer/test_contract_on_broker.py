@@ -33,4 +33,9 @@ class TestAiokafka(OnAiokafka, Contract):
 @pytest.mark.anyio
 @pytest.mark.broker
 class TestAiokafkaTail(OnAiokafka, TailContract):
-    pass
+    @pytest.fixture
+    async def world(
+        self, anyio_backend: object, embedded_kafka: EmbeddedKafka
+    ) -> AsyncGenerator[World]:
+        async with aiokafka_world(embedded_kafka.bootstrap_servers, has_threads=False) as world:
+            yield world

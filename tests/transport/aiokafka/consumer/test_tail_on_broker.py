@@ -66,7 +66,7 @@ def reading(embedded_kafka: EmbeddedKafka, group: str, clients: list[AIOKafkaCon
         )
         return clients[-1]
 
-    return connect(build)
+    return connect(build, in_group=False)
 
 
 def in_the_client(member: Seat, function: Callable[[], object]) -> None:

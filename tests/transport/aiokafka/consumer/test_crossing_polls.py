@@ -11,8 +11,8 @@ import anyio.lowlevel
 import pytest
 
 from sdml_kafka.errors import ConsumerFailed
+from sdml_kafka.transport.aiokafka.consumer.crossing_polls import CrossingPolls
 from sdml_kafka.transport.aiokafka.consumer.driver import ConsumerDriver
-from sdml_kafka.transport.aiokafka.consumer.polls_in_thread import PollsInThread
 from sdml_kafka.transport.interfaces import Polled, TopicPartition
 from tests.support.counted_home import CountedHome, counted_home
 
@@ -56,7 +56,7 @@ class Member:
     def __init__(self, home: CountedHome, driver: Driver) -> None:
         self.home = home
         self.driver = driver
-        self.polls = PollsInThread(home, cast("ConsumerDriver", driver))
+        self.polls = CrossingPolls(home, cast("ConsumerDriver", driver))
 
     async def fetch(self, *what: int | BaseException) -> None:
         async def fetch() -> None:
