@@ -10,11 +10,14 @@ does. In a session the broker remembers the partitions and their offsets. A requ
 has changed since the last one, and the answer the partitions that have records, another end, or an
 error. Requests wait as long as before, so that nothing comes later.
 
-`FetchSessions` stands in two places of aiokafka's fetcher. It takes the place of the method that
+`FetchSessions` stands in three places of aiokafka's fetcher. It takes the place of the method that
 chooses what to fetch, which looks at each partition several times a second: while nothing has
-changed its last choice is repeated. And it takes the place of the fetcher's client, where it sends
+changed its last choice is repeated. It takes the place of the fetcher's client, where it sends
 the difference to what the broker remembers. Requests outside of sessions, those of consumers with
-few partitions, encode themselves from there on (`fetch_codec.py`).
+few partitions, encode themselves from there on (`fetch_codec.py`). And it takes the place of
+`close`, to end the sessions, of which a broker keeps a thousand: after the leave, which waits for
+nothing here, and over the coordinator's connection, since the broker reads a request on the usual
+one only when it has answered the fetch that waits there.
 
 Rules for whoever edits this file:
 
@@ -28,19 +31,22 @@ Rules for whoever edits this file:
   `install` looks for them, and leaves the fetches to aiokafka where they are not as expected.
 """
 
+import asyncio
 import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from logging import getLogger
 from typing import Any
 
+from aiokafka.client import ConnectionGroup
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.fetch import FetchRequest
 
 from sdml_kafka.transport.aiokafka import fetch_codec
-from sdml_kafka.transport.aiokafka.client import Client
+from sdml_kafka.transport.aiokafka.client import Client, connections_of
 from sdml_kafka.transport.aiokafka.factory import OwnWait
 from sdml_kafka.transport.aiokafka.fetch_codec import QuickFetchRequest
 
@@ -59,6 +65,8 @@ IDLE_REPEATS = 4
 """The number of fetches without any change after which the next ones wait for so long."""
 TICK_S = 1.0
 """Seconds between two looks at what is fetched while all brokers are being asked."""
+CLOSE_TIMEOUT_S = 0.5
+"""Seconds that a consumer that stops waits at most for the ends of its sessions."""
 NO_SESSION, INITIAL_EPOCH, MAX_EPOCH = 0, 0, 2**31 - 1
 
 Entry = tuple[int, int, int]
@@ -198,6 +206,19 @@ class Session:
             self.epoch = 1 if self.epoch == MAX_EPOCH else self.epoch + 1
 
 
+class FinalRequest:
+    """Ends a session, and fetches nothing."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def prepare(self, versions: Any) -> Any:
+        """Return what is sent to a broker that speaks these versions."""
+        struct = FetchRequest(0, 0, 0, 0, []).prepare(versions)
+        struct.session_id = self._number  # the epoch is the final one, as in all of aiokafka's
+        return struct
+
+
 class FetchSessions:
     """Chooses what a consumer fetches next, and sends the requests."""
 
@@ -207,6 +228,7 @@ class FetchSessions:
         self.cluster: Any = self._client.cluster
         """The client's own, which the fetcher looks at for each partition."""
         self._choose_anew = fetcher._get_actions_per_node
+        self._close_fetcher = fetcher.close
         self._is_quick = fetch_codec.is_supported()
         self._sessions = defaultdict[int, Session](Session)
         """The session with each broker."""
@@ -274,6 +296,20 @@ class FetchSessions:
         request.take_answer(answer)
         return answer
 
+    async def close(self) -> None:
+        """Close the fetcher, and end the sessions with the brokers that are there."""
+        await self._close_fetcher()
+        sessions, self._sessions = self._sessions, defaultdict(Session)
+        there = {node for (node, _), _ in connections_of(self._client)}
+        ends = [
+            self._client.send(node, FinalRequest(each.number), group=ConnectionGroup.COORDINATION)
+            for node, each in sessions.items()
+            if node in there and each.number != NO_SESSION
+        ]
+        with suppress(TimeoutError):  # the broker ends what is oldest when it has no more room
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await asyncio.gather(*ends, return_exceptions=True)
+
 
 def begin_sessions(consumer: Client) -> None:
     """Have a consumer that was started fetch in sessions, if its aiokafka is as expected."""
@@ -299,3 +335,4 @@ def begin_sessions(consumer: Client) -> None:
         )
         return
     fetcher._get_actions_per_node, fetcher._client = sessions.choose, sessions
+    fetcher.close = sessions.close

@@ -44,7 +44,7 @@ Of its parts:
   which decides when the next fetch is built.
 - `_subscription._fetch_count`, `_last_fetch_ended` are written: a `getmany` that raises or is
   cancelled leaks a count, after which `max_poll_interval_ms` is never enforced again.
-- `_fetcher._get_actions_per_node` and `_fetcher._client` are replaced; `_fetcher._in_flight`,
+- `_fetcher._get_actions_per_node`, `close` and `_client` are replaced; `_fetcher._in_flight`,
   `_fetch_max_wait_ms`, `_client_rack`, `_client.cluster._partitions` and `_paused` of a partition's
   state are read, `highwater`, `lso` and `timestamp` of it written; of a `FetchRequest` `_CLASSES`,
   `_topics`, `prepare`, `build`, and the fields of what it builds: fetch sessions, which aiokafka

@@ -1,11 +1,13 @@
 """What a fetch names while a broker remembers the partitions, and when all of them are named."""
 
+import asyncio
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition as ClientPartition
+from aiokafka.client import ConnectionGroup
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.protocol.fetch import (
     FetchRequest,
@@ -44,6 +46,9 @@ class Broker:
     def __init__(self, partitions: int = MIN_PARTITIONS, wait_ms: int = 250) -> None:
         self.version = 11
         self.sent: list[Any] = []
+        self.groups: list[Any] = []
+        """The connection of each request that was sent."""
+        self.is_frozen = False
         self.answer: Callable[[Any], Any] = lambda _: answered()
         self.chosen_anew = 0
         self.cluster = SimpleNamespace(_partitions={})
@@ -54,7 +59,11 @@ class Broker:
             _client_rack=None,
             _fetch_max_wait_ms=wait_ms,
             _get_actions_per_node=self._choose_anew,
+            close=self._close_fetcher,
         )
+        self.is_closed = False
+        connection = SimpleNamespace(connected=lambda: True)
+        self._conns = {(NODE, ConnectionGroup.DEFAULT): connection}
         self.assign(partitions)
         begin_sessions(SimpleNamespace(_fetcher=self.fetcher, _client=self))
 
@@ -82,9 +91,15 @@ class Broker:
         request = FetchRequest(wait_ms, 1, 50 << 20, 0, [("topic", wanted)])
         return [(NODE, request)], {}, 0.2, False, []
 
-    async def send(self, node: int, request: Any) -> Any:
+    async def _close_fetcher(self) -> None:
+        self.is_closed = True
+
+    async def send(self, node: int, request: Any, *, group: Any = ConnectionGroup.DEFAULT) -> Any:
         """Stand for the client's own `send`."""
         self.sent.append(request.prepare({FetchRequest.API_KEY: (4, self.version)}))
+        self.groups.append(group)
+        if self.is_frozen:
+            await asyncio.Event().wait()
         return self.answer(self.sent[-1])
 
     async def fetch(self) -> Any:
@@ -254,6 +269,58 @@ async def test_an_answer_for_what_nobody_asked_for_is_an_error() -> None:
         await broker.fetch()
     broker.answer = lambda _: answered()
     assert await broker.names() == (ALL, [])
+
+
+async def test_a_session_ends_with_the_fetcher() -> None:
+    broker = Broker()
+    await broker.fetch()
+    await broker.fetcher.close()
+    assert broker.is_closed
+    assert broker.epoch() == (SESSION, -1)
+    assert broker.sent[-1].topics == []
+    # A fetch that waits for records does not hold it up.
+    assert broker.groups == [ConnectionGroup.DEFAULT, ConnectionGroup.COORDINATION]
+    await broker.fetcher.close()
+    assert len(broker.sent) == 2
+
+
+async def test_without_a_session_there_is_none_to_end() -> None:
+    broker = Broker()
+    broker.answer = lambda _: answered(session=0)
+    await broker.fetch()
+    await broker.fetcher.close()
+    assert len(broker.sent) == 1
+
+
+async def test_a_broker_that_has_gone_is_not_asked_to_end_a_session() -> None:
+    broker = Broker()
+    await broker.fetch()
+    broker._conns.clear()
+    await broker.fetcher.close()
+    assert len(broker.sent) == 1
+
+
+async def test_a_broker_that_does_not_answer_holds_up_the_end_for_a_moment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fetch_sessions, "CLOSE_TIMEOUT_S", 0.01)
+    broker = Broker()
+    await broker.fetch()
+    broker.is_frozen = True
+    await asyncio.wait_for(broker.fetcher.close(), 10)
+    assert broker.epoch() == (SESSION, -1)
+
+
+async def test_an_end_that_is_refused_is_no_error() -> None:
+    broker = Broker()
+    await broker.fetch()
+
+    def answer(_: object) -> Any:
+        raise KafkaConnectionError
+
+    broker.answer = answer
+    await broker.fetcher.close()
+    assert broker.epoch() == (SESSION, -1)
 
 
 async def test_few_partitions_are_named_each_time() -> None:

@@ -5,7 +5,9 @@ from typing import Any
 
 import anyio
 import pytest
-from aiokafka.protocol.fetch import FetchRequest_v11
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import FetchSessionIdNotFound, InvalidFetchSessionEpoch, for_code
+from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11
 
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer import fetch_sessions
@@ -21,6 +23,7 @@ from tests.support.contracts.consumer_world import (
     seat,
     share_out,
 )
+from tests.support.kafka_from_outside import on_asyncio
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
@@ -174,6 +177,40 @@ async def test_a_broker_that_was_restarted_has_forgotten_the_session(
             await poll_until(
                 lambda: b"after" in member.seen.get(TopicPartition(topic, 0), ()), member
             )
+
+
+async def error_of_session(kafka: EmbeddedKafka, number: int) -> type[Exception]:
+    """Return the error of a fetch in a session, whose epoch is wrong."""
+
+    class Fetch(FetchRequest):  # type: ignore[misc]  # aiokafka is not typed
+        def prepare(self, versions: Any) -> Any:
+            struct = super().prepare(versions)
+            struct.session_id, struct.session_epoch = number, 2**31 - 2
+            return struct
+
+    async def ask() -> Any:
+        client = AIOKafkaClient(bootstrap_servers=kafka.bootstrap_servers)
+        await client.bootstrap()
+        try:
+            return await client.send(client.get_random_node(), Fetch(0, 0, 0, 0, []))
+        finally:
+            await client.close()
+
+    error: type[Exception] = for_code((await on_asyncio(ask())).error_code)
+    return error
+
+
+async def test_a_member_that_leaves_ends_its_session(
+    world: World, embedded_kafka: EmbeddedKafka, fetches: Fetches
+) -> None:
+    topic = await new_topic(world)
+    async with seat(world.connect(world.name()), topic) as member:
+        await share_out(PARTITIONS, member)
+        await reads(world, member, topic, b"first")
+        await poll_for(0.5, member)
+        (number,) = fetches.sessions - {0}
+        assert await error_of_session(embedded_kafka, number) is InvalidFetchSessionEpoch
+    assert await error_of_session(embedded_kafka, number) is FetchSessionIdNotFound
 
 
 async def test_without_room_for_a_session_all_is_read_the_long_way(
