@@ -72,14 +72,18 @@ class ImpatientSelector(selectors.DefaultSelector):
     def __init__(self, has_to_pause: Callable[[], bool]) -> None:
         super().__init__()
         self._has_to_pause = has_to_pause
+        self.is_readable: bool = False
+        """Whether something has come that was not looked at. To look is a call of the system."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if self._has_to_pause():
             raise PausedError
-        events = super().select(0)
-        if not events and (timeout is None or timeout > 0):
+        if self.is_readable:
+            self.is_readable = False
+            return super().select(0)
+        if timeout is None or timeout > 0:
             raise WouldWaitError(timeout)
-        return events
+        return []
 
 
 class DrivenLoop(CrossingLoop):
@@ -143,6 +147,7 @@ class DrivenLoop(CrossingLoop):
             with self._socket_watch:
                 while True:
                     await self._trio.lowlevel.wait_readable(self._selector.fileno())
+                    self._selector.is_readable = True
                     self._run()
         finally:
             self._loop.close()
