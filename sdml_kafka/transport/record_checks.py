@@ -47,8 +47,6 @@ def fault_of(message: Message) -> ConfigurationError | None:
     """Return the error of a record that no broker could take, None for one that may be sent."""
     if not is_topic_name(message.topic):
         return ConfigurationError(f"{message.topic!r:.300} cannot be a topic: {TOPIC_RULE}.")
-    if message.key is None and message.value is None:
-        return ConfigurationError("A record needs a key or a value.")
     partition = message.partition
     if partition is not None and (type(partition) is not int or partition < 0):
         return ConfigurationError(f"A partition is a number from 0 on, not {partition!r:.300}.")

@@ -8,16 +8,29 @@ from random import Random
 from typing import Any
 
 import anyio
+from aiokafka import AIOKafkaProducer
 from attrs import define, field
 
 from sdml_kafka import Delivery, KafkaListener, Record
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.kafka_from_outside import committed
+from tests.support.kafka_from_outside import committed, on_asyncio
 from tests.support.listener_on_broker import listener_on
 from tests.support.waiting import until
 
 Place = tuple[int, int]
 """A partition and an offset."""
+
+
+async def fill(bootstrap: str, topic: str, count: int, first: int = 0) -> None:
+    """Send records with some 20 keys, and some without."""
+
+    async def send() -> None:
+        async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+            for number in range(first, first + count):
+                key = None if number % 10 == 9 else b"k%d" % (number * number % 37)
+                await producer.send(topic, b"%d" % number, key=key)
+
+    await on_asyncio(send())
 
 
 @define

@@ -43,12 +43,10 @@ def record_for(
         new_time: Whether it gets the time of sending, and not the time that it had.
     """
     record, origin = letter.record, letter.origin
-    # No producer takes a record that has neither a key nor a value.
-    value = b"" if record.key is record.value is None else record.value
     came_ms = record.timestamp if origin is None else origin.timestamp_ms or record.timestamp
     return Send(
         topic,
-        value,
+        record.value,
         key=record.key,
         headers=without_failure(record.headers),
         partition=origin.partition if same_partition and origin is not None else None,

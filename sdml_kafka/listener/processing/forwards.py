@@ -79,9 +79,8 @@ def forward_of(
     A partition that the topic does not have falls back on the key.
     """
     record = job.record
-    # No producer takes a record that has neither a key nor a value.
-    value = b"" if record.key is record.value is None else record.value
-    forward = Forward(job, Message(topic, value, record.key, headers), purpose, on_sent, on_lost)
+    message = Message(topic, record.value, record.key, headers)
+    forward = Forward(job, message, purpose, on_sent, on_lost)
     if to_same_partition:
         forward.fallback = forward.message
         forward.message = forward.message._replace(partition=record.partition)

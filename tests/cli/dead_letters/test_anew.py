@@ -38,7 +38,7 @@ def test_a_record_without_an_origin() -> None:
     with pytest.raises(NoTarget, match="do not say"):
         target_of(letter, None)
     assert record_for(letter, "orders", same_partition=True) == Send(
-        "orders", b"", key=None, headers=[], timestamp_ms=9
+        "orders", None, key=None, headers=[], timestamp_ms=9
     )
 
 

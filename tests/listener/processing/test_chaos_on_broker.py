@@ -1,24 +1,12 @@
-"""Processing by key while members of the group come, go and are killed."""
+"""Processing by key while members of the group come and go."""
 
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.kafka_from_outside import create_topic, on_asyncio, unique
-from tests.support.processing_chaos import Watch, stir
+from tests.support.kafka_from_outside import create_topic, unique
+from tests.support.processing_chaos import Watch, fill, stir
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(400)]
-
-
-async def fill(bootstrap: str, topic: str, count: int) -> None:
-    async def send() -> None:
-        from aiokafka import AIOKafkaProducer
-
-        async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
-            for number in range(count):
-                key = None if number % 10 == 9 else b"k%d" % (number * number % 37)
-                await producer.send(topic, b"%d" % number, key=key)
-
-    await on_asyncio(send())
 
 
 async def check(kafka: EmbeddedKafka, seed: int, total: int) -> Watch:

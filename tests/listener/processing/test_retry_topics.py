@@ -361,6 +361,8 @@ async def test_a_record_without_key_and_value_can_be_retried() -> None:
     listener.processor(str, retry=TOPICS)(attempts)
     async with listener:
         await all_finished(listener, 2)
+    (retried,) = broker.records(TopicPartition(FIVE.topic, 0))
+    assert retried.value is retried.key is None
 
 
 async def test_retry_topics_are_created_once_their_first_topic_exists() -> None:

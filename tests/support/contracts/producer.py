@@ -39,7 +39,6 @@ IMPOSSIBLE: list[Any] = [
     pytest.param((None, None, b"key"), id="None, and a key"),
 ]
 BAD_RECORDS: list[Any] = [
-    pytest.param({"value": None}, id="neither key nor value"),
     pytest.param({"value": "text"}, id="a value of text"),
     pytest.param({"value": b"", "key": "text"}, id="a key of text"),
     pytest.param({"value": b"", "headers": [("name", "text")]}, id="a header of text"),
@@ -81,6 +80,16 @@ class ProducerContract:
         (record,) = await world.records(TopicPartition(topic, 1))
         assert (record.key, record.value, tuple(record.headers)) == (b"key", b"value", headers)
         assert producer.connected
+
+    async def test_a_record_may_have_neither_key_nor_value(
+        self, world: ProducerWorld, producer: Producer, topic: str, outcomes: Outcomes
+    ) -> None:
+        for number in range(3):  # the first one begins a batch
+            producer.send(Message(topic, None, None, (), 1), outcomes.of(number))
+        await outcomes.wait_for(3)
+        assert outcomes.reported == {number: [None] for number in range(3)}
+        records = await world.records(TopicPartition(topic, 1))
+        assert [(each.key, each.value) for each in records] == [(None, None)] * 3
 
     async def test_outcomes_are_reported_later_and_in_the_thread_of_the_program(
         self, producer: Producer, topic: str, outcomes: Outcomes

@@ -23,7 +23,7 @@ def answer_to(value: bytes, execution: str) -> bytes:
     return b"%s of %s" % (execution.encode(), value[::-1])
 
 
-async def main(bootstrap: str, topic: str, group: str, name: str, executed: str) -> None:
+async def main(bootstrap: str, topic: str, group: str, executed: str, name: str) -> None:
     numbers = count(1)
     # Each write is a line that is there whole or not at all, also after a SIGKILL.
     log = os.open(executed, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -55,5 +55,5 @@ async def main(bootstrap: str, topic: str, group: str, name: str, executed: str)
 
 
 if __name__ == "__main__":
-    backend, bootstrap, topic, group, name, executed = sys.argv[1:]
-    anyio.run(main, bootstrap, topic, group, name, executed, **BACKENDS[backend])
+    backend, bootstrap, topic, group, executed, name = sys.argv[1:]
+    anyio.run(main, bootstrap, topic, group, executed, name, **BACKENDS[backend])

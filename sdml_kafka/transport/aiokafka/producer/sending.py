@@ -120,13 +120,11 @@ class Sending:
 
     def _take(self, entry: Entry) -> None:
         try:
-            topic, value, key, _, partition, _, _, _ = message = entry[0]
+            topic, _, _, _, partition, _, _, _ = message = entry[0]
             lookups = self._lookups
-            # A wrong record takes its turn in the lookups, and so does one whose topic is sought.
-            if (
-                (value is None and key is None)
-                or topic in lookups.topics
-                or (lookups.partitions and (topic, partition) in lookups.partitions)
+            # A record whose topic is sought takes its turn in the lookups.
+            if topic in lookups.topics or (
+                lookups.partitions and (topic, partition) in lookups.partitions
             ):
                 queue = None
             else:
