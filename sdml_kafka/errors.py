@@ -1,6 +1,7 @@
 """Every exception of this package: the class says who has to act, the text says what to do."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from sdml_kafka.runtime.errors import RestartsExhausted, StartTimeout
 
@@ -227,3 +228,11 @@ class RemoteError(SdmlKafkaError):
 
 class RemoteTimeout(RemoteError, TimeoutError):
     """The server noticed the deadline before the client did: the status is `deadline_exceeded`."""
+
+
+def unwrapped(error: BaseException) -> BaseException:
+    """Return what a task group raised for one of its tasks alone, any other error as it is."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return unwrapped(group.exceptions[0]) if len(group.exceptions) == 1 else group

@@ -4,7 +4,8 @@ How this works. A forward is one message of a record: what its handler returned,
 a dead letter. It goes out through the listener's outbox, and until it is acknowledged its record is
 in hand. What only waits for the broker is sent again. What the broker refuses fails the record if
 the record may fail. A record that has nowhere else to go is held: its message is sent again after a
-while, `status()` shows it, and a hand-over gives it back at once.
+while, `status()` shows it, and a hand-over gives it back at once. A retry record or a dead letter
+that is too large is first sent without what makes it larger than the record: the stack trace.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from sdml_kafka.errors import (
     TopicMissing,
 )
 from sdml_kafka.listener.processing.job import Job
-from sdml_kafka.listener.processing.spring_headers import Headers
+from sdml_kafka.listener.processing.spring_headers import Headers, shortened
 from sdml_kafka.listener.processing.timetable import Timetable
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
@@ -62,6 +63,15 @@ class Forward:
     tries: int = field(default=0, init=False)
     held_since: float | None = field(default=None, init=False)
     why: str = field(default="", init=False)
+
+    def shorten(self) -> bool:
+        """Leave out the long headers of an error; return False if there is nothing to leave out."""
+        if self.purpose == "send":
+            return False
+        headers = shortened(self.message.headers)
+        is_shorter = headers != self.message.headers
+        self.message = self.message._replace(headers=headers)
+        return is_shorter
 
 
 def forward_of(
@@ -146,6 +156,8 @@ class Forwards:
             self._on_progress()
         elif forward.fallback is not None and isinstance(error, ConfigurationError):
             forward.message, forward.fallback = forward.fallback, None
+            self.send(forward)
+        elif isinstance(error, PayloadTooLarge) and forward.shorten():
             self.send(forward)
         elif forward.on_refused is not None and isinstance(error, REFUSALS):
             self._held.discard(forward)

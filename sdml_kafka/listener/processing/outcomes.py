@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 from attrs import define, frozen
 
-from sdml_kafka.errors import ConfigurationError, TooManyDeadLetters
+from sdml_kafka.errors import ConfigurationError, TooManyDeadLetters, unwrapped
 from sdml_kafka.listener.processing.forwards import Forward, Forwards, Purpose, forward_of
 from sdml_kafka.listener.processing.job import DONE, Item, Job, JobBatch
 from sdml_kafka.listener.processing.limits import FailureLimits
@@ -46,6 +46,13 @@ class Given:
 
 
 GIVEN_BACK = Given()
+
+
+class Left:
+    """Stands for the result of a handler that was not called, since its record did not parse."""
+
+
+LEFT_OUT = Left()
 
 
 @frozen
@@ -128,6 +135,9 @@ class Outcomes:
         elif result is GIVEN_BACK:
             for job in item.jobs:
                 self._hold_lane(job)
+        elif result is LEFT_OUT:
+            for job in item.jobs:
+                self.leave_out(job)
         else:
             self._sort_out(item, result)
 
@@ -136,9 +146,9 @@ class Outcomes:
         good, failures = list[Job](), list[Failure]()
         for job in item.jobs:
             if isinstance(job.verdict, Exception):
-                failures.append((job, job.verdict))
+                failures.append((job, _unwrapped(job.verdict)))
             elif isinstance(result, Failed) and job.verdict is not DONE:
-                failures.append((job, result.error))
+                failures.append((job, _unwrapped(result.error)))
             else:
                 good.append(job)
         if isinstance(result, Failed) and not failures:
@@ -158,6 +168,11 @@ class Outcomes:
         if job.finish():
             self.counts.finished += 1
             self._limits.note_good(self._clock())
+            self._on_left(job)
+
+    def leave_out(self, job: Job) -> None:
+        """Finish a record that has not ended well, such as one that did not parse."""
+        if job.finish():
             self._on_left(job)
 
     def cut_off(self, item: Item) -> None:
@@ -255,8 +270,7 @@ class Outcomes:
                 self._dead_letter(job, verdict, error)
             case Skip():
                 self._note(job, "skip", "it is skipped", error)
-                if job.finish():
-                    self._on_left(job)
+                self.leave_out(job)
             case Stop():
                 self._stop([job], error)
 
@@ -359,6 +373,10 @@ class _Bundle:
             return
         for job in self.jobs:
             self.outcomes.finish(job)
+
+
+def _unwrapped(error: Exception) -> Exception:
+    return cast(Exception, unwrapped(error))  # a group of exceptions holds no others
 
 
 def _sends(result: object) -> list[Send]:

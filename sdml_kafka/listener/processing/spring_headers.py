@@ -31,6 +31,8 @@ MAX_MESSAGE = 2_000
 """Characters of an error's text that are written."""
 MAX_STACKTRACE = 10_000
 """Characters of a stack trace that are written: its end, since the error stands there."""
+SHORT_MESSAGE = 100
+"""Bytes of an error's text that are left where there is no room for more."""
 MAX_OFFSET = (1 << 63) - 1
 MAX_PARTITION = (1 << 31) - 1
 
@@ -146,6 +148,17 @@ def retry_headers(
     ]
 
 
+def shortened(headers: Headers) -> Headers:
+    """Return the headers without a stack trace, and with less of the error's text."""
+    texts = {f"{prefix}exception-message" for prefix in (DEAD_LETTER_SET, RETRY_SET)}
+    traces = {f"{prefix}exception-stacktrace" for prefix in (DEAD_LETTER_SET, RETRY_SET)}
+    return [
+        (name, _cut(value, SHORT_MESSAGE) if name in texts else value)
+        for name, value in headers
+        if name not in traces
+    ]
+
+
 def without_failure(headers: Headers) -> Headers:
     """Return the headers that a record had before it failed, for sending it anew."""
     return [
@@ -201,6 +214,11 @@ def _trace(error: BaseException) -> str:
 
 def _encode(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
+
+
+def _cut(text: bytes, most: int) -> bytes:
+    """Return the beginning of a text, without half a character at its end."""
+    return text if len(text) <= most else text[:most].decode(errors="ignore").encode()
 
 
 def _first(headers: Headers, name: str) -> bytes | None:

@@ -11,7 +11,7 @@ from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
 from sdml_kafka.listener.processing.handler import Handler
 from sdml_kafka.listener.processing.job import Item, Job, JobBatch
-from sdml_kafka.listener.processing.outcomes import GIVEN_BACK, Failed, Outcomes
+from sdml_kafka.listener.processing.outcomes import GIVEN_BACK, LEFT_OUT, Failed, Outcomes
 from sdml_kafka.listener.processing.retrying.queues import RetryQueues
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP
@@ -126,7 +126,7 @@ class Work:
             if value.__class__ is not job.spec.accepts:  # type: ignore[union-attr]  # with `parse`
                 value = await self._look_closer(job, value)
                 if value is SKIP or value is GIVEN_BACK:
-                    return None if value is SKIP else value
+                    return LEFT_OUT if value is SKIP else value
         job.set_value(value)
         try:
             return await self._call(value, job)
@@ -148,7 +148,7 @@ class Work:
             if value is GIVEN_BACK:
                 return value
             if value is SKIP:
-                self._outcomes.finish(job)
+                self._outcomes.leave_out(job)
             else:
                 job.set_value(value)
                 kept.append(job)

@@ -8,9 +8,9 @@ from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
 from logging import ERROR, WARNING
-from typing import Any, cast
+from typing import Any
 
-from sdml_kafka.errors import RemoteError
+from sdml_kafka.errors import RemoteError, unwrapped
 from sdml_kafka.parsing.parsers import Skip, forget_raise
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, is_status
@@ -100,7 +100,7 @@ class HandlerRunner:
         A RemoteError and a time-out are no words on the request's form: the parser chose a status,
         or what it asked elsewhere did not turn out well.
         """
-        error = _unwrapped(error)
+        error = unwrapped(error)
         if isinstance(error, RemoteError | TimeoutError):
             return self.failed(call, error)
         # A stranger's request is no fault of this program, whose traceback would show where.
@@ -109,7 +109,7 @@ class HandlerRunner:
 
     def failed(self, call: ServerCall, error: BaseException) -> Answer:
         """Return the answer to a call whose handler raised `error`."""
-        error = _unwrapped(error)
+        error = unwrapped(error)
         what = "failed"
         if isinstance(error, RemoteError) and not error.received:
             if _can_be_sent(error):
@@ -148,14 +148,6 @@ class HandlerRunner:
 def _can_be_sent(error: RemoteError) -> bool:
     status, text = error.status, error.text
     return isinstance(status, str) and is_status(status) and isinstance(text, str)  # pyright: ignore[reportUnnecessaryIsInstance]
-
-
-def _unwrapped(error: BaseException) -> BaseException:
-    """Return what one task of a handler's task group raised, if the group holds nothing else."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    group = cast("BaseExceptionGroup[BaseException]", error)
-    return _unwrapped(group.exceptions[0]) if len(group.exceptions) == 1 else group
 
 
 def _payload(call: ServerCall, result: Any) -> bytes:

@@ -63,7 +63,7 @@ class MemoryBroker:
             auto_create: The number of partitions of a topic that is created because a producer
                 sends to it; 0 for none to be created. One that is created with `create_topics`
                 has as many, but at least one.
-            max_record_bytes: The most bytes of a record's key and value together.
+            max_record_bytes: The most bytes of a record's key, value and headers together.
         """
         self._state = State()
         self._clock = clock

@@ -88,4 +88,5 @@ async def main(
 
 if __name__ == "__main__":
     backend, *arguments = sys.argv[1:]
-    anyio.run(main, *arguments, **BACKENDS[backend])
+    bootstrap, topic, output, group, path, seed, name = arguments
+    anyio.run(main, bootstrap, topic, output, group, path, seed, name, **BACKENDS[backend])
