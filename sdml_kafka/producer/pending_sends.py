@@ -19,8 +19,9 @@ from collections import Counter
 from collections.abc import Callable
 from logging import WARNING
 from math import inf
+from typing import NamedTuple
 
-from attrs import define, frozen
+from attrs import define
 
 from sdml_kafka.errors import ClientClosed, SendFailed
 from sdml_kafka.producing.outbox import Outbox
@@ -33,8 +34,7 @@ MAX_RESENDS = 5
 """How often a record that never went out is sent again; after that it fails."""
 
 
-@frozen
-class Sent:
+class Sent(NamedTuple):
     """A record that the broker has acknowledged, and its place."""
 
     topic: str
@@ -66,17 +66,26 @@ class PendingSend:
     __slots__ = (
         "_error",
         "_message",
+        "_other_waiters",
         "_resends",
         "_sends",
         "_sent",
-        "_waiters",
+        "_table",
+        "_waiter",
         "due",
         "settled",
         "timeout_s",
         "topic",
     )
 
-    def __init__(self, topic: str, sends: "PendingSends", timeout_s: float, due: float) -> None:
+    def __init__(
+        self,
+        topic: str,
+        sends: "PendingSends",
+        table: "dict[PendingSend, None]",
+        timeout_s: float,
+        due: float,
+    ) -> None:
         """Use `KafkaProducer.send_soon`, which makes these."""
         self.topic: str = topic
         """The topic that the record is sent to."""
@@ -85,11 +94,13 @@ class PendingSend:
         """When the record fails without an answer, by the event loop's clock."""
         self.settled: bool = False
         self._sends = sends
+        self._table = table
         self._message: Message | None = None
         self._resends = 0
-        self._waiters: list[Waiter] = []
+        self._waiter: Waiter | None = None
+        self._other_waiters: tuple[Waiter, ...] = ()
         self._error: Exception | None = None
-        self._sent: tuple[int, int, int | None] = (0, -1, None)
+        self._sent: Sent | None = None
 
     async def sent(self) -> Sent:
         """Wait until the broker has acknowledged the record.
@@ -107,20 +118,32 @@ class PendingSend:
             SendFailed: The record was not acknowledged in time, or not before the producer was
                 left, or the broker refuses it. With `in_doubt` it may have arrived.
         """
-        while not self.settled:
-            waiter = self._sends.new_waiter()
-            self._waiters.append(waiter)
+        if not self.settled:
+            waiter = self.new_waiter()
             try:
                 await waiter
-            finally:
-                if waiter in self._waiters:
-                    self._waiters.remove(waiter)
-        if self._error is not None:
-            raise self._error
-        assert self._message is not None
-        partition, offset, broker_ms = self._sent
-        own_ms = self._message.timestamp_ms or 0
-        return Sent(self.topic, partition, offset, own_ms if broker_ms is None else broker_ms)
+            except BaseException:
+                if self._waiter is waiter:
+                    self._waiter = None
+                self._other_waiters = tuple(w for w in self._other_waiters if w is not waiter)
+                raise
+        return self.outcome()
+
+    def new_waiter(self) -> Waiter:
+        """Return what wakes the task that awaits it once the record has its outcome."""
+        waiter = self._sends.new_waiter()
+        if self._waiter is None:  # no container for the one that most records have
+            self._waiter = waiter
+        else:
+            self._other_waiters += (waiter,)
+        return waiter
+
+    def outcome(self) -> Sent:
+        """Return the place of a settled record, or raise its error."""
+        if self._sent is not None:
+            return self._sent
+        assert self._error is not None
+        raise self._error
 
     def is_waiting(self) -> bool:
         """Return whether the record has no outcome yet, so that it is worth sending."""
@@ -129,36 +152,45 @@ class PendingSend:
     def send(self, message: Message) -> None:
         """Send the record, of which this is the receipt."""
         self._message = message
-        self._sends.outbox.send(message, self.on_sent, self.is_waiting)
+        self._sends.outbox.send(message, self, self.is_waiting)
 
     def acknowledged(self, partition: int, offset: int, timestamp_ms: int | None) -> None:
         """Take the record's place."""
-        self._sent = partition, offset, timestamp_ms
+        if timestamp_ms is None:
+            assert self._message is not None
+            timestamp_ms = self._message.timestamp_ms or 0
+        self._sent = Sent(self.topic, partition, offset, timestamp_ms)
 
-    def on_sent(self, error: Exception | None) -> None:
+    def __call__(self, error: Exception | None) -> None:
         """Take the broker's answer; a record that has not gone out is sent again."""
         if self.settled:
             return
-        if type(error) is SendFailed and not error.in_doubt and self._resends < MAX_RESENDS:
+        if error is None:
+            self._sends.counts.sent += 1
+            self.end(None)
+        elif type(error) is SendFailed and not error.in_doubt and self._resends < MAX_RESENDS:
             assert self._message is not None
             self._resends += 1
-            self._sends.outbox.send(self._message, self.on_sent, self.is_waiting)
+            self._sends.outbox.send(self._message, self, self.is_waiting)
         else:
-            self._sends.settle(self, error)
+            self._sends.fail(self, error)
 
     def forsake(self, error: Exception) -> None:
         """Note the outcome in a forked process."""
         self.settled, self._error = True, error
 
-    def take_outcome(self, error: Exception | None) -> bool:
-        """Note the outcome; return whether somebody waits for it."""
+    def end(self, error: Exception | None) -> bool:
+        """Note the outcome, and wait no more; return whether somebody waits for it."""
         self.settled, self._error = True, error
-        if self._message is not None:  # which refers to this receipt: a cycle
-            self._message = self._message._replace(receipt=None, value=None)
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            wake(waiter)
-        return bool(waiters)
+        self._message = None  # which refers to this receipt: a cycle
+        waiter, others = self._waiter, self._other_waiters
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+        for other in others:
+            wake(other)
+        del self._table[self]
+        self._sends.one_has_left()
+        return waiter is not None or bool(others)
 
 
 class PendingSends:
@@ -181,6 +213,7 @@ class PendingSends:
         self._log = log
         self._by_timeout: dict[float, dict[PendingSend, None]] = {}
         self._room = WaitQueue()
+        self._wait_for_room = 0
         self._all_settled: list[Waiter] = []
         self._refusal: Exception | None = None
 
@@ -194,8 +227,12 @@ class PendingSends:
         Raises:
             ClientClosed: The producer was left.
         """
-        while self.waiting >= self._max_waiting and self._refusal is None:
-            await self._room.wait()
+        self._wait_for_room += 1
+        try:
+            while self.waiting >= self._max_waiting and self._refusal is None:
+                await self._room.wait()
+        finally:
+            self._wait_for_room -= 1
         if self._refusal is not None:
             raise self._refusal
 
@@ -205,40 +242,26 @@ class PendingSends:
 
     def begin(self, topic: str, timeout_s: float, now: float) -> PendingSend:
         """Let a record wait from now on, that is about to be sent."""
-        pending = PendingSend(topic, self, timeout_s, now + timeout_s)
         table = self._by_timeout.get(timeout_s)
         if table is None:
             table = self._by_timeout[timeout_s] = {}
+        pending = PendingSend(topic, self, table, timeout_s, now + timeout_s)
         table[pending] = None
         self.waiting += 1
         return pending
 
-    def settle(self, pending: PendingSend, error: Exception | None) -> None:
-        """Give a record its outcome, and wake whoever waits for it."""
-        self._remove(pending)
-        if error is None:
-            self.counts.sent += 1
-            pending.take_outcome(None)
-            return
+    def fail(self, pending: PendingSend, error: Exception) -> None:
+        """End a record with an error, which is logged if nobody waits for it."""
         self.counts.failed += 1
-        if not pending.take_outcome(error):
+        if not pending.end(error):
             topic = pending.topic
             text = "a record for %r was not sent, and nobody waits for it: %s"
             self._log.log(WARNING, f"not sent {topic}", text, topic, error)
 
-    def forget(self, pending: PendingSend) -> None:
-        """End a record without an outcome, since its caller waits no more."""
-        if not pending.settled:
-            pending.settled = True
-            self._remove(pending)
-
-    def _remove(self, pending: PendingSend) -> None:
-        table = self._by_timeout[pending.timeout_s]
-        del table[pending]
-        if not table:
-            del self._by_timeout[pending.timeout_s]
+    def one_has_left(self) -> None:
+        """Count a record that waits no more, and wake whoever waits for that."""
         self.waiting -= 1
-        if self._room:
+        if self._wait_for_room:
             self._room.wake_one()
         if not self.waiting and self._all_settled:
             waiters, self._all_settled = self._all_settled, []
@@ -247,12 +270,16 @@ class PendingSends:
 
     def expire(self, now: float) -> float:
         """Fail the records whose time is over; return when the next one is due, or `inf`."""
-        for table in list(self._by_timeout.values()):
+        next_due = inf
+        for timeout_s, table in list(self._by_timeout.items()):
             for pending in list(table):
                 if pending.due > now:
+                    next_due = min(next_due, pending.due)
                     break
-                self.settle(pending, _timeout(pending))
-        return min((next(iter(table)).due for table in self._by_timeout.values()), default=inf)
+                self.fail(pending, _timeout(pending))
+            else:
+                del self._by_timeout[timeout_s]
+        return next_due
 
     async def wait_settled(self) -> None:
         """Wait until no record waits."""
@@ -277,7 +304,7 @@ class PendingSends:
             for pending in list(table):
                 topics[pending.topic] += 1
                 text = f"The record for {pending.topic!r} was not acknowledged before the "
-                self.settle(pending, SendFailed(f"{text}producer was left", in_doubt=True))
+                self.fail(pending, SendFailed(f"{text}producer was left", in_doubt=True))
         return topics
 
     def forsake(self, error: Exception) -> None:

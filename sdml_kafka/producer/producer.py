@@ -184,19 +184,18 @@ class KafkaProducer(Enterable):
                 `in_doubt` it may have arrived.
             ClientClosed: The producer was left.
         """
-        pending = await self.send_soon(
-            topic,
-            value,
-            key=key,
-            headers=headers,
-            partition=partition,
-            timestamp_ms=timestamp_ms,
-            timeout_s=timeout_s,
-        )
+        timeout_s = self._timeout_s if timeout_s is None else _seconds(timeout_s)
+        if self._lifecycle.state != "running" or not self._actors.sends.has_room():
+            timeout_s = await self._wait_for_room(topic, timeout_s)
+        pending = self._begin(topic, value, key, headers, partition, timestamp_ms, timeout_s)
         try:
-            return await pending.sent()
-        finally:
-            self._actors.sends.forget(pending)
+            if not pending.settled:
+                await pending.new_waiter()
+        except BaseException:
+            if not pending.settled:  # its caller waits no more
+                pending.end(None)
+            raise
+        return pending.outcome()
 
     async def send_soon(
         self,
@@ -221,28 +220,42 @@ class KafkaProducer(Enterable):
             SendFailed: There was no room in time.
             ClientClosed: The producer was left.
         """
-        if self._lifecycle.state != "running":
-            await self._start_or_fail()
+        timeout_s = self._timeout_s if timeout_s is None else _seconds(timeout_s)
+        if self._lifecycle.state != "running" or not self._actors.sends.has_room():
+            timeout_s = await self._wait_for_room(topic, timeout_s)
+        return self._begin(topic, value, key, headers, partition, timestamp_ms, timeout_s)
+
+    def _begin(
+        self,
+        topic: str,
+        value: Any,
+        key: bytes | None,
+        headers: Sequence[tuple[str, bytes]],
+        partition: int | None,
+        timestamp_ms: int | None,
+        timeout_s: float,
+    ) -> PendingSend:
         if value is not None and value.__class__ is not bytes:
             value = self._serializers.serialize(value)
         if timestamp_ms is None:
             timestamp_ms = int(time() * 1000)
-        timeout_s = self._timeout_s if timeout_s is None else _seconds(timeout_s)
-        sends, now = self._actors.sends, self._clock()
-        if sends.has_room():
-            pending = sends.begin(topic, timeout_s, now)
-        else:
-            with anyio.move_on_after(timeout_s) as patience:
-                await sends.wait_for_room()
-            if patience.cancelled_caught:
-                raise SendFailed(
-                    f"There was no room for the record for {topic!r} within {timeout_s:g} s: more "
-                    "are sent than the broker acknowledges. See max_waiting."
-                )
-            left_s = max(timeout_s - (self._clock() - now), 0.0)
-            pending = sends.begin(topic, left_s, self._clock())
+        pending = self._actors.sends.begin(topic, timeout_s, self._clock())
         pending.send(Message(topic, value, key, headers, partition, True, timestamp_ms, pending))
         return pending
+
+    async def _wait_for_room(self, topic: str, timeout_s: float) -> float:
+        """Start the producer if need be, wait for room, and return the seconds that are left."""
+        if self._lifecycle.state != "running":
+            await self._start_or_fail()
+        began = self._clock()
+        with anyio.move_on_after(timeout_s) as patience:
+            await self._actors.sends.wait_for_room()
+        if patience.cancelled_caught:
+            raise SendFailed(
+                f"There was no room for the record for {topic!r} within {timeout_s:g} s: more "
+                "are sent than the broker acknowledges. See max_waiting."
+            )
+        return max(timeout_s - (self._clock() - began), 0.0)
 
     async def _start_or_fail(self) -> None:
         self._lifecycle.check_open()

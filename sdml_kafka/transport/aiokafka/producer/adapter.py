@@ -63,24 +63,23 @@ def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
 
 
 def report(entries: Sequence[Entry], error: Exception | None, acknowledged: Any = None) -> None:
+    of_batch, first, timestamp_ms = _place(acknowledged)
     for index, (message, on_sent, _) in enumerate(entries):
         try:
-            if error is None and message.receipt is not None:
-                _acknowledge(message, acknowledged, index)
+            if error is None and (receipt := message.receipt) is not None:
+                partition = (message.partition or 0) if of_batch is None else of_batch
+                receipt.acknowledged(partition, first + index if first >= 0 else -1, timestamp_ms)
             on_sent(error)
         except Exception:
             _log.exception("a callback for the outcome of a record must not raise")
 
 
-def _acknowledge(message: Message, batch: Any, index: int) -> None:
-    """Hand over the place of a record, the one with this index in a batch."""
-    assert message.receipt is not None
+def _place(batch: Any) -> tuple[int | None, int, int | None]:
+    """Return the partition, the first offset and the broker's time of a batch, as far as known."""
     if batch is None:  # acks=0
-        message.receipt.acknowledged(message.partition or 0, -1, None)
-        return
-    offset = batch.offset + index if batch.offset >= 0 else -1
+        return None, -1, None
     timestamp_ms = batch.timestamp if batch.timestamp_type == LOG_APPEND_TIME else None
-    message.receipt.acknowledged(batch.partition, offset, timestamp_ms)
+    return batch.partition, batch.offset, timestamp_ms
 
 
 class AiokafkaProducer:
