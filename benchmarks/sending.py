@@ -117,7 +117,9 @@ async def by_producer(bootstrap: str) -> AsyncGenerator[Send]:
         yield send
 
 
-async def call(send: Callable[[bytes, bytes | None], Awaitable[Any]], sent: Sequence[Record]) -> None:
+async def call(
+    send: Callable[[bytes, bytes | None], Awaitable[Any]], sent: Sequence[Record]
+) -> None:
     """Let as many callers as records are on their way send all of them."""
     left = iter(sent)
 
