@@ -38,6 +38,7 @@ from sdml_kafka.listener.router import Router
 from sdml_kafka.listener.status import ListenerStatus, listener_status
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.producing.outbox import Outbox
+from sdml_kafka.producing.serializers import Serializers
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
 from sdml_kafka.transport.connect import OnCorrupt, check_create_topics, clock_of, skips_corrupt
@@ -98,6 +99,7 @@ class ListenerActors:
         options: ReadOptions,
         timeouts: Timeouts,
         transport: ListenerTransport,
+        serializers: Serializers,
         specs: Sequence[CompiledSpec],
         auto_commit: AutoCommit | None,
         callbacks: RebalanceCallbacks,
@@ -110,15 +112,14 @@ class ListenerActors:
         self._auto_commit, self._current = auto_commit, CurrentConsumer()
         self.signal: DispatchSignal = DispatchSignal()
         self.router: Router = self._make_router(specs, options)
-        reads = self.router.is_read, self._current, options.max_bytes
-        paused = Pauses()
+        reads, paused = (self.router.is_read, self._current, options.max_bytes), Pauses()
         self.intake: Intake = Intake(*reads, keeps_maps=options.offset_map, paused=paused)
-        log = RateLimitedLog(_log, anyio.current_time)
-        self.outbox: Outbox = Outbox()
+        log, self.outbox = RateLimitedLog(_log, anyio.current_time), Outbox()
         self._parse_failures = failures = self._make_failures(on_parse_error, transport, log)
         self._parser = BatchParser(_policy(on_parse_error), self.signal.fail, log, failures)
         self.readers: Readers = Readers(self._parser, _max_run(auto_commit))
-        self.processors: Processors = self._make_processors(transport, log, timeouts.start_s)
+        of = transport, serializers, log, timeouts.start_s
+        self.processors: Processors = self._make_processors(*of)
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self._cut_off)
         self._log = self._make_log(log)
         self.committer: Committer = self._make_committer(log)
@@ -180,11 +181,16 @@ class ListenerActors:
         return any([part.cut_off(tenancies) for part in parts if part is not None])
 
     def _make_processors(
-        self, transport: ListenerTransport, log: RateLimitedLog, start_timeout_s: float
+        self,
+        transport: ListenerTransport,
+        serializers: Serializers,
+        log: RateLimitedLog,
+        start_timeout_s: float,
     ) -> Processors:
         around = Surroundings(
             self._parser,
             self.outbox,
+            serializers,
             log,
             self._group,
             clock_of(transport),

@@ -1,6 +1,6 @@
 """KafkaListener: what a program that listens uses."""
 
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
@@ -27,6 +27,7 @@ from sdml_kafka.listener.streams import TypeStream
 from sdml_kafka.parsing.exact_class import Exactly, K, V
 from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.parsing.specs import compile_specs
+from sdml_kafka.producing.serializers import Serializer, Serializers
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import OnCorrupt, listener_transport
 from sdml_kafka.transport.interfaces import (
@@ -88,6 +89,9 @@ class KafkaListener(Enterable):
             "raise" (the listener stops), a callable that takes the record and the error,
             after which the record is finished, or `DeadLetter(...)`, to write the record to a
             topic of its own before it is finished.
+        serializers: How values of a type become bytes that handlers return to be sent (`Send`):
+            `{Order: to_json}`. A value's own class decides, then its bases. Bytes and None need
+            none.
         on_corrupt: What to do about a batch that does not decode at all: "hold" its partition, as
             the status shows, or "skip" it, counted in `status().counters.corrupt` and logged with
             its offsets.
@@ -135,6 +139,7 @@ class KafkaListener(Enterable):
         auto_commit: AutoCommit | AutoCommitDict | None = None,
         rebalance_listener: RebalanceListener | None = None,
         on_parse_error: OnParseError | DeadLetter = "skip",
+        serializers: Mapping[Any, Serializer] | None = None,
         on_corrupt: OnCorrupt = "hold",
         max_in_flight: int = 1000,
         max_bytes_in_flight: int = MAX_BYTES_IN_FLIGHT,
@@ -157,7 +162,8 @@ class KafkaListener(Enterable):
         client = _transport(transport) or listener_transport(*where, limits[1], _own_names())
         what = compile_specs(parsers), _auto_commit(auto_commit), callbacks_of(rebalance_listener)
         failing = _on_parse_error(on_parse_error), restarts or Restarts(), on_event
-        self._build = partial(ListenerActors, reading, timeouts, client, *what, *failing)
+        parts = reading, timeouts, client, Serializers(serializers or {})
+        self._build = partial(ListenerActors, *parts, *what, *failing)
         self._streams, self._declared = WeakSet[TypeStream[Any]](), list[Declared]()
         self._actors: ListenerActors = self._build()
         self._lifecycle = self._make_lifecycle(start_timeout, stop_timeout)

@@ -28,6 +28,7 @@ from sdml_kafka.listener.processing.spring_headers import (
 )
 from sdml_kafka.listener.processing.timetable import Timetable
 from sdml_kafka.parsing.parsers import Skip
+from sdml_kafka.producing.serializers import Serializers
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.interfaces import Message
 
@@ -91,6 +92,7 @@ class Outcomes:
         name: str,
         group: Callable[[], str],
         forwards: Forwards,
+        serializers: Serializers,
         again: Timetable[Item],
         log: RateLimitedLog,
         clock: Callable[[], float],
@@ -105,6 +107,7 @@ class Outcomes:
             name: The processor's name.
             group: Returns the name of the consumer group.
             forwards: Sends what a record needs to have sent before it finishes.
+            serializers: Turn what handlers return to be sent into bytes.
             again: Where a record waits for its next attempt.
             log: The listener's log.
             clock: The clock of the event loop.
@@ -113,10 +116,8 @@ class Outcomes:
             on_failure: Called with the error that has to stop the listener.
         """
         self.counts: Counts = Counts()
-        self._policies = policies
-        self._name = name
-        self._group = group
-        self._forwards = forwards
+        self._policies, self._name, self._group = policies, name, group
+        self._forwards, self._serializers = forwards, serializers
         self._again = again
         self._log = log
         self._clock = clock
@@ -203,11 +204,20 @@ class Outcomes:
 
     def _send(self, jobs: Sequence[Job], result: object) -> None:
         try:
-            messages = [_message(send) for send in _sends(result)]
+            messages = [self._message(send) for send in _sends(result)]
         except ConfigurationError as error:
             self._stop(jobs, error)
+        except Exception as error:  # which a serializer has raised
+            self.refused(jobs, error)
         else:
             _Bundle(jobs, messages, self).send(self._forwards)
+
+    def _message(self, send: Send) -> Message:
+        value = send.value
+        if value is not None and value.__class__ is not bytes:
+            value = self._serializers.serialize(value)
+        record = send.topic, value, send.key, send.headers, send.partition
+        return Message(*record, timestamp_ms=send.timestamp_ms)
 
     def refused(self, jobs: Sequence[Job], error: Exception) -> None:
         """Fail records of which a message was refused."""
@@ -389,11 +399,6 @@ def _sends(result: object) -> list[Send]:
     raise ConfigurationError(
         f"A handler returns None, a Send or several of them, not {result!r:.300}"
     )
-
-
-def _message(send: Send) -> Message:
-    record = send.topic, send.value, send.key, send.headers, send.partition
-    return Message(*record, timestamp_ms=send.timestamp_ms)
 
 
 def _place(job: Job) -> str:

@@ -211,7 +211,7 @@ class Send:
     topic: str
     """The topic to send to."""
     value: Any
-    """Bytes, None, or what a serializer of the listener's takes."""
+    """Bytes, None, or what one of the listener's `serializers` takes."""
     key: bytes | None = field(default=None, kw_only=True)
     """The key, by which the partition is chosen unless `partition` says it."""
     headers: Sequence[tuple[str, bytes]] = field(default=(), kw_only=True)

@@ -23,6 +23,7 @@ from sdml_kafka.listener.processing.timetable import Timetable
 from sdml_kafka.listener.processing.work import LaneSet, Work
 from sdml_kafka.listener.typed_queue import TypedQueue
 from sdml_kafka.producing.outbox import Outbox
+from sdml_kafka.producing.serializers import Serializers
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime.waiter import clock
 from sdml_kafka.workers.pool import Pool
@@ -34,6 +35,7 @@ class Surroundings:
 
     parser: BatchParser
     outbox: Outbox
+    serializers: Serializers
     log: RateLimitedLog
     group: Callable[[], str]
     """Returns the name of the consumer group."""
@@ -67,6 +69,7 @@ class Processor:
             options.name,
             around.group,
             self._forwards,
+            around.serializers,
             self._again,
             around.log,
             now,
