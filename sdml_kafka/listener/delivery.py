@@ -19,12 +19,8 @@ class Delivery[T]:
     that it has not settled, an error fails it. What was settled takes effect at the handler's end.
     """
 
-    __slots__ = ("_chunk", "_index", "_record", "_settled", "_value", "attempt")
+    __slots__ = ("_value", "attempt")
 
-    _chunk: Chunk
-    _index: int
-    _record: Record
-    _settled: bool
     _value: T
     attempt: int
     """How often the record has been tried, this time included: 1, 2, ..."""
@@ -37,7 +33,7 @@ class Delivery[T]:
     @property
     def record(self) -> Record:
         """The record as it came from Kafka (aiokafka's `ConsumerRecord`)."""
-        return self._record
+        raise NotImplementedError
 
     def done(self) -> None:
         """Finish the record, so that it may be committed. Calling it again is harmless."""
@@ -79,7 +75,12 @@ class Delivery[T]:
 class StreamDelivery[T](Delivery[T]):
     """A record of a stream."""
 
-    __slots__ = ("_on_failure", "_queue", "_sharers")
+    __slots__ = ("_chunk", "_index", "_on_failure", "_queue", "_record", "_settled", "_sharers")
+
+    _chunk: Chunk
+    _index: int
+    _record: Record
+    _settled: bool
 
     def __init__(
         self,
@@ -100,6 +101,11 @@ class StreamDelivery[T](Delivery[T]):
         self._queue = queue
         self._on_failure = on_failure
         self.attempt = 1
+
+    @property
+    def record(self) -> Record:
+        """The record as it came from Kafka (aiokafka's `ConsumerRecord`)."""
+        return self._record
 
     def done(self) -> None:
         """Finish the record, so that it may be committed. Calling it again is harmless."""

@@ -14,7 +14,7 @@ import anyio
 from sdml_kafka.consuming.ledger import Chunk, Ledger, Tenancy
 from sdml_kafka.errors import TooManyDeadLetters
 from sdml_kafka.listener.processing.forwards import Forwards, Held, forward_of
-from sdml_kafka.listener.processing.job import Job
+from sdml_kafka.listener.processing.job import Job, new_job
 from sdml_kafka.listener.processing.limits import FailureLimits
 from sdml_kafka.listener.processing.policies import DeadLetter
 from sdml_kafka.listener.processing.spring_headers import dead_letter_headers
@@ -104,7 +104,7 @@ class ParseFailures:
             chunk.left[index] += 1
         chunk.tenancy.taken += 1
         self._delivered += 1
-        job = Job(Parcel(chunk, (record,), (index,), (record,)), 0, None)
+        job = new_job(Parcel(chunk, (record,), (index,), (record,)), 0)
         self._jobs.add(job)
         topic = policy.topic_for(self._first_topic(record.topic))
         text = "%s did not parse, and goes to %r"

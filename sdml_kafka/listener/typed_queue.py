@@ -64,10 +64,15 @@ class Parcel:
             self.parse,
         )
 
-    def key(self, at: int) -> bytes | None:
-        """Return the key of a record, which makes no record of what are columns yet."""
+    def keys(self) -> Sequence[bytes | None]:
+        """Return the key of each record; empty if none has one.
+
+        No record is made of what are columns yet.
+        """
         records = self.records
-        return records.key(at) if isinstance(records, RecordColumns) else records[at].key
+        if isinstance(records, RecordColumns):
+            return records.keys or ()
+        return [record.key for record in records]
 
 
 class TypedQueue:

@@ -225,9 +225,10 @@ class RecordColumns(Sequence[FetchedRecord]):
         part._headers = _part(self._headers, index)
         return part
 
-    def key(self, at: int) -> bytes | None:
-        """Return the key of one record."""
-        return None if self._keys is None else self._keys[at]
+    @property
+    def keys(self) -> Sequence[bytes | None] | None:
+        """The key of each record, None if none has one."""
+        return self._keys
 
     def record(self, at: int) -> FetchedRecord:
         """Return one record, which is cheaper than making all if few are asked for."""

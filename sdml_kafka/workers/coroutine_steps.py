@@ -31,3 +31,16 @@ def run_to_end[T](
             # The traceback of an exception holds this frame and the item's: a cycle, by which a
             # large item would stay in memory until the garbage collector comes.
             argument = None
+
+
+def without_steps(error: Exception) -> Exception:
+    """Return an error that the coroutine raised, without the frames of those who drive it.
+
+    A program that keeps the error would keep what they have in hand.
+    """
+    trace = error.__traceback__
+    assert trace is not None
+    trace = trace.tb_next  # of the worker
+    if trace is not None and trace.tb_frame.f_code is run_to_end.__code__:
+        trace = trace.tb_next
+    return error.with_traceback(trace)

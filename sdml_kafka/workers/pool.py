@@ -40,7 +40,7 @@ import anyio.lowlevel
 
 from sdml_kafka.runtime.wait_queue import WaitQueue
 from sdml_kafka.runtime.waiter import clock
-from sdml_kafka.workers.coroutine_steps import run_to_end
+from sdml_kafka.workers.coroutine_steps import run_to_end, without_steps
 from sdml_kafka.workers.deadline_timer import DeadlineTimer
 
 BREATH_S = 0.01
@@ -64,7 +64,8 @@ class Jobs[I, R](Protocol):
     """
 
     now: float
-    """When the last item was taken, on the clock of the event loop."""
+    """The time when the last item was taken or later, on the clock of the event loop. The pool sets
+    it when a worker has waited, so that `take` need not read the clock."""
 
     def take(self) -> I | None:
         """Return the next item, or None if none can be started now."""
@@ -78,14 +79,18 @@ class Jobs[I, R](Protocol):
         ...
 
     def handle(self, item: I, /) -> Coroutine[Any, Any, R]:
-        """Return the coroutine that handles the item. An error out of it ends the pool."""
+        """Return the coroutine that handles the item. An error out of this ends the pool."""
         ...
 
     def ended(self, item: I, result: R, /) -> None:
         """Take the result of an item whose coroutine has returned."""
 
     def failed(self, item: I, error: BaseException, /) -> None:
-        """Settle an item whose coroutine raised a cancellation that nobody had asked for."""
+        """Settle an item whose coroutine raised.
+
+        It is an `Exception`, or a cancellation that nobody had asked for. What this raises ends the
+        pool, and so does any other error out of a coroutine.
+        """
 
     def cut_off(self, item: I, /) -> None:
         """Settle an item whose scope was cancelled."""
@@ -149,6 +154,8 @@ class Pool[I: Item, R]:
         """Let others go on while the coroutine of `item` waits for something."""
         if item.due < self.timer.at:
             self.timer.schedule(item.due)
+        if not self.idle and len(self.workers) >= self._max_workers:
+            return  # each worker that ends an item takes the next
         more = self._jobs.waiting(self._coming + 2) - self._coming
         while more > 0:
             more -= 1
@@ -157,21 +164,24 @@ class Pool[I: Item, R]:
             elif len(self.workers) < self._max_workers:
                 self._make_worker()
             else:
-                break  # each worker that ends an item takes the next
+                break
 
     def note_start(self) -> None:
         """Count a worker that has just been made, and is about to look for an item."""
         self._coming -= 1
+        self._jobs.now = self.clock()
 
     def note_wake_up(self) -> None:
         """Count a worker that was idle, and is about to look for an item."""
         self._coming -= 1
-        self.breathe_at = self.clock() + BREATH_S
+        self._jobs.now = now = self.clock()
+        self.breathe_at = now + BREATH_S
 
     async def breathe(self) -> None:
         """Let other tasks have their turn."""
         await anyio.lowlevel.checkpoint()
-        self.breathe_at = self.clock() + BREATH_S
+        self._jobs.now = now = self.clock()
+        self.breathe_at = now + BREATH_S
 
     def fail(self, error: BaseException) -> None:
         """Report to the owner of the pool what a worker ended with. No worker takes its place."""
@@ -272,9 +282,14 @@ class Worker[I: Item, R]:
                 self.item = None
                 jobs.failed(item, error)
                 return False
-            self.item = None
-            jobs.ended(item, result)
-            del result, context, coroutine  # rule 3
+            except Exception as error:
+                jobs.failed(item, without_steps(error))
+                self.item = None
+            else:
+                self.item = None
+                jobs.ended(item, result)
+                del result
+            del context, coroutine  # rule 3
             if jobs.now > pool.breathe_at:
                 await pool.breathe()
         return True

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 
 from sdml_kafka.consuming.ledger import Tenancy
-from sdml_kafka.listener.processing.job import BatchLane, Job, JobBatch
+from sdml_kafka.listener.processing.job import BatchLane, Job, JobBatch, new_job
 from sdml_kafka.listener.processing.lanes import NullKey
 from sdml_kafka.listener.processing.policies import Batch, Order
 from sdml_kafka.listener.typed_queue import Parcel
@@ -69,7 +69,7 @@ class BatchLanes:
         lanes = self._lanes.setdefault(tenancy, {})
         by_key = self._order == "key"
         for at in range(parcel.next, parcel.end):
-            job = Job(parcel, at, None)
+            job = new_job(parcel, at)
             job.key = key = job.record.key if by_key else None
             job.keep_alone()
             lane = lanes.get(key)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from attrs import frozen
@@ -17,6 +18,8 @@ class Handler:
     name: str
     """The function's name as logs, errors and `status()` show it."""
     is_async: bool
+    is_coroutine_function: bool
+    """Whether calling it makes a coroutine, and nothing else happens then."""
     takes_batches: bool
 
 
@@ -43,4 +46,12 @@ def compile_handler(function: Callable[..., Any], *, takes_batches: bool) -> Han
     except ValueError:
         pass  # a function of C whose signature Python cannot know
     is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
-    return Handler(function, name, is_async, takes_batches)
+    makes_coroutine = any(map(_makes_coroutine, (function, call)))
+    return Handler(function, name, is_async, makes_coroutine, takes_batches)
+
+
+def _makes_coroutine(function: Any) -> bool:
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(function, "__code__", None)
+    return code is not None and bool(code.co_flags & inspect.CO_COROUTINE)

@@ -1,7 +1,6 @@
 """A record on its way through a handler, alone or in a batch."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any
 
@@ -9,9 +8,9 @@ import anyio
 from attrs import define, field
 
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
+from sdml_kafka.listener.batch_parser import Unparsed
 from sdml_kafka.listener.delivery import Delivery
 from sdml_kafka.listener.typed_queue import Parcel
-from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.transport.fetched_record import RecordColumns
 from sdml_kafka.transport.interfaces import Record
 
@@ -22,97 +21,100 @@ DONE = object()
 class Job(Delivery[Any]):
     """A record from the moment when it may begin until it has left; its handler's `Delivery`.
 
-    A job that waits keeps its record alone of the parcel: the rest may be large, and finish
-    earlier.
+    It has no constructor but `new_job`, since one that Python calls takes twice as long.
     """
 
     __slots__ = (
-        "_at",
-        "_records",
+        "_made",
+        "at",
         "batch",
         "began",
         "begins_at",
-        "due",
         "home",
+        "is_settled",
         "key",
-        "parse",
-        "raw",
+        "parcel",
         "running_scope",
-        "spec",
         "verdict",
     )
 
+    parcel: Parcel
+    """The parcel that the record came with."""
+    at: int
+    """The place of the record in the parcel."""
+    home: "dict[object, Any] | None"
+    """The busy lanes of its tenancy, None if its record is free of order."""
+    key: object
+    """The key of its lane among these."""
+    is_settled: bool
+    """Whether the record has finished or was given back."""
+    verdict: object
+    """`DONE`, or the error that the handler failed this record with; None if it said nothing."""
+    batch: "JobBatch | None"
+    """The batch that the record is handled in, if any."""
+    began: float
+    """When the handler began, by the clock of the event loop."""
     begins_at: float
     """When a record of a retry topic may begin, by the clock of the event loop; others have none.
     """
-    due: float
     running_scope: anyio.CancelScope | None
-
-    def __init__(
-        self, parcel: Parcel, at: int, home: "dict[object, deque[Job] | None] | None"
-    ) -> None:
-        """Begin with the first attempt."""
-        self._chunk = parcel.chunk
-        self._index = parcel.indices[at]
-        self._records: Sequence[Record] | None = parcel.records
-        self._at = at
-        self._settled = False
-        self.raw: Any = parcel.values[at]
-        """The value, or what `parse` takes."""
-        self.spec: CompiledSpec | None = parcel.spec
-        self.parse: Callable[[Any], object] | None = parcel.parse
-        """How the value is parsed; None if it is ready."""
-        self.attempt = 1
-        self.began: float = 0.0
-        """When the handler began, by the clock of the event loop."""
-        self.batch: JobBatch | None = None
-        """The batch that the record is handled in, if any."""
-        self.home: dict[object, deque[Job] | None] | None = home
-        """The busy lanes of its tenancy, None if its record is free of order."""
-        self.key: object = None
-        """The key of its lane among these."""
-        self.verdict: object = None
-        """`DONE`, or the error that the handler failed this record with; None if it said nothing.
-        """
-        self.due = inf
-        self.running_scope = None
+    due: float = inf
+    """A handler has no deadline."""
+    _made: Record | None
+    """The record, once somebody has asked for it."""
 
     @property
     def tenancy(self) -> Tenancy:
         """The stay of the partition that this record belongs to."""
-        return self._chunk.tenancy
+        return self.parcel.chunk.tenancy
 
     @property
     def is_gone(self) -> bool:
         """Whether the partition was revoked, so that nothing more may begin."""
-        tenancy = self._chunk.tenancy
+        tenancy = self.parcel.chunk.tenancy
         return tenancy.withdrawn or not tenancy.open
 
     @property
     def record(self) -> Record:
         """The record as it came from Kafka, made when it is asked for first."""
-        records = self._records
-        if records is not None:
-            at, self._records = self._at, None
-            if isinstance(records, RecordColumns):
-                self._record = records.record(at)
-            else:
-                self._record = records[at]
-        return self._record
+        record = self._made
+        if record is None:
+            records, at = self.parcel.records, self.at
+            record = records.record(at) if isinstance(records, RecordColumns) else records[at]
+            self._made = record
+        return record
 
     @property
     def place(self) -> tuple[Chunk, int]:
         """The chunk that the record was delivered with, and its place there."""
-        return self._chunk, self._index
-
-    def keep_alone(self) -> None:
-        """Let go of the other records of the parcel, since this one waits."""
-        _ = self.record
+        return self.parcel.chunk, self.parcel.indices[self.at]
 
     @property
     def offset(self) -> int:
         """The offset of the record."""
-        return self._chunk.offsets[self._index]
+        return self.parcel.chunk.offsets[self.parcel.indices[self.at]]
+
+    def keep_alone(self) -> None:
+        """Let go of the other records of the parcel: they may be large, and finish earlier."""
+        if len(self.parcel.values) > 1:
+            self.parcel, self.at = self.as_parcel(), 0
+
+    def parse(self) -> object:
+        """Return what the parser makes of the record, or `Unparsed`."""
+        value, parse = self.parcel.values[self.at], self.parcel.parse
+        if parse is None:
+            return value
+        try:
+            return parse(value)
+        except Exception as error:
+            return Unparsed(error)
+
+    def is_doubtful(self, value: object) -> bool:
+        """Return whether what `parse` returned has to be looked at closer."""
+        spec = self.parcel.spec
+        return self.parcel.parse is not None and (
+            spec is None or value.__class__ is not spec.accepts
+        )
 
     def set_value(self, value: object) -> None:
         """Note what the parser made of the record, for the handler."""
@@ -120,24 +122,25 @@ class Job(Delivery[Any]):
 
     def finish(self) -> bool:
         """Finish the record; return False if it has been finished or given back already."""
-        if self._settled:
+        if self.is_settled:
             return False
-        self._settled = True
-        self._chunk.finish(self._index)
+        self.is_settled = True
+        self.parcel.chunk.finish(self.parcel.indices[self.at])
         return True
 
     def give_back(self) -> bool:
         """Give the record back, unfinished; return False if it was settled already."""
-        if self._settled:
+        if self.is_settled:
             return False
-        self._settled = True
-        self._chunk.give_back()
+        self.is_settled = True
+        self.parcel.chunk.give_back()
         return True
 
     def as_parcel(self) -> Parcel:
         """Return the record as one that waits for somebody to take it."""
-        values, indices = (self.raw,), (self._index,)
-        return Parcel(self._chunk, values, indices, (self.record,), self.spec, (), self.parse)
+        parcel, at = self.parcel, self.at
+        values, indices = (parcel.values[at],), (parcel.indices[at],)
+        return Parcel(parcel.chunk, values, indices, (self.record,), parcel.spec, (), parcel.parse)
 
     def done(self) -> None:
         """Let the record finish when the handler ends, whatever becomes of the others."""
@@ -156,6 +159,23 @@ class Job(Delivery[Any]):
     def jobs(self) -> "tuple[Job, ...]":
         """The record itself, as the one that is handled."""
         return (self,)
+
+
+def new_job(
+    parcel: Parcel, at: int, home: "dict[object, Any] | None" = None, key: object = None
+) -> Job:
+    """Return a record of a parcel as a job, at its first attempt."""
+    job = Job()
+    job.parcel = parcel
+    job.at = at
+    job.home = home
+    job.key = key
+    job.is_settled = False
+    job.verdict = None
+    job.batch = None
+    job.attempt = 1
+    job._made = None  # pyright: ignore[reportPrivateUsage]  # it is its constructor
+    return job
 
 
 @define(eq=False)

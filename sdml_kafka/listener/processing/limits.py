@@ -29,6 +29,8 @@ class FailureLimits:
 
     consecutive: int = field(default=0, init=False)
     """The number of failures since a record ended well."""
+    counts_good: bool = field(default=False, init=False)
+    """Whether it makes a difference that a record ends well."""
     _window_s: float | None = field(default=None, init=False)
     """The seconds that records are counted for, None until a policy asks for that."""
     _slots: deque[_Slot] = field(factory=deque[_Slot], init=False)
@@ -39,16 +41,19 @@ class FailureLimits:
         """Count what ends from now on, if the policy has a limit that asks for it."""
         if isinstance(policy, DeadLetter) and policy.max_ratio is not None:
             self._window_s = max(policy.window_s, self._window_s or 0.0)
+            self.counts_good = True
 
     def note_good(self, now: float, count: int = 1) -> None:
         """Note that records ended well."""
         self.consecutive = 0
+        self.counts_good = self._window_s is not None
         if self._window_s is not None:
             self._count(now, count, 0)
 
     def refusal(self, policy: DeadLetter, now: float) -> str | None:
         """Count one more failure; return why it may not be written, None if it may be."""
         self.consecutive += 1
+        self.counts_good = True
         if self._window_s is None:
             self.prepare(policy)
         if self._window_s is not None:

@@ -124,16 +124,14 @@ class Outcomes:
         self._on_left = on_left
         self._on_given_back = on_given_back
         self._stop_listener = on_failure
-        self._limits = FailureLimits()
-        self._limits.prepare(policies.on_failure)
+        self.limits: FailureLimits = FailureLimits()
+        self.limits.prepare(policies.on_failure)
 
     # -- ends ----------------------------------------------------------------------------
 
     def ended(self, item: Item, result: object) -> None:
         """Take what a handler returned for records that are in hand."""
-        if result is None and type(item) is Job and item.verdict is None:
-            self.finish(item)  # by far the most frequent
-        elif result is GIVEN_BACK:
+        if result is GIVEN_BACK:
             for job in item.jobs:
                 self._hold_lane(job)
         elif result is LEFT_OUT:
@@ -168,7 +166,7 @@ class Outcomes:
         """Finish a record that has ended well."""
         if job.finish():
             self.counts.finished += 1
-            self._limits.note_good(self._clock())
+            self.limits.note_good(self._clock())
             self._on_left(job)
 
     def leave_out(self, job: Job) -> None:
@@ -300,7 +298,7 @@ class Outcomes:
         return verdict
 
     def _dead_letter(self, job: Job, policy: DeadLetter, error: Exception) -> None:
-        refusal = self._limits.refusal(policy, self._clock())
+        refusal = self.limits.refusal(policy, self._clock())
         if refusal is not None:
             failure = TooManyDeadLetters(
                 f"{self._name}: {refusal}, the last of them {_place(job)}. Nothing is lost: mend "

@@ -57,6 +57,7 @@ class Processor:
     ) -> None:
         """Join the parts. The handlers run in copies of the context that this is called in."""
         self._clock = now = clock()
+        self._pool: Pool[Any, object] = Pool(options.concurrency)
         self._queue = queue
         self._around = around
         self._due = Timetable[BatchLane](self._batch_due)
@@ -77,10 +78,17 @@ class Processor:
             self._put_back,
             self._stop_listener,
         )
-        parts = self._lanes, around.parser, self._outcomes
-        self._work = Work(options.handler, queue, *parts, options.concurrency, self._wake, now)
-        self._pool: Pool[Any, object] = Pool(options.concurrency)
-        self._idle: anyio.Event | None = None
+        self._work = Work(
+            options.handler,
+            queue,
+            self._lanes,
+            around.parser,
+            self._outcomes,
+            options.concurrency,
+            self._pool.workers,
+            self._wake,
+            now,
+        )
 
     def _make_lanes(self, options: Options, plan: RetryPlan | None) -> LaneSet:
         order, null_key, batch = options.order, options.null_key, options.batch
@@ -109,7 +117,7 @@ class Processor:
                         tasks.start_soon(self._feed, queue)
                     await self._feed(first)
                     self._begin_nothing_more()
-                    await self._wait_idle()
+                    await self._work.wait_idle()
                     tasks.cancel_scope.cancel()
             finally:
                 self._pool.close()
@@ -132,11 +140,6 @@ class Processor:
             self._outcomes.cut_off(item)
         self._forwards.close()
 
-    async def _wait_idle(self) -> None:
-        while self._work.in_hand:
-            self._idle = anyio.Event()
-            await self._idle.wait()
-
     # -- what the parts call -------------------------------------------------------------
 
     def _repeat(self, item: Item) -> None:
@@ -150,19 +153,7 @@ class Processor:
         self._pool.wake()
 
     def _left(self, job: Job, *, frees_lane: bool = True) -> None:
-        self._work.in_hand.discard(job)
-        # Whoever is a worker takes what is free now.
-        batch = job.batch
-        if batch is None:
-            if frees_lane:
-                self._lanes.free(job, 0.0)
-        elif frees_lane:
-            job.batch = None  # a cycle
-            batch.open -= 1
-            if not batch.open:
-                self._lanes.free(batch, self._clock())
-        if self._idle is not None and not self._work.in_hand:
-            self._idle.set()
+        self._work.left(job, frees_lane=frees_lane)
 
     def _wake(self) -> None:
         self._pool.wake()
@@ -178,8 +169,7 @@ class Processor:
     def status(self) -> ProcessorStatus:
         """Return what the processor is doing right now."""
         work, counts = self._work, self._outcomes.counts
-        running = {job.batch or job for job in work.in_hand if job.running_scope is not None}
-        begins = [item.began for item in running]
+        begins = work.running_since()
         return ProcessorStatus(
             running=len(begins),
             queued=self._lanes.queued + len(self._later),
@@ -199,7 +189,7 @@ class Processor:
     def _withdraw(self, tenancies: Collection[Tenancy]) -> None:
         """Drop what waits of these tenancies; what is in hand may still finish."""
         for item in self._lanes.drop(tenancies):
-            if item.jobs[0] in self._work.in_hand:  # it was to begin again
+            if self._work.is_pending(item):  # it was to begin again
                 self._outcomes.cut_off(item)
         self._later.take_if(lambda job: job.is_gone)
         for item in self._again.take_if(lambda item: item.is_gone):
@@ -211,7 +201,7 @@ class Processor:
 
         Return whether there was something.
         """
-        in_hand = self._work.in_hand
+        in_hand = self._work.in_hand()
         jobs = [job for job in in_hand if tenancies is None or job.tenancy in tenancies]
         for job in jobs:
             if job.running_scope is None:
@@ -221,7 +211,7 @@ class Processor:
         return bool(jobs)
 
     def _give_all_back(self) -> None:
-        for job in list(self._work.in_hand):  # what is on its way to the broker
+        for job in self._work.in_hand():  # what is on its way to the broker
             self._outcomes.give_back(job)
         later = [job.as_parcel() for job in self._later.take_if(lambda job: True)]
         waiting = [*later, *self._lanes.take_all()]

@@ -1,11 +1,13 @@
 """The records of a processor as the jobs of its workers; see `sdml_kafka.workers.pool.Jobs`."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable
 from typing import Any, Protocol
+
+import anyio
 
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
@@ -15,6 +17,7 @@ from sdml_kafka.listener.processing.outcomes import GIVEN_BACK, LEFT_OUT, Failed
 from sdml_kafka.listener.processing.retrying.queues import RetryQueues
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP
+from sdml_kafka.workers.pool import Worker
 from sdml_kafka.workers.threads import Threads
 
 
@@ -45,25 +48,31 @@ class Work:
         parser: BatchParser,
         outcomes: Outcomes,
         concurrency: int,
+        workers: Collection[Worker[Any, object]],
         wake: Callable[[], None],
         clock: Callable[[], float],
     ) -> None:
         """Join what a processor consists of.
 
-        Handlers run in copies of the context that this is called in.
+        `workers` are those of the pool: what they have in hand is what handlers run for. Handlers
+        run in copies of the context that this is called in.
         """
         self._handler = handler
         self._queue = queue
         self._lanes = lanes
         self._parser = parser
         self._outcomes = outcomes
+        self._counts = outcomes.counts
+        self._limits = outcomes.limits
+        self._workers = workers
         self._wake = wake
         self._clock = clock
         self._context = copy_context()
         self._threads = Threads()
         self.now: float = 0.0
-        self.in_hand: set[Job] = set()
-        """The records that were taken and have not left. The handlers of those with a scope run."""
+        self._pending: set[Job] = set()
+        """The records in hand whose handler has ended, and who have not left."""
+        self._has_left: anyio.Event | None = None
         self._concurrency = concurrency
         self._abandoned = 0
         """The number of threads that go on though their records were given back."""
@@ -71,40 +80,48 @@ class Work:
         """Seconds that the last handlers took."""
         self.is_stopped: bool = False
         """Whether nothing more is to begin."""
-        self.handle: Callable[[Any], Coroutine[Any, Any, object]] = (
-            self._handle_batch if handler.takes_batches else self._handle_record
-        )
-        self._call: Callable[..., Awaitable[object]] = (
-            handler.function if handler.is_async else self._call_plain
-        )
+        self.handle: Callable[[Any], Coroutine[Any, Any, object]] = self._handle_record
+        if handler.takes_batches:
+            self.handle = self._handle_batch
+        elif handler.is_coroutine_function:
+            self.handle = self._begin_record
+        self._call: Callable[..., Any] = handler.function if handler.is_async else self._call_plain
 
     def take(self) -> Item | None:
         """Return what the handler is to be called for next, None if nothing may begin."""
-        while not self.is_stopped and self._has_room():
-            self.now = now = self._clock()
-            item: Item | None = self._lanes.take(now)
-            if item is not None:
-                item.began = now
-                self._take_in_hand(item)
-                return item
-            parcel = self._queue.take_parcel()
-            if parcel is None:
-                return None
-            self._lanes.add(parcel, now)
+        lanes = self._lanes
+        while not self.is_stopped and (not self._abandoned or self._has_room()):
+            item: Item | None = lanes.take(self.now)
+            if item is None:
+                parcel = self._queue.take_parcel()
+                if parcel is None:
+                    return None
+                self._keep_running_alone()
+                lanes.add(parcel, self.now)
+                continue
+            item.began = self.now
+            if self._pending and item.jobs[0] in self._pending:  # for a further attempt
+                self._pending.difference_update(item.jobs)
+            elif type(item) is Job:
+                item.parcel.chunk.tenancy.taken += 1
+            else:
+                item.tenancy.taken += len(item.jobs)
+            return item
         return None
 
-    def _take_in_hand(self, item: Item) -> None:
-        for job in item.jobs:
-            if job not in self.in_hand:  # with a further attempt it is already
-                self.in_hand.add(job)
-                job.tenancy.taken += 1
+    def _keep_running_alone(self) -> None:
+        """Let go of the parcels that have been taken, of which a few records are still handled."""
+        for item in self._running_items():
+            for job in item.jobs:
+                if job.parcel.next >= job.parcel.end:
+                    job.keep_alone()
 
     def _has_room(self) -> bool:
         """Return whether a handler may run beside the threads that could not be cut off."""
-        if not self._abandoned:
-            return True
-        running = sum(job.running_scope is not None for job in self.in_hand)
-        return running + self._abandoned < self._concurrency
+        return len(self._running_items()) + self._abandoned < self._concurrency
+
+    def _running_items(self) -> list[Item]:
+        return [worker.item for worker in self._workers if worker.item is not None]
 
     def waiting(self, most: int) -> int:
         """Return how many records may begin, counted up to `most`."""
@@ -115,36 +132,46 @@ class Work:
         """Return a fresh context."""
         return self._context.copy()
 
-    async def _handle_record(self, job: Job) -> object:
-        """Return what the handler returns for a record, or what stands for its failure."""
-        value, parse = job.raw, job.parse
+    def _begin_record(self, job: Job) -> Coroutine[Any, Any, object]:
+        """Return the handler's own coroutine, as far as the record parses.
+
+        A coroutine that waits for this one would cost as much as all the rest of a record's way.
+        """
+        parcel = job.parcel
+        value, parse = parcel.values[job.at], parcel.parse
         if parse is not None:
             try:
                 value = parse(value)
             except Exception as error:
                 value = Unparsed(error)
-            if value.__class__ is not job.spec.accepts:  # type: ignore[union-attr]  # with `parse`
-                value = await self._look_closer(job, value)
-                if value is SKIP or value is GIVEN_BACK:
-                    return LEFT_OUT if value is SKIP else value
+            if value.__class__ is not parcel.spec.accepts:  # type: ignore[union-attr]  # with parse
+                return self._handle_doubtful(job, value)
+        job._value = value  # pyright: ignore[reportPrivateUsage]  # a method takes a call more
+        return self._call(value, job)  # type: ignore[no-any-return]  # a coroutine function
+
+    async def _handle_record(self, job: Job) -> object:
+        """Return what a handler returns that is called in a thread, or that need not await."""
+        value = job.parse()
+        if job.is_doubtful(value):
+            return await self._handle_doubtful(job, value)
         job.set_value(value)
-        try:
-            return await self._call(value, job)
-        except Exception as error:
-            return Failed(error)
+        return await self._call(value, job)
+
+    async def _handle_doubtful(self, job: Job, value: object) -> object:
+        """Return what the handler returns for a record that may have to be looked at closer."""
+        value = await self._look_closer(job, value)
+        if value is SKIP or value is GIVEN_BACK:
+            return LEFT_OUT if value is SKIP else value
+        job.set_value(value)
+        return await self._call(value, job)
 
     async def _handle_batch(self, batch: JobBatch) -> object:
         """Parse the records of a batch, and return what the handler returns for them."""
         kept: list[Job] = []
         for job in batch.jobs:
-            value, parse = job.raw, job.parse
-            if parse is not None:
-                try:
-                    value = parse(value)
-                except Exception as error:
-                    value = Unparsed(error)
-                if value.__class__ is not job.spec.accepts:  # type: ignore[union-attr]
-                    value = await self._look_closer(job, value)
+            value = job.parse()
+            if job.is_doubtful(value):
+                value = await self._look_closer(job, value)
             if value is GIVEN_BACK:
                 return value
             if value is SKIP:
@@ -153,20 +180,17 @@ class Work:
                 job.set_value(value)
                 kept.append(job)
         batch.jobs = kept
-        try:
-            return await self._call(list(kept)) if kept else None
-        except Exception as error:
-            return Failed(error)
+        return await self._call(list(kept)) if kept else None
 
     async def _look_closer(self, job: Job, value: object) -> object:
         """Return the value if it is right after all, `SKIP`, or `GIVEN_BACK`.
 
         It may be of a subclass, or awaitable; or the record did not parse.
         """
-        spec = job.spec
+        spec = job.parcel.spec
         assert spec is not None
         try:
-            if isinstance(value, Unparsed) and job.parse is spec.decode:
+            if isinstance(value, Unparsed) and job.parcel.parse is spec.decode:
                 value = NOT_CALLED  # the parser itself has more to say
             return await self._parser.settle_one(spec, job.record, value, *job.place)
         except Exception:  # the listener is being stopped with it
@@ -187,20 +211,79 @@ class Work:
     def ended(self, item: Item, result: object) -> None:
         """Settle a record whose handler has ended."""
         item.running_scope = None
-        self.times.append(self._clock() - item.began)
-        self._outcomes.ended(item, result)
+        self.now = now = self._clock()
+        self.times.append(now - item.began)
+        if (
+            result is not None
+            or type(item) is not Job
+            or item.verdict is not None
+            or item.is_settled
+        ):
+            self._pending.update(item.jobs)
+            self._outcomes.ended(item, result)
+            return
+        # The same without further calls, since this is by far the most frequent.
+        parcel = item.parcel
+        item.is_settled = True
+        parcel.chunk.finish(parcel.indices[item.at])
+        self._counts.finished += 1
+        if self._limits.counts_good:
+            self._limits.note_good(now)
+        self._lanes.free(item, now)
+        if self._has_left is not None:
+            self._has_left.set()
 
     def failed(self, item: Item, error: BaseException) -> None:
-        """Fail a record whose handler raised a cancellation that nobody had asked for."""
-        failure = RuntimeError("the handler raised a cancellation that nobody had asked for")
-        failure.__cause__ = error
+        """Fail a record whose handler raised: an error, or a cancellation nobody had asked for."""
+        if isinstance(error, Exception):
+            failure = error
+        else:
+            failure = RuntimeError("the handler raised a cancellation that nobody had asked for")
+            failure.__cause__ = error
         self.ended(item, Failed(failure))
 
     def cut_off(self, item: Item) -> None:
         """Give back a record whose handler was cut off at a hand-over."""
+        self.now = self._clock()
         item.running_scope = None
         self._outcomes.cut_off(item)
 
     def abandon(self, item: Item) -> None:
         """Give back a record because the processor ends."""
         self.cut_off(item)
+
+    # -- what is in hand -----------------------------------------------------------------
+
+    def in_hand(self) -> list[Job]:
+        """Return the records that have not left. The handlers of those with a scope run."""
+        return [*self._pending, *(job for item in self._running_items() for job in item.jobs)]
+
+    def is_pending(self, item: Item) -> bool:
+        """Return whether a handler has had these records, which have not left."""
+        return item.jobs[0] in self._pending
+
+    def running_since(self) -> list[float]:
+        """Return when each of the handlers that run began."""
+        return [item.began for item in self._running_items()]
+
+    def left(self, job: Job, *, frees_lane: bool = True) -> None:
+        """Forget a record that has left, and let the next one of its lane begin."""
+        self._pending.discard(job)
+        # Whoever is a worker takes what is free now.
+        batch = job.batch
+        if batch is None:
+            if frees_lane:
+                self._lanes.free(job, self.now)
+        elif frees_lane:
+            job.batch = None  # a cycle
+            batch.open -= 1
+            if not batch.open:
+                self._lanes.free(batch, self._clock())
+        if self._has_left is not None:
+            self._has_left.set()
+
+    async def wait_idle(self) -> None:
+        """Wait until nothing is in hand."""
+        while self.in_hand():
+            self._has_left = anyio.Event()
+            await self._has_left.wait()

@@ -85,6 +85,8 @@ class CallLifecycle:
 
     def failed(self, call: ServerCall, error: BaseException) -> None:
         """Answer a call whose handler raised a cancellation that nobody had asked for."""
+        if isinstance(error, Exception):
+            raise error  # out of the server itself, since handlers' errors became answers
         self.ended(call, self._runner.failed(call, error))
 
     def cut_off(self, call: ServerCall) -> None:
