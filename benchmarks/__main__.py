@@ -9,7 +9,7 @@ from typing import Any
 
 from aiokafka import __version__ as aiokafka_version
 
-from benchmarks import calls, idle, memory, profile, reading, sending, start, where
+from benchmarks import calls, idle, memory, processing, profile, reading, sending, start, where
 from benchmarks.contest import BESIDE, Comparison, as_json, table
 from benchmarks.picture import picture
 from sdml_kafka import json_library
@@ -17,6 +17,7 @@ from sdml_kafka import json_library
 BENCHMARKS: dict[str, Any] = {
     "reading": reading,
     "calls": calls,
+    "processing": processing,
     "sending": sending,
     "idle": idle,
     "start": start,

@@ -80,12 +80,13 @@ class Work:
         """Seconds that the last handlers took."""
         self.is_stopped: bool = False
         """Whether nothing more is to begin."""
-        self.handle: Callable[[Any], Coroutine[Any, Any, object]] = self._handle_record
-        if handler.takes_batches:
-            self.handle = self._handle_batch
-        elif handler.is_coroutine_function:
-            self.handle = self._begin_record
+        self.handle: Callable[[Any], Coroutine[Any, Any, object]] = self._way_to_handle()
         self._call: Callable[..., Any] = handler.function if handler.is_async else self._call_plain
+
+    def _way_to_handle(self) -> Callable[[Any], Coroutine[Any, Any, object]]:
+        if self._handler.takes_batches:
+            return self._handle_batch
+        return self._begin_record if self._handler.is_coroutine_function else self._handle_record
 
     def take(self) -> Item | None:
         """Return what the handler is to be called for next, None if nothing may begin."""
