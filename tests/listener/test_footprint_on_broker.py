@@ -51,7 +51,7 @@ async def enter_and_leave(kafka: EmbeddedKafka, topic: str, group: str, times: i
             await read(listener, 1)
 
 
-@pytest.mark.parametrize("times", [20, pytest.param(100, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("times", [10, pytest.param(100, marks=pytest.mark.soak)])
 async def test_entering_and_leaving_again_and_again_leaves_nothing_behind(
     embedded_kafka: EmbeddedKafka, times: int
 ) -> None:

@@ -11,12 +11,7 @@ from tests.support.kafka_from_outside import committed, create_topic, produce, u
 from tests.support.proxy import proxied
 from tests.support.waiting import until
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.broker,
-    pytest.mark.uvloop_too,
-    pytest.mark.trio_asyncio_too,
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 GOES_ON_WITHIN_S = 10.0
 

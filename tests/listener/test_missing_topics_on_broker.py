@@ -16,7 +16,7 @@ from tests.support.listener_on_broker import listener_on, read
 from tests.support.rpc_on_broker import server_on
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.trio_asyncio_too]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 OFTEN = {"metadata_max_age_ms": 500}
 """Lets a deletion be noticed soon."""
@@ -48,6 +48,7 @@ async def test_a_server_does_not_create_what_it_serves(embedded_kafka: EmbeddedK
         assert missing not in await topics_of(embedded_kafka.bootstrap_servers)
 
 
+@pytest.mark.trio_asyncio_too
 async def test_a_deleted_topic_stays_deleted_under_its_readers(
     embedded_kafka: EmbeddedKafka,
 ) -> None:

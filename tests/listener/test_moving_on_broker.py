@@ -12,7 +12,7 @@ from tests.support.kafka_from_outside import committed, create_topic, produce, u
 from tests.support.listener_on_broker import Reader, listener_on
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.trio_asyncio_too]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 
 def last_run(seen: list[str]) -> list[str]:
@@ -122,6 +122,7 @@ async def test_a_processor_under_load_is_paused_and_moved(embedded_kafka: Embedd
     assert await committed(bootstrap, group) == {(topic, 0): 3000, (topic, 1): 3000}
 
 
+@pytest.mark.trio_asyncio_too
 async def test_a_pause_outlives_a_rebalance_and_offsets_are_a_programs_own(
     embedded_kafka: EmbeddedKafka,
 ) -> None:

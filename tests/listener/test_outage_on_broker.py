@@ -15,18 +15,15 @@ from tests.support.listener_on_broker import listener_on as any_listener_on
 from tests.support.load import Load
 from tests.support.waiting import until
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.broker,
-    pytest.mark.uvloop_too,
-    pytest.mark.trio_asyncio_too,
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 
 def listener_on(kafka: EmbeddedKafka, topic: str, **options: Any) -> KafkaListener:
     return any_listener_on(kafka, topic, auto_commit={"every": 200, "interval_s": 0.5}, **options)
 
 
+@pytest.mark.uvloop_too
+@pytest.mark.trio_asyncio_too
 async def test_the_stream_goes_on_over_a_restart_of_the_broker(mortal_kafka: EmbeddedKafka) -> None:
     topic = await create_topic(mortal_kafka.bootstrap_servers, unique("restarted"))
     with anyio.fail_after(90), Load(mortal_kafka.bootstrap_servers, topic) as load:
@@ -88,6 +85,8 @@ async def test_a_broker_that_does_not_answer_is_a_clear_error_in_time(
         mortal_kafka.thaw()
 
 
+@pytest.mark.uvloop_too
+@pytest.mark.trio_asyncio_too
 async def test_a_cancelled_start_leaves_nothing_behind(
     mortal_kafka: EmbeddedKafka, anyio_backend_name: str
 ) -> None:

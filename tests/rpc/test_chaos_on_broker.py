@@ -28,7 +28,7 @@ Fault = Callable[[], Awaitable[None]]
 
 at_least = pytest.mark.parametrize(
     "calls",
-    [2500, pytest.param(100_000, marks=(pytest.mark.soak, pytest.mark.timeout(3600)))],
+    [800, pytest.param(100_000, marks=(pytest.mark.soak, pytest.mark.timeout(3600)))],
 )
 
 
@@ -50,12 +50,16 @@ async def traffic_over_a_fleet(
 
 
 async def in_turn(faults: Sequence[Fault], traffic: Traffic, calls: int) -> None:
-    """Cause one fault after the other under traffic, until `calls` calls have settled."""
+    """Cause one fault after the other under traffic, until `calls` calls have settled.
+
+    Each fault comes once at least.
+    """
+    between = 200 if calls > 10_000 else 100
     while traffic.settled < calls:
         for fault in faults:
-            await traffic.flows(200)
+            await traffic.flows(between)
             await fault()
-        await traffic.flows(200)
+        await traffic.flows(between)
 
 
 @at_least
@@ -85,7 +89,7 @@ async def test_every_call_settles_whatever_happens_to_the_servers_and_the_broker
             fleet.leave,
             fleet.kill,
             fleet.join,
-            restart_broker,
+            *([restart_broker] if calls > 10_000 else []),
             kill_and_restart_broker,
             fleet.join,
         ]

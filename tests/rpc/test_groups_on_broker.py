@@ -21,7 +21,6 @@ from tests.support.rpc_on_broker import (
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.broker,
-    pytest.mark.uvloop_too,
     pytest.mark.trio_asyncio_too,
 ]
 

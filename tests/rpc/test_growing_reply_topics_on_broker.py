@@ -11,12 +11,7 @@ from tests.support.kafka_from_outside import create_topic, grow_topic, produce, 
 from tests.support.rpc_on_broker import all_of, client_on, reversed_, server_on, values
 from tests.support.waiting import until
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.broker,
-    pytest.mark.uvloop_too,
-    pytest.mark.trio_asyncio_too,
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 RARELY = {"metadata_max_age_ms": 600_000}
 """The client's own refreshes count for nothing."""
@@ -78,6 +73,7 @@ async def test_every_call_gets_its_reply_while_its_reply_topic_grows(
     assert in_flight == reversed_(requests)
 
 
+@pytest.mark.trio_asyncio_too
 async def test_a_reply_of_an_old_server_to_a_new_partition_comes_within_seconds(
     embedded_kafka: EmbeddedKafka,
 ) -> None:

@@ -63,7 +63,7 @@ def running(*arguments: str) -> Iterator[Part]:
 @pytest.mark.parametrize(
     ("few", "many"),
     [
-        (10_000, 30_000),
+        (5_000, 15_000),
         pytest.param(10_000, 1_000_000, marks=(pytest.mark.soak, pytest.mark.timeout(3600))),
     ],
 )

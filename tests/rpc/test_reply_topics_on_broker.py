@@ -13,14 +13,11 @@ from tests.support.kafka_from_outside import delete_topic, topics_of, unique
 from tests.support.rpc_on_broker import client_on, pair_on
 from tests.support.waiting import until
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.broker,
-    pytest.mark.uvloop_too,
-    pytest.mark.trio_asyncio_too,
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 
+@pytest.mark.uvloop_too
+@pytest.mark.trio_asyncio_too
 async def test_reply_topics_of_clients_that_have_left_do_not_come_back(
     embedded_kafka: EmbeddedKafka,
 ) -> None:

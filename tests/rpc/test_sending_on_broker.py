@@ -21,12 +21,7 @@ from tests.support.rpc_on_broker import (
 )
 from tests.support.waiting import until
 
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.broker,
-    pytest.mark.uvloop_too,
-    pytest.mark.trio_asyncio_too,
-]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 
 async def test_a_missing_request_topic_is_reported_soon(strict_kafka: EmbeddedKafka) -> None:
@@ -35,6 +30,8 @@ async def test_a_missing_request_topic_is_reported_soon(strict_kafka: EmbeddedKa
             await rpc.request("nowhere", b"value")
 
 
+@pytest.mark.uvloop_too
+@pytest.mark.trio_asyncio_too
 async def test_a_payload_over_the_brokers_limit_fails_its_own_call_alone(
     embedded_kafka: EmbeddedKafka,
 ) -> None:
@@ -124,6 +121,8 @@ async def test_replies_that_the_broker_refuses_cost_nobody_else_a_reply(
     assert outcomes == reversed_(requests)
 
 
+@pytest.mark.uvloop_too
+@pytest.mark.trio_asyncio_too
 async def test_requests_that_the_broker_refuses_cost_no_other_call(
     strict_kafka: EmbeddedKafka,
 ) -> None:

@@ -61,7 +61,7 @@ async def main(bootstrap: str, topic: str, group: str, slow: bool) -> None:
             bootstrap_servers=bootstrap,
             group_id=group,
             auto_offset_reset="earliest",
-            session_timeout_ms=6000,
+            session_timeout_ms=3000,
             heartbeat_interval_ms=300,
             auto_commit={"every": 10_000 if slow else 1},
         ) as listener:

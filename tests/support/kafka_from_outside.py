@@ -19,6 +19,13 @@ async def on_asyncio[T](work: Coroutine[Any, Any, T]) -> T:
     return await anyio.to_thread.run_sync(asyncio.run, work)
 
 
+async def wait_for_controller(admin: AIOKafkaAdminClient) -> None:
+    """Return once the broker names a controller, as it does some time after it was frozen."""
+    client = admin._client
+    while client.cluster.controller is None:
+        await client.force_metadata_update()
+
+
 async def create_topic(
     bootstrap: str,
     name: str,
@@ -30,8 +37,11 @@ async def create_topic(
     async def create() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **(login or {}))
         await admin.start()
-        await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
-        await admin.close()
+        try:
+            await wait_for_controller(admin)
+            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
+        finally:
+            await admin.close()
 
     await on_asyncio(create())
     return name

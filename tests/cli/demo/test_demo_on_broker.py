@@ -64,9 +64,8 @@ def test_ctrl_c_ends_it_tidily(embedded_kafka: EmbeddedKafka) -> None:
     assert "lost" not in shown
 
 
-@BACKENDS
-def test_no_broker_is_one_line_and_exit_code_2(backend: str) -> None:
-    argv = [PROGRAM, "demo", "--bootstrap", "127.0.0.1:1", "--backend", backend]
+def test_no_broker_is_one_line_and_exit_code_2() -> None:
+    argv = [PROGRAM, "demo", "--bootstrap", "127.0.0.1:1"]
     ended = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert ended.returncode == 2
     assert ended.stderr.startswith("sdml-kafka: demo: ")

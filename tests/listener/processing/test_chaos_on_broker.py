@@ -21,7 +21,7 @@ async def check(kafka: EmbeddedKafka, seed: int, total: int) -> Watch:
 
 
 async def test_keys_keep_their_order_and_nothing_is_lost(embedded_kafka: EmbeddedKafka) -> None:
-    await check(embedded_kafka, seed=1, total=2000)
+    await check(embedded_kafka, seed=1, total=800)
 
 
 @pytest.mark.soak

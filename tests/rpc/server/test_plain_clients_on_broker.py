@@ -121,7 +121,7 @@ async def test_a_hand_over_between_two_servers_under_load(
 
         return made
 
-    values = [b"%d" % number for number in range(2000)]
+    values = [b"%d" % number for number in range(1200)]
     found: dict[bytes, list[bytes]] = {}
 
     async def load() -> None:

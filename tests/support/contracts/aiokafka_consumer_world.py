@@ -14,6 +14,7 @@ from sdml_kafka.transport.aiokafka.consumer.adapter import connect
 from sdml_kafka.transport.asyncio_loop import Home, open_home
 from sdml_kafka.transport.interfaces import Connect, TopicPartition
 from tests.support.contracts.consumer_world import Reset, World
+from tests.support.kafka_from_outside import wait_for_controller
 
 
 class AiokafkaWorld:
@@ -60,6 +61,7 @@ class AiokafkaWorld:
 
     async def create_topic(self, topic: str, partitions: int) -> None:
         async def create() -> None:
+            await wait_for_controller(self._admin)
             await self._admin.create_topics([NewTopic(topic, partitions, 1)])
 
         await self._home.call(create)

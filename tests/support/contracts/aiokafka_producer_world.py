@@ -16,6 +16,7 @@ from sdml_kafka.transport.aiokafka.factory import default_producer_factory
 from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 from sdml_kafka.transport.asyncio_loop import Home, open_home
 from sdml_kafka.transport.interfaces import Connect, ConnectProducer, Record, TopicPartition
+from tests.support.kafka_from_outside import wait_for_controller
 
 
 class AiokafkaWorld:
@@ -36,6 +37,7 @@ class AiokafkaWorld:
 
     async def create_topic(self, topic: str, partitions: int, **config: str) -> None:
         async def create() -> None:
+            await wait_for_controller(self._admin)
             await self._admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=config)])
 
         await self._home.call(create)

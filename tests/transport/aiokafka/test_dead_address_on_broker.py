@@ -20,7 +20,7 @@ from tests.support.rebalance_delay import DELAY_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
-STARTS = 12
+STARTS = 6
 LIMIT_S = 3.0 + DELAY_S
 
 

@@ -55,10 +55,15 @@ def kafka_without_groups() -> Iterator[EmbeddedKafka]:
         yield kafka
 
 
-@each
 @pytest.mark.parametrize(
-    ("number", "why"),
-    [(0, "its name does not resolve"), (1, "it refuses connections"), (2, "it does not answer")],
+    ("make", "number", "why"),
+    [
+        (listener, 0, "its name does not resolve"),
+        (listener, 1, "it refuses connections"),
+        (listener, 2, "it does not answer"),
+        (server, 1, "it refuses connections"),
+        (client, 2, "it does not answer"),
+    ],
 )
 async def test_an_advertised_address_that_cannot_be_reached(
     mistaken_kafka: tuple[EmbeddedKafka, dict[str, str]],

@@ -42,7 +42,7 @@ async def test_cancelled_anywhere_it_leaves_nothing_behind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     before = living(world.kafka, anyio_backend_name)
-    for after_s in (0.0, 0.001, 0.004, 0.01, 0.03, 0.1):
+    for after_s in (0.0, 0.004, 0.03) if is_away else (0.0, 0.001, 0.004, 0.01, 0.03, 0.1):
         for away_after_s in (0.0, 0.02) if is_away else (None,):
             with anyio.move_on_after(after_s + 0.1 * is_away):
                 await use_it_all(world, topic, away_after_s)
