@@ -9,6 +9,8 @@ may always be polled. If nothing is free by then a poll takes one record, so a r
 larger than the whole budget passes as well, and nothing waits for what another partition holds.
 
 A partition that is refused is polled again once it holds half of what is free.
+
+A poll takes no more than 4 MiB, since what it takes the client fetches anew: both are in memory.
 """
 
 from collections.abc import Callable
@@ -18,6 +20,9 @@ from attrs import define, field
 
 EXPECTED_SIZE = 8192
 """The size in bytes that records are taken for before the first have come."""
+POLL_BYTES = 4 << 20
+"""The bytes that a poll is to take at most; so many records of 512 bytes are the most a poll takes
+anyway."""
 
 
 @define(eq=False)
@@ -48,7 +53,7 @@ class ByteBudget:
 
         How large they will be is not known, so they are taken for as large as the last ones.
         """
-        fitting = (self.limit - self.held) / 2 // self._expected_size
+        fitting = min(POLL_BYTES, (self.limit - self.held) / 2) // self._expected_size
         return most if fitting >= most else max(1, int(fitting))
 
     def look_anew(self) -> None:
