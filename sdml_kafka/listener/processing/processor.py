@@ -78,17 +78,8 @@ class Processor:
             self._put_back,
             self._stop_listener,
         )
-        self._work = Work(
-            options.handler,
-            queue,
-            self._lanes,
-            around.parser,
-            self._outcomes,
-            options.concurrency,
-            self._pool.workers,
-            self._wake,
-            now,
-        )
+        parts = self._lanes, around.parser, self._outcomes, self._pool.workers
+        self._work = Work(options, queue, *parts, self._wake, now)
 
     def _make_lanes(self, options: Options, plan: RetryPlan | None) -> LaneSet:
         order, null_key, batch = options.order, options.null_key, options.batch

@@ -11,8 +11,8 @@ import anyio
 
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
-from sdml_kafka.listener.processing.handler import Handler
 from sdml_kafka.listener.processing.job import Item, Job, JobBatch
+from sdml_kafka.listener.processing.options import Options
 from sdml_kafka.listener.processing.outcomes import GIVEN_BACK, LEFT_OUT, Failed, Outcomes
 from sdml_kafka.listener.processing.retrying.queues import RetryQueues
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
@@ -40,14 +40,17 @@ class LaneSet(Protocol):
 class Work:
     """Takes records from the queue into their lanes, and runs the handler for them."""
 
+    now: float = 0.0
+    is_stopped: bool = False
+    """Whether nothing more is to begin."""
+
     def __init__(
         self,
-        handler: Handler,
+        options: Options,
         queue: TypedQueue | RetryQueues,
         lanes: LaneSet,
         parser: BatchParser,
         outcomes: Outcomes,
-        concurrency: int,
         workers: Collection[Worker[Any, object]],
         wake: Callable[[], None],
         clock: Callable[[], float],
@@ -57,7 +60,7 @@ class Work:
         `workers` are those of the pool: what they have in hand is what handlers run for. Handlers
         run in copies of the context that this is called in.
         """
-        self._handler = handler
+        self._handler = handler = options.handler
         self._queue = queue
         self._lanes = lanes
         self._parser = parser
@@ -69,17 +72,14 @@ class Work:
         self._clock = clock
         self._context = copy_context()
         self._threads = Threads()
-        self.now: float = 0.0
         self._pending: set[Job] = set()
         """The records in hand whose handler has ended, and who have not left."""
         self._has_left: anyio.Event | None = None
-        self._concurrency = concurrency
+        self._concurrency = options.concurrency
         self._abandoned = 0
         """The number of threads that go on though their records were given back."""
         self.times: deque[float] = deque(maxlen=1000)
         """Seconds that the last handlers took."""
-        self.is_stopped: bool = False
-        """Whether nothing more is to begin."""
         self.handle: Callable[[Any], Coroutine[Any, Any, object]] = self._way_to_handle()
         self._call: Callable[..., Any] = handler.function if handler.is_async else self._call_plain
 
