@@ -3,7 +3,7 @@
 """What aiokafka's consumers and producers have in common: their client, and how tasks on it end.
 
 The private attributes of that client that this package touches; those of the consumer and of the
-producer are in the two `internals.py`. Checked on aiokafka 0.13.0 and 0.14.0.
+producer are in the two `internals.py`. Checked on aiokafka 0.13.0, 0.14.0 and 0.15.0rc1.
 
 - `_conns`, each connection's `_requests`, `_reader` and `_writer`, and its `close`: to see that a
   broker does not answer any more, and to have the connection replaced (`silent_connections.py`).

@@ -7,9 +7,9 @@ connections, and it says in its log alone why one failed. Here several addresses
 side, a broker that does not answer holds up no other, and each failure is kept for whoever has to
 explain it.
 
-The private attributes of the client that are used, checked on aiokafka 0.13.0 and 0.14.0: its
-settings, `_conns`, `_on_connection_closed`, `_sync_task`, `_md_synchronizer`. Replaced are
-`bootstrap`, `_get_conn` and `close`, for this client alone.
+The private attributes of the client that are used, checked on aiokafka 0.13.0, 0.14.0 and
+0.15.0rc1: its settings, `_conns`, `_on_connection_closed`, `_sync_task`, `_md_synchronizer`.
+Replaced are `bootstrap`, `_get_conn` and `close`, for this client alone.
 """
 
 import asyncio

@@ -5,8 +5,8 @@
 aiokafka asks for the topics that it reads or writes in such a way that a broker which creates
 topics by itself does so: those that are misspelt, and those that were deleted.
 
-`client._metadata_update` is a private attribute of aiokafka's client, checked on aiokafka 0.13.0
-and 0.14.0. It is replaced, since there is no public way to refresh without creating.
+`client._metadata_update` is a private attribute of aiokafka's client, checked on aiokafka 0.13.0,
+0.14.0 and 0.15.0rc1. It is replaced, since there is no public way to refresh without creating.
 """
 
 from collections.abc import Callable, Collection, Coroutine, Mapping

@@ -2,7 +2,8 @@
 # aiokafka is not typed.
 """Every private attribute of aiokafka's producer that this package touches, and why.
 
-Checked on aiokafka 0.13.0 and 0.14.0. They are read only, unless it says that they are written.
+Checked on aiokafka 0.13.0, 0.14.0 and 0.15.0rc1. They are read only, unless it says that they are
+written.
 
 - `_closed`, `_sender._sender_task`, `_key_serializer`, `_value_serializer`, `_txn_manager`
   (`.transactional_id`, `.state`): whether a producer is in use, cannot be used, or is dead.
