@@ -209,3 +209,23 @@ async def share_out(count: int, *seats: Seat) -> None:
         )
 
     await poll_until(is_shared_out, *seats)
+
+
+def partitions(topic: str, count: int) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(count)]
+
+
+def numbered(count: int, first: int = 0) -> list[bytes]:
+    return [b"%d" % number for number in range(first, first + count)]
+
+
+async def records_of(
+    partition: TopicPartition, consumer: Consumer, seeks: int, count: int
+) -> list[Record]:
+    """Poll until so many records of a partition have come, with what was sought until then."""
+    records: list[Record] = []
+    with anyio.fail_after(PATIENCE_S):
+        while len(records) < count:
+            polled = await consumer.poll([partition], 500, 0.1, seeks)
+            records.extend(polled.records.get(partition, ()))
+    return records

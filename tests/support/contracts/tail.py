@@ -6,12 +6,13 @@ import anyio
 import pytest
 
 from sdml_kafka.transport.interfaces import Commit, Tail, TopicPartition
-from tests.support.contracts.consumer import numbered, partitions
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
     Reset,
     Seat,
     World,
+    numbered,
+    partitions,
     poll_until,
     releasing,
     seat,

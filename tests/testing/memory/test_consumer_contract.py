@@ -6,10 +6,11 @@ import pytest
 
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces import Connect, Tail, TopicPartition
-from tests.support.contracts.consumer import Contract, partitions
+from tests.support.contracts.consumer import Contract
 from tests.support.contracts.consumer_world import (
     Reset,
     World,
+    partitions,
     poll_until,
     releasing,
     seat,

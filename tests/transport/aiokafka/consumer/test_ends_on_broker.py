@@ -14,11 +14,12 @@ from sdml_kafka.transport.aiokafka.consumer.adapter import connect
 from sdml_kafka.transport.asyncio_loop import open_home
 from sdml_kafka.transport.interfaces import Connect, Tail, TopicPartition
 from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
-from tests.support.contracts.consumer import numbered, partitions
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
     Seat,
     World,
+    numbered,
+    partitions,
     poll_until,
     releasing,
     seat,

@@ -11,10 +11,11 @@ from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer.adapter import connect
 from sdml_kafka.transport.interfaces import Connect
-from tests.support.contracts.consumer import numbered, partitions
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
     World,
+    numbered,
+    partitions,
     poll_until,
     releasing,
     seat,

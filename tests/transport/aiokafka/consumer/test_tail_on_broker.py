@@ -15,11 +15,12 @@ from sdml_kafka.transport.aiokafka.consumer.adapter import AiokafkaConsumer, con
 from sdml_kafka.transport.aiokafka.frames import FrameReader
 from sdml_kafka.transport.interfaces import Connect, Tail, TopicPartition
 from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
-from tests.support.contracts.consumer import numbered, partitions
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
     Seat,
     World,
+    numbered,
+    partitions,
     poll_until,
     releasing,
     seat,
