@@ -98,7 +98,7 @@ exit codes:
 
 DEAD_LETTERS = """\
 List the records of a topic of dead letters, show one of them, or send them anew to where they came
-from. The headers are those that this package and Spring Kafka write.
+from. The headers are those that this package, Spring Kafka and Kafka's share groups write.
 
 The list is one JSON object a line:
   {"partition": ..., "offset": ..., "when": ..., "from": {"topic": ..., "partition": ...,
@@ -111,10 +111,11 @@ most.
 and headers, without those of the failure. A topic deletes records whose time is older than its
 retention, at once if need be: give --new-time for old ones. Each is sent once, however often the
 command is cut off and started again: a consumer group, named after the topic, the filters and --to,
-remembers what was sent, and other filters begin anew. (After SIGKILL what was sent in the last
-moment is sent again.) --dry-run lists what would be sent. The topic comes out of a header, which
-others can write: it is shown before the first record goes there. No topic is created, and no record
-goes to Kafka's own topics or back to the dead letters; what would is left out.
+remembers what was sent, in transactions, and other filters begin anew. (After SIGKILL readers of
+uncommitted records may see some twice.) --dry-run lists what would be sent. The topic comes out of
+a header, which others can write: it is shown before the first record goes there. No topic is
+created, and no record goes to Kafka's own topics or back to the dead letters; what would is left
+out.
 ---
 examples:
   sdml-kafka dead-letters orders-dlt --bootstrap localhost:9092

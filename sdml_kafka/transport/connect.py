@@ -7,6 +7,7 @@ when it is chosen, so that an import of this module loads no Kafka client.
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, get_args
 
 from sdml_kafka.errors import ConfigurationError
@@ -17,6 +18,7 @@ from sdml_kafka.transport.interfaces import (
     ProducerFactory,
     Transport,
 )
+from sdml_kafka.transport.transactions import Transactions
 
 OnCorrupt = Literal["hold", "skip"]
 """What to do about a batch that does not decode: hold its partition, or go on behind it."""
@@ -179,6 +181,25 @@ def producer_connect(
         raise ConfigurationError("Give bootstrap_servers ('host:port'), or a producer_factory")
     defaults.check_producer_names(client_options, own_names)
     return connect_producer(defaults.default_producer_factory(bootstrap_servers, client_options))
+
+
+def transactions(
+    bootstrap_servers: str, client_options: Mapping[str, Any], id_: str, start_timeout_s: float
+) -> AbstractAsyncContextManager[Transactions]:
+    """Return the context that opens a producer of transactions.
+
+    It takes the place of the one before with the same id, whose open transaction is aborted.
+
+    Raises:
+        ConfigurationError: An option cannot work.
+        NoTransactions: The broker does not let this client make transactions.
+        BrokerUnreachable: No broker answers.
+    """
+    from sdml_kafka.transport.aiokafka import factory as defaults
+    from sdml_kafka.transport.aiokafka.producer.transactions import open_transactions
+
+    factory = defaults.default_producer_factory(bootstrap_servers, client_options, id_)
+    return open_transactions(factory, start_timeout_s)
 
 
 def client_options() -> tuple[Mapping[str, object], Mapping[str, object]]:

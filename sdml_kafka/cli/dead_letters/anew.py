@@ -2,7 +2,7 @@
 
 from sdml_kafka import Send
 from sdml_kafka.cli.dead_letters.letter import Letter
-from sdml_kafka.listener.processing.spring_headers import without_failure
+from sdml_kafka.listener.processing.spring_headers import SHARE_GROUP_SET, without_failure
 from sdml_kafka.transport.record_checks import is_topic_of_calls
 
 
@@ -16,8 +16,13 @@ def target_of(letter: Letter, to: str | None) -> str:
     The name comes out of a header that others can write, so it is checked.
 
     Raises:
-        NoTarget: The headers name no topic that may be sent to.
+        NoTarget: The headers name no topic that may be sent to, or there is nothing to send.
     """
+    record = letter.record
+    if record.key is record.value is None and any(
+        name.startswith(SHARE_GROUP_SET) for name, _ in record.headers
+    ):
+        raise NoTarget("it holds no copy of the record")
     if to is not None:
         return to
     if letter.origin is None:
@@ -25,7 +30,7 @@ def target_of(letter: Letter, to: str | None) -> str:
     topic = letter.origin.topic
     if not is_topic_of_calls(topic):
         raise NoTarget(f"its headers name {topic[:100]!r}, which is no topic to send to")
-    if topic == letter.record.topic:
+    if topic == record.topic:
         raise NoTarget("its headers say that it came from the dead letters themselves")
     return topic
 

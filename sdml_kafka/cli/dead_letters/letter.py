@@ -12,12 +12,15 @@ from attrs import frozen
 
 from sdml_kafka import Record
 from sdml_kafka.cli.terminal import one_line, printable
+from sdml_kafka.listener.processing.policies import MAX_ATTEMPTS
 from sdml_kafka.listener.processing.spring_headers import (
     DEAD_LETTER_SET,
     RETRY_SET,
+    SHARE_GROUP_SET,
     Origin,
     attempt_of,
     dead_letter_origin,
+    text_number,
 )
 
 MAX_NAME = 300
@@ -56,12 +59,17 @@ def read_letter(record: Record) -> Letter:
     group = _text(found, f"{DEAD_LETTER_SET}original-consumer-group", MAX_NAME)
     # The attempt that would follow is counted in the header.
     attempt = None if is_plain else max(attempt_of(record.headers) - 1, 0) or None
+    message = _text(found, f"{prefix}message", MAX_SHOWN)
+    if f"{SHARE_GROUP_SET}topic" in found and f"{prefix}fqcn" not in found:
+        group = _text(found, f"{SHARE_GROUP_SET}group", MAX_NAME)
+        attempt = text_number(found.get(f"{SHARE_GROUP_SET}delivery.count"), MAX_ATTEMPTS) or None
+        message = _text(found, f"{SHARE_GROUP_SET}message", MAX_SHOWN)
     return Letter(
         record,
         dead_letter_origin(record.headers),
         _text(found, f"{prefix}fqcn", MAX_NAME),
         _text(found, f"{prefix}cause-fqcn", MAX_NAME),
-        _text(found, f"{prefix}message", MAX_SHOWN),
+        message,
         found.get(f"{prefix}stacktrace"),
         group,
         attempt,

@@ -1,14 +1,35 @@
-"""Sends dead letters anew, each once: a group of its own remembers which ones were sent."""
+"""Sends dead letters anew, each once: a group of its own remembers which ones were sent.
+
+How this works. Some of a partition's dead letters at a time are sent in a transaction that also
+commits their offsets. A kill leaves an open transaction, which the next run has aborted before it
+reads where to go on. So readers of committed records get each once. The listener itself commits
+nothing: a commit of its own between could take back what a transaction has committed.
+
+Where the broker allows no transactions, each is sent and then committed. Then a kill may have what
+was on its way sent again.
+"""
 
 import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import anyio
 import anyio.abc
 
-from sdml_kafka import SKIP, AutoCommit, Delivery, KafkaListener, Record, Send, Stop
+from sdml_kafka import (
+    SKIP,
+    AutoCommit,
+    Batch,
+    Delivery,
+    KafkaListener,
+    Record,
+    Send,
+    Stop,
+    TopicPartition,
+)
 from sdml_kafka.cli.dead_letters.anew import NoTarget, record_for, target_of
 from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
 from sdml_kafka.cli.dead_letters.filters import Filters
@@ -21,18 +42,25 @@ from sdml_kafka.cli.output import Output
 from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.progress import ProgressReport
 from sdml_kafka.cli.terminal import say, set_up_logging
-from sdml_kafka.transport.connect import listener_transport, producer_connect
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.connect import listener_transport, producer_connect, transactions
+from sdml_kafka.transport.interfaces import Message, Transport
+from sdml_kafka.transport.transactions import NoTransactions, RecordsFailed, Transactions
 
 CLIENT_ID = "sdml-kafka-replay"
 MAX_BYTES = 64 << 20
 """The bytes of records that are in hand."""
-CONCURRENCY = 100
+AT_ONCE = 100
+"""The number of records of a transaction, and without transactions of those on their way."""
 MAX_SHOWN = 20
 """The number of dead letters without a target, and of topics, that are reported one by one."""
 DEFAULT_RETENTION_S = 7 * 24 * 3600
 START_TIMEOUT_S = 30.0
 """A run that was killed is missed by the broker only after its session."""
+TRANSACTIONS_TIMEOUT_S = 15.0
+"""Seconds that a broker may take to find the coordinator of transactions, which it may not have."""
+
+Prepared = tuple[Delivery[Letter], Send | None]
+"""A dead letter and what to send for it, None for nothing."""
 
 
 class Replay:
@@ -48,6 +76,9 @@ class Replay:
         self._output = output
         self._group = filters.group_for(options.topic, options.to)
         self._targets = Counter[str]()
+        """The number of records that were sent to each topic, or would be."""
+        self._announced: set[str] = set()
+        self._transactions: Transactions | None = None
         self._shows_progress = options.progress or sys.stderr.isatty()
         self._ended = anyio.Event()
         self._has_begun = False
@@ -73,12 +104,12 @@ class Replay:
     @property
     def has_sent(self) -> bool:
         """Whether records were sent."""
-        return sum(self._targets.values()) > bool(self.failed)
+        return any(self._targets.values())
 
     def summary(self) -> str:
         """Return what was sent, and where."""
         what = "would be sent" if self._options.dry_run else "sent"
-        count = sum(self._targets.values()) - bool(self.failed)
+        count = sum(self._targets.values())
         targets = self._targets.most_common(MAX_SHOWN)
         where = ", ".join(f"{topic}: {each:,}" for topic, each in targets)
         text = f"{counted(count, 'record')} {what}" + (f" ({where})" if count else "")
@@ -89,8 +120,9 @@ class Replay:
     # -- sending -------------------------------------------------------------------------
 
     async def _send(self, tasks: anyio.abc.TaskGroup) -> None:
-        listener = self._listener()
-        async with listener:
+        async with AsyncExitStack() as stack:
+            self._transactions = await self._open_transactions(stack)
+            listener = await stack.enter_async_context(self._listener())
             self._has_begun = True
             check_topics(listener)
             set_up_logging()
@@ -99,10 +131,26 @@ class Replay:
             tasks.start_soon(EndWatch().run, listener.status, self._ended.set)
             await self._ended.wait()
 
-    def _listener(self) -> KafkaListener:
+    async def _open_transactions(self, stack: AsyncExitStack) -> Transactions | None:
+        """Return what makes transactions, None if the broker does not allow that."""
         options = self._options
+        client = options.config.producer_options(CLIENT_ID)
+        opening = transactions(options.bootstrap, client, self._group, TRANSACTIONS_TIMEOUT_S)
+        try:
+            return await stack.enter_async_context(opening)
+        except NoTransactions as why:
+            say(
+                f"warning: without transactions, since {why}: after a kill, up to {AT_ONCE} "
+                "records may be sent again"
+            )
+            return None
+
+    def _listener(self) -> KafkaListener:
+        options, in_transactions = self._options, self._transactions is not None
         consumer = options.config.consumer_options(CLIENT_ID)
         consumer["auto_offset_reset"] = "earliest"
+        if in_transactions:
+            consumer["enable_auto_commit"] = False
         where = options.bootstrap, self._group, consumer
         connect = producer_connect(
             None, options.bootstrap, options.config.producer_options(CLIENT_ID)
@@ -113,14 +161,18 @@ class Replay:
                 listener_transport(None, None, *where, MAX_BYTES).consumer, NeverCreating(connect)
             ),
             max_bytes_in_flight=MAX_BYTES,
-            auto_commit=AutoCommit(every=1),
+            auto_commit=None if in_transactions else AutoCommit(every=1),
             start_timeout=START_TIMEOUT_S,
             stop_timeout=8.0,
         )
-        sends = listener.processor(
-            Letter, concurrency=CONCURRENCY, order="key", on_failure=self._give_up, name="replay"
-        )
-        sends(self._send_anew)
+        if in_transactions:
+            batch = Batch(size=AT_ONCE, interval_s=0.05)
+            listener.processor(Letter, batch=batch, concurrency=1)(self._send_together)
+        else:
+            sends = listener.processor(
+                Letter, concurrency=AT_ONCE, order="key", on_failure=self._give_up, name="replay"
+            )
+            sends(self._send_one)
         return listener
 
     def _read(self, record: Record) -> Letter:
@@ -129,16 +181,48 @@ class Replay:
             raise SKIP
         return letter
 
-    async def _send_anew(self, letter: Letter, delivery: Delivery[Letter]) -> Send | None:
+    async def _send_together(self, deliveries: list[Delivery[Letter]]) -> None:
+        """Send records of a partition in a transaction."""
+        await self._commit([(each, self._prepare(each.value)) for each in deliveries])
+
+    async def _commit(self, prepared: Sequence[Prepared]) -> None:
+        """Send and commit all in one transaction; those before one that is not taken by themselves.
+
+        The broker refuses whole batches, and one may be too large because of all that is in it.
+        """
+        assert self._transactions is not None
+        last = prepared[-1][0].record
+        offsets = {TopicPartition(last.topic, last.partition): last.offset + 1}
+        messages = [_message(send) for _, send in prepared if send is not None]
+        try:
+            await self._transactions.send(messages, offsets, self._group)
+        except RecordsFailed as failure:
+            half = len(prepared) // 2
+            if not half:
+                self._note_failed(last)
+                raise failure.error from None
+            await self._commit(prepared[:half])
+            await self._commit(prepared[half:])
+        else:
+            self._targets.update(message.topic for message in messages)
+
+    async def _send_one(self, letter: Letter, delivery: Delivery[Letter]) -> Send | None:
+        send = self._prepare(letter)
+        if send is not None:
+            self._targets[send.topic] += 1
+        return send
+
+    def _prepare(self, letter: Letter) -> Send | None:
+        """Return what to send for a dead letter, None if its headers name no topic."""
         topic = self._target(letter)
         if topic is None:
             return None
         options = self._options
-        record = record_for(
+        send = record_for(
             letter, topic, same_partition=options.same_partition, new_time=options.new_time
         )
-        self._warn_if_old(record)
-        return record
+        self._warn_if_old(send)
+        return send
 
     def _warn_if_old(self, record: Send) -> None:
         """Report the first record that a topic with Kafka's default retention would delete."""
@@ -163,15 +247,18 @@ class Replay:
             if self.left_out <= MAX_SHOWN:
                 say(f"{place} is left out: {why}; see --to")
             return None
-        if topic not in self._targets and not self._options.dry_run:
+        if topic not in self._announced and not self._options.dry_run:
+            self._announced.add(topic)
             say(f"sending to {topic}, first {place}")
-        self._targets[topic] += 1
         return topic
 
     def _give_up(self, delivery: Delivery[Letter], error: Exception) -> Stop:
-        record = delivery.record
-        self.failed = self.failed or f"partition {record.partition} offset {record.offset}: "
+        self._note_failed(delivery.record)
+        self._targets[target_of(delivery.value, self._options.to)] -= 1
         return Stop()
+
+    def _note_failed(self, record: Record) -> None:
+        self.failed = self.failed or f"partition {record.partition} offset {record.offset}: "
 
     # -- what would be sent --------------------------------------------------------------
 
@@ -200,4 +287,10 @@ class Replay:
         topic = self._target(letter)
         if topic is None:
             raise SKIP
+        self._targets[topic] += 1
         return as_json(letter, to=topic)
+
+
+def _message(send: Send) -> Message:
+    record = send.topic, send.value, send.key, send.headers, send.partition
+    return Message(*record, timestamp_ms=send.timestamp_ms)

@@ -27,6 +27,10 @@ DEAD_LETTER_SET = "kafka_dlt-"
 RETRY_SET = "kafka_"
 """How names begin on a retry record, and on the dead letter after retry topics."""
 
+SHARE_GROUP_SET = "__dlq.errors."
+"""How names begin on the dead letters of Kafka's own share groups (KIP-1191), whose values are
+text."""
+
 MAX_MESSAGE = 2_000
 """Characters of an error's text that are written."""
 MAX_STACKTRACE = 10_000
@@ -72,9 +76,28 @@ def dead_letter_origin(headers: Headers) -> Origin | None:
 
     Of a plain dead letter the last values count, since Spring appends to them.
     """
-    return _read_origin(headers, DEAD_LETTER_SET, last=True) or _read_origin(
-        headers, RETRY_SET, last=False
+    return (
+        _read_origin(headers, DEAD_LETTER_SET, last=True)
+        or _read_origin(headers, RETRY_SET, last=False)
+        or _share_group_origin(headers)
     )
+
+
+def _share_group_origin(headers: Headers) -> Origin | None:
+    topic = _last(headers, f"{SHARE_GROUP_SET}topic")
+    partition = text_number(_last(headers, f"{SHARE_GROUP_SET}partition"), MAX_PARTITION)
+    offset = text_number(_last(headers, f"{SHARE_GROUP_SET}offset"), MAX_OFFSET)
+    if topic is None or partition is None or offset is None:
+        return None
+    return Origin(topic.decode(errors="replace"), partition, offset, 0, 0)
+
+
+def text_number(value: bytes | None, most: int) -> int | None:
+    """Return the number that a text of digits is, None if it is none, or larger than `most`."""
+    if value is None or len(value) > 19 or not value.isdigit():
+        return None
+    number = int(value)
+    return number if number <= most else None
 
 
 def _read_origin(headers: Headers, prefix: str, *, last: bool) -> Origin | None:
@@ -164,7 +187,9 @@ def without_failure(headers: Headers) -> Headers:
     return [
         (name, value)
         for name, value in headers
-        if not name.startswith(("kafka_dlt-", "kafka_original-", "kafka_exception-"))
+        if not name.startswith(
+            ("kafka_dlt-", "kafka_original-", "kafka_exception-", SHARE_GROUP_SET)
+        )
         and name not in (ATTEMPTS, ORIGINAL_TIME, DUE)
     ]
 

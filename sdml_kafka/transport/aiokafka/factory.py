@@ -115,11 +115,14 @@ _SET_HERE = {"self", "topics", "loop", "bootstrap_servers", "group_id", "api_ver
 
 
 def default_producer_factory(
-    bootstrap_servers: str | Sequence[str], options: Mapping[str, Any]
+    bootstrap_servers: str | Sequence[str],
+    options: Mapping[str, Any],
+    transactional_id: str | None = None,
 ) -> ProducerFactory:
     """Return a factory of producers.
 
-    `options` are aiokafka's own, TLS and SASL among them, and override `PRODUCER_DEFAULTS`.
+    `options` are aiokafka's own, TLS and SASL among them, and override `PRODUCER_DEFAULTS`. With a
+    `transactional_id` the producers make transactions.
     """
     check_addresses(bootstrap_servers)
     check_values(options)
@@ -127,6 +130,9 @@ def default_producer_factory(
     settings = {**PRODUCER_DEFAULTS, **options}
     if "enable_idempotence" not in options and settings["acks"] not in ("all", -1):
         settings["enable_idempotence"] = False  # idempotence needs acks="all"
+    if transactional_id is not None:
+        settings |= {"transactional_id": transactional_id, "acks": "all"}
+        settings["enable_idempotence"] = True
 
     def producer_factory() -> object:
         try:

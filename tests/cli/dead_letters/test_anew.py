@@ -67,3 +67,17 @@ def test_whatever_the_header_holds(name: bytes) -> None:
         return
     assert is_topic_name(topic)
     assert not topic.startswith("__")
+
+
+def test_a_dead_letter_of_a_share_group() -> None:
+    headers = [("own", b"1"), ("__dlq.errors.topic", b"orders")]
+    headers += [("__dlq.errors.partition", b"3"), ("__dlq.errors.offset", b"99")]
+    letter = read_letter(make_record("dlt", value=b"v", headers=headers, timestamp_ms=9))
+    assert target_of(letter, None) == "orders"
+    assert record_for(letter, "orders") == Send(
+        "orders", b"v", key=None, headers=[("own", b"1")], timestamp_ms=9
+    )
+    empty = read_letter(make_record("dlt", value=None, headers=headers))
+    for to in (None, "elsewhere"):  # the group may be set up not to copy its records
+        with pytest.raises(NoTarget, match="no copy of the record"):
+            target_of(empty, to)

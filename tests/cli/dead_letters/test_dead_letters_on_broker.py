@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import signal
 import subprocess
 import time
@@ -9,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from sdml_kafka.cli.dead_letters.replay import AT_ONCE
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM
 from tests.support.dead_letters import failure_headers
@@ -33,7 +35,9 @@ class Topics:
     def create(self, name: str) -> str:
         return asyncio.run(create_topic(self.servers, name, 2))
 
-    def fill(self, origins: Sequence[str], first_ms: int = FIRST_MS) -> None:
+    def fill(
+        self, origins: Sequence[str], first_ms: int = FIRST_MS, key: bytes | None = None
+    ) -> None:
         """Write a dead letter for a record of each topic."""
 
         async def send() -> None:
@@ -43,7 +47,7 @@ class Topics:
                         origin, partition=1, offset=number, timestamp_ms=first_ms + number
                     )
                     headers = [("own", b"1"), *failure]
-                    data = {"value": b"%d" % number, "key": b"k%d" % (number % 9)}
+                    data = {"value": b"%d" % number, "key": key or b"k%d" % (number % 9)}
                     where = {"partition": number % 2, "headers": headers}
                     await producer.send(self.dead, **data, **where)
                 await producer.flush()
@@ -52,6 +56,40 @@ class Topics:
 
     def argv(self, *argv: str) -> list[str]:
         return [PROGRAM, "dead-letters", self.dead, *argv, "--bootstrap", self.servers]
+
+    def committed(self, topic: str, *, is_open: bool = False) -> list[bytes]:
+        """Return the values that readers of committed records see.
+
+        The end of a transaction that may be open is not waited for if `is_open`.
+        """
+
+        async def read() -> list[bytes]:
+            places = [TopicPartition(topic, number) for number in range(2)]
+            async with AIOKafkaConsumer(
+                bootstrap_servers=self.servers, isolation_level="read_committed"
+            ) as consumer:
+                consumer.assign(places)
+                while True:  # a transaction ends a little after the command
+                    ends = await consumer.end_offsets(places)
+                    if is_open or sum(ends.values()) == await self.read_end(topic):
+                        break
+                await consumer.seek_to_beginning(*places)
+                found: list[bytes] = []
+                while any([await consumer.position(each) < ends[each] for each in places]):
+                    for records in (await consumer.getmany(timeout_ms=200)).values():
+                        found += [record.value for record in records]
+                return found
+
+        return asyncio.run(read())
+
+    async def read_end(self, topic: str) -> int:
+        places = [TopicPartition(topic, number) for number in range(2)]
+        async with AIOKafkaConsumer(bootstrap_servers=self.servers) as consumer:
+            return sum((await consumer.end_offsets(places)).values())
+
+    def end(self, topic: str) -> int:
+        """Return how many offsets the topic has."""
+        return asyncio.run(self.read_end(topic))
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
@@ -156,20 +194,68 @@ def test_each_is_sent_once_however_often_it_is_cut_off(topics: Topics, backend: 
     assert set(values) == set(range(count))
 
 
-def test_after_a_kill_only_what_was_on_its_way_is_sent_again(topics: Topics) -> None:
-    count = 10_000
+@BACKENDS
+def test_each_is_sent_once_however_often_it_is_killed(topics: Topics, backend: str) -> None:
+    count, argv = 5_000, topics.argv("replay", "--backend", backend)
     topics.fill([topics.first] * count)
-    with subprocess.Popen(topics.argv("replay"), stderr=subprocess.PIPE) as replaying:
-        assert replaying.stderr is not None
-        while b"sending to" not in replaying.stderr.readline():
-            pass
-        while not topics.records(topics.first):
-            pass
-        replaying.kill()
-    assert topics.run("replay").returncode == 0
-    values = [int(record["value"]) for record in topics.records(topics.first)]
-    assert set(values) == set(range(count))
-    assert len(values) <= count + 500
+    chance = random.Random(backend)
+    for _ in range(2):
+        before = topics.end(topics.first)
+        with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as replaying:
+            while topics.end(topics.first) == before:
+                assert replaying.poll() is None
+            time.sleep(chance.random() * 0.2)
+            replaying.kill()
+    assert len(topics.committed(topics.first, is_open=True)) < count
+    assert topics.run("replay", "--backend", backend).returncode == 0
+    values = topics.committed(topics.first)
+    assert len(values) == count
+    assert set(values) == {b"%d" % number for number in range(count)}
+    # Who reads what is not committed as well may see a part of each run twice.
+    assert len(topics.records(topics.first)) <= count + 2 * AT_ONCE
+
+
+@BACKENDS
+def test_what_comes_before_a_record_that_is_not_taken_is_sent(topics: Topics, backend: str) -> None:
+    missing = unique("missing")
+    topics.fill([topics.first, topics.first, topics.first, topics.first, missing, topics.first])
+    ended = topics.run("replay", "--partition", "0", "--backend", backend)
+    assert ended.returncode == 1
+    assert b"partition 0 offset 2: " in ended.stderr
+    assert ended.stderr.endswith(f"2 records sent ({topics.first}: 2)\n".encode())
+    assert sorted(topics.committed(topics.first)) == [b"0", b"2"]
+    asyncio.run(create_topic(topics.servers, missing, 2))
+    assert topics.run("replay", "--partition", "0", "--backend", backend).returncode == 0
+    assert sorted(topics.committed(topics.first)) == [b"0", b"2"]
+    assert topics.committed(missing) == [b"4"]
+
+
+def test_a_record_that_is_too_large_stops_the_replay(topics: Topics) -> None:
+    small = asyncio.run(
+        create_topic(topics.servers, unique("small"), 2, config={"max.message.bytes": "200"})
+    )
+    topics.fill([small, small, small], key=b"x" * 90)
+    ended = topics.run("replay", "--partition", "0", "--to", small)
+    assert ended.returncode == 0
+    topics.fill([small], key=b"x" * 500)
+    ended = topics.run("replay", "--partition", "0", "--to", small)
+    assert ended.returncode == 1
+    assert b"partition 0 offset 2: " in ended.stderr
+    assert len(topics.committed(small)) == 2
+
+
+def test_a_second_run_takes_the_place_of_the_first(topics: Topics) -> None:
+    count = 5_000
+    topics.fill([topics.first] * count)
+    with subprocess.Popen(topics.argv("replay"), stderr=subprocess.PIPE) as first:
+        while not topics.end(topics.first):
+            assert first.poll() is None
+        assert topics.run("replay").returncode == 0
+        _, said = first.communicate(timeout=EXIT_TIMEOUT_S)
+    assert first.returncode == 0 or b"has begun" in said
+    values = topics.committed(topics.first)
+    assert len(values) == count
+    assert set(values) == {b"%d" % number for number in range(count)}
 
 
 def test_places_that_are_not_there(topics: Topics) -> None:

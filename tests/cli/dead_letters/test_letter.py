@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,6 +28,7 @@ NAMES = st.sampled_from(
         )
     ]
     + ["retry_topic-attempts"]
+    + [f"__dlq.errors.{name}" for name in ("topic", "partition", "offset", "delivery.count")]
 )
 
 
@@ -48,6 +50,33 @@ def test_a_plain_dead_letter() -> None:
         "cause": None,
         "message": "no stock",
     }
+
+
+def of_share_group(**changed: bytes) -> list[tuple[str, bytes]]:
+    said = {
+        "topic": b"orders",
+        "partition": b"3",
+        "offset": b"99",
+        "group": b"sharers",
+        "delivery.count": b"5",
+        "message": b"rejected",
+        **changed,
+    }
+    return [(f"__dlq.errors.{name}", value) for name, value in said.items()]
+
+
+def test_a_dead_letter_of_a_share_group() -> None:
+    found = fields(of_share_group())
+    assert found["from"] == {"topic": "orders", "partition": 3, "offset": 99}
+    assert (found["group"], found["attempts"], found["message"]) == ("sharers", 5, "rejected")
+    assert found["exception"] is found["cause"] is None
+
+
+@pytest.mark.parametrize("number", [b"", b"-1", b"1e3", b"9" * 19, b"9" * 5000, b"\xb2", b" 1"])
+def test_numbers_of_a_share_group_that_cannot_be(number: bytes) -> None:
+    found = fields(of_share_group(offset=number, **{"delivery.count": number}))
+    assert found["from"] is found["attempts"] is None
+    assert found["message"] == "rejected"
 
 
 def test_a_dead_letter_after_retry_topics() -> None:

@@ -1,0 +1,36 @@
+"""What a program needs of transactions: records and commits that happen together, or not at all."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from sdml_kafka.transport.interfaces import Message, TopicPartition
+
+
+class NoTransactions(Exception):
+    """The broker does not let this client make transactions; the text says why."""
+
+
+class RecordsFailed(Exception):
+    """Records were not taken, so nothing of their transaction has happened.
+
+    Attributes:
+        error: Why. The broker refuses whole batches, so it may be about another one of the records.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+class Transactions(Protocol):
+    """Makes one transaction after another."""
+
+    async def send(
+        self, messages: Sequence[Message], offsets: Mapping[TopicPartition, int], group: str
+    ) -> None:
+        """Send records, and commit offsets for a group, in one transaction.
+
+        Raises:
+            RecordsFailed: A record was not taken. Nothing was sent or committed.
+            ProducerFailed: The broker takes no more transactions of this producer.
+        """
