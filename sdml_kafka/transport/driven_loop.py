@@ -43,14 +43,10 @@ _log = getLogger("sdml_kafka.transport")
 def can_be_driven() -> bool:
     """Return whether a loop can be driven here.
 
-    It cannot where a selector has no file descriptor (Windows), in a trio that is a guest of an
-    asyncio loop, and once `trio_asyncio` is imported, which then decides what runs in a trio task.
+    It cannot where a selector has no file descriptor (Windows), and in a trio that is a guest of an
+    asyncio loop.
     """
-    return (
-        hasattr(selectors.DefaultSelector, "fileno")
-        and "trio_asyncio" not in sys.modules
-        and asyncio._get_running_loop() is None
-    )
+    return hasattr(selectors.DefaultSelector, "fileno") and asyncio._get_running_loop() is None
 
 
 class WouldWaitError(Exception):
@@ -70,6 +66,11 @@ class ImpatientSelector(selectors.DefaultSelector):
     """Raises where another selector would wait."""
 
     def __init__(self, has_to_pause: Callable[[], bool]) -> None:
+        """Begin without sockets.
+
+        Args:
+            has_to_pause: Called at the beginning of each turn of the loop.
+        """
         super().__init__()
         self._has_to_pause = has_to_pause
         self.is_readable: bool = False
@@ -191,8 +192,21 @@ class DrivenLoop(CrossingLoop):
             wake(self._woken)
         finally:
             sniffio.thread_local.name = library
+            _show_to_trio_asyncio(None)
         for _ in range(len(self._callbacks)):
             self._callbacks.popleft()()
 
     def _has_to_pause(self) -> bool:
+        _show_to_trio_asyncio(self._loop)  # not in `_run`: to start, asyncio wants no loop to run
         return bool(self._callbacks) or time.monotonic() > self._turn_ends
+
+
+def _show_to_trio_asyncio(loop: asyncio.AbstractEventLoop | None) -> None:
+    """Have this loop be the one that runs, in a process that has imported `trio_asyncio`.
+
+    What `asyncio.get_running_loop` returns in a trio task is decided by that package from then on.
+    """
+    if (trio_asyncio := sys.modules.get("trio_asyncio")) is not None:
+        current_loop = getattr(trio_asyncio, "current_loop", None)
+        if current_loop is not None:  # else the import is under way
+            current_loop.set(loop)

@@ -261,6 +261,27 @@ def test_an_interrupt_that_lands_there_is_the_programs() -> None:
     assert done.stdout.split("\n")[:2] == ["cleaned up", "interrupted"]
 
 
+def test_a_program_may_import_trio_asyncio_meanwhile() -> None:
+    program = (
+        "import asyncio, trio\n"
+        "from sdml_kafka.transport.asyncio_loop import open_home\n"
+        "async def look():\n"
+        "    await asyncio.sleep(0.01)\n"
+        "    return asyncio.get_running_loop()\n"
+        "async def main():\n"
+        "    async with open_home() as home:\n"
+        "        before = await home.call(look)\n"
+        "        import trio_asyncio\n"
+        "        assert await home.call(look) is before\n"
+        "        assert trio_asyncio.current_loop.get() is None\n"
+        "        async with trio_asyncio.open_loop() as theirs:\n"
+        "            assert await home.call(look) is before\n"
+        "            assert await trio_asyncio.aio_as_trio(look)() is theirs\n"
+        "trio.run(main)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
 def test_in_a_trio_that_is_a_guest_of_asyncio_it_is_a_thread() -> None:
     outcomes: list[bool] = []
 
