@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from sdml_kafka.rpc.server.server import KafkaRPCServer
     from sdml_kafka.rpc.server.status import ServerCounters, ServerStatus
     from sdml_kafka.runtime import Restarts
-    from sdml_kafka.transport.interfaces import Record, TopicPartition
+    from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 
 __all__ = [
     "SKIP",
@@ -215,7 +215,7 @@ _MODULES = {
     "ProducerStatus": "producer.status",
     "RPCCounters": "rpc.client.status",
     "RPCStatus": "rpc.client.status",
-    "Record": "transport.interfaces",
+    "Record": "transport.interfaces.records",
     "RecordRefused": "errors",
     "RemoteError": "errors",
     "RemoteTimeout": "errors",
@@ -238,7 +238,7 @@ _MODULES = {
     "StreamBusy": "errors",
     "TooManyDeadLetters": "errors",
     "TopicMissing": "errors",
-    "TopicPartition": "transport.interfaces",
+    "TopicPartition": "transport.interfaces.records",
     "TypeStream": "listener.streams",
     "UnknownType": "errors",
     "json_library": "parsing.json_library",

@@ -9,7 +9,7 @@ import pytest
 
 from sdml_kafka.transport.aiokafka.producer.adapter import CrossingProducer
 from sdml_kafka.transport.aiokafka.producer.partition_queues import Entry
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces.producer import Message
 from tests.support.counted_home import CountedHome, counted_home
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["trio"])]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from sdml_kafka.transport.fetched_record import RecordColumns, joined, offset_at
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 
 class Backlog:

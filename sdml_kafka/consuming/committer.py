@@ -11,7 +11,8 @@ from sdml_kafka.consuming.ledger import Ledger
 from sdml_kafka.errors import CommitFailed, CommitRejected
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
-from sdml_kafka.transport.interfaces import Commit, ConsumerSettings, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit, ConsumerSettings
 
 COMMIT_TIMEOUT_S = 5.0
 """Seconds that a commit may take when no rebalance and no leaving waits for it."""

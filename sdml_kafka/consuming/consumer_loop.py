@@ -39,17 +39,9 @@ from sdml_kafka.errors import ConsumerFailed, JoinTimeout
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.runtime.waiter import clock
 from sdml_kafka.transport.connect_retry import connected
-from sdml_kafka.transport.interfaces import (
-    POLL_TIMEOUT_S,
-    Assignment,
-    Connect,
-    Consumer,
-    End,
-    Health,
-    OnRebalance,
-    Revocation,
-    TopicPartition,
-)
+from sdml_kafka.transport.interfaces.consumer import POLL_TIMEOUT_S, Connect, Consumer, OnRebalance
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Assignment, End, Health, Revocation
 
 BLOCKING_STEP_S = 2.0
 """Seconds that one step may take for which the polling or the group waits: a commit, or the

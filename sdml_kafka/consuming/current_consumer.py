@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from sdml_kafka.transport.interfaces import Consumer
+from sdml_kafka.transport.interfaces.consumer import Consumer
 
 
 class CurrentConsumer:

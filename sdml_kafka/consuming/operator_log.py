@@ -22,13 +22,8 @@ from sdml_kafka.consuming.trouble_logs import (
 )
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime.waiter import clock
-from sdml_kafka.transport.interfaces import (
-    Assignment,
-    ConsumerSettings,
-    Jump,
-    Revocation,
-    TopicPartition,
-)
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Assignment, ConsumerSettings, Jump, Revocation
 from sdml_kafka.transport.partition_names import partitions
 
 LOOK_S = 0.5

@@ -18,16 +18,8 @@ from sdml_kafka.consuming.ledger import Ledger, Tenancy
 from sdml_kafka.consuming.offset_map import Interval, decode, outside
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.fetched_record import offset_at, offsets_of
-from sdml_kafka.transport.interfaces import (
-    Assignment,
-    Commit,
-    End,
-    Health,
-    Jump,
-    Polled,
-    Record,
-    TopicPartition,
-)
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.reports import Assignment, Commit, End, Health, Jump, Polled
 
 LOW_BACKLOG = 500
 """A partition is polled when fewer records of it than this wait to be dispatched."""

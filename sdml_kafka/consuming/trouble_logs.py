@@ -3,7 +3,7 @@
 from logging import Logger
 
 from sdml_kafka.rate_limited_log import TroubleLog
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.partition_names import brokers, offsets, partitions, topics
 
 OUTAGE_PATIENCE_S = 1.0

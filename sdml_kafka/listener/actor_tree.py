@@ -42,7 +42,9 @@ from sdml_kafka.producing.serializers import Serializers
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
 from sdml_kafka.transport.connect import OnCorrupt, check_create_topics, clock_of, skips_corrupt
-from sdml_kafka.transport.interfaces import Connect, ConsumerSettings, ListenerTransport
+from sdml_kafka.transport.interfaces.consumer import Connect
+from sdml_kafka.transport.interfaces.reports import ConsumerSettings
+from sdml_kafka.transport.interfaces.transports import ListenerTransport
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
 """Errors that no restart can mend."""

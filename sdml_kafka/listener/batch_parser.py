@@ -15,7 +15,7 @@ from sdml_kafka.parsing.parsers import SKIP, Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.parsing.type_checks import name_of
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 RUN = 32
 """Records that are parsed between two looks at the clock."""

@@ -5,7 +5,7 @@ from types import TracebackType
 
 from sdml_kafka.consuming.ledger import Chunk
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 
 class Delivery[T]:

@@ -30,15 +30,10 @@ from sdml_kafka.parsing.specs import compile_specs
 from sdml_kafka.producing.serializers import Serializer, Serializers
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import OnCorrupt, listener_transport
-from sdml_kafka.transport.interfaces import (
-    Connect,
-    ConsumerFactory,
-    ListenerTransport,
-    ProducerFactory,
-    Target,
-    TopicPartition,
-    Transport,
-)
+from sdml_kafka.transport.interfaces.consumer import Connect, ConsumerFactory, Target
+from sdml_kafka.transport.interfaces.producer import ProducerFactory
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport
 
 T = TypeVar("T")
 

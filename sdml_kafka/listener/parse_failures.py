@@ -22,7 +22,7 @@ from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 
 class ParseFailures:

@@ -6,7 +6,8 @@ from typing import Protocol
 from attrs import frozen
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.interfaces import OnRebalance, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import OnRebalance
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 class RebalanceListener(Protocol):

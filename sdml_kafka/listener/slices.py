@@ -22,7 +22,7 @@ from sdml_kafka.listener.router import Route
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.transport.fetched_record import offsets_of, values_of
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 
 class Slice:

@@ -10,7 +10,7 @@ from sdml_kafka.listener.processing.forwards import Held
 from sdml_kafka.listener.processing.status import ProcessorStatus
 from sdml_kafka.runtime import ActorSnapshot
 from sdml_kafka.runtime.snapshot import all_actors
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 @frozen

@@ -11,7 +11,7 @@ from sdml_kafka.consuming.ledger import Chunk, Tenancy
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.runtime.wait_queue import WaitQueue
 from sdml_kafka.transport.fetched_record import RecordColumns
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 MAX_PARSED_AHEAD = 500
 """Parsed records that wait in a queue. Few, since a record that is parsed long before it is read

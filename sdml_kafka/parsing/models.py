@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 from sdml_kafka.errors import ConfigurationError, DocumentInvalid
 from sdml_kafka.parsing.value_decoders import reads_value
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 if TYPE_CHECKING:
     import pydantic

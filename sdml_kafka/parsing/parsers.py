@@ -5,7 +5,7 @@ from typing import Any, Final, TypedDict
 
 from sdml_kafka.parsing.json_library import decode_json
 from sdml_kafka.parsing.value_decoders import reads_value
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 __all__ = ["SKIP", "Parser", "ParserSpec", "Skip", "parse_bytes", "parse_json", "parse_text"]
 

@@ -14,7 +14,7 @@ from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, ChildSpec, Event, Life, Restarts, Supervisor
 from sdml_kafka.runtime.snapshot import all_actors
-from sdml_kafka.transport.interfaces import ConnectProducer
+from sdml_kafka.transport.interfaces.producer import ConnectProducer
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
 """The errors that a restart cannot mend."""

@@ -28,7 +28,7 @@ from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime.wait_queue import WaitQueue
 from sdml_kafka.runtime.waiter import Waiter, wake
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces.producer import Message
 
 MAX_RESENDS = 5
 """How often a record that never went out is sent again; after that it fails."""

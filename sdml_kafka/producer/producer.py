@@ -18,7 +18,8 @@ from sdml_kafka.producing.serializers import Serializer, Serializers
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.runtime.waiter import clock, waiter_maker
 from sdml_kafka.transport.connect import producer_connect
-from sdml_kafka.transport.interfaces import ConnectProducer, Message, ProducerFactory, Transport
+from sdml_kafka.transport.interfaces.producer import ConnectProducer, Message, ProducerFactory
+from sdml_kafka.transport.interfaces.transports import Transport
 
 MAX_CANCELLED_FLUSH_S = 2.0
 """Seconds that leaving waits for acknowledgements when the program itself was cancelled."""

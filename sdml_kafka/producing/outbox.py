@@ -12,7 +12,7 @@ from sdml_kafka.errors import BrokerUnreachable, SendFailed
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.connect_retry import connected
-from sdml_kafka.transport.interfaces import (
+from sdml_kafka.transport.interfaces.producer import (
     ConnectProducer,
     Message,
     OnSent,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sdml_kafka.testing.embedded.kafka import EmbeddedKafka
     from sdml_kafka.testing.memory.broker import MemoryBroker
     from sdml_kafka.testing.memory.log import MemoryRecord
-    from sdml_kafka.transport.interfaces import Transport
+    from sdml_kafka.transport.interfaces.transports import Transport
 
 __all__ = [
     "EmbeddedKafka",
@@ -37,7 +37,7 @@ _MODULES = {
     "KafkaStartError": "testing.embedded.errors",
     "MemoryBroker": "testing.memory.broker",
     "MemoryRecord": "testing.memory.log",
-    "Transport": "transport.interfaces",
+    "Transport": "transport.interfaces.transports",
 }
 """The module of each public name, below `sdml_kafka`."""
 

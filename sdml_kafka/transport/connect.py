@@ -11,13 +11,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Literal, get_args
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.interfaces import (
-    ConnectProducer,
-    ConsumerFactory,
-    ListenerTransport,
-    ProducerFactory,
-    Transport,
-)
+from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
+from sdml_kafka.transport.interfaces.producer import ConnectProducer, ProducerFactory
+from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport
 from sdml_kafka.transport.transactions import Transactions
 
 OnCorrupt = Literal["hold", "skip"]

@@ -6,7 +6,7 @@ from itertools import repeat
 from operator import add, attrgetter
 from typing import Any, NamedTuple, Protocol, cast, overload
 
-from sdml_kafka.transport.interfaces import Record, TopicPartition
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 
 _offset_of = attrgetter("offset")
 _timestamp_of = attrgetter("timestamp")

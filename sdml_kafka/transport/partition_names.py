@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from itertools import groupby, islice
 
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 MAX_NAMES = 10
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 
 from sdml_kafka.errors import ConfigurationError, TopicMissing
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces.producer import Message
 
 Bytes = bytes | bytearray | memoryview | None
 TOPIC_RULE = (

@@ -5,7 +5,8 @@ Every driver uses these rules, and so does the broker in memory.
 
 from collections.abc import Collection, Mapping
 
-from sdml_kafka.transport.interfaces import Tail, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Tail
 
 
 class TailShare:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from sdml_kafka.transport.interfaces import Message, TopicPartition
+from sdml_kafka.transport.interfaces.producer import Message
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 class NoTransactions(Exception):

@@ -8,7 +8,7 @@ import pytest
 from sdml_kafka import KafkaRPCServer
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.testing.memory.state import loop_time
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.client_by_hand import ask, new_broker
 from tests.support.listener_on_twin import broker_with, listener_on, take_last
 from tests.support.log_lines import Lines, lines_of

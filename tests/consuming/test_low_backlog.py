@@ -7,7 +7,8 @@ import pytest
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.partitions import LOW_BACKLOG, LOW_BACKLOG_BYTES, Intake
 from sdml_kafka.testing.memory.log import MemoryRecord
-from sdml_kafka.transport.interfaces import Assignment, Record, TopicPartition
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.reports import Assignment
 
 KEY = TopicPartition("topic", 0)
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdml_kafka.consuming.moving.pauses import Pauses
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 KEYS = [TopicPartition(topic, number) for topic in "ab" for number in range(3)]
 

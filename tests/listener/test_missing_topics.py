@@ -6,7 +6,8 @@ import pytest
 from sdml_kafka import Call, ConfigurationError, KafkaRPCServer
 from sdml_kafka.testing import MemoryBroker
 from sdml_kafka.testing.memory.log import Misuse
-from sdml_kafka.transport.interfaces import TopicPartition, Transport
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.listener_on_twin import fill, listener_on, take_last
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until

@@ -5,7 +5,7 @@ import pytest
 
 from sdml_kafka import CoordinatorUnavailable
 from sdml_kafka.testing.memory.consumer import MemoryConsumer
-from sdml_kafka.transport.interfaces import Health
+from sdml_kafka.transport.interfaces.reports import Health
 from tests.support.listener_on_twin import GROUP, TOPIC, broker_with, listener_on
 from tests.support.virtual_time import in_virtual_time
 

@@ -8,7 +8,7 @@ import pytest
 
 from sdml_kafka import KafkaRPC
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.client_by_hand import GROUP, P0, ask, new_broker, serving
 from tests.support.log_lines import Lines, lines_of
 from tests.support.virtual_time import in_virtual_time

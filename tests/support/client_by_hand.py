@@ -8,7 +8,7 @@ from sdml_kafka import Call, KafkaRPCServer, TopicPartition
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.testing.memory.log import MemoryRecord
 from sdml_kafka.testing.memory.state import loop_time
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.headers import header
 from tests.support.waiting import until
 

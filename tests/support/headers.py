@@ -1,7 +1,7 @@
 """Reading a header of a record."""
 
 from sdml_kafka.testing import MemoryRecord
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 
 def header(record: Record | MemoryRecord, name: str) -> bytes | None:

@@ -1,7 +1,7 @@
 """The topic and the members that the in-memory broker's own tests act on."""
 
 from sdml_kafka.testing.memory.consumer import MemoryConsumer
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.contracts.consumer_world import Seat
 
 P0, P1 = TopicPartition("orders", 0), TopicPartition("orders", 1)

@@ -8,7 +8,7 @@ import anyio
 
 from sdml_kafka import KafkaListener
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.listener_on_twin import GROUP, TEXTS
 
 Handle = Callable[..., object]

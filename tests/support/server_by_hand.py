@@ -8,7 +8,9 @@ import anyio
 
 from sdml_kafka import KafkaRPC, ParserSpec, parse_bytes, parse_json
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import Consumer, Record, Transport
+from sdml_kafka.transport.interfaces.consumer import Consumer
+from sdml_kafka.transport.interfaces.records import Record
+from sdml_kafka.transport.interfaces.transports import Transport
 
 REQUEST, REPLY = "request", "reply"
 PATIENCE_S = 60.0

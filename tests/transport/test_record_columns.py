@@ -12,7 +12,7 @@ from sdml_kafka.transport.fetched_record import (
     offsets_of,
     values_of,
 )
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 PLACE = TopicPartition("orders", 3)
 

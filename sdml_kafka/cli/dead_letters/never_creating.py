@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from sdml_kafka.transport.interfaces import ConnectProducer, Producer
+from sdml_kafka.transport.interfaces.producer import ConnectProducer, Producer
 
 
 class NeverCreating:

@@ -43,7 +43,8 @@ from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.progress import ProgressReport
 from sdml_kafka.cli.terminal import say, set_up_logging
 from sdml_kafka.transport.connect import listener_transport, producer_connect, transactions
-from sdml_kafka.transport.interfaces import Message, Transport
+from sdml_kafka.transport.interfaces.producer import Message
+from sdml_kafka.transport.interfaces.transports import Transport
 from sdml_kafka.transport.transactions import NoTransactions, RecordsFailed, Transactions
 
 CLIENT_ID = "sdml-kafka-replay"

@@ -32,7 +32,7 @@ from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.runtime import RuntimeFailure
 from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError
 from sdml_kafka.transport.connect import rpc_server_transport
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.interfaces.transports import Transport
 
 BALANCED, FAILED, CANNOT_RUN, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 LISTENERS = ("ada", "bob")

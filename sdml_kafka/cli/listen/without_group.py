@@ -11,18 +11,15 @@ from attrs import evolve, frozen
 
 from sdml_kafka.cli.listen.arguments import Offset
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.interfaces import (
+from sdml_kafka.transport.interfaces.consumer import Connect, Consumer, Target
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.reports import (
     Assignment,
     Commit,
-    Connect,
-    Consumer,
     ConsumerSettings,
     Polled,
-    Record,
     Revocation,
     Tail,
-    Target,
-    TopicPartition,
 )
 
 

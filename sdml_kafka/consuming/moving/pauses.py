@@ -2,7 +2,7 @@
 
 from collections.abc import Container
 
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 class Pauses(Container[TopicPartition]):

@@ -30,7 +30,9 @@ from sdml_kafka.consuming.moving.pauses import Pauses
 from sdml_kafka.consuming.moving.start_from import StartFrom
 from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.errors import ConsumerFailed, SeekFailed
-from sdml_kafka.transport.interfaces import Assignment, Consumer, Target, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import Consumer, Target
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Assignment
 
 SEEK_TIMEOUT_S = 5.0
 """Seconds within which brokers have to say where to begin."""

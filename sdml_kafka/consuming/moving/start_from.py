@@ -7,7 +7,8 @@ from typing import Literal
 from attrs import frozen
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.interfaces import Target, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import Target
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 Start = Literal["earliest", "latest"] | datetime | Mapping[TopicPartition, int]
 

@@ -26,7 +26,7 @@ from sdml_kafka.listener.processing.spring_headers import Headers, shortened
 from sdml_kafka.listener.processing.timetable import Timetable
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces.producer import Message
 
 REFUSALS = (
     TopicMissing,

@@ -12,7 +12,7 @@ from sdml_kafka.listener.batch_parser import Unparsed
 from sdml_kafka.listener.delivery import Delivery
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.transport.fetched_record import RecordColumns
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 DONE = object()
 """Stands for the verdict of a handler that called `done()`."""

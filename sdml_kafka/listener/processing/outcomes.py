@@ -30,7 +30,7 @@ from sdml_kafka.listener.processing.timetable import Timetable
 from sdml_kafka.parsing.parsers import Skip
 from sdml_kafka.producing.serializers import Serializers
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces.producer import Message
 
 Failure = tuple[Job, Exception]
 

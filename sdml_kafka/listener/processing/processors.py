@@ -20,7 +20,7 @@ from sdml_kafka.listener.router import Router
 from sdml_kafka.listener.typed_queue import TypedQueue
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.runtime import Actor, ChildSpec, Life, Restarts, Supervisor
-from sdml_kafka.transport.interfaces import ConnectProducer
+from sdml_kafka.transport.interfaces.producer import ConnectProducer
 
 NO_PRODUCER = (
     "Sends, retry topics and dead letters need a producer: give the listener bootstrap_servers, or "

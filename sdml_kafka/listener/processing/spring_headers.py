@@ -15,7 +15,7 @@ from traceback import format_exception
 from attrs import frozen
 
 from sdml_kafka.listener.processing.policies import MAX_ATTEMPTS
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 Headers = Sequence[tuple[str, bytes]]
 

@@ -32,7 +32,7 @@ from sdml_kafka.rpc.client.status import RPCStatus, rpc_status
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.runtime import ChildSpec, Event, Mailbox, Restarts, Supervisor, SupervisorGaveUp
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.interfaces.transports import Transport
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError, TopicMissing)
 """The errors that a restart cannot mend."""

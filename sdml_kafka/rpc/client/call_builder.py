@@ -24,7 +24,7 @@ from sdml_kafka.rpc.deadline import DEADLINE
 from sdml_kafka.rpc.dialects.messages import Headers
 from sdml_kafka.rpc.dialects.native import ID_NAMES, request_headers
 from sdml_kafka.runtime.waiter import Waiter, clock, waiter_maker
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces.producer import Message
 
 OptionsTuple = tuple[
     float | None,

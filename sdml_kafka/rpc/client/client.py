@@ -30,7 +30,9 @@ from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES, wire_of
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import rpc_transport
-from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Transport
+from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
+from sdml_kafka.transport.interfaces.producer import ProducerFactory
+from sdml_kafka.transport.interfaces.transports import Transport
 from sdml_kafka.transport.topic_settings import TopicSettings
 
 

@@ -31,7 +31,7 @@ from sdml_kafka.rpc.dialects.messages import Reply
 from sdml_kafka.rpc.dialects.native import ID_NAMES, cancel_headers
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.runtime.waiter import Waiter
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces.producer import Message
 
 MAX_RESENDS = 5
 """How often a record that never went out is sent again; after that its call fails."""

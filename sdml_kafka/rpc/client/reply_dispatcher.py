@@ -17,7 +17,7 @@ from sdml_kafka.rpc.client.pending_calls import PendingCall, PendingCalls
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, CorrelationFromRecord, Reply
 from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.runtime import Actor, Life, Mailbox
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 MAX_TYPES = 1000
 MAX_ID_NAMES = 20

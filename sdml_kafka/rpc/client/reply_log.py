@@ -7,7 +7,8 @@ import anyio
 
 from sdml_kafka.consuming.trouble_logs import node_log, outage_log
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.transport.interfaces import Assignment, Health, Jump, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Assignment, Health, Jump
 from sdml_kafka.transport.partition_names import partitions
 
 _log = getLogger("sdml_kafka.rpc")

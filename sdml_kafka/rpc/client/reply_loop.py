@@ -22,14 +22,9 @@ from sdml_kafka.rpc.client.reply_topics import (
 )
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.connect_retry import connected
-from sdml_kafka.transport.interfaces import (
-    POLL_TIMEOUT_S,
-    Assignment,
-    Connect,
-    Consumer,
-    Record,
-    TopicPartition,
-)
+from sdml_kafka.transport.interfaces.consumer import POLL_TIMEOUT_S, Connect, Consumer
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.reports import Assignment
 
 SHARED_GRACE_S = 15.0
 """Seconds for which others may share the group: a newcomer that does so by mistake finds out as it

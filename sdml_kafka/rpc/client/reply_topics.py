@@ -17,7 +17,9 @@ from sdml_kafka.errors import (
 from sdml_kafka.parsing.parsers import ParserSpec, parse_bytes
 from sdml_kafka.parsing.specs import CompiledSpec, compile_specs
 from sdml_kafka.rpc.client.request_options import check_positive
-from sdml_kafka.transport.interfaces import Assignment, Health, Producer, Tail, TopicPartition
+from sdml_kafka.transport.interfaces.producer import Producer
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Assignment, Health, Tail
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
 from sdml_kafka.transport.topic_settings import TopicSettings, as_texts
 

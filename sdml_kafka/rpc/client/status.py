@@ -6,7 +6,7 @@ from attrs import define, frozen
 
 from sdml_kafka.runtime import ActorSnapshot
 from sdml_kafka.runtime.snapshot import all_actors
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 @frozen

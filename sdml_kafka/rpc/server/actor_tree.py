@@ -44,7 +44,8 @@ from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
 from sdml_kafka.runtime.waiter import clock, waiter_maker
 from sdml_kafka.transport.connect import OnCorrupt, check_create_topics, skips_corrupt
-from sdml_kafka.transport.interfaces import ConsumerSettings, Transport
+from sdml_kafka.transport.interfaces.reports import ConsumerSettings
+from sdml_kafka.transport.interfaces.transports import Transport
 from sdml_kafka.workers.pool import Pool
 
 _log = getLogger("sdml_kafka.server")

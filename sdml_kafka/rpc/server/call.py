@@ -10,7 +10,7 @@ from sdml_kafka.consuming.ledger import Chunk
 from sdml_kafka.rpc.dialects.messages import OK, Request
 from sdml_kafka.rpc.server.handlers import Handler
 from sdml_kafka.runtime.waiter import Waiter
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 INTERNAL = "internal"
 INVALID_ARGUMENT = "invalid_argument"

@@ -6,7 +6,7 @@ from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.rpc.server.call import ServerCall
 from sdml_kafka.rpc.server.request_queue import Lane
 from sdml_kafka.rpc.server.status import Counts
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 
 
 class Cancellations:

@@ -21,7 +21,7 @@ from sdml_kafka.rpc.dialects.native import ok_headers, reply_headers
 from sdml_kafka.rpc.server.call import INTERNAL, Answer, ServerCall
 from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.runtime.waiter import wake
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.workers.deadline_timer import DeadlineTimer
 
 MAX_UNACKNOWLEDGED = 2000

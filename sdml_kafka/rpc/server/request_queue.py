@@ -8,7 +8,9 @@ from sdml_kafka.consuming.end_sightings import EndSightings
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
 from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.rpc.server.handlers import Handler
-from sdml_kafka.transport.interfaces import POLL_TIMEOUT_S, Health, Record, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import POLL_TIMEOUT_S
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.reports import Health
 
 MAX_SLICE = 64
 """The number of requests of a partition that are entered into the ledger in one go."""

@@ -25,7 +25,10 @@ from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopics
 from sdml_kafka.rpc.server.status import ServerStatus
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import OnCorrupt, clock_of, rpc_server_transport
-from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory, Record, Transport
+from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
+from sdml_kafka.transport.interfaces.producer import ProducerFactory
+from sdml_kafka.transport.interfaces.records import Record
+from sdml_kafka.transport.interfaces.transports import Transport
 
 
 class KafkaRPCServer(Enterable):

@@ -8,7 +8,7 @@ from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.consuming.status import PartitionStatus, partition_status
 from sdml_kafka.runtime import ActorSnapshot
 from sdml_kafka.runtime.snapshot import all_actors
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 MAX_STATUSES = 100
 

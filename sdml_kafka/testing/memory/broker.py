@@ -19,15 +19,10 @@ from sdml_kafka.testing.memory.member import Member, MemberOptions, Reset
 from sdml_kafka.testing.memory.producer import MemoryProducer, running
 from sdml_kafka.testing.memory.state import State, loop_time, now
 from sdml_kafka.testing.memory.topics import Topics
-from sdml_kafka.transport.interfaces import (
-    Commit,
-    Connect,
-    ConnectProducer,
-    Consumer,
-    ConsumerSettings,
-    Producer,
-    TopicPartition,
-)
+from sdml_kafka.transport.interfaces.consumer import Connect, Consumer
+from sdml_kafka.transport.interfaces.producer import ConnectProducer, Producer
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit, ConsumerSettings
 
 
 @frozen

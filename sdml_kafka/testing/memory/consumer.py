@@ -22,7 +22,9 @@ from sdml_kafka.testing.memory.group import Group
 from sdml_kafka.testing.memory.log import Misuse
 from sdml_kafka.testing.memory.member import Member, Standing, TailPositions
 from sdml_kafka.testing.memory.state import CommitRequest, State, now
-from sdml_kafka.transport.interfaces import (
+from sdml_kafka.transport.interfaces.consumer import Target
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.reports import (
     DELETED,
     REPLACED,
     Assignment,
@@ -31,11 +33,8 @@ from sdml_kafka.transport.interfaces import (
     Health,
     Jump,
     Polled,
-    Record,
     Revocation,
     Tail,
-    Target,
-    TopicPartition,
 )
 from sdml_kafka.transport.record_checks import nearest_topics
 

@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 
 from sdml_kafka.testing.memory.member import Member
 from sdml_kafka.testing.memory.state import State, now
-from sdml_kafka.transport.interfaces import End, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import End
 
 RECENT_S = 5.0
 """Seconds after which an end is no longer recent, and between two requests for ends."""

@@ -4,7 +4,7 @@ from collections import deque
 
 from attrs import define, field
 
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 @define

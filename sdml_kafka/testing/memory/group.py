@@ -12,14 +12,8 @@ from attrs import define, field
 
 from sdml_kafka.testing.memory.log import Log, MemoryCommit, Misuse
 from sdml_kafka.testing.memory.member import Member, PendingRevocation, Standing
-from sdml_kafka.transport.interfaces import (
-    DELETED,
-    REPLACED,
-    Assignment,
-    Commit,
-    Jump,
-    TopicPartition,
-)
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import DELETED, REPLACED, Assignment, Commit, Jump
 from sdml_kafka.transport.tail_share import tail_position
 
 MAX_METADATA = 4096

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from attrs import define, field, frozen
 
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 class Misuse(AssertionError):

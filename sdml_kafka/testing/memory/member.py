@@ -5,7 +5,8 @@ from typing import Literal, Self
 
 from attrs import define, field, frozen
 
-from sdml_kafka.transport.interfaces import Assignment, Jump, Tail, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Assignment, Jump, Tail
 from sdml_kafka.transport.tail_share import TailShare
 
 Reset = Literal["earliest", "latest"]

@@ -24,13 +24,8 @@ from sdml_kafka.testing.memory.faults import next_failure
 from sdml_kafka.testing.memory.log import MemoryRecord, Misuse
 from sdml_kafka.testing.memory.state import State, now
 from sdml_kafka.testing.memory.topics import Topics
-from sdml_kafka.transport.interfaces import (
-    Message,
-    OnSent,
-    ProducerSpent,
-    TopicPartition,
-    always,
-)
+from sdml_kafka.transport.interfaces.producer import Message, OnSent, ProducerSpent, always
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.record_checks import fault_of, no_such_partition, no_such_topic
 from sdml_kafka.transport.topic_settings import is_setting
 

@@ -12,7 +12,8 @@ from sdml_kafka.testing.memory.faults import Faults
 from sdml_kafka.testing.memory.group import Group
 from sdml_kafka.testing.memory.log import Log, MemoryCommit
 from sdml_kafka.testing.memory.member import Member
-from sdml_kafka.transport.interfaces import Commit, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 
 _began_at = RunVar[float]("seconds since the epoch at the time 0 of the event loop's clock")
 

@@ -6,7 +6,7 @@ from zlib import crc32
 
 from sdml_kafka.testing.memory.log import Log, MemoryRecord, Misuse
 from sdml_kafka.testing.memory.state import State, now
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 class Topics:

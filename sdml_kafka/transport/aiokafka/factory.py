@@ -11,7 +11,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.aiokafka.option_checks import check_addresses, check_names
 from sdml_kafka.transport.aiokafka.option_values import check_producer_options, check_values
-from sdml_kafka.transport.interfaces import ConsumerFactory, ProducerFactory
+from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
+from sdml_kafka.transport.interfaces.producer import ProducerFactory
 
 CONNECTIONS_MAX_IDLE_MS = 180_000
 """Load balancers forget idle connections without a word, the common ones after 4 minutes or more.

@@ -14,7 +14,7 @@ from sdml_kafka.cli.request import command as module
 from sdml_kafka.cli.request.arguments import RequestOptions
 from sdml_kafka.cli.request.command import RequestCall
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.interfaces.transports import Transport
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(30)]
 

@@ -17,7 +17,7 @@ from sdml_kafka.cli.serve.command import ServeRun
 from sdml_kafka.cli.serve.guard_process import GuardProcess
 from sdml_kafka.cli.serve.programs import Program
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.processes import first_pid, is_alive, shell, until_gone
 from tests.support.waiting import until
 

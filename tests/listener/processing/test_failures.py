@@ -11,7 +11,7 @@ from sdml_kafka.listener.processing.forwards import Held
 from sdml_kafka.listener.processing.policies import Batch, DeadLetter, Retry, RetryTopics, Send
 from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 from tests.support.listener_on_twin import GROUP, P0, TOPIC, broker_with
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time

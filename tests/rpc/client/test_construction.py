@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sdml_kafka import ConfigurationError, KafkaRPC
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.server_by_hand import RAW, new_broker
 from tests.support.virtual_time import in_virtual_time
 

@@ -12,7 +12,7 @@ from sdml_kafka import (
     RestartsExhausted,
 )
 from sdml_kafka.rpc.client.reply_dispatcher import ReplyMatcher
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 from tests.support.server_by_hand import REQUEST, callers, client_on, hand, new_broker
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until

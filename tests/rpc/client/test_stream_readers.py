@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from sdml_kafka import ClientClosed, ConfigurationError, KafkaRPC, StreamBroken, StreamBusy
-from sdml_kafka.transport.interfaces import Record
+from sdml_kafka.transport.interfaces.records import Record
 from tests.support.headers import header
 from tests.support.server_by_hand import REQUEST, answer_with_stream, client_on, hand, new_broker
 from tests.support.virtual_time import in_virtual_time

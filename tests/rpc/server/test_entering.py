@@ -10,7 +10,7 @@ from sdml_kafka import (
 )
 from sdml_kafka.runtime import ActorState
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.client_by_hand import (
     GROUP,
     P0,

@@ -12,7 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic, Records
 
 from sdml_kafka.transport.aiokafka.consumer.adapter import connect
 from sdml_kafka.transport.asyncio_loop import Home, open_home
-from sdml_kafka.transport.interfaces import Connect, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import Connect
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.contracts.consumer_world import Reset, World
 from tests.support.kafka_from_outside import wait_for_controller
 

@@ -15,7 +15,9 @@ from sdml_kafka.transport.aiokafka.consumer.adapter import connect
 from sdml_kafka.transport.aiokafka.factory import default_producer_factory
 from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 from sdml_kafka.transport.asyncio_loop import Home, open_home
-from sdml_kafka.transport.interfaces import Connect, ConnectProducer, Record, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import Connect
+from sdml_kafka.transport.interfaces.producer import ConnectProducer
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from tests.support.kafka_from_outside import wait_for_controller
 
 

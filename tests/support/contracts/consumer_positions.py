@@ -6,7 +6,8 @@ import anyio
 import pytest
 
 from sdml_kafka.errors import SeekFailed
-from sdml_kafka.transport.interfaces import Commit, Polled, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit, Polled
 from tests.support.contracts.consumer_world import (
     CALL_S,
     World,

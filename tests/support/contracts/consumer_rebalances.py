@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from sdml_kafka.errors import CommitRejected
-from sdml_kafka.transport.interfaces import Commit
+from sdml_kafka.transport.interfaces.reports import Commit
 from tests.support.contracts.consumer_world import (
     World,
     numbered,

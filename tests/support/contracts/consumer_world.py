@@ -7,17 +7,15 @@ from typing import Literal, Protocol
 import anyio
 from trio.testing import MockClock
 
-from sdml_kafka.transport.interfaces import (
+from sdml_kafka.transport.interfaces.consumer import Connect, Consumer
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.reports import (
     Assignment,
     Commit,
-    Connect,
-    Consumer,
     Health,
     Polled,
-    Record,
     Revocation,
     Tail,
-    TopicPartition,
 )
 
 PATIENCE_S = 20.0

@@ -17,7 +17,8 @@ from sdml_kafka.errors import (
     SendFailed,
     TopicMissing,
 )
-from sdml_kafka.transport.interfaces import Message, Producer, TopicPartition
+from sdml_kafka.transport.interfaces.producer import Message, Producer
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.contracts.producer_world import (
     CALL_S,
     PATIENCE_S,

@@ -6,14 +6,9 @@ from typing import Protocol
 
 import anyio
 
-from sdml_kafka.transport.interfaces import (
-    Connect,
-    ConnectProducer,
-    OnSent,
-    Producer,
-    Record,
-    TopicPartition,
-)
+from sdml_kafka.transport.interfaces.consumer import Connect
+from sdml_kafka.transport.interfaces.producer import ConnectProducer, OnSent, Producer
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 
 PATIENCE_S = 30.0
 CALL_S = 10.0

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import anyio
 import pytest
 
-from sdml_kafka.transport.interfaces import Commit, Tail, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit, Tail
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
     Reset,

@@ -11,7 +11,8 @@ from trio.testing import MockClock
 
 from sdml_kafka.errors import CommitFailed
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import Commit, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 from tests.support.contracts.consumer_world import Seat, poll_until, releasing, seat, share_out
 
 PARTITIONS = [TopicPartition("orders", number) for number in range(3)]

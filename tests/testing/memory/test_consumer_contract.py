@@ -5,7 +5,9 @@ from itertools import count
 import pytest
 
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import Connect, Tail, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import Connect
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Tail
 from tests.support.contracts.consumer import Contract
 from tests.support.contracts.consumer_world import (
     Reset,

@@ -6,7 +6,7 @@ import pytest
 from sdml_kafka.errors import AuthorizationFailed, BrokerUnreachable, CommitFailed, ConsumerFailed
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.testing.memory.log import MemoryCommit
-from sdml_kafka.transport.interfaces import Commit
+from sdml_kafka.transport.interfaces.reports import Commit
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
     Seat,

@@ -5,7 +5,8 @@ import pytest
 
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.testing.memory.log import Misuse
-from sdml_kafka.transport.interfaces import Commit, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 from tests.support.contracts.consumer_world import PATIENCE_S, seat, share_out
 from tests.support.memory_group import P0
 

@@ -5,7 +5,7 @@ import pytest
 
 from sdml_kafka.errors import BrokerUnreachable, CommitFailed, CommitRejected
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import Commit
+from sdml_kafka.transport.interfaces.reports import Commit
 from tests.support.contracts.consumer_world import PATIENCE_S, poll_until, seat, share_out
 from tests.support.memory_group import P0, SESSION_S
 

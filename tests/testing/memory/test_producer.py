@@ -15,7 +15,8 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.testing.memory.log import Misuse
-from sdml_kafka.transport.interfaces import Message, ProducerSpent, TopicPartition
+from sdml_kafka.transport.interfaces.producer import Message, ProducerSpent
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,9 @@ from itertools import count
 import pytest
 
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import Connect, ConnectProducer, Record, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import Connect
+from sdml_kafka.transport.interfaces.producer import ConnectProducer
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from tests.support.contracts.producer import ProducerContract
 from tests.support.contracts.producer_world import ProducerWorld
 

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.memory_group import P0
 
 

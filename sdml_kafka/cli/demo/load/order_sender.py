@@ -12,7 +12,7 @@ from sdml_kafka.cli.demo.event_log import EventLog
 from sdml_kafka.cli.demo.load.orders import order_value
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.runtime import ChildSpec, Supervisor, supervise
-from sdml_kafka.transport.interfaces import ConnectProducer, Message
+from sdml_kafka.transport.interfaces.producer import ConnectProducer, Message
 
 TICK_S = 0.02
 CUSTOMERS = 97

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 import anyio
 
 from sdml_kafka import SdmlKafkaError
-from sdml_kafka.transport.interfaces import ConnectProducer, Producer
+from sdml_kafka.transport.interfaces.producer import ConnectProducer, Producer
 
 PARTITIONS = 4
 TIMEOUT_S = 10.0

@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 from sdml_kafka import TopicPartition
-from sdml_kafka.transport.interfaces import Connect, Consumer, Polled
+from sdml_kafka.transport.interfaces.consumer import Connect, Consumer
+from sdml_kafka.transport.interfaces.reports import Polled
 
 
 class DemoFault(Exception):

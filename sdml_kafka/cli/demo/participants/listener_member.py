@@ -14,7 +14,7 @@ from sdml_kafka.cli.demo.load.orders import Order, parse_order
 from sdml_kafka.cli.demo.participants.failing_poll import FailingPoll
 from sdml_kafka.cli.demo.participants.participant import Participant
 from sdml_kafka.runtime import ActorCrashed, ActorSnapshot, Event
-from sdml_kafka.transport.interfaces import Connect
+from sdml_kafka.transport.interfaces.consumer import Connect
 
 LOOPS = 4
 WORK_S = 0.002

@@ -8,7 +8,7 @@ from sdml_kafka.errors import AuthorizationFailed, ConfigurationError, SdmlKafka
 from sdml_kafka.listener.processing.retrying.plan import RetryPlan
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.connect_retry import connected
-from sdml_kafka.transport.interfaces import ConnectProducer, Producer
+from sdml_kafka.transport.interfaces.producer import ConnectProducer, Producer
 
 LOOK_AGAIN_S = 5.0
 """Seconds between two looks at a first topic that does not exist yet."""

@@ -19,18 +19,14 @@ from sdml_kafka.transport.aiokafka.consumer.fetching import sizes_of
 from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
 from sdml_kafka.transport.aiokafka.option_values import made_by
 from sdml_kafka.transport.asyncio_loop import Home, open_home
-from sdml_kafka.transport.interfaces import (
+from sdml_kafka.transport.interfaces.consumer import Connect, Consumer, ConsumerFactory, Target
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.reports import (
     Commit,
-    Connect,
-    Consumer,
-    ConsumerFactory,
     ConsumerSettings,
     Polled,
-    Record,
     Revocation,
     Tail,
-    Target,
-    TopicPartition,
 )
 
 BUILD_TIMEOUT_S = 5.0

@@ -8,7 +8,7 @@ that does not decode, and held there.
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 MAX_REASON_CHARS = 300
 

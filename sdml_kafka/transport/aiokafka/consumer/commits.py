@@ -11,7 +11,8 @@ from sdml_kafka.errors import CommitFailed
 from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.client import RETRY_S, Client, error_of
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.interfaces import Commit, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 
 CANCEL_TIMEOUT_S = 0.5
 MAX_REQUEST = 600_000

@@ -27,7 +27,9 @@ from sdml_kafka.errors import ConsumerFailed
 from sdml_kafka.runtime.waiter import Waiter, waiter_maker, wake
 from sdml_kafka.transport.aiokafka.consumer.driver import ConsumerDriver
 from sdml_kafka.transport.asyncio_loop import Home
-from sdml_kafka.transport.interfaces import POLL_TIMEOUT_S, Polled, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import POLL_TIMEOUT_S
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Polled
 
 CLOSED = "the consumer is closed"
 

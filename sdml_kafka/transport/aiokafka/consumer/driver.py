@@ -86,15 +86,15 @@ from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.aiokafka.log_filter import own_lines
 from sdml_kafka.transport.aiokafka.silent_connections import SilentConnections
 from sdml_kafka.transport.aiokafka.startup import Startup
-from sdml_kafka.transport.interfaces import (
+from sdml_kafka.transport.interfaces.consumer import Target
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import (
     Assignment,
     Commit,
     ConsumerSettings,
     Jump,
     Polled,
     Tail,
-    Target,
-    TopicPartition,
 )
 
 _log = getLogger("sdml_kafka.transport")

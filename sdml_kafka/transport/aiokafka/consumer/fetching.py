@@ -21,7 +21,7 @@ from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.positions.read_positions import ReadPositions
 from sdml_kafka.transport.aiokafka.consumer.record_batches import decodes_here, take
 from sdml_kafka.transport.fetched_record import RecordColumns
-from sdml_kafka.transport.interfaces import Record, TopicPartition
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 
 NOBODY: Mapping[Any, TopicPartition] = {ClientPartition("", 0): TopicPartition("", 0)}
 """`getmany()` without arguments reads all partitions. With this one it reads none, keeps the

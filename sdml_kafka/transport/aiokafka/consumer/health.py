@@ -20,7 +20,8 @@ from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
-from sdml_kafka.transport.interfaces import End, Health, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import End, Health
 
 REPORT_INTERVAL_S = 0.2
 """Seconds between two looks, each of which is returned by a poll."""

@@ -75,7 +75,8 @@ from aiokafka.protocol.offset import OffsetRequest, OffsetResetStrategy
 from aiokafka.structs import OffsetAndMetadata
 
 from sdml_kafka.transport.aiokafka.client import Client, close_client
-from sdml_kafka.transport.interfaces import Commit, ConsumerSettings, Record, TopicPartition
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit, ConsumerSettings
 
 _KEPT = (
     "isolation_level",

@@ -16,7 +16,7 @@ from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.connection_failures import advertised
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 GROUP_FULL = 81
 

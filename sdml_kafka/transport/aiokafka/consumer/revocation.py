@@ -8,7 +8,7 @@ import asyncio
 
 from attrs import define, field
 
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 @define(eq=False)

@@ -19,7 +19,7 @@ from sdml_kafka.transport.aiokafka.topic_requests import (
     may_succeed_later,
     refresh_with,
 )
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.record_checks import nearest_topics
 
 

@@ -20,7 +20,7 @@ from sdml_kafka.transport.aiokafka.option_values import made_by
 from sdml_kafka.transport.aiokafka.producer.driver import CLOSED, ProducerDriver, build_driver
 from sdml_kafka.transport.aiokafka.producer.partition_queues import Entry
 from sdml_kafka.transport.asyncio_loop import Home, open_home
-from sdml_kafka.transport.interfaces import (
+from sdml_kafka.transport.interfaces.producer import (
     ConnectProducer,
     Message,
     OnSent,

@@ -14,7 +14,7 @@ from attrs import define, field
 
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.producer import internals
-from sdml_kafka.transport.interfaces import Message, OnSent
+from sdml_kafka.transport.interfaces.producer import Message, OnSent
 
 Entry = tuple[Message, OnSent, Callable[[], bool]]
 """The arguments of a `Producer.send`."""

@@ -56,7 +56,7 @@ from sdml_kafka.transport.aiokafka.producer.partition_queues import (
 )
 from sdml_kafka.transport.aiokafka.producer.requests import ProduceRequests
 from sdml_kafka.transport.aiokafka.producer.topic_lookups import TopicLookups
-from sdml_kafka.transport.interfaces import Message, OnSent, ProducerSpent, always
+from sdml_kafka.transport.interfaces.producer import Message, OnSent, ProducerSpent, always
 
 CANCEL_TIMEOUT_S = 0.5
 MAX_TURNS = 4

@@ -16,7 +16,7 @@ from sdml_kafka.transport.aiokafka.client import RETRY_S, TOPIC_CREATION_S, Clie
 from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.aiokafka.producer.metadata_refresh import MetadataRefresh
 from sdml_kafka.transport.aiokafka.producer.partition_queues import Entry, PartitionQueues
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.record_checks import fault_of, no_such_partition
 
 REFRESH_TIMEOUT_S = 1.0

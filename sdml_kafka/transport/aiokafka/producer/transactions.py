@@ -25,7 +25,8 @@ from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
 from sdml_kafka.transport.aiokafka.producer.admin import Admin
 from sdml_kafka.transport.aiokafka.startup import Startup
 from sdml_kafka.transport.asyncio_loop import Home, open_home
-from sdml_kafka.transport.interfaces import Message, TopicPartition
+from sdml_kafka.transport.interfaces.producer import Message
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.record_checks import fault_of, no_such_partition, no_such_topic
 from sdml_kafka.transport.transactions import NoTransactions, RecordsFailed
 from sdml_kafka.transport.transactions import Transactions as Port

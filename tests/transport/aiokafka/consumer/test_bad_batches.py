@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdml_kafka.transport.aiokafka.consumer.bad_batches import BadBatches
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 PARTITIONS = [TopicPartition("topic", number) for number in range(5)]
 

@@ -12,7 +12,8 @@ from aiokafka.errors import (
 from sdml_kafka.errors import CommitRejected
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.commits import MAX_REQUEST, PARTITION, Commits
-from sdml_kafka.transport.interfaces import Commit, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 
 MAX_PARTITIONS = MAX_REQUEST // PARTITION
 COUNT = 3 * MAX_PARTITIONS + 1

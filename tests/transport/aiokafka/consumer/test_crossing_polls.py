@@ -13,7 +13,8 @@ import pytest
 from sdml_kafka.errors import ConsumerFailed
 from sdml_kafka.transport.aiokafka.consumer.crossing_polls import CrossingPolls
 from sdml_kafka.transport.aiokafka.consumer.driver import ConsumerDriver
-from sdml_kafka.transport.interfaces import Polled, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Polled
 from tests.support.counted_home import CountedHome, counted_home
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["trio"])]

@@ -9,7 +9,7 @@ import pytest
 
 from sdml_kafka.transport.aiokafka.consumer import health, internals
 from sdml_kafka.transport.aiokafka.consumer.health import PartitionEnds
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 PARTITIONS = [TopicPartition("topic", number) for number in range(9)]
 RECENT_S = 0.05

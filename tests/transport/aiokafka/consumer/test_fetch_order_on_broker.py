@@ -12,7 +12,8 @@ from aiokafka.client import AIOKafkaClient
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.factory import default_producer_factory
 from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
-from sdml_kafka.transport.interfaces import Message, TopicPartition
+from sdml_kafka.transport.interfaces.producer import Message
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.contracts.consumer_world import PATIENCE_S, World, seat, share_out
 from tests.support.contracts.producer_world import Outcomes, started
 

@@ -11,7 +11,7 @@ from aiokafka.protocol.fetch import FetchRequest, FetchRequest_v11
 
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer import fetch_sessions
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer import Contract
 from tests.support.contracts.consumer_world import (

@@ -12,7 +12,8 @@ from sdml_kafka.transport.aiokafka.consumer.health import (
     HealthCheck,
     PartitionEnds,
 )
-from sdml_kafka.transport.interfaces import POLL_TIMEOUT_S, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import POLL_TIMEOUT_S
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,8 @@ from aiokafka import AIOKafkaConsumer
 
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer.adapter import connect
-from sdml_kafka.transport.interfaces import Connect, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import Connect
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.contracts.consumer_world import PATIENCE_S, World, poll_until, seat, share_out
 from tests.support.undecodable_batch import produce_poison
 

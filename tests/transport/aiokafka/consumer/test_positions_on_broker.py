@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer.adapter import connect
-from sdml_kafka.transport.interfaces import Connect
+from sdml_kafka.transport.interfaces.consumer import Connect
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,
     World,

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from sdml_kafka.transport.aiokafka.consumer import record_batches
 from sdml_kafka.transport.aiokafka.consumer.record_batches import RecordBatches
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 PLACE = TopicPartition("orders", 3)
 NAMES = (

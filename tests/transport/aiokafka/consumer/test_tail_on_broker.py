@@ -13,7 +13,9 @@ from aiokafka import TopicPartition as ClientPartition
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer.adapter import AiokafkaConsumer, connect
 from sdml_kafka.transport.aiokafka.frames import FrameReader
-from sdml_kafka.transport.interfaces import Connect, Tail, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import Connect
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Tail
 from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer_world import (
     PATIENCE_S,

@@ -17,7 +17,8 @@ from sdml_kafka.errors import (
     SendFailed,
 )
 from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
-from sdml_kafka.transport.interfaces import Message, ProducerSpent, TopicPartition
+from sdml_kafka.transport.interfaces.producer import Message, ProducerSpent
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.contracts.aiokafka_producer_world import AiokafkaWorld
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
 from tests.support.waiting import until

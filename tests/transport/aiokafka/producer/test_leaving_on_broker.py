@@ -13,7 +13,7 @@ import pytest
 
 from sdml_kafka.errors import SendFailed
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces.producer import Message
 from tests.support.contracts.aiokafka_producer_world import AiokafkaWorld
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
 from tests.support.waiting import until

@@ -8,7 +8,7 @@ from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, TopicMi
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.factory import default_producer_factory
 from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
-from sdml_kafka.transport.interfaces import ConnectProducer, Message
+from sdml_kafka.transport.interfaces.producer import ConnectProducer, Message
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
 from tests.support.guarded_kafka import GUEST, SUPER_USER, login
 

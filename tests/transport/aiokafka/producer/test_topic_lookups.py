@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sdml_kafka.transport.aiokafka.producer.partition_queues import Entry
 from sdml_kafka.transport.aiokafka.producer.topic_lookups import TopicLookups
-from sdml_kafka.transport.interfaces import Message, always
+from sdml_kafka.transport.interfaces.producer import Message, always
 from tests.support.waiting import until
 
 

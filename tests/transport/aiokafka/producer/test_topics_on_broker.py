@@ -11,7 +11,8 @@ from sdml_kafka.errors import TopicMissing
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.factory import default_producer_factory
 from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
-from sdml_kafka.transport.interfaces import Message, TopicPartition
+from sdml_kafka.transport.interfaces.producer import Message
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.contracts.aiokafka_producer_world import AiokafkaWorld, world_of
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
 from tests.support.kafka_from_outside import delete_topic, grow_topic, topics_of

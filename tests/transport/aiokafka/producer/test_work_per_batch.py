@@ -13,7 +13,7 @@ from aiokafka.structs import PartitionMetadata
 from sdml_kafka.transport.aiokafka.producer.produce_codec import Response
 from sdml_kafka.transport.aiokafka.producer.requests import ProduceRequests
 from sdml_kafka.transport.aiokafka.producer.sending import Sending
-from sdml_kafka.transport.interfaces import Message
+from sdml_kafka.transport.interfaces.producer import Message
 from tests.support.aiokafka_version import needs_newer_aiokafka
 
 pytestmark = [

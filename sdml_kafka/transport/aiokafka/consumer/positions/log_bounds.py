@@ -16,7 +16,7 @@ from aiokafka.protocol.offset import OffsetResetStrategy
 
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 class Bounds(NamedTuple):

@@ -20,7 +20,8 @@ from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.internals import as_client
 from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import LogBounds
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
-from sdml_kafka.transport.interfaces import DELETED, REPLACED, Commit, Jump, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import DELETED, REPLACED, Commit, Jump
 
 POSITION_TIMEOUT_S = 5.0
 

@@ -14,7 +14,8 @@ from sdml_kafka.transport.aiokafka.consumer.positions.start_positions import (
     hold_partitions,
 )
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
-from sdml_kafka.transport.interfaces import Tail, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Tail
 from sdml_kafka.transport.tail_share import TailShare, tail_position
 
 

@@ -14,7 +14,8 @@ from sdml_kafka.errors import SeekFailed
 from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.interfaces import Target, TopicPartition
+from sdml_kafka.transport.interfaces.consumer import Target
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 RETRY_S = 0.1
 """Seconds between two requests while some offsets are not known."""

@@ -9,7 +9,7 @@ from aiokafka.protocol.offset import OffsetResetStrategy
 
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import LogBounds
-from sdml_kafka.transport.interfaces import TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 COUNT = 3000
 PARTITIONS = [TopicPartition("topic", number) for number in range(COUNT)]

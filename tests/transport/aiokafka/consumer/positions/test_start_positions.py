@@ -9,7 +9,8 @@ import pytest
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import Bounds
 from sdml_kafka.transport.aiokafka.consumer.positions.start_positions import CommittedStart
-from sdml_kafka.transport.interfaces import Commit, TopicPartition
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 
 PARTITIONS = [TopicPartition("topic", number) for number in range(3)]
 

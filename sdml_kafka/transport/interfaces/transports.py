@@ -1,0 +1,36 @@
+"""The port as listeners, clients and servers get it, and the rules that its drivers keep.
+
+A driver implements `Consumer` and `Producer` and offers a `Connect` and a `ConnectProducer`,
+functions that open one each.
+
+Rules for a driver:
+
+- The methods are called in the task and thread of the program, on asyncio or on trio, and so are
+  the callbacks that a driver gets. Where the client itself runs is the driver's affair.
+- Each awaited call ends within its `timeout_s` (a `close` a little later) and may be cancelled.
+  Then it leaves no task behind, though a request that has gone out may still be carried out.
+- Only errors of `sdml_kafka.errors` come out, with a text that says what to do. An outage is no
+  error where waiting may mend it: a broker comes back.
+- Leaving the context that `Connect` or `ConnectProducer` gave closes what is still open.
+"""
+
+from attrs import frozen
+
+from sdml_kafka.transport.interfaces.consumer import Connect
+from sdml_kafka.transport.interfaces.producer import ConnectProducer
+
+
+@frozen
+class Transport:
+    """The functions that open the consumer and the producer of an RPC client or server."""
+
+    consumer: Connect
+    producer: ConnectProducer
+
+
+@frozen
+class ListenerTransport:
+    """The functions that open the consumer of a listener, and its producer if there is one."""
+
+    consumer: Connect
+    producer: ConnectProducer | None
