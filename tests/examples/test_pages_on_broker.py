@@ -10,6 +10,7 @@ import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.kafka_from_outside import create_topic, produce, unique
+from tests.support.processing_on_broker import records_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(90)]
 
@@ -51,6 +52,24 @@ async def test_the_listener_of_the_readme(embedded_kafka: EmbeddedKafka) -> None
                 await produce(embedded_kafka.bootstrap_servers, topic, ['{"item": "figs"}'])
             tasks.cancel_scope.cancel()
     assert seen[0] == {"item": "figs"}
+
+
+async def test_the_processor_of_the_readme(embedded_kafka: EmbeddedKafka) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    orders, invoices = [await create_topic(bootstrap, unique(name), 1) for name in ("o", "i")]
+    shown = {"orders": orders, "invoices": invoices, "billing": orders}
+    program = programs("README.md", embedded_kafka, **shown)[1]
+    program, last_line = program.rsplit("\n\n\n", 1)
+    assert last_line.startswith("anyio.run(main)")
+    names: dict[str, Any] = {}
+    await run(program, names)
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(names["main"])
+            while not (sent := await records_of(bootstrap, invoices)):
+                await produce(bootstrap, orders, ['{"cents": 5}'])  # it may miss some, as above
+            tasks.cancel_scope.cancel()
+    assert sent[0].value == b'{"cents":5}'
 
 
 async def test_the_calls(embedded_kafka: EmbeddedKafka) -> None:

@@ -1,5 +1,6 @@
 """Books of the demo that balance."""
 
+from sdml_kafka.cli.demo.books.bill_book import BillBook
 from sdml_kafka.cli.demo.books.call_book import CallBook
 from sdml_kafka.cli.demo.books.record_book import Finish, Holder, Place, RecordBook
 
@@ -14,6 +15,18 @@ def balanced_record_book() -> RecordBook:
     book = RecordBook()
     book.add_sent("a")
     book.add_finished("a", finish())
+    return book
+
+
+def balanced_bill_book() -> BillBook:
+    """Return a book with a bill that was handled, and one that is a dead letter."""
+    book = BillBook()
+    book.sent = 2
+    for number in (1, 2):
+        book.begin("ada", number, 1)
+        book.end("ada")
+    book.handled.add(1)
+    book.dead_letters.add(2)
     return book
 
 

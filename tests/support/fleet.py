@@ -1,5 +1,6 @@
 """Members of one group, each a process of its own, that come, leave by plan and are killed."""
 
+import signal
 import subprocess
 import sys
 from itertools import count
@@ -69,6 +70,15 @@ class Fleet:
         member = self._members.pop(at)
         self._end(member)
         self.killed.append(member.name)
+
+    async def freeze(self, at: int, seconds: float) -> None:
+        """Stop a member's process for some seconds, after which it goes on where it was."""
+        process = self._members[at].process
+        process.send_signal(signal.SIGSTOP)
+        try:
+            await anyio.sleep(seconds)
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     def logs(self) -> str:
         return "\n".join(path.read_text() for path in sorted(self._folder.glob("s*")))

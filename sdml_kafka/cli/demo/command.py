@@ -11,6 +11,7 @@ import anyio
 
 from sdml_kafka import SdmlKafkaError
 from sdml_kafka.cli.demo.arguments import DemoOptions
+from sdml_kafka.cli.demo.books.bill_book import BillBook
 from sdml_kafka.cli.demo.books.call_book import CallBook
 from sdml_kafka.cli.demo.books.final_report import make_final_report
 from sdml_kafka.cli.demo.books.record_book import RecordBook
@@ -21,6 +22,7 @@ from sdml_kafka.cli.demo.event_log import EventLog
 from sdml_kafka.cli.demo.frame_source import FrameSource
 from sdml_kafka.cli.demo.load.order_sender import OrderSender, sending
 from sdml_kafka.cli.demo.load.topics import demo_topics
+from sdml_kafka.cli.demo.participants.cashier import Cashier, dead_letters_of
 from sdml_kafka.cli.demo.participants.cast import Cast
 from sdml_kafka.cli.demo.participants.listener_member import ListenerMember
 from sdml_kafka.cli.demo.participants.pricing_client import PricingClient
@@ -85,6 +87,7 @@ class Demo:
         self._token = secrets.token_hex(4)
         self._record_book = RecordBook()
         self._call_book = CallBook()
+        self._bill_book = BillBook()
         self._kafka: EmbeddedKafka | None = None
         self._failure: Exception | None = None
         self._has_begun = False
@@ -105,7 +108,8 @@ class Demo:
         if not self._has_begun:
             return CANNOT_RUN if is_over else INTERRUPTED
         cut_short = not is_over or self._failure is not None
-        report = make_final_report(self._record_book, self._call_book, cut_short=cut_short)
+        books = self._record_book, self._call_book, self._bill_book
+        report = make_final_report(*books, cut_short=cut_short)
         self._display.report(report)
         if not is_over:
             return INTERRUPTED
@@ -117,12 +121,15 @@ class Demo:
                 # Heartbeats bring the news of a rebalance; with the default of 3 s between them,
                 # every rebalance of the demo would take that long.
                 options = {"auto_offset_reset": "earliest", "heartbeat_interval_ms": 300}
-                orders, prices = self._topic("orders"), self._topic("prices")
-                group = f"{orders}-group"
-                transport = rpc_server_transport(None, None, servers, group, options)
+                orders, prices, bills = map(self._topic, ("orders", "prices", "bills"))
+                transport, of_bills = (
+                    rpc_server_transport(None, None, servers, f"{topic}-group", options)
+                    for topic in (orders, bills)
+                )
                 deletes = self._kafka is None
-                async with demo_topics(transport.producer, orders, prices, deletes=deletes):
-                    await self._perform(servers, transport, orders, prices)
+                topics = orders, prices, bills, dead_letters_of(bills)
+                async with demo_topics(transport.producer, *topics, deletes=deletes):
+                    await self._perform(servers, transport, of_bills, *topics[:3])
         except* (EmbeddedKafkaError, SdmlKafkaError, RuntimeFailure) as failures:
             self._failure = first_of(failures)
 
@@ -137,7 +144,15 @@ class Demo:
         async with EmbeddedKafka(progress=self._display.starting) as self._kafka:
             yield self._kafka.bootstrap_servers
 
-    async def _perform(self, servers: str, transport: Transport, orders: str, prices: str) -> None:
+    async def _perform(
+        self,
+        servers: str,
+        transport: Transport,
+        of_bills: Transport,
+        orders: str,
+        prices: str,
+        bills: str,
+    ) -> None:
         """Gather the participants, carry out the plan, and let everybody leave."""
         clock = DemoClock()
         log = EventLog(clock, self._display.log)
@@ -156,6 +171,7 @@ class Demo:
                 ],
                 [PricingServer(name, servers, prices, log, fail) for name in SERVERS],
                 PricingClient("client", servers, prices, self._call_book, clock, log, fail),
+                Cashier(of_bills, bills, self._bill_book, log),
             )
             books = self._record_book, self._call_book
             director = Director(self._plan, cast, *books, clock, log, self._kafka, tasks)

@@ -58,6 +58,7 @@ class Director:
         self._clock.start()
         self._cast.client.begin()
         self._log.add("records begin to flow, calls are made")
+        self._tasks.start_soon(self._cast.cashier.run)
         if self._kafka is None:
             self._log.add("this broker is not the demo's own, so it will not be restarted")
         while (step := self.next_step) is not None:
@@ -76,6 +77,7 @@ class Director:
             while not self._record_book.is_settled():  # noqa: ASYNC110  (the book has no event)
                 await anyio.sleep(CHECK_EVERY_S)
             self._log.add("all of them finished", "good")
+            await self._cast.cashier.wait_ended()
         await self._cast.client.leave()
         calls = counted(self._call_book.settled_count, "call")
         self._log.add(f"{calls} settled; the client has left")

@@ -26,6 +26,8 @@ def test_the_books_balance(backend: str) -> None:
     assert counts["sent: acknowledged by Kafka"] == counts["finished: by the loops of a listener"]
     assert counts["lost"] == counts["unexplained"] == "0"
     assert counts["calls made"] == counts["calls settled"]
+    assert (counts["bills sent"], counts["handled, each customer's in order"]) == ("96", "95")
+    assert counts["handled after a retry"] == counts["dead letters"] == "1"
     assert counts["with the right reply"] == counts["with a reply"] != "0"
     assert counts["timed out: unexplained"] == "0"
     for text in (
@@ -37,6 +39,9 @@ def test_the_books_balance(backend: str) -> None:
         "ada: consumer-loop crashed",
         "ada: consumer-loop runs again",
         "the broker is back",
+        "cashier: bill 20 failed, and was paid at attempt 2",
+        "cashier: bill 45 is a dead letter in 'bills-dlt': card declined",
+        "cashier: 96 bills of 8 customers, up to 8 at once, each customer's in order",
         "all of them finished",
         "commit-scheduler     running",
         "reply-loop           running",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from attrs import frozen
 
+from sdml_kafka.cli.demo.books.bill_book import BillBook
 from sdml_kafka.cli.demo.books.call_book import TIMED_OUT, CallBalance, CallBook
 from sdml_kafka.cli.demo.books.causes import Cause
 from sdml_kafka.cli.demo.books.record_book import Finish, RecordBalance, RecordBook
@@ -24,7 +25,7 @@ class FinalReport:
 
 
 def make_final_report(
-    record_book: RecordBook, call_book: CallBook, *, cut_short: bool
+    record_book: RecordBook, call_book: CallBook, bills: BillBook, *, cut_short: bool
 ) -> FinalReport:
     """Return the report on what is in the books.
 
@@ -33,7 +34,11 @@ def make_final_report(
     records, calls = record_book.balance(), call_book.balance()
     unfinished = "not finished yet" if cut_short else "lost"
     unsettled = "not settled yet" if cut_short else "never settled"
-    entries = (*_record_entries(records, unfinished), *_call_entries(calls, unsettled))
+    entries = (
+        *_record_entries(records, unfinished),
+        *_bill_entries(bills),
+        *_call_entries(calls, unsettled),
+    )
     if cut_short:
         both = counted(records.lost, "record"), counted(calls.made - calls.settled, "call")
         text = f"cut short, with {' and '.join(both)}"
@@ -42,7 +47,8 @@ def make_final_report(
         *_evidence(record_book),
         *(f"wrong reply: {text}" for text in call_book.wrong[:MAX_EVIDENCE]),
     )
-    return FinalReport(entries, evidence, _verdict(records, calls), records.holds and calls.holds)
+    is_good = records.holds and calls.holds and bills.holds
+    return FinalReport(entries, evidence, _verdict(records, is_good), is_good)
 
 
 def _record_entries(balance: RecordBalance, unfinished: str) -> Iterator[tuple[str, int]]:
@@ -55,6 +61,15 @@ def _record_entries(balance: RecordBalance, unfinished: str) -> Iterator[tuple[s
             yield f"  {cause.value}", count
     if balance.unacknowledged:
         yield "finished, but never acknowledged", balance.unacknowledged
+
+
+def _bill_entries(bills: BillBook) -> Iterator[tuple[str, int]]:
+    yield "bills sent", bills.sent
+    yield "  handled, each customer's in order", len(bills.handled - bills.out_of_order)
+    yield "  handled after a retry", len(bills.handled & bills.retried)
+    yield "  dead letters", len(bills.dead_letters)
+    if bills.out_of_order:
+        yield "  out of order", len(bills.out_of_order)
 
 
 def _call_entries(balance: CallBalance, unsettled: str) -> Iterator[tuple[str, int]]:
@@ -76,10 +91,10 @@ def _failures(balance: CallBalance) -> Iterator[tuple[str, int]]:
             yield f"  {outcome}: {cause.value}", count
 
 
-def _verdict(records: RecordBalance, calls: CallBalance) -> str:
+def _verdict(records: RecordBalance, is_good: bool) -> str:
     if records.sent == 0:
         return "nothing was sent, so nothing was shown"
-    if not records.holds or not calls.holds:
+    if not is_good:
         return "NOT BALANCED: please report this, with all of the above"
     if any(records.repeats.values()):
         return "balanced: nothing lost, every repeat explained, every call settled"

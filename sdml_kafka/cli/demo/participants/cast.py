@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+from sdml_kafka.cli.demo.participants.cashier import Cashier
 from sdml_kafka.cli.demo.participants.listener_member import ListenerMember
 from sdml_kafka.cli.demo.participants.participant import Participant
 from sdml_kafka.cli.demo.participants.pricing_client import PricingClient
@@ -15,7 +16,9 @@ class Cast:
     listeners: Sequence[ListenerMember]
     servers: Sequence[PricingServer]
     client: PricingClient
+    cashier: Cashier
+    """Is there for a moment only, and neither leaves nor comes back."""
 
     def all(self) -> Sequence[Participant]:
-        """Return all participants."""
+        """Return all participants that join and leave."""
         return (*self.listeners, *self.servers, self.client)

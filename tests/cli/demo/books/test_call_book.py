@@ -5,13 +5,13 @@ import pytest
 from sdml_kafka.cli.demo.books.call_book import RECOVERY_S, TIMED_OUT, CallBook
 from sdml_kafka.cli.demo.books.causes import Cause
 from sdml_kafka.cli.demo.books.final_report import make_final_report
-from tests.support.demo_books import balanced_call_book, balanced_record_book
+from tests.support.demo_books import balanced_bill_book, balanced_call_book, balanced_record_book
 
 
 def test_right_replies_balance() -> None:
     book = balanced_call_book()
     assert book.balance().holds
-    report = make_final_report(balanced_record_book(), book, cut_short=False)
+    report = make_final_report(balanced_record_book(), book, balanced_bill_book(), cut_short=False)
     assert report.is_good
     assert ("calls made", 1) in report.entries
     assert ("  with the right reply", 1) in report.entries
@@ -26,7 +26,7 @@ def test_a_call_that_never_settles() -> None:
     book = balanced_call_book()
     book.add_call()
     assert book.in_flight == 1
-    report = make_final_report(balanced_record_book(), book, cut_short=False)
+    report = make_final_report(balanced_record_book(), book, balanced_bill_book(), cut_short=False)
     assert not report.is_good
     assert ("never settled", 1) in report.entries
     assert "NOT BALANCED" in report.verdict
@@ -35,7 +35,7 @@ def test_a_call_that_never_settles() -> None:
 def test_cut_short_says_what_is_on_its_way() -> None:
     book = balanced_call_book()
     book.add_call()
-    report = make_final_report(balanced_record_book(), book, cut_short=True)
+    report = make_final_report(balanced_record_book(), book, balanced_bill_book(), cut_short=True)
     assert not report.is_good
     assert report.verdict == "cut short, with 0 records and 1 call still on their way"
     assert ("not settled yet", 1) in report.entries
@@ -45,7 +45,7 @@ def test_a_wrong_reply_is_shown() -> None:
     book = balanced_call_book()
     book.add_call()
     book.add_reply("other", b"\x1b[31m", b"right")
-    report = make_final_report(balanced_record_book(), book, cut_short=False)
+    report = make_final_report(balanced_record_book(), book, balanced_bill_book(), cut_short=False)
     assert not report.is_good
     assert report.evidence == ("wrong reply: to other came b'\\x1b[31m'",)
 
@@ -82,6 +82,6 @@ def test_another_error_is_named() -> None:
     book = balanced_call_book()
     book.add_call()
     book.add_failure("ended with RemoteError", 1.0, 2.0)
-    report = make_final_report(balanced_record_book(), book, cut_short=False)
+    report = make_final_report(balanced_record_book(), book, balanced_bill_book(), cut_short=False)
     assert ("  ended with RemoteError: unexplained", 1) in report.entries
     assert not report.is_good

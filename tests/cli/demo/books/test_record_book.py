@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 from sdml_kafka.cli.demo.books.causes import Cause
 from sdml_kafka.cli.demo.books.final_report import FinalReport, make_final_report
 from sdml_kafka.cli.demo.books.record_book import Disturbance, Finish, RecordBook
-from tests.support.demo_books import balanced_call_book, finish
+from tests.support.demo_books import balanced_bill_book, balanced_call_book, finish
 
 
 def report_on(book: RecordBook, *, cut_short: bool = False) -> FinalReport:
     """Return the final report for these records and calls that balance."""
-    return make_final_report(book, balanced_call_book(), cut_short=cut_short)
+    return make_final_report(book, balanced_call_book(), balanced_bill_book(), cut_short=cut_short)
 
 
 def test_sent_and_finished_once_is_balanced() -> None:

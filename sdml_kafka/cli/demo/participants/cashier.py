@@ -1,0 +1,131 @@
+"""The cashier, who handles bills side by side: in order, with a retry and a dead letter."""
+
+import anyio
+
+from sdml_kafka import (
+    DeadLetter,
+    Delivery,
+    KafkaListener,
+    KafkaProducer,
+    Record,
+    Retry,
+)
+from sdml_kafka.cli.demo.books.bill_book import BillBook
+from sdml_kafka.cli.demo.event_log import EventLog
+from sdml_kafka.transport.interfaces import Transport
+
+CUSTOMERS = 8
+BILLS = 12 * CUSTOMERS
+WORK_S = 0.02
+FAILS_ONCE, FAILS = 20, 45
+"""The bill that is paid at the second attempt, and the one that never is."""
+
+
+class NoAnswer(Exception):
+    """The bank has not answered."""
+
+
+class CardDeclined(Exception):
+    """The bank has said no, and will again."""
+
+
+class DeadBill(int):
+    """The number of a bill that is a dead letter."""
+
+
+def dead_letters_of(topic: str) -> str:
+    """Return the topic of the dead letters."""
+    return f"{topic}-dlt"
+
+
+class Cashier:
+    """Sends bills to a topic, and handles them with `KafkaListener.process`."""
+
+    def __init__(self, transport: Transport, topic: str, book: BillBook, log: EventLog) -> None:
+        self._transport = transport
+        self._topic = topic
+        self._book = book
+        self._log = log
+        self._has_ended = anyio.Event()
+
+    async def wait_ended(self) -> None:
+        """Wait until every bill was handled or is a dead letter."""
+        await self._has_ended.wait()
+
+    async def run(self) -> None:
+        """Handle all bills, and log what has happened."""
+        async with KafkaProducer(transport=self._transport) as producer, self._listener():
+            waiting = [
+                await producer.send_soon(self._topic, b"%d" % number, key=_customer(number))
+                for number in range(1, BILLS + 1)
+            ]
+            for each in waiting:
+                await each.sent()
+            self._book.sent = len(waiting)
+            self._look_whether_ended()
+            await self._has_ended.wait()
+        book = self._book
+        text = f"cashier: {book.sent} bills of {CUSTOMERS} customers, up to {book.most_at_once} at once"
+        if book.out_of_order:
+            self._log.add(f"{text}, {len(book.out_of_order)} out of order", "bad")
+        else:
+            self._log.add(f"{text}, each customer's in order", "good")
+
+    def _listener(self) -> KafkaListener:
+        dead_letters = dead_letters_of(self._topic)
+        listener = KafkaListener(
+            [
+                {"topics": [self._topic], "type": int, "parser": _number},
+                {"topics": [dead_letters], "type": DeadBill, "parser": _dead_number},
+            ],
+            transport=self._transport,
+        )
+        listener.processor(
+            int,
+            order="key",
+            concurrency=CUSTOMERS,
+            retry=Retry(attempts=3, backoff_s=0.1, unless=(CardDeclined,)),
+            on_failure=DeadLetter(topic=dead_letters),
+        )(self._handle)
+        listener.processor(DeadBill)(self._show)
+        return listener
+
+    async def _handle(self, number: int, delivery: Delivery[int]) -> None:
+        customer, attempt = (delivery.record.key or b"").decode(), delivery.attempt
+        self._book.begin(customer, number, attempt)
+        try:
+            await anyio.sleep(WORK_S)
+            if number == FAILS_ONCE and attempt == 1:
+                raise NoAnswer("no answer")
+            if number == FAILS:
+                raise CardDeclined("card declined")
+        finally:
+            self._book.end(customer)
+        if attempt > 1:
+            self._log.add(f"cashier: bill {number} failed, and was paid at attempt {attempt}")
+        self._book.handled.add(number)
+        self._look_whether_ended()
+
+    async def _show(self, number: DeadBill, delivery: Delivery[DeadBill]) -> None:
+        headers = dict(delivery.record.headers)
+        why = headers["kafka_dlt-exception-message"].decode()
+        text = f"cashier: bill {number} is a dead letter in {delivery.record.topic!r}: {why}"
+        self._log.add(text, "bad")
+        self._book.dead_letters.add(int(number))
+        self._look_whether_ended()
+
+    def _look_whether_ended(self) -> None:
+        if self._book.sent and not self._book.missing:
+            self._has_ended.set()
+
+
+def _customer(number: int) -> bytes:
+    return f"customer-{number % CUSTOMERS}".encode()
+
+
+def _number(record: Record) -> int:
+    return int(record.value or b"0")
+
+
+def _dead_number(record: Record) -> DeadBill:
+    return DeadBill(record.value or b"0")
