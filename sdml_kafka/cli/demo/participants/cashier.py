@@ -65,7 +65,8 @@ class Cashier:
             self._look_whether_ended()
             await self._has_ended.wait()
         book = self._book
-        text = f"cashier: {book.sent} bills of {CUSTOMERS} customers, up to {book.most_at_once} at once"
+        count, most = book.sent, book.most_at_once
+        text = f"cashier: {count} bills of {CUSTOMERS} customers, up to {most} at once"
         if book.out_of_order:
             self._log.add(f"{text}, {len(book.out_of_order)} out of order", "bad")
         else:
