@@ -1,5 +1,8 @@
 """Records kept column by column: cut, joined and made, they are the records that came."""
 
+from itertools import chain
+from typing import Any
+
 from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,10 +50,16 @@ def made(raws: list[Raw]) -> list[FetchedRecord]:
             raw.key,
             raw.value,
             raw.checksum,
-            raw.headers,
+            tuple(chain.from_iterable(raw.headers)),
         )
         for raw in raws
     ]
+
+
+ONE = (("name", b"x"),)
+TWO = (*ONE, ("other", b"why"))
+THREE = (*TWO, ("empty", b""))
+FOUR: Any = (*THREE, ("null", None))
 
 
 maybe_bytes = st.none() | st.binary(max_size=3)
@@ -62,7 +71,7 @@ raws_of_a_batch = st.lists(
         timestamp_type=st.sampled_from([0, 0, 1]),
         key=maybe_bytes,
         value=maybe_bytes,
-        headers=st.sampled_from([(), (), (("name", b"x"),)]),
+        headers=st.sampled_from([(), ONE, TWO, THREE, FOUR]),
         checksum=st.sampled_from([None, None, 5]),
     )
     | st.just(Raw(0)),
@@ -96,6 +105,8 @@ def test_cut_and_joined_they_are_the_same_records(
     expected = made(all_raws)
     whole = joined(parts)
     assert list(whole) == expected
+    assert [record.headers for record in whole] == [raw.headers for raw in all_raws]
+    assert whole.sizes == list(map(size_of, all_raws))
     assert list(offsets_of(whole)) == [record.offset for record in expected]
     cut = whole[start : start + count]
     assert list(cut) == expected[start : start + count]

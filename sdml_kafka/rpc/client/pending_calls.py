@@ -15,7 +15,7 @@ For whoever edits this file:
 - The table, the counts and what waits in the outbox outlive every actor: a restart loses no call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Any
 
@@ -148,6 +148,13 @@ class PendingCall(Call):
                 self.settle(None)
         elif not self.settled:
             self._not_sent(error)
+
+    @staticmethod
+    def all_acknowledged(calls: Sequence["PendingCall"]) -> None:
+        """Take the outcome of several records that the broker has acknowledged together."""
+        for call in calls:
+            if call.waits_for_ack:
+                call.settle(None)
 
     def _not_sent(self, error: Exception) -> None:
         if type(error) is not SendFailed:  # trying again cannot mend it

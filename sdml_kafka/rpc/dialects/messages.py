@@ -12,6 +12,9 @@ Headers = Sequence[tuple[str, bytes]]
 ForeignHeaders = Sequence[tuple[str, bytes | None]]
 """Headers as Kafka has them: a header may have no value."""
 
+FlatHeaders = tuple[Any, ...]
+"""The same names and values in turn, without a tuple for each header."""
+
 CorrelationFromRecord = Callable[[Any], bytes | str | None]
 """A program's own function that takes the correlation id from a record."""
 

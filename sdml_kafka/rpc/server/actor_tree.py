@@ -132,8 +132,10 @@ class ServerActors:
         self.request_intake: RequestIntake = self._request_intake(
             handlers, intake_options, reply_options
         )
-        look_ahead = self.request_intake.cancellations.look_ahead
-        self.queue: RequestQueue = RequestQueue(self.intake, handlers, look_ahead)
+        requests = self.request_intake
+        self.queue: RequestQueue = RequestQueue(
+            self.intake, handlers, requests.cancellations.look_ahead, requests.calls_of
+        )
         self.supervisor: Supervisor = Supervisor(
             "server",
             self._children(),

@@ -42,7 +42,10 @@ class CallLifecycle:
         self._counts = counts
         self._runner = runner
         self._clock = clock
-        self._context = copy_context()
+        self._bare_context = copy_context()
+        self._due: float = inf
+        self._context = self._bare_context
+        """The context for calls with the deadline `_due`, without what handlers have set."""
         self.now: float = 0.0
         # Not methods, which would take a call more for each request.
         self.handle: Callable[[ServerCall], Coroutine[Any, Any, Answer]] = runner.answer
@@ -52,21 +55,28 @@ class CallLifecycle:
         """Return the next call that needs a handler, if the broker keeps up with the replies."""
         while not self._replies.is_full:
             self.now = now = self._clock()
-            taken = self._queue.take(now)
-            if taken is None:
+            lane = self._queue.take(now)
+            if lane is None:
                 return None
-            call = self._intake.receive(*taken, now, self._clock)
-            if call is not None:
-                call.handler.running += 1
-                return call
+            call = lane.calls.pop()
+            call.clock = self._clock
+            call.chunk.tenancy.taken += 1
+            self._counts.in_flight += 1
+            if not call.is_special and call.due > now:
+                self._counts.requests += 1
+            elif not self._intake.admits(call, lane, now):
+                continue
+            call.handler.running += 1
+            return call
         return None
 
     def context(self, call: ServerCall) -> Context:
         """Return a fresh context, in which calls of the handler's own inherit the deadline."""
-        context = self._context.copy()
-        if call.due != inf:
-            context.run(DEADLINE.set, call.due)
-        return context
+        if call.due != self._due:  # calls that came together often have the same deadline
+            self._due, self._context = call.due, self._bare_context.copy()
+            if call.due != inf:
+                self._context.run(DEADLINE.set, call.due)
+        return self._context.copy()
 
     def ended(self, call: ServerCall, answer: Answer, *, is_repeatable: bool = True) -> None:
         """Send the answer of a call whose handler has ended.

@@ -45,18 +45,18 @@ class Cancellations:
 
     def begin(self, lane: Lane, call: ServerCall) -> bool:
         """Enter a stream that is about to run; return False if it was cancelled already."""
-        id_ = call.request.id
+        id_ = call.id
         if id_ is None:
             return True
         if id_ in lane.cancelled:
             lane.cancelled.discard(id_)
             call.is_cancelled = True
             return False
-        self._running[call.record.topic, id_] = call
+        self._running[call.topic, id_] = call
         return True
 
     def end(self, call: ServerCall) -> None:
         """Forget a stream that has ended."""
-        id_ = call.request.id
-        if id_ is not None and self._running.get((call.record.topic, id_)) is call:
-            del self._running[call.record.topic, id_]
+        id_ = call.id
+        if id_ is not None and self._running.get((call.topic, id_)) is call:
+            del self._running[call.topic, id_]

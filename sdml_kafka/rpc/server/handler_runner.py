@@ -55,10 +55,8 @@ class HandlerRunner:
         """
         handler = call.handler
         try:
-            if handler.parser is None:
-                value: Any = call.record.value or b""
-            else:
-                value = handler.parser(call.record)
+            value: Any = handler.read(call)
+            if not handler.reads_value:
                 if isawaitable(value):
                     value = await value
                 if type(value) is Skip:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from attrs import define, field
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.parsing.value_decoders import decoder_of
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
 
 Kind = Literal["async", "stream", "plain"]
@@ -20,9 +21,12 @@ class Handler:
     topics: tuple[str, ...]
     function: Callable[[Any, Any], Any]
     kind: Kind
-    parser: Callable[[Any], Any] | None
     serializer: Callable[[Any], bytes] | None
     limit: int
+    read: Callable[[Any], Any]
+    """Returns what the parser makes of a call's record, or what it has to wait for."""
+    reads_value: bool
+    """Whether the value is all that is read, so that `read` returns what the handler takes."""
     running: int = field(default=0, init=False)
     """The number of requests that run, plus the threads of cut-off requests that go on."""
     parked: deque[Any] = field(factory=deque[Any], init=False)
@@ -67,12 +71,34 @@ def compile_handler(
             raise ConfigurationError(f"{name} is {value!r}, which cannot be called")
     check_concurrency(limit)
     kind = _kind(function)
-    handler = Handler(tuple(dict.fromkeys(topics)), function, kind, parser, serializer, limit)
+    topics = tuple(dict.fromkeys(topics))
+    read, reads_value = _reader(parser)
+    handler = Handler(topics, function, kind, serializer, limit, read, reads_value)
     if not _takes_two(function):
         raise ConfigurationError(
             f"{handler.name} is called with the value and the call: def {handler.name}(value, call)"
         )
     return handler
+
+
+def _reader(parser: Callable[[Any], Any] | None) -> tuple[Callable[[Any], Any], bool]:
+    """Return what reads a call by this parser, and whether it reads the value alone."""
+    if parser is None:
+        return lambda call: call.value or b"", True
+    decode = decoder_of(parser)
+    if decode is None:
+        return lambda call: parser(call.record), False
+
+    def read(call: Any) -> Any:
+        value = call.value
+        if type(value) is bytes:
+            try:
+                return decode(value)
+            except Exception:
+                pass  # the errors to show are those of the parser
+        return parser(call.record)
+
+    return read, True
 
 
 def check_concurrency(limit: object) -> None:

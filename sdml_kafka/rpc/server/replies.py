@@ -3,10 +3,11 @@
 A request has finished when each of its replies is acknowledged, or cannot be delivered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from logging import ERROR, WARNING
 
+from sdml_kafka.consuming.ledger import Chunk
 from sdml_kafka.errors import (
     ConfigurationError,
     PayloadTooLarge,
@@ -37,6 +38,8 @@ _new_message = partial(tuple.__new__, Message)  # pyright: ignore[reportUnknownM
 
 
 class _Reply:
+    """A reply of a call that gets several, or an error."""
+
     __slots__ = ("call", "is_error", "message", "replies")
 
     def __init__(
@@ -47,7 +50,8 @@ class _Reply:
         self.message: Message = message
         self.is_error: bool = is_error
 
-    def sent(self, error: Exception | None) -> None:
+    def __call__(self, error: Exception | None) -> None:
+        """Take the outcome, as an `OnSent`."""
         self.replies.sent(self, error)
 
 
@@ -73,7 +77,7 @@ class Replies:
         self._bytes = 0
         self.is_full: bool = False
         """Whether no further request may start, which bounds what waits for the broker."""
-        self._to_resend: list[tuple[float, _Reply]] = []
+        self._to_resend: list[tuple[float, _Reply | ServerCall]] = []
         self.resend_timer: DeadlineTimer = DeadlineTimer(self._resend)
 
     def _add(self, replies: int, size: int) -> None:
@@ -99,12 +103,14 @@ class Replies:
         if answer.status == OK and call.sequence is None and len(call.reply_topics) == 1:
             # Most answers: the reply takes the place of the handler in `call.open`.
             value = answer.value
-            request = call.request
             (topic,) = call.reply_topics
             self._add(1, len(value))
-            key, headers, partition = call.record.key, ok_headers(request), request.reply_partition
-            message = _new_message((topic, value, key, headers, partition, False, None, None))
-            self._outbox.send(message, _Reply(self, call, message, False).sent)
+            headers = ok_headers(call.request_id, call.id_name)
+            call.message = message = _new_message(
+                (topic, value, call.record_key, headers, call.reply_partition, False, None, None)
+            )
+            call.replies = self
+            self._outbox.send(message, call)
             return
         if answer.status != OK:
             self._counts.error(answer.status)
@@ -122,28 +128,27 @@ class Replies:
         topics = call.reply_topics
         if not topics:
             return
-        request = call.request
         value, status, text = answer
-        key = call.record.key
+        key = call.key
         if call.sequence is None:
-            headers = reply_headers(request, status, text)
+            headers = reply_headers(call, status, text)
         else:
             # All replies of a stream have to meet in one partition, so they need a key.
-            key = request.id if key is None else key
+            key = call.id if key is None else key
             headers = reply_headers(
-                request,
+                call,
                 status,
                 text,
                 sequence=call.sequence,
                 is_end=is_end,
-                cancel_partition=None if request.id is None else call.record.partition,
+                cancel_partition=None if call.id is None else call.chunk.tenancy.partition,
             )
         is_stream = call.sequence is not None
         call.open += len(topics)
         self._add(len(topics), len(value) * len(topics))
         for topic in topics:
-            message = Message(topic, value, key, headers, request.reply_partition, is_stream)
-            self._outbox.send(message, _Reply(self, call, message, status != OK).sent)
+            message = Message(topic, value, key, headers, call.reply_partition, is_stream)
+            self._outbox.send(message, _Reply(self, call, message, status != OK))
 
     def add_waiting(self) -> None:
         """Count a call that waits for another call's answer as if it waited for the broker."""
@@ -167,7 +172,25 @@ class Replies:
 
     # -- what becomes of them ------------------------------------------------------------
 
-    def sent(self, reply: _Reply, error: Exception | None) -> None:
+    def acknowledged(self, calls: Sequence[ServerCall]) -> None:
+        """Finish with replies that the broker has, each the only one of its call."""
+        self._counts.replies += len(calls)
+        self._counts.in_flight -= len(calls)
+        size = 0
+        finished: dict[Chunk, list[int]] = {}
+        for call in calls:
+            call.open = 0
+            size += len(call.message[1] or b"")
+            if (indices := finished.get(call.chunk)) is None:
+                finished[call.chunk] = [call.index]
+            else:
+                indices.append(call.index)
+        for chunk, indices in finished.items():
+            chunk.finish_run(indices)
+        if self._remove(len(calls), size):
+            self._on_room()
+
+    def sent(self, reply: "_Reply | ServerCall", error: Exception | None) -> None:
         """Finish with a reply that the broker has, or that failed; or send something for it."""
         if error is None:
             self._counts.replies += 1
@@ -184,7 +207,7 @@ class Replies:
         if has_made_room:
             self._on_room()
 
-    def _mended(self, reply: _Reply, error: Exception) -> bool:
+    def _mended(self, reply: "_Reply | ServerCall", error: Exception) -> bool:
         """Return whether the reply, or another in its place, was or will be sent again."""
         message, call = reply.message, reply.call
         is_refused = isinstance(error, PayloadTooLarge | RecordRefused) and not error.in_doubt
@@ -193,7 +216,7 @@ class Replies:
             return True
         if isinstance(error, ConfigurationError) and message.partition is not None:
             reply.message = message._replace(partition=None)
-            self._outbox.send(reply.message, reply.sent)
+            self._outbox.send(reply.message, reply)
             return True
         if (
             isinstance(error, SendFailed)
@@ -216,7 +239,7 @@ class Replies:
         )
         return False
 
-    def _replace_by_error(self, reply: _Reply, error: Exception) -> None:
+    def _replace_by_error(self, reply: "_Reply | ServerCall", error: Exception) -> None:
         call, message = reply.call, reply.message
         self._counts.error(INTERNAL)
         is_too_large = isinstance(error, PayloadTooLarge)
@@ -229,7 +252,7 @@ class Replies:
             error,
         )
         headers = reply_headers(
-            call.request,
+            call,
             INTERNAL,
             "the reply is larger than the server may send"
             if is_too_large
@@ -244,11 +267,11 @@ class Replies:
             call.is_over = True
             if call.running_scope is not None:
                 call.running_scope.cancel()
-        self._outbox.send(reply.message, reply.sent)
+        self._outbox.send(reply.message, reply)
 
     def _resend(self, now: float) -> float:
         due = [reply for at, reply in self._to_resend if at <= now]
         self._to_resend = [(at, reply) for at, reply in self._to_resend if at > now]
         for reply in due:
-            self._outbox.send(reply.message, reply.sent)
+            self._outbox.send(reply.message, reply)
         return min((at for at, _ in self._to_resend), default=float("inf"))

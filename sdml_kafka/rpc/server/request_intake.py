@@ -4,7 +4,7 @@ Reads what the record asks for, and settles at once what no handler needs to see
 deadline has passed, one that was answered before, and a record that cancels another request.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from logging import WARNING
 from math import inf
 
@@ -26,6 +26,7 @@ from sdml_kafka.rpc.server.replies import Replies
 from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopicPolicy
 from sdml_kafka.rpc.server.request_queue import Lane
 from sdml_kafka.rpc.server.status import Counts
+from sdml_kafka.transport.fetched_record import rows_of
 from sdml_kafka.transport.interfaces.records import Record
 
 MAX_SIGHT_S = 1.0
@@ -70,85 +71,106 @@ class RequestIntake:
     wall_clock: Callable[[], float]
     """Returns the seconds since the epoch, from which the records' timestamps count."""
 
-    def receive(
-        self, lane: Lane, index: int, now: float, clock: Callable[[], float]
-    ) -> ServerCall | None:
-        """Return the call of the lane's record `index`, or None if nothing is left to do for it."""
-        counts, record, chunk = self.counts, lane.records[index], lane.chunk
-        request = self.wire.read_request(record.headers, record.key)
-        if self.own_ids is not None:
-            request = self.own_ids.put_into(request, record)
-        due = inf
-        if request.timeout_ms is not None:
-            left_s = request.timeout_ms / 1000 - self._age_s(record, lane, now)
-            due = now + left_s if left_s > 0.0 else now
-        topics = self.reply_topic_policy.admitted(request)
-        call = ServerCall(record, request, lane.handler, chunk, index, due, topics, clock)
-        chunk.tenancy.taken += 1
-        counts.in_flight += 1
-        if request.is_cancel:
-            self.cancellations.pass_over(lane, request.id)
-            self.replies.release(call)
-            return None
-        counts.requests += 1
-        asked = len(request.reply_topics) + request.refused_topics
-        if asked != len(topics):
-            counts.refused_topics += asked - len(topics)
-        elif not asked:
-            counts.one_way += 1
-        is_plain = lane.handler.kind != "stream" and self.repeats is None
-        if is_plain and due > now and self.max_age_s is None:
-            return call
-        return self._unless_settled(call, lane, now)
+    def calls_of(self, lane: Lane, records: Sequence[Record], now: float) -> list[ServerCall]:
+        """Return the calls of records that follow each other in a lane, in order.
 
-    def _unless_settled(self, call: ServerCall, lane: Lane, now: float) -> ServerCall | None:
-        """Return the call, or None if no handler needs to see it."""
+        Nothing of them counts before they are taken, and they are taken unless the lane ends.
+        """
+        read, handler, chunk = self.wire.read_flat_request, lane.handler, lane.chunk
+        admitted, known = self.reply_topic_policy.admitted, None
+        topics: tuple[str, ...] = ()
+        is_special = (
+            handler.kind == "stream" or self.repeats is not None or self.max_age_s is not None
+        )
+        epoch = self.wall_clock() - now
+        rows, made = rows_of(records)
+        calls: list[ServerCall] = []
+        for index, (_, _, _, timestamp, _, key, value, _, flat_headers) in enumerate(rows):
+            request = read(flat_headers, key)
+            if self.own_ids is not None:
+                request = self.own_ids.put_into(request, records[index])
+            _, _, reply_topics, refused, _, timeout_ms, is_cancel = request
+            due = inf
+            if timeout_ms is not None:
+                due = self._sent_at(timestamp, lane, epoch) + timeout_ms / 1000
+            if reply_topics is not known:  # most requests ask for the same as the one before
+                known, topics = reply_topics, admitted(request)
+            call = ServerCall(
+                request, handler, chunk, index, due, topics, timestamp, key, value, flat_headers
+            )
+            refused += len(reply_topics) - len(topics)
+            if is_special or refused or is_cancel or not topics:
+                call.is_special, call.is_cancel, call.refused_topics = True, is_cancel, refused
+            calls.append(call)
+        for call, record in zip(calls, made, strict=False):
+            call.record = record
+        return calls
+
+    def admits(self, call: ServerCall, lane: Lane, now: float) -> bool:
+        """Count a call that was taken; return whether a handler needs to see it.
+
+        Any other call is settled.
+        """
         counts = self.counts
+        if call.is_cancel:
+            self.cancellations.pass_over(lane, call.id)
+            self.replies.release(call)
+            return False
+        counts.requests += 1
+        counts.refused_topics += call.refused_topics
+        if not (call.reply_topics or call.refused_topics):
+            counts.one_way += 1
         if lane.handler.kind == "stream":
             call.sequence = 0
             if not self.cancellations.begin(lane, call):
                 counts.cancelled += 1
                 self.replies.release(call)
-                return None
+                return False
         if call.due <= now:
             self.cancellations.end(call)
             counts.expired += 1
             self.replies.finish(call, self._too_late(call, lane, now))
-            return None
-        if self.max_age_s is not None and self._age_s(call.record, lane, now) > self.max_age_s:
-            self.cancellations.end(call)
-            counts.expired += 1
-            self.replies.finish(call, Answer(b"", DEADLINE_EXCEEDED, self._too_old))
-            return None
-        has_own_id = call.request.id_name is not None
-        if self.repeats is not None and has_own_id and call.sequence is None:
-            return self._unless_repeated(call, self.repeats, now)
-        return call
+            return False
+        if self.max_age_s is not None:
+            sent_at = self._sent_at(call.timestamp, lane, self.wall_clock() - now)
+            if now - sent_at > self.max_age_s:
+                self.cancellations.end(call)
+                counts.expired += 1
+                self.replies.finish(call, Answer(b"", DEADLINE_EXCEEDED, self._too_old))
+                return False
+        if self.repeats is not None and call.id_name is not None and call.sequence is None:
+            return self._is_new(call, self.repeats, now)
+        return True
 
-    def _age_s(self, record: Record, lane: Lane, now: float) -> float:
-        """Return how many seconds ago the request was sent.
+    def _sent_at(self, sent_ms: int, lane: Lane, epoch: float) -> float:
+        """Return when a request was sent, on the event loop's clock.
 
         The timestamp is of somebody else's clock, so it counts only within what the server has
         seen itself. A request that is older than it can be comes from a clock that is behind; then
         what this server has seen decides alone, less the time that may lie between two looks.
         Without a timestamp, which Kafka writes as -1, a request is as young as it can be.
+
+        Args:
+            sent_ms: The record's timestamp.
+            lane: The lane that the request is taken from, or waits in.
+            epoch: How far the wall clock is ahead of the event loop's.
         """
-        sent_ms = record.timestamp
-        age_s = self.wall_clock() - sent_ms / 1000 if sent_ms > 0 else 0.0
-        youngest_s = now - lane.there_at
-        if age_s <= youngest_s:
-            return youngest_s
-        oldest_s = now - lane.sent_after
-        return age_s if age_s <= oldest_s else max(youngest_s, oldest_s - MAX_SIGHT_S)
+        sent_at = sent_ms / 1000 - epoch if sent_ms > 0 else inf
+        if sent_at >= lane.there_at:
+            return lane.there_at
+        if sent_at >= lane.sent_after:
+            return sent_at
+        return min(lane.there_at, lane.sent_after + MAX_SIGHT_S)
 
     def _too_late(self, call: ServerCall, lane: Lane, now: float) -> Answer:
         """Return the answer to a request whose deadline has passed, with what that is known by."""
-        timeout_s, waited_s = (call.request.timeout_ms or 0) / 1000, now - lane.there_at
+        timeout_ms = self.wire.read_flat_request(call.flat_headers, None).timeout_ms
+        timeout_s, waited_s = (timeout_ms or 0) / 1000, now - lane.there_at
         text = "the deadline passed before the request was started: "
         if timeout_s <= waited_s:
             text += f"it had {in_seconds(timeout_s)}, and has waited for {in_seconds(waited_s)}"
         else:
-            age_s = self.wall_clock() - call.record.timestamp / 1000
+            age_s = self.wall_clock() - call.timestamp / 1000
             text += (
                 f"it had {in_seconds(timeout_s)}, and by its timestamp is {in_seconds(age_s)} old. "
                 "It waited that long before this server read it, or the clocks of its sender and "
@@ -160,18 +182,16 @@ class RequestIntake:
     def _too_old(self) -> str:
         return f"the request is older than the {self.max_age_s:g} s that this server answers"
 
-    def _unless_repeated(
-        self, call: ServerCall, repeats: Repeats[ServerCall, Answer], now: float
-    ) -> ServerCall | None:
-        """Return the call if it is new, else None: a repeat gets the first call's answer."""
-        call.repeat_key = (call.record.topic, call.request.id)
+    def _is_new(self, call: ServerCall, repeats: Repeats[ServerCall, Answer], now: float) -> bool:
+        """Return whether the call is new; a repeat gets the first call's answer."""
+        call.repeat_key = (call.topic, call.id)
         seen = repeats.begin(call.repeat_key, call, now)
         if seen is True:
-            return call
+            return True
         call.repeat_key = None
         self.counts.duplicates += 1
         if seen is False:
             self.replies.add_waiting()
         else:
             self.replies.finish(call, seen)
-        return None
+        return False

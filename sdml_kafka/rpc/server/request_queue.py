@@ -7,7 +7,9 @@ from math import inf
 from sdml_kafka.consuming.end_sightings import EndSightings
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
 from sdml_kafka.consuming.partitions import Intake, Partition
+from sdml_kafka.rpc.server.call import ServerCall
 from sdml_kafka.rpc.server.handlers import Handler
+from sdml_kafka.transport.fetched_record import offsets_of
 from sdml_kafka.transport.interfaces.consumer import POLL_TIMEOUT_S
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import Health
@@ -19,18 +21,16 @@ TIMELY_POLL_S = 2 * POLL_TIMEOUT_S
 
 
 class Lane:
-    """The requests of one partition. Those from `next` to `end` are in the ledger already."""
+    """The requests of one partition. Those that have become calls are in the ledger already."""
 
     __slots__ = (
         "_seen",
+        "calls",
         "cancelled",
         "chunk",
-        "end",
         "handler",
         "is_queued",
-        "next",
         "partition",
-        "records",
         "sent_after",
         "sightings",
         "there_at",
@@ -41,9 +41,8 @@ class Lane:
         self.handler: Handler = handler
         self.sightings: EndSightings = sightings
         self.chunk: Chunk
-        self.records: Sequence[Record] = ()
-        self.next: int = 0
-        self.end: int = 0
+        self.calls: list[ServerCall] = []
+        """The next calls, the first one last."""
         self.sent_after: float = -inf
         """When none of the records in the ledger was in the log yet, by the event loop's clock."""
         self.there_at: float = 0.0
@@ -61,22 +60,28 @@ class Lane:
             self._seen = unseen[0].offset
         return unseen
 
-    def refill(self, now: float, intake: Intake) -> bool:
+    def refill(self, now: float, intake: Intake, calls_of: "CallsOf") -> bool:
         """Enter the next slice into the ledger; return False if there is none."""
-        partition, self.records = self.partition, ()  # the last ones may be large
+        partition = self.partition
         if not partition.backlog or partition.tenancy.withdrawn:
             return False
-        self.next, self.end = 0, partition.first(min(MAX_SLICE, len(partition.backlog)))
-        records = self.records = list(partition.backlog.first(self.end))
-        sizes = intake.remove(partition, self.end)
-        offsets = [record.offset for record in records]
+        count = partition.first(min(MAX_SLICE, len(partition.backlog)))
+        records = partition.backlog.first(count)
+        sizes = intake.remove(partition, count)
+        offsets = offsets_of(records)
         self.sent_after, self.there_at = self.sightings.bounds(offsets[0], offsets[-1], now)
-        self.chunk = partition.tenancy.deliver(offsets, bytes([1]) * self.end, now, sizes)
+        self.chunk = partition.tenancy.deliver(offsets, bytes([1]) * count, now, sizes)
+        self.calls = calls_of(self, records, now)
+        self.calls.reverse()
         return True
 
     def waiting(self) -> int:
         """Return how many requests wait here."""
-        return self.end - self.next + len(self.partition.backlog)
+        return len(self.calls) + len(self.partition.backlog)
+
+
+CallsOf = Callable[[Lane, Sequence[Record], float], list[ServerCall]]
+"""Returns the calls of records that follow each other in a lane, at a time."""
 
 
 class RequestQueue:
@@ -87,6 +92,7 @@ class RequestQueue:
         intake: Intake,
         handlers: Mapping[str, Handler],
         look_ahead: Callable[[Lane, Sequence[Record]], None],
+        calls_of: CallsOf,
     ) -> None:
         """Make a queue over what the consumer loop puts into `intake`.
 
@@ -95,10 +101,12 @@ class RequestQueue:
             handlers: The handler of each topic; the server adds to it until it is entered.
             look_ahead: Called with the records that have come for a handler that answers with
                 streams, before their turn.
+            calls_of: Makes the calls of the next records of a lane.
         """
         self._intake = intake
         self._handlers = handlers
         self._look_ahead = look_ahead
+        self._calls_of = calls_of
         self._lanes: dict[TopicPartition, Lane] = {}
         self._sightings: dict[TopicPartition, EndSightings] = {}
         """Kept when a partition is revoked: what was seen of its log stays true."""
@@ -139,21 +147,19 @@ class RequestQueue:
             sightings = self._sightings[partition.key] = EndSightings(partition.tenancy.start)
         return sightings
 
-    def take(self, now: float) -> tuple[Lane, int] | None:
-        """Return the next request as its lane and its index there; None if none may be started."""
+    def take(self, now: float) -> Lane | None:
+        """Return the lane whose next call may be started, None if there is none."""
         turns = self._turns
         while turns:
             lane = turns[0]
-            if lane.next == lane.end and not lane.refill(now, self._intake):
+            if not lane.calls and not lane.refill(now, self._intake, self._calls_of):
                 turns.popleft()
                 lane.is_queued = False
             elif lane.handler.running >= lane.handler.limit:
                 lane.handler.parked.append(turns.popleft())
             else:
                 turns.rotate(-1)
-                index = lane.next
-                lane.next = index + 1
-                return lane, index
+                return lane
         return None
 
     def unpark(self, handler: Handler) -> None:
@@ -176,5 +182,5 @@ class RequestQueue:
         gone = set(tenancies)
         for lane in list(self._lanes.values()):
             if lane.partition.tenancy in gone:
-                lane.next = lane.end
+                lane.calls.clear()
                 del self._lanes[lane.partition.key]

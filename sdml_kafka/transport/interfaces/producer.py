@@ -44,7 +44,8 @@ OnSent = Callable[[Exception | None], None]
 """Called once with a record's outcome: None when the broker has acknowledged it, else the error.
 The call comes in the program's thread, never from within `send`. An exception in it is logged. An
 object with an attribute `waits_for_ack` that is False need not be called with None: to wake another
-thread for an acknowledgement costs as much as a call of RPC."""
+thread for an acknowledgement costs as much as a call of RPC. Objects of a class with a function
+`all_acknowledged`, whose messages have no receipt, may be handed to it in a list instead."""
 
 
 class ProducerSpent(ProducerFailed):

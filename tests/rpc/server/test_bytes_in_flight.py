@@ -125,7 +125,7 @@ async def test_requests_that_were_answered_are_not_kept() -> None:
         ask(broker, VALUE)
         await replies(broker, 1)
         await finished(broker, server, 1)
-        assert [len(lane.records) for lane in server._actors.queue._lanes.values()] == [0]
+        assert [len(lane.calls) for lane in server._actors.queue._lanes.values()] == [0]
         assert server.status().partitions[P0].bytes_in_flight == 0
 
 

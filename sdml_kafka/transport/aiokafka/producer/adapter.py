@@ -63,6 +63,11 @@ def connect_producer(producer_factory: ProducerFactory) -> ConnectProducer:
 
 
 def report(entries: Sequence[Entry], error: Exception | None, acknowledged: Any = None) -> None:
+    if error is None and entries and hasattr(entries[0][1], "all_acknowledged"):
+        callbacks: list[Any] = [entry[1] for entry in entries]
+        if len(set(map(type, callbacks))) == 1:
+            _report_together(callbacks)
+            return
     of_batch, first, timestamp_ms = _place(acknowledged)
     for index, (message, on_sent, _) in enumerate(entries):
         try:
@@ -72,6 +77,13 @@ def report(entries: Sequence[Entry], error: Exception | None, acknowledged: Any 
             on_sent(error)
         except Exception:
             _log.exception("a callback for the outcome of a record must not raise")
+
+
+def _report_together(callbacks: Sequence[Any]) -> None:
+    try:
+        callbacks[0].all_acknowledged(callbacks)
+    except Exception:
+        _log.exception("a callback for the outcome of records must not raise")
 
 
 def _place(batch: Any) -> tuple[int | None, int, int | None]:
