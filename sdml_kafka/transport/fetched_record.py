@@ -322,8 +322,15 @@ def rows_of(records: Sequence[Record]) -> tuple[Iterable[tuple[Any, ...]], Seque
 
 
 def _row(record: Record) -> tuple[Any, ...]:
-    flat_headers = tuple(chain.from_iterable(record.headers))
-    return (0, 0, 0, record.timestamp, 0, record.key, record.value, None, flat_headers)
+    headers = flat_headers(record)
+    return (0, 0, 0, record.timestamp, 0, record.key, record.value, None, headers)
+
+
+def flat_headers(record: Record) -> FlatHeaders:
+    """Return the names and values of a record's headers in turn."""
+    if type(record) is FetchedRecord:
+        return record.flat_headers
+    return tuple(chain.from_iterable(record.headers))
 
 
 def values_of(records: Sequence[Record]) -> Sequence[bytes] | None:

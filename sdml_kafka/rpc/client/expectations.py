@@ -18,6 +18,8 @@ class Expectation:
     """What parses a reply, by the reply topic in which it comes."""
     check: Callable[[object], None]
     """Raises ReplyInvalid for a value of another type."""
+    hint: Any
+    """The type. A value of exactly this class need not be checked."""
 
 
 class Expectations:
@@ -58,7 +60,7 @@ class Expectations:
                 f"No parser yields {name_of(hint)}; the parsers given yield: {known}. "
                 "Expect one of these types, or add a ParserSpec."
             )
-        return Expectation(specs, compile_check(hint, _refuse))
+        return Expectation(specs, compile_check(hint, _refuse), hint)
 
 
 def _refuse(value: object, hint: Any) -> NoReturn:

@@ -9,7 +9,7 @@ The others find `settled` set, or no call in the table, and change nothing.
 For whoever edits this file:
 
 - Nothing here awaits between a look at a call and settling it, and all of it runs on the program's
-  event loop. Only `is_waiting` is called by the producer's thread as well, and only looks.
+  event loop. Only the producer's thread asks as well whether a call waits, and only looks.
 - A call that is settled is not in the table, and the other way round, once it has begun: end calls
   by `settle`, or by `forget` if nobody waits for the outcome.
 - The table, the counts and what waits in the outbox outlive every actor: a restart loses no call.
@@ -17,7 +17,7 @@ For whoever edits this file:
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 
@@ -90,10 +90,6 @@ class PendingCall(Call):
         self.timeout_s: float = timeout_s
         self.waits_for_ack: bool = waits_for_ack
 
-    def is_waiting(self) -> bool:
-        """Return whether the call has no outcome yet, so that its record is worth sending."""
-        return not self.settled
-
     async def result(self) -> Any:
         """Wait for the outcome. Cancelled or not, nothing of the call is left afterwards."""
         try:
@@ -141,13 +137,20 @@ class PendingCall(Call):
             ". Is a server running that serves this topic, and fast enough?",
         )
 
-    def __call__(self, error: Exception | None) -> None:
-        """Take the record's outcome, as an `OnSent`: an error, or None if it is acknowledged."""
+    def __call__(self, error: Exception | Literal[False] | None = False) -> Any:
+        """Take the record's outcome, as an `OnSent`: an error, or None if it is acknowledged.
+
+        Called with nothing, return whether the call has no outcome yet, so that its record is worth
+        sending. A method for that would be one more object that waits for each call.
+        """
+        if error is False:
+            return not self.settled
         if error is None:
             if self.waits_for_ack:
                 self.settle(None)
         elif not self.settled:
             self._not_sent(error)
+        return None
 
     @staticmethod
     def all_acknowledged(calls: Sequence["PendingCall"]) -> None:
@@ -213,11 +216,11 @@ class PendingCalls:
         if call.due < self._wakes_at:
             self._earlier.set()
         self.counts.calls += 1
-        self._outbox.send(call.message, call, call.is_waiting)
+        self._outbox.send(call.message, call, call)
 
     def send(self, call: PendingCall) -> None:
         """Send the call's record again."""
-        self._outbox.send(call.message, call, call.is_waiting)
+        self._outbox.send(call.message, call, call)
 
     def send_cancel(self, call: PendingCall, partition: int | None) -> None:
         """Let the server that reads cancel records in this partition know that nobody waits."""

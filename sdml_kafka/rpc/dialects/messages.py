@@ -62,6 +62,10 @@ class Reply(NamedTuple):
     """The partition of the request topic where the server reads cancel records, if it does."""
 
 
+PLAIN = Reply(None)
+"""Stands for a reply that is no error and no part of a stream, of which only the id matters."""
+
+
 def is_id(value: bytes) -> bool:
     """Return whether these bytes can be a correlation id."""
     return 0 < len(value) <= MAX_ID_BYTES
