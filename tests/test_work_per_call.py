@@ -44,7 +44,7 @@ async def make_calls() -> Work:
 async def test_function_calls_of_the_client_for_each_call(anyio_backend_name: str) -> None:
     work = await make_calls()
     # On trio the waiters are this package's own.
-    assert work.calls / CALLS < (18.0 if anyio_backend_name == "asyncio" else 24.0)
+    assert work.calls / CALLS < (14.0 if anyio_backend_name == "asyncio" else 19.0)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -78,7 +78,7 @@ async def answer_requests() -> Work:
 
 async def test_function_calls_of_the_server_for_each_call() -> None:
     work = await answer_requests()
-    assert work.calls / CALLS < 40.0
+    assert work.calls / CALLS < 25.0
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
