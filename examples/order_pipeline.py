@@ -2,14 +2,14 @@
 
     uv run python examples/order_pipeline.py [bootstrap]
 
-`orders` are checked, `payments` are charged by a service that fails now and then, and `shipments`
-are written down in batches. What is charged in vain three times goes to `payments-dlt`.
+`orders` are checked, `payments` are charged by a bank that fails now and then, and `shipments`
+are written down in batches. What is charged in vain three times goes to `payments-dlt`. Once the
+bank has thawed the accounts that were frozen, the dead letters are sent anew, and charged.
 """
 
 import json
 import sys
 from contextlib import suppress
-from functools import partial
 from random import random
 from typing import Any
 
@@ -48,8 +48,12 @@ class Shipment:
     number: int
 
 
-class ServiceDown(Exception):
-    """The payment service did not answer."""
+class NoAnswer(Exception):
+    """The bank did not answer."""
+
+
+class AccountFrozen(Exception):
+    """The bank takes nothing from this account."""
 
 
 def parser[T](topic: str, kind: type[T]) -> ParserSpec[T]:
@@ -63,19 +67,27 @@ def to_bytes(value: Any) -> bytes:
     return json.dumps(asdict(value)).encode()
 
 
+SERIALIZERS = {kind: to_bytes for kind in (Order, Payment, Shipment)}
+
+
 async def check(order: Order, delivery: Delivery[Order]) -> Send | None:
     if order.cents <= 0:
         return None  # nothing to pay: the order is finished, and goes no further
     payment = Payment(order.number, order.cents)
     # The record counts as finished once the broker has acknowledged what is returned.
-    return Send("payments", to_bytes(payment), key=delivery.record.key)
+    return Send("payments", payment, key=delivery.record.key)
 
 
-async def charge(payment: Payment, delivery: Delivery[Payment]) -> Send:
-    await anyio.sleep(0.05 * random())
-    if payment.number % 10 == 7 or random() < 0.1:
-        raise ServiceDown(f"no answer for order {payment.number}, attempt {delivery.attempt}")
-    return Send("shipments", to_bytes(Shipment(payment.number)), key=delivery.record.key)
+class Bank:
+    has_frozen_accounts: bool = True
+
+    async def charge(self, payment: Payment, delivery: Delivery[Payment]) -> Send:
+        await anyio.sleep(0.05 * random())
+        if payment.number % 10 == 7 and self.has_frozen_accounts:
+            raise AccountFrozen(f"order {payment.number}, attempt {delivery.attempt}")
+        if random() < 0.1:
+            raise NoAnswer(f"order {payment.number}, attempt {delivery.attempt}")
+        return Send("shipments", Shipment(payment.number), key=delivery.record.key)
 
 
 async def ship(deliveries: list[Delivery[Shipment]]) -> None:
@@ -83,7 +95,7 @@ async def ship(deliveries: list[Delivery[Shipment]]) -> None:
     print(f"shipped {len(numbers)} orders: {numbers}", flush=True)
 
 
-def pipeline(bootstrap: str, group: str = "pipeline") -> KafkaListener:
+def pipeline(bootstrap: str, bank: Bank, group: str = "pipeline") -> KafkaListener:
     """Return the listener of all three stages; started twice, the two share the work."""
     listener = KafkaListener(
         [parser("orders", Order), parser("payments", Payment), parser("shipments", Shipment)],
@@ -91,35 +103,47 @@ def pipeline(bootstrap: str, group: str = "pipeline") -> KafkaListener:
         group_id=group,
         auto_offset_reset="earliest",
         create_topics=True,
+        serializers=SERIALIZERS,
     )
     listener.processor(Order, order="key")(check)
     listener.processor(
         Payment,
         order="key",
         concurrency=20,
-        retry=Retry(attempts=3, backoff_s=0.2, on=(ServiceDown,)),
-        on_failure=DeadLetter(max_ratio=0.5),  # a service that is down must not empty the topic
-    )(charge)
+        retry=Retry(attempts=3, backoff_s=0.2),
+        on_failure=DeadLetter(max_ratio=0.5),  # a bank that is down must not empty the topic
+    )(bank.charge)
     listener.processor(Shipment, batch=Batch(size=100, interval_s=0.5))(ship)
     return listener
 
 
-async def place_orders(bootstrap: str, count: int) -> None:
-    async with KafkaProducer(
-        bootstrap_servers=bootstrap, serializers={Order: to_bytes}
-    ) as producer:
-        for number in range(count):
+async def place_orders(bootstrap: str, numbers: range) -> None:
+    async with KafkaProducer(bootstrap_servers=bootstrap, serializers=SERIALIZERS) as producer:
+        for number in numbers:
             order = Order(number, f"customer-{number % 25}", 100 + number)
             await producer.send_soon("orders", order, key=order.customer.encode())
 
 
+async def replay(bootstrap: str) -> None:
+    """Send the dead letters to where they came from, each once, as a person does in a shell."""
+    command = [sys.executable, "-m", "sdml_kafka", "dead-letters", "payments-dlt", "replay"]
+    await anyio.run_process([*command, "--bootstrap", bootstrap])
+
+
 async def main(bootstrap: str) -> None:
-    async with pipeline(bootstrap) as listener, anyio.create_task_group() as tasks:
-        tasks.start_soon(partial(place_orders, bootstrap, 500))
+    bank, count = Bank(), 500
+    async with pipeline(bootstrap, bank) as listener:
+        await place_orders(bootstrap, range(count))
         while True:
             await anyio.sleep(2.0)
-            for name, stage in listener.status().processors.items():
+            stages = listener.status().processors
+            for name, stage in stages.items():
                 print(f"{name}: {stage.finished} finished, {stage.dead_letters} dead letters")
+            charged = stages["charge"].finished + stages["charge"].dead_letters
+            if bank.has_frozen_accounts and charged >= count:
+                print("the bank thaws the accounts, and the dead letters are sent anew")
+                bank.has_frozen_accounts = False
+                await replay(bootstrap)
 
 
 if __name__ == "__main__":

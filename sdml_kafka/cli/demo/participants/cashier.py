@@ -12,7 +12,7 @@ from sdml_kafka import (
 )
 from sdml_kafka.cli.demo.books.bill_book import BillBook
 from sdml_kafka.cli.demo.event_log import EventLog
-from sdml_kafka.transport.interfaces import Transport
+from sdml_kafka.transport.interfaces.transports import Transport
 
 CUSTOMERS = 8
 BILLS = 12 * CUSTOMERS
