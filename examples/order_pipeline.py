@@ -110,6 +110,7 @@ def pipeline(bootstrap: str, bank: Bank, group: str = "pipeline") -> KafkaListen
         Payment,
         order="key",
         concurrency=20,
+        name="charge",
         retry=Retry(attempts=3, backoff_s=0.2),
         on_failure=DeadLetter(max_ratio=0.5),  # a bank that is down must not empty the topic
     )(bank.charge)
