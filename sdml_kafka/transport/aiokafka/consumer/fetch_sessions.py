@@ -214,7 +214,7 @@ class FinalRequest:
 
     def prepare(self, versions: Any) -> Any:
         """Return what is sent to a broker that speaks these versions."""
-        struct = FetchRequest(0, 0, 0, 0, []).prepare(versions)
+        struct: Any = FetchRequest(0, 0, 0, 0, []).prepare(versions)
         struct.session_id = self._number  # the epoch is the final one, as in all of aiokafka's
         return struct
 
