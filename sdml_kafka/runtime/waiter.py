@@ -7,6 +7,7 @@ It is meant for what happens tens of thousands of times a second; everything els
 import sys
 from collections.abc import Callable, Generator
 from functools import partial
+from time import monotonic
 from typing import Any, Protocol, cast
 
 
@@ -64,4 +65,7 @@ def clock() -> Callable[[], float]:
         return now
     import asyncio
 
-    return asyncio.get_running_loop().time
+    loop = asyncio.get_running_loop()
+    if getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time:
+        return monotonic  # which it calls
+    return loop.time

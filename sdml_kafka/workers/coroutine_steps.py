@@ -2,6 +2,10 @@
 
 The context variables of one item thus never leak into the next one, which would otherwise cost a
 task for each item. Whoever drives a coroutine also learns whether it suspends at all.
+
+A generator that lives on drives them one after another, and yields when one has ended. Python has
+no cheaper way to run a coroutine in a context: the `StopIteration` that ends one costs as much as
+all the rest.
 """
 
 import types
@@ -9,38 +13,65 @@ from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from typing import Any
 
+ENDED = object()
+"""What a step returns when the coroutine has returned."""
 
-@types.coroutine
-def run_to_end[T](
-    context: Context, coroutine: Coroutine[Any, Any, T], yielded: object
-) -> Generator[Any, Any, T]:
-    """Drive a coroutine on that has suspended by yielding `yielded`, and return its result."""
-    step: Callable[[Any], Any]
-    argument: Any
-    while True:
-        try:
-            argument = yield yielded
-            step = coroutine.send
-        except BaseException as error:
-            step, argument = coroutine.throw, error
-        try:
-            yielded = context.run(step, argument)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # the value of a generator has no type
-        finally:
-            # The traceback of an exception holds this frame and the item's: a cycle, by which a
-            # large item would stay in memory until the garbage collector comes.
-            argument = None
+
+class Steps[T]:
+    """Drives one coroutine after another. After an error out of one nothing more can be driven."""
+
+    __slots__ = ("_throw", "result", "send")
+
+    def __init__(self) -> None:
+        """Begin with no coroutine."""
+        driver = self._drive()
+        next(driver)
+        self.result: T | None = None
+        """What the coroutine has returned that ended last. Whoever takes it sets it to None, since
+        it would be kept alive until the next one ends."""
+        self.send: Callable[[Any], object] = driver.send
+        """Takes the first step of a coroutine, or a further one of that which has suspended.
+        Returns what the coroutine yields, or `ENDED`."""
+        self._throw = driver.throw
+
+    @types.coroutine
+    def _drive(self) -> Generator[object, Any, None]:
+        coroutine: Coroutine[Any, Any, T] | None = yield None
+        while True:
+            self.result = yield from coroutine  # type: ignore[misc]  # nobody sends None
+            coroutine = None
+            coroutine = yield ENDED
+
+    @types.coroutine
+    def run_to_end(self, context: Context, yielded: object) -> Generator[Any, Any, None]:
+        """Drive a coroutine on that has suspended by yielding `yielded`."""
+        step: Callable[[Any], object]
+        argument: Any
+        while yielded is not ENDED:
+            try:
+                argument = yield yielded
+                step = self.send
+            except BaseException as error:
+                step, argument = self._throw, error
+            try:
+                yielded = context.run(step, argument)
+            finally:
+                # The traceback of an exception holds this frame and the item's: a cycle, by which a
+                # large item would stay in memory until the garbage collector comes.
+                argument = None
 
 
 def without_steps(error: Exception) -> Exception:
-    """Return an error that the coroutine raised, without the frames of those who drive it.
+    """Return an error that a coroutine raised, without the frames of those who drive it.
 
     A program that keeps the error would keep what they have in hand.
     """
     trace = error.__traceback__
     assert trace is not None
     trace = trace.tb_next  # of the worker
-    if trace is not None and trace.tb_frame.f_code is run_to_end.__code__:
+    while trace is not None and trace.tb_frame.f_code in OWN_CODE:
         trace = trace.tb_next
     return error.with_traceback(trace)
+
+
+OWN_CODE = (Steps.run_to_end.__code__, Steps._drive.__code__)  # pyright: ignore[reportPrivateUsage]

@@ -40,7 +40,7 @@ import anyio.lowlevel
 
 from sdml_kafka.runtime.wait_queue import WaitQueue
 from sdml_kafka.runtime.waiter import clock
-from sdml_kafka.workers.coroutine_steps import run_to_end, without_steps
+from sdml_kafka.workers.coroutine_steps import ENDED, Steps, without_steps
 from sdml_kafka.workers.deadline_timer import DeadlineTimer
 
 BREATH_S = 0.01
@@ -256,7 +256,7 @@ class Worker[I: Item, R]:
 
     async def _work(self, scope: anyio.CancelScope) -> bool:
         """Handle items until the scope is cancelled; return whether the task is still usable."""
-        pool, jobs = self._pool, self._jobs
+        pool, jobs, steps = self._pool, self._jobs, Steps[R]()
         while not scope.cancel_called:
             item = jobs.take()
             if item is None:
@@ -267,14 +267,11 @@ class Worker[I: Item, R]:
             context = jobs.context(item)
             coroutine = jobs.handle(item)
             try:
-                try:
-                    yielded = context.run(coroutine.send, None)
-                except StopIteration as end:
-                    result: R = end.value
-                else:
+                yielded = context.run(steps.send, coroutine)
+                if yielded is not ENDED:
                     pool.suspended(item)
-                    result = await run_to_end(context, coroutine, yielded)
-                    del yielded
+                    await steps.run_to_end(context, yielded)
+                del yielded
             except anyio.get_cancelled_exc_class() as error:
                 if scope.cancel_called or anyio.current_effective_deadline() == -inf:
                     raise
@@ -283,12 +280,13 @@ class Worker[I: Item, R]:
                 jobs.failed(item, error)
                 return False
             except Exception as error:
+                steps = Steps[R]()
                 jobs.failed(item, without_steps(error))
                 self.item = None
             else:
                 self.item = None
-                jobs.ended(item, result)
-                del result
+                jobs.ended(item, steps.result)  # type: ignore[arg-type]  # there is one
+                steps.result = None  # rule 3
             del context, coroutine  # rule 3
             if jobs.now > pool.breathe_at:
                 await pool.breathe()

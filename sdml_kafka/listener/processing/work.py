@@ -230,7 +230,12 @@ class Work:
         self._counts.finished += 1
         if self._limits.counts_good:
             self._limits.note_good(now)
-        self._lanes.free(item, now)
+        home = item.home
+        if home is not None:
+            if home.get(item.key) is None:
+                home.pop(item.key, None)  # nothing waits in its lane
+            else:
+                self._lanes.free(item, now)
         if self._has_left is not None:
             self._has_left.set()
 

@@ -1,0 +1,72 @@
+"""How much work a record costs that is processed, in counts that no other load changes."""
+
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from benchmarks.documents import documents
+from sdml_kafka import Delivery, KafkaListener, ParserSpec, parse_json
+from sdml_kafka.listener.processing.policies import Order
+from sdml_kafka.testing import MemoryBroker
+from sdml_kafka.workers import pool
+from tests.support.counted_work import Work, counted
+
+pytestmark = pytest.mark.anyio
+
+RECORDS = 6000
+
+
+@pytest.fixture(autouse=True)
+def no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no worker make way for others because the machine is slow."""
+    monkeypatch.setattr(pool, "BREATH_S", 1e9)
+
+
+async def process(order: Order, *, suspends: bool = False) -> Work:
+    broker = MemoryBroker({"orders": 12})
+    for number, document in enumerate(documents("nested", 512, RECORDS)):
+        broker.produce("orders", document, partition=number % 12, key=b"%d" % (number % 1007))
+    parsers: list[ParserSpec[Any]] = [{"topics": ["orders"], "type": dict, "parser": parse_json}]
+    seen, ended = 0, anyio.Event()
+
+    async def handle(value: object, delivery: Delivery[object]) -> None:
+        nonlocal seen
+        if suspends:
+            await anyio.lowlevel.checkpoint()
+        seen += 1
+        if seen == RECORDS:
+            ended.set()
+
+    async with (
+        KafkaListener(
+            parsers, transport=broker.connect("group", auto_offset_reset="earliest")
+        ) as listener,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def run() -> None:
+            await listener.process(dict, handle, order=order, concurrency=64)
+
+        with counted() as work:
+            tasks.start_soon(run)
+            await ended.wait()
+        tasks.cancel_scope.cancel()
+    assert seen == RECORDS
+    return work
+
+
+@pytest.mark.parametrize("order", ["partition", "key", "none"])
+async def test_function_calls_for_each_record(order: Order) -> None:
+    work = await process(order)
+    # To take it, to parse it, to run the handler in a context of its own, and to finish it.
+    assert work.calls / RECORDS < 10.0
+
+
+@pytest.mark.parametrize(("order", "most"), [("partition", 37.0), ("key", 20.0), ("none", 20.0)])
+async def test_function_calls_for_each_record_whose_handler_waits(
+    order: Order, most: float
+) -> None:
+    work = await process(order, suspends=True)
+    assert work.calls / RECORDS < most
