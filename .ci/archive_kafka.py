@@ -18,7 +18,7 @@ PATIENCE_S = 60.0
 
 def main(archive: Path) -> None:
     with EmbeddedKafka() as kafka:
-        archive.unlink()  # of the tool that formats the storage
+        archive.unlink(missing_ok=True)  # of the tool that formats the storage
         for each in psutil.Process().children(recursive=True):
             if each.name() == "java":
                 each.terminate()
