@@ -96,6 +96,8 @@ class Timeouts:
 class ListenerActors:
     """Builds and wires the consumer loop, the dispatcher and the commit scheduler."""
 
+    outbox: Outbox
+
     def __init__(
         self,
         options: ReadOptions,
