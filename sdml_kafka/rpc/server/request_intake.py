@@ -82,7 +82,7 @@ class RequestIntake:
         is_special = (
             handler.kind == "stream" or self.repeats is not None or self.max_age_s is not None
         )
-        epoch = self.wall_clock() - now
+        epoch, sent_ms, sent_at = self.wall_clock() - now, -1, lane.there_at
         rows, made = rows_of(records)
         calls: list[ServerCall] = []
         for index, (_, _, _, timestamp, _, key, value, _, flat_headers) in enumerate(rows):
@@ -92,7 +92,9 @@ class RequestIntake:
             _, _, reply_topics, refused, _, timeout_ms, is_cancel = request
             due = inf
             if timeout_ms is not None:
-                due = self._sent_at(timestamp, lane, epoch) + timeout_ms / 1000
+                if timestamp != sent_ms:
+                    sent_ms, sent_at = timestamp, self._sent_at(timestamp, lane, epoch)
+                due = sent_at + timeout_ms / 1000
             if reply_topics is not known:  # most requests ask for the same as the one before
                 known, topics = reply_topics, admitted(request)
             call = ServerCall(
