@@ -83,6 +83,8 @@ class RequestIntake:
             handler.kind == "stream" or self.repeats is not None or self.max_age_s is not None
         )
         epoch, sent_ms, sent_at = self.wall_clock() - now, -1, lane.there_at
+        if self.own_ids is not None:
+            records = list(records)  # the program's function looks at each
         rows, made = rows_of(records)
         calls: list[ServerCall] = []
         for index, (_, _, _, timestamp, _, key, value, _, flat_headers) in enumerate(rows):
