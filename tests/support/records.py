@@ -14,6 +14,5 @@ def make_record(
     timestamp_ms: int = 0,
 ) -> FetchedRecord:
     """Return a record as if it had been fetched."""
-    return FetchedRecord(
-        topic, partition, offset, timestamp_ms, 0, key, value, None, tuple(headers or ())
-    )
+    flat = tuple(part for header in headers or () for part in header)
+    return FetchedRecord(topic, partition, offset, timestamp_ms, 0, key, value, None, flat)
