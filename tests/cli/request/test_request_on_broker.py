@@ -94,12 +94,11 @@ def test_no_broker_is_one_line(backend: str) -> None:
     assert ended.stderr.count(b"\n") == 1
 
 
-def test_a_topic_that_is_missing() -> None:
-    with EmbeddedKafka(properties={"auto.create.topics.enable": "false"}) as kafka:
-        missing = request(kafka, "nowhere", "hello")
-        assert (missing.returncode, missing.stdout) == (1, b"")
-        assert b"nowhere" in missing.stderr
-        assert missing.stderr.count(b"\n") == 1
+def test_a_topic_that_is_missing(strict_kafka: EmbeddedKafka) -> None:
+    missing = request(strict_kafka, "nowhere", "hello")
+    assert (missing.returncode, missing.stdout) == (1, b"")
+    assert b"nowhere" in missing.stderr
+    assert missing.stderr.count(b"\n") == 1
 
 
 def test_a_request_that_no_broker_takes(embedded_kafka: EmbeddedKafka) -> None:
