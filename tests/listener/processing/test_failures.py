@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Delivery, KafkaListener, TopicPartition
-from sdml_kafka.errors import TooManyDeadLetters
+from sdml_kafka.errors import ConfigurationError, TooManyDeadLetters
 from sdml_kafka.listener.processing.forwards import Held
 from sdml_kafka.listener.processing.policies import Batch, DeadLetter, Retry, RetryTopics, Send
 from sdml_kafka.parsing.parsers import SKIP
@@ -208,3 +208,55 @@ async def test_a_send_that_is_too_large_is_sent_as_it_is_or_not_at_all() -> None
 
 def _held(listener: KafkaListener) -> list[Held]:
     return [held for each in listener.status().processors.values() for held in each.held]
+
+
+async def test_a_send_that_waits_for_the_broker_is_no_failure() -> None:
+    broker = MemoryBroker({TOPIC: 1, "out": 1})
+    broker.produce(TOPIC, b"a", partition=0)
+    handled = 0
+
+    async def handle(value: str, delivery: Delivery[str]) -> Send:
+        nonlocal handled
+        handled += 1
+        return Send("out", b"x")
+
+    broker.hold_sends()
+    async with processing_on(broker) as listener, processing(listener, handle):
+        await until(lambda: handled)
+        await anyio.sleep(100.0)
+        (status,) = listener.status().processors.values()
+        assert (status.finished, status.failures, status.retries) == (0, 0, 0)
+        assert not broker.committed(GROUP, P0)
+        broker.release_sends()
+        await until(lambda: broker.committed(GROUP, P0) == 1)
+    assert (handled, broker.end_offset(TopicPartition("out", 0))) == (1, 1)
+
+
+@pytest.mark.parametrize("applied", [False, True])
+async def test_a_send_that_is_not_acknowledged_is_sent_again(applied: bool) -> None:
+    broker = MemoryBroker({TOPIC: 1, "out": 1})
+    broker.produce(TOPIC, b"a", partition=0)
+    handled = 0
+
+    async def handle(value: str, delivery: Delivery[str]) -> Send:
+        nonlocal handled
+        handled += 1
+        return Send("out", b"x")
+
+    broker.fail_sends(times=3, applied=applied)
+    async with processing_on(broker) as listener, processing(listener, handle):
+        await until(lambda: broker.committed(GROUP, P0) == 1)
+    assert (handled, broker.end_offset(TopicPartition("out", 0))) == (1, 4 if applied else 1)
+
+
+async def test_a_policy_function_that_returns_something_else_stops_the_listener() -> None:
+    broker = broker_with("a")
+
+    async def handle(value: str, delivery: Delivery[str]) -> None:
+        raise ValueError(value)
+
+    with pytest.raises(ConfigurationError, match="on_failure returned 7"):
+        async with processing_on(broker) as listener:
+            await listener.process(str, handle, on_failure=lambda *_: 7)  # type: ignore[arg-type]
+            await anyio.sleep_forever()
+    assert not broker.committed(GROUP, P0)

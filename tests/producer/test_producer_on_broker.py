@@ -1,0 +1,123 @@
+"""KafkaProducer on a real broker: places, errors, an outage, leaving."""
+
+from collections import Counter
+
+import anyio
+import pytest
+
+from sdml_kafka import KafkaProducer
+from sdml_kafka.errors import (
+    AuthorizationFailed,
+    ConfigurationError,
+    PayloadTooLarge,
+    SendFailed,
+    TopicMissing,
+)
+from sdml_kafka.testing import EmbeddedKafka
+from tests.support.guarded_kafka import CLERK, Resource, Right, grant, login
+from tests.support.kafka_from_outside import create_topic, unique
+from tests.support.processing_on_broker import records_of
+
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(180)]
+
+
+@pytest.mark.uvloop_too
+async def test_a_record_is_where_the_acknowledgement_says(embedded_kafka: EmbeddedKafka) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic = await create_topic(bootstrap, unique("orders"), 3)
+    async with KafkaProducer(
+        bootstrap_servers=bootstrap, serializers={str: str.encode}
+    ) as producer:
+        waiting = [await producer.send_soon(topic, f"{each}", key=b"k") for each in range(500)]
+        last = await producer.send(
+            topic, b"last", key=b"k", headers=[("trace", b"1")], partition=2, timestamp_ms=1234
+        )
+        await producer.flush()
+        assert producer.status().waiting == 0
+        sent = [await each.sent() for each in waiting]
+    records = {(each.partition, each.offset): each for each in await records_of(bootstrap, topic)}
+    assert len(records) == 501
+    for number, each in enumerate(sent):
+        assert each.topic == topic
+        assert records[each.partition, each.offset].value == b"%d" % number
+        assert records[each.partition, each.offset].timestamp == each.timestamp_ms
+    assert (last.partition, last.timestamp_ms) == (2, 1234)
+    record = records[2, last.offset]
+    assert (record.key, tuple(record.headers)) == (b"k", (("trace", b"1"),))
+
+
+async def test_each_error_names_the_topic(strict_kafka: EmbeddedKafka) -> None:
+    bootstrap = strict_kafka.bootstrap_servers
+    topic, missing = await create_topic(bootstrap, unique("orders"), 1), unique("missing")
+    async with KafkaProducer(bootstrap_servers=bootstrap) as producer:
+        with pytest.raises(TopicMissing, match=missing):
+            await producer.send(missing, b"v")
+        with pytest.raises(PayloadTooLarge, match=topic):
+            await producer.send(topic, b"v" * (2 << 20))
+        with pytest.raises(ConfigurationError, match="'a b' cannot be a topic"):
+            await producer.send("a b", b"v")
+        with pytest.raises(ConfigurationError, match=topic):
+            await producer.send(topic, b"v", partition=7)
+        assert (await producer.send(topic, b"v")).offset == 0
+
+
+async def test_a_topic_that_may_not_be_written_to(guarded_kafka: EmbeddedKafka) -> None:
+    bootstrap = guarded_kafka.bootstrap_servers
+    topic = await create_topic(bootstrap, unique("orders"), 1, login=login())
+    await grant(guarded_kafka, Resource.TOPIC, topic, Right.DESCRIBE)
+    await grant(guarded_kafka, Resource.CLUSTER, "kafka-cluster", Right.IDEMPOTENT_WRITE)
+    async with KafkaProducer(bootstrap_servers=bootstrap, **login(CLERK)) as producer:
+        with pytest.raises(AuthorizationFailed, match=topic):
+            await producer.send(topic, b"v")
+        await grant(guarded_kafka, Resource.TOPIC, topic, Right.WRITE)
+        with anyio.fail_after(30):
+            while True:
+                try:
+                    await producer.send(topic, b"v")
+                    break
+                except AuthorizationFailed:
+                    await anyio.sleep(0.2)
+
+
+async def test_a_broker_that_restarts_costs_no_record_and_doubles_none(
+    mortal_kafka: EmbeddedKafka,
+) -> None:
+    bootstrap, count = mortal_kafka.bootstrap_servers, 2000
+    topic = await create_topic(bootstrap, unique("orders"), 2)
+    async with KafkaProducer(bootstrap_servers=bootstrap, timeout_s=120.0) as producer:
+
+        async def send(first: int) -> None:
+            for number in range(first, count, 4):
+                await producer.send(topic, b"%d" % number, key=b"%d" % first)
+                await anyio.sleep(0.001)
+
+        async with anyio.create_task_group() as tasks:
+            for first in range(4):
+                tasks.start_soon(send, first)
+            await anyio.sleep(0.3)
+            await anyio.to_thread.run_sync(mortal_kafka.kill)
+            await mortal_kafka.restart_async()
+    records = await records_of(bootstrap, topic)
+    assert Counter(each.value for each in records) == Counter(b"%d" % each for each in range(count))
+    for key in {each.key for each in records}:
+        numbers = [int(each.value or b"") for each in records if each.key == key]
+        assert numbers == sorted(numbers)
+
+
+async def test_leaving_without_a_broker_is_bounded(mortal_kafka: EmbeddedKafka) -> None:
+    bootstrap = mortal_kafka.bootstrap_servers
+    topic = await create_topic(bootstrap, unique("orders"), 1)
+    try:
+        async with KafkaProducer(bootstrap_servers=bootstrap, stop_timeout=2.0) as producer:
+            await producer.send(topic, b"v")
+            await anyio.to_thread.run_sync(mortal_kafka.kill)
+            with pytest.raises(SendFailed, match=topic) as raised:
+                await producer.send(topic, b"v", timeout_s=1.0)
+            assert raised.value.in_doubt
+            waiting = await producer.send_soon(topic, b"v")
+            began = anyio.current_time()
+        assert anyio.current_time() - began < 6.0
+        with pytest.raises(SendFailed):
+            await waiting.sent()
+    finally:
+        await mortal_kafka.restart_async()
