@@ -104,13 +104,13 @@ async def test_a_broker_that_restarts_costs_no_record_and_doubles_none(
         assert numbers == sorted(numbers)
 
 
-async def test_leaving_without_a_broker_is_bounded(mortal_kafka: EmbeddedKafka) -> None:
+async def test_leaving_with_the_broker_frozen_is_bounded(mortal_kafka: EmbeddedKafka) -> None:
     bootstrap = mortal_kafka.bootstrap_servers
     topic = await create_topic(bootstrap, unique("orders"), 1)
     try:
         async with KafkaProducer(bootstrap_servers=bootstrap, stop_timeout=2.0) as producer:
             await producer.send(topic, b"v")
-            await anyio.to_thread.run_sync(mortal_kafka.kill)
+            mortal_kafka.freeze()
             with pytest.raises(SendFailed, match=topic) as raised:
                 await producer.send(topic, b"v", timeout_s=1.0)
             assert raised.value.in_doubt
@@ -120,4 +120,4 @@ async def test_leaving_without_a_broker_is_bounded(mortal_kafka: EmbeddedKafka) 
         with pytest.raises(SendFailed):
             await waiting.sent()
     finally:
-        await mortal_kafka.restart_async()
+        mortal_kafka.thaw()

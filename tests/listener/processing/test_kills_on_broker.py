@@ -45,6 +45,8 @@ class Run:
         self.fleet = Fleet("tests.support.kill_chaos.member", arguments, folder)
         self._random = Random(seed)
         self.sent = 0
+        self._read_to = 0
+        self._ended = set[Place]()
         self._is_over = False
 
     async def create_topics(self) -> None:
@@ -71,15 +73,23 @@ class Run:
 
     async def _feed(self) -> None:
         while not self._is_over:
-            await fill(self.bootstrap, self.topic, 300, self.sent)
-            self.sent += 300
+            if self.sent - len(self.ended()) < 2000:
+                await fill(self.bootstrap, self.topic, 300, self.sent)
+                self.sent += 300
             await anyio.sleep(1.0)
 
     def events(self) -> list[Event]:
         return read_events(self.log.read_text().splitlines())
 
     def ended(self) -> set[Place]:
-        return {event.place for event in self.events() if event.what == ENDED}
+        """Return the records whose handlers have returned; reads on where it stopped before."""
+        with self.log.open() as log:
+            log.seek(self._read_to)
+            for event in read_events(log.read().splitlines()):
+                if event.what == ENDED:
+                    self._ended.add(event.place)
+            self._read_to = log.tell()
+        return self._ended
 
     async def _until_ended(self, count: int) -> None:
         with anyio.fail_after(120):
