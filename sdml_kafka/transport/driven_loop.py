@@ -29,7 +29,6 @@ from logging import getLogger
 from math import inf
 
 import anyio
-import sniffio
 
 from sdml_kafka.runtime.waiter import Waiter, wake
 from sdml_kafka.transport.crossing_loop import CrossingLoop
@@ -94,9 +93,11 @@ class DrivenLoop(CrossingLoop):
 
     def __init__(self) -> None:
         super().__init__()
+        import sniffio  # which comes with trio alone
         import trio
 
         self._trio = trio
+        self._library = sniffio.thread_local
         self._selector = ImpatientSelector(self._has_to_pause)
         self._loop = asyncio.SelectorEventLoop(self._selector)
         self._context = Context()
@@ -176,7 +177,7 @@ class DrivenLoop(CrossingLoop):
 
     def _run(self) -> None:
         """Let the loop go on until it would wait, or the program has something to do."""
-        library, sniffio.thread_local.name = sniffio.thread_local.name, "asyncio"
+        library, self._library.name = self._library.name, "asyncio"
         self._turn_ends = time.monotonic() + TURN_S
         try:
             self._loop.run_forever()
@@ -191,7 +192,7 @@ class DrivenLoop(CrossingLoop):
             _log.exception("something on the Kafka client's asyncio side wanted to end the program")
             wake(self._woken)
         finally:
-            sniffio.thread_local.name = library
+            self._library.name = library
             _show_to_trio_asyncio(None)
         for _ in range(len(self._callbacks)):
             self._callbacks.popleft()()
