@@ -155,10 +155,11 @@ class PendingSend:
         self._sends.outbox.send(message, self, self.is_waiting)
 
     def acknowledged(self, partition: int, offset: int, timestamp_ms: int | None) -> None:
-        """Take the record's place."""
+        """Take the record's place, unless its caller was cancelled or its time was over before."""
+        if (message := self._message) is None:
+            return
         if timestamp_ms is None:
-            assert self._message is not None
-            timestamp_ms = self._message.timestamp_ms or 0
+            timestamp_ms = message.timestamp_ms or 0
         self._sent = Sent(self.topic, partition, offset, timestamp_ms)
 
     def __call__(self, error: Exception | None) -> None:

@@ -106,6 +106,23 @@ async def test_a_cancelled_send_leaves_nothing_behind() -> None:
     assert [each.value for each in broker.records(P0)] == [b"later"]
 
 
+async def test_an_acknowledgement_that_comes_too_late_changes_nothing() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with producing(broker) as producer:
+        broker.hold_sends()
+        late = await producer.send_soon("topic", b"late", timeout_s=1.0)
+        with pytest.raises(SendFailed, match="within 1 s"):
+            await late.sent()
+        with anyio.move_on_after(1.0):
+            await producer.send("topic", b"cancelled")
+        broker.release_sends()
+        await producer.send("topic", b"last")
+        late.acknowledged(0, 1, None)
+        late.acknowledged(0, 1, 1234)
+        with pytest.raises(SendFailed, match="within 1 s"):
+            await late.sent()
+
+
 async def test_each_error_names_the_topic() -> None:
     broker = MemoryBroker({"topic": 1}, max_record_bytes=10)
     async with producing(broker) as producer:
