@@ -191,6 +191,8 @@ class DrivenLoop(CrossingLoop):
         except BaseException:  # a SystemExit, say, out of a task or a callback
             _log.exception("something on the Kafka client's asyncio side wanted to end the program")
             wake(self._woken)
+        else:  # something has stopped the loop, which others use
+            wake(self._woken)
         finally:
             self._library.name = library
             _show_to_trio_asyncio(None)

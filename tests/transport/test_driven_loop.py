@@ -185,6 +185,15 @@ async def test_errors_that_nobody_retrieves_end_nobody(
     assert "wanted to end the program" in caplog.text
 
 
+async def test_a_loop_that_somebody_stops_goes_on(home: Home) -> None:
+    async def stop_and_go_on() -> None:
+        asyncio.get_running_loop().stop()
+        await asyncio.sleep(0)
+
+    with anyio.fail_after(PATIENCE_S):
+        await home.call(stop_and_go_on)
+
+
 async def test_leaving_ends_what_runs_and_closes_the_loop() -> None:
     ended: list[str] = []
 
