@@ -9,7 +9,18 @@ from typing import Any
 
 from aiokafka import __version__ as aiokafka_version
 
-from benchmarks import calls, idle, memory, processing, profile, reading, sending, start, where
+from benchmarks import (
+    calls,
+    idle,
+    memory,
+    processing,
+    profile,
+    reading,
+    sending,
+    start,
+    stuck_key,
+    where,
+)
 from benchmarks.contest import BESIDE, Comparison, as_json, table
 from benchmarks.picture import picture
 from sdml_kafka import json_library
@@ -19,6 +30,7 @@ BENCHMARKS: dict[str, Any] = {
     "calls": calls,
     "processing": processing,
     "sending": sending,
+    "stuck-key": stuck_key,
     "idle": idle,
     "start": start,
     "memory": memory,
