@@ -138,6 +138,9 @@ class DrivenLoop(CrossingLoop):
                 wake(self._woken)
 
     def call_back(self, function: Callable[[], object]) -> None:
+        if self._loop.is_closed():
+            super().call_back(function)
+            return
         self._callbacks.append(function)
         if not self._loop.is_running():
             wake(self._woken)
@@ -153,6 +156,7 @@ class DrivenLoop(CrossingLoop):
                     self._run()
         finally:
             self._loop.close()
+            self._hand_back()
             self._ended.set()
 
     async def _watch_calls(self) -> None:
@@ -196,6 +200,9 @@ class DrivenLoop(CrossingLoop):
         finally:
             self._library.name = library
             _show_to_trio_asyncio(None)
+        self._hand_back()
+
+    def _hand_back(self) -> None:
         for _ in range(len(self._callbacks)):
             self._callbacks.popleft()()
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
 import anyio
-import anyio.to_thread
+import anyio.lowlevel
 import pytest
 import sniffio
 import trio
@@ -219,6 +219,17 @@ async def test_leaving_ends_what_runs_and_closes_the_loop() -> None:
     with pytest.raises(ConsumerFailed, match="ended"):
         await home.call(linger)
     home.call_soon(lambda: None)
+
+
+async def test_what_is_handed_back_at_the_end_and_after_it_is_run() -> None:
+    handed_back: list[str] = []
+    async with open_home() as home:
+        home.call_back(lambda: handed_back.append("before"))
+    home.call_back(lambda: handed_back.append("after"))
+    with anyio.fail_after(PATIENCE_S):
+        while len(handed_back) < 2:
+            await anyio.lowlevel.checkpoint()
+    assert handed_back == ["before", "after"]
 
 
 async def test_leaving_under_a_cancelled_scope_closes_the_loop_as_well() -> None:
