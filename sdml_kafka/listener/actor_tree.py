@@ -118,12 +118,12 @@ class ListenerActors:
         self.router: Router = self._make_router(specs, options)
         reads, paused = (self.router.is_read, self._current, options.max_bytes), Pauses()
         self.intake: Intake = Intake(*reads, keeps_maps=options.offset_map, paused=paused)
-        log, self.outbox = RateLimitedLog(_log, anyio.current_time), Outbox()
+        self.outbox: Outbox = Outbox()
+        log = RateLimitedLog(_log, anyio.current_time)
         self._parse_failures = failures = self._make_failures(on_parse_error, transport, log)
         self._parser = BatchParser(_policy(on_parse_error), self.signal.fail, log, failures)
         self.readers: Readers = Readers(self._parser, _max_run(auto_commit))
-        of = transport, serializers, log, timeouts.start_s
-        self.processors: Processors = self._make_processors(*of)
+        self.processors: Processors = self._make_processors(transport, serializers, log, timeouts)
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self._cut_off)
         self._log = self._make_log(log)
         self.committer: Committer = self._make_committer(log)
@@ -189,7 +189,7 @@ class ListenerActors:
         transport: ListenerTransport,
         serializers: Serializers,
         log: RateLimitedLog,
-        start_timeout_s: float,
+        timeouts: Timeouts,
     ) -> Processors:
         around = Surroundings(
             self._parser,
@@ -200,7 +200,7 @@ class ListenerActors:
             clock_of(transport),
             self.signal.fail,
         )
-        return Processors(self.router, around, transport.producer, start_timeout_s)
+        return Processors(self.router, around, transport.producer, timeouts.start_s)
 
     def _children(
         self,
