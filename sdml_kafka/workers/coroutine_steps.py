@@ -24,7 +24,7 @@ class Steps[T]:
 
     def __init__(self) -> None:
         """Begin with no coroutine."""
-        driver = self._drive()
+        driver: Any = self._drive()  # a generator, which types call an Awaitable
         next(driver)
         self.result: T | None = None
         """What the coroutine has returned that ended last. Whoever takes it sets it to None, since
@@ -32,7 +32,7 @@ class Steps[T]:
         self.send: Callable[[Any], object] = driver.send
         """Takes the first step of a coroutine, or a further one of that which has suspended.
         Returns what the coroutine yields, or `ENDED`."""
-        self._throw = driver.throw
+        self._throw: Callable[[Any], object] = driver.throw
 
     @types.coroutine
     def _drive(self) -> Generator[object, Any, None]:
@@ -74,4 +74,5 @@ def without_steps(error: Exception) -> Exception:
     return error.with_traceback(trace)
 
 
-OWN_CODE = (Steps.run_to_end.__code__, Steps._drive.__code__)  # pyright: ignore[reportPrivateUsage]
+_own: list[Any] = [Steps.run_to_end, Steps._drive]  # pyright: ignore  # its own file
+OWN_CODE = [function.__code__ for function in _own]
