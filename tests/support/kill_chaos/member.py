@@ -42,6 +42,8 @@ async def main(
         session_timeout_ms=SESSION_TIMEOUT_MS,
         heartbeat_interval_ms=300,
         start_timeout=60.0,
+        drain_timeout=6.0,
+        stop_timeout=12.0,
         auto_commit={"every": 50, "interval_s": 0.2},
     )
 
@@ -78,12 +80,14 @@ async def main(
         async def leave_on_sigterm() -> None:
             with anyio.open_signal_receiver(signal.SIGTERM) as signals:
                 async for _ in signals:
-                    tasks.cancel_scope.cancel()
+                    leave.set()
 
+        leave = anyio.Event()
         tasks.start_soon(leave_on_sigterm)
         async with listener:
             print("ready", flush=True)
-            await anyio.sleep_forever()
+            await leave.wait()  # a cancellation would wait for no handler
+        tasks.cancel_scope.cancel()
 
 
 if __name__ == "__main__":
