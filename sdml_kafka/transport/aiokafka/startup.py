@@ -54,6 +54,8 @@ class Startup:
             SdmlKafkaError: The client did not start, for the reason that the error gives.
         """
         self._task = task = asyncio.create_task(self._client.start())
+        # asyncio logs an error that nobody looks at, and nobody does after the timeout.
+        task.add_done_callback(error_of)
         done, _ = await asyncio.wait({task}, timeout=timeout_s)
         if not done:
             raise self._unreachable(timeout_s)
