@@ -51,6 +51,8 @@ class Commits:
                 continue
             check()
             self._in_flight = self._loop.create_task(self._send(commits))
+            # asyncio logs an error that nobody looks at, and nobody does after the timeout.
+            self._in_flight.add_done_callback(error_of)
             error = await self._error_of(self._in_flight, deadline, timeout_s)
             if error is None:
                 return
@@ -93,8 +95,6 @@ class Commits:
         if self._in_flight is not None:
             self._in_flight.cancel()
             await self.wait_in_flight(CANCEL_TIMEOUT_S)
-            if self._in_flight.done():
-                error_of(self._in_flight)  # asyncio would log an error that nobody has looked at
 
 
 def _requests(

@@ -1,5 +1,7 @@
 """Commits of thousands of partitions: requests that a broker takes, one commit at a time."""
 
+import asyncio
+import gc
 from collections.abc import Mapping
 
 import pytest
@@ -9,7 +11,7 @@ from aiokafka.errors import (
     OffsetMetadataTooLargeError,
 )
 
-from sdml_kafka.errors import CommitRejected
+from sdml_kafka.errors import CommitFailed, CommitRejected
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.commits import MAX_REQUEST, PARTITION, Commits
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -90,3 +92,20 @@ async def test_metadata_that_is_too_long_for_the_broker_is_left_out(
     partition = TopicPartition("topic", 0)
     await commit({partition: Commit(5, "map")})
     assert coordinator.committed == {partition: Commit(5)}
+
+
+async def test_a_request_that_fails_after_its_commit_was_given_up_is_in_no_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def send_commit(*_: object) -> None:
+        await asyncio.sleep(0.02)
+        raise GroupCoordinatorNotAvailableError
+
+    monkeypatch.setattr(internals, "send_commit", send_commit)
+    commits = Commits(object())
+    with pytest.raises(CommitFailed, match="no answer"):
+        await commits.commit({TopicPartition("topic", 0): Commit(1)}, 0.01, lambda: None)
+    await asyncio.sleep(0.05)
+    del commits
+    gc.collect()
+    assert not [each for each in caplog.records if each.name == "asyncio"]
