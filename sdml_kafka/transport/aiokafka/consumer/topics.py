@@ -102,6 +102,8 @@ class Topics:
 
     async def _look_for_similar(self, missing: Collection[str]) -> None:
         asking = asyncio.create_task(ask_for_topics(self._client, ()))
+        # asyncio logs an error that nobody looks at, and nobody does after the timeout.
+        asking.add_done_callback(error_of)
         await asyncio.wait({asking}, timeout=TOPIC_CREATION_S)
         if not asking.done():
             asking.cancel()

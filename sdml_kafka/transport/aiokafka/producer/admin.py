@@ -136,6 +136,8 @@ class Admin:
         self, call: Callable[[], Coroutine[Any, Any, T]], timeout_s: float, what: str
     ) -> T:
         task = self._loop.create_task(call())
+        # asyncio logs an error that nobody looks at, and nobody does after the timeout.
+        task.add_done_callback(error_of)
         try:
             await asyncio.wait({task}, timeout=timeout_s)
         finally:

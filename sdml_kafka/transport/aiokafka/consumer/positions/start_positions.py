@@ -74,6 +74,8 @@ async def look_up_in_time(
 ) -> FoundPositions | None:
     """Return where to read from, None if that was not known in time or is to be asked again."""
     work = asyncio.create_task(start.look_up(list(partitions), read_to))
+    # asyncio logs an error that nobody looks at, and nobody does after the timeout.
+    work.add_done_callback(error_of)
     try:
         done, _ = await asyncio.wait({work}, timeout=POSITION_TIMEOUT_S)
     finally:
