@@ -26,6 +26,9 @@ from sdml_kafka.transport.interfaces.consumer import POLL_TIMEOUT_S, Connect, Co
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import Assignment
 
+REPLIES_AT_ONCE = 128
+"""The number of replies that a poll takes. What their callers ask next is on its way while the rest
+is handed on; with all at once, client and server would wait for each other in turn."""
 SHARED_GRACE_S = 15.0
 """Seconds for which others may share the group: a newcomer that does so by mistake finds out as it
 enters, and leaves."""
@@ -92,7 +95,7 @@ class ReplyLoop(Actor):
             tasks.start_soon(_release_revocations, consumer)
             while True:
                 polled = await consumer.poll(
-                    self._reading.partitions, consumer.settings.poll_records, POLL_TIMEOUT_S
+                    self._reading.partitions, REPLIES_AT_ONCE, POLL_TIMEOUT_S
                 )
                 if polled.health is not None:
                     self._reading.health = polled.health

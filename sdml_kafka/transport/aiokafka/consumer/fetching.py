@@ -27,12 +27,12 @@ NOBODY: Mapping[Any, TopicPartition] = {ClientPartition("", 0): TopicPartition("
 """`getmany()` without arguments reads all partitions. With this one it reads none, keeps the
 membership alive, and keeps every buffer."""
 
-FEW_RECORDS = 10
+FEW_RECORDS = 150
 HEAD_START_TURNS = 2
 """The number of turns of the loop by which the next fetch is put off after a few records.
 
 So many turns lie between reading a reply and sending the next request, and building a fetch takes
-aiokafka as long as all the rest of a call. With many records at once it makes no difference."""
+aiokafka as long as all the rest of a call. With 100 calls in flight it is still some 5 % of them."""
 
 Batches = Mapping[TopicPartition, Sequence[Record]]
 

@@ -62,6 +62,9 @@ CANCEL_TIMEOUT_S = 0.5
 MAX_TURNS = 4
 """The number of turns of the loop for which a batch waits while each turn brings more records. Many
 records in one request cost each of them, and the broker, a part of what a few do."""
+ENOUGH_RECORDS = 64
+"""The number of records from which on a batch waits no longer: whoever gets them can begin while
+the rest is made."""
 FRESH_S = 1.0
 """Seconds within which no batch gets too old: what the broker refuses then, it refuses again."""
 
@@ -97,6 +100,8 @@ class Sending:
         """The partitions with records for the next `_flush`."""
         self._taken = 0
         """How many records were taken so far."""
+        self._flushed = 0
+        """How many of them were there at the last `_flush`."""
         self._unsettled = 0
         self._all_settled: asyncio.Future[None] | None = None
         self._refusal: str | None = "the producer is not started"
@@ -150,10 +155,12 @@ class Sending:
         self._due.append(queue)
 
     def _flush(self, taken: int, turns_left: int) -> None:
-        """Send all records that wait, unless the last turn has brought more than there were."""
-        if taken != self._taken and turns_left:
+        """Send all records that wait, unless they are few and the last turn has brought more."""
+        few = self._taken - self._flushed < ENOUGH_RECORDS
+        if few and taken != self._taken and turns_left:
             self._loop.call_soon(self._flush, self._taken, turns_left - 1)
             return
+        self._flushed = self._taken
         due, self._due = self._due, []
         for queue in due:
             queue.is_due = False

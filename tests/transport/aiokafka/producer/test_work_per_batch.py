@@ -12,7 +12,7 @@ from aiokafka.structs import PartitionMetadata
 
 from sdml_kafka.transport.aiokafka.producer.produce_codec import Response
 from sdml_kafka.transport.aiokafka.producer.requests import ProduceRequests
-from sdml_kafka.transport.aiokafka.producer.sending import Sending
+from sdml_kafka.transport.aiokafka.producer.sending import ENOUGH_RECORDS, Sending
 from sdml_kafka.transport.interfaces.producer import Message
 from tests.support.aiokafka_version import needs_newer_aiokafka
 
@@ -128,3 +128,21 @@ async def test_what_comes_while_a_request_is_out_leaves_together() -> None:
             await asyncio.sleep(0)
         await sender.sending.flush(10.0)
     assert len(sender.broker.requests) == 2
+
+
+@pytest.mark.parametrize(("each_turn", "first"), [(10, 40), (ENOUGH_RECORDS, ENOUGH_RECORDS)])
+async def test_records_that_keep_coming_wait_only_until_they_are_enough(
+    each_turn: int, first: int
+) -> None:
+    """So whoever gets them can begin while the rest is made."""
+    async with Sender() as sender:
+        for _ in range(10):
+            for _ in range(each_turn):
+                sender.sending.send(Message("topic", b"x", partition=0), print)
+            await asyncio.sleep(0)
+        await sender.sending.flush(10.0)
+    assert sender.outcomes == [None] * 10 * each_turn
+    first_batch = sender.broker.requests[0]._topics[0][1][0][1]
+    count = int.from_bytes(bytes(first_batch)[57:61])  # of its records, says its header
+    assert count >= first
+    assert count < 10 * each_turn
