@@ -32,7 +32,7 @@ HEAD_START_TURNS = 2
 """The number of turns of the loop by which the next fetch is put off after a few records.
 
 So many turns lie between reading a reply and sending the next request, and building a fetch takes
-aiokafka as long as all the rest of a call. With 100 calls in flight it is still some 5 % of them."""
+aiokafka as long as all the rest of a call. With 100 calls in flight it is still 5 % of them."""
 
 Batches = Mapping[TopicPartition, Sequence[Record]]
 
