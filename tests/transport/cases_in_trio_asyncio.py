@@ -3,8 +3,6 @@
 import asyncio
 import gc
 import logging
-from collections.abc import Callable
-from functools import partial
 
 import anyio
 import pytest
@@ -16,6 +14,7 @@ import trio_asyncio
 from sdml_kafka.errors import ConsumerFailed
 from sdml_kafka.runtime.waiter import on_trio
 from sdml_kafka.transport.asyncio_loop import Home, open_home
+from tests.support.contracts.home import HomeContract
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", [("trio", {})])]
 
@@ -23,6 +22,10 @@ pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", [("tri
 async def library() -> str:
     await asyncio.sleep(0)
     return sniffio.current_async_library()
+
+
+class TestHome(HomeContract):
+    pass
 
 
 async def test_what_it_calls_runs_on_that_loop(enclosing_loop: object) -> None:
@@ -34,53 +37,6 @@ async def test_what_it_calls_runs_on_that_loop(enclosing_loop: object) -> None:
         assert not home.is_running_loop
         assert await home.call(loop_there) is enclosing_loop
         assert await home.call(library) == "asyncio"
-
-
-async def test_functions_cross_in_order_and_see_their_own_side() -> None:
-    seen: list[tuple[str, int]] = []
-    done = anyio.Event()
-
-    def here(number: int) -> Callable[[], object]:
-        return lambda: seen.append((sniffio.current_async_library(), number))
-
-    async with open_home() as home:
-
-        def there(home: Home, number: int) -> None:
-            seen.append((sniffio.current_async_library(), number))
-            home.call_back(here(number))
-
-        for number in range(3):
-            home.call_soon(partial(there, home, number))
-        home.call_soon(lambda: home.call_back(done.set))
-        with anyio.fail_after(5):
-            await done.wait()
-    assert [number for side, number in seen if side == "asyncio"] == [0, 1, 2]
-    assert [number for side, number in seen if side == "trio"] == [0, 1, 2]
-
-
-async def test_a_cancelled_call_is_cancelled_there() -> None:
-    ended: list[str] = []
-
-    async def wait() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.append("there")
-
-    async with open_home() as home:
-        with anyio.move_on_after(0.05) as scope:
-            await home.call(wait)
-    assert scope.cancelled_caught
-    assert ended == ["there"]
-
-
-async def test_a_task_that_somebody_else_cancels_is_a_failure_and_no_cancellation() -> None:
-    async def cancelled() -> None:
-        raise asyncio.CancelledError
-
-    async with open_home() as home:
-        with pytest.raises(ConsumerFailed, match="cancelled"):
-            await home.call(cancelled)
 
 
 async def test_an_error_that_nobody_retrieves_is_logged_and_ends_nobody(

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncGenerator, Callable
-from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -20,6 +19,7 @@ from sdml_kafka.errors import ConsumerFailed
 from sdml_kafka.runtime.waiter import on_trio
 from sdml_kafka.transport.asyncio_loop import Home, open_home
 from sdml_kafka.transport.driven_loop import DrivenLoop
+from tests.support.contracts.home import HomeContract
 
 pytestmark = pytest.mark.anyio
 
@@ -29,6 +29,10 @@ PATIENCE_S = 10.0
 @pytest.fixture
 def anyio_backend() -> str:
     return "trio"
+
+
+class TestHome(HomeContract):
+    pass
 
 
 @pytest.fixture
@@ -50,26 +54,6 @@ async def test_calls_run_in_this_thread_and_are_asyncio_to_everybody(home: Home)
 
     assert await home.call(look) == (threading.current_thread(), "asyncio", False)
     assert sniffio.current_async_library() == "trio"
-
-
-async def test_functions_cross_in_order_and_see_their_own_side(home: Home) -> None:
-    seen: list[tuple[str, int]] = []
-    done = anyio.Event()
-
-    def here(number: int) -> None:
-        seen.append((sniffio.current_async_library(), number))
-
-    def there(number: int) -> None:
-        here(number)
-        home.call_back(partial(here, number))
-
-    for number in range(3):
-        home.call_soon(partial(there, number))
-    home.call_soon(lambda: home.call_back(done.set))
-    with anyio.fail_after(PATIENCE_S):
-        await done.wait()
-    assert [number for side, number in seen if side == "asyncio"] == [0, 1, 2]
-    assert [number for side, number in seen if side == "trio"] == [0, 1, 2]
 
 
 async def test_timers_threads_and_sockets_wake_the_loop(home: Home) -> None:
@@ -132,37 +116,11 @@ async def test_what_is_handed_back_does_not_wait_until_the_loop_is_idle(home: Ho
     assert turns <= 2
 
 
-async def test_a_cancelled_call_is_cancelled_there() -> None:
-    ended: list[str] = []
-
-    async def wait() -> None:
-        try:
-            await asyncio.sleep(60)
-        finally:
-            ended.append("there")
-
-    async with open_home() as home:
-        with anyio.move_on_after(0.05) as scope:
-            await home.call(wait)
-    assert scope.cancelled_caught
-    assert ended == ["there"]
-
-
 async def test_a_call_of_a_cancelled_caller_that_is_shielded_ends(home: Home) -> None:
     with anyio.CancelScope() as scope:
         scope.cancel()
         with anyio.CancelScope(shield=True), anyio.fail_after(PATIENCE_S):
             await home.call(lambda: asyncio.sleep(0.01))
-
-
-async def test_a_task_that_somebody_else_cancels_is_a_failure_and_no_cancellation(
-    home: Home,
-) -> None:
-    async def cancelled() -> None:
-        raise asyncio.CancelledError
-
-    with pytest.raises(ConsumerFailed, match="cancelled"):
-        await home.call(cancelled)
 
 
 async def test_errors_that_nobody_retrieves_end_nobody(
