@@ -13,7 +13,6 @@ import anyio.lowlevel
 import pytest
 import sniffio
 import trio
-import trio.testing
 
 from sdml_kafka.errors import ConsumerFailed
 from sdml_kafka.runtime.waiter import on_trio
