@@ -20,7 +20,7 @@ from random import sample
 from typing import Any
 
 from aiokafka.client import ConnectionGroup
-from aiokafka.conn import create_conn
+from aiokafka.conn import CloseReason, create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError, StaleMetadata
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -192,6 +192,9 @@ class Connecting:
         connection = self._client._conns.get(key)
         if connection is not None and not connection.connected():
             self._client._conns.pop(key)
+            # Its reader may not have seen the end of the stream yet. Nobody else would close it,
+            # and what waits for its answers would wait until it times out.
+            connection.close(CloseReason.CONNECTION_BROKEN)
             return None
         return connection
 
