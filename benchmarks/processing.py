@@ -33,13 +33,14 @@ SECONDS = 5
 """How long a contestant at its ceiling takes."""
 LOOPS = ("asyncio", "uvloop", "trio")
 BY_HAND, SERIAL = "getmany by hand, our parser", "serial loop"
-AT_ONCE: dict[Order | None, int] = {
-    None: 1,
+AT_ONCE: dict[Order, int] = {
     "partition": min(CONCURRENCY, PARTITIONS),
     "key": CONCURRENCY,
     "none": CONCURRENCY,
 }
-"""The number of records that are handled at once in each order; None is the serial loop."""
+"""The number of records that are handled at once in each order."""
+WAITING = 2000
+"""The most records that wait for tasks by hand."""
 
 
 @frozen
@@ -81,6 +82,44 @@ async def by_hand(bootstrap: str, group: str, topic: str, records: int, _: Case)
                 parse_json(record)
                 seen += 1
     sample = meter.stop(seen)
+    await client.stop()
+    return sample
+
+
+async def tasks_by_hand(
+    bootstrap: str, group: str, topic: str, records: int, case: Case, *, tasks: int
+) -> ReadingSample:
+    """Read by `getmany`, and parse and work in tasks, which keep no order and finish nothing."""
+    meter, seen, ended = ReadingMeter(), 0, asyncio.Event()
+    waiting = asyncio.Queue[Any](WAITING)
+
+    async def work() -> None:
+        nonlocal seen
+        while True:
+            parse_json(await waiting.get())
+            if case.work_ms:
+                await asyncio.sleep(case.work_ms / 1000)
+            seen += 1
+            if seen == records:
+                ended.set()
+
+    async def read() -> None:
+        while True:
+            for fetched in (await client.getmany(timeout_ms=200, max_records=WAITING)).values():
+                for record in fetched:
+                    await waiting.put(record)
+
+    client = consumer(bootstrap, group)
+    client.subscribe([topic])
+    await client.start()
+    await waiting.put(await client.getone())
+    meter.start()
+    running = [asyncio.ensure_future(each) for each in (read(), *(work() for _ in range(tasks)))]
+    await ended.wait()
+    sample = meter.stop(seen)
+    for task in running:
+        task.cancel()
+    await asyncio.wait(running)
     await client.stop()
     return sample
 
@@ -141,14 +180,18 @@ async def by_process(
 
 
 Contestant = Callable[[str, str, str, int, Case], Awaitable[ReadingSample]]
-CONTESTANTS: dict[str, tuple[str, Order | None, Contestant]] = {
-    BY_HAND: ("asyncio", None, by_hand),
-    SERIAL: ("asyncio", None, in_turn),
+CONTESTANTS: dict[str, tuple[str, int, Contestant]] = {
+    BY_HAND: ("asyncio", 1, by_hand),
     **{
-        f"process, {order}, {loop}": (loop, order, partial(by_process, order=order))
+        f"{tasks} tasks by hand, {loop}": (loop, tasks, partial(tasks_by_hand, tasks=tasks))
+        for loop in ("asyncio", "uvloop")
+        for tasks in (AT_ONCE["partition"], CONCURRENCY)
+    },
+    SERIAL: ("asyncio", 1, in_turn),
+    **{
+        f"process, {order}, {loop}": (loop, at_once, partial(by_process, order=order))
         for loop in LOOPS
-        for order in AT_ONCE
-        if order is not None
+        for order, at_once in AT_ONCE.items()
     },
 }
 
@@ -225,13 +268,13 @@ async def check_commits(bootstrap: str, group: str, records: int) -> None:
 def turn(children: Children, bootstrap: str, case: Case, name: str) -> Sample:
     """Let one contestant handle a topic."""
     plain = name.removesuffix(BESIDE)
-    at_once = AT_ONCE[CONTESTANTS[plain][1]]
+    _, at_once, _ = CONTESTANTS[plain]
     records = MOST_RECORDS if plain == BY_HAND else case.records(at_once)
     topic, group = asyncio.run(fill(bootstrap, records)), f"processing-{time.time_ns()}"
     child = children.command(name, bootstrap, group, topic, records, case)
     output = subprocess.run(**child, check=True, stdout=subprocess.PIPE).stdout
     result = ReadingSample(**json.loads(output))
-    if plain != BY_HAND:
+    if "by hand" not in plain:
         # A loop that breaks off has its last record in hand.
         asyncio.run(check_commits(bootstrap, group, records - (plain == SERIAL)))
     ceiling = float("inf") if plain == BY_HAND else case.ceiling(at_once)
