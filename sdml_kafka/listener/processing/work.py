@@ -21,6 +21,10 @@ from sdml_kafka.workers.pool import Worker
 from sdml_kafka.workers.threads import Threads
 
 
+LONG_S = 0.5
+"""Seconds after which a handler no longer keeps the records that its own came with in memory."""
+
+
 class LaneSet(Protocol):
     """The order of what waits: `Lanes`, or `BatchLanes`."""
 
@@ -111,11 +115,13 @@ class Work:
         return None
 
     def _keep_running_alone(self) -> None:
-        """Let go of the parcels that have been taken, of which a few records are still handled."""
+        """Let go of the parcels that have been taken, of which a record is handled for long."""
+        begun_by = self.now - LONG_S
         for item in self._running_items():
-            for job in item.jobs:
-                if job.parcel.next >= job.parcel.end:
-                    job.keep_alone()
+            if item.began <= begun_by:
+                for job in item.jobs:
+                    if job.parcel.next >= job.parcel.end:
+                        job.keep_alone()
 
     def _has_room(self) -> bool:
         """Return whether a handler may run beside the threads that could not be cut off."""
