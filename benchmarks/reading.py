@@ -36,17 +36,21 @@ class Case:
     parser: str
     records: int
     codec: str | None = None
+    filled: int = 0
+    """The number of partitions that have records, if not all have."""
 
     def __str__(self) -> str:
         size = f"1 to {self.size}" if self.shape == "mixed" else self.size
         partitions = f"{self.partitions} partition{'s' * (self.partitions > 1)}"
+        if self.filled:
+            partitions += f" of which {self.filled} filled"
         parts = self.shape, f"{size} bytes", partitions, self.parser, self.codec
         return ", ".join(part for part in parts if part is not None)
 
     @property
     def topic(self) -> str:
         """The topic that holds the records; cases that differ in the parser share it."""
-        return f"reading-{self.shape}-{self.size}-{self.partitions}-{self.codec}"
+        return f"reading-{self.shape}-{self.size}-{self.partitions}-{self.codec}-{self.filled}"
 
 
 CASES = [
@@ -55,6 +59,7 @@ CASES = [
     Case("nested", 512, 12, "msgspec", 100_000),
     Case("nested", 512, 12, "pydantic", 100_000),
     Case("nested", 512, 1, "json", 100_000),
+    Case("nested", 512, 12, "json", 100_000, filled=1),
     Case("nested", 10240, 12, "json", 20_000),
     Case("flat", 512, 12, "json", 100_000),
     Case("flat", 10240, 12, "not parsed", 20_000),
@@ -171,7 +176,7 @@ def run_one(bootstrap: str, group: str, case: str, meter: str, name: str) -> Non
 
 
 async def fill(bootstrap: str, case: Case) -> None:
-    """Write the documents of a case, in turn to all partitions."""
+    """Write the documents of a case, in turn to all partitions that get some."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -184,7 +189,8 @@ async def fill(bootstrap: str, case: Case) -> None:
         bootstrap_servers=bootstrap, max_batch_size=1 << 16, compression_type=case.codec
     ) as producer:
         for number, value in enumerate(documents(case.shape, case.size, case.records)):
-            await producer.send(case.topic, value, partition=number % case.partitions)
+            partition = number % (case.filled or case.partitions)
+            await producer.send(case.topic, value, partition=partition)
         await producer.flush()
 
 

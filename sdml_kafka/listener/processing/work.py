@@ -20,7 +20,6 @@ from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.workers.pool import Worker
 from sdml_kafka.workers.threads import Threads
 
-
 LONG_S = 0.5
 """Seconds after which a handler no longer keeps the records that its own came with in memory."""
 

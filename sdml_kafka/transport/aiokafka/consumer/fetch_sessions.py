@@ -63,6 +63,11 @@ IDLE_WAIT_MS = 500
 aiokafka's default: a rebalance waits no longer for the answer than it does there."""
 IDLE_REPEATS = 4
 """The number of fetches without any change after which the next ones wait for so long."""
+MIN_BUSY_WAIT_MS, MAX_BUSY_WAIT_MS = 5, 100
+"""The bounds of the milliseconds that a fetch waits while records of other partitions are at hand.
+Those are fetched on only when the answer is there, so a long wait would hold them up: with one
+partition that is behind, and others that are read to their ends, by `fetch_max_wait_ms` each time.
+"""
 TICK_S = 1.0
 """Seconds between two looks at what is fetched while all brokers are being asked."""
 CLOSE_TIMEOUT_S = 0.5
@@ -91,12 +96,10 @@ class SessionRequest:
         """Return what aiokafka wants of its own request."""
         return getattr(self._full, name)
 
-    def repeat(self, wait_ms: int | None) -> "SessionRequest":
-        """Return the same request, to be sent again; the broker waits so long if that is given."""
+    def repeat(self, wait_ms: int) -> "SessionRequest":
+        """Return the same request, to be sent again, for which the broker waits so long."""
         again = SessionRequest.__new__(SessionRequest)
-        again.__dict__.update(self.__dict__, _answered=None)
-        if wait_ms is not None:
-            again._wait_ms = wait_ms
+        again.__dict__.update(self.__dict__, _answered=None, _wait_ms=wait_ms)
         return again
 
     @property
@@ -238,9 +241,8 @@ class FetchSessions:
         self._leaders: Any = None
         self._repeated = 0
         """The number of requests that were sent since anything has changed."""
-        self._idle_wait_ms = None
-        if isinstance(fetcher._fetch_max_wait_ms, OwnWait):
-            self._idle_wait_ms = IDLE_WAIT_MS
+        self._wait_ms: int = fetcher._fetch_max_wait_ms
+        self._idle_wait_ms = IDLE_WAIT_MS if isinstance(self._wait_ms, OwnWait) else self._wait_ms
 
     def __getattr__(self, name: str) -> Any:
         """Return what the fetcher wants of its client beside `send`."""
@@ -249,7 +251,7 @@ class FetchSessions:
     def choose(self, assignment: Any) -> Any:
         """Return what aiokafka's `_get_actions_per_node` does: the requests that are to be sent."""
         if len(assignment.tps) < MIN_PARTITIONS:
-            return self._choose_anew(assignment)
+            return self._choose_and_shorten(assignment)
         leaders = self.cluster._partitions  # another dict after each answer
         if assignment is not self._assignment or leaders is not self._leaders:
             if assignment is not self._assignment:
@@ -260,14 +262,25 @@ class FetchSessions:
         elif self._is_as_before(assignment):
             return self._repeat(), {}, TICK_S, False, []
         self._repeated = 0
-        requests, *others = self._choose_anew(assignment)
+        requests, *others = self._choose_and_shorten(assignment)
         for node, request in requests:
             self._requests[node] = SessionRequest(request, assignment, self._sessions[node])
         return [(node, self._requests[node]) for node, _ in requests], *others
 
+    def _choose_and_shorten(self, assignment: Any) -> Any:
+        """Return what aiokafka does; requests wait no longer than records at hand have waited."""
+        chosen = self._choose_anew(assignment)
+        at_hand = self._fetcher._records.values()
+        if chosen[0] and at_hand:
+            age_s = time.monotonic() - max(getattr(each, "_created", 0.0) for each in at_hand)
+            busy_wait_ms = min(max(int(age_s * 1000), MIN_BUSY_WAIT_MS), MAX_BUSY_WAIT_MS)
+            for _, request in chosen[0]:
+                request._max_wait_ms = min(request._max_wait_ms, busy_wait_ms)
+        return chosen
+
     def _repeat(self) -> list[tuple[int, Any]]:
         in_flight = self._fetcher._in_flight
-        idle_wait_ms = self._idle_wait_ms if self._repeated >= IDLE_REPEATS else None
+        idle_wait_ms = self._idle_wait_ms if self._repeated >= IDLE_REPEATS else self._wait_ms
         due = [(at, each) for at, each in self._requests.items() if at not in in_flight]
         self._repeated += len(due)
         return [(node, request.repeat(idle_wait_ms)) for node, request in due]

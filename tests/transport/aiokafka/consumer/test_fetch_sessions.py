@@ -1,6 +1,7 @@
 """What a fetch names while a broker remembers the partitions, and when all of them are named."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,8 @@ from sdml_kafka.transport.aiokafka.consumer import fetch_sessions
 from sdml_kafka.transport.aiokafka.consumer.fetch_sessions import (
     IDLE_REPEATS,
     IDLE_WAIT_MS,
+    MAX_BUSY_WAIT_MS,
+    MIN_BUSY_WAIT_MS,
     MIN_PARTITIONS,
     SWITCH,
     TICK_S,
@@ -349,6 +352,31 @@ async def test_the_wait_that_the_user_has_chosen_stays() -> None:
     for _ in range(IDLE_REPEATS + 3):
         await broker.fetch()
     assert {sent.max_wait_time for sent in broker.sent} == {250}
+
+
+@pytest.mark.parametrize("partitions", [2, MIN_PARTITIONS])
+@pytest.mark.parametrize(
+    ("age_s", "wait_ms"), [(0.0, MIN_BUSY_WAIT_MS), (0.05, 50), (9.0, MAX_BUSY_WAIT_MS)]
+)
+async def test_a_fetch_waits_no_longer_than_records_at_hand_have_waited(
+    partitions: int, age_s: float, wait_ms: int
+) -> None:
+    broker = Broker(partitions)
+    at_hand = SimpleNamespace(_created=time.monotonic() - age_s)
+    broker.fetcher._records[ClientPartition("topic", 1)] = at_hand
+    await broker.fetch()
+    assert wait_ms <= broker.sent[-1].max_wait_time <= wait_ms + 40
+    broker.fetcher._records.clear()
+    for _ in range(3):
+        await broker.fetch()
+        assert broker.sent[-1].max_wait_time == 250
+
+
+async def test_a_wait_that_is_shorter_still_stays() -> None:
+    broker = Broker(wait_ms=2)
+    broker.fetcher._records[ClientPartition("topic", 1)] = SimpleNamespace(_created=0.0)
+    await broker.fetch()
+    assert broker.sent[-1].max_wait_time == 2
 
 
 async def test_the_switch_leaves_the_fetches_to_aiokafka(monkeypatch: pytest.MonkeyPatch) -> None:
