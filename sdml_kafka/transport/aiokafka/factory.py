@@ -9,10 +9,10 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.aiokafka.option_checks import check_addresses, check_names
 from sdml_kafka.transport.aiokafka.option_values import check_producer_options, check_values
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
+from sdml_kafka.transport.option_checks import check_addresses, check_names
 
 CONNECTIONS_MAX_IDLE_MS = 180_000
 """Load balancers forget idle connections without a word, the common ones after 4 minutes or more.

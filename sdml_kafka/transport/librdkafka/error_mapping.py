@@ -1,0 +1,194 @@
+"""Map librdkafka's errors to the package's: who has to act, and whether a restart can help."""
+
+from confluent_kafka import KafkaError
+
+from sdml_kafka.errors import (
+    AuthenticationFailed,
+    AuthorizationFailed,
+    CommitFailed,
+    CommitRejected,
+    ConfigurationError,
+    PayloadTooLarge,
+    ProducerFailed,
+    RecordRefused,
+    SdmlKafkaError,
+    SendFailed,
+)
+from sdml_kafka.transport.record_checks import TOPIC_RULE, no_such_topic
+
+MAX_TEXT_CHARS = 300
+
+_AUTHORIZATION = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+NO_TOPIC = frozenset({KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART})
+ABOUT_RECORDS = frozenset(
+    {KafkaError.INVALID_RECORD, KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE}
+)
+"""With one of these the broker refuses a batch because of single records in it."""
+_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+_REFUSED = frozenset(
+    {
+        KafkaError.INVALID_REQUIRED_ACKS,
+        KafkaError.INVALID_REQUEST,
+        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+        KafkaError.POLICY_VIOLATION,
+        KafkaError.UNSUPPORTED_VERSION,
+        KafkaError.UNSUPPORTED_COMPRESSION_TYPE,
+    }
+)
+"""With one of these a record has not arrived, and would not if it were sent again."""
+_NOT_SENT = frozenset(
+    {KafkaError._PURGE_QUEUE, KafkaError._QUEUE_FULL, KafkaError._FATAL, KafkaError._STATE}
+)
+"""With one of these a record has not gone out. With an error that no set names it may have."""
+_GROUP_MOVED_ON = frozenset(
+    {
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError._ASSIGNMENT_LOST,
+    }
+)
+_NO_ANSWER = frozenset(
+    {
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._WAIT_COORD,
+        KafkaError._DESTROY,
+        KafkaError._RESOLVE,
+    }
+)
+
+
+def shown(error: KafkaError) -> str:
+    """Return Kafka's or librdkafka's name of an error, and its text."""
+    return f"{error.name()}: {error.str():.{MAX_TEXT_CHARS}}"
+
+
+def is_authorization(error: KafkaError) -> bool:
+    return error.code() in _AUTHORIZATION
+
+
+def may_succeed_later(error: KafkaError) -> bool:
+    """Return whether a request that failed so may succeed if it is sent again."""
+    return bool(error.retriable()) or error.code() in _NO_ANSWER
+
+
+def refused_credentials(error: KafkaError) -> AuthenticationFailed | None:
+    """Return the package's error if the broker or the client refused to trust the other."""
+    text = f"{error.str():.{MAX_TEXT_CHARS}}"
+    if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
+        if "mechanism" in text.lower():
+            return AuthenticationFailed(f"The broker has no such sasl.mechanism: {text}")
+        return AuthenticationFailed(f"The broker refused the credentials: {text}")
+    if error.code() == KafkaError.UNSUPPORTED_SASL_MECHANISM:
+        return AuthenticationFailed(f"The broker has no such sasl.mechanism: {text}")
+    if error.code() == KafkaError._SSL and "certificate" in text.lower():
+        return AuthenticationFailed(f"The broker's certificate was not accepted: {text}")
+    return None
+
+
+def may_not_read(error: KafkaError) -> AuthorizationFailed:
+    """Return the error of a consumer that may not read its topics or be in its group."""
+    return AuthorizationFailed(
+        f"The broker does not let this group read: {shown(error)}. Grant READ and DESCRIBE on the "
+        "topics and READ on the group, then start again."
+    )
+
+
+def from_commit(error: KafkaError) -> SdmlKafkaError | None:
+    """Return the error of a commit, None if another attempt may succeed."""
+    if error.code() in _GROUP_MOVED_ON:
+        return CommitRejected(f"the group has rebalanced meanwhile ({shown(error)})")
+    if is_authorization(error):
+        return AuthorizationFailed(
+            f"The broker does not let this group commit: {shown(error)}. Grant READ on the group "
+            "and the topics, then start again."
+        )
+    if may_succeed_later(error):
+        return None
+    return CommitFailed(f"the broker refused the commit: {shown(error)}")
+
+
+def not_authorized_to_send(topic: str) -> AuthorizationFailed:
+    """Return the error of a record for a topic that may not be written to."""
+    return AuthorizationFailed(
+        f"The broker does not let this client write to {topic!r}: grant WRITE and DESCRIBE on the "
+        "topic."
+    )
+
+
+def from_send(error: KafkaError, topic: str, *, creates_topics: bool = True) -> SdmlKafkaError:
+    """Return the error of a record that was not acknowledged."""
+    code = error.code()
+    if code in _TOO_LARGE:
+        return PayloadTooLarge(
+            f"The record for {topic!r} is larger than the producer's message.max.bytes, or the "
+            "broker's, or the topic's max.message.bytes."
+        )
+    if code in _AUTHORIZATION:
+        return not_authorized_to_send(topic)
+    if code in NO_TOPIC:
+        return no_such_topic(topic, may_create=creates_topics)
+    if code == KafkaError.TOPIC_EXCEPTION:
+        return ConfigurationError(f"The broker does not take {topic!r} for a topic: {TOPIC_RULE}.")
+    if code in (KafkaError.INVALID_RECORD, KafkaError.INVALID_TIMESTAMP) or code in _REFUSED:
+        return _refused(error, topic)
+    if code in _NOT_SENT or error.fatal():
+        return SendFailed(f"The record for {topic!r} was not sent: {shown(error)}.")
+    return SendFailed(
+        f"The record for {topic!r} may have arrived or not: {shown(error)}.", in_doubt=True
+    )
+
+
+def _refused(error: KafkaError, topic: str) -> RecordRefused:
+    text = f"The broker refuses the record for {topic!r}"
+    if error.code() == KafkaError.INVALID_TIMESTAMP:
+        # An earlier attempt may have been in time, and librdkafka does not say which one this was.
+        return RecordRefused(
+            f"{text}: its timestamp is further from the broker's clock than the topic's "
+            "message.timestamp.before.max.ms and message.timestamp.after.max.ms (1 h by default) "
+            "allow. Set the clock of this machine or of the broker right.",
+            in_doubt=True,
+        )
+    if error.code() == KafkaError.INVALID_RECORD:
+        return RecordRefused(
+            f"{text} (Kafka's error code {error.code()}): it is invalid. A compacted topic takes "
+            "no record without a key, and the broker may check records by rules of its own."
+        )
+    return RecordRefused(f"{text}: {shown(error)}.")
+
+
+def from_fatal(error: KafkaError) -> SdmlKafkaError:
+    """Return the error of a producer that takes no more records."""
+    if is_authorization(error):
+        return AuthorizationFailed(
+            "The broker does not let this client produce (IDEMPOTENT_WRITE on the cluster, WRITE): "
+            f"{shown(error)}. Grant it the rights to do so."
+        )
+    return ProducerFailed(f"the client takes no more records: {shown(error)}")
+
+
+def from_admin(error: KafkaError, what: str) -> SdmlKafkaError:
+    """Return the error of a request about topics or groups; `what` says what was tried."""
+    if is_authorization(error):
+        return AuthorizationFailed(
+            f"The broker does not let this client {what}: {shown(error)}. Grant it the rights to "
+            "do so."
+        )
+    if (refused := refused_credentials(error)) is not None:
+        return refused
+    if may_succeed_later(error):
+        return SendFailed(f"Could not {what}: {shown(error)}", in_doubt=True)
+    return ConfigurationError(f"The broker refused to {what}: {shown(error)}")

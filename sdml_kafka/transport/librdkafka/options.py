@@ -1,0 +1,266 @@
+"""Make librdkafka's configuration of what a program gives, and refuse what cannot work.
+
+librdkafka knows its options itself: a client without addresses, which connects to nothing, is made
+and dropped to see whether it takes them. No error here shows the value of an option, since it may
+be a secret.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.transport.librdkafka.logs import without_secrets
+from sdml_kafka.transport.librdkafka.option_names import (
+    ALIASES,
+    CLASSIC_GROUPS,
+    KNOWN,
+    REFUSED,
+    SECRET_ENDINGS,
+)
+from sdml_kafka.transport.option_checks import check_addresses
+
+Kind = Literal["consumer", "producer"]
+Settings = dict[str, Any]
+
+CONNECTIONS_MAX_IDLE_MS = 180_000
+"""Load balancers forget idle connections without a word, the common ones after 4 minutes."""
+
+NO_GROUP = "sdml-kafka-without-group"
+"""The name for a consumer that joins no group, since librdkafka makes none without a name."""
+
+COMMON_DEFAULTS: Mapping[str, Any] = {
+    "connections.max.idle.ms": CONNECTIONS_MAX_IDLE_MS,
+    # Topics and partitions that appear later are noticed at a refresh.
+    "topic.metadata.refresh.interval.ms": 30_000,
+    # A frozen broker holds up a request for this long; librdkafka's default is 60 s.
+    "socket.timeout.ms": 15_000,
+    "socket.keepalive.enable": True,
+    # A broker that comes back is found within a second; librdkafka's default is 10 s.
+    "reconnect.backoff.max.ms": 1000,
+    "log.connection.close": False,  # idle connections are closed all the time
+}
+
+CONSUMER_DEFAULTS: Mapping[str, Any] = {
+    **COMMON_DEFAULTS,
+    "isolation.level": "read_uncommitted",  # as Kafka's own client, and aiokafka
+    "auto.offset.reset": "latest",
+}
+
+PRODUCER_DEFAULTS: Mapping[str, Any] = {
+    **COMMON_DEFAULTS,
+    # The client's own retries make no duplicates, and it waits out an outage, so that the caller's
+    # deadline decides.
+    "enable.idempotence": True,
+    "message.timeout.ms": 0,
+    "linger.ms": 0,
+    # Every client of this package agrees on a key's partition, and so does Java's.
+    "partitioner": "murmur2_random",
+    # A missing topic is reported after this time, in which a broker may still create it.
+    "topic.metadata.propagation.max.ms": 1000,
+}
+
+_NAMED = re.compile(r'configuration property:? "(?P<name>[^"]+)"')
+_THREAD = re.compile(r"^\[thrd:[^\]]*\]: ")
+_OF_THE_OTHER = re.compile(r"Configuration property (?P<name>\S+) is a (?P<kind>\w+) property and")
+_SASL_BY_PASSWORD = ("PLAIN", "SCRAM")
+
+
+def producer_settings(
+    bootstrap_servers: str | Sequence[str], options: Mapping[str, Any], *, shared: bool = False
+) -> Settings:
+    """Return the configuration of a producer.
+
+    Args:
+        bootstrap_servers: The addresses of some brokers.
+        options: librdkafka's options by its own names, which override `PRODUCER_DEFAULTS`.
+        shared: Whether the options are a consumer's as well, so that some are not for a producer.
+
+    Raises:
+        ConfigurationError: Something cannot work.
+    """
+    check_addresses(bootstrap_servers)
+    _check(options)
+    settings = {**PRODUCER_DEFAULTS, **options}
+    acks = options.get("acks", options.get("request.required.acks", -1))
+    if "enable.idempotence" not in options and str(acks) not in ("-1", "all"):
+        settings["enable.idempotence"] = False  # idempotence needs acks="all"
+    _try("producer", settings, shared=shared)
+    return {"bootstrap.servers": _joined(bootstrap_servers), **settings}
+
+
+def consumer_settings(
+    bootstrap_servers: str | Sequence[str],
+    group_id: str | None,
+    auto_offset_reset: str | None,
+    options: Mapping[str, Any],
+    *,
+    shared: bool = True,
+) -> Settings:
+    """Return the configuration of a consumer.
+
+    Args:
+        bootstrap_servers: The addresses of some brokers.
+        group_id: The name of its group, None for a consumer that joins none.
+        auto_offset_reset: Where a group begins that has no commit, if that was given.
+        options: librdkafka's options by its own names, which override `CONSUMER_DEFAULTS`.
+        shared: Whether the options are a producer's as well, so that some are not for a consumer.
+
+    Raises:
+        ConfigurationError: Something cannot work.
+    """
+    check_addresses(bootstrap_servers)
+    _check(options)
+    if auto_offset_reset is not None:
+        if options.get("auto.offset.reset", auto_offset_reset) != auto_offset_reset:
+            raise ConfigurationError("auto_offset_reset and 'auto.offset.reset' differ: give one")
+        if auto_offset_reset not in ("earliest", "latest", "none"):
+            raise ConfigurationError("auto_offset_reset is 'earliest', 'latest' or 'none'")
+        reset = "error" if auto_offset_reset == "none" else auto_offset_reset
+        options = {**options, "auto.offset.reset": reset}
+    settings = {**CONSUMER_DEFAULTS, **options, "group.id": group_id or NO_GROUP}
+    settings |= {"enable.auto.commit": False, "enable.auto.offset.store": False}
+    _try("consumer", settings, shared=shared)
+    return {"bootstrap.servers": _joined(bootstrap_servers), **settings}
+
+
+def secrets_of(settings: Mapping[str, Any]) -> Collection[str]:
+    """Return the values that no line and no error may show."""
+    return [
+        value
+        for name, value in settings.items()
+        if isinstance(value, str) and value and name.endswith(SECRET_ENDINGS)
+    ]
+
+
+def made[C](make: Callable[..., C], settings: Mapping[str, Any], log: object) -> C:
+    """Return a client of librdkafka.
+
+    Raises:
+        ConfigurationError: librdkafka refuses the configuration.
+    """
+    try:
+        return make(dict(settings), logger=log)
+    except (KafkaException, TypeError, ValueError) as error:
+        raise _refusal(error, settings) from None  # its text may show a value
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    """Raise a ConfigurationError for what is wrong before librdkafka is asked."""
+    if not isinstance(options, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(
+            "client_options is a mapping of librdkafka's names to values, such as {'linger.ms': 5}"
+        )
+    for name, value in options.items():
+        _check_option(name, value)
+    for one, other in ALIASES.items():
+        if one in options and other in options:
+            raise ConfigurationError(f"{one!r} and {other!r} are one option: give one of them")
+    classic = sorted(CLASSIC_GROUPS.intersection(options))
+    if classic and str(options.get("group.protocol", "")).lower() == "consumer":
+        raise ConfigurationError(
+            f"{', '.join(map(repr, classic))}: not with 'group.protocol': 'consumer', where the "
+            "broker decides it"
+        )
+
+
+def _check_option(name: object, value: object) -> None:
+    if not isinstance(name, str):
+        raise ConfigurationError(f"client_options: an option has a name, not {name!r:.100}")
+    if (why := REFUSED.get(name)) is not None:
+        raise ConfigurationError(f"client_options: {name!r} cannot be given: {why}")
+    if name == "oauth_cb":
+        if not callable(value):
+            raise ConfigurationError("client_options: 'oauth_cb' is a function")
+    elif not isinstance(value, str | int | float):
+        raise ConfigurationError(
+            f"client_options: {name!r} is a text, a number or a bool, not {type(value).__name__}"
+        )
+
+
+class _Warnings:
+    """Takes the place of a logger, to see what librdkafka says of options."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def log(self, level: int, _: str, facility: str, name: str, text: str) -> None:
+        if facility == "CONFWARN":
+            self.texts.append(_THREAD.sub("", text))
+
+
+def _try(kind: Kind, settings: Settings, *, shared: bool) -> None:
+    """Raise a ConfigurationError if librdkafka does not take the options."""
+    warnings = _Warnings()
+    client: Consumer | Producer = (
+        made(Consumer, _without_login(settings), warnings)
+        if kind == "consumer"
+        else made(Producer, _without_login(settings), warnings)
+    )
+    client.poll(0)  # which hands over the lines
+    if isinstance(client, Consumer):
+        client.close()
+    for text in warnings.texts:
+        if (other := _OF_THE_OTHER.match(text)) is not None:
+            if not shared:
+                name = _as_given(other["name"], settings)
+                raise ConfigurationError(
+                    f"client_options: {name!r} is an option of a {other['kind']}, and this is a "
+                    f"{kind}"
+                )
+        elif text.startswith(("Configuration `", "Configuration property `")):
+            raise ConfigurationError(f"client_options: {text}")
+
+
+def _without_login(settings: Settings) -> Settings:
+    """Return the options with which a client can be made that asks no other server for a login."""
+    mechanism = str(settings.get("sasl.mechanism", settings.get("sasl.mechanisms", "GSSAPI")))
+    protocol = str(settings.get("security.protocol", "plaintext"))
+    if mechanism.upper().startswith(_SASL_BY_PASSWORD) or not protocol.lower().startswith("sasl"):
+        return settings
+    own = {name: value for name, value in settings.items() if not name.startswith("sasl.")}
+    own.pop("oauth_cb", None)
+    return {**own, "security.protocol": protocol.lower().removeprefix("sasl_")}
+
+
+def _refusal(error: Exception, settings: Mapping[str, Any]) -> ConfigurationError:
+    """Return the error for options that librdkafka refuses."""
+    text = _text_of(error)
+    if (match := _NAMED.search(text)) is None:
+        return ConfigurationError(
+            f"client_options: librdkafka refuses them: {_safe(text, settings)}"
+        )
+    name = _as_given(match["name"], settings)
+    if text.startswith("No such"):
+        near = get_close_matches(name, KNOWN, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        return ConfigurationError(f"client_options: librdkafka has no option {name!r}.{hint}")
+    if "outside allowed range" in text:
+        return ConfigurationError(f"client_options: {_safe(text.strip(), settings)}")
+    return ConfigurationError(f"client_options: {name!r} cannot have this value")
+
+
+def _as_given(name: str, settings: Mapping[str, Any]) -> str:
+    """Return the name that was given for an option, which librdkafka calls by its first one."""
+    return next(
+        (alias for alias, own in ALIASES.items() if own == name and alias in settings), name
+    )
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, KafkaException) and error.args:
+        return str(error.args[0].str())
+    return str(error)
+
+
+def _safe(text: str, settings: Mapping[str, Any]) -> str:
+    return f"{without_secrets(text, secrets_of(settings)):.300}"
+
+
+def _joined(bootstrap_servers: str | Sequence[str]) -> str:
+    if isinstance(bootstrap_servers, str):
+        return bootstrap_servers
+    return ",".join(bootstrap_servers)

@@ -1,0 +1,112 @@
+"""Which of the package's errors stands for which of librdkafka's."""
+
+import pytest
+from confluent_kafka import KafkaError
+
+from sdml_kafka.errors import (
+    AuthenticationFailed,
+    AuthorizationFailed,
+    CommitFailed,
+    CommitRejected,
+    ConfigurationError,
+    PayloadTooLarge,
+    ProducerFailed,
+    RecordRefused,
+    SdmlKafkaError,
+    SendFailed,
+    TopicMissing,
+)
+from sdml_kafka.transport.librdkafka import error_mapping
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "in_doubt"),
+    [
+        (KafkaError.MSG_SIZE_TOO_LARGE, PayloadTooLarge, False),
+        (KafkaError.RECORD_LIST_TOO_LARGE, PayloadTooLarge, False),
+        (KafkaError._UNKNOWN_TOPIC, TopicMissing, False),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, TopicMissing, False),
+        (KafkaError.INVALID_RECORD, RecordRefused, False),
+        (KafkaError.INVALID_TIMESTAMP, RecordRefused, True),
+        (KafkaError.POLICY_VIOLATION, RecordRefused, False),
+        (KafkaError._PURGE_QUEUE, SendFailed, False),
+        (KafkaError._PURGE_INFLIGHT, SendFailed, True),
+        (KafkaError._MSG_TIMED_OUT, SendFailed, True),
+        (KafkaError.REQUEST_TIMED_OUT, SendFailed, True),
+        (KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, SendFailed, True),
+    ],
+)
+def test_a_record_that_was_not_acknowledged(
+    code: int, kind: type[SendFailed], in_doubt: bool
+) -> None:
+    error = error_mapping.from_send(KafkaError(code), "orders")
+    assert type(error) is kind
+    assert error.in_doubt is in_doubt
+    assert "orders" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, AuthorizationFailed),
+        (KafkaError.TOPIC_EXCEPTION, ConfigurationError),
+    ],
+)
+def test_a_record_that_may_not_be_sent(code: int, kind: type[SdmlKafkaError]) -> None:
+    assert type(error_mapping.from_send(KafkaError(code), "orders")) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (KafkaError.UNKNOWN_MEMBER_ID, CommitRejected),
+        (KafkaError.ILLEGAL_GENERATION, CommitRejected),
+        (KafkaError.STALE_MEMBER_EPOCH, CommitRejected),
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, AuthorizationFailed),
+        (KafkaError.OFFSET_METADATA_TOO_LARGE, CommitFailed),
+        (KafkaError._TIMED_OUT, type(None)),
+    ],
+)
+def test_a_commit_that_did_not_go_through(code: int, kind: type) -> None:
+    assert type(error_mapping.from_commit(KafkaError(code))) is kind
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (KafkaError.CLUSTER_AUTHORIZATION_FAILED, AuthorizationFailed),
+        (KafkaError._AUTHENTICATION, AuthenticationFailed),
+        (KafkaError._TIMED_OUT, SendFailed),
+        (KafkaError.INVALID_CONFIG, ConfigurationError),
+    ],
+)
+def test_a_request_about_topics(code: int, kind: type[SdmlKafkaError]) -> None:
+    assert type(error_mapping.from_admin(KafkaError(code), "create the topic")) is kind
+
+
+def test_a_producer_that_takes_no_more_records() -> None:
+    denied = KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED)
+    assert type(error_mapping.from_fatal(denied)) is AuthorizationFailed
+    assert type(error_mapping.from_fatal(KafkaError(KafkaError._FENCED))) is ProducerFailed
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Authentication failed: Invalid username or password", "refused the credentials"),
+        ("SASL mechanism handshake failed: unsupported mechanism", "no such sasl.mechanism"),
+    ],
+)
+def test_credentials_that_are_refused(text: str, why: str) -> None:
+    error = error_mapping.refused_credentials(KafkaError(KafkaError._AUTHENTICATION, text))
+    assert why in str(error)
+
+
+def test_a_certificate_that_is_not_accepted() -> None:
+    text = (
+        "SSL handshake failed: certificate verify failed: broker certificate could not be verified"
+    )
+    error = error_mapping.refused_credentials(KafkaError(KafkaError._SSL, text))
+    assert "certificate was not accepted" in str(error)
+    plain = KafkaError(KafkaError._SSL, "SSL handshake failed: wrong version number")
+    assert error_mapping.refused_credentials(plain) is None
