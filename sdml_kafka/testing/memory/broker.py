@@ -8,6 +8,7 @@ It is strict where Kafka is lenient: what no program can mean raises `Misuse`.
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
+from typing import Literal
 
 from attrs import frozen
 
@@ -47,6 +48,7 @@ class MemoryBroker:
         clock: Callable[[], float] = loop_time,
         auto_create: int = 0,
         max_record_bytes: int = 1 << 20,
+        rebalances: Literal["eager", "incremental"] = "eager",
     ) -> None:
         """Make a broker that can be reached.
 
@@ -59,8 +61,11 @@ class MemoryBroker:
                 sends to it; 0 for none to be created. One that is created with `create_topics`
                 has as many, but at least one.
             max_record_bytes: The most bytes of a record's key, value and headers together.
+            rebalances: Whether each rebalance of a group takes all partitions from all members and
+                assigns them anew, or moves only what has to move; then a member that releases later
+                than its `rebalance_timeout_s` is out of the group.
         """
-        self._state = State()
+        self._state = State(is_incremental=rebalances == "incremental")
         self._clock = clock
         self._topics = Topics(self._state, clock)
         self._auto_create = auto_create
@@ -165,6 +170,7 @@ class MemoryBroker:
             auto_commit_interval_s,
             rebalance_timeout_s,
             stall_limit_s=session_timeout_s,
+            incremental=self._state.is_incremental,
         )
 
         @asynccontextmanager
@@ -231,7 +237,7 @@ class MemoryBroker:
         return tuple(self._state.commits)
 
     def rebalance(self, group_id: str) -> None:
-        """Let a group rebalance."""
+        """Let a group rebalance. If its rebalances are incremental, nothing may have to move."""
         self._state.group(group_id).rebalance(now())
 
     def expel(self, member: str | Consumer, *, unnoticed_for_s: float = 0.0) -> None:

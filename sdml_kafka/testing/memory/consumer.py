@@ -230,7 +230,9 @@ class MemoryConsumer:
             return None, {}, {}
         assignment, member.assignment = member.assignment, None
         if assignment is not None:
-            self._sought.clear()
+            kept = self._sought if assignment.adds else {}
+            own = assignment.positions
+            self._sought = {each: number for each, number in kept.items() if each not in own}
         return assignment, *self._read(ready, max_records)
 
     def _read(
@@ -238,12 +240,14 @@ class MemoryConsumer:
     ) -> tuple[Batches, Mapping[TopicPartition, int]]:
         """Return records, and the positions that have moved otherwise than behind them."""
         positions = self._member.positions
-        ready = [each for each in ready if self._sought.get(each, 0) <= self._seeks]
+        readable = self._member.partitions - self._member.revoking
+        asked = [TopicPartition(*each) for each in ready]
+        ready = [e for e in asked if e in readable and self._sought.get(e, 0) <= self._seeks]
         batches: dict[TopicPartition, Sequence[Record]] = {}
         moved = self._skip(ready)
-        readable = self._member.partitions - self._state.faults.spoiled.keys()
+        readable -= self._state.faults.spoiled.keys()
         readable &= self._state.logs.keys()
-        for partition in sorted(readable.intersection(TopicPartition(*each) for each in ready)):
+        for partition in sorted(readable.intersection(ready)):
             log, expected = self._state.logs[partition], positions[partition]
             # What is gone was deleted, or the log was restored: read what there is.
             position = expected
@@ -263,14 +267,13 @@ class MemoryConsumer:
             positions[partition] = position
         return batches, moved
 
-    def _skip(self, ready: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    def _skip(self, asked: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Go on behind spoiled records if that is wanted, and return the new positions."""
         moved: dict[TopicPartition, int] = {}
         if not self._skips_corrupt:
             return moved
         faults, positions = self._state.faults, self._member.positions
-        asked = {TopicPartition(*each) for each in ready} & self._member.partitions
-        for partition in sorted(asked & faults.spoiled.keys() & self._state.logs.keys()):
+        for partition in sorted(set(asked) & faults.spoiled.keys() & self._state.logs.keys()):
             at, log = positions[partition], self._state.logs[partition]
             if log.read(at, 1):
                 end = min(log.end, at + faults.spoiled_records.pop(partition))
@@ -288,8 +291,7 @@ class MemoryConsumer:
             raise SeekFailed(f"No broker answered within {timeout_s:g} s. Try again.")
         self._group.advance(now())
         member = self._member
-        is_over = member.standing is not Standing.OWNING or epoch != member.epoch
-        if self._closed or is_over or not member.partitions.issuperset(targets):
+        if self._closed or not self._group.may_seek(member, epoch, targets.keys()):
             raise SeekFailed("The partitions are being revoked: seek once they are assigned again")
         positions = {each: self._offset(each, target) for each, target in targets.items()}
         member.positions.update(positions)
@@ -349,7 +351,7 @@ class MemoryConsumer:
             pending.partitions,
             pending.lost,
             max(0.0, self._member.release_by - now()),
-            lambda: self._group.release(self._member, pending.epoch, now()),
+            lambda: self._group.release(self._member, pending, now()),
         )
 
     # -- commit --------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """A consumer group of the in-memory broker, as a state machine: no await, time is passed in.
 
 Rebalances are eager, as aiokafka's are: each revokes all partitions of all members, waits until
-they are released, and then assigns them anew.
+they are released, and then assigns them anew. `incremental_group.py` has a group with others.
 """
 
 from collections import Counter
@@ -153,9 +153,9 @@ class Group:
             self._rebalances_at = min(self._rebalances_at, at)
             self.on_change()
 
-    def release(self, member: Member, epoch: int, now: float) -> None:
+    def release(self, member: Member, pending: PendingRevocation, now: float) -> None:
         """Take the partitions that a member releases; without effect after its time."""
-        if member.standing is Standing.REVOKING and member.epoch == epoch:
+        if member.standing is Standing.REVOKING and member.epoch == pending.epoch:
             self._take_partitions(member)
             self._continue_rebalance(now)
 
@@ -176,6 +176,7 @@ class Group:
             member.tail.offsets.update(member.positions)
         member.assigned = member.partitions = frozenset()
         member.positions = {}
+        member.epochs = {}
         member.assignment = member.revocation = None
         self.on_change()
 
@@ -212,16 +213,22 @@ class Group:
     def _assign(self, member: Member, partitions: list[TopicPartition]) -> None:
         member.epoch += 1
         member.standing = Standing.OWNING
-        member.assigned = member.partitions = frozenset(partitions)
-        elsewhere = frozenset[TopicPartition]()
-        if member.tail is not None:
-            existing = [each for each in self.logs if each.topic in member.topics]
-            counts = Counter(each.topic for each in existing)
-            member.partitions = member.tail.share.of(partitions, counts)
-            elsewhere = frozenset(existing) - member.assigned
+        member.assigned = frozenset(partitions)
+        member.partitions, elsewhere = self._read_of(member)
         member.positions = {each: self._first_position(member, each) for each in member.partitions}
         committed = {each: self.committed.get(each) for each in member.partitions}
         member.assignment = Assignment(member.epoch, dict(member.positions), committed, elsewhere)
+
+    def _read_of(
+        self, member: Member
+    ) -> tuple[frozenset[TopicPartition], frozenset[TopicPartition]]:
+        """Return the assigned partitions that a member reads, and for a tail those of others."""
+        if member.tail is None:
+            return member.assigned, frozenset()
+        existing = [each for each in self.logs if each.topic in member.topics]
+        counts = Counter(each.topic for each in existing)
+        read = member.tail.share.of(member.assigned, counts)
+        return read, frozenset(existing) - member.assigned
 
     def _first_position(self, member: Member, partition: TopicPartition) -> int:
         log, is_late = self.logs[partition], partition not in member.known
@@ -244,13 +251,20 @@ class Group:
 
     # -- commits -------------------------------------------------------------------------
 
-    def refusal(self, member: Member, epoch: int) -> str | None:
+    def refusal(
+        self, member: Member, epoch: int, partitions: Collection[TopicPartition]
+    ) -> str | None:
         """Return why a commit that arrives now is refused, None if it is not."""
         if not member.inside:
             return "the member is out of its group"
         if epoch != member.epoch or member.standing not in (Standing.OWNING, Standing.REVOKING):
             return "the assignment that this commit belongs to is over"
         return None
+
+    def may_seek(self, member: Member, epoch: int, partitions: Collection[TopicPartition]) -> bool:
+        """Return whether a member has all of these partitions, and none is being revoked."""
+        is_present = member.standing is Standing.OWNING and epoch == member.epoch
+        return is_present and member.partitions.issuperset(partitions)
 
     def topics(self) -> frozenset[str]:
         """Return the topics that the group has committed anything of."""

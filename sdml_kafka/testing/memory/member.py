@@ -77,6 +77,8 @@ class Member:
     partitions: frozenset[TopicPartition] = frozenset()
     """The assigned partitions that the member reads."""
     positions: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int])
+    epochs: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int])
+    """The number of the assignment that brought each partition, in an incremental group."""
     assignment: Assignment | None = None
     """An assignment that no poll has returned yet."""
     jumps: list[Jump] = field(factory=list[Jump])
@@ -91,10 +93,15 @@ class Member:
     notices_at: float | None = None
     """When a member that was expelled notices that it was."""
 
+    @property
+    def revoking(self) -> frozenset[TopicPartition]:
+        """The partitions that are revoked and not released yet."""
+        return frozenset() if self.revocation is None else self.revocation.partitions
+
     def deadlines(self) -> list[float]:
         """Return the times at which the member's state changes although nobody acts."""
         times = [time for time in (self.session_ends_at, self.notices_at) if time is not None]
-        if self.standing is Standing.REVOKING:
+        if self.standing is Standing.REVOKING or (self.inside and self.revocation is not None):
             times.append(self.release_by)
         if self.inside and self.polled_at is not None:
             times.append(self.polled_at + self.options.max_poll_interval_s)

@@ -10,6 +10,7 @@ from attrs import define, field
 from sdml_kafka.errors import CommitRejected
 from sdml_kafka.testing.memory.faults import Faults
 from sdml_kafka.testing.memory.group import Group
+from sdml_kafka.testing.memory.incremental_group import IncrementalGroup
 from sdml_kafka.testing.memory.log import Log, MemoryCommit
 from sdml_kafka.testing.memory.member import Member
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -78,7 +79,7 @@ class CommitRequest:
 
     def carry_out(self) -> None:
         """Commit, or note why the group refuses to."""
-        refusal = self.group.refusal(self.member, self.epoch)
+        refusal = self.group.refusal(self.member, self.epoch, self.commits.keys())
         if refusal is not None:
             self.error = CommitRejected(refusal)
         else:
@@ -103,11 +104,14 @@ class State:
     held_commits: list[CommitRequest] = field(factory=list[CommitRequest])
     faults: Faults = field(factory=Faults)
     signal: Signal = field(factory=Signal)
+    is_incremental: bool = False
+    """Whether rebalances of the groups move only what has to move."""
 
     def group(self, name: str) -> Group:
         """Return the group, which is made on first use."""
         if name not in self.groups:
-            self.groups[name] = Group(
+            protocol = IncrementalGroup if self.is_incremental else Group
+            self.groups[name] = protocol(
                 name, self.logs, self.commits, self.signal.fire, reachable=not self.faults.down
             )
         return self.groups[name]

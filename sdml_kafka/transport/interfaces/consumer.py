@@ -27,6 +27,20 @@ class Consumer(Protocol):
     """One member of a consumer group.
 
     `poll` is called again and again by one task, `revocation` by another one, `commit` by any.
+
+    Rebalances are eager or incremental, as the `settings` say. An eager one takes all partitions,
+    and its assignment names all that the consumer has from then on. An incremental one takes and
+    gives only what moves:
+
+    - An assignment adds to what the consumer has (`Assignment.adds`), unless it has nothing. Each
+      partition has the epoch of the assignment that brought it.
+    - A revocation names some of the partitions that assignments out of `poll` have brought. Those
+      that it does not name go on: polls return their records, also before the release, and they
+      are sought and committed as ever. A partition comes back after its release only.
+    - Revocations may follow each other without an assignment between them, and assignments may come
+      before the release of a revocation of others.
+    - A member that is out of its group loses all: its next revocation is `lost`, and names whatever
+      it has not released.
     """
 
     @property
@@ -77,9 +91,9 @@ class Consumer(Protocol):
         """Wait for records of the partitions in `ready`, for an assignment, or for a nudge.
 
         Every call keeps the membership alive, also with an empty `ready`. A partition that is not
-        ready loses nothing: its records come once it is. From a revocation until the next
-        assignment no records are returned. In an outage none are returned and nothing is raised;
-        `Health` shows it.
+        ready loses nothing: its records come once it is. From an eager revocation until the next
+        assignment no records are returned, and from an incremental one on none of its partitions.
+        In an outage none are returned and nothing is raised; `Health` shows it.
 
         Args:
             ready: The partitions whose records may be returned. Partitions that are not assigned
@@ -113,7 +127,8 @@ class Consumer(Protocol):
     async def revocation(self) -> Revocation:
         """Wait for a revocation and return it. Its `release` has to be called, come what may.
 
-        Until then the same revocation is returned again, so that a cancelled wait loses none.
+        Until then the same revocation is returned again, so that a cancelled wait loses none, or
+        a `lost` one that takes its place.
         """
         ...
 
@@ -127,7 +142,7 @@ class Consumer(Protocol):
         goes on at the log's beginning, which is a jump.
 
         Args:
-            epoch: The epoch of the assignment that the partitions belong to.
+            epoch: The epoch of the partitions' assignment, the largest one of several.
             number: The number of the seek, larger than that of every one before.
             targets: Where to read each partition from.
             timeout_s: Seconds within which brokers have to say where that is.
@@ -148,16 +163,18 @@ class Consumer(Protocol):
         """Commit for the group. Does not wait for a poll.
 
         One commit is in flight at a time, in the order of the calls. None is sent once its
-        assignment is over, since the broker checks membership, not ownership.
+        assignment is over, since the broker checks membership, not ownership. That holds for each
+        partition of an incremental consumer: whoever was refused may commit the others.
 
         Args:
-            epoch: The epoch of the assignment that the partitions belong to.
+            epoch: The epoch of the partitions' assignment, the largest one of several.
             commits: For each partition the offset of the next record to read, and a text.
             timeout_s: Seconds within which the broker has to answer.
 
         Raises:
             CommitRejected: The assignment is over, the member is out of its group, or the consumer
-                is closed.
+                is closed. So it is with an incremental consumer if a single partition was given
+                away, also if it has come back with a larger epoch. Nothing was committed.
             CommitFailed: No answer came in time (the commit may have gone through all the same),
                 or the broker refused the commit.
             AuthorizationFailed: The broker does not let this group commit.

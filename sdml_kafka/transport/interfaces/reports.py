@@ -24,7 +24,9 @@ class Commit:
 class Assignment:
     """The partitions that are this consumer's from now on, each with its position.
 
-    A consumer without partitions gets an assignment too, an empty one.
+    A consumer without partitions gets an assignment too, an empty one. An incremental consumer gets
+    its first one when the group has counted it in, though others may have yet to release what it is
+    to have.
     """
 
     epoch: int
@@ -35,7 +37,9 @@ class Assignment:
     """What the group has committed for each partition, None where it has nothing."""
     elsewhere: frozenset[TopicPartition] = frozenset()
     """The partitions of this consumer's topics that other members of the group have. They are
-    looked up for a consumer that reads a `Tail`, and left empty for any other."""
+    looked up for a consumer that reads a `Tail`, and left empty for any other. An incremental
+    consumer that reads a `Tail` gets an assignment after the release of each revocation as well, an
+    empty one if nothing comes."""
     adds: bool = False
     """Whether the partitions come on top of those of before, which are read on."""
 
@@ -67,7 +71,7 @@ class Revocation:
     """Partitions that the broker takes away. The rebalance waits until `release` is called."""
 
     epoch: int
-    """The epoch of the assignment that ends."""
+    """The epoch of the assignment that ends; of an incremental consumer that of its last one."""
     partitions: frozenset[TopicPartition]
     lost: bool
     """Whether the member was out of its group already. Then others may own the partitions, and
@@ -183,3 +187,6 @@ class ConsumerSettings:
     """The number of records that a poll should take at most. The default is about what one fetch
     of a partition brings (1 MB), taken at once, since a client that empties its partitions bit by
     bit also fetches bit by bit; decoding so many holds up the client's event loop for some 5 ms."""
+    incremental: bool = False
+    """Whether rebalances move only what changes its member, and leave all else as it is; see
+    `Consumer`."""

@@ -19,6 +19,8 @@ from tests.support.kafka_from_outside import wait_for_controller
 
 
 class AiokafkaWorld:
+    incremental = False
+
     def __init__(
         self,
         home: Home,

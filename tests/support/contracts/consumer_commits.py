@@ -14,6 +14,7 @@ from tests.support.contracts.consumer_world import (
     releasing,
     seat,
     share_out,
+    skip_unless_eager,
 )
 
 
@@ -94,6 +95,7 @@ class CommitsContract:
     async def test_a_commit_of_a_past_epoch_is_rejected(
         self, world: World, topic: str, group: str
     ) -> None:
+        skip_unless_eager(world)
         p0, p1 = partitions(topic, 2)
         await world.produce(p0, *numbered(3))
         await world.produce(p1, *numbered(3))
@@ -115,6 +117,7 @@ class CommitsContract:
     async def test_a_commit_after_the_release_is_rejected(
         self, world: World, topic: str, group: str
     ) -> None:
+        skip_unless_eager(world)
         p0, p1 = partitions(topic, 2)
         await world.produce(p0, *numbered(3))
         await world.produce(p1, *numbered(3))

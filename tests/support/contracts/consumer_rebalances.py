@@ -13,6 +13,7 @@ from tests.support.contracts.consumer_world import (
     releasing,
     seat,
     share_out,
+    skip_unless_eager,
 )
 
 
@@ -22,6 +23,7 @@ class RebalancesContract:
     async def test_a_join_takes_all_back_and_release_lets_both_have_their_share(
         self, world: World, topic: str, group: str
     ) -> None:
+        skip_unless_eager(world)
         connect = world.connect(group)
         async with seat(connect, topic) as first:
             await share_out(2, first)
@@ -39,6 +41,7 @@ class RebalancesContract:
     async def test_the_rebalance_waits_for_the_release(
         self, world: World, topic: str, group: str
     ) -> None:
+        skip_unless_eager(world)
         p0, _ = partitions(topic, 2)
         await world.produce(p0, *numbered(3))
         connect = world.connect(group, auto_offset_reset="earliest")
@@ -68,6 +71,7 @@ class RebalancesContract:
     async def test_what_was_not_committed_comes_again_after_a_rebalance(
         self, world: World, topic: str, group: str
     ) -> None:
+        skip_unless_eager(world)
         p0, p1 = partitions(topic, 2)
         await world.produce(p0, *numbered(5))
         await world.produce(p1, *numbered(5))

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from typing import Literal, Protocol
 
 import anyio
+import pytest
+from attrs import evolve
 from trio.testing import MockClock
 
 from sdml_kafka.transport.interfaces.consumer import Connect, Consumer
@@ -34,6 +36,11 @@ def backend_in_virtual_time(name: str) -> tuple[str, dict[str, object]]:
 
 class World(Protocol):
     """A broker under test."""
+
+    @property
+    def incremental(self) -> bool:
+        """Whether a rebalance moves only what has to move; else it takes everything."""
+        ...
 
     def connect(
         self,
@@ -68,6 +75,12 @@ class World(Protocol):
     async def committed(self, group: str, partition: TopicPartition) -> int | None: ...
 
 
+def skip_unless_eager(world: World) -> None:
+    """Skip what holds only where a rebalance takes everything from everybody."""
+    if world.incremental:
+        pytest.skip("the rebalances of this client are incremental")
+
+
 class Seat:
     """A member of a group that checks every answer of its consumer against the port."""
 
@@ -84,6 +97,10 @@ class Seat:
         self.irregular: set[TopicPartition] = set()
         """Partitions in which offsets are missing, or begin anew."""
         self._next: dict[TopicPartition, int] = {}
+        self._is_incremental = consumer.settings.incremental
+        self._released = 0
+        """The epoch of the last revocation, after which an eager one has a larger epoch."""
+        self.revocations: list[Revocation] = []
 
     @property
     def partitions(self) -> frozenset[TopicPartition]:
@@ -125,10 +142,23 @@ class Seat:
     def _take_assignment(self, assignment: Assignment) -> None:
         assert assignment.epoch > self.last_epoch
         assert assignment.positions.keys() == assignment.committed.keys()
-        self.assignment, self.last_epoch = assignment, assignment.epoch
+        self.last_epoch = assignment.epoch
         self.assignments.append(assignment)
-        self.records = {partition: [] for partition in assignment.positions}
-        self._next = dict(assignment.positions)
+        if assignment.adds:
+            assert self._is_incremental
+            assert not self.partitions & assignment.positions.keys()
+        else:
+            assert not (self._is_incremental and self.partitions), "what is assigned was taken"
+            self.records.clear()
+            self._next.clear()
+        self.records.update((partition, []) for partition in assignment.positions)
+        self._next.update(assignment.positions)
+        had = self.assignment if assignment.adds else None
+        if had is not None:
+            positions = {**had.positions, **assignment.positions}
+            committed = {**had.committed, **assignment.committed}
+            assignment = evolve(assignment, positions=positions, committed=committed)
+        self.assignment = assignment
 
     def _take_records(self, partition: TopicPartition, batch: Collection[Record]) -> None:
         for record in batch:
@@ -142,11 +172,33 @@ class Seat:
     async def revoked(self) -> Revocation:
         with anyio.fail_after(PATIENCE_S):
             revocation = await self.consumer.revocation()
-        assert revocation.epoch == self.last_epoch
-        assert revocation.partitions == self.partitions
         assert revocation.deadline_s >= 0
-        self.assignment = None
+        if not self._is_incremental:
+            assert revocation.epoch == self.last_epoch
+            assert revocation.partitions == self.partitions
+        self.note_revoked(revocation)
         return revocation
+
+    def note_revoked(self, revocation: Revocation) -> None:
+        """Check a revocation, and forget what it takes."""
+        self.revocations.append(revocation)
+        had, self.assignment = self.assignment, None
+        if not self._is_incremental:
+            assert revocation.epoch > self._released, "the same one again after its release"
+        elif revocation.lost:
+            assert revocation.partitions >= (set() if had is None else had.positions.keys())
+        else:
+            assert had is not None
+            assert set() < revocation.partitions <= had.positions.keys()
+            assert revocation.epoch <= self.last_epoch
+            positions, committed = dict(had.positions), dict(had.committed)
+            for partition in revocation.partitions:
+                del positions[partition], committed[partition]
+            self.assignment = evolve(had, positions=positions, committed=committed)
+
+    def release(self, revocation: Revocation) -> None:
+        self._released = revocation.epoch
+        revocation.release()
 
     async def commit(
         self,
@@ -180,13 +232,10 @@ async def releasing(*seats: Seat) -> AsyncGenerator[None]:
     """Release at once whatever is revoked."""
 
     async def release(each: Seat) -> None:
-        last_released = 0
         while True:
             revocation = await each.consumer.revocation()
-            assert revocation.epoch > last_released, "the same one again after its release"
-            each.assignment = None
-            revocation.release()
-            last_released = revocation.epoch
+            each.note_revoked(revocation)
+            each.release(revocation)
 
     async with anyio.create_task_group() as tasks:
         for each in seats:

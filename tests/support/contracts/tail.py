@@ -18,6 +18,7 @@ from tests.support.contracts.consumer_world import (
     releasing,
     seat,
     share_out,
+    skip_unless_eager,
 )
 
 FROM_THE_END = Tail()
@@ -289,6 +290,7 @@ class TailContract:
     async def test_a_revocation_names_the_share_only(
         self, world: World, topic: str, group: str
     ) -> None:
+        skip_unless_eager(world)
         _, p1, *_ = partitions(topic, 4)
         connect = world.connect(group)
         async with seat(connect, topic, tail=Tail(share=1)) as member:

@@ -9,6 +9,7 @@ from sdml_kafka.transport.interfaces.consumer import Connect
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Tail
 from tests.support.contracts.consumer import Contract
+from tests.support.contracts.consumer_incremental import IncrementalContract
 from tests.support.contracts.consumer_world import (
     Reset,
     World,
@@ -22,8 +23,9 @@ from tests.support.contracts.tail import TailContract
 
 
 class MemoryWorld:
-    def __init__(self) -> None:
-        self._broker = MemoryBroker()
+    def __init__(self, *, incremental: bool = False) -> None:
+        self.incremental = incremental
+        self._broker = MemoryBroker(rebalances="incremental" if incremental else "eager")
         self._numbers = count(1)
 
     def connect(
@@ -81,8 +83,24 @@ class InMemory:
         return world
 
 
+class Incrementally(InMemory):
+    @pytest.fixture
+    def world(self) -> World:
+        return MemoryWorld(incremental=True)
+
+
 @pytest.mark.anyio
 class TestMemory(InMemory, Contract):
+    pass
+
+
+@pytest.mark.anyio
+class TestIncrementalMemory(Incrementally, IncrementalContract, Contract):
+    pass
+
+
+@pytest.mark.anyio
+class TestIncrementalMemoryTail(Incrementally, TailContract):
     pass
 
 
