@@ -1,7 +1,7 @@
 """A real Kafka as the world of the contract of producers, reached through the aiokafka adapter."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -70,7 +70,9 @@ class AiokafkaWorld:
 
 
 @asynccontextmanager
-async def world_of(kafka: EmbeddedKafka) -> AsyncGenerator[AiokafkaWorld]:
+async def open_world[W](
+    make: Callable[[Home, AIOKafkaAdminClient, EmbeddedKafka], W], kafka: EmbeddedKafka
+) -> AsyncGenerator[W]:
     async def start() -> AIOKafkaAdminClient:
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
         await admin.start()
@@ -79,6 +81,10 @@ async def world_of(kafka: EmbeddedKafka) -> AsyncGenerator[AiokafkaWorld]:
     async with open_home() as home:
         admin = await home.call(start)
         try:
-            yield AiokafkaWorld(home, admin, kafka)
+            yield make(home, admin, kafka)
         finally:
             await home.call(admin.close)
+
+
+def world_of(kafka: EmbeddedKafka) -> AbstractAsyncContextManager[AiokafkaWorld]:
+    return open_world(AiokafkaWorld, kafka)

@@ -1,0 +1,102 @@
+"""Say in words why librdkafka reached no broker, and what to do. No secret is ever part of it."""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple, Self
+
+from confluent_kafka import KafkaError
+
+from sdml_kafka.errors import AdvertisedAddressUnreachable, BrokerUnreachable, SdmlKafkaError
+from sdml_kafka.transport.librdkafka.error_mapping import MAX_TEXT_CHARS, refused_credentials
+
+HINT = "Check the address, the network and that Kafka runs; security.protocol has to fit too."
+BOOTSTRAP = "bootstrap"
+
+_TEXT = re.compile(
+    r"(?:\w+://)?(?P<place>\S+)/(?P<node>bootstrap|\d+): (?P<what>.*?)"
+    r"(?: \(after \d+ms in state .*\))?$",
+    re.DOTALL,
+)
+_REASONS = (
+    ("Failed to resolve", "its name does not resolve"),
+    ("Connection refused", "it refuses connections, so nothing listens there"),
+    ("timed out", "it does not answer"),
+    ("No route to host", "there is no way to it in the network"),
+    ("Network is unreachable", "there is no way to it in the network"),
+)
+
+
+class Failure(NamedTuple):
+    """A broker that librdkafka did not reach."""
+
+    place: str
+    """The address, as host and port."""
+    node: str
+    """The number of the broker; `BOOTSTRAP` if it is one of the addresses that were given."""
+    error: KafkaError
+    what: str
+
+    @classmethod
+    def of(cls, error: KafkaError) -> Self | None:
+        """Return what an error says of a broker, None if it is about no single one."""
+        match = _TEXT.match(error.str())
+        return match and cls(match["place"], match["node"], error, match["what"])
+
+    def reason(self, protocol: str) -> str:
+        """Return why, for a connection that was made with this `security.protocol`."""
+        for piece, reason in _REASONS:
+            if piece in self.what:
+                return reason
+        if self.error.code() == KafkaError._SSL:
+            return (
+                f"it does not speak TLS as security.protocol {protocol!r} needs it "
+                f"({self.what:.200})"
+            )
+        if "Disconnected while requesting ApiVersion" in self.what:
+            needs = "a login (SASL)" if "ssl" in protocol.lower() else "TLS or a login (SASL)"
+            return (
+                f"it ends the connection; it may ask for {needs}, and security.protocol is "
+                f"{protocol!r}"
+            )
+        return f"{self.what:.{MAX_TEXT_CHARS}}"
+
+
+def unreachable(
+    failures: Mapping[str, Failure], servers: str, protocol: str, timeout_s: float | None
+) -> SdmlKafkaError:
+    """Return the error of a start for which no broker has answered.
+
+    Args:
+        failures: What failed, by the place of the broker.
+        servers: The addresses that were given.
+        protocol: The `security.protocol` of the client.
+        timeout_s: Seconds that the start took, None if every broker has failed before.
+    """
+    for failure in failures.values():
+        if (refused := refused_credentials(failure.error)) is not None:
+            return refused
+    advertised = {place: each for place, each in failures.items() if each.node != BOOTSTRAP}
+    if advertised:
+        reasons = "; ".join(
+            f"broker {each.node} at {place}: {each.reason(protocol)}"
+            for place, each in advertised.items()
+        )
+        return AdvertisedAddressUnreachable(
+            f"A broker answered, and the address that it gives cannot be reached ({reasons}). "
+            "Clients connect to a broker's advertised.listeners, not to bootstrap_servers: set "
+            "it on the broker to an address that can be reached from here, or make this one "
+            "reachable (network, name, firewall)."
+        )
+    given = [place.strip() for place in servers.split(",") if place.strip()]
+    reasons = "; ".join(
+        f"{place}: {failures[place].reason(protocol) if place in failures else 'no answer'}"
+        for place in dict.fromkeys([*given, *failures])
+    )
+    within = "" if timeout_s is None else f" within {_rounded(timeout_s)}"
+    return BrokerUnreachable(f"No broker answered{within} ({reasons}). {HINT}")
+
+
+def _rounded(seconds: float) -> str:
+    """Return a duration for people: what is left of 10 s would be 9.99975 s."""
+    digits = 0 if seconds >= 2 else 1
+    return f"{round(seconds, digits) or seconds:g} s"

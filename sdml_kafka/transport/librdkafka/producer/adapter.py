@@ -1,0 +1,156 @@
+"""The port's producer over librdkafka.
+
+A producer is made when it is started, since librdkafka has to know then whether a broker may create
+topics. `sending.py` sends, and `admin.py` asks about topics and groups.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+
+import anyio
+from confluent_kafka import KafkaError
+
+from sdml_kafka.errors import ProducerFailed, SdmlKafkaError, SendFailed
+from sdml_kafka.transport.interfaces.producer import (
+    ConnectProducer,
+    Message,
+    OnSent,
+    Producer,
+    always,
+)
+from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.options import Settings
+from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
+from sdml_kafka.transport.librdkafka.producer.admin import Admin
+from sdml_kafka.transport.librdkafka.producer.outcomes import report_error
+from sdml_kafka.transport.librdkafka.producer.sending import Sending
+
+CLOSED = "the producer is closed"
+CLOSE_TIMEOUT_S = 2.0
+PURGE_TIMEOUT_S = 1.0
+PROBE_S = 1.0
+"""Seconds that a request for a broker waits, while none can be reached."""
+
+
+def connect_producer(settings: Settings) -> ConnectProducer:
+    """Return the port's `ConnectProducer` over producers with this configuration."""
+
+    @asynccontextmanager
+    async def open_producer() -> AsyncGenerator[Producer]:
+        producer = LibrdkafkaProducer(settings)
+        try:
+            yield producer
+        finally:
+            await producer.close(CLOSE_TIMEOUT_S)
+
+    return open_producer
+
+
+class LibrdkafkaProducer:
+    """Sends records over librdkafka, in the program's thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loop = ProgramLoop()
+        self._admin: Admin | None = None
+        self._sending: Sending | None = None
+        self._is_up = False
+        self._closing = False
+        self._failure: SdmlKafkaError | None = None
+        self._failed = anyio.Event()
+
+    @property
+    def connected(self) -> bool:
+        return self._is_up
+
+    async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
+        settings = {**self._settings, "allow.auto.create.topics": creates_topics}
+        admin = self._admin = Admin(self._loop, settings)
+        self._sending = sending = Sending(
+            self._loop, settings, self._take_error, creates_topics=creates_topics
+        )
+        await admin.find_broker(timeout_s)
+        self._is_up = True
+        self.send = sending.send  # type: ignore[method-assign]  # which saves a call for each record
+
+    def send(
+        self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        # Until the producer is started: from then on `Sending.send` takes the place of this.
+        error = SendFailed("The record was not sent: the producer is not started.")
+        self._loop.call_soon(partial(report_error, (message, on_sent, is_wanted), error))
+
+    async def flush(self, timeout_s: float) -> bool:
+        return self._sending is None or await self._sending.flush(timeout_s)
+
+    # -- health --------------------------------------------------------------------------
+
+    async def watch(self) -> None:
+        await self._failed.wait()
+        assert self._failure is not None
+        raise self._failure
+
+    def _fail(self, failure: SdmlKafkaError) -> None:
+        if self._failure is None:
+            self._failure = failure
+            self._failed.set()
+
+    def _take_error(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() == KafkaError._FATAL:
+            self._fail(error_mapping.from_fatal(error))
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN and self._is_up:
+            self._is_up = False
+            self._probe()
+
+    def _probe(self) -> None:
+        if self._admin is not None and not self._closing:
+            self._admin.probe(PROBE_S, self._take_probe)
+
+    def _take_probe(self, answered: bool) -> None:
+        if answered and not self._closing:
+            self._is_up = True
+        else:
+            self._probe()
+
+    # -- topics and groups ---------------------------------------------------------------
+
+    async def create_topic(
+        self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float
+    ) -> bool:
+        return await self._started_admin().create_topic(topic, partitions, config, timeout_s)
+
+    async def delete_topic(self, topic: str, timeout_s: float) -> None:
+        if self._sending is not None:
+            self._sending.forget(topic)
+        await self._started_admin().delete_topic(topic, timeout_s)
+
+    async def partition_counts(
+        self, topics: Collection[str], timeout_s: float
+    ) -> Mapping[str, int]:
+        return await self._started_admin().partition_counts(topics, timeout_s)
+
+    async def live_members(self, group_id: str, timeout_s: float) -> int:
+        return await self._started_admin().live_members(group_id, timeout_s)
+
+    def _started_admin(self) -> Admin:
+        if self._admin is None:
+            raise SendFailed("Nothing was asked: the producer is not started, or closed.")
+        return self._admin
+
+    # -- close ---------------------------------------------------------------------------
+
+    async def close(self, timeout_s: float) -> None:
+        if self._closing:
+            return
+        self._closing = True
+        self._fail(ProducerFailed(CLOSED))
+        with anyio.CancelScope(shield=True):  # each step is bounded
+            if (sending := self._sending) is not None:
+                sending.refuse(CLOSED)
+                await sending.flush(timeout_s / 2)
+                sending.give_up()
+                await sending.flush(PURGE_TIMEOUT_S)
+                await sending.stop(timeout_s / 2)
+        self._is_up = False
+        self._admin = None

@@ -1,0 +1,294 @@
+"""Send the records of one producer, from `send` until each has its outcome.
+
+How this works
+--------------
+A record goes to librdkafka at once, in the program's thread: that costs a microsecond, and no lock
+is waited for. librdkafka makes batches of what has come together while others are on their way.
+What became of the records comes back many at a time (`delivery_reports.py`).
+
+1. A topic that is not known yet is looked for (`topic_lookups.py`), and its records wait for that.
+2. While librdkafka's queue is full, records wait in `_waiting`.
+3. Records of a batch that the broker refuses because of single ones are sent again, after what was
+   sent meanwhile. Those that may be to blame go alone, each in a batch of another producer.
+
+Rules for whoever edits this file:
+
+- All of it runs in the program's thread, and `send` never waits and never raises.
+- Each record counts in `_taken`, and in `_settled` or `unasked` when it is reported or dropped.
+- The order within a partition is that of the calls: nothing overtakes `_waiting` or a lookup.
+- Whatever runs for each record is a hot path.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import cycle
+from typing import Any
+
+import anyio
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from sdml_kafka.errors import SdmlKafkaError, SendFailed
+from sdml_kafka.transport.interfaces.producer import Message as Record
+from sdml_kafka.transport.interfaces.producer import OnSent, always
+from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
+from sdml_kafka.transport.librdkafka.producer.delivery_reports import (
+    Entry,
+    Report,
+    ReportingProducer,
+)
+from sdml_kafka.transport.librdkafka.producer.outcomes import report_acknowledged, report_error
+from sdml_kafka.transport.librdkafka.producer.topic_lookups import TopicLookups
+from sdml_kafka.transport.record_checks import fault_of, no_such_partition, not_bytes
+
+LOOK_S = 0.1
+"""Seconds between two looks at what is not reported."""
+BY_KEY = -1
+"""The number of a partition that librdkafka chooses by the record's key."""
+Partitions = tuple[int, Iterator[int]]
+"""The number of a topic's partitions, and the next one for a record whose key does not decide."""
+
+
+class Sending:
+    """Takes the records of one producer, and reports what became of them."""
+
+    def __init__(
+        self,
+        loop: ProgramLoop,
+        settings: dict[str, Any],
+        take_error: Callable[[KafkaError], None],
+        *,
+        creates_topics: bool,
+    ) -> None:
+        self._loop = loop
+        self._settings = settings
+        self._take_error = take_error
+        self._creates_topics = creates_topics
+        self._client = ReportingProducer(loop, settings, self._take, take_error)
+        self._single: ReportingProducer | None = None
+        """Sends the records of batches that were refused, each in a batch of its own."""
+        self._lookups = TopicLookups(loop, self._client.partitions, self._found, self._not_found)
+        self._sought = self._lookups.waiting
+        self._topics: dict[str, Partitions] = {}
+        self._waiting: deque[Entry] = deque()
+        self._taken = 0
+        self._settled = 0
+        self._all_settled = anyio.Event()
+        self._refusal: str | None = None
+
+    # -- taking records ------------------------------------------------------------------
+
+    def send(
+        self, message: Record, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        entry = (message, on_sent, is_wanted)
+        self._taken += 1
+        if self._refusal is not None:
+            self._report_soon(entry, SendFailed(f"The record was not sent: {self._refusal}."))
+        elif self._waiting:
+            self._waiting.append(entry)
+        else:
+            self._send(entry)
+
+    def _send(self, entry: Entry) -> None:
+        """Give a record to librdkafka, or to those that wait."""
+        try:
+            topic, value, key, headers, partition, by_key, timestamp_ms, receipt = entry[0]
+            known = self._topics.get(topic)
+            if known is None or topic in self._sought:
+                self._look_up(entry)
+                return
+            if partition is None:
+                partition = next(known[1]) if key is None or not by_key else BY_KEY
+            elif type(partition) is not int or not 0 <= partition < known[0]:
+                self._look_up(entry)  # it was added lately, or is none
+                return
+            if value is not None and value.__class__ is not bytes:
+                value = _as_bytes(value)
+            if key is not None and key.__class__ is not bytes:
+                key = _as_bytes(key)
+            pairs = _checked(headers) if headers else None
+            client = self._client
+            asked = receipt is not None or getattr(entry[1], "waits_for_ack", True)
+            delivered = partial(client.delivered if asked else client.delivered_unasked, entry)
+            client.produce(topic, value, key, partition, delivered, None, timestamp_ms or 0, pairs)
+        except BufferError:  # librdkafka's queue is full
+            self._waiting.append(entry)
+        except KafkaException as error:
+            self._refused(entry, error.args[0])
+        except Exception as error:
+            why = not_bytes(str(entry[0].topic), f" ({type(error).__name__}: {error})")
+            self._report_soon(entry, fault_of(entry[0]) or why)
+
+    def _refused(self, entry: Entry, error: KafkaError) -> None:
+        """Look again for a topic that is gone; report any other error."""
+        topic = entry[0].topic
+        if error.code() in error_mapping.NO_TOPIC or error.code() == KafkaError._UNKNOWN_PARTITION:
+            self._topics.pop(topic, None)
+            self._lookups.add(entry)
+        else:
+            self._report_soon(entry, self._error(error, topic))
+
+    def _look_up(self, entry: Entry) -> None:
+        if (fault := fault_of(entry[0])) is not None:
+            self._report_soon(entry, fault)
+        else:
+            self._lookups.add(entry)
+
+    # -- topics --------------------------------------------------------------------------
+
+    def forget(self, topic: str) -> None:
+        """Look for a topic again before the next record for it is sent."""
+        self._topics.pop(topic, None)
+
+    def _found(self, topic: str, count: int, entries: deque[Entry]) -> None:
+        self._topics[topic] = count, cycle(range(count))
+        for entry in entries:
+            partition = entry[0].partition
+            if not entry[2]():
+                self._count_settled(1)
+            elif partition is not None and partition >= count:
+                self._report(entry, no_such_partition(topic, partition, count))
+            else:
+                self._send(entry)
+
+    def _not_found(self, topic: str, error: KafkaError, entries: deque[Entry]) -> None:
+        self._topics.pop(topic, None)
+        for entry in entries:
+            self._report(entry, self._error(error, topic))
+
+    # -- outcomes ------------------------------------------------------------------------
+
+    def _take(self, reports: Sequence[Report]) -> None:
+        """Take what became of records, and send those that wait for room."""
+        acknowledged: list[tuple[Entry, Message]] = []
+        for entry, error, message in reports:
+            if error is None:
+                acknowledged.append((entry, message))
+            elif error.code() == KafkaError._INVALID_DIFFERENT_RECORD and self._refusal is None:
+                self._send(entry)  # another one of its batch was to blame
+            elif error.code() in error_mapping.ABOUT_RECORDS and self._refusal is None:
+                self._send_alone(entry)
+            else:
+                if error.code() in error_mapping.NO_TOPIC:
+                    self._topics.pop(entry[0].topic, None)
+                self._report(entry, self._error(error, entry[0].topic))
+        self._acknowledged(acknowledged)
+
+    def _acknowledged(self, acknowledged: Sequence[tuple[Entry, Message]]) -> None:
+        report_acknowledged(acknowledged)
+        self._count_settled(len(acknowledged))
+        for _ in range(len(self._waiting)):
+            entry = self._waiting.popleft()
+            if not entry[2]():
+                self._count_settled(1)
+                continue
+            waiting = len(self._waiting)
+            self._send(entry)
+            if len(self._waiting) > waiting:  # still full: it is the last now, and was the first
+                self._waiting.rotate(1)
+                return
+
+    def _send_alone(self, entry: Entry) -> None:
+        """Send a record of a batch that was refused, which may be to blame for it or not."""
+        if self._single is None:
+            settings = {**self._settings, "batch.num.messages": 1}
+            self._single = ReportingProducer(
+                self._loop, settings, self._take_single, self._take_error
+            )
+        topic, value, key, headers, partition, _, timestamp_ms, _ = entry[0]
+        try:
+            self._single.produce(
+                topic,
+                value if value is None else bytes(value),
+                key if key is None else bytes(key),
+                BY_KEY if partition is None else partition,
+                partial(self._single.delivered, entry),
+                None,
+                timestamp_ms or 0,
+                _checked(headers),
+            )
+        except KafkaException as error:
+            self._report(entry, self._error(error.args[0], topic))
+        except BufferError as error:
+            self._report(entry, SendFailed(f"The record for {topic!r} was not sent: {error}."))
+
+    def _take_single(self, reports: Sequence[Report]) -> None:
+        for entry, error, _ in reports:
+            if error is not None:
+                self._report(entry, self._error(error, entry[0].topic))
+        self._acknowledged([(entry, message) for entry, error, message in reports if error is None])
+
+    def _error(self, error: KafkaError, topic: str) -> SdmlKafkaError:
+        return error_mapping.from_send(error, topic, creates_topics=self._creates_topics)
+
+    def _report_soon(self, entry: Entry, error: Exception) -> None:
+        """Report an error later: the caller of `send` may not be ready for it yet."""
+        self._loop.call_soon(partial(self._report, entry, error))
+
+    def _report(self, entry: Entry, error: Exception) -> None:
+        report_error(entry, error)
+        self._count_settled(1)
+
+    def _count_settled(self, count: int) -> None:
+        self._settled += count
+        if self._is_settled():
+            self._all_settled.set()
+
+    def _is_settled(self) -> bool:
+        return self._taken == self._settled + self._client.unasked
+
+    async def flush(self, timeout_s: float) -> bool:
+        self._client.reports_all = True
+        try:
+            with anyio.move_on_after(timeout_s):
+                while not self._is_settled():
+                    self._all_settled = anyio.Event()
+                    # The thread may have counted the last one just before it saw `reports_all`.
+                    with anyio.move_on_after(LOOK_S):
+                        await self._all_settled.wait()
+        finally:
+            self._client.reports_all = False
+        return self._is_settled()
+
+    # -- the end -------------------------------------------------------------------------
+
+    def refuse(self, reason: str) -> None:
+        """Fail each record that is given to `send` from now on."""
+        self._refusal = reason
+
+    def give_up(self) -> None:
+        """Have an outcome made for each record that waits, or is on its way."""
+        for entry in [*self._lookups.close(), *self._waiting]:
+            error = f"The record for {entry[0].topic!r} was not sent: {self._refusal}."
+            self._report(entry, SendFailed(error))
+        self._waiting.clear()
+        for client in self._clients():
+            client.purge()
+
+    async def stop(self, timeout_s: float) -> None:
+        for client in self._clients():
+            await client.stop(timeout_s)
+
+    def _clients(self) -> Sequence[ReportingProducer]:
+        return [self._client] if self._single is None else [self._client, self._single]
+
+
+def _as_bytes(value: object) -> bytes:
+    """Return bytes-like data as bytes. Raises TypeError for anything else, such as a text."""
+    if not isinstance(value, bytearray | memoryview):
+        raise TypeError(f"bytes are needed, not {type(value).__name__}")
+    return bytes(value)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _checked(headers: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes | None]]:
+    """Return headers as librdkafka takes them. Raises TypeError or ValueError for any others."""
+    pairs: list[tuple[str, bytes | None]] = []
+    for name, value in headers:
+        if name.__class__ is not str:
+            raise TypeError("a header's name is a text")
+        if value is not None and value.__class__ is not bytes:  # pyright: ignore[reportUnnecessaryComparison]
+            value = _as_bytes(value)
+        pairs.append((name, value))
+    return pairs
