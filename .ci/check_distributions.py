@@ -13,7 +13,8 @@ PACKAGES = ("sdml_kafka", "sdml")
 NEEDED = {
     "sdml_kafka/py.typed",
     "sdml/kafka_client/py.typed",
-    "sdml_kafka/testing/embedded/kafka_jars.txt",
+    "sdml_kafka/testing/embedded/kafka_jars/4.1.0.txt",
+    "sdml_kafka/testing/embedded/kafka_jars/4.4.0.txt",
 }
 
 

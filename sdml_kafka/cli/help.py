@@ -198,6 +198,7 @@ examples:
   sdml-kafka broker
   sdml-kafka broker --nodes 3 --port 9092
   sdml-kafka broker --port 0               a free port, which it prints
+  sdml-kafka broker --kafka-version 4.1.0
 
 exit codes:
   0  ended by Ctrl-C or SIGTERM

@@ -58,4 +58,4 @@ def _run(options: Options) -> int:
         case BrokerOptions():
             from sdml_kafka.cli.broker.command import run_broker
 
-            return run_broker(options.nodes, options.port)
+            return run_broker(options.nodes, options.port, options.version)

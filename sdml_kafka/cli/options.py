@@ -50,6 +50,17 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_kafka_version(parser: argparse.ArgumentParser) -> None:
+    """Add `--kafka-version`, of a Kafka that the command starts."""
+    parser.add_argument(
+        "--kafka-version",
+        metavar="VERSION",
+        type=values.kafka_version,
+        help="the version of the Kafka that is started, such as 4.1.0 (default: the environment "
+        "variable SDML_KAFKA_EMBEDDED_VERSION, else the newest)",
+    )
+
+
 def bootstrap_of(parser: argparse.ArgumentParser, given: argparse.Namespace) -> str:
     """Return where to connect to; without an address the program ends with exit code 2."""
     bootstrap: str | None = given.bootstrap

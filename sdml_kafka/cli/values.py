@@ -27,6 +27,16 @@ def bootstrap(text: str) -> str:
     return text
 
 
+def kafka_version(text: str) -> str:
+    """Return a version of Kafka that can be embedded."""
+    # Imported late, because most commands do not start a Kafka.
+    from sdml_kafka.testing.embedded.releases import known_versions
+
+    if text not in (known := known_versions()):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be had here: give {' or '.join(known)}")
+    return text
+
+
 def topic(text: str) -> str:
     """Return the name of a topic."""
     # Imported late, because `--help` does not need what this import brings with it.

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         JavaNotFoundError,
         KafkaDownloadError,
         KafkaStartError,
+        UnknownKafkaVersionError,
     )
     from sdml_kafka.testing.embedded.kafka import EmbeddedKafka
     from sdml_kafka.testing.memory.broker import MemoryBroker
@@ -27,6 +28,7 @@ __all__ = [
     "MemoryBroker",
     "MemoryRecord",
     "Transport",
+    "UnknownKafkaVersionError",
 ]
 
 _MODULES = {
@@ -38,6 +40,7 @@ _MODULES = {
     "MemoryBroker": "testing.memory.broker",
     "MemoryRecord": "testing.memory.log",
     "Transport": "transport.interfaces.transports",
+    "UnknownKafkaVersionError": "testing.embedded.errors",
 }
 """The module of each public name, below `sdml_kafka`."""
 

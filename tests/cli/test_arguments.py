@@ -57,6 +57,19 @@ def test_demo_and_broker() -> None:
     assert parse_arguments(["broker", "--nodes", "3", "--port", "1"]) == BrokerOptions(3, 1)
 
 
+def test_the_version_of_a_kafka_that_a_command_starts(capsys: pytest.CaptureFixture[str]) -> None:
+    older = ["--kafka-version", "4.1.0"]
+    assert parse_arguments(["broker", *older]) == BrokerOptions(1, 9092, "4.1.0")
+    assert parse_arguments(["demo", *older]) == DemoOptions(None, 20.0, "asyncio", "4.1.0")
+    for wrong, why in (
+        (["broker", "--kafka-version", "3.9.0"], "'3.9.0' cannot be had here: give 4.1.0 or"),
+        (["demo", *older, "--bootstrap", "a:1"], "leave --bootstrap out"),
+    ):
+        with pytest.raises(SystemExit):
+            parse_arguments(wrong)
+        assert why in capsys.readouterr().err
+
+
 def test_request_defaults() -> None:
     assert parse_arguments(REQUEST) == RequestOptions(
         topic="orders",

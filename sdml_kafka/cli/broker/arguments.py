@@ -8,7 +8,7 @@ from attrs import frozen
 
 from sdml_kafka.cli import help as help_texts
 from sdml_kafka.cli import values
-from sdml_kafka.cli.options import add_command
+from sdml_kafka.cli.options import add_command, add_kafka_version
 
 
 @frozen
@@ -16,6 +16,8 @@ class BrokerOptions:
     nodes: int
     port: int
     """The port of the first node; 0 for free ports."""
+    version: str | None = None
+    """The version of Kafka; None for the default of the embedded Kafka."""
 
 
 def add_broker(commands: Any) -> None:
@@ -36,6 +38,7 @@ def add_broker(commands: Any) -> None:
         help="the port of the first node; the other nodes take the next ones; 0 takes free ones "
         "(default: 9092)",
     )
+    add_kafka_version(parser)
     parser.set_defaults(make_options=partial(_broker_options, parser))
 
 
@@ -43,4 +46,4 @@ def _broker_options(parser: argparse.ArgumentParser, given: argparse.Namespace) 
     last = given.port + given.nodes - 1
     if given.port and last > values.MAX_PORT:
         parser.error(f"--port {given.port}: the last of {given.nodes} nodes would have {last}")
-    return BrokerOptions(given.nodes, given.port)
+    return BrokerOptions(given.nodes, given.port, given.kafka_version)

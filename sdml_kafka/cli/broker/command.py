@@ -11,7 +11,7 @@ from sdml_kafka.cli.terminal import complain, say
 CHECK_EVERY_S = 0.5
 
 
-def run_broker(nodes: int, port: int) -> int:
+def run_broker(nodes: int, port: int, version: str | None = None) -> int:
     """Run a Kafka until SIGINT or SIGTERM and return the exit code; port 0 takes free ports."""
     from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError
 
@@ -22,7 +22,7 @@ def run_broker(nodes: int, port: int) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         say("starting Kafka ...")
-        with EmbeddedKafka(nodes, port=port or None) as kafka:
+        with EmbeddedKafka(nodes, version=version, port=port or None) as kafka:
             print(f"bootstrap servers: {kafka.bootstrap_servers}")
             print("Ctrl-C stops it and removes its data")
             print(f"in another terminal: export {BOOTSTRAP}={kafka.bootstrap_servers}", flush=True)

@@ -1,13 +1,14 @@
 """The arguments of `sdml-kafka demo`."""
 
 import argparse
+from functools import partial
 from typing import Any
 
 from attrs import frozen
 
 from sdml_kafka.cli import help as help_texts
 from sdml_kafka.cli import values
-from sdml_kafka.cli.options import add_backend, add_command
+from sdml_kafka.cli.options import add_backend, add_command, add_kafka_version
 from sdml_kafka.cli.terminal import Backend
 
 MIN_DEMO_S = 8.0
@@ -20,6 +21,8 @@ class DemoOptions:
     seconds: float
     """How long records are sent."""
     backend: Backend
+    version: str | None = None
+    """The version of the Kafka that the demo starts; None for the default."""
 
 
 def add_demo(commands: Any) -> None:
@@ -38,9 +41,14 @@ def add_demo(commands: Any) -> None:
         default=20.0,
         help=f"how long records are sent, at least {MIN_DEMO_S:g} (default: 20)",
     )
+    add_kafka_version(parser)
     add_backend(parser)
-    parser.set_defaults(make_options=_demo_options)
+    parser.set_defaults(make_options=partial(_demo_options, parser))
 
 
-def _demo_options(given: argparse.Namespace) -> DemoOptions:
-    return DemoOptions(given.bootstrap, given.seconds, given.backend)
+def _demo_options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> DemoOptions:
+    if given.bootstrap is not None and given.kafka_version is not None:
+        parser.error(
+            "--kafka-version is that of a Kafka that the demo starts: leave --bootstrap out"
+        )
+    return DemoOptions(given.bootstrap, given.seconds, given.backend, given.kafka_version)

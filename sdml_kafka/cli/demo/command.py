@@ -141,7 +141,8 @@ class Demo:
             yield self._options.bootstrap
             return
         self._display.starting("starting Apache Kafka ...")
-        async with EmbeddedKafka(progress=self._display.starting) as self._kafka:
+        version = self._options.version
+        async with EmbeddedKafka(version=version, progress=self._display.starting) as self._kafka:
             yield self._kafka.bootstrap_servers
 
     async def _perform(

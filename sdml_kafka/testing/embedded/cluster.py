@@ -19,6 +19,7 @@ from sdml_kafka.testing.embedded.java import find_java
 from sdml_kafka.testing.embedded.node import Node
 from sdml_kafka.testing.embedded.ports import choose_ports
 from sdml_kafka.testing.embedded.processes import Processes
+from sdml_kafka.testing.embedded.releases import Release
 
 _POLL_S = 0.05
 _PORT_ATTEMPTS = 3
@@ -30,6 +31,7 @@ class Settings:
     """The arguments of an `EmbeddedKafka`."""
 
     nodes: int
+    release: Release
     port: int | None
     properties: Mapping[str, str]
     java: Path | None
@@ -60,7 +62,8 @@ class Cluster:
             self._check_not_closed()
             settings = self._settings
             java = find_java(settings.java)
-            jars = kafka_jars(default_cache(), JarDownload(settings.progress), self._cancelled)
+            download = JarDownload(settings.release, settings.progress)
+            jars = kafka_jars(settings.release, default_cache(), download, self._cancelled)
             self._check_not_closed()
             deadline = time.monotonic() + settings.start_timeout_s
             processes = self._processes = Processes()

@@ -91,6 +91,14 @@ def server_properties(
         "broker.heartbeat.interval.ms": "500",
         "group.initial.rebalance.delay.ms": str(INITIAL_REBALANCE_DELAY_MS),
         "group.min.session.timeout.ms": "500",
+        # Members of the consumer protocol are given these, where classic ones bring their own. By
+        # Kafka's defaults a killed member keeps its partitions for 45 s, a member hears of a
+        # rebalance after up to 5 s, and a group has no second rebalance within one.
+        "group.consumer.session.timeout.ms": "6000",
+        "group.consumer.min.session.timeout.ms": "500",
+        "group.consumer.heartbeat.interval.ms": "300",
+        "group.consumer.min.heartbeat.interval.ms": "50",
+        "group.consumer.assignment.interval.ms": "0",
         **overrides,
     }
 

@@ -12,47 +12,45 @@ from pathlib import Path
 from typing import Any
 
 from sdml_kafka.testing.embedded.errors import KafkaDownloadError, StartCancelled
-from sdml_kafka.testing.embedded.jars import KAFKA_VERSION, Jar
+from sdml_kafka.testing.embedded.releases import Jar, Release
 
 type Progress = Callable[[str], None]
 
-_KAFKA = f"Apache Kafka {KAFKA_VERSION}"
-_TOTAL_MB = 43
 _CONNECTIONS = 6
 _ATTEMPTS = 3
 _MB = 1 << 20
 
 
 class JarDownload:
-    """Fills a folder with jars, several at once, and reports its progress."""
+    """Fills a folder with the jars of a release, several at once, and reports its progress."""
 
-    def __init__(self, progress: Progress | None) -> None:
+    def __init__(self, release: Release, progress: Progress | None) -> None:
         """`progress` is called with lines of text; without it stderr shows them."""
+        self._release = release
         self._progress = progress or TerminalProgress()
         self._lock = threading.Lock()
         self._received = 0
         self._has_failed = threading.Event()
         self._cancelled = threading.Event()
 
-    def __call__(self, jars: list[Jar], folder: Path, cancelled: threading.Event) -> None:
+    def __call__(self, folder: Path, cancelled: threading.Event) -> None:
         """Download every jar into the folder; raise `StartCancelled` soon after the event."""
         self._cancelled = cancelled
+        kafka = self._release.title
         repository = folder / "repository"
-        context = _maven_context(repository, self._count_file)
-        self._progress(f"{_KAFKA}: downloading {_TOTAL_MB} MB, once")
+        context = _maven_context(kafka, repository, self._count_file)
+        self._progress(f"{kafka}: downloading {self._release.megabytes} MB, once")
         try:
             with ThreadPoolExecutor(_CONNECTIONS) as pool:
-                self._fetch_all(pool, context, jars, folder)
-            self._progress(f"{_KAFKA}: downloaded")
+                self._fetch_all(pool, context, folder)
+            self._progress(f"{kafka}: downloaded")
         finally:
             if isinstance(self._progress, TerminalProgress):
                 self._progress.close()
         shutil.rmtree(repository)
 
-    def _fetch_all(
-        self, pool: ThreadPoolExecutor, context: Any, jars: list[Jar], folder: Path
-    ) -> None:
-        fetches = [pool.submit(self._fetch, context, jar, folder) for jar in jars]
+    def _fetch_all(self, pool: ThreadPoolExecutor, context: Any, folder: Path) -> None:
+        fetches = [pool.submit(self._fetch, context, jar, folder) for jar in self._release.jars]
         try:
             for fetch in fetches:
                 fetch.result()
@@ -62,14 +60,15 @@ class JarDownload:
             if isinstance(error, KafkaDownloadError | StartCancelled):
                 raise
             if isinstance(error, Exception):
-                raise KafkaDownloadError(_download_failed(error, folder.parent)) from error
+                text = _download_failed(self._release.title, error, folder.parent)
+                raise KafkaDownloadError(text) from error
             raise
 
     def _fetch(self, context: Any, jar: Jar, folder: Path) -> None:
         path = self._resolve(context.create_dependency(jar.coordinate).artifact)
         if hashlib.sha256(path.read_bytes()).hexdigest() != jar.sha256:
             raise KafkaDownloadError(
-                f"{jar.filename} came with other contents than Kafka {KAFKA_VERSION} was "
+                f"{jar.filename} came with other contents than that of {self._release.title} was "
                 "published with, and was not used: look at the mirror or proxy that it came from"
             )
         path.rename(folder / jar.filename)
@@ -98,7 +97,8 @@ class JarDownload:
             self._received += received
             now = self._received // _MB
             if now > before:
-                self._progress(f"{_KAFKA}: {now} of {_TOTAL_MB} MB")
+                kafka = self._release
+                self._progress(f"{kafka.title}: {now} of {kafka.megabytes} MB")
 
     def _check_not_cancelled(self) -> None:
         if self._cancelled.is_set() or self._has_failed.is_set():
@@ -125,10 +125,10 @@ class TerminalProgress:
             print(file=sys.stderr, flush=True)
 
 
-def _maven_context(repository: Path, progress: Any) -> Any:
+def _maven_context(kafka: str, repository: Path, progress: Any) -> Any:
     if find_spec("jgo") is None:
         raise KafkaDownloadError(
-            f"{_KAFKA} is not in {repository.parents[1]} yet, and jgo, which downloads it, is not "
+            f"{kafka} is not in {repository.parents[1]} yet, and jgo, which downloads it, is not "
             'installed: pip install "sdml-kafka-client[embedded]"'
         )
     from jgo.config import GlobalSettings
@@ -145,9 +145,9 @@ def _maven_context(repository: Path, progress: Any) -> Any:
     )
 
 
-def _download_failed(error: Exception, cache: Path) -> str:
+def _download_failed(kafka: str, error: Exception, cache: Path) -> str:
     return (
-        f"{_KAFKA} could not be downloaded ({error}). It is needed once and kept in {cache}: "
+        f"{kafka} could not be downloaded ({error}). It is needed once and kept in {cache}: "
         "try again when Maven Central can be reached; behind a proxy set HTTPS_PROXY; name a "
         "mirror under [repositories] in jgo's settings (~/.config/jgo.conf); or copy that folder "
         "from a machine that has it"

@@ -5,6 +5,10 @@ class EmbeddedKafkaError(Exception):
     """The embedded Kafka cannot do what was asked; its text says what to do."""
 
 
+class UnknownKafkaVersionError(EmbeddedKafkaError, ValueError):
+    """This package has no list of the jars of the version of Kafka that was asked for."""
+
+
 class JavaNotFoundError(EmbeddedKafkaError):
     """No Java that can run Kafka is installed, and neither is the extra that brings one."""
 

