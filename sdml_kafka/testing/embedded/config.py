@@ -93,7 +93,8 @@ def server_properties(
         "group.min.session.timeout.ms": "500",
         # Members of the consumer protocol are given these, where classic ones bring their own. By
         # Kafka's defaults a killed member keeps its partitions for 45 s, a member hears of a
-        # rebalance after up to 5 s, and a group has no second rebalance within one.
+        # rebalance after up to 5 s, and a group has no second rebalance within one second
+        # (findings/kafka-assignment-interval.sh).
         "group.consumer.session.timeout.ms": "6000",
         "group.consumer.min.session.timeout.ms": "500",
         "group.consumer.heartbeat.interval.ms": "300",

@@ -193,7 +193,8 @@ class Connecting:
         if connection is not None and not connection.connected():
             self._client._conns.pop(key)
             # Its reader may not have seen the end of the stream yet. Nobody else would close it,
-            # and what waits for its answers would wait until it times out.
+            # and what waits for its answers would wait until it times out
+            # (findings/aiokafka-forgotten-connection.sh).
             connection.close(CloseReason.CONNECTION_BROKEN)
             return None
         return connection
