@@ -28,7 +28,7 @@ Rules for whoever edits this file:
 - What happens at a finish takes the same time however many chunks there are.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import compress
 from re import compile as pattern
 
@@ -38,6 +38,8 @@ from sdml_kafka.consuming.byte_budget import ByteBudget, HeldBytes
 from sdml_kafka.consuming.offset_map import (
     ALWAYS_FITS,
     FULL_TEXT,
+    INTERVAL_TEXT,
+    MAX_SPAN,
     MAX_TEXT,
     Interval,
     encode,
@@ -332,6 +334,11 @@ class Tenancy:
         self.begins_below, self._looks_from = frontier + ALWAYS_FITS, 0
         if offset < self.begins_below:
             return True
+        most = INTERVAL_TEXT * self._count_intervals()
+        if most <= FULL_TEXT and offset - frontier < MAX_SPAN // 2:
+            # It is not full, whatever it looks like: to write it would take much longer.
+            self.begins_below = offset + max(LOOK_EVERY, (FULL_TEXT - most) * 3 // 16)
+            return True
         finished = self.finished_ahead()
         text = encode(frontier, finished)
         end = max(finished[-1][1] if finished else frontier, self.begins_below)
@@ -344,6 +351,13 @@ class Tenancy:
         self.begins_below = max(end, offset) + more
         return True
 
+    def _count_intervals(self) -> int:
+        """Return how many intervals `finished_ahead` has, at most."""
+        return len(self.known) + sum(
+            chunk.unfinished if chunk.unfinished < 16 else len(_UNFINISHED.findall(chunk.left))
+            for chunk in self._chunks()  # most have few, which are not worth a search
+        )
+
     def finished_ahead(self) -> list[Interval]:
         """Return what has finished beyond the frontier, in order and apart from each other.
 
@@ -352,7 +366,12 @@ class Tenancy:
         ahead: list[Interval] = []
         at: int | None = None
         for chunk in self._chunks():
-            for start, end in chunk.unfinished_offsets():
+            if chunk.unfinished == 1:  # as in most of many, so it has to be fast
+                start = chunk.frontier()
+                runs: Iterable[Interval] = ((start, start + 1),)
+            else:
+                runs = chunk.unfinished_offsets()
+            for start, end in runs:
                 if at is not None:
                     ahead.append((at, start))
                 at = end

@@ -6,6 +6,9 @@ of runs, as Base64. Of all encodings the shortest is written, packed with zstd i
 bytes are those of Confluent's parallel-consumer 0.5.3.3, so that a service in Java may take over a
 partition, and give it back.
 
+Writing one takes a step for each run, however many offsets the runs span: a set of bits is tried
+only where it may be shorter.
+
 Rules for whoever edits this file:
 
 - A map is a help and no promise: one that cannot be read means no more than repeats. So reading
@@ -18,7 +21,8 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, chain, islice
+from operator import sub
 from re import compile as pattern
 
 import cramjam
@@ -36,6 +40,11 @@ MAX_INTERVALS = 1 << 17
 """The intervals of a map that is read, since packed each may take less than a bit."""
 WORTH_PACKING = 200
 """The bytes from which on a map is packed as well."""
+OFFSETS_PER_RUN = 32
+"""The offsets for each run up to which a set of bits may be shorter than the runs, both packed."""
+INTERVAL_TEXT = 6
+"""The characters that each of hundreds of intervals takes if the lengths of runs are nothing but
+chance. Others take less."""
 ALWAYS_FITS = (FULL_TEXT * 3 // 4 - 6) * 8 - 8
 """The offsets that a map may span and be no longer than `FULL_TEXT`, whatever has finished."""
 
@@ -73,12 +82,14 @@ def encode(base: int, finished: Sequence[Interval]) -> str | None:
 
 
 def _plain_encodings(base: int, span: int, finished: Sequence[Interval]) -> Iterator[bytes]:
-    edges = [base, *(edge for interval in finished for edge in interval)]
-    runs = [end - start for start, end in pairwise(edges)]
+    edges = [base, *chain.from_iterable(finished)]
+    runs = list(map(sub, edges[1:], edges))
     if max(runs) <= 0x7FFF:
         yield b"n" + struct.pack(f">{len(runs)}h", *runs)
     else:
         yield b"e" + struct.pack(f">{len(runs)}i", *runs)
+    if span > max(0x7FFF, OFFSETS_PER_RUN * len(runs)):
+        return
     bits = _bits(base, span, finished)
     if span <= 0x7FFF:
         yield b"l" + struct.pack(">h", span) + bits

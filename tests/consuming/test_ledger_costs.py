@@ -1,7 +1,7 @@
 """What a finish costs, in counts that no load on the machine changes."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from types import FrameType
@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from sdml_kafka.consuming import ledger, offset_map
 from sdml_kafka.consuming.ledger import Chunk, Ledger, Tenancy
-from sdml_kafka.consuming.offset_map import FULL_TEXT, MAX_TEXT
+from sdml_kafka.consuming.offset_map import FULL_TEXT, MAX_TEXT, Interval, decode
 
 
 class Steps:
@@ -119,6 +120,43 @@ def test_a_look_is_taken_once_in_many_records(monkeypatch: pytest.MonkeyPatch) -
         begun += 1
     assert begun == 50_000
     assert looks < begun / 192
+
+
+@pytest.mark.parametrize("stuck", [1, 100, 500])
+def test_a_record_and_a_commit_cost_the_same_however_far_ahead_it_is(
+    stuck: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded = 0
+
+    def count(base: int, finished: Sequence[Interval]) -> str | None:
+        nonlocal encoded
+        encoded += 1
+        return offset_map.encode(base, finished)
+
+    monkeypatch.setattr(ledger, "encode", count)
+    tenancy = Ledger().open("topic", 0, 1, 0, 0, keeps_map=True)
+    for at in range(0, stuck * 100, 100):
+        assert tenancy.may_begin(at + 99)
+        tenancy.deliver(range(at, at + 100), b"\1" * 100, 0.0).finish_run(range(1, 100))
+    costs: list[tuple[int, int]] = []
+    for until in (60_000, 200_000, 2_000_000):
+        at = tenancy.delivered_to()
+        while at < until:
+            assert tenancy.may_begin(at + 99)
+            tenancy.deliver(range(at, at + 100), b"\1" * 100, 0.0).finish_run(range(100))
+            at += 100
+        assert not encoded, "a map is written for nobody"
+        with counted() as looking:
+            for offset in range(at, at + 1000):
+                assert tenancy.may_begin(offset)
+        with counted() as committing:
+            progress = tenancy.progress()
+        assert progress is not None
+        assert len(decode(0, progress.map)) == stuck
+        costs.append((looking.count, committing.count))
+        encoded = 0
+    for few, _, many in zip(*costs, strict=True):
+        assert 0 < many < 1.1 * few + 50, costs
 
 
 def fill_up(tenancy: Tenancy, chance: Random) -> tuple[int, list[Chunk], list[Chunk]]:

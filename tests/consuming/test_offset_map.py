@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdml_kafka.consuming import offset_map
 from sdml_kafka.consuming.offset_map import (
     ALWAYS_FITS,
     FULL_TEXT,
+    INTERVAL_TEXT,
     MAX_INTERVALS,
     MAX_SPAN,
     MAX_TEXT,
@@ -114,6 +116,28 @@ def test_a_map_of_a_span_that_always_fits_is_never_full() -> None:
     text = encode(0, random_map(ALWAYS_FITS))
     assert text is not None
     assert 0.95 * FULL_TEXT < len(text) <= FULL_TEXT
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_interval_takes_no_more_than_is_reckoned_with(seed: int) -> None:
+    chance = random.Random(seed)
+    longest = chance.choice([1, 3, 100, 8000]), chance.choice([1, 100, 8000, 32_766])
+    finished, at = list[Interval](), 0
+    for _ in range(FULL_TEXT // INTERVAL_TEXT):
+        start = at + chance.randint(1, longest[0])
+        at = start + int((longest[1] + 1) ** chance.random())
+        finished.append((start, at))
+    far = [*finished[:-1], (finished[-1][0], at + 100_000)]  # which takes four bytes for each run
+    for each in (finished, far):
+        text = encode(0, each)
+        assert text
+        assert len(text) < 1.02 * FULL_TEXT
+
+
+def test_no_bits_are_written_of_what_runs_take_less_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offset_map, "_bits", lambda *_: pytest.fail("it would take long"))
+    finished = [(at + 1, at + 1000) for at in range(0, 500_000, 1000)]
+    assert len(encode(0, finished) or "") < FULL_TEXT
 
 
 def test_a_map_that_is_too_long_is_left_out() -> None:
