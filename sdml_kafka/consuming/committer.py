@@ -1,13 +1,13 @@
 """Commits of what has finished, one at a time, and the actor that commits when one is due."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from logging import DEBUG, WARNING
 
 import anyio
 
 from sdml_kafka.consuming.commit_schedule import AutoCommit, CommitSchedule
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
-from sdml_kafka.consuming.ledger import Ledger
+from sdml_kafka.consuming.ledger import Ledger, Progress
 from sdml_kafka.errors import CommitFailed, CommitRejected
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
@@ -87,8 +87,20 @@ class Committer:
     async def _commit(self, deadline: float) -> None:
         self._flush()
         moves = self._ledger.committable()
-        if not moves:
-            return
+        while moves:
+            try:
+                await self._send(moves, deadline)
+            except CommitRejected:
+                left = self._ledger.still_open(moves)
+                if len(left) == len(moves) or not left:
+                    raise
+                moves = left  # some were given away meanwhile, which costs the others nothing
+            else:
+                for key, progress in moves.items():
+                    self._ledger.committed(*key, progress)
+                return
+
+    async def _send(self, moves: Mapping[tuple[str, int], Progress], deadline: float) -> None:
         consumer = self._current.consumer
         if consumer is None:
             raise CommitFailed("The consumer is being restarted: try again in a moment")
@@ -99,8 +111,6 @@ class Committer:
         }
         remaining_s = max(MIN_COMMIT_TIMEOUT_S, deadline - anyio.current_time())
         await consumer.commit(epoch, commits, remaining_s)
-        for key, progress in moves.items():
-            self._ledger.committed(*key, progress)
 
 
 class CommitScheduler(Actor):

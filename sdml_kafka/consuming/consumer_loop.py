@@ -12,6 +12,10 @@ until a revocation is released. A revocation, and likewise leaving, goes step by
 3. commit what has finished;
 4. release: the tenancies end, and the rebalance goes on.
 
+A revocation may name all partitions or, where rebalances are incremental, some. Whatever it does
+not name goes on: it is polled, handled and committed meanwhile. So an assignment that comes on top
+is prepared in a task of its own, and its partitions are not read before that is done.
+
 Rules for whoever edits this file:
 
 - Every step is bounded, and whatever happens a revocation is released, since the whole group waits
@@ -22,10 +26,13 @@ Rules for whoever edits this file:
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from logging import ERROR, WARNING
+from math import inf
 from typing import Protocol
 
 import anyio
+from anyio.abc import TaskGroup
 from attrs import evolve
 
 from sdml_kafka.consuming.committer import Committer
@@ -47,7 +54,8 @@ BLOCKING_STEP_S = 2.0
 """Seconds that one step may take for which the polling or the group waits: a commit, or the
 user's `on_partitions_revoked`."""
 ON_ASSIGNED_TIMEOUT_S = 5.0
-"""Seconds that the user's `on_partitions_assigned` may take; nothing is polled meanwhile."""
+"""Seconds that the user's `on_partitions_assigned` may take; its partitions are not polled
+meanwhile."""
 
 
 class Destination(Protocol):
@@ -118,6 +126,8 @@ class ConsumerLoop(Actor):
         self._on_revoked = on_revoked
         self._seeks = seeks
         self._revocation: Revocation | None = None
+        self._callback = anyio.Lock()
+        """Held while a callback of the user runs."""
         self._topics: Collection[str] = ()
         """The topics that the present consumer reads."""
 
@@ -144,7 +154,7 @@ class ConsumerLoop(Actor):
                     if self._seeks is not None:
                         tasks.start_soon(self._seeks.serve, consumer)
                     try:
-                        await self._poll(consumer, life, join_deadline)
+                        await self._poll(consumer, life, join_deadline, tasks)
                     finally:
                         tasks.cancel_scope.cancel()
                         await self._leave()
@@ -155,7 +165,9 @@ class ConsumerLoop(Actor):
 
     # -- polling -------------------------------------------------------------------------
 
-    async def _poll(self, consumer: Consumer, life: Life, join_deadline: float) -> None:
+    async def _poll(
+        self, consumer: Consumer, life: Life, join_deadline: float, tasks: TaskGroup
+    ) -> None:
         """Poll until there are other topics to read."""
         intake, poll_records = self._intake, consumer.settings.poll_records
         now, on_health = clock(), self._on_health
@@ -167,7 +179,8 @@ class ConsumerLoop(Actor):
             polled_at = now()
             if polled.assignment is not None:
                 ends = (polled.health or Health(False, {})).ends
-                await self._open(consumer, polled.assignment, ends)
+                is_apart = polled.assignment.adds and life.ready
+                await self._open(consumer, polled.assignment, ends, tasks if is_apart else None)
                 life.started()
             if polled.health is not None:
                 intake.note_health(polled.health, asked_at)
@@ -199,10 +212,28 @@ class ConsumerLoop(Actor):
             self._intake.restart(key, position)
 
     async def _open(
-        self, consumer: Consumer, assignment: Assignment, ends: Mapping[TopicPartition, End]
+        self,
+        consumer: Consumer,
+        assignment: Assignment,
+        ends: Mapping[TopicPartition, End],
+        tasks: TaskGroup | None,
     ) -> None:
+        """Begin the tenancies of an assignment; with `tasks` return before all is prepared."""
         self._intake.open(assignment, ends)
         self._log.joined(assignment)
+        if tasks is None:
+            await self._prepare(consumer, assignment)
+        else:
+            self._intake.hold_back(assignment)
+            tasks.start_soon(self._prepare_apart, consumer, assignment)
+
+    async def _prepare_apart(self, consumer: Consumer, assignment: Assignment) -> None:
+        """Prepare what comes on top, while the other partitions are read."""
+        await self._prepare(consumer, assignment)
+        self._intake.read_now(assignment)
+
+    async def _prepare(self, consumer: Consumer, assignment: Assignment) -> None:
+        """Do what comes before the reading of partitions that are new here."""
         if self._seeks is not None:
             await self._seeks.begin(consumer, assignment)
         if any(tenancy.committed is None for tenancy in self._intake.ledger.tenancies.values()):
@@ -210,21 +241,35 @@ class ConsumerLoop(Actor):
             # partitions next would skip what came meanwhile. A commit beyond the end is none.
             await self._committer.commit_by_policy(BLOCKING_STEP_S)
         with anyio.move_on_after(ON_ASSIGNED_TIMEOUT_S) as scope:
-            await self._call(self._on_assigned, frozenset(assignment.positions))
+            await self._call(self._on_assigned, partial(self._new_of, assignment), inf)
         if scope.cancelled_caught:
             text = "on_partitions_assigned took over %g s and was cut off"
             self._log.limited.log(WARNING, "on_assigned", text, ON_ASSIGNED_TIMEOUT_S)
 
+    def _new_of(self, assignment: Assignment) -> frozenset[TopicPartition]:
+        """Return what an assignment has brought and is here still, if others stay meanwhile."""
+        present = self._intake.present(assignment)
+        return present if assignment.adds else frozenset(assignment.positions)
+
     async def _call(
-        self, callback: OnRebalance | None, partitions: frozenset[TopicPartition]
+        self,
+        callback: OnRebalance | None,
+        partitions: Callable[[], frozenset[TopicPartition]],
+        wait_s: float,
     ) -> None:
+        """Call the user's callback once no other one runs, but after `wait_s` in any case."""
         if callback is None:
             return
+        with anyio.move_on_after(wait_s) as waiting:
+            await self._callback.acquire()
         try:
-            await callback(partitions)
+            await callback(partitions())
         except Exception as error:  # the user's code must not end the revocation
             text = "the rebalance listener raised"
             self._log.limited.log(ERROR, "rebalance listener", text, error=error)
+        finally:
+            if not waiting.cancelled_caught:
+                self._callback.release()
 
     # -- letting go ----------------------------------------------------------------------
 
@@ -254,11 +299,12 @@ class ConsumerLoop(Actor):
             await self._drain.wait(tenancies, limit_s=revocation.deadline_s - 2 * step_s)
             self._log.drained(tenancies, is_leaving=False)
         with anyio.move_on_after(step_s):
-            await self._call(self._on_revoked, partitions)
+            await self._call(self._on_revoked, lambda: partitions, step_s / 2)
         if not revocation.lost:
             with anyio.move_on_after(step_s):
                 await self._committer.commit_by_policy(step_s)
         self._intake.close(partitions)
+        self._log.released(revocation)
 
     async def _leave(self) -> None:
         self._intake.note_revoked(list(self._intake.partitions))

@@ -28,7 +28,7 @@ Rules for whoever edits this file:
 - What happens at a finish takes the same time however many chunks there are.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from re import compile as pattern
 
@@ -554,6 +554,16 @@ class Ledger:
             key: progress
             for key, tenancy in self.tenancies.items()
             if (progress := tenancy.progress()) is not None
+        }
+
+    def still_open(
+        self, moves: Mapping[tuple[str, int], Progress]
+    ) -> dict[tuple[str, int], Progress]:
+        """Return what belongs to tenancies that have not ended."""
+        return {
+            key: progress
+            for key, progress in moves.items()
+            if key in self.tenancies and self.tenancies[key].epoch == progress.epoch
         }
 
     def committed(self, topic: str, partition: int, progress: Progress) -> None:

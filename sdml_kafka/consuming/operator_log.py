@@ -67,7 +67,7 @@ class OperatorLog:
         self._unread = unread_log(log)
         self._look_for_stuck_at = 0.0
         self._late_finishes = 0
-        self._group_id = ""
+        self._group_id, self._is_incremental = "", False
         self._assigned = frozenset[TopicPartition]()
         self._has_joined = False
         self._revoked_at: float | None = None
@@ -76,27 +76,38 @@ class OperatorLog:
 
     def began(self, settings: ConsumerSettings) -> None:
         """Note that a life has begun."""
-        self._group_id = settings.group_id
+        self._group_id, self._is_incremental = settings.group_id, settings.incremental
 
     def joined(self, assignment: Assignment) -> None:
         """Log an assignment."""
         before, self._assigned = self._assigned, frozenset(assignment.positions)
         if assignment.adds:
             self._assigned |= before
-        what = f"reads {partitions(self._assigned)}" if self._assigned else "has no partition"
         if not self._has_joined:
             self._has_joined = True
-            self._log.info("joined group %r: this member %s", self._group_id, what)
-            return
-        since = self._revoked_at
+            self._log.info("joined group %r: this member %s", self._group_id, self._reads())
+        elif assignment.positions or not assignment.adds:
+            self._log_rebalance(before, None if assignment.adds else self._revoked_at)
+
+    def released(self, revocation: Revocation) -> None:
+        """Log that partitions were released, if no assignment need follow that says so."""
+        if self._is_incremental:
+            before, self._assigned = self._assigned, self._assigned - revocation.partitions
+            if not revocation.lost:
+                self._log_rebalance(before, self._revoked_at)
+
+    def _log_rebalance(self, before: frozenset[TopicPartition], since: float | None) -> None:
         took = "" if since is None else f" in {anyio.current_time() - since:.1f} s"
         self._log.info(
             "group %r has rebalanced%s: this member %s (%s)",
             self._group_id,
             took,
-            what,
+            self._reads(),
             _difference(before, self._assigned),
         )
+
+    def _reads(self) -> str:
+        return f"reads {partitions(self._assigned)}" if self._assigned else "has no partition"
 
     def revoking(self, revocation: Revocation, tenancies: Sequence[Tenancy]) -> None:
         """Log a revocation that found the member out of its group already."""

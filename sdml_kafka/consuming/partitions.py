@@ -93,6 +93,10 @@ class Partition:
 class Intake:
     """All partitions that are assigned, and what is known of them."""
 
+    paused: Container[TopicPartition]
+    _held_back: set[TopicPartition]
+    """The partitions that are not read yet though others are."""
+
     def __init__(
         self,
         is_read: Callable[[str], bool],
@@ -118,7 +122,7 @@ class Intake:
         self.budget: ByteBudget = ByteBudget(max_bytes, current.nudge)
         self.ledger: Ledger = Ledger(self.budget)
         self.partitions: dict[TopicPartition, Partition] = {}
-        self.paused: Container[TopicPartition] = paused
+        self.paused, self._held_back = paused, set[TopicPartition]()
         self.seeks: int = 0
         """The number of seeks that were begun."""
         self.health: Health = Health(False, {})
@@ -170,7 +174,7 @@ class Intake:
         if self.budget.is_short:
             self.recount()
         self.budget.look_anew()
-        return [
+        ready = [
             partition.key
             for partition in self.partitions.values()
             if partition.is_low()
@@ -179,6 +183,27 @@ class Intake:
             and self._is_read(partition.key.topic)
             and partition.tenancy.held.may_grow()
         ]
+        held_back = self._held_back
+        return [key for key in ready if key not in held_back] if held_back else ready
+
+    def hold_back(self, assignment: Assignment) -> None:
+        """Do not read these partitions until `read_now`, while others are read."""
+        self._held_back.update(assignment.positions)
+
+    def read_now(self, assignment: Assignment) -> None:
+        """Read the partitions of an assignment from now on."""
+        self._held_back -= self.present(assignment)
+        self.nudge()
+
+    def present(self, assignment: Assignment) -> frozenset[TopicPartition]:
+        """Return the partitions of an assignment that have not been taken away since."""
+        return frozenset(
+            key
+            for key in assignment.positions
+            if (partition := self.partitions.get(key)) is not None
+            and partition.tenancy.epoch == assignment.epoch
+            and not partition.is_revoked
+        )
 
     def recount(self) -> int:
         """Release the bytes of all records that have finished, and return how many are held."""
@@ -307,6 +332,7 @@ class Intake:
         for key in keys:
             if self.partitions.pop(key, None) is not None:
                 self.ledger.close(*key)
+                self._held_back.discard(key)
 
 
 def check_max_bytes(max_bytes_in_flight: object) -> None:

@@ -120,14 +120,13 @@ class Seeks:
         await self._drain.wait_finished([tenancy])
         async with self._lock:
             if self._is_here(partition) and key not in self._pauses:
-                with suppress(SeekFailed, ConsumerFailed):  # then another assignment comes
-                    await self._return_to_frontier(consumer, [partition])
+                with suppress(SeekFailed, ConsumerFailed):  # then another assignment brings it
+                    await self._return_to_frontier(consumer, partition)
 
-    async def _return_to_frontier(self, consumer: Consumer, partitions: list[Partition]) -> None:
-        targets = {p.key: p.tenancy.frontier() for p in partitions}
-        number, _ = await self._move(consumer, partitions, targets)
-        for partition in partitions:
-            self._intake.go_on(partition.key, number)
+    async def _return_to_frontier(self, consumer: Consumer, partition: Partition) -> None:
+        targets = {partition.key: partition.tenancy.frontier()}
+        number, _ = await self._move(consumer, [partition], targets)
+        self._intake.go_on(partition.key, number)
         self._intake.nudge()
 
     # -- seeking -------------------------------------------------------------------------
@@ -168,15 +167,15 @@ class Seeks:
             raise _revoked()
         self._check(partitions)
         tenancies = self._withdraw(targets)
-        await self._drain.wait(tenancies)
-        self._check(partitions)
         try:
+            await self._drain.wait(tenancies)
             number, positions = await self._move(consumer, partitions, targets)
         except Exception:
-            with suppress(SeekFailed, ConsumerFailed):
-                left = [p for p in partitions if p.key not in self._pauses]
-                if left:
-                    await self._return_to_frontier(consumer, left)
+            # One by one, since some may be being revoked, of which the others must not suffer.
+            for partition in partitions:
+                if partition.key not in self._pauses:
+                    with suppress(SeekFailed, ConsumerFailed):
+                        await self._return_to_frontier(consumer, partition)
             raise
         for key, position in positions.items():
             self._intake.restart(key, position, number)
@@ -225,7 +224,7 @@ class Seeks:
         read = set[str]() if names_partitions else {key.topic for key in commits}
         targets: dict[TopicPartition, Target] = {
             key: target
-            for key in assignment.positions
+            for key in self._intake.present(assignment)
             if (does_force or not (key in commits or key.topic in read))
             and (target := self._start_from.target_of(key)) is not None
         }
@@ -236,10 +235,11 @@ class Seeks:
     async def _begin_at(self, consumer: Consumer, targets: Mapping[TopicPartition, Target]) -> None:
         partitions = [self._intake.partitions[key] for key in targets]
         deadline = anyio.current_time() + BEGIN_TIMEOUT_S
-        while all(map(self._is_here, partitions)):
+        while here := [partition for partition in partitions if self._is_here(partition)]:
             try:
                 async with self._lock:
-                    number, positions = await self._move(consumer, partitions, targets)
+                    wanted = {partition.key: targets[partition.key] for partition in here}
+                    number, positions = await self._move(consumer, here, wanted)
                     for key, position in positions.items():
                         self._intake.restart(key, position, number)
                 return

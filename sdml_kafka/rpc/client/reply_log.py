@@ -8,7 +8,7 @@ import anyio
 from sdml_kafka.consuming.trouble_logs import node_log, outage_log
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.interfaces.records import TopicPartition
-from sdml_kafka.transport.interfaces.reports import Assignment, Health, Jump
+from sdml_kafka.transport.interfaces.reports import Health, Jump
 from sdml_kafka.transport.partition_names import partitions
 
 _log = getLogger("sdml_kafka.rpc")
@@ -31,11 +31,11 @@ class ReplyLog:
         self._nodes.look(now, health.unreachable if connected else {})
         self._limited.flush()
 
-    def assigned(self, assignment: Assignment) -> None:
+    def reads(self, own: frozenset[TopicPartition]) -> None:
         """Log which partitions are read, if that is news."""
-        if self._reads != (reads := frozenset(assignment.positions)):
-            self._reads = reads
-            self._limited.log(INFO, "reads", "reads replies from %s", partitions(reads))
+        if self._reads != own:
+            self._reads = own
+            self._limited.log(INFO, "reads", "reads replies from %s", partitions(own))
 
     def jumped(self, jumps: Sequence[Jump]) -> None:
         """Log that reading goes on elsewhere."""

@@ -92,7 +92,7 @@ class ReplyLoop(Actor):
     ) -> None:
         self._group_id = consumer.settings.group_id
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_release_revocations, consumer)
+            tasks.start_soon(self._release_revocations, consumer)
             while True:
                 polled = await consumer.poll(
                     self._reading.partitions, REPLIES_AT_ONCE, POLL_TIMEOUT_S
@@ -137,7 +137,7 @@ class ReplyLoop(Actor):
         reading, self._elsewhere = self._reading, assignment.elsewhere
         if not assignment.elsewhere:
             self._shared_until, reading.trouble = inf, None
-            if missing := self._topics.names - {own.topic for own in assignment.positions}:
+            if missing := self._topics.names - {own.topic for own in reading.after(assignment)}:
                 if not reading.was_opened:
                     raise missing_topics(missing, reason)
                 reading.trouble = TopicMissing(f"The reply topic {quoted(missing)} was deleted")
@@ -151,8 +151,8 @@ class ReplyLoop(Actor):
             reading.trouble = self._group_shared()
             self._log.trouble(reading.trouble)
             self._shared_until = anyio.current_time() + SHARED_GRACE_S
-        self._log.assigned(assignment)
         reading.follow(assignment)
+        self._log.reads(reading.partitions)
         self._on_rebalance()
 
     def _group_shared(self) -> GroupShared:
@@ -168,12 +168,12 @@ class ReplyLoop(Actor):
             self._create_at = now + TOPIC_TIMEOUT_S
             await self._create_topics()
 
-
-async def _release_revocations(consumer: Consumer) -> None:
-    """Let rebalances go on at once: nothing is committed, and calls go on waiting."""
-    while True:
-        try:
-            revocation = await consumer.revocation()
-        except ConsumerFailed:
-            return  # the poll raises it as well
-        revocation.release()
+    async def _release_revocations(self, consumer: Consumer) -> None:
+        """Let rebalances go on at once: nothing is committed, and calls go on waiting."""
+        while True:
+            try:
+                revocation = await consumer.revocation()
+            except ConsumerFailed:
+                return  # the poll raises it as well
+            self._reading.note_revoked(revocation)
+            revocation.release()

@@ -19,7 +19,7 @@ from sdml_kafka.parsing.specs import CompiledSpec, compile_specs
 from sdml_kafka.rpc.client.request_options import check_positive
 from sdml_kafka.transport.interfaces.producer import Producer
 from sdml_kafka.transport.interfaces.records import TopicPartition
-from sdml_kafka.transport.interfaces.reports import Assignment, Health, Tail
+from sdml_kafka.transport.interfaces.reports import Assignment, Health, Revocation, Tail
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
 from sdml_kafka.transport.topic_settings import TopicSettings, as_texts
 
@@ -165,6 +165,8 @@ class Reading:
     """Whether all of the topics have existed at once."""
     trouble: Exception | None = field(default=None, init=False)
     """Why replies may not come though there is a connection; None while all is well."""
+    _revoked: frozenset[TopicPartition] = field(default=frozenset(), init=False)
+    """The partitions that were revoked since the last assignment."""
 
     def own_partition(self, topic: str) -> int | None:
         """Return the only partition of this topic that is read; None if none is."""
@@ -188,9 +190,18 @@ class Reading:
         """Return where a new consumer has to begin."""
         return Tail(dict(self.positions), self.share)
 
+    def note_revoked(self, revocation: Revocation) -> None:
+        """Note what the next assignment need not bring back, until which it counts as read."""
+        self._revoked |= revocation.partitions
+
+    def after(self, assignment: Assignment) -> frozenset[TopicPartition]:
+        """Return the partitions that are read from this assignment on."""
+        kept = self.partitions - self._revoked if assignment.adds else frozenset[TopicPartition]()
+        return kept.union(assignment.positions)
+
     def follow(self, assignment: Assignment) -> None:
         """Read the partitions of this assignment from now on."""
-        self.partitions = frozenset(assignment.positions)
+        self.partitions, self._revoked = self.after(assignment), frozenset()
         self.positions.update(assignment.positions)
 
     def begin_anew(self, topics: Collection[str]) -> None:

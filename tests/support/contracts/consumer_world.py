@@ -143,14 +143,15 @@ class Seat:
         assert assignment.epoch > self.last_epoch
         assert assignment.positions.keys() == assignment.committed.keys()
         self.last_epoch = assignment.epoch
-        self.assignments.append(assignment)
         if assignment.adds:
             assert self._is_incremental
+            assert self.assignments, "the first one adds to nothing"
             assert not self.partitions & assignment.positions.keys()
         else:
             assert not (self._is_incremental and self.partitions), "what is assigned was taken"
             self.records.clear()
             self._next.clear()
+        self.assignments.append(assignment)
         self.records.update((partition, []) for partition in assignment.positions)
         self._next.update(assignment.positions)
         had = self.assignment if assignment.adds else None
