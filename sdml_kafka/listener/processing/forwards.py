@@ -175,6 +175,7 @@ class Forwards:
         if forward.held_since is None:
             forward.held_since = now
             self._held.add(forward)
+            forward.job.keep_alone()
         text = "%r partition %d offset %d is held, since its %s is not taken by %r: %s"
         place = record.topic, record.partition, record.offset
         self._log.log(WARNING, f"held {topic}", text, *place, forward.purpose, topic, error)

@@ -79,6 +79,8 @@ class Work:
         """The records in hand whose handler has ended, and who have not left."""
         self._has_left: anyio.Event | None = None
         self._concurrency = options.concurrency
+        self._looks_at = 0.0
+        """When to look again for handlers that run for long."""
         self._abandoned = 0
         """The number of threads that go on though their records were given back."""
         self.times: deque[float] = deque(maxlen=1000)
@@ -115,6 +117,9 @@ class Work:
 
     def _keep_running_alone(self) -> None:
         """Let go of the parcels that have been taken, of which a record is handled for long."""
+        if self.now < self._looks_at:
+            return  # a look at thousands of handlers for each record would be slow
+        self._looks_at = self.now + LONG_S / 2
         begun_by = self.now - LONG_S
         for item in self._running_items():
             if item.began <= begun_by:
