@@ -10,7 +10,7 @@ from sdml_kafka import DeadLetter, Delivery, Retry
 from sdml_kafka.listener.processing.work import Work
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from tests.support.listener_on_twin import P0, broker_with
+from tests.support.listener_on_twin import P0, TOPIC, broker_with
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
