@@ -3,7 +3,7 @@
 """Commit the offsets of one consumer, one commit at a time."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 from aiokafka.errors import OffsetMetadataTooLargeError
 
@@ -13,14 +13,9 @@ from sdml_kafka.transport.aiokafka.client import RETRY_S, Client, error_of
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
+from sdml_kafka.transport.rules.commit_requests import commit_requests
 
 CANCEL_TIMEOUT_S = 0.5
-MAX_REQUEST = 600_000
-"""The bytes that one request commits at most. The broker writes each request as one batch of 1 MB
-at most, and refuses what does not fit."""
-PARTITION = 600
-"""The bytes that a partition takes there at most, by the lengths of the names of its topic and
-group, its metadata not counted."""
 
 
 class Commits:
@@ -68,7 +63,9 @@ class Commits:
 
     async def _send(self, commits: Mapping[TopicPartition, Commit]) -> None:
         """Send all requests at once: no two of them have a partition in common."""
-        requests = [internals.send_commit(self._consumer, part) for part in _requests(commits)]
+        requests = [
+            internals.send_commit(self._consumer, part) for part in commit_requests(commits)
+        ]
         for error in await asyncio.gather(*requests, return_exceptions=True):
             if error is not None:
                 raise error
@@ -95,18 +92,3 @@ class Commits:
         if self._in_flight is not None:
             self._in_flight.cancel()
             await self.wait_in_flight(CANCEL_TIMEOUT_S)
-
-
-def _requests(
-    commits: Mapping[TopicPartition, Commit],
-) -> Iterator[dict[TopicPartition, Commit]]:
-    """Return the commits in parts that a broker takes."""
-    part: dict[TopicPartition, Commit] = {}
-    size = 0
-    for partition, commit in commits.items():
-        size += PARTITION + len(commit.metadata)
-        if part and size > MAX_REQUEST:
-            yield part
-            part, size = {}, PARTITION + len(commit.metadata)
-        part[partition] = commit
-    yield part

@@ -9,7 +9,6 @@ there, which takes no turn of the loop, and the waiting happens here.
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from operator import add
 from typing import Any
 
 from aiokafka import TopicPartition as ClientPartition
@@ -20,7 +19,6 @@ from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.positions.read_positions import ReadPositions
 from sdml_kafka.transport.aiokafka.consumer.record_batches import decodes_here, take
-from sdml_kafka.transport.fetched_record import RecordColumns
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 
 NOBODY: Mapping[Any, TopicPartition] = {ClientPartition("", 0): TopicPartition("", 0)}
@@ -35,27 +33,6 @@ So many turns lie between reading a reply and sending the next request, and buil
 aiokafka as long as all the rest of a call. With 100 calls in flight it is still 5 % of them."""
 
 Batches = Mapping[TopicPartition, Sequence[Record]]
-
-
-def sizes_of(records: Sequence[Any]) -> Sequence[int]:
-    """Return the bytes of each record, as they came: a deserializer may have made less of them."""
-    if type(records) is RecordColumns:
-        return records.sizes
-    # One attribute at a time is twice as fast as all of them, and most records have no headers.
-    sizes = [each.serialized_value_size for each in records]
-    keys = [each.serialized_key_size for each in records]
-    if min(sizes) < 0:  # the size of what is missing is -1
-        sizes = [0 if size < 0 else size for size in sizes]
-    if max(keys) > 0:
-        if min(keys) < 0:
-            keys = [0 if size < 0 else size for size in keys]
-        sizes = list(map(add, sizes, keys))
-    headers = [each.headers for each in records]
-    if any(headers):
-        for index, pairs in enumerate(headers):
-            for name, value in pairs:
-                sizes[index] += len(name) + len(value or b"")
-    return sizes
 
 
 class FetchedRecords:

@@ -416,7 +416,8 @@ async def commits(
     """
     found = await consumer._coordinator.fetch_committed_offsets([*map(as_client, partitions)])
     return {
-        TopicPartition(*partition): Commit(int(each.offset), each.metadata or "")
+        # librdkafka ends a text with a zero byte.
+        TopicPartition(*partition): Commit(int(each.offset), (each.metadata or "").rstrip("\0"))
         for partition, each in found.items()
     }
 

@@ -13,9 +13,10 @@ from aiokafka.errors import (
 
 from sdml_kafka.errors import CommitFailed, CommitRejected
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.aiokafka.consumer.commits import MAX_REQUEST, PARTITION, Commits
+from sdml_kafka.transport.aiokafka.consumer.commits import Commits
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
+from sdml_kafka.transport.rules.commit_requests import MAX_REQUEST, PARTITION
 
 MAX_PARTITIONS = MAX_REQUEST // PARTITION
 COUNT = 3 * MAX_PARTITIONS + 1

@@ -9,7 +9,7 @@ before that, nobody may get a record of any. `CommittedStart` is what a listener
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from attrs import frozen
@@ -21,7 +21,8 @@ from sdml_kafka.transport.aiokafka.consumer.internals import as_client
 from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import LogBounds
 from sdml_kafka.transport.aiokafka.consumer.topics import Topics
 from sdml_kafka.transport.interfaces.records import TopicPartition
-from sdml_kafka.transport.interfaces.reports import DELETED, REPLACED, Commit, Jump
+from sdml_kafka.transport.interfaces.reports import Commit, Jump
+from sdml_kafka.transport.rules.start_rules import NoStart, StartRules
 
 POSITION_TIMEOUT_S = 5.0
 
@@ -99,13 +100,7 @@ def start_reading(consumer: Client, found: FoundPositions) -> None:
 
 
 class CommittedStart:
-    """Starts where the group has committed, else as the user's consumer says.
-
-    Partitions that have appeared since the group began to read their topic start at their
-    beginning. A partition without a commit counts as such where the group had commits of other
-    partitions before this consumer joined it, or where that is not known. A commit that came later
-    is of a group that begins, of which another member was faster.
-    """
+    """Starts where the group has committed, else as the user's consumer says: see `StartRules`."""
 
     keeps_positions = False
 
@@ -115,16 +110,10 @@ class CommittedStart:
         self._bounds = bounds
         self._commits: Mapping[TopicPartition, Commit] | None = None
         """What the group has committed, once that was answered for this assignment."""
-        self._read_before: frozenset[str] | None = None
-        """The topics of which the group had commits before this consumer joined it, None if that
-        is not known."""
-        self._known: set[str] = set()
-        """The topics that this consumer was assigned partitions of."""
-        self._never_resets = internals.never_resets(consumer)
-        self._committed_topics: set[str] = set()
-        """The topics for which the group has had commits in this consumer's time."""
+        never_resets = internals.never_resets(consumer)
         # Where an offset is gone that was to be read next, what is left is read.
-        self._reset = "none" if self._never_resets else internals.reset_to_earliest(consumer)
+        reset: Any = "none" if never_resets else internals.reset_to_earliest(consumer)
+        self._rules = StartRules(reset, reads_committed=internals.reads_committed(consumer))
 
     def hold(self, assigned: Collection[TopicPartition]) -> frozenset[TopicPartition]:
         hold_partitions(self._consumer, assigned)
@@ -133,76 +122,30 @@ class CommittedStart:
         return frozenset(assigned)
 
     async def look_back(self) -> None:
-        if self._reset == "earliest":
-            return  # every partition begins at its beginning
-        commits = await internals.commits(self._consumer, self._topics.partitions())
-        self._read_before = frozenset(partition.topic for partition in commits)
+        if self._rules.looks_back:
+            commits = await internals.commits(self._consumer, self._topics.partitions())
+            self._rules.note_read_before({partition.topic for partition in commits})
 
     async def look_up(
         self, partitions: Sequence[TopicPartition], read_to: Mapping[TopicPartition, int]
     ) -> FoundPositions | None:
-        topics = {partition.topic for partition in partitions}
         if (commits := self._commits) is None:
+            topics = {partition.topic for partition in partitions}
             siblings = {each for each in self._topics.partitions() if each.topic in topics}
             every = siblings.union(partitions)
             commits = self._commits = await internals.commits(self._consumer, every)
         if (bounds := await self._bounds.look_up(partitions)) is None:
             return None
-        committed = {each: commits.get(each) for each in partitions}
-        read_now = {partition.topic for partition in commits}
-        positions = {
-            each: self._position(each, committed[each], *bounds[each], read_now)
-            for each in partitions
-        }
-        self._known |= topics
-        self._committed_topics |= read_now
-        jumps = [
-            Jump(each, before.offset, at, REPLACED if before.offset > bounds[each].end else DELETED)
-            for each, at in positions.items()
-            if (before := committed[each]) is not None and before.offset != at
-        ]
-        return FoundPositions(positions, committed, partitions, jumps=jumps)
+        try:
+            started = self._rules.start(partitions, commits, bounds, self._topics.at_start)
+        except NoStart as none:
+            if none.committed is None:
+                raise NoOffsetForPartitionError([none.partition]) from None
+            raise OffsetOutOfRangeError({none.partition: none.committed}) from None
+        return FoundPositions(started.positions, started.committed, partitions, jumps=started.jumps)
 
     def note_commit(self, topics: Collection[str]) -> None:
-        self._committed_topics.update(topics)
-
-    def _position(
-        self,
-        partition: TopicPartition,
-        commit: Commit | None,
-        first: int,
-        end: int,
-        read_now: Collection[str],
-    ) -> int:
-        if commit is None:
-            if self._has_appeared(partition, read_now):
-                return first
-            if self._never_resets:
-                raise NoOffsetForPartitionError([partition])
-            return first if self._reset == "earliest" else end
-        committed = commit.offset
-        if first <= committed <= end:
-            return committed
-        if committed > end and internals.reads_committed(self._consumer):
-            return committed  # `end` is where the first open transaction begins
-        if self._never_resets:
-            raise OffsetOutOfRangeError({partition: committed})
-        # Of a topic that was read before, a log that ends too early is of a topic created anew.
-        was_read = partition.topic in self._known
-        from_end = committed > end and self._reset != "earliest" and not was_read
-        return end if from_end else first
-
-    def _has_appeared(self, partition: TopicPartition, read_now: Collection[str]) -> bool:
-        """Return whether a partition without a commit came after the group began with its topic.
-
-        `read_now` has the topics of which the group has commits.
-        """
-        topic = partition.topic
-        if partition not in self._topics.at_start:
-            return True
-        if topic in read_now:
-            return self._read_before is None or topic in self._read_before
-        return topic in self._committed_topics  # commits are gone, as the topic was deleted
+        self._rules.note_commit(topics)
 
 
 def hold_partitions(consumer: Client, assigned: Collection[TopicPartition]) -> None:

@@ -26,7 +26,10 @@ class Group:
         self.bounds: dict[TopicPartition, Bounds] | None = None
         monkeypatch.setattr(internals, "commits", self._commits)
         consumer: Any = SimpleNamespace(
-            _auto_offset_reset="latest", pause=lambda *_: None, seek=lambda *_: None
+            _auto_offset_reset="latest",
+            _isolation_level="read_uncommitted",
+            pause=lambda *_: None,
+            seek=lambda *_: None,
         )
         topics: Any = SimpleNamespace(
             partitions=lambda: frozenset(PARTITIONS), at_start=frozenset(PARTITIONS)
