@@ -11,6 +11,7 @@ from sdml_kafka.rate_limited_log import RateLimitedLog, escaped
 
 SAID_BY_US = frozenset(
     {
+        "ASSIGN",  # what an eager protocol refuses: see consumer/assignments.py
         "CONFWARN",  # options for the other kind of client, which both are given
         "ERROR",  # brokers that are away: `connected`, and the error of a start
         "FAIL",

@@ -90,6 +90,7 @@ class RebalancesContract:
     async def test_a_member_that_does_not_release_holds_up_the_group_for_a_time_only(
         self, world: World, topic: str, group: str
     ) -> None:
+        skip_unless_eager(world)
         p0, _ = partitions(topic, 2)
         await world.produce(p0, *numbered(3))
         connect = world.connect(group, auto_offset_reset="earliest", rebalance_timeout_s=2.0)

@@ -1,0 +1,194 @@
+"""The port's consumer over librdkafka: the program's side of it."""
+
+from collections import deque
+from collections.abc import AsyncGenerator, Collection, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from time import monotonic
+from typing import Any
+
+import anyio
+
+from sdml_kafka.errors import (
+    CommitFailed,
+    CommitRejected,
+    ConsumerFailed,
+    SdmlKafkaError,
+    SeekFailed,
+)
+from sdml_kafka.runtime.waiter import wake
+from sdml_kafka.transport.fetched_record import sizes_of
+from sdml_kafka.transport.interfaces.consumer import Connect, Consumer, Target
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.reports import (
+    Commit,
+    ConsumerSettings,
+    Polled,
+    Revocation,
+    Tail,
+)
+from sdml_kafka.transport.librdkafka.consumer.assignments import PendingRevocation
+from sdml_kafka.transport.librdkafka.consumer.driver import ConsumerDriver
+from sdml_kafka.transport.librdkafka.options import Settings
+from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop, ThreadEnded
+
+CLOSE_TIMEOUT_S = 5.0
+POLL_RECORDS = 8000
+"""The number of records that a poll takes. They are decoded by then, in another thread."""
+CLOSED = "the consumer is closed"
+SEEK_RETRY_S = 0.1
+AUTO_COMMIT_INTERVAL_S = 5.0
+
+
+def connect(settings: Settings) -> Connect:
+    """Return the port's `Connect` over consumers with this configuration (`options.py`)."""
+
+    @asynccontextmanager
+    async def open_consumer() -> AsyncGenerator[Consumer]:
+        consumer = LibrdkafkaConsumer(settings)
+        try:
+            yield consumer
+        finally:
+            await consumer.close(CLOSE_TIMEOUT_S)
+
+    return open_consumer
+
+
+def settings_of(settings: Settings) -> ConsumerSettings:
+    """Return what the package has to know of a configuration."""
+    strategy = str(settings.get("partition.assignment.strategy", "range,roundrobin"))
+    is_incremental = settings.get("group.protocol") == "consumer" or "cooperative" in strategy
+    max_poll_interval_s = int(settings.get("max.poll.interval.ms", 300_000)) / 1000
+    return ConsumerSettings(
+        group_id=str(settings["group.id"]),
+        auto_commit_interval_s=AUTO_COMMIT_INTERVAL_S,
+        rebalance_timeout_s=max_poll_interval_s,
+        stall_limit_s=max_poll_interval_s,
+        poll_records=POLL_RECORDS,
+        incremental=is_incremental,
+    )
+
+
+class LibrdkafkaConsumer:
+    """Carries each call of the port to the thread that it is for, and its result back."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings: ConsumerSettings = settings_of(settings)
+        self._loop = loop = ProgramLoop()
+        self._driver = driver = ConsumerDriver(loop, settings, self.settings, self._note_revocation)
+        self._exchange = driver.exchange
+        self._member = driver.member_thread
+        self._revocations: deque[PendingRevocation] = deque()
+        self._is_revoked = anyio.Event()
+        self._is_closed = False
+
+    async def start(
+        self,
+        topics: Collection[str],
+        timeout_s: float,
+        tail: Tail | None = None,
+        *,
+        create_topics: bool = False,
+        skips_corrupt: bool = False,
+    ) -> None:
+        deadline = monotonic() + timeout_s
+        start = partial(self._driver.start, topics, deadline, skips_corrupt=skips_corrupt)
+        self._member.start()
+        try:
+            await self._member.call(start)
+        except ThreadEnded:
+            raise ConsumerFailed(CLOSED) from None
+
+    def poll(
+        self,
+        ready: Collection[TopicPartition],
+        max_records: int,
+        timeout_s: float,
+        seeks: int = 0,
+    ) -> Coroutine[Any, Any, Polled]:
+        return self._exchange.poll(ready, max_records, timeout_s, seeks)
+
+    def sizes(self, records: Sequence[Record]) -> Sequence[int]:
+        return sizes_of(records)
+
+    def nudge(self) -> None:
+        self._exchange.nudge()
+
+    # -- revocations ---------------------------------------------------------------------
+
+    def _note_revocation(self, pending: PendingRevocation) -> None:
+        """Take a revocation, in the member's thread."""
+        self._loop.call_soon(partial(self._take_revocation, pending))
+
+    def _take_revocation(self, pending: PendingRevocation) -> None:
+        self._revocations.append(pending)
+        self._is_revoked.set()
+
+    async def revocation(self) -> Revocation:
+        while True:
+            while self._revocations and self._revocations[0].is_released:
+                self._revocations.popleft()
+            if self._revocations:
+                break
+            self._is_revoked = anyio.Event()
+            await self._is_revoked.wait()
+        pending = self._revocations[0]
+        left_s = max(0.0, pending.deadline - monotonic())
+        return Revocation(
+            pending.epoch, pending.partitions, pending.lost, left_s, partial(self._release, pending)
+        )
+
+    def _release(self, pending: PendingRevocation) -> None:
+        if not pending.is_released:
+            pending.is_released = True
+            self._driver.release(pending)
+
+    # -- commits and seeks ---------------------------------------------------------------
+
+    async def commit(
+        self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float
+    ) -> None:
+        if self._is_closed:
+            raise CommitRejected(CLOSED)
+        waiter, outcomes = self._loop.new_waiter(), list[SdmlKafkaError | None]()
+
+        def settle(outcome: SdmlKafkaError | None) -> None:
+            outcomes.append(outcome)
+            self._loop.call_soon(partial(wake, waiter))
+
+        self._member.call_soon(
+            partial(self._driver.commit, epoch, dict(commits), timeout_s, settle)
+        )
+        with anyio.move_on_after(timeout_s):
+            await waiter
+        if not outcomes:
+            raise CommitFailed(
+                f"no answer within {timeout_s:g} s: the commit may have gone through or not"
+            )
+        if outcomes[0] is not None:
+            raise outcomes[0]
+
+    async def seek(
+        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+    ) -> Mapping[TopicPartition, int]:
+        deadline = monotonic() + timeout_s
+        look_up = partial(self._driver.look_up_targets, epoch, targets, deadline)
+        try:
+            found = await self._member.call(look_up)
+            while found is None:
+                await anyio.sleep(SEEK_RETRY_S)
+                found = await self._member.call(look_up)
+            seek = partial(self._driver.seek, epoch, number, found)
+            await self._driver.fetching_thread.call(seek)
+        except ThreadEnded:
+            raise SeekFailed(CLOSED) from None
+        return found
+
+    # -- close ---------------------------------------------------------------------------
+
+    async def close(self, timeout_s: float) -> None:
+        self._is_closed = True
+        with anyio.CancelScope(shield=True):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._driver.fetching_thread.stop, timeout_s)
+                tasks.start_soon(self._member.stop, timeout_s)

@@ -1,0 +1,91 @@
+"""Turn librdkafka's messages into columns of records, a run of one partition at a time.
+
+A message is an object with a method for each of its parts. Each column is made by one `map` over
+such a method, so that no line of Python runs for a single record.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
+from types import NoneType
+from typing import Any
+
+from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
+
+from sdml_kafka.transport.fetched_record import RecordColumns, flattened
+from sdml_kafka.transport.interfaces.records import TopicPartition
+
+_error_of = Message.error
+_topic_of = Message.topic
+_partition_of = Message.partition
+_offset_of = Message.offset
+_timestamp_of = Message.timestamp
+_key_of = Message.key
+_value_of = Message.value
+_headers_of = Message.headers
+
+
+def in_order(
+    messages: Sequence[Message],
+) -> Iterator[tuple[TopicPartition, RecordColumns] | Message]:
+    """Yield records as columns, with their partition, and what is no record, as they came."""
+    errors = list(map(_error_of, messages))
+    # An error must not be compared with None: confluent-kafka leaves an exception behind then.
+    if set(map(type, errors)) <= {NoneType}:
+        yield from _runs(messages)
+        return
+    begin = 0
+    for at, error in enumerate(errors):
+        if error is not None:
+            yield from _runs(messages[begin:at])
+            yield messages[at]
+            begin = at + 1
+    yield from _runs(messages[begin:])
+
+
+def _runs(messages: Sequence[Message]) -> Iterator[tuple[TopicPartition, RecordColumns]]:
+    begin = 0
+    places = zip(map(_topic_of, messages), map(_partition_of, messages), strict=True)
+    for (topic, number), run in groupby(places):
+        assert topic is not None  # as of what is no record alone
+        assert number is not None
+        end = begin + len(list(run))
+        place = TopicPartition(topic, number)
+        for part in _rising(messages[begin:end]):
+            yield place, _columns(place, *part)
+        begin = end
+
+
+def _rising(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], Sequence[int]]]:
+    """Yield parts whose offsets rise, with these: in a log that was created anew they fall."""
+    first, last = messages[0].offset() or 0, messages[-1].offset() or 0
+    if last - first == len(messages) - 1:
+        yield messages, range(first, last + 1)
+        return
+    offsets = [offset or 0 for offset in map(_offset_of, messages)]
+    begin = 0
+    for at, (one, next_) in enumerate(pairwise(offsets), 1):
+        if next_ <= one:
+            yield messages[begin:at], offsets[begin:at]
+            begin = at
+    yield messages[begin:], offsets[begin:]
+
+
+def _columns(
+    place: TopicPartition, messages: Sequence[Message], offsets: Sequence[int]
+) -> RecordColumns:
+    values = list(map(_value_of, messages))
+    types, timestamps = zip(*map(_timestamp_of, messages), strict=True)
+    are_by_sender = types.count(TIMESTAMP_CREATE_TIME) == len(types)
+    keys = list(map(_key_of, messages))
+    headers: list[Any] = list(map(_headers_of, messages))
+    return RecordColumns.of(
+        place,
+        offsets,
+        values,
+        list(timestamps),
+        None if are_by_sender else [int(each > TIMESTAMP_CREATE_TIME) for each in types],
+        None if keys.count(None) == len(keys) else keys,
+        None
+        if headers.count(None) == len(headers)
+        else flattened([each or () for each in headers]),
+    )

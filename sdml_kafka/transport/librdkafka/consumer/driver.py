@@ -1,0 +1,420 @@
+"""The driver of one consumer over librdkafka: its two clients, and what they have in common.
+
+How this works
+--------------
+One client is the member of the group, and asks brokers what there is to know; it is assigned
+nothing (`assignments.py` says why). The other one fetches, and is in no group. Each has a thread of
+its own (`owner_thread.py`), so that a broker that answers late holds up no records.
+
+An assignment goes through three states. The member's thread notes what was given
+(`to_position`). Between two polls it looks up where each partition is read from. Then the fetching
+thread begins with them, and the next poll of the program returns the assignment.
+
+Rules for whoever edits this file:
+
+- What is called `_..._member` runs in the member's thread, `_..._fetching` in the other one. They
+  share the exchange, which has a lock, and objects that one of them replaces as a whole.
+- A commit is checked in the member's thread right before it is sent, since the broker checks
+  membership, not ownership.
+- Every request that blocks has a timeout of this package (`lookups.py`).
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from sdml_kafka.errors import (
+    BrokerUnreachable,
+    CommitRejected,
+    ConfigurationError,
+    ConsumerFailed,
+    SdmlKafkaError,
+    SeekFailed,
+)
+from sdml_kafka.transport.interfaces.consumer import Target
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import (
+    Assignment,
+    Commit,
+    ConsumerSettings,
+    Health,
+)
+from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.consumer.assignments import Assignments, PendingRevocation
+from sdml_kafka.transport.librdkafka.consumer.commits import Commits
+from sdml_kafka.transport.librdkafka.consumer.ends import Ends
+from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange
+from sdml_kafka.transport.librdkafka.consumer.fetching import Fetching
+from sdml_kafka.transport.librdkafka.consumer.lookups import END, FIRST, Lookups, error_of
+from sdml_kafka.transport.librdkafka.consumer.topics import Topics
+from sdml_kafka.transport.librdkafka.logs import ClientLog
+from sdml_kafka.transport.librdkafka.options import Settings, made, secrets_of
+from sdml_kafka.transport.librdkafka.owner_thread import OwnerThread, ProgramLoop
+from sdml_kafka.transport.rules.start_rules import NoStart, Reset, StartRules
+
+MEMBER_TURN_S = 0.02
+BUSY_TURN_S = 0.002
+"""Seconds of a turn while a commit waits for its answer."""
+RETRY_S = 0.1
+"""Seconds after which brokers are asked again that have not answered."""
+HEALTH_INTERVAL_S = 0.2
+HEALTH_INTERVAL_OF_EACH_S = 0.0005
+MIN_DRAIN_S = 0.5
+REBALANCE_MARGIN_S = 1.0
+"""Seconds before the end of the rebalance timeout at which the rebalance goes on anyway."""
+LOOK_BACK_TRIES = 2
+COMMITTED = "read_committed"
+
+
+class ConsumerDriver:
+    """Owns the two clients of one consumer, which connect to nobody before the start.
+
+    Args:
+        loop: The program's loop.
+        settings: The configuration of librdkafka.
+        consumer_settings: What the package has to know of it.
+        on_revocation: Called in the member's thread with a revocation.
+    """
+
+    def __init__(
+        self,
+        loop: ProgramLoop,
+        settings: Settings,
+        consumer_settings: ConsumerSettings,
+        on_revocation: Callable[[PendingRevocation], object],
+    ) -> None:
+        self._settings = settings
+        self._own = consumer_settings
+        self._member, self._fetcher = self._make_clients(settings)
+        reset, reads_committed = _reset_of(settings), settings.get("isolation.level") == COMMITTED
+        self._lookups = Lookups(self._member)
+        self._rules = StartRules(reset, reads_committed=reads_committed)
+        self._ends = Ends(reads_committed=reads_committed)
+        self.exchange: Exchange = Exchange(loop)
+        self._fetching: Fetching
+        self._topics: Topics
+        self._has_started = False
+        self._is_connected = False
+        self._refusal: SdmlKafkaError | None = None
+        self._last_error: KafkaError | None = None
+        self._health_at = self._retry_at = 0.0
+        is_incremental = consumer_settings.incremental
+        self._assignments = Assignments(
+            self._member,
+            self.exchange.withhold,
+            on_revocation,
+            is_incremental=is_incremental,
+            drain_s=max(MIN_DRAIN_S, consumer_settings.rebalance_timeout_s - REBALANCE_MARGIN_S),
+        )
+        may_commit = self._check_may_commit
+        self._commits = Commits(self._member, may_commit, is_incremental=is_incremental)
+        self.member_thread: OwnerThread = OwnerThread(
+            "sdml-kafka-member", loop, self._turn_member, self._end_member, self._failed
+        )
+        self.fetching_thread: OwnerThread = OwnerThread(
+            "sdml-kafka-fetching", loop, self._turn_fetching, self._end_fetching, self._failed
+        )
+
+    def _make_clients(self, settings: Settings) -> tuple[Consumer, Consumer]:
+        log = ClientLog(secrets_of(settings))
+        callbacks = {"error_cb": self._note_error, "on_commit": self._on_commit}
+        member: Consumer = made(Consumer, {**settings, **callbacks}, log)
+        # Where an offset is gone that was to be read next, what is left is read.
+        reset = "error" if _reset_of(settings) == "none" else "earliest"
+        ours = {"auto.offset.reset": reset, "enable.partition.eof": True, "check.crcs": True}
+        fetcher: Consumer = made(Consumer, {**settings, **ours}, log)
+        return member, fetcher
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, KafkaException):
+            text = error_mapping.shown(error_of(error))
+        else:
+            text = repr(error)
+        self.exchange.fail(ConsumerFailed(f"the client has failed: {text}"))
+
+    # -- start, in the member's thread ---------------------------------------------------
+
+    def start(self, topics: Collection[str], deadline: float, *, skips_corrupt: bool) -> None:
+        """Connect, and join the group.
+
+        Raises:
+            SdmlKafkaError: See the port.
+        """
+        self._fetching = Fetching(
+            self._fetcher, self.exchange, self.fetching_thread.rest, skips_corrupt=skips_corrupt
+        )
+        self._topics = Topics(self._lookups, topics, reads_new_soon=False)
+        self._find_topics(deadline)
+        if self._rules.looks_back:
+            self._look_back(deadline)
+        self._is_connected = True
+        self._assignments.subscribe(sorted(topics))
+        self._has_started = True
+        self.fetching_thread.start()
+
+    def _find_topics(self, deadline: float) -> None:
+        while True:
+            try:
+                self._topics.find()
+            except KafkaException as error:
+                self._member.poll(0)  # errors of connections are handed over by this alone
+                if self._refusal is not None:
+                    raise self._refusal from error
+                if monotonic() >= deadline:
+                    raise self._unreachable(error_of(error)) from error
+            else:
+                return
+
+    def _unreachable(self, error: KafkaError) -> SdmlKafkaError:
+        servers = self._settings["bootstrap.servers"]
+        reason = error_mapping.shown(self._last_error or error)
+        return BrokerUnreachable(f"No broker answered at {servers}: {reason}")
+
+    def _look_back(self, deadline: float) -> None:
+        for _ in range(LOOK_BACK_TRIES):
+            try:
+                commits = self._lookups.committed(self._topics.partitions())
+            except KafkaException:
+                if monotonic() >= deadline:
+                    return
+            else:
+                self._rules.note_read_before({key.topic for key in commits})
+                return
+
+    # -- the member's thread -------------------------------------------------------------
+
+    def _turn_member(self) -> None:
+        self._member.poll(BUSY_TURN_S if self._commits.in_flight else MEMBER_TURN_S)
+        if not self._has_started:
+            return
+        self._commits.go_on()
+        if not self._assignments.epoch:
+            self._assignments.look_whether_joined()
+        gone = self._assignments.take_released(commit_in_flight=self._commits.in_flight)
+        if gone:
+            self.fetching_thread.call_soon(partial(self._fetching.close, gone))
+        now = monotonic()
+        if now >= self._retry_at:
+            try:
+                self._look_things_up()
+            except KafkaException:
+                self._is_connected = False
+                self._retry_at = now + RETRY_S
+            except SdmlKafkaError as error:
+                self.exchange.fail(error)
+
+    def _look_things_up(self) -> None:
+        if self._assignments.to_position is not None:
+            self._position()
+        elif self._topics.is_due:
+            self._topics.refresh(self._topics.missing or self._topics.names)
+            self._is_connected = True
+        elif self._ends.is_due:
+            self._ask_for_ends(list(self._assignments.epochs))
+
+    def _position(self) -> None:
+        epoch, keys = self._assignments.epoch, self._assignments.to_position or frozenset()
+        self._topics.note_given(keys)
+        topics = {key.topic for key in keys}
+        siblings = {key for key in self._topics.partitions() if key.topic in topics}
+        commits = self._lookups.committed(siblings) if siblings else {}
+        firsts = self._lookups.offsets(dict.fromkeys(keys, FIRST)) if keys else {}
+        ends = self._ask_for_ends(keys)
+        if len(firsts) < len(keys) or len(ends) < len(keys):
+            self._retry_at = monotonic() + RETRY_S
+            return
+        bounds = {key: (firsts[key], ends[key]) for key in keys}
+        try:
+            started = self._rules.start(keys, commits, bounds, self._topics.at_start)
+        except NoStart as none:
+            raise _no_start(none) from None
+        self._assignments.to_position = None
+        self.exchange.note_jumps(started.jumps)
+        assignment = Assignment(
+            epoch, started.positions, started.committed, adds=self._own.incremental
+        )
+        self.fetching_thread.call_soon(partial(self._open_fetching, assignment))
+
+    def _ask_for_ends(self, keys: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        asked_at, ends = monotonic(), dict[TopicPartition, int]()
+        try:
+            if keys:
+                ends = self._lookups.offsets(dict.fromkeys(keys, END))
+                self._is_connected = True
+        finally:
+            self._ends.asked(ends, asked_at, all_have_answered=len(ends) == len(keys))
+        return ends
+
+    def _note_error(self, error: KafkaError) -> None:
+        self._last_error = error
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._is_connected = False
+        refusal: SdmlKafkaError | None = error_mapping.refused_credentials(error)
+        if refusal is None and error.fatal():
+            refusal = _fatal(error)
+        if refusal is not None:
+            self._refusal = refusal
+            self.exchange.fail(refusal)
+
+    # -- commits -------------------------------------------------------------------------
+
+    def _on_commit(self, error: KafkaError | None, offsets: list[Any]) -> None:
+        self._commits.on_commit(error, offsets)
+
+    def commit(
+        self,
+        epoch: int,
+        commits: Mapping[TopicPartition, Commit],
+        timeout_s: float,
+        settle: Callable[[SdmlKafkaError | None], object],
+    ) -> None:
+        """Commit, and call `settle` with the outcome; in the member's thread."""
+        self._rules.note_commit({key.topic for key in commits})
+        self._commits.add(epoch, commits, timeout_s, settle)
+
+    def _check_may_commit(self, epoch: int, commits: Mapping[TopicPartition, Commit]) -> None:
+        epochs = self._assignments.epochs
+        if any(epochs.get(key, epoch + 1) > epoch for key in commits):
+            raise CommitRejected("the assignment that this commit belongs to is over")
+
+    # -- revocations ---------------------------------------------------------------------
+
+    def release(self, pending: PendingRevocation) -> None:
+        """Let a rebalance go on; callable in any thread."""
+        self.member_thread.call_soon(partial(self._assignments.release, pending))
+
+    # -- seeks ---------------------------------------------------------------------------
+
+    def look_up_targets(
+        self, epoch: int, targets: Mapping[TopicPartition, Target], deadline: float
+    ) -> Mapping[TopicPartition, int] | None:
+        """Return the offset that each target stands for, None if some are to be asked for again.
+
+        Runs in the member's thread.
+
+        Raises:
+            SeekFailed: A partition is not assigned, or no broker has answered in time.
+        """
+        self.check_may_seek(epoch, targets)
+        found = {key: target for key, target in targets.items() if isinstance(target, int)}
+        times = {key: _time_of(each) for key, each in targets.items() if not isinstance(each, int)}
+        try:
+            if times:
+                found |= self._lookups.offsets(times)
+                if late := [key for key, offset in found.items() if offset < 0]:
+                    found |= self._lookups.offsets(dict.fromkeys(late, END))
+        except KafkaException as error:
+            if error_mapping.is_authorization(error_of(error)):
+                raise error_mapping.may_not_read(error_of(error)) from error
+        if len(found) == len(targets):
+            return found
+        if monotonic() >= deadline:
+            (topic, number), *_ = targets.keys() - found.keys()
+            raise SeekFailed(
+                f"No broker has said in time where to begin in {topic!r} partition {number}. "
+                "Try again."
+            )
+        return None
+
+    def check_may_seek(self, epoch: int, keys: Collection[TopicPartition]) -> None:
+        """Raise SeekFailed unless all are assigned and read."""
+        epochs, partitions = self._assignments.epochs, self.exchange.partitions
+        for key in keys:
+            fetched = partitions.get(key)
+            is_over = fetched is None or fetched.is_withheld
+            if is_over or epochs.get(key, epoch + 1) > epoch:
+                raise SeekFailed(
+                    "The partitions are being revoked: seek once they are assigned again"
+                )
+
+    def seek(self, epoch: int, number: int, positions: Mapping[TopicPartition, int]) -> None:
+        """Read partitions from elsewhere on; in the fetching thread."""
+        self.check_may_seek(epoch, positions)
+        self._fetching.seek(positions, number)
+
+    # -- the fetching thread -------------------------------------------------------------
+
+    def _turn_fetching(self) -> None:
+        now = monotonic()
+        if now >= self._health_at:
+            self._health_at = now + self._health_interval_s()
+            self._ends.look(self._fetching.high_watermarks())
+            self.exchange.report(self._health(list(self.exchange.partitions)))
+        self._fetching.turn()
+
+    def _health_interval_s(self) -> float:
+        count = len(self.exchange.partitions)
+        return max(HEALTH_INTERVAL_S, min(1.0, HEALTH_INTERVAL_OF_EACH_S * count))
+
+    def _health(self, keys: Collection[TopicPartition]) -> Health:
+        logs = self._ends.logs(keys)
+        return Health(
+            connected=self._is_connected,
+            high_watermarks={key: end.offset for key, end in logs.items()},
+            missing_topics=self._topics.missing,
+            mark_ages_s={key: end.age_s for key, end in logs.items()},
+            held=dict(self._fetching.held),
+            ends=self._ends.readable(keys),
+            nearest_topics=self._topics.nearest,
+        )
+
+    def _open_fetching(self, assignment: Assignment) -> None:
+        epochs = self._assignments.epochs
+        keys = [key for key in assignment.positions if epochs.get(key) == assignment.epoch]
+        positions = {key: assignment.positions[key] for key in keys}
+        committed = {key: assignment.committed[key] for key in keys}
+        self._fetching.open(positions)
+        is_all = {*self.exchange.partitions, *keys}
+        self.exchange.open(
+            Assignment(assignment.epoch, positions, committed, adds=assignment.adds),
+            self._health(is_all),
+        )
+        self.exchange.wake()
+
+    # -- the ends ------------------------------------------------------------------------
+
+    def _end_member(self) -> None:
+        self.exchange.fail(ConsumerFailed("the consumer is closed"))
+        self._commits.close()
+        self._assignments.close()
+        self._member.close()
+
+    def _end_fetching(self) -> None:
+        self._fetcher.close()
+
+
+def _reset_of(settings: Settings) -> Reset:
+    reset = str(settings.get("auto.offset.reset", "latest"))
+    if reset in ("earliest", "smallest", "beginning"):
+        return "earliest"
+    return "none" if reset == "error" else "latest"
+
+
+def _time_of(target: str | datetime) -> int:
+    if isinstance(target, datetime):
+        return max(0, int(target.timestamp() * 1000))
+    return FIRST if target == "earliest" else END
+
+
+def _fatal(error: KafkaError) -> SdmlKafkaError:
+    if error_mapping.is_authorization(error):
+        return error_mapping.may_not_read(error)
+    return ConsumerFailed(f"the client has failed: {error_mapping.shown(error)}")
+
+
+def _no_start(none: NoStart) -> ConfigurationError:
+    topic, number = none.partition
+    if none.committed is None:
+        return ConfigurationError(
+            f"{topic!r} partition {number}: the group has no committed offset and "
+            "auto_offset_reset is 'none'. Set it to 'earliest' or 'latest', or commit an offset "
+            "for the group first."
+        )
+    return ConfigurationError(
+        f"{topic!r} partition {number}: the committed offset {none.committed} is gone from the "
+        "topic (retention) and auto_offset_reset is 'none'. Set it to 'earliest' or 'latest'."
+    )

@@ -1,0 +1,91 @@
+"""Ask brokers what a consumer has to know: commits, where logs begin and end, which topics exist.
+
+Each request blocks the thread, records included, so it has a second at first. A broker that needs
+longer gets longer with each try.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
+
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
+
+FIRST_TIMEOUT_S = 1.0
+MAX_TIMEOUT_S = 5.0
+FIRST, END = -2, -1
+"""The times that stand for the two ends of a log in a request for offsets."""
+
+
+def as_client(
+    offsets: Mapping[TopicPartition, int] | Iterable[TopicPartition],
+) -> list[ClientPartition]:
+    """Return partitions as the client takes them, with their offsets if there are any."""
+    if isinstance(offsets, Mapping):
+        return [ClientPartition(topic, number, at) for (topic, number), at in offsets.items()]
+    return [ClientPartition(*each) for each in offsets]
+
+
+def error_of(error: KafkaException) -> KafkaError:
+    """Return what librdkafka says of an error."""
+    found: KafkaError = error.args[0]
+    return found
+
+
+class Lookups:
+    """Asks by one consumer, in the thread that owns it. Each request raises `KafkaException`."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+        self._timeout_s = FIRST_TIMEOUT_S
+
+    def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit]:
+        """Return what the group has committed, without the partitions of which it has nothing."""
+        wanted = as_client(partitions)
+        found = self._asked(lambda timeout_s: self._consumer.committed(wanted, timeout=timeout_s))
+        return {
+            TopicPartition(each.topic, each.partition): Commit(each.offset, each.metadata or "")
+            for each in found
+            if each.offset >= 0
+        }
+
+    def offsets(self, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Return the first offset at or after a time in ms, or an end of the log.
+
+        A partition is left out if its leader did not answer. Where no record is as late, the offset
+        is -1.
+        """
+        wanted = as_client(times)
+        found = self._asked(
+            lambda timeout_s: self._consumer.offsets_for_times(wanted, timeout=timeout_s)
+        )
+        return {
+            TopicPartition(each.topic, each.partition): each.offset
+            for each in found
+            if each.error is None
+        }
+
+    def partition_count(self, topic: str) -> int:
+        """Return the topic's number of partitions, 0 if it does not exist."""
+        found = self._asked(lambda timeout_s: self._consumer.list_topics(topic, timeout_s))
+        metadata = found.topics[topic]
+        if metadata.error is not None and metadata.error.code() != KafkaError.LEADER_NOT_AVAILABLE:
+            if metadata.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                return 0
+            raise KafkaException(metadata.error)
+        return len(metadata.partitions)
+
+    def topics(self) -> Collection[str]:
+        """Return the names of all topics."""
+        found = self._asked(lambda timeout_s: self._consumer.list_topics(timeout=timeout_s))
+        return list(found.topics)
+
+    def _asked[T](self, ask: Callable[[float], T]) -> T:
+        try:
+            answer = ask(self._timeout_s)
+        except KafkaException:
+            self._timeout_s = min(MAX_TIMEOUT_S, 2 * self._timeout_s)
+            raise
+        self._timeout_s = FIRST_TIMEOUT_S
+        return answer
