@@ -1,6 +1,7 @@
 """What is committed never passes the lowest unfinished record, whatever happens to the members."""
 
 from random import Random
+from typing import Any
 
 import anyio
 import pytest
@@ -91,9 +92,12 @@ async def cause_fault(broker: MemoryBroker, books: Books, random: Random) -> Non
             await another_member(broker, books, random)
 
 
+@pytest.mark.parametrize("rebalances", ["eager", "incremental"])
 @pytest.mark.parametrize("seed", range(5))
-async def test_through_rebalances_expulsions_crashes_and_outages(seed: int) -> None:
-    random, broker = Random(seed), MemoryBroker({TOPIC: PARTITIONS})
+async def test_through_rebalances_expulsions_crashes_and_outages(
+    seed: int, rebalances: Any
+) -> None:
+    random, broker = Random(seed), MemoryBroker({TOPIC: PARTITIONS}, rebalances=rebalances)
     for number in range(PARTITIONS):
         fill(broker, range(RECORDS), partition=number)
     books = Books(broker)
