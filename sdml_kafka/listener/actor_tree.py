@@ -113,13 +113,13 @@ class ListenerActors:
         declared: Sequence[Declared] = (),
     ) -> None:
         """Build everything, and start nothing; the arguments are those of `KafkaListener`."""
-        self._auto_commit, self._current = auto_commit, CurrentConsumer()
+        self._auto_commit, self._client = auto_commit, transport.client
+        self._current, paused = CurrentConsumer(), Pauses()
         self.signal: DispatchSignal = DispatchSignal()
         self.router: Router = self._make_router(specs, options)
-        reads, paused = (self.router.is_read, self._current, options.max_bytes), Pauses()
+        reads = self.router.is_read, self._current, options.max_bytes
         self.intake: Intake = Intake(*reads, keeps_maps=options.offset_map, paused=paused)
-        self.outbox: Outbox = Outbox()
-        log = RateLimitedLog(_log, anyio.current_time)
+        self.outbox, log = Outbox(), RateLimitedLog(_log, anyio.current_time)
         self._parse_failures = failures = self._make_failures(on_parse_error, transport, log)
         self._parser = BatchParser(_policy(on_parse_error), self.signal.fail, log, failures)
         self.readers: Readers = Readers(self._parser, _max_run(auto_commit))
@@ -299,6 +299,7 @@ class ListenerActors:
             self._parser.parse_errors,
             self.processors.status(),
             self._parse_failures.held() if self._parse_failures is not None else (),
+            self._client,
         )
 
     def _routes_changed(self) -> None:

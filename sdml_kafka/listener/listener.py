@@ -29,7 +29,7 @@ from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.parsing.specs import compile_specs
 from sdml_kafka.producing.serializers import Serializer, Serializers
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import OnCorrupt, listener_transport
+from sdml_kafka.transport.connect import Client, ClientChoice, OnCorrupt, listener_transport
 from sdml_kafka.transport.interfaces.consumer import Connect, ConsumerFactory, Target
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -114,8 +114,10 @@ class KafkaListener(Enterable):
             has committed. Those that come later, in a rebalance, are read on.
         restarts: How often a failed actor is restarted before the failure is raised.
         on_event: Called for each start, crash, restart and stop of an actor.
-        transport: Another client than aiokafka: `MemoryBroker.connect(...)` in a test.
-        **client_options: aiokafka's own options (TLS, SASL, `auto_offset_reset`,
+        client: "aiokafka"; "librdkafka" is for `KafkaProducer` alone so far.
+        client_options: librdkafka's options by its own names.
+        transport: Another client than these: `MemoryBroker.connect(...)` in a test.
+        **aiokafka_options: aiokafka's own options (TLS, SASL, `auto_offset_reset`,
             `group_instance_id`) beside `bootstrap_servers` and `group_id`.
 
     Raises:
@@ -147,25 +149,27 @@ class KafkaListener(Enterable):
         force: bool = False,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
+        client: Client = "aiokafka",
+        client_options: Mapping[str, Any] | None = None,
         transport: Connect | Transport | None = None,
-        **client_options: Any,
+        **aiokafka_options: Any,
     ) -> None:
-        limits, start = (max_in_flight, max_bytes_in_flight), StartFrom(start_from, force)
-        reading = ReadOptions(*limits, create_topics, offset_map, on_corrupt, start)
+        start, most = StartFrom(start_from, force), max_bytes_in_flight
+        reading = ReadOptions(max_in_flight, most, create_topics, offset_map, on_corrupt, start)
         timeouts = Timeouts(start_timeout, stop_timeout, drain_timeout)
-        where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
-        client = _transport(transport) or listener_transport(*where, limits[1], _own_names())
+        where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
+        choice = ClientChoice(client, client_options)
+        driver = _transport(transport) or listener_transport(*where, most, _own_names(), choice)
         what = compile_specs(parsers), _auto_commit(auto_commit), callbacks_of(rebalance_listener)
         failing = _on_parse_error(on_parse_error), restarts or Restarts(), on_event
-        parts = reading, timeouts, client, Serializers(serializers or {})
-        self._build = partial(ListenerActors, *parts, *what, *failing)
-        self._streams, self._declared = WeakSet[TypeStream[Any]](), list[Declared]()
-        self._actors: ListenerActors = self._build()
-        self._lifecycle = self._make_lifecycle(start_timeout, stop_timeout)
+        parts = reading, timeouts, driver, Serializers(serializers or {}), *what, *failing
+        self._build, self._declared = partial(ListenerActors, *parts), list[Declared]()
+        self._actors, self._lifecycle = self._build(), self._make_lifecycle(timeouts)
 
-    def _make_lifecycle(self, start_timeout: float, stop_timeout: float) -> Lifecycle:
+    def _make_lifecycle(self, timeouts: Timeouts) -> Lifecycle:
+        self._streams = WeakSet[TypeStream[Any]]()  # which end with the life
         hooks = self._end_streams, self._forsake_streams, "subscribe() or start()"
-        return Lifecycle("listener", start_timeout, stop_timeout, *hooks)
+        return Lifecycle("listener", timeouts.start_s, timeouts.stop_s, *hooks)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:

@@ -59,6 +59,8 @@ class ListenerStatus:
     """The processors that run, by their names."""
     held: Sequence[Held] = ()
     """The records that did not parse and cannot finish, since their dead letter is not taken."""
+    client: str = "other"
+    """The Kafka client: "aiokafka", "librdkafka", or "other" if a `transport` was given."""
 
 
 def listener_status(
@@ -67,6 +69,7 @@ def listener_status(
     parse_errors: int,
     processors: Mapping[str, ProcessorStatus],
     held: Sequence[Held] = (),
+    client: str = "other",
 ) -> ListenerStatus:
     """Return the status, from a ledger that is up to date with the readers."""
     ledger, bytes_in_flight = intake.ledger, intake.recount()
@@ -90,4 +93,5 @@ def listener_status(
         nearest_topics=intake.health.nearest_topics,
         processors=processors,
         held=held,
+        client=client,
     )

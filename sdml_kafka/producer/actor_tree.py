@@ -45,11 +45,13 @@ class ProducerActors:
     def __init__(
         self,
         connect: ConnectProducer,
+        client: str,
         max_waiting: int,
         start_timeout_s: float,
         restarts: Restarts,
         on_event: Callable[[Event], None] | None,
     ) -> None:
+        self._client = client
         self.log: RateLimitedLog = RateLimitedLog(_log)
         self.outbox: Outbox = Outbox()
         self.sends: PendingSends = PendingSends(self.outbox, max_waiting, self.log)
@@ -76,4 +78,5 @@ class ProducerActors:
             sent=self.sends.counts.sent,
             failed=self.sends.counts.failed,
             restarts=sum(actor.restarts for actor in all_actors(tree)),
+            client=self._client,
         )

@@ -17,7 +17,7 @@ from sdml_kafka.producer.status import ProducerStatus
 from sdml_kafka.producing.serializers import Serializer, Serializers
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.runtime.waiter import clock, waiter_maker
-from sdml_kafka.transport.connect import producer_connect
+from sdml_kafka.transport.connect import Client, ClientChoice, producer_connect
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, Message, ProducerFactory
 from sdml_kafka.transport.interfaces.transports import Transport
 
@@ -55,8 +55,10 @@ class KafkaProducer(Enterable):
         stop_timeout: Seconds that leaving may take. What waits is sent meanwhile.
         restarts: How often a failed actor is restarted before the failure is raised.
         on_event: Called for each start, crash, restart and stop of an actor.
-        transport: Another client than aiokafka: `MemoryBroker.connect_producer()` in a test.
-        **client_options: aiokafka's own options (TLS, SASL, `compression_type`).
+        client: "aiokafka", or "librdkafka", which needs the extra of that name.
+        client_options: librdkafka's options by its own names: `{"compression.type": "lz4"}`.
+        transport: Another client than these: `MemoryBroker.connect_producer()` in a test.
+        **aiokafka_options: aiokafka's own options (TLS, SASL, `compression_type`).
 
     Raises:
         ConfigurationError: Something that was passed cannot work. No value is shown.
@@ -74,8 +76,10 @@ class KafkaProducer(Enterable):
         stop_timeout: float = 10.0,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
+        client: Client = "aiokafka",
+        client_options: Mapping[str, Any] | None = None,
         transport: ConnectProducer | Transport | None = None,
-        **client_options: Any,
+        **aiokafka_options: Any,
     ) -> None:
         check_timeouts(start_timeout, stop_timeout)
         if type(max_waiting) is not int or max_waiting < 1:
@@ -84,9 +88,11 @@ class KafkaProducer(Enterable):
         self._stop_timeout_s = stop_timeout
         self._serializers = Serializers(serializers or {})
         connect = transport.producer if isinstance(transport, Transport) else transport
-        where = producer_factory, bootstrap_servers, client_options
-        connect = connect or producer_connect(*where, KafkaProducer.__init__.__kwdefaults__)
-        parts = connect, max_waiting, start_timeout, restarts or Restarts(), on_event
+        name = "other" if connect else client
+        where = producer_factory, bootstrap_servers, aiokafka_options
+        what = KafkaProducer.__init__.__kwdefaults__, ClientChoice(client, client_options)
+        connect = connect or producer_connect(*where, *what)
+        parts = connect, name, max_waiting, start_timeout, restarts or Restarts(), on_event
         self._build = partial(ProducerActors, *parts)
         self._actors: ProducerActors = self._build()
         timeouts, by = (start_timeout, stop_timeout), "send() or start()"

@@ -21,3 +21,5 @@ class ProducerStatus:
     """The number of records that were not acknowledged."""
     restarts: int
     """The number of restarts of actors."""
+    client: str = "other"
+    """The Kafka client: "aiokafka", "librdkafka", or "other" if a `transport` was given."""

@@ -8,7 +8,8 @@ when it is chosen, so that an import of this module loads no Kafka client.
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Literal, get_args
+from importlib.util import find_spec
+from typing import Any, Literal, NamedTuple, get_args
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
@@ -18,6 +19,20 @@ from sdml_kafka.transport.transactions import Transactions
 
 OnCorrupt = Literal["hold", "skip"]
 """What to do about a batch that does not decode: hold its partition, or go on behind it."""
+
+Client = Literal["aiokafka", "librdkafka"]
+"""The Kafka clients that a program can choose."""
+
+
+class ClientChoice(NamedTuple):
+    """The Kafka client that a program has chosen."""
+
+    name: Client
+    options: Mapping[str, Any] | None
+    """What was given as `client_options`: librdkafka's options by its own names."""
+
+
+AIOKAFKA = ClientChoice("aiokafka", None)
 
 DEFAULT_ADDRESS = "127.0.0.1:9092"
 """The address that a producer connects to when only a `consumer_factory` is given."""
@@ -31,6 +46,7 @@ def listener_transport(
     client_options: Mapping[str, Any],
     max_bytes: int,
     own_names: Collection[str] | None = None,
+    choice: ClientChoice = AIOKAFKA,
 ) -> ListenerTransport:
     """Return the functions that open a listener's consumer and its producer.
 
@@ -45,6 +61,7 @@ def listener_transport(
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
+    _only_aiokafka(choice)
     _check_group_id(group_id)
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
@@ -65,7 +82,9 @@ def listener_transport(
             bootstrap_servers, defaults.options_of_producer(client_options)
         )
     return ListenerTransport(
-        connect(consumer_factory), producer_factory and connect_producer(producer_factory)
+        connect(consumer_factory),
+        producer_factory and connect_producer(producer_factory),
+        choice.name,
     )
 
 
@@ -77,6 +96,7 @@ def rpc_server_transport(
     client_options: Mapping[str, Any],
     max_bytes: int | None = None,
     own_names: Collection[str] | None = None,
+    choice: ClientChoice = AIOKAFKA,
 ) -> Transport:
     """Return the functions that open an RPC server's consumer and producer.
 
@@ -98,7 +118,7 @@ def rpc_server_transport(
         client_options = {"auto_offset_reset": "earliest", **client_options}
     factories = consumer_factory, producer_factory
     return rpc_transport(
-        *factories, bootstrap_servers, group_id, client_options, max_bytes, own_names
+        *factories, bootstrap_servers, group_id, client_options, max_bytes, own_names, choice
     )
 
 
@@ -110,6 +130,7 @@ def rpc_transport(
     client_options: Mapping[str, Any],
     max_bytes: int | None = None,
     own_names: Collection[str] | None = None,
+    choice: ClientChoice = AIOKAFKA,
 ) -> Transport:
     """Return the functions that open the consumer and the producer that calls travel over.
 
@@ -124,6 +145,7 @@ def rpc_transport(
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
+    _only_aiokafka(choice)
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
     _check_group_id(group_id)
@@ -148,7 +170,9 @@ def rpc_transport(
     else:
         _refuse_options(sorted(producer_options.keys() - consumer_options), "producer")
     return Transport(
-        connect(consumer_factory, in_group=in_group), connect_producer(producer_factory)
+        connect(consumer_factory, in_group=in_group),
+        connect_producer(producer_factory),
+        choice.name,
     )
 
 
@@ -157,6 +181,7 @@ def producer_connect(
     bootstrap_servers: str | Sequence[str] | None,
     client_options: Mapping[str, Any],
     own_names: Collection[str] | None = None,
+    choice: ClientChoice = AIOKAFKA,
 ) -> ConnectProducer:
     """Return the function that opens a producer.
 
@@ -165,6 +190,10 @@ def producer_connect(
     Raises:
         ConfigurationError: The arguments do not go together.
     """
+    if _is_librdkafka(choice):
+        return _librdkafka_producer(
+            producer_factory, bootstrap_servers, client_options, own_names, choice.options or {}
+        )
     from sdml_kafka.transport.aiokafka import factory as defaults
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
@@ -177,6 +206,27 @@ def producer_connect(
         raise ConfigurationError("Give bootstrap_servers ('host:port'), or a producer_factory")
     defaults.check_producer_names(client_options, own_names)
     return connect_producer(defaults.default_producer_factory(bootstrap_servers, client_options))
+
+
+def _librdkafka_producer(
+    producer_factory: ProducerFactory | None,
+    bootstrap_servers: str | Sequence[str] | None,
+    aiokafka_options: Mapping[str, Any],
+    own_names: Collection[str] | None,
+    options: Mapping[str, Any],
+) -> ConnectProducer:
+    from sdml_kafka.transport.librdkafka.options import producer_settings, refuse_keywords
+    from sdml_kafka.transport.librdkafka.producer.adapter import connect_producer
+
+    if producer_factory is not None:
+        raise ConfigurationError(
+            "producer_factory makes producers of aiokafka: give bootstrap_servers and "
+            "client_options with client='librdkafka'"
+        )
+    refuse_keywords(aiokafka_options, own_names)
+    if not bootstrap_servers:
+        raise ConfigurationError("Give bootstrap_servers ('host:port')")
+    return connect_producer(producer_settings(bootstrap_servers, options))
 
 
 def transactions(
@@ -226,6 +276,37 @@ def check_create_topics(create_topics: object) -> None:
     """Raise ConfigurationError if that is not a bool."""
     if not isinstance(create_topics, bool):
         raise ConfigurationError(f"create_topics is True or False, not {create_topics!r}")
+
+
+def _is_librdkafka(choice: ClientChoice) -> bool:
+    """Return whether a program has chosen librdkafka.
+
+    Raises:
+        ConfigurationError: There is no such client, it is not installed, or `client_options` are
+            given for the other one.
+    """
+    if choice.name not in get_args(Client):
+        raise ConfigurationError(f"client is 'aiokafka' or 'librdkafka', not {choice.name!r:.100}")
+    if choice.name == "aiokafka":
+        if choice.options is not None:
+            raise ConfigurationError(
+                "client_options are librdkafka's: set client='librdkafka', or give aiokafka's "
+                "options as keyword arguments"
+            )
+        return False
+    if find_spec("confluent_kafka") is None:
+        raise ConfigurationError(
+            "client='librdkafka' needs an extra: pip install 'sdml-kafka-client[librdkafka]'"
+        )
+    return True
+
+
+def _only_aiokafka(choice: ClientChoice) -> None:
+    """Raise a ConfigurationError for what only aiokafka can do so far."""
+    if _is_librdkafka(choice):
+        raise ConfigurationError(
+            "client='librdkafka' sends, and does not read yet: it is for KafkaProducer alone"
+        )
 
 
 def _check_callable(name: str, factory: object) -> None:

@@ -1,6 +1,7 @@
-"""KafkaProducer on a real broker: places, errors, an outage, leaving."""
+"""KafkaProducer on a real broker, over each client: places, errors, an outage, leaving."""
 
 from collections import Counter
+from typing import Any, get_args
 
 import anyio
 import pytest
@@ -14,26 +15,38 @@ from sdml_kafka.errors import (
     TopicMissing,
 )
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.guarded_kafka import CLERK, Resource, Right, grant, login
+from sdml_kafka.transport.connect import Client
+from tests.support.guarded_kafka import CLERK, Resource, Right, grant, login, login_of
 from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.processing_on_broker import records_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(180)]
 
 
+@pytest.fixture(params=get_args(Client))
+def client(request: pytest.FixtureRequest) -> Client:
+    chosen: Client = request.param
+    return chosen
+
+
+def producer_of(client: Client, bootstrap: str, **options: Any) -> KafkaProducer:
+    return KafkaProducer(bootstrap_servers=bootstrap, client=client, **options)
+
+
 @pytest.mark.uvloop_too
-async def test_a_record_is_where_the_acknowledgement_says(embedded_kafka: EmbeddedKafka) -> None:
+async def test_a_record_is_where_the_acknowledgement_says(
+    embedded_kafka: EmbeddedKafka, client: Client
+) -> None:
     bootstrap = embedded_kafka.bootstrap_servers
     topic = await create_topic(bootstrap, unique("orders"), 3)
-    async with KafkaProducer(
-        bootstrap_servers=bootstrap, serializers={str: str.encode}
-    ) as producer:
+    async with producer_of(client, bootstrap, serializers={str: str.encode}) as producer:
         waiting = [await producer.send_soon(topic, f"{each}", key=b"k") for each in range(500)]
         last = await producer.send(
             topic, b"last", key=b"k", headers=[("trace", b"1")], partition=2, timestamp_ms=1234
         )
         await producer.flush()
         assert producer.status().waiting == 0
+        assert producer.status().client == client
         sent = [await each.sent() for each in waiting]
     records = {(each.partition, each.offset): each for each in await records_of(bootstrap, topic)}
     assert len(records) == 501
@@ -46,10 +59,10 @@ async def test_a_record_is_where_the_acknowledgement_says(embedded_kafka: Embedd
     assert (record.key, tuple(record.headers)) == (b"k", (("trace", b"1"),))
 
 
-async def test_each_error_names_the_topic(strict_kafka: EmbeddedKafka) -> None:
+async def test_each_error_names_the_topic(strict_kafka: EmbeddedKafka, client: Client) -> None:
     bootstrap = strict_kafka.bootstrap_servers
     topic, missing = await create_topic(bootstrap, unique("orders"), 1), unique("missing")
-    async with KafkaProducer(bootstrap_servers=bootstrap) as producer:
+    async with producer_of(client, bootstrap) as producer:
         with pytest.raises(TopicMissing, match=missing):
             await producer.send(missing, b"v")
         with pytest.raises(PayloadTooLarge, match=topic):
@@ -61,12 +74,14 @@ async def test_each_error_names_the_topic(strict_kafka: EmbeddedKafka) -> None:
         assert (await producer.send(topic, b"v")).offset == 0
 
 
-async def test_a_topic_that_may_not_be_written_to(guarded_kafka: EmbeddedKafka) -> None:
+async def test_a_topic_that_may_not_be_written_to(
+    guarded_kafka: EmbeddedKafka, client: Client
+) -> None:
     bootstrap = guarded_kafka.bootstrap_servers
     topic = await create_topic(bootstrap, unique("orders"), 1, login=login())
     await grant(guarded_kafka, Resource.TOPIC, topic, Right.DESCRIBE)
     await grant(guarded_kafka, Resource.CLUSTER, "kafka-cluster", Right.IDEMPOTENT_WRITE)
-    async with KafkaProducer(bootstrap_servers=bootstrap, **login(CLERK)) as producer:
+    async with producer_of(client, bootstrap, **login_of(client, CLERK)) as producer:
         with pytest.raises(AuthorizationFailed, match=topic):
             await producer.send(topic, b"v")
         await grant(guarded_kafka, Resource.TOPIC, topic, Right.WRITE)
@@ -80,11 +95,11 @@ async def test_a_topic_that_may_not_be_written_to(guarded_kafka: EmbeddedKafka) 
 
 
 async def test_a_broker_that_restarts_costs_no_record_and_doubles_none(
-    mortal_kafka: EmbeddedKafka,
+    mortal_kafka: EmbeddedKafka, client: Client
 ) -> None:
     bootstrap, count = mortal_kafka.bootstrap_servers, 2000
     topic = await create_topic(bootstrap, unique("orders"), 2)
-    async with KafkaProducer(bootstrap_servers=bootstrap, timeout_s=120.0) as producer:
+    async with producer_of(client, bootstrap, timeout_s=120.0) as producer:
 
         async def send(first: int) -> None:
             for number in range(first, count, 4):
@@ -104,11 +119,13 @@ async def test_a_broker_that_restarts_costs_no_record_and_doubles_none(
         assert numbers == sorted(numbers)
 
 
-async def test_leaving_with_the_broker_frozen_is_bounded(mortal_kafka: EmbeddedKafka) -> None:
+async def test_leaving_with_the_broker_frozen_is_bounded(
+    mortal_kafka: EmbeddedKafka, client: Client
+) -> None:
     bootstrap = mortal_kafka.bootstrap_servers
     topic = await create_topic(bootstrap, unique("orders"), 1)
     try:
-        async with KafkaProducer(bootstrap_servers=bootstrap, stop_timeout=2.0) as producer:
+        async with producer_of(client, bootstrap, stop_timeout=2.0) as producer:
             await producer.send(topic, b"v")
             mortal_kafka.freeze()
             with pytest.raises(SendFailed, match=topic) as raised:

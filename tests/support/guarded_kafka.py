@@ -62,6 +62,20 @@ def login(user: str = SUPER_USER, password: str = PASSWORD) -> dict[str, Any]:
     }
 
 
+def login_of(client: str, user: str = SUPER_USER, password: str = PASSWORD) -> dict[str, Any]:
+    """Return the arguments with which a `KafkaProducer`, say, logs in over this client."""
+    if client == "aiokafka":
+        return login(user, password)
+    return {
+        "client_options": {
+            "security.protocol": "sasl_plaintext",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": user,
+            "sasl.password": password,
+        }
+    }
+
+
 async def grant(kafka: EmbeddedKafka, resource: Resource, name: str, *rights: Right) -> None:
     """Let `CLERK` do this with a topic, a group, or the cluster ("kafka-cluster")."""
 

@@ -63,7 +63,7 @@ class ClientActors:
         topics = choose_topics(name)
         self.failure: BaseException | None = None
         """What the client has failed with, once its supervisor gave up."""
-        self._on_event = on_event
+        self._on_event, self._client = on_event, transport.client
         self.id_prefix: bytes = f"{name.rpartition('-')[2]}-".encode()
         self.outbox: Outbox = Outbox()
         self.groups: ServerGroups = ServerGroups(self.outbox)
@@ -137,6 +137,7 @@ class ClientActors:
             connected=self._connected,
             in_flight=len(self.calls.table),
             reply_partitions=self.reading.partitions,
+            client=self._client,
         )
 
     @property

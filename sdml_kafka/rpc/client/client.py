@@ -1,6 +1,6 @@
 """KafkaRPC: requests over Kafka, each with its reply."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
@@ -29,7 +29,7 @@ from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES, wire_of
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import rpc_transport
+from sdml_kafka.transport.connect import Client, ClientChoice, rpc_transport
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
 from sdml_kafka.transport.interfaces.transports import Transport
@@ -77,8 +77,10 @@ class KafkaRPC(Enterable):
         stop_timeout: The seconds that leaving may take.
         restarts: How often a failed actor is restarted before its failure comes out.
         on_event: Called for each start, crash, restart and stop of an actor.
-        transport: Another transport than aiokafka, for tests with `MemoryBroker`.
-        **client_options: aiokafka's own options (TLS, SASL), with `bootstrap_servers`.
+        client: "aiokafka"; "librdkafka" is for `KafkaProducer` alone so far.
+        client_options: librdkafka's options by its own names.
+        transport: Another transport than these, for tests with `MemoryBroker`.
+        **aiokafka_options: aiokafka's own options (TLS, SASL), with `bootstrap_servers`.
 
     Raises:
         ConfigurationError: What was given does not go together, or cannot work.
@@ -106,24 +108,20 @@ class KafkaRPC(Enterable):
         stop_timeout: float = 10.0,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
+        client: Client = "aiokafka",
+        client_options: Mapping[str, Any] | None = None,
         transport: Transport | None = None,
-        **client_options: Any,
+        **aiokafka_options: Any,
     ) -> None:
         check_timeouts(start_timeout, stop_timeout)
-        where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
-        transport = transport or rpc_transport(*where, own_names=KafkaRPC.__init__.__kwdefaults__)
+        where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
+        more = None, KafkaRPC.__init__.__kwdefaults__, ClientChoice(client, client_options)
+        transport = transport or rpc_transport(*where, *more)
         topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
-        self._build = partial(
-            ClientActors,
-            transport,
-            partial(choose_reply_topics, parsers, topics),
-            wire_of(corr_header_keys),
-            correlation_from_record,
-            start_timeout,
-            restarts or Restarts(),
-            on_event,
-            own_partition=own_partition,
-        )
+        choose_topics = partial(choose_reply_topics, parsers, topics)
+        ids = wire_of(corr_header_keys), correlation_from_record
+        parts = transport, choose_topics, *ids, start_timeout, restarts or Restarts(), on_event
+        self._build = partial(ClientActors, *parts, own_partition=own_partition)
         self._actors: ClientActors = self._build()
         timeouts, by = (start_timeout, stop_timeout), "A call or start()"
         self._lifecycle = Lifecycle("client", *timeouts, on_forked=self._forsake, started_by=by)

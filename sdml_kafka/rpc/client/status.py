@@ -40,6 +40,8 @@ class RPCStatus:
     reply_partitions: frozenset[TopicPartition]
     """The partitions in which the client reads its replies."""
     counters: RPCCounters
+    client: str = "other"
+    """The Kafka client: "aiokafka", "librdkafka", or "other" if a `transport` was given."""
 
 
 @define(eq=False)
@@ -62,6 +64,7 @@ def rpc_status(
     connected: bool,
     in_flight: int,
     reply_partitions: Iterable[TopicPartition],
+    client: str,
 ) -> RPCStatus:
     """Return the status of a client with these actors and counts."""
     return RPCStatus(
@@ -79,4 +82,5 @@ def rpc_status(
             invalid_replies=counts.invalid,
             restarts=sum(actor.restarts for actor in all_actors(tree)),
         ),
+        client=client,
     )

@@ -149,7 +149,8 @@ class ServerActors:
     def status(self) -> ServerStatus:
         """Return what the server is doing at this moment."""
         is_sending = self.outbox.connected
-        return server_status(self.intake, self.supervisor.snapshot(), self._counts, is_sending)
+        tree, client = self.supervisor.snapshot(), self._transport.client
+        return server_status(self.intake, tree, self._counts, is_sending, client)
 
     def _request_intake(
         self, handlers: Mapping[str, Handler], requests: IntakeOptions, replies: ReplyOptions

@@ -1,6 +1,6 @@
 """KafkaRPCServer, which answers requests."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Self, overload
@@ -24,7 +24,13 @@ from sdml_kafka.rpc.server.handlers import (
 from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopics
 from sdml_kafka.rpc.server.status import ServerStatus
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import OnCorrupt, clock_of, rpc_server_transport
+from sdml_kafka.transport.connect import (
+    Client,
+    ClientChoice,
+    OnCorrupt,
+    clock_of,
+    rpc_server_transport,
+)
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
 from sdml_kafka.transport.interfaces.records import Record
@@ -55,7 +61,7 @@ class KafkaRPCServer(Enterable):
         group_id: The consumer group that shares the requests.
         bootstrap_servers: The addresses of some brokers: one string with commas, or a list. A group
             that is new then begins at the earliest request there is, unless
-            `auto_offset_reset="latest"` is among `client_options`.
+            `auto_offset_reset="latest"` is given as well.
         consumer_factory: Returns a new `AIOKafkaConsumer` each time, not started, with a
             group_id and without topics; in place of `bootstrap_servers` and `group_id`.
         producer_factory: Returns a new `AIOKafkaProducer` each time, not started. Without
@@ -94,8 +100,10 @@ class KafkaRPCServer(Enterable):
         clock: Returns the time in seconds since the epoch, to compare with the timestamps of
             requests that were in the log before this server could see them come. By default
             `time.time`, or the clock of the `MemoryBroker` that `transport` is of.
-        transport: Another transport than aiokafka, for tests with `MemoryBroker`.
-        **client_options: aiokafka's own options, such as those for TLS and SASL.
+        client: "aiokafka"; "librdkafka" is for `KafkaProducer` alone so far.
+        client_options: librdkafka's options by its own names.
+        transport: Another transport than these, for tests with `MemoryBroker`.
+        **aiokafka_options: aiokafka's own options, such as those for TLS and SASL.
 
     Raises:
         ConfigurationError: What was given cannot work.
@@ -125,21 +133,22 @@ class KafkaRPCServer(Enterable):
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
         clock: Callable[[], float] | None = None,
+        client: Client = "aiokafka",
+        client_options: Mapping[str, Any] | None = None,
         transport: Transport | None = None,
-        **client_options: Any,
+        **aiokafka_options: Any,
     ) -> None:
         timeouts = start_timeout, stop_timeout, drain_timeout
-        where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
-        limits = max_bytes_in_flight, KafkaRPCServer.__init__.__kwdefaults__
+        where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
+        own, choice = KafkaRPCServer.__init__.__kwdefaults__, ClientChoice(client, client_options)
         bounds = self._bounds = Bounds(concurrency, max_bytes_in_flight, *timeouts)
-        transport = transport or rpc_server_transport(*where, *limits)
+        transport = transport or rpc_server_transport(*where, max_bytes_in_flight, own, choice)
         self._handlers: dict[str, Handler] = {}
         ids, now = (corr_header_keys, correlation_from_record), clock or clock_of(transport)
         requests = IntakeOptions(*ids, dedupe, max_age_s, now, create_topics, on_corrupt)
         options = bounds, requests, ReplyOptions(reply_topics, most_reply_topics, expose_errors)
         self._build = partial(ServerActors, self._handlers, transport, *options, restarts, on_event)
-        self._actors: ServerActors = self._build()
-        self._lifecycle = Lifecycle("server", start_timeout, stop_timeout)
+        self._actors, self._lifecycle = self._build(), Lifecycle("server", *timeouts[:2])
 
     @overload
     def handler(

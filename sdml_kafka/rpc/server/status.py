@@ -94,10 +94,12 @@ class ServerStatus:
     """The bytes of requests, as they came, that were fetched and have not finished."""
     nearest_topics: Mapping[str, str] = {}
     """For topics that were missing at the start, the existing one with the most similar name."""
+    client: str = "other"
+    """The Kafka client: "aiokafka", "librdkafka", or "other" if a `transport` was given."""
 
 
 def server_status(
-    intake: Intake, tree: ActorSnapshot, counts: Counts, is_sending: bool
+    intake: Intake, tree: ActorSnapshot, counts: Counts, is_sending: bool, client: str
 ) -> ServerStatus:
     """Return what the parts of a server show at this moment."""
     bytes_in_flight = intake.recount()
@@ -127,4 +129,5 @@ def server_status(
         ),
         bytes_in_flight=bytes_in_flight,
         nearest_topics=intake.health.nearest_topics,
+        client=client,
     )

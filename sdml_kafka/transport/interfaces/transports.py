@@ -26,6 +26,8 @@ class Transport:
 
     consumer: Connect
     producer: ConnectProducer
+    client: str = "other"
+    """The name of the Kafka client that they open, for `status()`."""
 
 
 @frozen
@@ -34,3 +36,5 @@ class ListenerTransport:
 
     consumer: Connect
     producer: ConnectProducer | None
+    client: str = "other"
+    """The name of the Kafka client that they open, for `status()`."""

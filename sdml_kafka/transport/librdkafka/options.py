@@ -18,10 +18,11 @@ from sdml_kafka.transport.librdkafka.option_names import (
     ALIASES,
     CLASSIC_GROUPS,
     KNOWN,
+    OF_AIOKAFKA,
     REFUSED,
     SECRET_ENDINGS,
 )
-from sdml_kafka.transport.option_checks import check_addresses
+from sdml_kafka.transport.option_checks import check_addresses, check_names
 
 Kind = Literal["consumer", "producer"]
 Settings = dict[str, Any]
@@ -125,6 +126,20 @@ def consumer_settings(
     settings |= {"enable.auto.commit": False, "enable.auto.offset.store": False}
     _try("consumer", settings, shared=shared)
     return {"bootstrap.servers": _joined(bootstrap_servers), **settings}
+
+
+def refuse_keywords(given: Collection[str], own_names: Collection[str] | None) -> None:
+    """Raise a ConfigurationError if options are given as aiokafka's are, by keyword arguments.
+
+    `own_names` are parameters of the public class, which may have been meant.
+    """
+    for name in sorted(given):
+        if (own := OF_AIOKAFKA.get(name)) is not None:
+            raise ConfigurationError(
+                f"{name} is an option of aiokafka: with client='librdkafka' give "
+                f"client_options={{{own!r}: ...}}"
+            )
+    check_names(given, (), "client='librdkafka' takes its options in client_options; it", own_names)
 
 
 def secrets_of(settings: Mapping[str, Any]) -> Collection[str]:

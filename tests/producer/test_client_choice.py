@@ -1,0 +1,80 @@
+"""The choice of a Kafka client: each mistake has an error that says what to do."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sdml_kafka import ConfigurationError, KafkaListener, KafkaProducer, KafkaRPC, KafkaRPCServer
+from sdml_kafka.transport import connect
+
+SERVERS = "localhost:9092"
+PASSWORD = "hunter2"
+
+
+def producer(**options: Any) -> KafkaProducer:
+    return KafkaProducer(**{"bootstrap_servers": SERVERS, "client": "librdkafka", **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"client": "rdkafka"}, "client is 'aiokafka' or 'librdkafka', not 'rdkafka'"),
+        ({"client": None}, "client is 'aiokafka' or 'librdkafka', not None"),
+        ({"client": "aiokafka", "client_options": {}}, "client_options are librdkafka's"),
+        ({"linger_ms": 5}, r"linger_ms is an option of aiokafka.*\{'linger\.ms': \.\.\.\}"),
+        ({"sasl_plain_password": PASSWORD}, r"sasl_plain_password is .*'sasl\.password'"),
+        ({"max_waitng": 5}, r"client_options; it has no option max_waitng \(did you mean max_wai"),
+        ({"producer_factory": print}, "producer_factory makes producers of aiokafka"),
+        ({"bootstrap_servers": None}, "Give bootstrap_servers"),
+        ({"bootstrap_servers": "localhost:abc"}, "bootstrap_servers: address 1 of 1"),
+        ({"client_options": {"lingr.ms": PASSWORD}}, "no option 'lingr.ms'. Did you mean 'linger"),
+        ({"client_options": {"enable.auto.commit": True}}, "'enable.auto.commit' cannot be given"),
+        ({"client_options": "linger.ms=5"}, "client_options is a mapping"),
+    ],
+)
+def test_a_producer_that_cannot_be(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why) as caught:
+        producer(**options)
+    assert PASSWORD not in f"{caught.value!r}{caught.value.__cause__!r}"
+
+
+def test_a_producer_that_can_be() -> None:
+    made = producer(client_options={"linger.ms": 5, "compression.type": "lz4"})
+    assert made.status().client == "librdkafka"
+    assert KafkaProducer(bootstrap_servers=SERVERS).status().client == "aiokafka"
+
+
+def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    monkeypatch.setattr(connect, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'sdml-kafka-client\[librdkafka\]'"):
+        producer()
+
+
+def listener(**options: Any) -> object:
+    return KafkaListener([], bootstrap_servers=SERVERS, group_id="g", **options)
+
+
+def client(**options: Any) -> object:
+    return KafkaRPC(bootstrap_servers=SERVERS, **options)
+
+
+def server(**options: Any) -> object:
+    return KafkaRPCServer(bootstrap_servers=SERVERS, group_id="g", **options)
+
+
+@pytest.mark.parametrize("make", [listener, client, server])
+def test_what_does_not_read_over_librdkafka_says_so(make: Callable[..., object]) -> None:
+    with pytest.raises(ConfigurationError, match="it is for KafkaProducer alone"):
+        make(client="librdkafka")
+    with pytest.raises(ConfigurationError, match="client_options are librdkafka's"):
+        make(client_options={"linger.ms": 5})
+    with pytest.raises(ConfigurationError, match="client is 'aiokafka' or 'librdkafka'"):
+        make(client="rdkafka")
+
+
+def test_the_status_names_the_client() -> None:
+    assert KafkaRPC(bootstrap_servers=SERVERS).status().client == "aiokafka"
+    assert KafkaRPCServer(bootstrap_servers=SERVERS, group_id="g").status().client == "aiokafka"
