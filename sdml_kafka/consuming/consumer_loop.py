@@ -246,24 +246,29 @@ class ConsumerLoop(Actor):
             text = "on_partitions_assigned took over %g s and was cut off"
             self._log.limited.log(WARNING, "on_assigned", text, ON_ASSIGNED_TIMEOUT_S)
 
-    def _new_of(self, assignment: Assignment) -> frozenset[TopicPartition]:
-        """Return what an assignment has brought and is here still, if others stay meanwhile."""
-        present = self._intake.present(assignment)
-        return present if assignment.adds else frozenset(assignment.positions)
+    def _new_of(self, assignment: Assignment) -> frozenset[TopicPartition] | None:
+        """Return what an assignment has brought; None if nothing of what it added is here still."""
+        if assignment.adds:
+            return self._intake.present(assignment) or None
+        return frozenset(assignment.positions)
 
     async def _call(
         self,
         callback: OnRebalance | None,
-        partitions: Callable[[], frozenset[TopicPartition]],
+        partitions: Callable[[], frozenset[TopicPartition] | None],
         wait_s: float,
     ) -> None:
-        """Call the user's callback once no other one runs, but after `wait_s` in any case."""
+        """Call the user's callback once no other one runs, but after `wait_s` in any case.
+
+        It is called with what `partitions` returns then, and not at all if that is None.
+        """
         if callback is None:
             return
         with anyio.move_on_after(wait_s) as waiting:
             await self._callback.acquire()
         try:
-            await callback(partitions())
+            if (called_for := partitions()) is not None:
+                await callback(called_for)
         except Exception as error:  # the user's code must not end the revocation
             text = "the rebalance listener raised"
             self._log.limited.log(ERROR, "rebalance listener", text, error=error)

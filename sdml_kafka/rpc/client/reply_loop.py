@@ -91,6 +91,7 @@ class ReplyLoop(Actor):
         self, consumer: Consumer, life: Life, join_by: float, reason: Exception | None
     ) -> None:
         self._group_id = consumer.settings.group_id
+        self._reading.begin_with_consumer()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._release_revocations, consumer)
             while True:

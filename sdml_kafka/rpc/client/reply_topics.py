@@ -190,6 +190,10 @@ class Reading:
         """Return where a new consumer has to begin."""
         return Tail(dict(self.positions), self.share)
 
+    def begin_with_consumer(self) -> None:
+        """Note that the first assignment of a new consumer adds to nothing, whatever it says."""
+        self._revoked = self.partitions
+
     def note_revoked(self, revocation: Revocation) -> None:
         """Note what the next assignment need not bring back, until which it counts as read."""
         self._revoked |= revocation.partitions

@@ -32,7 +32,7 @@ class Consumer(Protocol):
     and its assignment names all that the consumer has from then on. An incremental one takes and
     gives only what moves:
 
-    - An assignment adds to what the consumer has (`Assignment.adds`), but for the first one. Each
+    - An assignment adds to what the consumer has (`Assignment.adds`), if it has anything. Each
       partition has the epoch of the assignment that brought it.
     - A revocation names some of the partitions that assignments out of `poll` have brought. Those
       that it does not name go on: polls return their records, also before the release, and they

@@ -3,8 +3,10 @@
 import anyio
 import pytest
 
-from sdml_kafka import GroupShared
+from sdml_kafka import GroupShared, TopicPartition
+from sdml_kafka.rpc.client.reply_topics import Reading
 from sdml_kafka.testing.memory.broker import MemoryBroker
+from sdml_kafka.transport.interfaces.reports import Assignment, Revocation
 from tests.support.server_by_hand import REPLY, REQUEST, callers, client_on, hand
 from tests.support.virtual_time import in_virtual_time
 
@@ -69,3 +71,22 @@ async def test_a_client_that_was_expelled_misses_no_reply() -> None:
         server.reply(requests[2], partition=0)
         server.reply(requests[3], partition=1)
         assert [await each.get() for each in waiting] == [b"reply"] * 4
+
+
+async def test_what_is_read_is_what_the_last_consumer_was_given_and_has_still() -> None:
+    p0, p1, p2 = (TopicPartition(REPLY, number) for number in range(3))
+
+    def assignment(epoch: int, *places: TopicPartition, adds: bool) -> Assignment:
+        nothing = dict.fromkeys(places)
+        return Assignment(epoch, dict.fromkeys(places, 0), nothing, adds=adds)
+
+    reading = Reading(share=None, may_grow=True, turn=0)
+    reading.begin_with_consumer()
+    reading.follow(assignment(1, p0, p1, adds=False))
+    reading.note_revoked(Revocation(1, frozenset({p1}), False, 1.0, lambda: None))
+    assert reading.partitions == {p0, p1}  # replies may come there until others have it
+    reading.follow(assignment(2, p2, adds=True))
+    assert reading.partitions == {p0, p2}
+    reading.begin_with_consumer()
+    reading.follow(assignment(1, p1, adds=True))
+    assert reading.partitions == {p1}

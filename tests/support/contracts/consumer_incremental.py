@@ -62,6 +62,14 @@ class IncrementalContract:
         async with seat(world.connect(group), four) as member:
             assert member.consumer.settings.incremental
 
+    async def test_a_member_that_is_alone_has_all_from_its_first_assignment_on(
+        self, world: World, four: str, group: str
+    ) -> None:
+        """Whoever enters with `latest` reads what comes from then on."""
+        async with seat(world.connect(group), four) as member:
+            await poll_until(lambda: member.assignments, member)
+            assert member.assignments[0].positions == dict.fromkeys(partitions(four, 4), 3)
+
     async def test_a_join_takes_what_has_to_move_and_the_rest_is_read_on_meanwhile(
         self, world: World, four: str, group: str
     ) -> None:

@@ -145,7 +145,6 @@ class Seat:
         self.last_epoch = assignment.epoch
         if assignment.adds:
             assert self._is_incremental
-            assert self.assignments, "the first one adds to nothing"
             assert not self.partitions & assignment.positions.keys()
         else:
             assert not (self._is_incremental and self.partitions), "what is assigned was taken"
