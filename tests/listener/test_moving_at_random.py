@@ -2,11 +2,13 @@
 
 import random
 from collections import Counter
+from contextlib import suppress
 
 import anyio
 import pytest
 
-from sdml_kafka import Delivery, SeekFailed, TopicPartition
+from sdml_kafka import Delivery, KafkaListener, SeekFailed, TopicPartition
+from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.listener_on_twin import GROUP, P0, P1, TOPIC, broker_with, fill
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
@@ -88,3 +90,58 @@ async def test_after_seeks_all_behind_the_last_one_is_handled_again(seed: int) -
             tasks.cancel_scope.cancel()
         await until(lambda: broker.committed(GROUP, P0) == COUNT)
     assert set(range(last, COUNT)) <= set(finished[since:])
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_pauses_and_seeks_while_others_come_and_go_and_only_a_part_moves(seed: int) -> None:
+    broker, draw = MemoryBroker({TOPIC: 3}, rebalances="incremental"), random.Random(seed)
+    places: list[str | TopicPartition] = [TOPIC, *(TopicPartition(TOPIC, n) for n in range(3))]
+    for number in range(3):
+        fill(broker, range(COUNT), number)
+    running, finished = set[tuple[int, int]](), set[tuple[int, int]]()
+
+    async def handle(value: str, delivery: Delivery[str]) -> None:
+        at = delivery.record.partition, delivery.record.offset
+        assert at not in running
+        running.add(at)
+        try:
+            await anyio.sleep(draw.uniform(0, 0.1))
+            finished.add(at)
+        finally:
+            running.discard(at)
+
+    def member() -> KafkaListener:
+        return processing_on(broker, auto_commit={"interval_s": 0.2})
+
+    async def another() -> None:
+        async with anyio.create_task_group() as tasks, member() as listener:
+            tasks.start_soon(listener.process, str, handle)
+            await anyio.sleep(draw.uniform(0.1, 2))
+
+    async with member() as listener, processing(listener, handle, order="none", concurrency=8):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(40):
+                await anyio.sleep(draw.uniform(0, 0.4))
+                what = draw.choice(places)
+                match draw.randrange(6):
+                    case 0 | 1:
+                        await listener.pause(what)
+                    case 2 | 3:
+                        await listener.resume(what)
+                    case 4:
+                        with suppress(SeekFailed):
+                            await listener.seek(what, draw.randrange(COUNT))
+                    case _:
+                        tasks.start_soon(another)
+        await listener.pause(TOPIC)
+        await until(lambda: not running)
+        for number in range(3):
+            await listener.seek(TopicPartition(TOPIC, number), 0)
+        finished.clear()
+        await listener.resume(TOPIC)
+        await until(
+            lambda: all(
+                broker.committed(GROUP, TopicPartition(TOPIC, n)) == COUNT for n in range(3)
+            )
+        )
+        assert len(finished) == 3 * COUNT
