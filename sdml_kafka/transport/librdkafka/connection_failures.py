@@ -7,7 +7,11 @@ from typing import NamedTuple, Self
 from confluent_kafka import KafkaError
 
 from sdml_kafka.errors import AdvertisedAddressUnreachable, BrokerUnreachable, SdmlKafkaError
-from sdml_kafka.transport.librdkafka.error_mapping import MAX_TEXT_CHARS, refused_credentials
+from sdml_kafka.transport.librdkafka.error_mapping import (
+    MAX_TEXT_CHARS,
+    NO_LOGIN,
+    refused_credentials,
+)
 
 HINT = "Check the address, the network and that Kafka runs; security.protocol has to fit too."
 BOOTSTRAP = "bootstrap"
@@ -47,17 +51,15 @@ class Failure(NamedTuple):
         for piece, reason in _REASONS:
             if piece in self.what:
                 return reason
+        if NO_LOGIN in self.what:
+            return f"it takes no login, and security.protocol is {protocol!r}"
         if self.error.code() == KafkaError._SSL:
             return (
                 f"it does not speak TLS as security.protocol {protocol!r} needs it "
                 f"({self.what:.200})"
             )
         if "Disconnected while requesting ApiVersion" in self.what:
-            needs = "a login (SASL)" if "ssl" in protocol.lower() else "TLS or a login (SASL)"
-            return (
-                f"it ends the connection; it may ask for {needs}, and security.protocol is "
-                f"{protocol!r}"
-            )
+            return _ends_connections(protocol)
         return f"{self.what:.{MAX_TEXT_CHARS}}"
 
 
@@ -88,12 +90,19 @@ def unreachable(
             "reachable (network, name, firewall)."
         )
     given = [place.strip() for place in servers.split(",") if place.strip()]
+    # Of a broker that ends connections librdkafka says no more than that it is down.
+    other = "it does not answer" if timeout_s is not None else _ends_connections(protocol)
     reasons = "; ".join(
-        f"{place}: {failures[place].reason(protocol) if place in failures else 'no answer'}"
+        f"{place}: {failures[place].reason(protocol) if place in failures else other}"
         for place in dict.fromkeys([*given, *failures])
     )
     within = "" if timeout_s is None else f" within {_rounded(timeout_s)}"
     return BrokerUnreachable(f"No broker answered{within} ({reasons}). {HINT}")
+
+
+def _ends_connections(protocol: str) -> str:
+    needs = "a login (SASL)" if "ssl" in protocol.lower() else "TLS or a login (SASL)"
+    return f"it ends the connection; it may ask for {needs}, and security.protocol is {protocol!r}"
 
 
 def _rounded(seconds: float) -> str:

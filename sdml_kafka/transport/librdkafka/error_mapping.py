@@ -17,6 +17,8 @@ from sdml_kafka.errors import (
 from sdml_kafka.transport.record_checks import TOPIC_RULE, no_such_topic
 
 MAX_TEXT_CHARS = 300
+NO_LOGIN = "Request not valid in current SASL state"
+"""What librdkafka says of a broker that takes no login at all."""
 
 _AUTHORIZATION = frozenset(
     {
@@ -88,6 +90,8 @@ def may_succeed_later(error: KafkaError) -> bool:
 def refused_credentials(error: KafkaError) -> AuthenticationFailed | None:
     """Return the package's error if the broker or the client refused to trust the other."""
     text = f"{error.str():.{MAX_TEXT_CHARS}}"
+    if NO_LOGIN in text:
+        return None
     if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
         if "mechanism" in text.lower():
             return AuthenticationFailed(f"The broker has no such sasl.mechanism: {text}")
