@@ -47,6 +47,9 @@ class Delivery[T]:
 
         Args:
             error: What the record has failed with.
+
+        Raises:
+            TypeError: It is not an exception, or one of those that end a program or a task.
         """
         raise NotImplementedError
 
@@ -115,6 +118,7 @@ class StreamDelivery[T](Delivery[T]):
 
     def fail(self, error: Exception) -> None:
         """Stop the listener with an error; the record is not finished and comes again later."""
+        check_error(error)
         if not self._settled:
             self._settled = True
             self._chunk.give_back()  # without handing the record to another loop
@@ -131,3 +135,13 @@ class StreamDelivery[T](Delivery[T]):
     def __del__(self) -> None:
         if not self._settled:
             self._give_back()
+
+
+def check_error(error: object) -> None:
+    """Check what a record is said to have failed with.
+
+    Raises:
+        TypeError: It is not an exception, or one of those that end a program or a task.
+    """
+    if not isinstance(error, Exception):
+        raise TypeError(f"fail() takes an Exception, not {error!r:.300}")

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
 from sdml_kafka.listener.batch_parser import Unparsed
-from sdml_kafka.listener.delivery import Delivery
+from sdml_kafka.listener.delivery import Delivery, check_error
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.transport.fetched_record import RecordColumns
 from sdml_kafka.transport.interfaces.records import Record
@@ -149,6 +149,7 @@ class Job(Delivery[Any]):
 
     def fail(self, error: Exception) -> None:
         """Fail the record when the handler ends, whatever becomes of the others."""
+        check_error(error)
         if self.verdict is None:
             self.verdict = error
 

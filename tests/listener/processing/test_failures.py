@@ -260,3 +260,28 @@ async def test_a_policy_function_that_returns_something_else_stops_the_listener(
             await listener.process(str, handle, on_failure=lambda *_: 7)  # type: ignore[arg-type]
             await anyio.sleep_forever()
     assert not broker.committed(GROUP, P0)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["text", ValueError, None, anyio.EndOfStream, KeyboardInterrupt(), 7]
+)
+@pytest.mark.parametrize("is_batch", [False, True])
+async def test_a_record_that_is_failed_with_no_exception_has_not_finished(
+    wrong: Any, is_batch: bool
+) -> None:
+    broker = broker_with("a")
+
+    async def handle(value: str, delivery: Delivery[str]) -> None:
+        delivery.fail(wrong)
+
+    async def handle_batch(deliveries: list[Delivery[str]]) -> None:
+        deliveries[0].fail(wrong)
+
+    options: dict[str, Any] = {"batch": Batch(size=1)} if is_batch else {}
+    with pytest.raises(TypeError, match="fail"):
+        async with (
+            processing_on(broker) as listener,
+            processing(listener, handle_batch if is_batch else handle, **options),
+        ):
+            await anyio.sleep(1)
+    assert broker.committed(GROUP, P0) in (None, 0)
