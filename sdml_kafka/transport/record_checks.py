@@ -15,6 +15,8 @@ TOPIC_RULE = (
     "a topic's name is 1 to 249 of the characters a-z, A-Z, 0-9, '.', '_' and '-', and neither "
     "'.' nor '..'"
 )
+MAX_TIME = 1 << 63
+"""The milliseconds from which on a time is too large for a record."""
 MAX_COMPARED = 10_000
 """The number of topics that a misspelt name is compared with."""
 MIN_LIKENESS = 0.75
@@ -52,18 +54,23 @@ def fault_of(message: Message) -> ConfigurationError | None:
         return ConfigurationError(f"A partition is a number from 0 on, not {partition!r:.300}.")
     if not _is_bytes(message):
         return not_bytes(message.topic)
+    at_ms: object = message.timestamp_ms
+    if at_ms is not None and not (isinstance(at_ms, int) and -MAX_TIME <= at_ms < MAX_TIME):
+        return ConfigurationError(
+            f"A record's time is a whole number of milliseconds of 64 bits, not {at_ms!r:.300}."
+        )
     return None
 
 
 def _is_bytes(message: Message) -> bool:
     try:
         headers: list[tuple[object, object]] = [(name, value) for name, value in message.headers]
+        for name, _ in headers:
+            str.encode(name)  # type: ignore[arg-type]  # it may be anything
     except (TypeError, ValueError):
         return False
     values: list[object] = [message.key, message.value, *(value for _, value in headers)]
-    return all(isinstance(value, Bytes) for value in values) and all(
-        isinstance(name, str) for name, _ in headers
-    )
+    return all(isinstance(value, Bytes) for value in values)
 
 
 def not_bytes(topic: str, why: str = "") -> ConfigurationError:

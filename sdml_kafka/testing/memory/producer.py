@@ -170,7 +170,7 @@ class MemoryProducer:
         if partition is not None and partition >= count:
             return no_such_partition(topic, partition, count)
         size = len(value or b"") + len(key or b"")
-        size += sum(len(name.encode()) + len(content) for name, content in headers)
+        size += sum(len(name.encode()) + len(content or b"") for name, content in headers)
         bound = self._state.max_bytes.get(topic, self._max_record_bytes)
         if size > min(bound, self._max_record_bytes):
             return PayloadTooLarge(f"the record for {topic!r} is too large")

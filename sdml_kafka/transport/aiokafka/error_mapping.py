@@ -44,7 +44,14 @@ _NOT_SENT = (
     kafka.CorruptRecordException,  # on its way, perhaps
 )
 """With one of these a record has not arrived. With an error that no tuple names it may have."""
-_BAD_RECORD = (AssertionError, TypeError, ValueError, AttributeError, LookupError)
+_BAD_RECORD = (
+    AssertionError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    OverflowError,
+)
 INVALID_RECORD = 87
 UNSUPPORTED_COMPRESSION = 76
 _OUT_OF_STEP = (

@@ -49,6 +49,11 @@ BAD_RECORDS: list[Any] = [
     pytest.param({"value": b"", "partition": 2}, id="a partition too many"),
     pytest.param({"value": b"", "partition": -1}, id="a negative partition"),
     pytest.param({"value": b"", "partition": "0"}, id="a partition of text"),
+    pytest.param(
+        {"value": b"", "headers": [("\ud800", b"")]}, id="a header's name of half a character"
+    ),
+    pytest.param({"value": b"", "timestamp_ms": 1 << 63}, id="a time that is too large"),
+    pytest.param({"value": b"", "timestamp_ms": "now"}, id="a time of text"),
 ]
 
 
@@ -214,6 +219,15 @@ class ProducerContract:
         assert await outcomes.one("before") is await outcomes.one("after") is None
         records = await world.records(TopicPartition(topic, 0))
         assert [each.value for each in records] == [b"before", b"after"]
+
+    async def test_a_header_without_a_value_arrives(
+        self, world: ProducerWorld, producer: Producer, topic: str, outcomes: Outcomes
+    ) -> None:
+        headers: Any = [("none", None), ("", b"")]
+        producer.send(Message(topic, b"", None, headers, 0), outcomes.of(0))
+        assert await outcomes.one(0) is None
+        (record,) = await world.records(TopicPartition(topic, 0))
+        assert list(record.headers) == headers
 
     async def test_a_record_that_is_too_large_is_reported_and_the_next_one_arrives(
         self, world: ProducerWorld, producer: Producer, topic: str, outcomes: Outcomes
