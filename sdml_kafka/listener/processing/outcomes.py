@@ -155,10 +155,14 @@ class Outcomes:
             args = self._name, _place(item.jobs[0])
             self._log.log(ERROR, f"late {self._name}", text, *args, error=result.error)
         if result is None or isinstance(result, Failed):
-            for job in good:
-                self.finish(job)
+            self.settle(item, good, failures)
         else:
-            self._send(good or list(item.jobs), result)
+            self._send(item, good, failures, result)
+
+    def settle(self, item: Item, good: Iterable[Job], failures: Sequence[Failure]) -> None:
+        """Finish the records that have ended well, and decide about the others."""
+        for job in good:
+            self.finish(job)
         if failures:
             self._fail(item, failures)
 
@@ -200,15 +204,21 @@ class Outcomes:
 
     # -- what a handler returned ---------------------------------------------------------
 
-    def _send(self, jobs: Sequence[Job], result: object) -> None:
+    def _send(
+        self, item: Item, good: Sequence[Job], failures: Sequence[Failure], result: object
+    ) -> None:
+        """Send what a handler returned, and settle its records once that has its outcome.
+
+        Those that have failed wait as well: all of a batch that is tried again is tried at once.
+        """
         try:
             messages = [self._message(send) for send in _sends(result)]
         except ConfigurationError as error:
-            self._stop(jobs, error)
+            self._stop(item.jobs, error)
         except Exception as error:  # which a serializer has raised
-            self.refused(jobs, error)
+            self.settle(item, (), _with_refused(good, failures, error))
         else:
-            _Bundle(jobs, messages, self).send(self._forwards)
+            _Bundle(item, good, failures, messages, self).send(self._forwards)
 
     def _message(self, send: Send) -> Message:
         value = send.value
@@ -217,11 +227,6 @@ class Outcomes:
         record = send.topic, value, send.key, send.headers, send.partition
         return Message(*record, timestamp_ms=send.timestamp_ms)
 
-    def refused(self, jobs: Sequence[Job], error: Exception) -> None:
-        """Fail records of which a message was refused."""
-        item = jobs[0].batch or jobs[0]
-        self._fail(item, [(job, error) for job in jobs])
-
     # -- failures ------------------------------------------------------------------------
 
     def _fail(self, item: Item, failures: Sequence[Failure]) -> None:
@@ -229,6 +234,8 @@ class Outcomes:
         retry, plan, again = self._policies.retry, self._policies.plan, list[Job]()
         for job, error in failures:
             job.verdict = None
+            if job.is_settled:
+                continue  # it was given back while its messages were on their way
             if job.is_gone:
                 self.give_back(job)
             elif not retry.applies_to(error):
@@ -346,9 +353,11 @@ class Outcomes:
 
 @define(eq=False)
 class _Bundle:
-    """The messages that a handler returned; its records finish once all are acknowledged."""
+    """The messages that a handler returned; its records are settled once all have an outcome."""
 
-    jobs: Sequence[Job]
+    item: Item
+    good: Sequence[Job]
+    failures: Sequence[Failure]
     messages: list[Message]
     outcomes: Outcomes
     left: int = 0
@@ -358,10 +367,9 @@ class _Bundle:
         self.left = len(self.messages)
         if not self.left:
             self._all_settled()
+        job = self.good[0] if self.good else self.failures[0][0]
         for message in self.messages:
-            forwards.send(
-                Forward(self.jobs[0], message, "send", self._sent, self._lost, self._refused)
-            )
+            forwards.send(Forward(job, message, "send", self._sent, self._lost, self._refused))
 
     def _sent(self) -> None:
         self.left -= 1
@@ -373,15 +381,22 @@ class _Bundle:
         self._sent()
 
     def _lost(self) -> None:
-        for job in self.jobs:
+        for job in (*self.good, *(job for job, _ in self.failures)):
             self.outcomes.give_back(job)
 
     def _all_settled(self) -> None:
+        good, failures = self.good, self.failures
         if self.error is not None:
-            self.outcomes.refused(self.jobs, self.error)
-            return
-        for job in self.jobs:
-            self.outcomes.finish(job)
+            good, failures = (), _with_refused(good, failures, self.error)
+        self.outcomes.settle(self.item, good, failures)
+
+
+def _with_refused(
+    good: Sequence[Job], failures: Sequence[Failure], error: Exception
+) -> Sequence[Failure]:
+    """Return the failures and those of records of which a message was refused, in their order."""
+    refused = [(job, error) for job in good]
+    return sorted((*failures, *refused), key=lambda failure: failure[0].offset)
 
 
 def _unwrapped(error: Exception) -> Exception:
