@@ -144,6 +144,10 @@ class SeekFailed(SdmlKafkaError):
     """Reading of a partition was not moved: it is not assigned here, or no broker answered."""
 
 
+class OffsetBeyondEnd(SeekFailed):
+    """An offset lies beyond the end of its partition's log, so no partition was moved."""
+
+
 class CommitRejected(CommitFailed):
     """The group has moved on: the partitions of this commit belong to a later assignment."""
 

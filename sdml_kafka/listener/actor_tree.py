@@ -24,10 +24,9 @@ from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.dispatcher import Dispatcher
 from sdml_kafka.listener.parse_failures import ParseFailures, ParseFailuresActor
-from sdml_kafka.listener.processing.policies import DeadLetter
+from sdml_kafka.listener.processing.policies import NO_PRODUCER, DeadLetter
 from sdml_kafka.listener.processing.processor import Surroundings
 from sdml_kafka.listener.processing.processors import (
-    NO_PRODUCER,
     Declared,
     Processors,
     processing_supervisor,
@@ -199,6 +198,7 @@ class ListenerActors:
             self._group,
             clock_of(transport),
             self.signal.fail,
+            can_send=transport.producer is not None,
         )
         return Processors(self.router, around, transport.producer, timeouts.start_s)
 

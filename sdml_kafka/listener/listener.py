@@ -423,8 +423,9 @@ class KafkaListener(Enterable):
 
         Records in hand have `drain_timeout` to finish, handlers are cut off after it. With
         `enable_auto_commit=False` only `commit()` commits. In `on_partitions_assigned` of a
-        `rebalance_listener` it comes before any record of the partitions. An offset that is gone
-        is treated as ever: reading goes on at the log's beginning, which is counted as a jump.
+        `rebalance_listener` it comes before any record of the partitions. An offset that was
+        deleted is treated as ever: reading goes on at the log's beginning, which is counted as a
+        jump.
 
         Args:
             what: A partition that is assigned here, or a topic for all of those that are.
@@ -433,6 +434,8 @@ class KafkaListener(Enterable):
         Raises:
             SeekFailed: It is not assigned here, or is being revoked, or no broker has said in time
                 where to begin. Then reading goes on where it was.
+            OffsetBeyondEnd: The log of a partition ends before the offset; none is moved, of a
+                topic neither. Seek its partitions one by one, or a `datetime`.
             ConfigurationError: No parser reads that topic, or nothing can begin there.
             ClientClosed: The listener is not running.
         """

@@ -6,7 +6,14 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import ClientClosed, ConfigurationError, Delivery, SeekFailed, TopicPartition
+from sdml_kafka import (
+    ClientClosed,
+    ConfigurationError,
+    Delivery,
+    OffsetBeyondEnd,
+    SeekFailed,
+    TopicPartition,
+)
 from tests.support.listener_on_twin import (
     GROUP,
     P0,
@@ -264,13 +271,28 @@ async def test_a_listener_that_does_not_run_cannot_seek() -> None:
         await listener_on(broker_with()).seek(P0, 0)
 
 
-async def test_behind_the_end_reading_goes_on_at_the_beginning_which_is_a_jump() -> None:
+@pytest.mark.parametrize("what", [P0, TOPIC])
+async def test_beyond_the_end_of_a_log_nothing_is_moved(what: Any) -> None:
+    broker = broker_with(*TEN, partitions=2)
+    fill(broker, range(200), partition=1)
+    async with listener_on(broker) as listener, loops(await listener.subscribe(str)) as (loop,):
+        await loop.has_seen(210)
+        with pytest.raises(OffsetBeyondEnd, match=r"'topic' partition 0 ends at 10.*offset 100"):
+            await listener.seek(what, 100)
+        fill(broker, ["new"])
+        fill(broker, ["other"], partition=1)
+        await loop.has_seen(212)
+        assert {*loop.seen[210:]} == {"new", "other"}
+        assert listener.status().counters.jumps == 0
+        await listener.seek(P0, 11)
+
+
+async def test_what_retention_has_deleted_is_read_from_the_beginning_which_is_a_jump() -> None:
     broker = broker_with(*TEN)
     async with listener_on(broker) as listener, loops(await listener.subscribe(str)) as (loop,):
         await loop.has_seen(10)
-        await listener.seek(P0, 100)
-        await loop.has_seen(20)
-        assert loop.seen == TEN * 2
+        broker.trim(P0, 5)
+        await listener.seek(P0, 2)
+        await loop.has_seen(15)
+        assert loop.seen == TEN + TEN[5:]
         assert listener.status().counters.jumps == 1
-        await anyio.sleep(6)
-        assert broker.committed(GROUP, P0) in (9, 10)

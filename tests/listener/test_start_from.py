@@ -55,6 +55,16 @@ async def test_partitions_that_are_not_named_begin_where_they_would() -> None:
         assert broker.committed(GROUP, P1) is not None
 
 
+@pytest.mark.parametrize("force", [False, True])
+async def test_an_offset_beyond_the_end_stops_the_listener(force: bool) -> None:
+    broker = broker_with(*TEN)
+    text = "start_from: 'topic' partition 0 ends at 10.*offset 11"
+    with anyio.fail_after(10), pytest.raises(ConfigurationError, match=text):
+        async with listener_on(broker, start_from={P0: 11}, force=force):
+            await anyio.sleep_forever()
+    assert not broker.committed(GROUP, P0)
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -98,10 +98,17 @@ class ConsumerWithoutGroup:
         return evolve(polled, assignment=self._addition(polled.assignment))
 
     async def seek(
-        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+        self,
+        epoch: int,
+        number: int,
+        targets: Mapping[TopicPartition, Target],
+        timeout_s: float,
+        *,
+        within_log: bool = False,
     ) -> Mapping[TopicPartition, int]:
         """Read from elsewhere on."""
-        return await self._consumer.seek(epoch, number, targets, timeout_s)
+        wanted = epoch, number, targets, timeout_s
+        return await self._consumer.seek(*wanted, within_log=within_log)
 
     def _addition(self, assignment: Assignment) -> Assignment | None:
         """Return the assignment of what is read from now on as well; None if that is nothing."""

@@ -29,7 +29,7 @@ from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.consuming.moving.pauses import Pauses
 from sdml_kafka.consuming.moving.start_from import StartFrom
 from sdml_kafka.consuming.partitions import Intake, Partition
-from sdml_kafka.errors import ConsumerFailed, SeekFailed
+from sdml_kafka.errors import ConfigurationError, ConsumerFailed, OffsetBeyondEnd, SeekFailed
 from sdml_kafka.transport.interfaces.consumer import Consumer, Target
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Assignment
@@ -125,7 +125,7 @@ class Seeks:
 
     async def _return_to_frontier(self, consumer: Consumer, partition: Partition) -> None:
         targets = {partition.key: partition.tenancy.frontier()}
-        number, _ = await self._move(consumer, [partition], targets)
+        number, _ = await self._move(consumer, [partition], targets, within_log=False)
         self._intake.go_on(partition.key, number)
         self._intake.nudge()
 
@@ -137,6 +137,7 @@ class Seeks:
         Raises:
             SeekFailed: The partitions are not assigned, or are being revoked, or no broker has said
                 in time where to begin.
+            OffsetBeyondEnd: The log of one of them ends before the offset.
         """
         if self._tasks is None or self._consumer is None:
             raise SeekFailed("The consumer is being restarted: seek once the listener reads again")
@@ -186,12 +187,15 @@ class Seeks:
         consumer: Consumer,
         partitions: Collection[Partition],
         targets: Mapping[TopicPartition, Target],
+        *,
+        within_log: bool = True,
     ) -> tuple[int, Mapping[TopicPartition, int]]:
         """Move the client; return the number of that seek, and where the partitions begin."""
         self._check(partitions)
         self._intake.seeks = number = self._intake.seeks + 1
         epoch = max(partition.tenancy.epoch for partition in partitions)
-        positions = await consumer.seek(epoch, number, targets, SEEK_TIMEOUT_S)
+        wanted = epoch, number, targets, SEEK_TIMEOUT_S
+        positions = await consumer.seek(*wanted, within_log=within_log)
         self._check(partitions)
         return number, positions
 
@@ -216,6 +220,7 @@ class Seeks:
 
         Raises:
             SeekFailed: No broker has said in time where that is.
+            ConfigurationError: An offset lies beyond the end of its log.
         """
         does_force = self._start_from.force and not self._has_forced
         commits = {key: commit for key, commit in assignment.committed.items() if commit}
@@ -243,6 +248,8 @@ class Seeks:
                     for key, position in positions.items():
                         self._intake.restart(key, position, number)
                 return
+            except OffsetBeyondEnd as error:
+                raise ConfigurationError(f"start_from: {error}") from None
             except SeekFailed:
                 if anyio.current_time() >= deadline:
                     raise

@@ -12,6 +12,7 @@ from sdml_kafka.listener.processing.forwards import Forward, Forwards, Purpose, 
 from sdml_kafka.listener.processing.job import DONE, Item, Job, JobBatch
 from sdml_kafka.listener.processing.limits import FailureLimits
 from sdml_kafka.listener.processing.policies import (
+    NO_PRODUCER,
     DeadLetter,
     OnFailure,
     Retry,
@@ -64,6 +65,8 @@ class Policies:
     plan: RetryPlan | None
     """The retry topics, if there are any."""
     on_failure: OnFailure
+    can_send: bool
+    """Whether there is a producer, which sends and dead letters need."""
 
 
 @define
@@ -213,6 +216,8 @@ class Outcomes:
         """
         try:
             messages = [self._message(send) for send in _sends(result)]
+            if messages and not self._policies.can_send:
+                raise ConfigurationError(NO_PRODUCER)
         except ConfigurationError as error:
             self._stop(item.jobs, error)
         except Exception as error:  # which a serializer has raised
@@ -306,14 +311,16 @@ class Outcomes:
         return verdict
 
     def _dead_letter(self, job: Job, policy: DeadLetter, error: Exception) -> None:
+        if not self._policies.can_send:
+            self._stop([job], _with_cause(ConfigurationError(NO_PRODUCER), error))
+            return
         refusal = self.limits.refusal(policy, self._clock())
         if refusal is not None:
             failure = TooManyDeadLetters(
                 f"{self._name}: {refusal}, the last of them {_place(job)}. Nothing is lost: mend "
                 "what fails, and start again."
             )
-            failure.__cause__ = error
-            self._stop([job], failure)
+            self._stop([job], _with_cause(failure, error))
             return
         record, plan, group = job.record, self._policies.plan, self._group()
         if plan is not None and plan.has_read(job):
@@ -397,6 +404,11 @@ def _with_refused(
     """Return the failures and those of records of which a message was refused, in their order."""
     refused = [(job, error) for job in good]
     return sorted((*failures, *refused), key=lambda failure: failure[0].offset)
+
+
+def _with_cause(failure: Exception, cause: Exception) -> Exception:
+    failure.__cause__ = cause
+    return failure
 
 
 def _unwrapped(error: Exception) -> Exception:

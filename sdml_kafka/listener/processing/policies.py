@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 Order = Literal["partition", "key", "none"]
 """Which records wait for each other: those of a partition, those of a key, or none."""
 
+NO_PRODUCER = (
+    "Sends, retry topics and dead letters need a producer: give the listener bootstrap_servers, or "
+    "a producer_factory beside the consumer_factory."
+)
+
 MAX_ATTEMPTS = 32_767
 """The largest number of an attempt, for Spring's header holds no larger one."""
 MAX_DELAY_S = 30 * 24 * 3600.0

@@ -43,6 +43,8 @@ class Surroundings:
     """Returns seconds since the epoch."""
     on_failure: Callable[[Exception], None]
     """Called with the error that has to stop the listener."""
+    can_send: bool
+    """Whether there is a producer."""
 
 
 class Processor:
@@ -66,7 +68,7 @@ class Processor:
         self._again = Timetable[Item](self._repeat)
         self._forwards = Forwards(around.outbox, around.log, now, self._wake)
         self._outcomes = Outcomes(
-            Policies(options.retry, plan, options.on_failure),
+            Policies(options.retry, plan, options.on_failure, around.can_send),
             options.name,
             around.group,
             self._forwards,

@@ -11,6 +11,7 @@ from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.lifecycle import ACTOR_GRACE_S
 from sdml_kafka.listener.processing.options import Options
+from sdml_kafka.listener.processing.policies import NO_PRODUCER
 from sdml_kafka.listener.processing.processor import Processor, Surroundings
 from sdml_kafka.listener.processing.retrying.creation import RetryTopicMaker
 from sdml_kafka.listener.processing.retrying.plan import RetryPlan
@@ -21,11 +22,6 @@ from sdml_kafka.listener.typed_queue import TypedQueue
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.runtime import Actor, ChildSpec, Life, Restarts, Supervisor
 from sdml_kafka.transport.interfaces.producer import ConnectProducer
-
-NO_PRODUCER = (
-    "Sends, retry topics and dead letters need a producer: give the listener bootstrap_servers, or "
-    "a producer_factory beside the consumer_factory."
-)
 
 
 @frozen

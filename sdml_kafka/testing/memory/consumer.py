@@ -37,6 +37,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Tail,
 )
 from sdml_kafka.transport.record_checks import nearest_topics
+from sdml_kafka.transport.rules.seek_rules import within_logs
 
 REPORT_INTERVAL_S = 0.2
 """Seconds between two reports of a health that has not changed."""
@@ -283,17 +284,28 @@ class MemoryConsumer:
         return moved
 
     async def seek(
-        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+        self,
+        epoch: int,
+        number: int,
+        targets: Mapping[TopicPartition, Target],
+        timeout_s: float,
+        *,
+        within_log: bool = False,
     ) -> Mapping[TopicPartition, int]:
         await anyio.lowlevel.checkpoint()
-        is_known = all(isinstance(target, int) for target in targets.values())
+        is_known = not within_log and all(isinstance(each, int) for each in targets.values())
         if not is_known and not await self._wait_for_broker(now() + timeout_s):
             raise SeekFailed(f"No broker answered within {timeout_s:g} s. Try again.")
         self._group.advance(now())
         member = self._member
         if self._closed or not self._group.may_seek(member, epoch, targets.keys()):
             raise SeekFailed("The partitions are being revoked: seek once they are assigned again")
-        positions = {each: self._offset(each, target) for each, target in targets.items()}
+        positions: Mapping[TopicPartition, int] = {
+            each: self._offset(each, "latest" if within_log and isinstance(to, int) else to)
+            for each, to in targets.items()
+        }
+        if within_log:
+            positions = within_logs(targets, positions)
         member.positions.update(positions)
         self._sought.update(dict.fromkeys(positions, number))
         self._group.sought(positions)

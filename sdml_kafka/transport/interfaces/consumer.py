@@ -133,7 +133,13 @@ class Consumer(Protocol):
         ...
 
     async def seek(
-        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+        self,
+        epoch: int,
+        number: int,
+        targets: Mapping[TopicPartition, Target],
+        timeout_s: float,
+        *,
+        within_log: bool = False,
     ) -> Mapping[TopicPartition, int]:
         """Read partitions from elsewhere on. Does not wait for a poll, and commits nothing.
 
@@ -146,11 +152,14 @@ class Consumer(Protocol):
             number: The number of the seek, larger than that of every one before.
             targets: Where to read each partition from.
             timeout_s: Seconds within which brokers have to say where that is.
+            within_log: Whether brokers are asked where the logs end, so that an offset beyond the
+                end is refused. Without it reading goes on at the log's beginning then.
 
         Returns:
             The offset that each partition is read from.
 
         Raises:
+            OffsetBeyondEnd: An offset is refused. None was moved.
             SeekFailed: A partition is not assigned (any more), or no broker answered in time. None
                 was moved.
             AuthorizationFailed: The broker does not let this client read.

@@ -17,7 +17,7 @@ from sdml_kafka.errors import (
 from sdml_kafka.listener.processing.forwards import Held
 from sdml_kafka.listener.processing.policies import Batch, DeadLetter, Retry, Send, Stop
 from sdml_kafka.parsing.parsers import Skip
-from tests.support.listener_on_twin import GROUP, P0, P1, TOPIC, broker_with, fill
+from tests.support.listener_on_twin import GROUP, P0, P1, TOPIC, broker_with, fill, listener_on
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
@@ -396,6 +396,27 @@ async def test_dead_letters_without_a_producer_are_refused() -> None:
     async with listener:
         with pytest.raises(ConfigurationError, match="producer_factory"):
             await listener.process(str, Recorder(), on_failure=DeadLetter())
+
+
+async def returns_a_send(value: str, delivery: Delivery[str]) -> Send:
+    return Send("out", value.encode())
+
+
+async def fails(value: str, delivery: Delivery[str]) -> None:
+    raise ValueError(value)
+
+
+@pytest.mark.parametrize("handler", [returns_a_send, fails])
+async def test_what_turns_out_to_need_a_producer_stops_a_listener_without_one(
+    handler: Callable[..., Any],
+) -> None:
+    broker = broker_with("a")
+    listener = listener_on(broker)
+    with anyio.fail_after(10), pytest.raises(ConfigurationError, match="producer_factory"):
+        async with listener:
+            await listener.process(str, handler, on_failure=lambda *_: DeadLetter())
+            await anyio.sleep_forever()
+    assert not broker.committed(GROUP, P0)
 
 
 class Lists:

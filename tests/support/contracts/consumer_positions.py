@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from sdml_kafka.errors import SeekFailed
+from sdml_kafka.errors import OffsetBeyondEnd, SeekFailed
+from sdml_kafka.transport.interfaces.consumer import Target
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit, Polled
 from tests.support.contracts.consumer_world import (
@@ -109,6 +110,11 @@ class PositionsContract:
             assert await consumer.seek(epoch, 4, {p0: at + timedelta(days=1)}, CALL_S) == {p0: 11}
             assert await consumer.seek(epoch, 5, {p0: at - timedelta(days=1)}, CALL_S) == {p0: 0}
             assert len(await records_of(p0, consumer, 5, 11)) == 11
+
+            with pytest.raises(OffsetBeyondEnd, match="ends at 11"):
+                await consumer.seek(epoch, 6, {p1: 0, p0: 12}, CALL_S, within_log=True)
+            wanted: dict[TopicPartition, Target] = {p0: 11, p1: 0}
+            assert await consumer.seek(epoch, 7, wanted, CALL_S, within_log=True) == wanted
 
     async def test_a_seek_ends_no_poll_that_waits_with_records_of_before(
         self, world: World, topic: str, group: str

@@ -110,9 +110,16 @@ class AiokafkaConsumer:
         )
 
     async def seek(
-        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+        self,
+        epoch: int,
+        number: int,
+        targets: Mapping[TopicPartition, Target],
+        timeout_s: float,
+        *,
+        within_log: bool = False,
     ) -> Mapping[TopicPartition, int]:
-        return await self._home.call(partial(self._driver.seek, epoch, number, targets, timeout_s))
+        seek = partial(self._driver.seek, epoch, number, targets, timeout_s, within_log=within_log)
+        return await self._home.call(seek)
 
     async def commit(
         self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float

@@ -272,10 +272,16 @@ class ConsumerDriver:
         return batches
 
     async def seek(
-        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+        self,
+        epoch: int,
+        number: int,
+        targets: Mapping[TopicPartition, Target],
+        timeout_s: float,
+        *,
+        within_log: bool,
     ) -> Mapping[TopicPartition, int]:
         self._check_may_seek(epoch, targets)
-        positions = await look_up_targets(self._consumer, targets, timeout_s)
+        positions = await look_up_targets(self._consumer, targets, timeout_s, within_log=within_log)
         self._check_may_seek(epoch, targets)
         self._fetched.interrupt()  # a poll that waits may take them still
         if self._bad_batches.is_active:

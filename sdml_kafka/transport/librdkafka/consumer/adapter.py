@@ -169,10 +169,18 @@ class LibrdkafkaConsumer:
             raise outcomes[0]
 
     async def seek(
-        self, epoch: int, number: int, targets: Mapping[TopicPartition, Target], timeout_s: float
+        self,
+        epoch: int,
+        number: int,
+        targets: Mapping[TopicPartition, Target],
+        timeout_s: float,
+        *,
+        within_log: bool = False,
     ) -> Mapping[TopicPartition, int]:
         deadline = monotonic() + timeout_s
-        look_up = partial(self._driver.look_up_targets, epoch, targets, deadline)
+        look_up = partial(
+            self._driver.look_up_targets, epoch, targets, deadline, within_log=within_log
+        )
         try:
             found = await self._member.call(look_up)
             while found is None:

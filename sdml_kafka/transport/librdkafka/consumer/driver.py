@@ -54,6 +54,7 @@ from sdml_kafka.transport.librdkafka.consumer.topics import Topics
 from sdml_kafka.transport.librdkafka.logs import ClientLog
 from sdml_kafka.transport.librdkafka.options import Settings, made, secrets_of
 from sdml_kafka.transport.librdkafka.owner_thread import OwnerThread, ProgramLoop
+from sdml_kafka.transport.rules.seek_rules import within_logs
 from sdml_kafka.transport.rules.start_rules import NoStart, Reset, StartRules
 
 MEMBER_TURN_S = 0.02
@@ -290,7 +291,12 @@ class ConsumerDriver:
     # -- seeks ---------------------------------------------------------------------------
 
     def look_up_targets(
-        self, epoch: int, targets: Mapping[TopicPartition, Target], deadline: float
+        self,
+        epoch: int,
+        targets: Mapping[TopicPartition, Target],
+        deadline: float,
+        *,
+        within_log: bool,
     ) -> Mapping[TopicPartition, int] | None:
         """Return the offset that each target stands for, None if some are to be asked for again.
 
@@ -298,10 +304,17 @@ class ConsumerDriver:
 
         Raises:
             SeekFailed: A partition is not assigned, or no broker has answered in time.
+            OffsetBeyondEnd: An offset lies beyond the end of its log.
         """
         self.check_may_seek(epoch, targets)
-        found = {key: target for key, target in targets.items() if isinstance(target, int)}
-        times = {key: _time_of(each) for key, each in targets.items() if not isinstance(each, int)}
+        found, times = dict[TopicPartition, int](), dict[TopicPartition, int]()
+        for key, target in targets.items():
+            if not isinstance(target, int):
+                times[key] = _time_of(target)
+            elif within_log:
+                times[key] = END
+            else:
+                found[key] = target
         try:
             if times:
                 found |= self._lookups.offsets(times)
@@ -311,7 +324,7 @@ class ConsumerDriver:
             if error_mapping.is_authorization(error_of(error)):
                 raise error_mapping.may_not_read(error_of(error)) from error
         if len(found) == len(targets):
-            return found
+            return within_logs(targets, found) if within_log else found
         if monotonic() >= deadline:
             (topic, number), *_ = targets.keys() - found.keys()
             raise SeekFailed(

@@ -16,22 +16,34 @@ from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.interfaces.consumer import Target
 from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.rules.seek_rules import within_logs
 
 RETRY_S = 0.1
 """Seconds between two requests while some offsets are not known."""
 
 
 async def look_up_targets(
-    consumer: Client, targets: Mapping[TopicPartition, Target], timeout_s: float
+    consumer: Client,
+    targets: Mapping[TopicPartition, Target],
+    timeout_s: float,
+    *,
+    within_log: bool,
 ) -> Mapping[TopicPartition, int]:
     """Return the offset that each target stands for.
 
     Raises:
         SeekFailed: The brokers have not said so in time.
+        OffsetBeyondEnd: An offset lies beyond the end of its log, and `within_log` forbids that.
         AuthorizationFailed: The broker does not let this client read.
     """
-    found = {key: target for key, target in targets.items() if isinstance(target, int)}
-    wanted = {key: _code(target) for key, target in targets.items() if not isinstance(target, int)}
+    found, wanted = dict[TopicPartition, int](), dict[TopicPartition, int]()
+    for key, target in targets.items():
+        if not isinstance(target, int):
+            wanted[key] = _code(target)
+        elif within_log:
+            wanted[key] = _code("latest")
+        else:
+            found[key] = target
     reason: object = "its leader is not known"
     try:
         async with asyncio.timeout(timeout_s):
@@ -51,7 +63,7 @@ async def look_up_targets(
             f"No broker has said within {timeout_s:g} s where to begin in {topic!r} partition "
             f"{number}: {reason}. Try again."
         ) from None
-    return found
+    return within_logs(targets, found) if within_log else found
 
 
 def _code(target: str | datetime) -> int:
