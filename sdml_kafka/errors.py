@@ -24,6 +24,7 @@ __all__ = [
     "GroupFull",
     "GroupShared",
     "JoinTimeout",
+    "OffsetBeyondEnd",
     "ParseFailed",
     "PayloadTooLarge",
     "ProducerFailed",
