@@ -191,9 +191,10 @@ def producer_connect(
         ConfigurationError: The arguments do not go together.
     """
     if _is_librdkafka(choice):
-        return _librdkafka_producer(
-            producer_factory, bootstrap_servers, client_options, own_names, choice.options or {}
-        )
+        from sdml_kafka.transport.librdkafka.factory import producer_of
+
+        where = producer_factory, bootstrap_servers, client_options
+        return producer_of(*where, own_names, choice.options or {})
     from sdml_kafka.transport.aiokafka import factory as defaults
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
@@ -206,27 +207,6 @@ def producer_connect(
         raise ConfigurationError("Give bootstrap_servers ('host:port'), or a producer_factory")
     defaults.check_producer_names(client_options, own_names)
     return connect_producer(defaults.default_producer_factory(bootstrap_servers, client_options))
-
-
-def _librdkafka_producer(
-    producer_factory: ProducerFactory | None,
-    bootstrap_servers: str | Sequence[str] | None,
-    aiokafka_options: Mapping[str, Any],
-    own_names: Collection[str] | None,
-    options: Mapping[str, Any],
-) -> ConnectProducer:
-    from sdml_kafka.transport.librdkafka.options import producer_settings, refuse_keywords
-    from sdml_kafka.transport.librdkafka.producer.adapter import connect_producer
-
-    if producer_factory is not None:
-        raise ConfigurationError(
-            "producer_factory makes producers of aiokafka: give bootstrap_servers and "
-            "client_options with client='librdkafka'"
-        )
-    refuse_keywords(aiokafka_options, own_names)
-    if not bootstrap_servers:
-        raise ConfigurationError("Give bootstrap_servers ('host:port')")
-    return connect_producer(producer_settings(bootstrap_servers, options))
 
 
 def transactions(

@@ -26,7 +26,7 @@ def producer(**options: Any) -> KafkaProducer:
         ({"linger_ms": 5}, r"linger_ms is an option of aiokafka.*\{'linger\.ms': \.\.\.\}"),
         ({"sasl_plain_password": PASSWORD}, r"sasl_plain_password is .*'sasl\.password'"),
         ({"max_waitng": 5}, r"client_options; it has no option max_waitng \(did you mean max_wai"),
-        ({"producer_factory": print}, "producer_factory makes producers of aiokafka"),
+        ({"producer_factory": print}, "producer_factory makes clients of aiokafka"),
         ({"bootstrap_servers": None}, "Give bootstrap_servers"),
         ({"bootstrap_servers": "localhost:abc"}, "bootstrap_servers: address 1 of 1"),
         ({"client_options": {"lingr.ms": PASSWORD}}, "no option 'lingr.ms'. Did you mean 'linger"),

@@ -16,6 +16,7 @@ SAID_BY_US = frozenset(
         "ERROR",  # brokers that are away: `connected`, and the error of a start
         "FAIL",
         "FATAL",  # raised by the next call
+        "GETPID",  # tried again; a refusal is an error of the producer
         "MAXPOLL",
         "REQTMOUT",
         "SESSTMOUT",
