@@ -12,6 +12,7 @@ from aiokafka import __version__ as aiokafka_version
 from benchmarks import (
     calls,
     idle,
+    keys,
     memory,
     processing,
     profile,
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Any] = {
     "calls": calls,
     "processing": processing,
     "sending": sending,
+    "keys": keys,
     "stuck-key": stuck_key,
     "idle": idle,
     "start": start,

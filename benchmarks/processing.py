@@ -20,7 +20,7 @@ from benchmarks.documents import documents
 from benchmarks.event_loops import run_on
 from benchmarks.meter import ReadingMeter, ReadingSample
 from benchmarks.reading import COMMIT_EVERY, consumer
-from sdml_kafka import Delivery, KafkaListener, ParserSpec, TypeStream, parse_json
+from sdml_kafka import Batch, Delivery, KafkaListener, ParserSpec, TypeStream, parse_json
 from sdml_kafka.listener.processing.policies import Order
 from sdml_kafka.testing import EmbeddedKafka
 
@@ -33,6 +33,10 @@ SECONDS = 5
 """How long a contestant at its ceiling takes."""
 LOOPS = ("asyncio", "uvloop", "trio")
 BY_HAND, SERIAL = "getmany by hand, our parser", "serial loop"
+BATCH = 500
+"""The records of a batch."""
+BATCHES = f"process, batches of {BATCH}"
+"""What contestants begin with whose handlers take batches; those do no work."""
 AT_ONCE: dict[Order, int] = {
     "partition": min(CONCURRENCY, PARTITIONS),
     "key": CONCURRENCY,
@@ -179,6 +183,30 @@ async def by_process(
     return sample
 
 
+async def by_batches(
+    bootstrap: str, group: str, topic: str, records: int, _: Case
+) -> ReadingSample:
+    """Read the values in handlers of batches."""
+    meter, ended, seen = ReadingMeter(), anyio.Event(), 0
+
+    async def handle(deliveries: list[Delivery[object]]) -> None:
+        nonlocal seen
+        if not seen:
+            meter.start()
+        seen += len([delivery.value for delivery in deliveries])
+        if seen == records:
+            ended.set()
+
+    async with listener_of(bootstrap, group, topic) as listener, anyio.create_task_group() as tasks:
+        batch = Batch(size=BATCH, interval_s=0.2)
+        process = partial(listener.process, concurrency=CONCURRENCY, batch=batch)
+        tasks.start_soon(process, dict, handle)
+        await ended.wait()
+        sample = meter.stop(seen)
+        tasks.cancel_scope.cancel()
+    return sample
+
+
 Contestant = Callable[[str, str, str, int, Case], Awaitable[ReadingSample]]
 CONTESTANTS: dict[str, tuple[str, int, Contestant]] = {
     BY_HAND: ("asyncio", 1, by_hand),
@@ -193,7 +221,9 @@ CONTESTANTS: dict[str, tuple[str, int, Contestant]] = {
         for loop in LOOPS
         for order, at_once in AT_ONCE.items()
     },
+    **{f"{BATCHES}, {loop}": (loop, 1, by_batches) for loop in LOOPS},
 }
+"""The event loop of each contestant, how many records it handles at once, and what it does."""
 
 COLUMNS = [
     Column("of the ceiling", "share"),
@@ -298,9 +328,12 @@ def run(
     children = Children("benchmarks.processing", beside)
     with EmbeddedKafka() as kafka:
         for case in cases:
-            samples: dict[str, list[Sample]] = {name: [] for name in names}
+            here = [name for name in names if not (case.work_ms and name.startswith(BATCHES))]
+            if not here:
+                continue
+            samples: dict[str, list[Sample]] = {name: [] for name in here}
             for round_ in range(rounds):
-                order = names if round_ % 2 else list(reversed(names))
+                order = here if round_ % 2 else list(reversed(here))
                 turns = {
                     name: turn(children, kafka.bootstrap_servers, case, name) for name in order
                 }

@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 
 from benchmarks.documents import documents
-from sdml_kafka import Delivery, KafkaListener, ParserSpec, parse_json
+from sdml_kafka import Batch, Delivery, KafkaListener, ParserSpec, parse_json
 from sdml_kafka.listener.processing.policies import Order
 from sdml_kafka.testing import MemoryBroker
 from sdml_kafka.workers import pool
@@ -24,10 +24,12 @@ def no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "BREATH_S", 1e9)
 
 
-async def process(order: Order, *, suspends: bool = False) -> Work:
+async def process(
+    order: Order, *, suspends: bool = False, batch: Batch | None = None, keys: int = 1007
+) -> Work:
     broker = MemoryBroker({"orders": 12})
     for number, document in enumerate(documents("nested", 512, RECORDS)):
-        broker.produce("orders", document, partition=number % 12, key=b"%d" % (number % 1007))
+        broker.produce("orders", document, partition=number % 12, key=b"%d" % (number % keys))
     parsers: list[ParserSpec[Any]] = [{"topics": ["orders"], "type": dict, "parser": parse_json}]
     seen, ended = 0, anyio.Event()
 
@@ -39,6 +41,10 @@ async def process(order: Order, *, suspends: bool = False) -> Work:
         if seen == RECORDS:
             ended.set()
 
+    async def handle_all(deliveries: list[Delivery[object]]) -> None:
+        for delivery in deliveries:
+            await handle(None, delivery)
+
     async with (
         KafkaListener(
             parsers, transport=broker.connect("group", auto_offset_reset="earliest")
@@ -47,7 +53,8 @@ async def process(order: Order, *, suspends: bool = False) -> Work:
     ):
 
         async def run() -> None:
-            await listener.process(dict, handle, order=order, concurrency=64)
+            function: Any = handle if batch is None else handle_all
+            await listener.process(dict, function, order=order, concurrency=64, batch=batch)
 
         with counted() as work:
             tasks.start_soon(run)
@@ -62,6 +69,18 @@ async def test_function_calls_for_each_record(order: Order) -> None:
     work = await process(order)
     # To take it, to parse it, to run the handler in a context of its own, and to finish it.
     assert work.calls / RECORDS < 10.0
+
+
+@pytest.mark.parametrize("order", ["partition", "none"])
+async def test_function_calls_for_each_record_of_a_batch(order: Order) -> None:
+    work = await process(order, batch=Batch(size=500))
+    # To make its delivery, to parse it, and to look whether the handler has settled it.
+    assert work.calls / RECORDS < 4.0
+
+
+async def test_each_record_with_a_key_of_its_own_costs_no_more() -> None:
+    few, many = await process("key"), await process("key", keys=RECORDS)
+    assert many.calls < 1.02 * few.calls
 
 
 @pytest.mark.parametrize(("order", "most"), [("partition", 37.0), ("key", 20.0), ("none", 20.0)])

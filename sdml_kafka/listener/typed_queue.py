@@ -64,6 +64,18 @@ class Parcel:
             self.parse,
         )
 
+    def some(self, places: Sequence[int]) -> "Parcel":
+        """Return a parcel of the records at these places."""
+        return Parcel(
+            self.chunk,
+            [self.values[at] for at in places],
+            [self.indices[at] for at in places],
+            [self.record(at) for at in places],
+            self.spec,
+            self.sharers,
+            self.parse,
+        )
+
     def keys(self) -> Sequence[bytes | None]:
         """Return the key of each record; empty if none has one.
 

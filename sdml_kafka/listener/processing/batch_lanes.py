@@ -1,18 +1,20 @@
 """Which records make up the next batch: those of one lane, one batch after another. Pure.
 
-How this works. Every record waits in its lane at once. A lane whose records fill a batch, or whose
-first record has waited for the interval, is ready once it is not busy. Unlike in `lanes.py` a lane
-is remembered as long as records wait in it, since a batch is made of what has come meanwhile.
+How this works. A parcel waits in its lane at once; by key it is taken apart into one for each key.
+A lane whose records fill a batch, or whose first record has waited for the interval, is ready once
+it is not busy. Unlike in `lanes.py` a lane is remembered as long as records wait in it, since a
+batch is made of what has come meanwhile. Records become jobs as a batch is made. What is left of a
+parcel then becomes a parcel of its own: the batch may be done and gone long before the rest.
 
 The rules are those of `lanes.py`. The time is passed in; `wait` asks for a call of `note_due`.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
 from sdml_kafka.consuming.ledger import Tenancy
-from sdml_kafka.listener.processing.job import BatchLane, Job, JobBatch, new_job
+from sdml_kafka.listener.processing.job import BatchLane, Job, JobBatch, new_job, new_jobs
 from sdml_kafka.listener.processing.lanes import NullKey
 from sdml_kafka.listener.processing.policies import Batch, Order
 from sdml_kafka.listener.typed_queue import Parcel
@@ -65,32 +67,35 @@ class BatchLanes:
 
     def add(self, parcel: Parcel, now: float) -> None:
         """Let the records of a parcel wait in their lanes, from its next one on."""
-        tenancy = parcel.chunk.tenancy
-        lanes = self._lanes.setdefault(tenancy, {})
-        by_key = self._order == "key"
-        for at in range(parcel.next, parcel.end):
-            job = new_job(parcel, at)
-            job.key = key = job.record.key if by_key else None
-            job.keep_alone()
+        self.queued += parcel.end - parcel.next
+        lanes = self._lanes.setdefault(parcel.chunk.tenancy, {})
+        for key, part in self._parts(parcel):
             lane = lanes.get(key)
             if lane is None:
-                is_free = self._order == "none" or (by_key and key is None)
-                is_ordered = not (is_free and (not by_key or self._null_key_is_free))
-                lane = lanes[key] = BatchLane(tenancy, key, is_ordered)
-            lane.waiting.append(job)
-            if len(lane.waiting) == 1:
-                self._begin_waiting(lane, now)
-            elif len(lane.waiting) >= self._batch.size:
+                is_free = self._order == "none" or (
+                    self._order == "key" and key is None and self._null_key_is_free
+                )
+                lane = lanes[key] = BatchLane(parcel.chunk.tenancy, key, not is_free)
+            lane.waiting.append(part)
+            count, lane.count = lane.count, lane.count + part.end - part.next
+            if lane.count >= self._batch.size or not self._batch.interval_s:
                 self._note_ready(lane)
-        self.queued += parcel.end - parcel.next
-        parcel.next = parcel.end
+            if not count:
+                lane.due = now + self._batch.interval_s
+                if not lane.is_ready:
+                    self._wait(lane.due, lane)
 
-    def _begin_waiting(self, lane: BatchLane, now: float) -> None:
-        lane.due = now + self._batch.interval_s
-        if self._batch.size == 1 or not self._batch.interval_s:
-            self._note_ready(lane)
-        else:
-            self._wait(lane.due, lane)
+    def _parts(self, parcel: Parcel) -> Iterable[tuple[object, Parcel]]:
+        """Return the records of each lane, by the key of the lane."""
+        keys = parcel.keys() if self._order == "key" else ()
+        if not keys:
+            return ((None, parcel),)
+        places: dict[object, list[int]] = {}
+        for at in range(parcel.next, parcel.end):
+            places.setdefault(keys[at], []).append(at)
+        if len(places) == 1:
+            return ((keys[parcel.next], parcel),)
+        return [(key, parcel.some(each)) for key, each in places.items()]
 
     def _note_ready(self, lane: BatchLane) -> None:
         if not lane.is_ready and not lane.is_busy:
@@ -99,7 +104,7 @@ class BatchLanes:
 
     def note_due(self, lane: BatchLane, now: float) -> None:
         """Look at a lane whose time has come, if it still waits."""
-        if lane.waiting and now >= lane.due:
+        if lane.count and now >= lane.due:
             self._note_ready(lane)
 
     def take(self, now: float) -> JobBatch | None:
@@ -109,45 +114,80 @@ class BatchLanes:
         while self._ready:
             lane = self._ready.popleft()
             lane.is_ready = False
-            jobs: list[Job] = []
-            may_begin = lane.tenancy.may_begin
-            while lane.waiting and len(jobs) < self._batch.size:
-                if not may_begin(lane.waiting[0].offset):
-                    self._close(lane.tenancy)
-                    break
-                if self._begins_at is not None and self._must_wait(lane, now):
-                    break
-                jobs.append(lane.waiting.popleft())
+            jobs = self._take_jobs(lane, now)
             if not jobs:
                 continue  # `reopen` or `note_due` looks at it again
+            lane.count -= len(jobs)
             self.queued -= len(jobs)
             batch = JobBatch(jobs, lane)
             if lane.is_ordered:
                 lane.is_busy = True
-            if lane.waiting:
+            if lane.count:
                 lane.due = now + self._batch.interval_s
             self._look_again(lane, now)
             return batch
         return None
 
-    def _must_wait(self, lane: BatchLane, now: float) -> bool:
-        """Return whether the first record of a lane is not due; then ask for a call when it is."""
+    def _take_jobs(self, lane: BatchLane, now: float) -> list[Job]:
+        """Take the first records that wait, as many as may begin and are a batch at most."""
+        jobs: list[Job] = []
+        waiting, size = lane.waiting, self._batch.size
+        while waiting and len(jobs) < size:
+            parcel = waiting[0]
+            most = min(parcel.end - parcel.next, size - len(jobs))
+            most = self._startable_of(parcel, most)
+            if self._begins_at is None:
+                jobs += new_jobs(parcel, most)
+            else:
+                jobs += self._due_of(lane, parcel, most, now)
+            if parcel.next < parcel.end:
+                if jobs:
+                    waiting[0] = parcel.rest()
+                    parcel.next = parcel.end
+                break
+            waiting.popleft()
+        return jobs
+
+    def _startable_of(self, parcel: Parcel, most: int) -> int:
+        """Return how many of the first records of a parcel may begin by the offset map."""
+        tenancy, offsets = parcel.chunk.tenancy, parcel.chunk.offsets
+        begin = parcel.next
+        if offsets[parcel.indices[begin + most - 1]] < tenancy.begins_below:
+            return most
+        for count in range(most):
+            if not tenancy.may_begin(offsets[parcel.indices[begin + count]]):
+                self._close(tenancy)
+                return count
+        return most
+
+    def _due_of(self, lane: BatchLane, parcel: Parcel, most: int, now: float) -> list[Job]:
+        """Take the first records of a parcel, up to one that is not due; ask for a call then."""
         assert self._begins_at is not None
-        at = self._begins_at(lane.waiting[0], now)
-        if at > now:
-            lane.due = at
-            self._wait(at, lane)
-        return at > now
+        jobs: list[Job] = []
+        while len(jobs) < most:
+            job = lane.first
+            if job is None:
+                job = lane.first = new_job(parcel, parcel.next)
+                job.keep_alone()
+            at = self._begins_at(job, now)
+            if at > now:
+                lane.due = at
+                self._wait(at, lane)
+                break
+            lane.first = None
+            parcel.next += 1
+            jobs.append(job)
+        return jobs
 
     def _look_again(self, lane: BatchLane, now: float) -> None:
         """See when the rest of a lane is due; forget a lane that has none and is not busy."""
         if lane.is_busy:
             return
-        if not lane.waiting:
+        if not lane.count:
             lanes = self._lanes.get(lane.tenancy)
             if lanes is not None and lanes.get(lane.key) is lane:
                 del lanes[lane.key]
-        elif len(lane.waiting) >= self._batch.size or now >= lane.due:
+        elif lane.count >= self._batch.size or now >= lane.due:
             self._note_ready(lane)
         else:
             self._wait(lane.due, lane)
@@ -175,13 +215,18 @@ class BatchLanes:
         """Look again at the lanes of a tenancy in which nothing could begin beyond an offset."""
         self._closed.discard(tenancy)
         for lane in self._lanes.get(tenancy, {}).values():
-            if lane.waiting:
+            if lane.count:
                 self._note_ready(lane)
 
     def take_all(self) -> list[Parcel]:
         """Remove what waits, and return it, later records of a tenancy before earlier ones."""
         lanes = [lane for lanes in self._lanes.values() for lane in lanes.values()]
-        parcels = [job.as_parcel() for lane in lanes for job in lane.waiting]
+        parcels = [
+            parcel.some((at,))
+            for lane in lanes
+            for parcel in lane.waiting
+            for at in range(parcel.next, parcel.end)
+        ]
         self.drop(list(self._lanes))
         return sorted(parcels, key=lambda parcel: parcel.offset, reverse=True)
 
@@ -193,8 +238,9 @@ class BatchLanes:
         for tenancy in tenancies:
             self._closed.discard(tenancy)
             for lane in self._lanes.pop(tenancy, {}).values():
-                self.queued -= len(lane.waiting)
+                self.queued -= lane.count
                 lane.waiting.clear()
+                lane.count, lane.first = 0, None
         gone = set(tenancies)
         self._ready = deque(lane for lane in self._ready if lane.tenancy not in gone)
         dropped = [each for each in self._repeated if each.tenancy in gone]

@@ -1,7 +1,9 @@
 """A record on its way through a handler, alone or in a batch."""
 
 from collections import deque
+from itertools import groupby
 from math import inf
+from operator import attrgetter
 from typing import Any
 
 import anyio
@@ -80,7 +82,7 @@ class Job(Delivery[Any]):
         record = self._made
         if record is None:
             records, at = self.parcel.records, self.at
-            record = records.record(at) if isinstance(records, RecordColumns) else records[at]
+            record = records.record(at) if type(records) is RecordColumns else records[at]
             self._made = record
         return record
 
@@ -179,6 +181,12 @@ def new_job(
     return job
 
 
+def new_jobs(parcel: Parcel, count: int) -> list[Job]:
+    """Take the next records of a parcel as jobs, at their first attempt."""
+    first, parcel.next = parcel.next, parcel.next + count
+    return [new_job(parcel, at) for at in range(first, parcel.next)]
+
+
 @define(eq=False)
 class BatchLane:
     """The records of a partition, or of a key of it, that wait to be made a batch."""
@@ -187,7 +195,12 @@ class BatchLane:
     key: object
     is_ordered: bool
     """Whether one batch waits for the one before."""
-    waiting: deque[Job] = field(factory=deque[Job], init=False)
+    waiting: deque[Parcel] = field(factory=deque[Parcel], init=False)
+    """What waits, from the next record of each parcel on."""
+    count: int = field(default=0, init=False)
+    """The number of records that wait."""
+    first: Job | None = field(default=None, init=False)
+    """The first record that waits, if somebody had to look at it before it could begin."""
     due: float = field(default=0.0, init=False)
     """When the first record that waits has waited long enough."""
     is_busy: bool = field(default=False, init=False)
@@ -217,6 +230,24 @@ class JobBatch:
     def is_gone(self) -> bool:
         """Whether the partition was revoked, so that nothing more may begin."""
         return self.lane.tenancy.withdrawn or not self.lane.tenancy.open
+
+    def has_no_verdict(self) -> bool:
+        """Return whether the handler's end is all that decides about the records."""
+        return all(job.verdict is None and not job.is_settled for job in self.jobs)
+
+    def finish(self) -> None:
+        """Finish the records that take part in this attempt, none of which is settled."""
+        for parcel, group in groupby(self.jobs, attrgetter("parcel")):
+            jobs = list(group)
+            first, end = jobs[0].at, jobs[-1].at + 1
+            if end - first == len(jobs):
+                parcel.chunk.finish_run(parcel.indices[first:end])
+            else:
+                parcel.chunk.finish_run([parcel.indices[job.at] for job in jobs])
+        for job in self.jobs:
+            job.is_settled = True
+            job.batch = None  # a cycle
+        self.open -= len(self.jobs)
 
     @property
     def tenancy(self) -> Tenancy:

@@ -241,6 +241,7 @@ class Outcomes:
             job.verdict = None
             if job.is_settled:
                 continue  # it was given back while its messages were on their way
+            job.keep_alone()  # it may stay for long, and those that it came with have finished
             if job.is_gone:
                 self.give_back(job)
             elif not retry.applies_to(error):

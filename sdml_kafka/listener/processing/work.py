@@ -122,10 +122,10 @@ class Work:
         self._looks_at = self.now + LONG_S / 2
         begun_by = self.now - LONG_S
         for item in self._running_items():
-            if item.began <= begun_by:
-                for job in item.jobs:
-                    if job.parcel.next >= job.parcel.end:
-                        job.keep_alone()
+            if isinstance(item, JobBatch) or item.began > begun_by:
+                continue  # the parcels of a batch belong to it alone
+            if item.parcel.next >= item.parcel.end:
+                item.keep_alone()
 
     def _has_room(self) -> bool:
         """Return whether a handler may run beside the threads that could not be cut off."""
@@ -180,16 +180,23 @@ class Work:
         """Parse the records of a batch, and return what the handler returns for them."""
         kept: list[Job] = []
         for job in batch.jobs:
-            value = job.parse()
-            if job.is_doubtful(value):
-                value = await self._look_closer(job, value)
-            if value is GIVEN_BACK:
-                return value
-            if value is SKIP:
-                self._outcomes.leave_out(job)
-            else:
-                job.set_value(value)
-                kept.append(job)
+            # The same as `_begin_record`, since calls for each record would cost twice as much.
+            parcel = job.parcel
+            value, parse = parcel.values[job.at], parcel.parse
+            if parse is not None:
+                try:
+                    value = parse(value)
+                except Exception as error:
+                    value = Unparsed(error)
+                if value.__class__ is not parcel.spec.accepts:  # type: ignore[union-attr]  # with parse
+                    value = await self._look_closer(job, value)
+                    if value is GIVEN_BACK:
+                        return value
+                    if value is SKIP:
+                        self._outcomes.leave_out(job)
+                        continue
+            job._value = value  # pyright: ignore[reportPrivateUsage]  # a method takes a call more
+            kept.append(job)
         batch.jobs = kept
         return await self._call(list(kept)) if kept else None
 
@@ -224,6 +231,9 @@ class Work:
         item.running_scope = None
         self.now = now = self._clock()
         self.times.append(now - item.began)
+        if type(item) is JobBatch and result is None and item.has_no_verdict():
+            self._finish_batch(item, now)
+            return
         if (
             result is not None
             or type(item) is not Job
@@ -246,6 +256,18 @@ class Work:
                 home.pop(item.key, None)  # nothing waits in its lane
             else:
                 self._lanes.free(item, now)
+        if self._has_left is not None:
+            self._has_left.set()
+
+    def _finish_batch(self, batch: JobBatch, now: float) -> None:
+        """Finish records that have ended well, in runs, and let the next batch begin."""
+        count = len(batch.jobs)
+        batch.finish()
+        self._counts.finished += count
+        if self._limits.counts_good and count:
+            self._limits.note_good(now, count)
+        if count and not batch.open:
+            self._lanes.free(batch, now)
         if self._has_left is not None:
             self._has_left.set()
 

@@ -133,7 +133,8 @@ async def test_members_that_are_killed(
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("seed", range(2, 8))
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(2, 16))
 async def test_many_members_that_are_killed(
     embedded_kafka: EmbeddedKafka, anyio_backend: Any, tmp_path: Path, seed: int
 ) -> None:
