@@ -260,7 +260,6 @@ class Outcomes:
         self.counts.retries += len(jobs)
         for job in jobs:
             job.attempt += 1
-            job.keep_alone()
         if isinstance(item, JobBatch):
             item.jobs = jobs
         self._again.add(self._clock() + delay_s, item)
