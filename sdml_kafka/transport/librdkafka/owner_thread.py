@@ -134,9 +134,9 @@ class OwnerThread:
 
     async def stop(self, timeout_s: float) -> bool:
         """Have the client closed, and return whether the thread has ended by then."""
-        if self._thread.ident is None:
-            return True
         self._is_stopping = True
+        if self._thread.ident is None:
+            self._thread.start()  # to close the client, and nothing else
         self._has_commands.set()
         with anyio.move_on_after(timeout_s):
             await self._ended.wait()

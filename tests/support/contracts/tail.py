@@ -310,10 +310,13 @@ class TailContract:
         ):
             async with releasing(first, second):
                 await poll_until(
-                    lambda: all(
-                        each.assignment is not None and each.assignment.elsewhere
-                        for each in (first, second)
-                    ),
+                    lambda: (
+                        all(
+                            each.assignment is not None and each.assignment.elsewhere
+                            for each in (first, second)
+                        )
+                        and len(first.partitions) + len(second.partitions) == 1
+                    ),  # none on its way
                     first,
                     second,
                 )
@@ -355,12 +358,14 @@ class TailContract:
         ):
             members = (first, second)
             await poll_until(
-                lambda: all(each.assignment and each.assignment.elsewhere for each in members),
+                lambda: (
+                    all(each.assignment and each.assignment.elsewhere for each in members)
+                    and not elsewhere(first) & elsewhere(second)
+                ),  # which is on its way
                 *members,
             )
 
             assert elsewhere(first) | elsewhere(second) == frozenset(partitions(topic, 4))
-            assert not elsewhere(first) & elsewhere(second)
 
     async def test_topics_of_others_in_the_group_are_not_elsewhere(
         self, world: World, topic: str, group: str

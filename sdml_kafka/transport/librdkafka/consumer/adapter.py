@@ -29,7 +29,12 @@ from sdml_kafka.transport.interfaces.reports import (
 )
 from sdml_kafka.transport.librdkafka.consumer.assignments import PendingRevocation
 from sdml_kafka.transport.librdkafka.consumer.driver import ConsumerDriver
-from sdml_kafka.transport.librdkafka.options import Settings
+from sdml_kafka.transport.librdkafka.consumer.group_protocol import (
+    POLL_INTERVAL,
+    POLL_INTERVAL_MS,
+    group_protocol,
+)
+from sdml_kafka.transport.librdkafka.options import NO_GROUP, Settings
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop, ThreadEnded
 
 CLOSE_TIMEOUT_S = 5.0
@@ -56,16 +61,14 @@ def connect(settings: Settings) -> Connect:
 
 def settings_of(settings: Settings) -> ConsumerSettings:
     """Return what the package has to know of a configuration."""
-    strategy = str(settings.get("partition.assignment.strategy", "range,roundrobin"))
-    is_incremental = settings.get("group.protocol") == "consumer" or "cooperative" in strategy
-    max_poll_interval_s = int(settings.get("max.poll.interval.ms", 300_000)) / 1000
+    max_poll_interval_s = int(settings.get(POLL_INTERVAL, POLL_INTERVAL_MS)) / 1000
     return ConsumerSettings(
-        group_id=str(settings["group.id"]),
+        group_id="" if settings["group.id"] == NO_GROUP else str(settings["group.id"]),
         auto_commit_interval_s=AUTO_COMMIT_INTERVAL_S,
         rebalance_timeout_s=max_poll_interval_s,
         stall_limit_s=max_poll_interval_s,
         poll_records=POLL_RECORDS,
-        incremental=is_incremental,
+        incremental=group_protocol(settings).is_incremental,
     )
 
 
@@ -91,8 +94,8 @@ class LibrdkafkaConsumer:
         create_topics: bool = False,
         skips_corrupt: bool = False,
     ) -> None:
-        deadline = monotonic() + timeout_s
-        start = partial(self._driver.start, topics, deadline, skips_corrupt=skips_corrupt)
+        options = {"create_topics": create_topics, "skips_corrupt": skips_corrupt}
+        start = partial(self._driver.start, topics, timeout_s, tail, **options)
         self._member.start()
         try:
             await self._member.call(start)

@@ -91,11 +91,13 @@ class Assignments:
         self._pending: PendingRevocation | None = None
         self._revoked: frozenset[TopicPartition] = frozenset()
         """The partitions that the pending revocation takes, also those that nobody has seen."""
+        self._reports_empty = False
         self._joined_at: float | None = None
         self._is_closing = False
 
-    def subscribe(self, topics: Iterable[str]) -> None:
-        """Join the group."""
+    def subscribe(self, topics: Iterable[str], *, reports_empty: bool) -> None:
+        """Join the group; an assignment that gives nothing counts as one if `reports_empty`."""
+        self._reports_empty = reports_empty
         self._consumer.subscribe(
             list(topics),
             on_assign=lambda _, given: self._on_assign(given),
@@ -127,7 +129,8 @@ class Assignments:
         consumer = self._consumer
         with suppress(KafkaException):  # it is closing, or has failed, which polls report
             (consumer.incremental_assign if self._is_incremental else consumer.assign)([])
-        if not self._is_closing and (given or not self.epoch or not self._is_incremental):
+        is_news = given or self._reports_empty or not (self.epoch and self._is_incremental)
+        if is_news and not self._is_closing:
             self.give(TopicPartition(each.topic, each.partition) for each in given)
 
     def _on_revoke(self, taken: list[ClientPartition], *, lost: bool) -> None:

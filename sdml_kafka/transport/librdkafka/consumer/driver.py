@@ -25,12 +25,13 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from attrs import evolve
 from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from sdml_kafka.errors import (
-    BrokerUnreachable,
     CommitRejected,
-    ConfigurationError,
     ConsumerFailed,
     SdmlKafkaError,
     SeekFailed,
@@ -42,20 +43,31 @@ from sdml_kafka.transport.interfaces.reports import (
     Commit,
     ConsumerSettings,
     Health,
+    Tail,
 )
 from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.connection_failures import Failure, unreachable
 from sdml_kafka.transport.librdkafka.consumer.assignments import Assignments, PendingRevocation
 from sdml_kafka.transport.librdkafka.consumer.commits import Commits
 from sdml_kafka.transport.librdkafka.consumer.ends import Ends
 from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange
+from sdml_kafka.transport.librdkafka.consumer.failures import (
+    final,
+    lacks_consumer_protocol,
+)
 from sdml_kafka.transport.librdkafka.consumer.fetching import Fetching
+from sdml_kafka.transport.librdkafka.consumer.group_protocol import (
+    group_protocol,
+    without_group,
+)
 from sdml_kafka.transport.librdkafka.consumer.lookups import END, FIRST, Lookups, error_of
+from sdml_kafka.transport.librdkafka.consumer.starting import CommittedStart, Start, TailStart
 from sdml_kafka.transport.librdkafka.consumer.topics import Topics
 from sdml_kafka.transport.librdkafka.logs import ClientLog
 from sdml_kafka.transport.librdkafka.options import Settings, made, secrets_of
 from sdml_kafka.transport.librdkafka.owner_thread import OwnerThread, ProgramLoop
 from sdml_kafka.transport.rules.seek_rules import within_logs
-from sdml_kafka.transport.rules.start_rules import NoStart, Reset, StartRules
+from sdml_kafka.transport.rules.start_rules import Reset, StartRules
 
 MEMBER_TURN_S = 0.02
 BUSY_TURN_S = 0.002
@@ -68,6 +80,7 @@ MIN_DRAIN_S = 0.5
 REBALANCE_MARGIN_S = 1.0
 """Seconds before the end of the rebalance timeout at which the rebalance goes on anyway."""
 LOOK_BACK_TRIES = 2
+CREATE_TIMEOUT_S = 5.0
 COMMITTED = "read_committed"
 
 
@@ -90,29 +103,28 @@ class ConsumerDriver:
     ) -> None:
         self._settings = settings
         self._own = consumer_settings
-        self._member, self._fetcher = self._make_clients(settings)
+        self._log = ClientLog(secrets_of(settings))
+        self._protocol = group_protocol(settings)
+        self._on_revocation = on_revocation
+        self._is_refused = False
+        """Whether the broker does not have the group protocol that was tried."""
         reset, reads_committed = _reset_of(settings), settings.get("isolation.level") == COMMITTED
-        self._lookups = Lookups(self._member)
+        self._lookups = Lookups(lambda: self._member)
         self._rules = StartRules(reset, reads_committed=reads_committed)
         self._ends = Ends(reads_committed=reads_committed)
         self.exchange: Exchange = Exchange(loop)
         self._fetching: Fetching
         self._topics: Topics
+        self._start: Start
         self._has_started = False
         self._is_connected = False
         self._refusal: SdmlKafkaError | None = None
-        self._last_error: KafkaError | None = None
+        self._failures: dict[str, Failure] = {}
+        """The brokers that were not reached, by their addresses."""
+        self._all_down = False
         self._health_at = self._retry_at = 0.0
-        is_incremental = consumer_settings.incremental
-        self._assignments = Assignments(
-            self._member,
-            self.exchange.withhold,
-            on_revocation,
-            is_incremental=is_incremental,
-            drain_s=max(MIN_DRAIN_S, consumer_settings.rebalance_timeout_s - REBALANCE_MARGIN_S),
-        )
-        may_commit = self._check_may_commit
-        self._commits = Commits(self._member, may_commit, is_incremental=is_incremental)
+        self._set_up_member(self._protocol.settings)
+        self._fetcher: Consumer = self._made_fetcher()
         self.member_thread: OwnerThread = OwnerThread(
             "sdml-kafka-member", loop, self._turn_member, self._end_member, self._failed
         )
@@ -120,15 +132,28 @@ class ConsumerDriver:
             "sdml-kafka-fetching", loop, self._turn_fetching, self._end_fetching, self._failed
         )
 
-    def _make_clients(self, settings: Settings) -> tuple[Consumer, Consumer]:
-        log = ClientLog(secrets_of(settings))
+    def _set_up_member(self, settings: Settings) -> None:
         callbacks = {"error_cb": self._note_error, "on_commit": self._on_commit}
-        member: Consumer = made(Consumer, {**settings, **callbacks}, log)
+        self._member: Consumer = made(Consumer, {**settings, **callbacks}, self._log)
+        drain_s = max(MIN_DRAIN_S, self._own.rebalance_timeout_s - REBALANCE_MARGIN_S)
+        is_incremental = self._own.incremental
+        self._assignments = Assignments(
+            self._member,
+            self.exchange.withhold,
+            self._on_revocation,
+            is_incremental=is_incremental,
+            drain_s=drain_s,
+        )
+        may_commit = self._check_may_commit
+        self._commits = Commits(self._member, may_commit, is_incremental=is_incremental)
+
+    def _made_fetcher(self) -> Consumer:
+        settings = without_group(self._settings)
         # Where an offset is gone that was to be read next, what is left is read.
         reset = "error" if _reset_of(settings) == "none" else "earliest"
         ours = {"auto.offset.reset": reset, "enable.partition.eof": True, "check.crcs": True}
-        fetcher: Consumer = made(Consumer, {**settings, **ours}, log)
-        return member, fetcher
+        fetcher: Consumer = made(Consumer, {**settings, **ours}, self._log)
+        return fetcher
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, KafkaException):
@@ -139,41 +164,81 @@ class ConsumerDriver:
 
     # -- start, in the member's thread ---------------------------------------------------
 
-    def start(self, topics: Collection[str], deadline: float, *, skips_corrupt: bool) -> None:
+    def start(
+        self,
+        topics: Collection[str],
+        timeout_s: float,
+        tail: Tail | None,
+        *,
+        create_topics: bool,
+        skips_corrupt: bool,
+    ) -> None:
         """Connect, and join the group.
 
         Raises:
             SdmlKafkaError: See the port.
         """
+        is_tail = tail is not None
         self._fetching = Fetching(
-            self._fetcher, self.exchange, self.fetching_thread.rest, skips_corrupt=skips_corrupt
+            self._fetcher,
+            self.exchange,
+            self.fetching_thread.rest,
+            skips_corrupt=skips_corrupt or is_tail,
         )
-        self._topics = Topics(self._lookups, topics, reads_new_soon=False)
-        self._find_topics(deadline)
-        if self._rules.looks_back:
-            self._look_back(deadline)
+        reads_new_soon = tail is not None and tail.share is None
+        self._topics = Topics(self._lookups, topics, reads_new_soon=reads_new_soon)
+        deadline = monotonic() + timeout_s
+        self._find_topics(timeout_s, creates=create_topics)
+        if tail is not None:
+            self._start = TailStart(tail, self._topics, self.exchange.read_to)
+        else:
+            self._start = CommittedStart(self._rules, self._topics)
+            if self._rules.looks_back:
+                self._look_back(deadline)
         self._is_connected = True
-        self._assignments.subscribe(sorted(topics))
+        self._join()
         self._has_started = True
         self.fetching_thread.start()
 
-    def _find_topics(self, deadline: float) -> None:
+    def _join(self) -> None:
+        if self._own.group_id:
+            topics = sorted(self._topics.names)
+            self._assignments.subscribe(topics, reports_empty=self._start.is_tail)
+        else:
+            self._assignments.give(self._topics.partitions())
+
+    def _find_topics(self, timeout_s: float, *, creates: bool) -> None:
+        deadline = monotonic() + timeout_s
         while True:
             try:
-                self._topics.find()
+                self._topics.find(self._create_topic if creates else None)
             except KafkaException as error:
                 self._member.poll(0)  # errors of connections are handed over by this alone
                 if self._refusal is not None:
                     raise self._refusal from error
-                if monotonic() >= deadline:
-                    raise self._unreachable(error_of(error)) from error
+                if self._all_down or monotonic() >= deadline:
+                    servers = str(self._settings["bootstrap.servers"])
+                    protocol = str(self._settings.get("security.protocol", "plaintext"))
+                    late_s = None if self._all_down else timeout_s
+                    raise unreachable(self._failures, servers, protocol, late_s) from error
             else:
                 return
 
-    def _unreachable(self, error: KafkaError) -> SdmlKafkaError:
-        servers = self._settings["bootstrap.servers"]
-        reason = error_mapping.shown(self._last_error or error)
-        return BrokerUnreachable(f"No broker answered at {servers}: {reason}")
+    def _create_topic(self, topic: str) -> bool:
+        """Create a topic as the broker is configured, and return whether it is new."""
+        settings = {**without_group(self._settings), "error_cb": self._note_error}
+        client: AdminClient = made(AdminClient, settings, self._log)
+        try:
+            asked = client.create_topics([NewTopic(topic, -1)], request_timeout=CREATE_TIMEOUT_S)
+            asked[topic].result(CREATE_TIMEOUT_S)
+        except KafkaException as error:
+            if error_of(error).code() == KafkaError.TOPIC_ALREADY_EXISTS:
+                return False
+            if error_mapping.may_succeed_later(error_of(error)):
+                raise
+            what = f"create the topic {topic!r}"
+            raise error_mapping.from_admin(error_of(error), what) from error
+        return True
 
     def _look_back(self, deadline: float) -> None:
         for _ in range(LOOK_BACK_TRIES):
@@ -189,7 +254,14 @@ class ConsumerDriver:
     # -- the member's thread -------------------------------------------------------------
 
     def _turn_member(self) -> None:
-        self._member.poll(BUSY_TURN_S if self._commits.in_flight else MEMBER_TURN_S)
+        if self._program_stands_still():
+            self.member_thread.rest(MEMBER_TURN_S)
+            return
+        message = self._member.poll(BUSY_TURN_S if self._commits.in_flight else MEMBER_TURN_S)
+        if message is not None and (error := message.error()) is not None:
+            self._note_error(error)
+        if self._is_refused:
+            self._fall_back()
         if not self._has_started:
             return
         self._commits.go_on()
@@ -208,36 +280,55 @@ class ConsumerDriver:
             except SdmlKafkaError as error:
                 self.exchange.fail(error)
 
+    def _program_stands_still(self) -> bool:
+        """Return whether the program has not polled for so long that it is to lose its partitions.
+
+        librdkafka leaves the group once its own client is not polled for that time.
+        """
+        if not self._has_started or self.exchange.is_waiting:
+            return False
+        return monotonic() - self.exchange.polled_at > self._own.stall_limit_s
+
+    def _fall_back(self) -> None:
+        """Join by the classic protocol, since the broker does not have the other one."""
+        self._is_refused = False
+        if self._protocol.fallback is not None:
+            self._assignments.close()
+            self._member.close()
+            self._set_up_member(self._protocol.fallback)
+            self._join()
+
     def _look_things_up(self) -> None:
         if self._assignments.to_position is not None:
             self._position()
-        elif self._topics.is_due:
+        elif self._topics.is_due or not self._is_connected:
             self._topics.refresh(self._topics.missing or self._topics.names)
             self._is_connected = True
-        elif self._ends.is_due:
+            self._start.note_missing()
+            owned = self._assignments.epochs.keys()
+            if not self._own.group_id and (new := self._topics.partitions() - owned):
+                self._assignments.give(new)
+        elif self._ends.is_due and not self._start.is_tail:  # nobody is shown the lag of a tail
             self._ask_for_ends(list(self._assignments.epochs))
 
     def _position(self) -> None:
-        epoch, keys = self._assignments.epoch, self._assignments.to_position or frozenset()
-        self._topics.note_given(keys)
+        epoch, given = self._assignments.epoch, self._assignments.to_position or frozenset()
+        self._topics.note_given(given)
+        keys = self._start.fetched(given)
         topics = {key.topic for key in keys}
         siblings = {key for key in self._topics.partitions() if key.topic in topics}
-        commits = self._lookups.committed(siblings) if siblings else {}
+        commits = self._lookups.committed(siblings) if siblings and self._own.group_id else {}
         firsts = self._lookups.offsets(dict.fromkeys(keys, FIRST)) if keys else {}
         ends = self._ask_for_ends(keys)
         if len(firsts) < len(keys) or len(ends) < len(keys):
             self._retry_at = monotonic() + RETRY_S
             return
-        bounds = {key: (firsts[key], ends[key]) for key in keys}
-        try:
-            started = self._rules.start(keys, commits, bounds, self._topics.at_start)
-        except NoStart as none:
-            raise _no_start(none) from None
+        started = self._start.start(keys, commits, {key: (firsts[key], ends[key]) for key in keys})
         self._assignments.to_position = None
         self.exchange.note_jumps(started.jumps)
-        assignment = Assignment(
-            epoch, started.positions, started.committed, adds=self._own.incremental
-        )
+        elsewhere = self._start.elsewhere(self._assignments.epochs)
+        places = started.positions, started.committed
+        assignment = Assignment(epoch, *places, elsewhere, adds=self._own.incremental)
         self.fetching_thread.call_soon(partial(self._open_fetching, assignment))
 
     def _ask_for_ends(self, keys: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
@@ -251,15 +342,15 @@ class ConsumerDriver:
         return ends
 
     def _note_error(self, error: KafkaError) -> None:
-        self._last_error = error
+        if (unreached := Failure.of(error)) is not None:
+            self._failures[unreached.place] = unreached
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._is_connected = False
-        refusal: SdmlKafkaError | None = error_mapping.refused_credentials(error)
-        if refusal is None and error.fatal():
-            refusal = _fatal(error)
-        if refusal is not None:
-            self._refusal = refusal
-            self.exchange.fail(refusal)
+            self._is_connected, self._all_down = False, True
+        if lacks_consumer_protocol(error) and self._protocol.fallback is not None:
+            self._is_refused = True
+        elif (failure := final(error)) is not None:
+            self._refusal = failure
+            self.exchange.fail(failure)
 
     # -- commits -------------------------------------------------------------------------
 
@@ -381,11 +472,8 @@ class ConsumerDriver:
         positions = {key: assignment.positions[key] for key in keys}
         committed = {key: assignment.committed[key] for key in keys}
         self._fetching.open(positions)
-        is_all = {*self.exchange.partitions, *keys}
-        self.exchange.open(
-            Assignment(assignment.epoch, positions, committed, adds=assignment.adds),
-            self._health(is_all),
-        )
+        assignment = evolve(assignment, positions=positions, committed=committed)
+        self.exchange.open(assignment, self._health({*self.exchange.partitions, *keys}))
         self.exchange.wake()
 
     # -- the ends ------------------------------------------------------------------------
@@ -411,23 +499,3 @@ def _time_of(target: str | datetime) -> int:
     if isinstance(target, datetime):
         return max(0, int(target.timestamp() * 1000))
     return FIRST if target == "earliest" else END
-
-
-def _fatal(error: KafkaError) -> SdmlKafkaError:
-    if error_mapping.is_authorization(error):
-        return error_mapping.may_not_read(error)
-    return ConsumerFailed(f"the client has failed: {error_mapping.shown(error)}")
-
-
-def _no_start(none: NoStart) -> ConfigurationError:
-    topic, number = none.partition
-    if none.committed is None:
-        return ConfigurationError(
-            f"{topic!r} partition {number}: the group has no committed offset and "
-            "auto_offset_reset is 'none'. Set it to 'earliest' or 'latest', or commit an offset "
-            "for the group first."
-        )
-    return ConfigurationError(
-        f"{topic!r} partition {number}: the committed offset {none.committed} is gone from the "
-        "topic (retention) and auto_offset_reset is 'none'. Set it to 'earliest' or 'latest'."
-    )

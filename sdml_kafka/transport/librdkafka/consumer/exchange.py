@@ -76,6 +76,8 @@ class Exchange:
         self.lock: threading.Lock = threading.Lock()
         """Held by whoever looks at the partitions or changes them."""
         self.partitions: dict[TopicPartition, Fetched] = {}
+        self.read_to: dict[TopicPartition, int] = {}
+        """The offset behind what polls have returned of each partition, also of past ones."""
         self.wanted: Collection[TopicPartition] = ()
         """The partitions that the last poll was ready for."""
         self.polled_at: float = monotonic()
@@ -84,6 +86,8 @@ class Exchange:
         self._assignments: deque[Assignment] = deque()
         self._announced: set[TopicPartition] = set()
         """The partitions whose assignment a poll has taken."""
+        self._has_assigned = False
+        """Whether a poll has taken an assignment."""
         self._health: Health | None = None
         self._jumps: list[Jump] = []
         self._corrupt: list[Jump] = []
@@ -139,12 +143,17 @@ class Exchange:
             if each is None or each.is_withheld or each.seek > request.seeks:
                 continue
             if each.count:
-                records[key] = each.take(request.most)
+                records[key] = taken = each.take(request.most)
+                self.read_to[key] = taken.offsets[-1] + 1
             if each.moved is not None and not each.count:
-                positions[key], each.moved = each.moved, None
+                positions[key] = self.read_to[key] = each.moved
+                each.moved = None
         assignment = None
         if self._assignments:
             assignment = self._assignments.popleft()
+            # The first one adds to nothing.
+            assignment = evolve(assignment, adds=assignment.adds and self._has_assigned)
+            self._has_assigned = True
             self._announced.update(assignment.positions)
         health, self._health = self._health, None
         jumps, self._jumps = self._jumps, []
@@ -158,6 +167,7 @@ class Exchange:
         with self.lock:
             for key, position in assignment.positions.items():
                 self.partitions[key] = Fetched(position)
+                self.read_to[key] = position
             self._assignments.append(assignment)
             self._health = health
 

@@ -25,13 +25,13 @@ from time import monotonic
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
 
-from sdml_kafka.errors import ConfigurationError, ConsumerFailed, SdmlKafkaError
 from sdml_kafka.transport.fetched_record import RecordColumns
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import DELETED, REPLACED, Jump
 from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.librdkafka.consumer.batches import in_order
 from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange, Fetched
+from sdml_kafka.transport.librdkafka.consumer.failures import final
 from sdml_kafka.transport.librdkafka.consumer.lookups import as_client
 
 _log = getLogger("sdml_kafka.transport")
@@ -150,8 +150,8 @@ class Fetching:
             key = TopicPartition(topic, number)
         if code == KafkaError._PARTITION_EOF:
             self._note_end(key, message.offset())
-        elif (final := _final(error)) is not None:
-            self._exchange.fail(final)
+        elif (failure := final(error)) is not None:
+            self._exchange.fail(failure)
         elif key in self._exchange.partitions and code not in _ABOUT_A_TOPIC:
             self._hold(key, error)
 
@@ -239,17 +239,3 @@ class Fetching:
             if end >= 0:
                 ends[key] = end
         return ends
-
-
-def _final(error: KafkaError) -> SdmlKafkaError | None:
-    """Return the error that ends the consumer, None for one that waiting may mend."""
-    if error_mapping.is_authorization(error):
-        return error_mapping.may_not_read(error)
-    if error.code() == KafkaError._AUTO_OFFSET_RESET:
-        return ConfigurationError(
-            f"{error_mapping.shown(error)}: the offset to be read next is gone from the topic "
-            "(retention) and auto_offset_reset is 'none'. Set it to 'earliest' or 'latest'."
-        )
-    if error.fatal():
-        return ConsumerFailed(f"the client has failed: {error_mapping.shown(error)}")
-    return error_mapping.refused_credentials(error)

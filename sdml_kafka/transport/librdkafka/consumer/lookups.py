@@ -36,9 +36,14 @@ def error_of(error: KafkaException) -> KafkaError:
 class Lookups:
     """Asks by one consumer, in the thread that owns it. Each request raises `KafkaException`."""
 
-    def __init__(self, consumer: Consumer) -> None:
-        self._consumer = consumer
+    def __init__(self, consumer: Callable[[], Consumer]) -> None:
+        """Ask by the consumer that the function returns."""
+        self._consumer_now = consumer
         self._timeout_s = FIRST_TIMEOUT_S
+
+    @property
+    def _consumer(self) -> Consumer:
+        return self._consumer_now()
 
     def committed(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Commit]:
         """Return what the group has committed, without the partitions of which it has nothing."""

@@ -1,6 +1,6 @@
 """The topics that a consumer reads, as far as brokers have answered."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic, sleep
 
 from confluent_kafka import KafkaException
@@ -31,10 +31,14 @@ class Topics:
         self.at_start: frozenset[TopicPartition] = frozenset()
         self.nearest: Mapping[str, str] = {}
         """For topics that were missing at the start, the one with the most similar name."""
+        self._created: set[str] = set()
         self._looked_at = 0.0
 
-    def find(self) -> None:
+    def find(self, create: Callable[[str], bool] | None) -> None:
         """Note which partitions exist; a topic that was just created gets a moment to be known.
+
+        Args:
+            create: Creates a missing topic and returns whether it is new; None for none to be.
 
         Raises:
             AuthorizationFailed: The broker does not let this client see a topic.
@@ -42,10 +46,12 @@ class Topics:
         """
         deadline = monotonic() + CREATION_S
         self.refresh(self.names)
+        if create is not None:
+            self._created.update(topic for topic in sorted(self.missing) if create(topic))
         while self.missing and monotonic() < deadline:
             sleep(RETRY_S)
             self.refresh(self.missing)
-        self.at_start = self.partitions()
+        self.at_start = frozenset(p for p in self.partitions() if p.topic not in self._created)
         if missing := self.missing:
             self.nearest = nearest_topics(missing, set(self._lookups.topics()))
 

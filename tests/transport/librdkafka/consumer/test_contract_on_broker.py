@@ -11,11 +11,10 @@ from tests.support.contracts.consumer import Contract
 from tests.support.contracts.consumer_incremental import IncrementalContract
 from tests.support.contracts.consumer_world import World, partitions, seat, share_out
 from tests.support.contracts.librdkafka_consumer_world import GroupProtocol, librdkafka_world
+from tests.support.contracts.tail import TailContract
 
 
-@pytest.mark.anyio
-@pytest.mark.broker
-class TestLibrdkafka(Contract, IncrementalContract):
+class OnLibrdkafka:
     @pytest.fixture(params=["consumer", "cooperative-sticky", "range"])
     def protocol(self, request: pytest.FixtureRequest) -> GroupProtocol:
         protocol: GroupProtocol = request.param
@@ -35,11 +34,22 @@ class TestLibrdkafka(Contract, IncrementalContract):
         async with librdkafka_world(strict_kafka.bootstrap_servers, protocol) as world:
             yield world
 
+    @pytest.fixture
+    async def topic(self, world: World) -> str:
+        """Create a topic of two partitions."""
+        topic = world.name()
+        await world.create_topic(topic, 2)
+        return topic
+
     # The contract takes the name from `world`, and one test has no world.
     @pytest.fixture
     def group(self) -> str:
         return f"contract-{uuid4().hex}"
 
+
+@pytest.mark.anyio
+@pytest.mark.broker
+class TestLibrdkafka(OnLibrdkafka, Contract):
     async def test_as_much_is_committed_with_an_offset_as_a_broker_takes(
         self, world: World, topic: str, group: str
     ) -> None:
@@ -53,3 +63,23 @@ class TestLibrdkafka(Contract, IncrementalContract):
                 await share_out(2, successor)
                 assert successor.assignment is not None
                 assert set(successor.assignment.committed.values()) == {Commit(0, committed)}
+
+
+@pytest.mark.anyio
+@pytest.mark.broker
+class TestLibrdkafkaIncremental(OnLibrdkafka, IncrementalContract):
+    @pytest.fixture(params=["consumer", "cooperative-sticky"])
+    def protocol(self, request: pytest.FixtureRequest) -> GroupProtocol:
+        protocol: GroupProtocol = request.param
+        return protocol
+
+
+@pytest.mark.anyio
+@pytest.mark.broker
+class TestLibrdkafkaTail(OnLibrdkafka, TailContract):
+    @pytest.fixture
+    async def topic(self, world: World) -> str:
+        """Create a topic of four partitions."""
+        topic = world.name()
+        await world.create_topic(topic, 4)
+        return topic

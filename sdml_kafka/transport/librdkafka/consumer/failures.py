@@ -1,0 +1,59 @@
+"""Which errors of a consumer no waiting mends, and what the program is told of them."""
+
+from confluent_kafka import KafkaError
+
+from sdml_kafka.errors import ConfigurationError, ConsumerFailed, SdmlKafkaError
+from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.rules.start_rules import NoStart
+
+_NO_VERSION = "API version not supported"
+
+
+def lacks_consumer_protocol(error: KafkaError) -> bool:
+    """Return whether the broker does not have the group protocol of KIP-848."""
+    return error.code() == KafkaError._FATAL and _NO_VERSION in error.str()
+
+
+def final(error: KafkaError) -> SdmlKafkaError | None:
+    """Return the error that ends a consumer, None for one that waiting may mend."""
+    code, shown = error.code(), error_mapping.shown(error)
+    if error_mapping.is_authorization(error):
+        return error_mapping.may_not_read(error)
+    if code == KafkaError._AUTO_OFFSET_RESET:
+        return ConfigurationError(
+            f"{shown}: the offset to be read next is gone from the topic (retention) and "
+            "auto_offset_reset is 'none'. Set it to 'earliest' or 'latest'."
+        )
+    if code == KafkaError.INVALID_SESSION_TIMEOUT:
+        return ConfigurationError(
+            "'session.timeout.ms' is outside of what the broker allows "
+            "(group.min.session.timeout.ms to group.max.session.timeout.ms)."
+        )
+    if code == KafkaError.INCONSISTENT_GROUP_PROTOCOL:
+        return ConfigurationError(
+            "The group has members with which this one shares no assignor. Give all of them a "
+            "common one: 'partition.assignment.strategy': 'range' suits aiokafka's and Java's."
+        )
+    if lacks_consumer_protocol(error):
+        return ConfigurationError(
+            "The broker does not have the group protocol of KIP-848 (Kafka 4.0 and later): leave "
+            "'group.protocol' out of client_options."
+        )
+    if code == KafkaError._FATAL or error.fatal():
+        return ConsumerFailed(f"the client has failed: {shown}")
+    return error_mapping.refused_credentials(error)
+
+
+def no_start(none: NoStart) -> ConfigurationError:
+    """Return the error of a partition that has nowhere to begin."""
+    topic, number = none.partition
+    if none.committed is None:
+        return ConfigurationError(
+            f"{topic!r} partition {number}: the group has no committed offset and "
+            "auto_offset_reset is 'none'. Set it to 'earliest' or 'latest', or commit an offset "
+            "for the group first."
+        )
+    return ConfigurationError(
+        f"{topic!r} partition {number}: the committed offset {none.committed} is gone from the "
+        "topic (retention) and auto_offset_reset is 'none'. Set it to 'earliest' or 'latest'."
+    )

@@ -1,0 +1,48 @@
+"""Choose the group protocol of a consumer, from what its configuration says. Pure.
+
+By default it is that of KIP-848 where the broker has it (Kafka 4.0 and later), else the classic one
+with the assignor `cooperative-sticky`. Both leave alone what does not move.
+"""
+
+from attrs import frozen
+
+from sdml_kafka.transport.librdkafka.option_names import CLASSIC_GROUPS
+from sdml_kafka.transport.librdkafka.options import Settings
+
+PROTOCOL = "group.protocol"
+STRATEGY = "partition.assignment.strategy"
+COOPERATIVE = "cooperative-sticky"
+SESSION, POLL_INTERVAL = "session.timeout.ms", "max.poll.interval.ms"
+SESSION_MS, POLL_INTERVAL_MS = 45_000, 300_000
+"""librdkafka's defaults. The session must not be the longer one."""
+
+
+@frozen
+class GroupProtocol:
+    """How the member joins its group."""
+
+    settings: Settings
+    """The configuration of the member."""
+    fallback: Settings | None
+    """The configuration to take if the broker does not have the protocol, None for none."""
+    is_incremental: bool
+    """Whether partitions come and go while others stay."""
+
+
+def group_protocol(settings: Settings) -> GroupProtocol:
+    """Return how the member of a group joins it."""
+    protocol = str(settings.get(PROTOCOL, "")).lower()
+    if protocol == "consumer":
+        return GroupProtocol(settings, None, True)
+    strategy = str(settings.get(STRATEGY, COOPERATIVE))
+    session_ms = min(SESSION_MS, int(settings.get(POLL_INTERVAL, POLL_INTERVAL_MS)))
+    classic = {SESSION: session_ms, **settings, STRATEGY: strategy}
+    if protocol == "classic" or CLASSIC_GROUPS.intersection(settings):
+        return GroupProtocol(classic, None, "cooperative" in strategy)
+    return GroupProtocol({**settings, PROTOCOL: "consumer"}, classic, True)
+
+
+def without_group(settings: Settings) -> Settings:
+    """Return the configuration of a client that joins no group."""
+    names = CLASSIC_GROUPS | {PROTOCOL, POLL_INTERVAL, "group.instance.id"}
+    return {name: value for name, value in settings.items() if name not in names}
