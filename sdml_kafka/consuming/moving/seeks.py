@@ -243,8 +243,8 @@ class Seeks:
         while here := [partition for partition in partitions if self._is_here(partition)]:
             try:
                 async with self._lock:
-                    wanted = {partition.key: targets[partition.key] for partition in here}
-                    number, positions = await self._move(consumer, here, wanted)
+                    left: dict[TopicPartition, Target] = {p.key: targets[p.key] for p in here}
+                    number, positions = await self._move(consumer, here, left)
                     for key, position in positions.items():
                         self._intake.restart(key, position, number)
                 return
