@@ -164,6 +164,7 @@ class ListenerActors:
             return None
         if transport.producer is None:
             raise ConfigurationError(NO_PRODUCER)
+        on_parse_error.check_topics(self.router.own_topics)
         return ParseFailures(
             on_parse_error,
             self.outbox,
@@ -293,12 +294,14 @@ class ListenerActors:
     def status(self) -> ListenerStatus:
         """Return what the actors are doing right now."""
         self.readers.flush()
+        failures = self._parse_failures
         return listener_status(
             self.intake,
             self.supervisor.snapshot(),
             self._parser.parse_errors,
-            self.processors.status(),
-            self._parse_failures.held() if self._parse_failures is not None else (),
+            self.processors.status(with_ended=self.signal.failure is not None),
+            () if failures is None else failures.held(),
+            0 if failures is None else failures.counted_twice,
             self._client,
         )
 

@@ -68,6 +68,8 @@ class ParseFailures:
         """The number of records that were counted as good before they are handed out."""
         self._jobs: set[Job] = set()
         """The records whose dead letter is not acknowledged."""
+        self.counted_twice: int = 0
+        """The number of records that the ledger counts as delivered once more than they were."""
 
     def _make_forwards(self) -> Forwards:
         return Forwards(self._outbox, self._log, anyio.current_time, lambda: None)
@@ -104,6 +106,7 @@ class ParseFailures:
             chunk.left[index] += 1
         chunk.tenancy.taken += 1
         self._delivered += 1
+        self.counted_twice += is_in_hand
         job = new_job(Parcel(chunk, (record,), (index,), (record,)), 0)
         self._jobs.add(job)
         topic = policy.topic_for(self._first_topic(record.topic))

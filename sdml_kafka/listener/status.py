@@ -56,7 +56,7 @@ class ListenerStatus:
     nearest_topics: Mapping[str, str] = {}
     """For topics that were missing at the start, the existing one with the most similar name."""
     processors: Mapping[str, ProcessorStatus] = {}
-    """The processors that run, by their names."""
+    """The processors that run, by their names; the last figures of all once an error stops them."""
     held: Sequence[Held] = ()
     """The records that did not parse and cannot finish, since their dead letter is not taken."""
     client: str = "other"
@@ -69,9 +69,13 @@ def listener_status(
     parse_errors: int,
     processors: Mapping[str, ProcessorStatus],
     held: Sequence[Held] = (),
+    counted_twice: int = 0,
     client: str = "other",
 ) -> ListenerStatus:
-    """Return the status, from a ledger that is up to date with the readers."""
+    """Return the status, from a ledger that is up to date with the readers.
+
+    `counted_twice` is the number of records that the ledger counts as delivered once too often.
+    """
     ledger, bytes_in_flight = intake.ledger, intake.recount()
     return ListenerStatus(
         tree=tree,
@@ -79,7 +83,7 @@ def listener_status(
         partitions={key: partition_status(intake, p) for key, p in intake.partitions.items()},
         missing_topics=intake.health.missing_topics,
         counters=Counters(
-            delivered=ledger.delivered(),
+            delivered=ledger.delivered() - counted_twice,
             finished=ledger.finished,
             parse_errors=parse_errors,
             late_finishes=ledger.late_finishes,

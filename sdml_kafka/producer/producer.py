@@ -20,6 +20,7 @@ from sdml_kafka.runtime.waiter import clock, waiter_maker
 from sdml_kafka.transport.connect import Client, ClientChoice, producer_connect
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, Message, ProducerFactory
 from sdml_kafka.transport.interfaces.transports import Transport
+from sdml_kafka.transport.record_checks import check_timestamp_ms
 
 MAX_CANCELLED_FLUSH_S = 2.0
 """Seconds that leaving waits for acknowledgements when the program itself was cancelled."""
@@ -91,7 +92,9 @@ class KafkaProducer(Enterable):
         name = "other" if connect else client
         where = producer_factory, bootstrap_servers, aiokafka_options
         what = KafkaProducer.__init__.__kwdefaults__, ClientChoice(client, client_options)
-        connect = connect or producer_connect(*where, *what)
+        if connect is None:
+            connect = producer_connect(*where, *what)
+            _check_acknowledged(aiokafka_options, client_options or {})
         parts = connect, name, max_waiting, start_timeout, restarts or Restarts(), on_event
         self._build = partial(ProducerActors, *parts)
         self._actors: ProducerActors = self._build()
@@ -246,6 +249,8 @@ class KafkaProducer(Enterable):
             value = self._serializers.serialize(value)
         if timestamp_ms is None:
             timestamp_ms = int(time() * 1000)
+        else:
+            check_timestamp_ms(timestamp_ms)
         pending = self._actors.sends.begin(topic, timeout_s, self._clock())
         pending.send(Message(topic, value, key, headers, partition, True, timestamp_ms, pending))
         return pending
@@ -278,6 +283,15 @@ class KafkaProducer(Enterable):
         """Return what the producer is doing right now. Cheap: no broker is asked."""
         self._lifecycle.check_process()
         return self._actors.status()
+
+
+def _check_acknowledged(*options: Mapping[str, Any]) -> None:
+    names = "acks", "request.required.acks"
+    if any(str(each.get(name)) == "0" for each in options for name in names):
+        raise ConfigurationError(
+            "acks=0: the broker would say nothing of any record, so that losses went unnoticed, "
+            "and each send returns what the broker has said. Leave acks out."
+        )
 
 
 def _seconds(timeout_s: object) -> float:

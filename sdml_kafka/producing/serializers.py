@@ -17,6 +17,8 @@ class Serializers:
         Raises:
             ConfigurationError: A type is no class, or a serializer cannot be called.
         """
+        if not isinstance(by_type, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"serializers is {{Order: to_json}}, not {by_type!r:.200}")
         for kind, serializer in by_type.items():
             if not isinstance(kind, type) or not callable(serializer):
                 raise ConfigurationError(

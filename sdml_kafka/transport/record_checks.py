@@ -62,6 +62,15 @@ def fault_of(message: Message) -> ConfigurationError | None:
     return None
 
 
+def check_timestamp_ms(timestamp_ms: object) -> None:
+    """Raise a ConfigurationError unless this can be a record's time."""
+    if type(timestamp_ms) is not int or not 0 <= timestamp_ms < 1 << 63:
+        raise ConfigurationError(
+            "timestamp_ms is a whole number of milliseconds since the epoch, such as "
+            f"int(time.time() * 1000), not {timestamp_ms!r:.300}"
+        )
+
+
 def _is_bytes(message: Message) -> bool:
     try:
         headers: list[tuple[object, object]] = [(name, value) for name, value in message.headers]

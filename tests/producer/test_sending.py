@@ -1,6 +1,7 @@
 """KafkaProducer on the twin, in virtual time."""
 
 import logging
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -192,3 +193,27 @@ async def test_nothing_is_lost_when_the_producer_is_replaced() -> None:
         for each in waiting:
             await each.sent()
     assert [each.value for each in broker.records(P0)] == [b"%d" % n for n in range(20)]
+
+
+@pytest.mark.parametrize("timestamp_ms", [time.time(), -1, True, "1", 1 << 63])
+async def test_a_time_is_in_whole_milliseconds(timestamp_ms: Any) -> None:
+    async with producing(MemoryBroker({"topic": 1})) as producer:
+        with pytest.raises(ConfigurationError, match="whole number of milliseconds"):
+            await producer.send("topic", b"v", timestamp_ms=timestamp_ms)
+        with pytest.raises(ConfigurationError, match="whole number of milliseconds"):
+            await producer.send_soon("topic", b"v", timestamp_ms=timestamp_ms)
+        assert producer.status().waiting == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"acks": 0}, {"client": "librdkafka", "client_options": {"request.required.acks": "0"}}],
+)
+async def test_a_producer_that_is_told_nothing_is_refused(options: Any) -> None:
+    with pytest.raises(ConfigurationError, match="acks=0"):
+        KafkaProducer(bootstrap_servers="127.0.0.1:1", **options)
+
+
+async def test_serializers_are_a_mapping() -> None:
+    with pytest.raises(ConfigurationError, match=r"serializers is \{Order: to_json\}"):
+        KafkaProducer(bootstrap_servers="127.0.0.1:1", serializers=to_json)  # type: ignore[arg-type]

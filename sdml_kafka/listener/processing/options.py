@@ -82,6 +82,8 @@ def compile_options(
     order, null_key = options.get("order", "partition"), options.get("null_key", "free")
     check_choice("order", order, Order)
     check_choice("null_key", null_key, NullKey)
+    if "null_key" in options and order != "key":
+        raise ConfigurationError(f"null_key goes with order='key', not with order={order!r}")
     retry, on_failure = options.get("retry", ONCE), options.get("on_failure", Stop())
     if not isinstance(retry, Retry | RetryTopics):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigurationError(f"retry is a Retry(...) or RetryTopics(...), not {retry!r:.300}")

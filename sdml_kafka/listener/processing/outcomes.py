@@ -32,6 +32,7 @@ from sdml_kafka.parsing.parsers import Skip
 from sdml_kafka.producing.serializers import Serializers
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.interfaces.producer import Message
+from sdml_kafka.transport.record_checks import check_timestamp_ms
 
 Failure = tuple[Job, Exception]
 
@@ -229,6 +230,8 @@ class Outcomes:
         value = send.value
         if value is not None and value.__class__ is not bytes:
             value = self._serializers.serialize(value)
+        if send.timestamp_ms is not None:
+            check_timestamp_ms(send.timestamp_ms)
         record = send.topic, value, send.key, send.headers, send.partition
         return Message(*record, timestamp_ms=send.timestamp_ms)
 

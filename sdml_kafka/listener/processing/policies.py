@@ -1,14 +1,14 @@
 """What a program says about processing: order, retries, what becomes of a failure, what to send."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attrs import field, frozen
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.parsing.parsers import Skip
-from sdml_kafka.transport.record_checks import is_topic_name
+from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
 if TYPE_CHECKING:
     from sdml_kafka.listener.delivery import Delivery
@@ -174,10 +174,19 @@ class DeadLetter:
         if self.partition not in get_args(Literal["same", "key"]):
             raise ConfigurationError(f"partition is 'same' or 'key', not {self.partition!r:.300}")
         if self.max_consecutive is not None:
-            _check_number("max_consecutive", self.max_consecutive, 0, math.inf, whole=True)
+            _check_number("max_consecutive", self.max_consecutive, 1, math.inf, whole=True)
         if self.max_ratio is not None:
             _check_number("max_ratio", self.max_ratio, 0, 1)
         _check_number("window_s", self.window_s, 0.001, MAX_DELAY_S)
+
+    def check_topics(self, first_topics: Iterable[str]) -> None:
+        """Raise a ConfigurationError unless there can be a topic for each of these."""
+        for first_topic in first_topics:
+            if not is_topic_name(topic := self.topic_for(first_topic)):
+                raise ConfigurationError(
+                    f"DeadLetter(topic={self.topic!r}) makes {topic!r} of {first_topic!r}, which "
+                    f"cannot be a topic: {TOPIC_RULE}"
+                )
 
     def topic_for(self, first_topic: str) -> str:
         """Return the topic of the dead letters of records that came from `first_topic` at first."""

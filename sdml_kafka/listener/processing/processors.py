@@ -11,7 +11,7 @@ from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.lifecycle import ACTOR_GRACE_S
 from sdml_kafka.listener.processing.options import Options
-from sdml_kafka.listener.processing.policies import NO_PRODUCER
+from sdml_kafka.listener.processing.policies import NO_PRODUCER, DeadLetter
 from sdml_kafka.listener.processing.processor import Processor, Surroundings
 from sdml_kafka.listener.processing.retrying.creation import RetryTopicMaker
 from sdml_kafka.listener.processing.retrying.plan import RetryPlan
@@ -50,6 +50,8 @@ class Processors:
         self._makers: dict[tuple[str, ...], RetryTopicMaker] = {}
         """Those who have created retry topics, by the names of these."""
         self._running: dict[str, Processor] = {}
+        self._last: dict[str, ProcessorStatus] = {}
+        """The last figures of the processors that have ended, by their names."""
 
     async def prepare(self, type_: Any, options: Options) -> RetryPlan | None:
         """Create the retry topics of a processor that has any, and have them read.
@@ -63,6 +65,8 @@ class Processors:
         connect, policy, around = self._connect_producer, options.retry_topics, self._around
         if options.needs_producer and connect is None:
             raise ConfigurationError(NO_PRODUCER)
+        if isinstance(options.on_failure, DeadLetter):
+            options.on_failure.check_topics(self._router.topics_of(type_))
         if policy is None or connect is None:
             return None
         firsts = self._router.topics_of(type_)
@@ -90,9 +94,12 @@ class Processors:
             processor = Processor(options, queue, self._around, plan)
             name = self._free_name(options.name)
             self._running[name] = processor
-            stack.callback(self._running.pop, name)
+            stack.callback(self._forget, name)
             maker = None if plan is None else self._makers[tuple(plan.topics)]
             await processor.run(maker)
+
+    def _forget(self, name: str) -> None:
+        self._last[name] = self._running.pop(name).status()
 
     def _subscribe(
         self, stack: ExitStack, type_: Any, plan: RetryPlan | None
@@ -131,9 +138,13 @@ class Processors:
         for processor in list(self._running.values()):
             processor.cut_off()
 
-    def status(self) -> Mapping[str, ProcessorStatus]:
-        """Return what each processor is doing, by its name."""
-        return {name: processor.status() for name, processor in self._running.items()}
+    def status(self, *, with_ended: bool) -> Mapping[str, ProcessorStatus]:
+        """Return what each processor is doing, by its name.
+
+        `with_ended` adds the last figures of those that have ended.
+        """
+        now = {name: processor.status() for name, processor in self._running.items()}
+        return self._last | now if with_ended else now
 
 
 class ProcessorActor(Actor):

@@ -240,6 +240,8 @@ class Work:
             or item.verdict is not None
             or item.is_settled
         ):
+            if result is LEFT_OUT or result is GIVEN_BACK or not item.jobs:
+                self.times.pop()  # no handler ran
             self._pending.update(item.jobs)
             self._outcomes.ended(item, result)
             return

@@ -285,3 +285,18 @@ async def test_a_record_that_is_failed_with_no_exception_has_not_finished(
         ):
             await anyio.sleep(1)
     assert broker.committed(GROUP, P0) in (None, 0)
+
+
+async def test_a_send_at_an_impossible_time_stops_the_listener() -> None:
+    async def handle(value: str, delivery: Delivery[str]) -> Send:
+        return Send("out", b"x", timestamp_ms=1.5)  # type: ignore[arg-type]
+
+    with pytest.raises(ConfigurationError, match="milliseconds"):
+        async with processing_on(broker_with("a")) as listener:
+            await listener.process(str, handle)
+            await anyio.sleep_forever()
+
+
+async def test_no_failure_in_a_row_cannot_be_the_limit() -> None:
+    with pytest.raises(ConfigurationError, match="max_consecutive is a whole number, 1 or more"):
+        DeadLetter(max_consecutive=0)

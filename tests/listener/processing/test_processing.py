@@ -15,8 +15,16 @@ from sdml_kafka.errors import (
     UnknownType,
 )
 from sdml_kafka.listener.processing.forwards import Held
-from sdml_kafka.listener.processing.policies import Batch, DeadLetter, Retry, Send, Stop
+from sdml_kafka.listener.processing.policies import (
+    Batch,
+    DeadLetter,
+    Retry,
+    RetryTopics,
+    Send,
+    Stop,
+)
 from sdml_kafka.parsing.parsers import Skip
+from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.listener_on_twin import GROUP, P0, P1, TOPIC, broker_with, fill, listener_on
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
@@ -361,6 +369,8 @@ async def test_plain_functions_run_in_threads() -> None:
         ({"concurrency": 0}, "concurrency"),
         ({"order": "value"}, "order is one of"),
         ({"null_key": "x"}, "null_key"),
+        ({"null_key": "partition"}, "order='key'"),
+        ({"order": "none", "null_key": "free"}, "order='key'"),
         ({"retry": 3}, "retry is a Retry"),
         ({"on_failure": DeadLetter}, "on_failure is"),
         ({"on_failur": Stop()}, "on_failur"),
@@ -417,6 +427,28 @@ async def test_what_turns_out_to_need_a_producer_stops_a_listener_without_one(
             await listener.process(str, handler, on_failure=lambda *_: DeadLetter())
             await anyio.sleep_forever()
     assert not broker.committed(GROUP, P0)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"on_failure": DeadLetter("x" * 240 + "{topic}")}, r"DeadLetter\(topic='x*{topic}'\)"),
+        ({"retry": RetryTopics(5.0)}, "RetryTopics makes .* of 'y*'"),
+    ],
+)
+async def test_a_topic_that_cannot_be_is_refused_on_entering(
+    options: dict[str, Any], text: str
+) -> None:
+    topic = "y" * 245
+    spec = {"topics": [topic], "type": str, "parser": lambda record: "x"}
+    listener = processing_on(MemoryBroker({topic: 1}), parsers=[spec])
+    listener.processor(str, **options)(Recorder())
+    with pytest.raises(ConfigurationError, match=f"{text}.*249"):
+        async with listener:
+            pass
+    with pytest.raises(ConfigurationError, match="DeadLetter"):
+        parse_failures = DeadLetter("x" * 240 + "{topic}")
+        processing_on(broker_with(), parsers=[spec], on_parse_error=parse_failures)
 
 
 class Lists:

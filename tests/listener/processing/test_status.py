@@ -1,11 +1,13 @@
 """What `status()` shows of a processor while it works."""
 
+from functools import partial
+
 import anyio
 import pytest
 
 from sdml_kafka import Delivery
 from sdml_kafka.listener.processing.policies import DeadLetter, Retry
-from tests.support.listener_on_twin import GROUP, TOPIC, broker_with
+from tests.support.listener_on_twin import GROUP, P0, TOPIC, broker_with
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
@@ -97,3 +99,40 @@ async def test_processors_of_one_name_are_told_apart() -> None:
         assert set(listener.status().processors) == {"x", "x-2"}
         await until(lambda: sum(p.finished for p in listener.status().processors.values()) == 2)
     assert broker.members(GROUP) == {}
+
+
+async def test_a_record_that_does_not_parse_takes_no_handler_and_counts_once() -> None:
+    broker = broker_with("1", "bad", "2")
+    broker.create_topic(f"{TOPIC}-dlt")
+    spec = {"topics": [TOPIC], "type": int, "parser": lambda record: int(record.value)}
+
+    async def handle(value: int, delivery: Delivery[int]) -> None:
+        await anyio.sleep(1.0)
+
+    async with (
+        processing_on(broker, parsers=[spec], on_parse_error=DeadLetter()) as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(partial(listener.process, int, handle, name="a"))
+        await until(lambda: listener.status().counters.finished == 3)
+        await until(lambda: broker.committed(GROUP, P0) == 3)
+        assert listener.status().counters.delivered == 3
+        assert listener.status().processors["a"].handler_p50_s == pytest.approx(1.0, abs=0.1)
+        assert listener.status().processors["a"].finished == 2
+        tasks.cancel_scope.cancel()
+
+
+async def test_the_last_figures_stay_when_an_error_has_stopped_the_listener() -> None:
+    broker = broker_with("a", "b")
+    listener = processing_on(broker)
+
+    @listener.processor(str, name="texts")
+    async def handle(value: str, delivery: Delivery[str]) -> None:
+        if value == "b":
+            raise ValueError(value)
+
+    with pytest.raises(ValueError, match="b"):
+        async with listener:
+            await anyio.sleep_forever()
+    status = listener.status().processors["texts"]
+    assert (status.finished, status.failures, status.running) == (1, 1, 0)

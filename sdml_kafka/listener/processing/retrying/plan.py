@@ -49,7 +49,10 @@ class RetryPlan:
         self._topic_of = {step: topic for topic, step in self._steps.items()}
         for topic in self._steps:
             if not is_topic_name(topic):
-                raise ConfigurationError(f"{topic!r} cannot be a retry topic: {TOPIC_RULE}")
+                raise ConfigurationError(
+                    f"RetryTopics makes {topic!r} of {self.first_topic(topic)!r}, which cannot be "
+                    f"a retry topic: {TOPIC_RULE}"
+                )
             if topic in read_otherwise:
                 raise ConfigurationError(
                     f"RetryTopics reads {topic!r} by itself: take it out of the parser's topics"
