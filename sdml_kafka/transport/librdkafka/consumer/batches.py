@@ -44,15 +44,25 @@ def in_order(
 
 def _runs(messages: Sequence[Message]) -> Iterator[tuple[TopicPartition, RecordColumns]]:
     begin = 0
-    places = zip(map(_topic_of, messages), map(_partition_of, messages), strict=True)
-    for (topic, number), run in groupby(places):
-        assert topic is not None  # as of what is no record alone
-        assert number is not None
+    for number, run in groupby(map(_partition_of, messages)):
+        assert number is not None  # as of what is no record alone
         end = begin + len(list(run))
-        place = TopicPartition(topic, number)
-        for part in _rising(messages[begin:end]):
-            yield place, _columns(place, *part)
+        for topic, part in _of_one_topic(messages[begin:end]):
+            place = TopicPartition(topic, number)
+            for rising in _rising(part):
+                yield place, _columns(place, *rising)
         begin = end
+
+
+def _of_one_topic(messages: Sequence[Message]) -> Iterator[tuple[str, Sequence[Message]]]:
+    topic = messages[0].topic()
+    assert topic is not None
+    if len(set(map(_topic_of, messages))) == 1:
+        yield topic, messages
+        return
+    for topic, part in groupby(messages, key=_topic_of):
+        assert topic is not None
+        yield topic, list(part)
 
 
 def _rising(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], Sequence[int]]]:
@@ -74,16 +84,20 @@ def _columns(
     place: TopicPartition, messages: Sequence[Message], offsets: Sequence[int]
 ) -> RecordColumns:
     values = list(map(_value_of, messages))
-    types, timestamps = zip(*map(_timestamp_of, messages), strict=True)
-    are_by_sender = types.count(TIMESTAMP_CREATE_TIME) == len(types)
+    # No tuple is kept: the garbage collector would begin to look at them.
+    stamps = map(_timestamp_of, messages)
+    timestamps, types = [at for kind, at in stamps if kind == TIMESTAMP_CREATE_TIME], None
+    if len(timestamps) < len(messages):
+        timestamps = [at for _, at in map(_timestamp_of, messages)]
+        types = [int(kind > TIMESTAMP_CREATE_TIME) for kind, _ in map(_timestamp_of, messages)]
     keys = list(map(_key_of, messages))
     headers: list[Any] = list(map(_headers_of, messages))
     return RecordColumns.of(
         place,
         offsets,
         values,
-        list(timestamps),
-        None if are_by_sender else [int(each > TIMESTAMP_CREATE_TIME) for each in types],
+        timestamps,
+        types,
         None if keys.count(None) == len(keys) else keys,
         None
         if headers.count(None) == len(headers)

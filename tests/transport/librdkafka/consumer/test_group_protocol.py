@@ -1,0 +1,43 @@
+"""Which group protocol a configuration stands for."""
+
+from typing import Any
+
+import pytest
+
+from sdml_kafka.transport.librdkafka.consumer.group_protocol import group_protocol, without_group
+
+
+def test_by_default_the_broker_decides_with_the_classic_protocol_to_fall_back_on() -> None:
+    chosen = group_protocol({"group.id": "g"})
+    assert chosen.settings["group.protocol"] == "consumer"
+    assert chosen.is_incremental
+    assert chosen.fallback is not None
+    assert chosen.fallback["partition.assignment.strategy"] == "cooperative-sticky"
+    assert "group.protocol" not in chosen.fallback
+
+
+@pytest.mark.parametrize(
+    ("options", "is_incremental"),
+    [
+        ({"group.protocol": "consumer"}, True),
+        ({"group.protocol": "classic"}, True),
+        ({"session.timeout.ms": 6000}, True),
+        ({"partition.assignment.strategy": "range"}, False),
+    ],
+)
+def test_what_was_asked_for_is_final(options: dict[str, Any], is_incremental: bool) -> None:
+    chosen = group_protocol({"group.id": "g", **options})
+    assert options.items() <= chosen.settings.items()
+    assert chosen.fallback is None
+    assert chosen.is_incremental == is_incremental
+
+
+def test_the_session_is_not_longer_than_the_time_between_polls() -> None:
+    fallback = group_protocol({"max.poll.interval.ms": 10_000}).fallback
+    assert fallback is not None
+    assert fallback["session.timeout.ms"] == 10_000
+
+
+def test_the_client_that_fetches_is_no_member() -> None:
+    settings = {"group.id": "g", "group.protocol": "consumer", "fetch.wait.max.ms": 50}
+    assert without_group(settings) == {"group.id": "g", "fetch.wait.max.ms": 50}
