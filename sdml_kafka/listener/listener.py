@@ -114,8 +114,8 @@ class KafkaListener(Enterable):
             has committed. Those that come later, in a rebalance, are read on.
         restarts: How often a failed actor is restarted before the failure is raised.
         on_event: Called for each start, crash, restart and stop of an actor.
-        client: "aiokafka"; "librdkafka" is for `KafkaProducer` alone so far.
-        client_options: librdkafka's options by its own names.
+        client: "aiokafka", or "librdkafka", which needs the extra of that name.
+        client_options: librdkafka's options by its own names: `{"fetch.wait.max.ms": 50}`.
         transport: Another client than these: `MemoryBroker.connect(...)` in a test.
         **aiokafka_options: aiokafka's own options (TLS, SASL, `auto_offset_reset`,
             `group_instance_id`) beside `bootstrap_servers` and `group_id`.

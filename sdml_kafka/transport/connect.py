@@ -61,8 +61,14 @@ def listener_transport(
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
-    _only_aiokafka(choice)
     _check_group_id(group_id)
+    if _is_librdkafka(choice):
+        from sdml_kafka.transport.librdkafka.factory import clients_of
+
+        if not group_id:
+            raise ConfigurationError("Give group_id: listeners with the same one share partitions")
+        where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
+        return ListenerTransport(*clients_of(*where, own_names, choice.options or {}), choice.name)
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
     if consumer_factory is not None:
@@ -285,7 +291,7 @@ def _only_aiokafka(choice: ClientChoice) -> None:
     """Raise a ConfigurationError for what only aiokafka can do so far."""
     if _is_librdkafka(choice):
         raise ConfigurationError(
-            "client='librdkafka' sends, and does not read yet: it is for KafkaProducer alone"
+            "client='librdkafka' makes no calls yet: it is for KafkaProducer and KafkaListener"
         )
 
 

@@ -6,11 +6,19 @@ from typing import Any
 
 import pytest
 
-from sdml_kafka import ConfigurationError, KafkaListener, KafkaProducer, KafkaRPC, KafkaRPCServer
+from sdml_kafka import (
+    ConfigurationError,
+    KafkaListener,
+    KafkaProducer,
+    KafkaRPC,
+    KafkaRPCServer,
+    parse_json,
+)
 from sdml_kafka.transport import connect
 
 SERVERS = "localhost:9092"
 PASSWORD = "hunter2"
+SPEC: Any = {"topics": ["orders"], "type": dict, "parser": parse_json}
 
 
 def producer(**options: Any) -> KafkaProducer:
@@ -53,8 +61,8 @@ def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -
         producer()
 
 
-def listener(**options: Any) -> object:
-    return KafkaListener([], bootstrap_servers=SERVERS, group_id="g", **options)
+def listener(**options: Any) -> KafkaListener:
+    return KafkaListener([SPEC], **{"bootstrap_servers": SERVERS, "group_id": "g", **options})
 
 
 def client(**options: Any) -> object:
@@ -65,14 +73,42 @@ def server(**options: Any) -> object:
     return KafkaRPCServer(bootstrap_servers=SERVERS, group_id="g", **options)
 
 
-@pytest.mark.parametrize("make", [listener, client, server])
-def test_what_does_not_read_over_librdkafka_says_so(make: Callable[..., object]) -> None:
-    with pytest.raises(ConfigurationError, match="it is for KafkaProducer alone"):
+@pytest.mark.parametrize("make", [client, server])
+def test_what_has_no_calls_over_librdkafka_says_so(make: Callable[..., object]) -> None:
+    with pytest.raises(ConfigurationError, match="for KafkaProducer and KafkaListener"):
         make(client="librdkafka")
+
+
+@pytest.mark.parametrize("make", [listener, client, server])
+def test_options_that_do_not_suit_the_client(make: Callable[..., object]) -> None:
     with pytest.raises(ConfigurationError, match="client_options are librdkafka's"):
         make(client_options={"linger.ms": 5})
     with pytest.raises(ConfigurationError, match="client is 'aiokafka' or 'librdkafka'"):
         make(client="rdkafka")
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"session_timeout_ms": 6000}, r"session_timeout_ms is an option of aiokafka"),
+        ({"auto_offset_reset": "earlist"}, "auto_offset_reset is 'earliest', 'latest' or 'none'"),
+        ({"consumer_factory": print}, "consumer_factory makes clients of aiokafka"),
+        ({"client_options": {"enable.auto.commit": True}}, "the package commits by itself"),
+        (
+            {"client_options": {"group.protocol": "consumer", "session.timeout.ms": 6000}},
+            "'session.timeout.ms': not with 'group.protocol': 'consumer'",
+        ),
+    ],
+)
+def test_a_listener_that_cannot_be(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        listener(client="librdkafka", **options)
+
+
+def test_a_listener_takes_options_of_a_consumer_and_of_its_producer() -> None:
+    options = {"fetch.wait.max.ms": 50, "linger.ms": 5}
+    made = listener(auto_offset_reset="earliest", client="librdkafka", client_options=options)
+    assert made.status().client == "librdkafka"
 
 
 def test_the_status_names_the_client() -> None:

@@ -4,11 +4,44 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.transport.interfaces.consumer import Connect
 from sdml_kafka.transport.interfaces.producer import ConnectProducer
-from sdml_kafka.transport.librdkafka.options import producer_settings, refuse_keywords
+from sdml_kafka.transport.librdkafka.consumer.adapter import connect
+from sdml_kafka.transport.librdkafka.options import (
+    consumer_settings,
+    producer_settings,
+    refuse_keywords,
+)
 from sdml_kafka.transport.librdkafka.producer.adapter import connect_producer
 
 Servers = str | Sequence[str] | None
+RESET = "auto_offset_reset"
+"""The one option of aiokafka that every client has."""
+
+
+def clients_of(
+    consumer_factory: object,
+    producer_factory: object,
+    bootstrap_servers: Servers,
+    group_id: str | None,
+    aiokafka_options: Mapping[str, Any],
+    own_names: Collection[str] | None,
+    options: Mapping[str, Any],
+) -> tuple[Connect, ConnectProducer]:
+    """Return the functions that open a consumer and a producer.
+
+    Raises:
+        ConfigurationError: The arguments do not go together, or cannot work.
+    """
+    _refuse_factory("consumer_factory", consumer_factory)
+    _refuse_factory("producer_factory", producer_factory)
+    refuse_keywords(aiokafka_options.keys() - {RESET}, own_names)
+    if not bootstrap_servers:
+        raise ConfigurationError("Give bootstrap_servers ('host:port')")
+    reset = aiokafka_options.get(RESET)
+    consumer = consumer_settings(bootstrap_servers, group_id, reset, options)
+    producer = producer_settings(bootstrap_servers, options, shared=True)
+    return connect(consumer), connect_producer(producer)
 
 
 def producer_of(
