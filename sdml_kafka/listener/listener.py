@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from types import UnionType
 from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
 from weakref import WeakSet
 
@@ -17,7 +18,13 @@ from sdml_kafka.errors import ClientClosed, ConfigurationError
 from sdml_kafka.lifecycle import Enterable, Lifecycle
 from sdml_kafka.listener.actor_tree import ListenerActors, ReadOptions, Timeouts
 from sdml_kafka.listener.batch_parser import OnParseError
-from sdml_kafka.listener.delivery import Delivery
+from sdml_kafka.listener.processing.handler import (
+    BatchDecorator,
+    BatchHandlerFunction,
+    Decorator,
+    HandlerFunction,
+    Outcome,
+)
 from sdml_kafka.listener.processing.options import ProcessOptions, compile_options
 from sdml_kafka.listener.processing.policies import Batch, DeadLetter
 from sdml_kafka.listener.processing.processors import Declared
@@ -36,14 +43,6 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport
 
 T = TypeVar("T")
-
-
-type HandlerFunction[T] = Callable[[T, Delivery[T]], object]
-"""A function that handles a record: plain or async, called with the value and its delivery."""
-
-
-type BatchHandlerFunction[T] = Callable[[list[Delivery[T]]], object]
-"""A function that handles records together: plain or async, called with their deliveries."""
 
 
 class AutoCommitDict(TypedDict, total=False):
@@ -295,7 +294,7 @@ class KafkaListener(Enterable):
     async def process[T](
         self,
         tp: type[T],
-        handler: HandlerFunction[T],
+        handler: HandlerFunction[T, Outcome],
         *,
         batch: None = None,
         **options: Unpack[ProcessOptions],
@@ -304,7 +303,7 @@ class KafkaListener(Enterable):
     async def process[T](
         self,
         tp: type[T],
-        handler: BatchHandlerFunction[T],
+        handler: BatchHandlerFunction[T, Outcome],
         *,
         batch: Batch,
         **options: Unpack[ProcessOptions],
@@ -312,16 +311,25 @@ class KafkaListener(Enterable):
     @overload
     async def process(
         self,
-        tp: Any,
-        handler: Callable[..., object],
+        tp: UnionType,
+        handler: HandlerFunction[Any, Outcome],
         *,
-        batch: Batch | None = None,
+        batch: None = None,
+        **options: Unpack[ProcessOptions],
+    ) -> None: ...
+    @overload
+    async def process(
+        self,
+        tp: UnionType,
+        handler: BatchHandlerFunction[Any, Outcome],
+        *,
+        batch: Batch,
         **options: Unpack[ProcessOptions],
     ) -> None: ...
     async def process(
         self,
         tp: Any,
-        handler: Callable[..., object],
+        handler: Callable[..., Any],
         *,
         batch: Batch | None = None,
         **options: Unpack[ProcessOptions],
@@ -347,9 +355,25 @@ class KafkaListener(Enterable):
         await self._ensure_running()
         await self._actors.processors.run(tp, compiled)
 
-    def processor[H: Callable[..., Any]](
+    @overload
+    def processor[T](
+        self, tp: type[T], *, batch: None = None, **options: Unpack[ProcessOptions]
+    ) -> Decorator[T]: ...
+    @overload
+    def processor[T](
+        self, tp: type[T], *, batch: Batch, **options: Unpack[ProcessOptions]
+    ) -> BatchDecorator[T]: ...
+    @overload
+    def processor(
+        self, tp: UnionType, *, batch: None = None, **options: Unpack[ProcessOptions]
+    ) -> Decorator[Any]: ...
+    @overload
+    def processor(
+        self, tp: UnionType, *, batch: Batch, **options: Unpack[ProcessOptions]
+    ) -> BatchDecorator[Any]: ...
+    def processor(
         self, tp: Any, *, batch: Batch | None = None, **options: Unpack[ProcessOptions]
-    ) -> Callable[[H], H]:
+    ) -> Any:
         """Declare a handler before the listener is entered, to run as long as the listener does.
 
         Args:
@@ -358,7 +382,8 @@ class KafkaListener(Enterable):
             **options: How records are processed; see `ProcessOptions`.
 
         Returns:
-            A decorator, which returns the function as it is.
+            A decorator, which returns the function as it is. Type checkers see what it takes: a
+            function of the type and its delivery that returns None, a `Send` or several of them.
 
         Raises:
             UnknownType: No parser yields `tp`, or it could be several of the types that are there.
@@ -366,7 +391,7 @@ class KafkaListener(Enterable):
         """
         self._actors.router.check_type(tp)
 
-        def declare(handler: H) -> H:
+        def declare(handler: Callable[..., Any]) -> Callable[..., Any]:
             if self._lifecycle.state != "new":
                 raise ConfigurationError("The listener was entered: await listener.process(...)")
             self._declared.append(Declared(tp, compile_options(handler, batch, options)))

@@ -28,6 +28,9 @@ from sdml_kafka.transport.interfaces.records import Record
 class ParseFailures:
     """Writes dead letters of records that did not parse, within the limits of the policy."""
 
+    counted_twice: int = 0
+    """The number of records that the ledger counts as delivered once more than they were."""
+
     def __init__(
         self,
         policy: DeadLetter,
@@ -68,8 +71,6 @@ class ParseFailures:
         """The number of records that were counted as good before they are handed out."""
         self._jobs: set[Job] = set()
         """The records whose dead letter is not acknowledged."""
-        self.counted_twice: int = 0
-        """The number of records that the ledger counts as delivered once more than they were."""
 
     def _make_forwards(self) -> Forwards:
         return Forwards(self._outbox, self._log, anyio.current_time, lambda: None)

@@ -11,7 +11,7 @@ from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.listener_on_twin import GROUP, TEXTS
 
-Handle = Callable[..., object]
+Handle = Callable[..., Any]
 
 
 def processing_on(broker: MemoryBroker, group: str = GROUP, **options: Any) -> KafkaListener:

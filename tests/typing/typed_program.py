@@ -4,7 +4,7 @@ It reads orders, prices them by calls, and answers calls itself.
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, assert_type
 
@@ -14,8 +14,10 @@ import anyio.lowlevel
 from sdml_kafka import (
     SKIP,
     AutoCommit,
+    Batch,
     Call,
     CallTimeout,
+    DeadLetter,
     Dedupe,
     Delivery,
     KafkaListener,
@@ -27,6 +29,8 @@ from sdml_kafka import (
     Record,
     RemoteError,
     ReplyStream,
+    Retry,
+    Send,
     Skip,
     TopicPartition,
     TypeStream,
@@ -167,6 +171,45 @@ async def read_other_types(listener: KafkaListener) -> None:
     assert_type(await listener.subscribe(list[int]), TypeStream[list[int]])
     async for either in await listener.subscribe(Order | Refund):
         print(either)
+
+
+# -- processors ------------------------------------------------------------------------------
+
+
+def add_processors(listener: KafkaListener, done: list[str]) -> None:
+    @listener.processor(Order, order="key", retry=Retry(attempts=3), on_failure=DeadLetter())
+    async def bill(order: Order, delivery: Delivery[Order]) -> Send:
+        return Send("bills", in_json(delivery.attempt), key=order.item.encode())
+
+    @listener.processor(Refund, concurrency=1)
+    def refund(refund: Refund, delivery: Delivery[Refund]) -> list[Send] | None:  # in a thread
+        return [Send("bills", None, key=refund.item.encode())] if delivery.record.key else None
+
+    @listener.processor(str, batch=Batch(size=10))
+    async def note(deliveries: list[Delivery[str]]) -> None:
+        done.extend(each.value for each in deliveries)
+
+    assert_type(refund, Callable[[Refund, Delivery[Refund]], list[Send] | None])
+    print(bill, note)
+
+
+async def process_orders(listener: KafkaListener, done: list[str]) -> None:
+    async def bill(order: Order, delivery: Delivery[Order]) -> tuple[Send, ...]:
+        return (Send("bills", b""), Send("books", b""))
+
+    def store(deliveries: Sequence[Delivery[Refund]]) -> None:
+        done.extend(each.value.item for each in deliveries)
+
+    async def either(value: Order | Refund, delivery: Delivery[Order | Refund]) -> Send | None:
+        return Send("bills", b"") if isinstance(value, Order) else None
+
+    async def look(value: object, delivery: Delivery[Any]) -> None: ...
+
+    await listener.process(Order, bill, concurrency=20, name="bills")
+    await listener.process(Refund, store, batch=Batch(interval_s=1.0))
+    await listener.process(dict[str, Any], look)
+    await listener.process(Order | Refund, either)
+    await listener.process(str, lambda text, delivery: done.append(text))
 
 
 # -- a server --------------------------------------------------------------------------------

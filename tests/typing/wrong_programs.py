@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 
 from sdml_kafka import (
+    Batch,
     Call,
     Delivery,
     KafkaListener,
@@ -14,6 +15,7 @@ from sdml_kafka import (
     KafkaRPCServer,
     ParserSpec,
     Record,
+    Send,
     Skip,
     TypeStream,
     parse_bytes,
@@ -109,6 +111,75 @@ async def read(listener: KafkaListener) -> None:
 
 
 def handle(delivery: Delivery[str]) -> None: ...
+
+
+# -- processors ------------------------------------------------------------------------------
+
+billing = KafkaListener([ORDERS])
+
+
+@billing.processor(Order)  # expect-error
+async def bill_without_its_delivery(order: Order) -> None: ...
+
+
+@billing.processor(Order)  # expect-error
+async def bill_a_text(text: str, delivery: Delivery[Order]) -> None: ...
+
+
+@billing.processor(Order)  # expect-error
+def bill_with_a_delivery_of_texts(order: Order, delivery: Delivery[str]) -> None: ...
+
+
+@billing.processor(Order, order="key")  # expect-error
+async def bill_and_return_bytes(order: Order, delivery: Delivery[Order]) -> bytes:
+    return b""
+
+
+@billing.processor(Order)  # expect-error
+def bill_and_return_a_number_in_a_thread(order: Order, delivery: Delivery[Order]) -> int:
+    return order.price
+
+
+@billing.processor(Order)  # expect-error
+async def bill_and_yield(order: Order, delivery: Delivery[Order]) -> AsyncIterator[Send]:
+    yield Send("bills", b"")
+
+
+@billing.processor(Order, batch=Batch())  # expect-error
+async def bill_one(order: Order, delivery: Delivery[Order]) -> None: ...
+
+
+@billing.processor(Order, batch=Batch())  # expect-error
+async def bill_orders(orders: list[Order]) -> None: ...
+
+
+@billing.processor(Order)  # expect-error
+async def bill_several(deliveries: list[Delivery[Order]]) -> None: ...
+
+
+async def takes_a_text_for_an_order(text: str, delivery: Delivery[Order]) -> None: ...
+
+
+async def returns_bytes_of_an_order(order: Order, delivery: Delivery[Order]) -> bytes:
+    return b""
+
+
+async def takes_an_order_alone(order: Order) -> None: ...
+
+
+async def takes_one(order: Order, delivery: Delivery[Order]) -> None: ...
+
+
+async def takes_several(deliveries: list[Delivery[Order]]) -> None: ...
+
+
+async def process_wrongly(listener: KafkaListener) -> None:
+    await listener.process(Order, takes_a_text_for_an_order)  # expect-error
+    await listener.process(Order, returns_bytes_of_an_order)  # expect-error
+    await listener.process(Order, takes_an_order_alone)  # expect-error
+    await listener.process(Order, takes_one, batch=Batch())  # expect-error
+    await listener.process(Order, takes_several)  # expect-error
+    await listener.process(Order, takes_one, order="keys")  # expect-error
 
 
 # -- handlers --------------------------------------------------------------------------------

@@ -1,13 +1,42 @@
 """The program's function that handles records, checked once."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import frozen
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.listener.delivery import Delivery
+from sdml_kafka.listener.processing.policies import Send
+
+type Sends = Send | Sequence[Send] | None
+"""What a handler has sent before its records finish."""
+type Outcome = Sends | Awaitable[Sends]
+"""The same of plain functions and of async ones."""
+type HandlerFunction[T, A] = Callable[[T, Delivery[T]], A]
+"""A function that handles a record: plain or async, called with the value and its delivery."""
+type BatchHandlerFunction[T, A] = Callable[[list[Delivery[T]]], A]
+"""A function that handles records together: plain or async, called with their deliveries."""
+
+
+class Decorator[T](Protocol):
+    """Decorates a handler of records whose values are of type T."""
+
+    def __call__[A: Outcome](self, handler: HandlerFunction[T, A], /) -> HandlerFunction[T, A]:
+        """Make the function a handler, and return it."""
+        ...
+
+
+class BatchDecorator[T](Protocol):
+    """Decorates a handler of lists of deliveries whose values are of type T."""
+
+    def __call__[A: Outcome](
+        self, handler: BatchHandlerFunction[T, A], /
+    ) -> BatchHandlerFunction[T, A]:
+        """Make the function a handler, and return it."""
+        ...
 
 
 @frozen

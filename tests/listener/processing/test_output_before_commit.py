@@ -4,7 +4,7 @@ What a kill leaves is what the broker has at that moment. So the broker is looke
 the event loop, and the listener is cancelled in each of them in turn.
 """
 
-from functools import partial
+from typing import Any
 
 import anyio
 import anyio.lowlevel
@@ -62,17 +62,15 @@ def listener_for(broker: MemoryBroker, *, in_batches: bool) -> KafkaListener:
                 delivery.fail(error)
         return sends
 
-    options = partial(
-        listener.processor,
-        str,
-        order="key",
-        retry=Retry(attempts=2, backoff_s=0.1, jitter=0.0),
-        on_failure=DeadLetter(),
-    )
+    options: dict[str, Any] = {
+        "order": "key",
+        "retry": Retry(attempts=2, backoff_s=0.1, jitter=0.0),
+        "on_failure": DeadLetter(),
+    }
     if in_batches:
-        options(batch=Batch(size=2, interval_s=0.1))(work_together)
+        listener.processor(str, batch=Batch(size=2, interval_s=0.1), **options)(work_together)
     else:
-        options()(work)
+        listener.processor(str, **options)(work)
     return listener
 
 

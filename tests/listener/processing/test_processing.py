@@ -392,7 +392,7 @@ async def test_handlers_that_cannot_work_are_refused() -> None:
 
     for handler in (no_delivery, generator, 3):
         with pytest.raises(ConfigurationError):
-            listener.processor(str)(handler)  # type: ignore[type-var]
+            listener.processor(str)(handler)  # type: ignore[arg-type]
     with pytest.raises(UnknownType):
         listener.processor(int)
 

@@ -58,7 +58,7 @@ def bad_fails(value: str, attempt: int) -> bool:
 
 @asynccontextmanager
 async def retrying(
-    broker: MemoryBroker, handle: Callable[..., object], retry: RetryTopics = TOPICS, **options: Any
+    broker: MemoryBroker, handle: Callable[..., Any], retry: RetryTopics = TOPICS, **options: Any
 ) -> AsyncGenerator[KafkaListener]:
     """Enter a listener for which a processor with retry topics was declared."""
     listener = processing_on(broker)
