@@ -6,6 +6,7 @@ Both the drivers and the broker in memory raise the errors that are made here.
 import re
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from typing import cast
 
 from sdml_kafka.errors import ConfigurationError, TopicMissing
 from sdml_kafka.transport.interfaces.producer import Message
@@ -54,7 +55,7 @@ def fault_of(message: Message) -> ConfigurationError | None:
         return ConfigurationError(f"A partition is a number from 0 on, not {partition!r:.300}.")
     if not _is_bytes(message):
         return not_bytes(message.topic)
-    at_ms: object = message.timestamp_ms
+    at_ms = cast(object, message.timestamp_ms)
     if at_ms is not None and not (isinstance(at_ms, int) and -MAX_TIME <= at_ms < MAX_TIME):
         return ConfigurationError(
             f"A record's time is a whole number of milliseconds of 64 bits, not {at_ms!r:.300}."
