@@ -35,8 +35,8 @@ LOOPS = ("asyncio", "uvloop", "trio")
 BY_HAND, SERIAL = "getmany by hand, our parser", "serial loop"
 BATCH = 500
 """The records of a batch."""
-BATCHES = f"process, batches of {BATCH}"
-"""What contestants begin with whose handlers take batches; those do no work."""
+LISTS, BATCHES = f"getmany by hand, lists of {BATCH}", f"process, batches of {BATCH}"
+"""What the names of contestants begin with that do no work, but parse many records to a list."""
 AT_ONCE: dict[Order, int] = {
     "partition": min(CONCURRENCY, PARTITIONS),
     "key": CONCURRENCY,
@@ -85,6 +85,25 @@ async def by_hand(bootstrap: str, group: str, topic: str, records: int, _: Case)
             for record in fetched:
                 parse_json(record)
                 seen += 1
+    sample = meter.stop(seen)
+    await client.stop()
+    return sample
+
+
+async def lists_by_hand(
+    bootstrap: str, group: str, topic: str, records: int, _: Case
+) -> ReadingSample:
+    """Read by `getmany`, and parse to lists as long as a batch, without any other work."""
+    meter, seen = ReadingMeter(), 0
+    client = consumer(bootstrap, group)
+    client.subscribe([topic])
+    await client.start()
+    while seen < records:
+        most = BATCH if seen else 1
+        for fetched in (await client.getmany(timeout_ms=200, max_records=most)).values():
+            if not seen:
+                meter.start()
+            seen += len([parse_json(record) for record in fetched])
     sample = meter.stop(seen)
     await client.stop()
     return sample
@@ -210,6 +229,7 @@ async def by_batches(
 Contestant = Callable[[str, str, str, int, Case], Awaitable[ReadingSample]]
 CONTESTANTS: dict[str, tuple[str, int, Contestant]] = {
     BY_HAND: ("asyncio", 1, by_hand),
+    LISTS: ("asyncio", 1, lists_by_hand),
     **{
         f"{tasks} tasks by hand, {loop}": (loop, tasks, partial(tasks_by_hand, tasks=tasks))
         for loop in ("asyncio", "uvloop")
@@ -328,7 +348,9 @@ def run(
     children = Children("benchmarks.processing", beside)
     with EmbeddedKafka() as kafka:
         for case in cases:
-            here = [name for name in names if not (case.work_ms and name.startswith(BATCHES))]
+            here = [
+                name for name in names if not (case.work_ms and name.startswith((LISTS, BATCHES)))
+            ]
             if not here:
                 continue
             samples: dict[str, list[Sample]] = {name: [] for name in here}
