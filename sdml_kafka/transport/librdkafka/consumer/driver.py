@@ -227,7 +227,7 @@ class ConsumerDriver:
     def _create_topic(self, topic: str) -> bool:
         """Create a topic as the broker is configured, and return whether it is new."""
         settings = {**without_group(self._settings), "error_cb": self._note_error}
-        client: AdminClient = made(AdminClient, settings, self._log)
+        client: Any = made(AdminClient, settings, self._log)  # its requests are not typed
         try:
             asked = client.create_topics([NewTopic(topic, -1)], request_timeout=CREATE_TIMEOUT_S)
             asked[topic].result(CREATE_TIMEOUT_S)

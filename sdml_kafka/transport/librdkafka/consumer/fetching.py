@@ -32,7 +32,7 @@ from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.librdkafka.consumer.batches import in_order
 from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange, Fetched
 from sdml_kafka.transport.librdkafka.consumer.failures import final
-from sdml_kafka.transport.librdkafka.consumer.lookups import as_client
+from sdml_kafka.transport.librdkafka.consumer.lookups import as_client, at_offsets
 
 _log = getLogger("sdml_kafka.transport")
 
@@ -163,7 +163,7 @@ class Fetching:
             self._note_end(key, message.offset())
         elif (failure := final(error)) is not None:
             self._exchange.fail(failure)
-        elif key in self._exchange.partitions and code not in _ABOUT_A_TOPIC:
+        elif key is not None and key in self._exchange.partitions and code not in _ABOUT_A_TOPIC:
             self._hold(key, error)
 
     def _note_end(self, key: TopicPartition | None, position: int | None) -> None:
@@ -201,7 +201,7 @@ class Fetching:
 
     def open(self, positions: Mapping[TopicPartition, int]) -> None:
         """Fetch partitions from their positions on."""
-        self._consumer.incremental_assign(as_client(positions))
+        self._consumer.incremental_assign(at_offsets(positions))
 
     def close(self, keys: Collection[TopicPartition]) -> None:
         """Fetch nothing more of partitions."""
@@ -226,7 +226,7 @@ class Fetching:
         try:
             self._consumer.seek(ClientPartition(*key, position))
         except KafkaException:  # its fetches have not begun, or were stopped by an error
-            place = as_client({key: position})
+            place = at_offsets({key: position})
             self._consumer.incremental_unassign(place)
             self._consumer.incremental_assign(place)
 

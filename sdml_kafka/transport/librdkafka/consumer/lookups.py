@@ -18,13 +18,14 @@ FIRST, END = -2, -1
 """The times that stand for the two ends of a log in a request for offsets."""
 
 
-def as_client(
-    offsets: Mapping[TopicPartition, int] | Iterable[TopicPartition],
-) -> list[ClientPartition]:
-    """Return partitions as the client takes them, with their offsets if there are any."""
-    if isinstance(offsets, Mapping):
-        return [ClientPartition(topic, number, at) for (topic, number), at in offsets.items()]
-    return [ClientPartition(*each) for each in offsets]
+def as_client(keys: Iterable[TopicPartition]) -> list[ClientPartition]:
+    """Return partitions as the client takes them."""
+    return [ClientPartition(*each) for each in keys]
+
+
+def at_offsets(offsets: Mapping[TopicPartition, int]) -> list[ClientPartition]:
+    """Return partitions as the client takes them, each with an offset or a time."""
+    return [ClientPartition(topic, number, at) for (topic, number), at in offsets.items()]
 
 
 def error_of(error: KafkaException) -> KafkaError:
@@ -61,7 +62,7 @@ class Lookups:
         A partition is left out if its leader did not answer. Where no record is as late, the offset
         is -1.
         """
-        wanted = as_client(times)
+        wanted = at_offsets(times)
         found = self._asked(
             lambda timeout_s: self._consumer.offsets_for_times(wanted, timeout=timeout_s)
         )
