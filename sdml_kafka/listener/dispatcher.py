@@ -39,6 +39,8 @@ class Dispatcher(Actor):
         self._max_in_flight = max_in_flight
         self._ready: deque[GradualSlice] = deque()
         self._waiting = WaitQueue()
+        self._rounds = 0
+        """The number of rounds over the partitions so far."""
 
     async def run(self, life: Life) -> None:
         """Dispatch what can be dispatched at each signal."""
@@ -60,7 +62,7 @@ class Dispatcher(Actor):
         progress = True
         while progress:
             progress = False
-            for partition in list(self._intake.partitions.values()):
+            for partition in self._next_round():
                 if partition.busy or not partition.backlog:
                     continue
                 routes = self._router.routes(partition.key.topic)
@@ -71,6 +73,16 @@ class Dispatcher(Actor):
                     progress = True
             if progress:
                 await anyio.lowlevel.checkpoint()
+
+    def _next_round(self) -> list[Partition]:
+        """Return the partitions, with another one as the first each time.
+
+        Where room is short, the first one takes it.
+        """
+        partitions = list(self._intake.partitions.values())
+        self._rounds += 1
+        first = self._rounds % len(partitions) if partitions else 0
+        return partitions[first:] + partitions[:first]
 
     async def _dispatch(self, partition: Partition, parsing: anyio.abc.TaskGroup) -> bool:
         """Dispatch one slice of a partition; return False if it has none or there is no room."""
@@ -153,7 +165,8 @@ class Dispatcher(Actor):
             # A full partition goes on when half of its records have finished, not at each one.
             tenancy.call_when_low(self._max_in_flight // 2, self._signal.notify)
             room = free
+        is_parsed = not self._reader_parses(routes)
         for route in routes:
             for queue in route.queues:
-                room = min(room, queue.room_for(tenancy))
+                room = min(room, queue.room_for(tenancy, is_parsed=is_parsed))
         return partition.first(room) if room > 0 else 0

@@ -1,7 +1,7 @@
 """The records of one type on their way to the loops that share them."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,10 @@ from sdml_kafka.transport.interfaces.records import Record
 MAX_PARSED_AHEAD = 500
 """Parsed records that wait in a queue. Few, since a record that is parsed long before it is read
 has left the processor's caches by then; the rest waits unparsed."""
+MAX_UNPARSED = 500
+"""Records of a partition that wait in a queue if its readers parse."""
+TURN = 64
+"""Records that a processor takes of a partition before the next one has its turn."""
 
 
 @define(eq=False)
@@ -52,13 +56,31 @@ class Parcel:
         """The offset of the next record."""
         return self.chunk.offsets[self.indices[self.next]]
 
+    def split(self, count: int) -> "Parcel":
+        """Return the next `count` records as a parcel of their own, and go on behind them.
+
+        It has the same records, since copies of them would be dear.
+        """
+        part = Parcel(
+            self.chunk,
+            self.values,
+            self.indices,
+            self.records,
+            self.spec,
+            self.sharers,
+            self.parse,
+        )
+        part.next, self.next = self.next, self.next + count
+        part.end = self.next
+        return part
+
     def rest(self) -> "Parcel":
         """Return a parcel of the records that were not taken."""
         return Parcel(
             self.chunk,
-            self.values[self.next :],
-            self.indices[self.next :],
-            self.records[self.next :],
+            self.values[self.next : self.end],
+            self.indices[self.next : self.end],
+            self.records[self.next : self.end],
             self.spec,
             self.sharers,
             self.parse,
@@ -77,18 +99,23 @@ class Parcel:
         )
 
     def keys(self) -> Sequence[bytes | None]:
-        """Return the key of each record; empty if none has one.
+        """Return the key of each record that waits, in its place; empty if none has one.
 
         No record is made of what are columns yet.
         """
         records = self.records
         if isinstance(records, RecordColumns):
             return records.keys or ()
-        return [record.key for record in records]
+        waiting = records[self.next : self.end]
+        return [None] * self.next + [record.key for record in waiting]
 
 
 class TypedQueue:
     """The parsed records of one type that wait, shared by its readers.
+
+    The partitions take turns: their records stand in a line for each, and none waits behind all
+    that another one has. A reader that has taken a run goes on with the next partition, a processor
+    after `TURN` records. A partition of which nothing waits here has room though the queue is full.
 
     It is bounded by the dispatcher, which asks for room before it puts something in. Whoever finds
     no room is remembered until the dispatcher has been called; nobody else can clear that.
@@ -105,8 +132,8 @@ class TypedQueue:
 
         Args:
             type_: The type that the streams of this queue subscribed to.
-            max_bytes: The bytes of records with which the queue has no more room.
-            on_room: Called when records found no room and the queue has been read empty since.
+            max_bytes: The bytes of a partition's records with which it has no more room.
+            on_room: Called when records found no room and what waited has been read since.
             pass_on: Called when records wait here that no stream will read.
         """
         self.type = type_
@@ -121,7 +148,12 @@ class TypedQueue:
         self._pass_on = pass_on
         self.is_abandoned: bool = False
         """Whether the last stream of a queue of its own has closed."""
-        self._parcels: deque[Parcel] = deque()
+        self._lines: dict[Tenancy, deque[Parcel]] = {}
+        """The parcels of each partition, in the order of their offsets."""
+        self._turns: deque[Tenancy] = deque()
+        """The partitions that have a line; the first one's turn it is."""
+        self._taken_in_turn: int = 0
+        """The number of records that a processor has taken of the partition whose turn it is."""
         self._refused: set[Tenancy] = set()
         self._waiting = WaitQueue()
         self._takers: list[Callable[[Collection[Tenancy]], None]] = []
@@ -141,47 +173,101 @@ class TypedQueue:
         return (self,)
 
     def __len__(self) -> int:
-        return sum(parcel.end - parcel.next for parcel in self._parcels)
+        return sum(map(_count, self._lines.values()))
 
-    def room_for(self, tenancy: Tenancy) -> int:
-        """Return how many more records fit; if none do, `on_room` will be called."""
-        bound = MAX_PARSED_AHEAD
+    def room_for(self, tenancy: Tenancy, *, is_parsed: bool) -> int:
+        """Return how many more records of a partition fit; if none do, `on_room` will be called.
+
+        `is_parsed` says whether the values are ready before they wait.
+        """
+        line = self._lines.get(tenancy, ())
+        waiting = _count(line)
         if self.maxsizes and 0 not in self.maxsizes:
-            bound = min(bound, max(self.maxsizes))
-        room = bound - len(self) - self.reserved
-        if room <= 0 or self._waiting_bytes() >= self._max_bytes:
+            bound = min(MAX_PARSED_AHEAD, max(self.maxsizes))
+            room = bound - len(self) - self.reserved
+        elif is_parsed:
+            room = MAX_PARSED_AHEAD - len(self) - self.reserved
+            if not waiting:
+                room = max(room, TURN)
+        else:
+            room = MAX_UNPARSED - waiting
+        if room <= 0 or sum(p.chunk.size for p in line if p.next < p.end) >= self._max_bytes:
             self._refused.add(tenancy)
             return 0
         self._refused.discard(tenancy)
         return room
 
-    def _waiting_bytes(self) -> int:
-        return sum(parcel.chunk.size for parcel in self._parcels if parcel.next < parcel.end)
-
     def put(self, parcel: Parcel) -> None:
         """Let the next readers take these records."""
         if self.closed:
             return  # the dispatcher runs on a little: a loop must not go on behind a gap
-        self._parcels.append(parcel)
+        self._line(parcel.chunk.tenancy).append(parcel)
         self._waiting.wake(parcel.end - parcel.next)
         if self.is_abandoned:
             self._pass_on(self)
 
-    def head(self) -> Parcel | None:
-        """Return the parcel that has the next record, None if no record waits."""
-        parcels = self._parcels
-        while parcels and parcels[0].next >= parcels[0].end:
-            parcels.popleft()
-        return parcels[0] if parcels else None
+    def _line(self, tenancy: Tenancy) -> deque[Parcel]:
+        """Return the line of a partition, at the end of the turns if it is a new one."""
+        line = self._lines.get(tenancy)
+        if line is None:
+            line = self._lines[tenancy] = deque()
+            self._turns.append(tenancy)
+        return line
 
-    def take_parcel(self) -> Parcel | None:
-        """Remove the first parcel and return it with the records that wait; None if none wait."""
-        parcel = self.head()
-        if parcel is not None:
-            self._parcels.popleft()
-            if self._refused:
-                self._refused.clear()
-                self._on_room()
+    def _first_line(self) -> deque[Parcel] | None:
+        """Return the line of the partition whose turn it is, None if no record waits."""
+        turns = self._turns
+        while turns:
+            line = self._lines[turns[0]]
+            while line and line[0].next >= line[0].end:
+                line.popleft()
+            if line:
+                return line
+            self._end_first_line()
+        return None
+
+    def _end_first_line(self) -> None:
+        """Forget the line of the partition whose turn it is, since nothing waits there."""
+        tenancy = self._turns.popleft()
+        del self._lines[tenancy]
+        self._taken_in_turn = 0
+        if self._refused and (tenancy in self._refused or not self._turns):
+            self._refused.clear()
+            self._on_room()
+
+    def head(self) -> Parcel | None:
+        """Return the parcel that has the next record, None if no record waits.
+
+        Another partition has the next turn.
+        """
+        line = self._first_line()
+        if line is None:
+            return None
+        if len(self._turns) > 1:
+            self._turns.rotate(-1)
+        return line[0]
+
+    def take_parcel(self, turn: int = TURN) -> Parcel | None:
+        """Remove the next records and return them; None if none wait.
+
+        `turn` is the number of records of a partition after which it is the next one's turn.
+        """
+        line = self._first_line()
+        if line is None:
+            return None
+        parcel, most = line[0], max(1, turn - self._taken_in_turn)
+        count = parcel.end - parcel.next
+        if count > most:
+            count, parcel = most, parcel.split(most)
+        else:
+            line.popleft()
+        if not line:
+            self._end_first_line()  # which asks for more, while these are handled
+        elif count < most:
+            self._taken_in_turn += count
+        else:
+            self._taken_in_turn = 0
+            self._turns.rotate(-1)
         return parcel
 
     def give_back(self, parcel: Parcel, at: int) -> None:
@@ -206,18 +292,12 @@ class TypedQueue:
 
     def put_back(self, parcel: Parcel) -> None:
         """Put records in front of those that wait, in the order of their offsets."""
-        self._parcels.insert(self._place_of(parcel), parcel)
+        tenancy = parcel.chunk.tenancy
+        line = self._line(tenancy)
+        line.insert(_place_of(parcel, line), parcel)
+        self._turns.remove(tenancy)
+        self._turns.appendleft(tenancy)
         self._waiting.wake(parcel.end - parcel.next)
-
-    def _place_of(self, back: Parcel) -> int:
-        """Return 0, or the place after earlier records of the partition that came back too."""
-        place = 0
-        for number, parcel in enumerate(self._parcels, start=1):
-            if parcel.next < parcel.end and parcel.chunk.tenancy is back.chunk.tenancy:
-                if parcel.offset > back.offset:
-                    break
-                place = number
-        return place
 
     def withdraw(self, tenancies: Collection[Tenancy]) -> None:
         """Take back what waits of these tenancies."""
@@ -225,17 +305,19 @@ class TypedQueue:
         for taker in self._takers:
             taker(tenancies)
         self._refused -= gone
-        for parcel in self._parcels:
-            if parcel.chunk.tenancy in gone:
+        for tenancy in gone:
+            for parcel in self._lines.get(tenancy, ()):
                 parcel.next = parcel.end  # also for a reader that is in the middle of it
 
     def take_all(self) -> list[Parcel]:
         """Remove everything that waits, and return it."""
-        parcels = [parcel.rest() for parcel in self._parcels]
-        for parcel in self._parcels:
+        parcels = [parcel for line in self._lines.values() for parcel in line]
+        rests = [parcel.rest() for parcel in parcels]
+        for parcel in parcels:
             parcel.next = parcel.end
-        self._parcels.clear()
-        return parcels
+        self._lines.clear()
+        self._turns.clear()
+        return rests
 
     def abandon(self) -> None:
         """Pass on what waits, and whatever comes in later: the last stream has closed."""
@@ -259,3 +341,18 @@ class TypedQueue:
     def wake_all(self) -> None:
         """Let every reader that waits look again."""
         self._waiting.wake_all()
+
+
+def _count(parcels: Iterable[Parcel]) -> int:
+    return sum(parcel.end - parcel.next for parcel in parcels)
+
+
+def _place_of(back: Parcel, line: Iterable[Parcel]) -> int:
+    """Return 0, or the place after earlier records of the partition that came back too."""
+    place = 0
+    for number, parcel in enumerate(line, start=1):
+        if parcel.next < parcel.end:
+            if parcel.offset > back.offset:
+                break
+            place = number
+    return place

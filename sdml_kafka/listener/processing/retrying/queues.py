@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 
 from sdml_kafka.consuming.ledger import Tenancy
-from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
+from sdml_kafka.listener.typed_queue import TURN, Parcel, TypedQueue
 
 
 class RetryQueues:
@@ -16,6 +16,8 @@ class RetryQueues:
         self._main = main
         self._retried = retried
         self._turns = deque(dict.fromkeys((main, *retried.values())))
+        self._taken_in_turn: int = 0
+        """The number of records that were taken of the queue whose turn it is."""
 
     @property
     def closed(self) -> bool:
@@ -25,12 +27,19 @@ class RetryQueues:
     def __len__(self) -> int:
         return sum(map(len, self._turns))
 
-    def take_parcel(self) -> Parcel | None:
-        """Remove and return the first parcel of the queue whose turn it is; None if none wait."""
+    def take_parcel(self, turn: int = TURN) -> Parcel | None:
+        """Remove and return a parcel of the queue whose turn it is; None if none wait.
+
+        Records of retry topics come a few at a time, so a turn is counted in records.
+        """
         for _ in range(len(self._turns)):
-            queue = self._turns[0]
-            self._turns.rotate(-1)
-            if (parcel := queue.take_parcel()) is not None:
+            parcel = self._turns[0].take_parcel(turn)
+            if parcel is not None:
+                self._taken_in_turn += parcel.end - parcel.next
+            if parcel is None or self._taken_in_turn >= turn:
+                self._turns.rotate(-1)
+                self._taken_in_turn = 0
+            if parcel is not None:
                 return parcel
         return None
 

@@ -215,8 +215,9 @@ def take(
             if isinstance(batches, RecordBatches) and batches.bad_end is not None:
                 bad_ends[partition] = batches.bad_end
             raise
-        if is_exhausted:
-            del results[key]
+        result = results.pop(key)
+        if not is_exhausted:
+            results[key] = result  # behind the others, which have the next turn
         if records:
             taken[partition] = records
             max_records -= len(records)
