@@ -12,12 +12,13 @@ examples:
   sdml-kafka broker --port 9092            a real Kafka, until Ctrl-C
   sdml-kafka listen orders --bootstrap localhost:9092 --group me
   echo hello | sdml-kafka send orders --bootstrap localhost:9092
+  sdml-kafka dead-letters orders-dlt --bootstrap localhost:9092
   sdml-kafka serve shout --bootstrap localhost:9092 --group shouters -- tr a-z A-Z
   sdml-kafka request shout hello --bootstrap localhost:9092
 
-listen, send, serve and request connect to what the environment variable SDML_KAFKA_BOOTSTRAP holds
-where no --bootstrap is given. Options of the client, such as those for TLS and SASL, are given in a
-file: see --config of these commands.
+listen, send, dead-letters, serve and request connect to what the environment variable
+SDML_KAFKA_BOOTSTRAP holds where no --bootstrap is given. Options of the client, such as those for
+TLS and SASL, are given in a file: see --config of these commands.
 """
 
 DEMO = """\
@@ -77,7 +78,8 @@ With --json each line is an object: {"value": ..., "key": ..., "headers": ..., "
 `value` is needed, the others are not. A value, a key or a header's value is a string, or
 {"base64": "..."} for other bytes; null is no key, or a tombstone. `headers` is an object, or a
 list of [name, value]. So what `listen` writes can be sent: its other fields are ignored. --key is
-for lines without a key of their own, and --header comes before their headers.
+for lines without a key of their own, and --header comes before their headers. Empty lines are
+skipped.
 
 The first line that is wrong, or that the broker does not take, ends the command with the line's
 number. After a wrong line all lines before it were sent. Where a line was not taken, or the command
@@ -104,8 +106,9 @@ from. The headers are those that this package, Spring Kafka and Kafka's share gr
 The list is one JSON object a line:
   {"partition": ..., "offset": ..., "when": ..., "from": {"topic": ..., "partition": ...,
    "offset": ...}, "group": ..., "attempts": ..., "exception": ..., "cause": ..., "message": ...}
-What a header does not say is null. Everything but ASCII is escaped, so that nothing from the wire
-acts on a terminal. `show` writes all of one dead letter for reading, 100,000 bytes of each part at
+What a header does not say is null. So are `attempts` where there were no retry topics: attempts in
+place are not written. Everything but ASCII is escaped, so that nothing from the wire acts on a
+terminal. `show` writes all of one dead letter for reading, 100,000 bytes of each part at
 most.
 
 `replay` sends what is there to the topics that the records came from, or to --to: key, value, time

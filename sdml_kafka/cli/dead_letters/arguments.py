@@ -52,7 +52,7 @@ def add_dead_letters(commands: Any) -> None:
         commands, "dead-letters", "list dead letters, or send them anew", help_texts.DEAD_LETTERS
     )
     parser.usage = (
-        "sdml-kafka dead-letters TOPIC [show PARTITION OFFSET | replay] --bootstrap HOST:PORT "
+        "sdml-kafka dead-letters TOPIC [show PARTITION OFFSET | replay] [--bootstrap HOST:PORT] "
         "[options]"
     )
     parser.add_argument("topic", metavar="TOPIC", type=values.topic, help="the dead letters")

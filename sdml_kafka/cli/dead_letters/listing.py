@@ -8,7 +8,7 @@ import anyio.abc
 from sdml_kafka import SKIP, KafkaListener, Record
 from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
 from sdml_kafka.cli.dead_letters.filters import Filters
-from sdml_kafka.cli.dead_letters.letter import as_json, as_text, read_letter
+from sdml_kafka.cli.dead_letters.letter import Letter, as_json, as_text, read_letter
 from sdml_kafka.cli.listen.arguments import Offset
 from sdml_kafka.cli.listen.command import check_topics
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
@@ -16,7 +16,7 @@ from sdml_kafka.cli.listen.end_watch import EndWatch
 from sdml_kafka.cli.listen.without_group import Reading, WithoutGroup
 from sdml_kafka.cli.output import Output
 from sdml_kafka.cli.progress import TroubleReport
-from sdml_kafka.cli.terminal import CannotRun, set_up_logging
+from sdml_kafka.cli.terminal import CannotRun, say, set_up_logging
 from sdml_kafka.transport.connect import rpc_transport
 
 
@@ -27,6 +27,8 @@ class Listing:
         self._options = options
         self._filters = filters
         self._shows_one = options.action == "show"
+        self._seen = self._letters = 0
+        """The number of records that were read, and of those with headers of a dead letter."""
         self._writer = DeliveryWriter(output, 1 if self._shows_one else None)
 
     async def run(self, tasks: anyio.abc.TaskGroup) -> None:
@@ -38,6 +40,8 @@ class Listing:
             stream = await listener.subscribe(bytes)
             tasks.start_soon(EndWatch().run, listener.status, self._writer.stop)
             await self._writer.run(stream.deliveries())
+        if self._seen and not self._letters:
+            say(f"{self._options.topic!r}: none of its records has headers of a dead letter")
         if self._shows_one and not self._writer.written and not self._is_pipe_closed():
             partition, offset = self._options.place
             raise CannotRun(
@@ -56,15 +60,16 @@ class Listing:
         if self._shows_one:
             partition, offset = options.place
             partitions = frozenset((partition,))
+        reading = Reading(partitions, offset, option_prefix="" if self._shows_one else "--")
         parser = self._as_text if self._shows_one else self._as_line
         return KafkaListener(
             [{"topics": [options.topic], "type": bytes, "parser": parser}],
-            transport=WithoutGroup(connect, Reading(partitions, offset)),
+            transport=WithoutGroup(connect, reading),
             stop_timeout=8.0,
         )
 
     def _as_line(self, record: Record) -> bytes:
-        letter = read_letter(record)
+        letter = self._read(record)
         if not self._filters.admit(letter):
             raise SKIP
         return as_json(letter)
@@ -72,4 +77,10 @@ class Listing:
     def _as_text(self, record: Record) -> bytes:
         if (record.partition, record.offset) != self._options.place:
             raise SKIP
-        return as_text(read_letter(record))
+        return as_text(self._read(record))
+
+    def _read(self, record: Record) -> Letter:
+        letter = read_letter(record)
+        self._seen += 1
+        self._letters += letter.origin is not None or letter.exception is not None
+        return letter

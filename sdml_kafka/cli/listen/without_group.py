@@ -30,6 +30,8 @@ class Reading:
     partitions: frozenset[int]
     """The numbers of the partitions; empty for all of them."""
     offset: Offset
+    option_prefix: str = "--"
+    """What errors put before `partition` and `offset`: empty unless these are options."""
 
 
 class WithoutGroup:
@@ -130,11 +132,12 @@ class ConsumerWithoutGroup:
         self, present: Collection[TopicPartition], positions: Mapping[TopicPartition, int]
     ) -> None:
         """Raise a ConfigurationError for a partition or an offset that is not there."""
+        prefix = self._reading.option_prefix
         for topic in {key.topic for key in present}:
             numbers = {key.partition for key in present if key.topic == topic}
             if missing := sorted(self._reading.partitions - numbers):
                 raise ConfigurationError(
-                    f"--partition {missing[0]}: {topic!r} has {len(numbers)}, numbered from 0"
+                    f"{prefix}partition {missing[0]}: {topic!r} has {len(numbers)}, numbered from 0"
                 )
         offset = self._reading.offset
         if isinstance(offset, int):
@@ -142,7 +145,8 @@ class ConsumerWithoutGroup:
                 if key not in self._began_with and at != offset:
                     where = f"begins at {at}" if at > offset else "ends before it"
                     raise ConfigurationError(
-                        f"--offset {offset}: partition {key.partition} of {key.topic!r} {where}"
+                        f"{prefix}offset {offset}: partition {key.partition} of "
+                        f"{key.topic!r} {where}"
                     )
 
     def sizes(self, records: Sequence[Record]) -> Sequence[int]:

@@ -79,7 +79,8 @@ class SendRun:
         try:
             async with producer:
                 tasks.start_soon(self._report, producer)
-                sender = LineSender(producer, self._options.topic, self._make())
+                topic, reads_json = self._options.topic, self._options.reads_json
+                sender = LineSender(producer, topic, self._make(), skips_empty=reads_json)
                 await sender.run(self._source.lines())
         except* (SdmlKafkaError, RuntimeFailure, OSError, WrongLine, NotSent) as failures:
             failure = first_of(failures)

@@ -48,8 +48,6 @@ def read_line(line: bytes, key: bytes | None, headers: Headers) -> Outgoing:
     if partition is not None and (type(partition) is not int or partition < 0):
         raise ValueError("partition is a whole number of 0 or more, or null")
     value = _bytes(fields["value"], "value")
-    if value is own_key is None:
-        raise ValueError("a record needs a value or a key")
     return Outgoing(value, own_key, headers + tuple(_headers(fields)), partition)
 
 

@@ -31,7 +31,12 @@ class LineSender:
     """Sends each line to a topic."""
 
     def __init__(
-        self, producer: KafkaProducer, topic: str, make: Callable[[bytes], Outgoing]
+        self,
+        producer: KafkaProducer,
+        topic: str,
+        make: Callable[[bytes], Outgoing],
+        *,
+        skips_empty: bool = False,
     ) -> None:
         """Begin with nothing on its way.
 
@@ -39,7 +44,9 @@ class LineSender:
             producer: Sends the records.
             topic: Where they are sent.
             make: Makes a record of a line, or raises a ValueError that says why not.
+            skips_empty: Whether nothing is made of a line that is empty or blank.
         """
+        self._skips_empty = skips_empty
         self._producer = producer
         self._topic = topic
         self._make = make
@@ -92,6 +99,8 @@ class LineSender:
             raise WrongLine(f"line {number + 1}: {error}") from None
 
     async def _send(self, number: int, line: bytes) -> None:
+        if self._skips_empty and not line.strip():
+            return
         try:
             made = self._make(line)
         except ValueError as error:

@@ -80,3 +80,13 @@ def test_what_is_wrong(argv: list[str], text: str, capsys: pytest.CaptureFixture
         main(argv)
     assert exit_.value.code == 2
     assert text in capsys.readouterr().err
+
+
+def test_the_help_says_what_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv, text in (
+        (["--help"], "sdml-kafka dead-letters orders-dlt"),
+        (["dead-letters", "--help"], "TOPIC [show PARTITION OFFSET | replay] [--bootstrap"),
+    ):
+        with pytest.raises(SystemExit):
+            main(argv)
+        assert text in capsys.readouterr().out

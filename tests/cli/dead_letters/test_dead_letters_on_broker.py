@@ -263,6 +263,15 @@ def test_places_that_are_not_there(topics: Topics) -> None:
         ended = topics.run("show", *place)
         assert (ended.returncode, ended.stdout) == (1, b"")
         assert ended.stderr.count(b"\n") == 1
+        assert b"--" not in ended.stderr
+
+
+def test_records_that_are_no_dead_letters_are_listed_with_a_warning(topics: Topics) -> None:
+    argv = [PROGRAM, "send", topics.dead, "--json", "--bootstrap", topics.servers]
+    subprocess.run(argv, input=b'{"value": null}\n\n', timeout=EXIT_TIMEOUT_S, check=True)
+    listed = topics.run()
+    assert (listed.returncode, listed.stdout.count(b"\n")) == (0, 1)
+    assert b"none of its records has headers of a dead letter" in listed.stderr
 
 
 def test_records_that_are_too_old_for_their_topic(topics: Topics) -> None:

@@ -1,6 +1,7 @@
 """Sending lines on the twin, in virtual time."""
 
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 
 import anyio
 import pytest
@@ -42,6 +43,17 @@ async def test_all_lines_are_acknowledged() -> None:
         await LineSender(producer, "topic", plain).run(lines([b"a", b""], [], [b"c"]))
         assert producer.status().sent == 3
     assert values(broker) == [b"a", b"", b"c"]
+
+
+async def test_lines_without_anything_are_skipped_and_counted_if_they_make_no_record() -> None:
+    broker = MemoryBroker({"topic": 1})
+    chunk = [b"", b'{"value": "a"}', b" \r", b'{"value": null, "key": null}', b"x"]
+    async with KafkaProducer(transport=broker.connect_producer()) as producer:
+        make = partial(read_line, key=None, headers=())
+        sender = LineSender(producer, "topic", make, skips_empty=True)
+        with pytest.raises(WrongLine, match="line 5: not JSON"):
+            await sender.run(lines(chunk))
+    assert values(broker) == [b"a", None]
 
 
 async def test_what_is_on_its_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
