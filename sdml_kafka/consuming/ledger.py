@@ -179,6 +179,8 @@ class Tenancy:
     open: bool = field(default=True, init=False)
     in_flight: int = field(default=0, init=False)
     """The number of records delivered and not finished."""
+    behind: int = field(default=0, init=False)
+    """The number of records in flight that wait for an earlier record of their own key."""
     taken: int = field(default=0, init=False)
     """The number of records that users have taken in hand so far."""
     returned: int = field(default=0, init=False)
@@ -271,7 +273,7 @@ class Tenancy:
     # -- waiting for finishes ------------------------------------------------------------
 
     def call_when_low(self, low: int, callback: Callable[[], None]) -> None:
-        """Call `callback` once `low` records or fewer are in flight.
+        """Call `callback` once `low` records or fewer are in flight, those aside that are `behind`.
 
         It is called once, and not after the tenancy has ended. A later request takes the place of
         an earlier one, so there may be one user of this alone: the dispatcher.
@@ -291,9 +293,7 @@ class Tenancy:
 
     def call_watchers(self) -> None:
         """Call whoever waits for what is true now."""
-        if self._low is not None and self.in_flight <= self._low[0]:
-            callback, self._low = self._low[1], None
-            callback()
+        self.call_if_low()
         if self._on_drained and self.in_hand <= 0:
             callbacks, self._on_drained = self._on_drained, []
             for callback in callbacks:
@@ -303,6 +303,12 @@ class Tenancy:
             for callback in callbacks:
                 callback()
         self.is_watched = self._low is not None or bool(self._on_drained or self._on_room)
+
+    def call_if_low(self) -> None:
+        """Call whoever waits for few records in flight, if they are few now."""
+        if self._low is not None and self.in_flight - self.behind <= self._low[0]:
+            callback, self._low = self._low[1], None
+            callback()
 
     def end(self) -> None:
         """Count whatever finishes from now on as late, and nothing as held."""
@@ -536,6 +542,10 @@ class Ledger:
     def delivered(self) -> int:
         """Return how often a record was put into a user's hands, over all tenancies."""
         return self._taken_before + sum(t.taken for t in self.tenancies.values())
+
+    def behind(self) -> int:
+        """Return how many records wait for earlier ones of their keys, over all tenancies."""
+        return sum(tenancy.behind for tenancy in self.tenancies.values())
 
     def notify_when(self, finished: int, callback: Callable[[], None]) -> None:
         """Call `callback` once, when so many records have finished. For the commit scheduler."""

@@ -19,6 +19,10 @@ from sdml_kafka.runtime.wait_queue import WaitQueue
 MAX_SLICE = 500
 """Records of a partition that are parsed and handed on in one go."""
 
+MAX_BEHIND = 65_536
+"""Records of a listener that may wait behind busy keys, beside `max_in_flight` of each partition.
+A partition may have as many as are left, so one has half of them, and two have a third each."""
+
 
 class Dispatcher(Actor):
     """Parses what waits in the intake, as far as streams have room for it."""
@@ -161,6 +165,8 @@ class Dispatcher(Actor):
             return 0
         room = min(MAX_SLICE, len(partition.backlog))
         free = self._max_in_flight - tenancy.in_flight
+        if tenancy.behind:  # what waits behind a busy key must not hold up the other keys
+            free += max(0, min(tenancy.behind, MAX_BEHIND - tenancy.ledger.behind()))
         if free < room:
             # A full partition goes on when half of its records have finished, not at each one.
             tenancy.call_when_low(self._max_in_flight // 2, self._signal.notify)

@@ -90,7 +90,7 @@ class KafkaListener(Enterable):
             the status shows, or "skip" it, counted in `status().counters.corrupt` and logged with
             its offsets.
         max_in_flight: The number of records of a partition that may be handed to the streams
-            and not finished.
+            and not finished. What waits in a processor behind a busy key does not count.
         max_bytes_in_flight: The bytes of records, as they came, that were fetched and have not
             finished, over all partitions. A partition gets no more while it holds as much as is
             free, so that there is something left for the others; one that holds nothing always

@@ -12,6 +12,7 @@ waits for a busy lane of a partition waits as a stretch, and what waits for a ke
 Rules for whoever edits this file:
 
 - No await, no clock, no client. Whoever takes a job frees it, come what may.
+- `Tenancy.behind` counts what waits for a key alone: it must not stop the reading of other keys.
 - Of a tenancy that was dropped nothing is left here. A job of it that was taken before may still be
   freed, which frees nothing of the tenancy that comes after.
 """
@@ -126,6 +127,8 @@ class Lanes:
             at = parcel.next
             if at >= parcel.end:
                 stretches.popleft()
+                if stretch.tenancy.behind:
+                    stretch.tenancy.call_if_low()
                 continue
             if (
                 self._closed or stretch.last_offset >= stretch.tenancy.begins_below
@@ -198,6 +201,7 @@ class Lanes:
             job = stretch.next_job(home, key)
             job.keep_alone()
             self._behind += 1
+            stretch.tenancy.behind += 1
             waiting.append(job)
 
     def free(self, job: Job, now: float = 0.0) -> None:
@@ -210,6 +214,8 @@ class Lanes:
             first = waiting.popleft()
             self._ready.append(first)
             self._behind -= _count((first,))
+            if isinstance(first, Job):
+                first.tenancy.behind -= 1
             home[job.key] = waiting or None
 
     def repeat(self, job: Job) -> None:
@@ -273,7 +279,10 @@ class Lanes:
         self._ready = deque(each for each in self._ready if each.tenancy not in gone)
         for tenancy in gone:
             self._closed.pop(tenancy, None)
-            self._homes.pop(tenancy, {}).clear()
+            home = self._homes.pop(tenancy, {})
+            if self._order == "key":
+                tenancy.behind -= sum(len(each) for each in home.values() if each)
+            home.clear()
         waiting = (each for home in self._homes.values() for each in home.values() if each)
         self._behind = sum(map(_count, waiting)) + sum(
             closed.count() for closed in self._closed.values()

@@ -20,6 +20,7 @@ from sdml_kafka.listener.processing.policies import (
     check_choice,
     check_failure_policy,
 )
+from sdml_kafka.listener.typed_queue import TURN
 
 
 class ProcessOptions(TypedDict, total=False):
@@ -55,6 +56,11 @@ class Options:
     retry_topics: RetryTopics | None
     """How a record is tried again after that, by way of topics."""
     on_failure: OnFailure
+
+    @property
+    def turn(self) -> int:
+        """The number of records of a partition that are taken before those of the next one."""
+        return TURN if self.batch is None else max(TURN, self.batch.size)
 
     @property
     def needs_producer(self) -> bool:

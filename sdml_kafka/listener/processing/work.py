@@ -15,7 +15,7 @@ from sdml_kafka.listener.processing.job import Item, Job, JobBatch
 from sdml_kafka.listener.processing.options import Options
 from sdml_kafka.listener.processing.outcomes import GIVEN_BACK, LEFT_OUT, Failed, Outcomes
 from sdml_kafka.listener.processing.retrying.queues import RetryQueues
-from sdml_kafka.listener.typed_queue import TURN, Parcel, TypedQueue
+from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.workers.pool import Worker
 from sdml_kafka.workers.threads import Threads
@@ -78,9 +78,7 @@ class Work:
         self._pending: set[Job] = set()
         """The records in hand whose handler has ended, and who have not left."""
         self._has_left: anyio.Event | None = None
-        self._concurrency = options.concurrency
-        self._turn = TURN if options.batch is None else max(TURN, options.batch.size)
-        """The number of records of a partition that are taken before those of the next one."""
+        self._concurrency, self._turn = options.concurrency, options.turn
         self._looks_at = 0.0
         """When to look again for handlers that run for long."""
         self._abandoned = 0

@@ -170,6 +170,9 @@ class LanesMachine(RuleBasedStateMachine):
             busy = {lane for lane in map(self.lane_of, self.running) if lane is not None}
             # A lane is busy as well with the record that is ready in it.
             assert len(busy) <= self.lanes.busy <= len(busy) + self.lanes.queued
+            for tenancy, waiting in self.waiting.items():
+                most = len(waiting) if self.order == "key" else 0
+                assert 0 <= tenancy.behind <= most
 
 
 TestLanes = LanesMachine.TestCase
