@@ -180,6 +180,10 @@ class Group:
         member.assignment = member.revocation = None
         self.on_change()
 
+    def _count_rebalance(self) -> None:
+        self._rebalancing = False
+        self.generation += 1
+
     def _continue_rebalance(self, now: float) -> None:
         """Take a rebalance as far as it goes."""
         if not self._rebalancing or not self.reachable:
@@ -190,8 +194,7 @@ class Group:
                 self._revoke(member, now, lost=False)
         if any(member.standing is Standing.REVOKING for member in members):
             return
-        self._rebalancing = False
-        self.generation += 1
+        self._count_rebalance()
         for member, partitions in self._distribute(members):
             self._assign(member, partitions)
         self.on_change()

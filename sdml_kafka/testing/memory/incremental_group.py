@@ -73,8 +73,7 @@ class IncrementalGroup(Group):
             return
         members = sorted(self.members(), key=lambda each: each.name)
         if self._rebalancing:
-            self._rebalancing = False
-            self.generation += 1
+            self._count_rebalance()
             self._target = nearest_shares(sorted(self.logs), members, self._target)
         for member in members:
             if surplus := member.assigned.difference(self._target.get(member, ())):
