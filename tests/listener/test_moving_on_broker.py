@@ -6,7 +6,7 @@ from functools import partial
 import anyio
 import pytest
 
-from sdml_kafka import Delivery, TopicPartition
+from sdml_kafka import Delivery, OffsetBeyondEnd, TopicPartition
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.kafka_from_outside import committed, create_topic, produce, unique
 from tests.support.listener_on_broker import Reader, listener_on
@@ -177,7 +177,7 @@ async def test_start_from_begins_there(embedded_kafka: EmbeddedKafka) -> None:
                 tasks.cancel_scope.cancel()
 
 
-async def test_behind_the_end_reading_goes_on_at_the_beginning(
+async def test_beyond_the_end_nothing_is_moved(
     embedded_kafka: EmbeddedKafka,
 ) -> None:
     bootstrap = embedded_kafka.bootstrap_servers
@@ -188,7 +188,9 @@ async def test_behind_the_end_reading_goes_on_at_the_beginning(
             reader = Reader(own)
             tasks.start_soon(reader.read)
             await reader.has_seen(10)
-            await own.seek(topic, 100)
-            await reader.has_seen(20)
-            assert reader.seen == [*map(str, range(10))] * 2
+            with pytest.raises(OffsetBeyondEnd, match=f"'{topic}' partition 0 ends at 10.* 100"):
+                await own.seek(topic, 100)
+            await produce(bootstrap, topic, ["new"])
+            await reader.has_seen(11)
+            assert reader.seen == [*map(str, range(10)), "new"]
             tasks.cancel_scope.cancel()

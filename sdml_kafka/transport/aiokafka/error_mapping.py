@@ -177,11 +177,11 @@ def is_too_large(error: BaseException | None) -> bool:
     return isinstance(error, _TOO_LARGE)
 
 
-def too_large(topic: str) -> PayloadTooLarge:
-    """Return the error of a record that is larger than the client, broker or topic admits."""
+def larger_than_request(topic: str, size: int, most: int) -> PayloadTooLarge:
+    """Return the error of a record of `size` bytes, of which the client admits `most`."""
     return PayloadTooLarge(
-        f"The record for {topic!r} is larger than the producer's max_request_size, or the "
-        "broker's message.max.bytes, or the topic's max.message.bytes."
+        f"The record for {topic!r} takes {size:,} bytes, more than the producer's max_request_size "
+        f"({most:,})."
     )
 
 
@@ -196,7 +196,10 @@ def not_authorized_to_send(topic: str) -> AuthorizationFailed:
 def from_send(error: BaseException, topic: str) -> SdmlKafkaError:
     """Return the error of a record that was not acknowledged."""
     if is_too_large(error):
-        return too_large(topic)
+        return PayloadTooLarge(
+            f"The broker refuses the record for {topic!r}, which is larger than the topic's "
+            "max.message.bytes, or than the broker's message.max.bytes where the topic has none."
+        )
     if isinstance(error, _AUTHORIZATION):
         return not_authorized_to_send(topic)
     if isinstance(error, kafka.UnknownTopicOrPartitionError):

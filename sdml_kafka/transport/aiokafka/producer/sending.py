@@ -174,7 +174,8 @@ class Sending:
         pairs: Any = list(headers)
         size = DefaultRecordBatchBuilder.estimate_size_in_bytes(key, value, pairs)
         if size > self._max_request_size:
-            self._report_soon((entry,), error_mapping.too_large(message.topic))
+            of = message.topic, size, self._max_request_size
+            self._report_soon((entry,), error_mapping.larger_than_request(*of))
             return False
         builder = self._producer.create_batch()
         # The first record always has room.
