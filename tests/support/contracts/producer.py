@@ -124,7 +124,7 @@ class ProducerContract:
             if number % 7 == 0:
                 await anyio.lowlevel.checkpoint()
         await outcomes.wait_for(1000)
-        assert list(outcomes.reported) == values
+        assert set(outcomes.reported) == set(values)
         assert [each.value for each in await world.records(TopicPartition(topic, 0))] == values
 
     async def test_one_key_is_one_partition_and_without_keys_all_are_used(
@@ -402,9 +402,11 @@ class ProducerContract:
         one, three, missing = world.name(), world.name(), world.name()
         await world.create_topic(one, 1)
         await world.create_topic(three, 3)
-        for _ in range(2):
-            counts = await producer.partition_counts([one, three, missing], CALL_S)
-            assert counts == {one: 1, three: 3, missing: 0}
+        topics, expected = [one, three, missing], {one: 1, three: 3, missing: 0}
+        with anyio.fail_after(CALL_S):  # a broker knows of a topic a moment after its creation
+            while await producer.partition_counts(topics, CALL_S) != expected:
+                pass
+        assert await producer.partition_counts(topics, CALL_S) == expected
 
     async def test_the_members_of_a_group_are_counted(
         self, world: ProducerWorld, producer: Producer, topic: str

@@ -27,6 +27,8 @@ from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 CHECK_INTERVAL_S = 0.01
 """Seconds between two looks at a topic that is being created or deleted, or at a start."""
 RETRY_S = 0.1
+ATTEMPT_S = 2.0
+"""Seconds that a broker gets to answer before it is asked again."""
 CREATED_LATELY_S = 0.05
 """Seconds within which a broker knows of a topic that another one has created."""
 MAX_TIMEOUT_S = 3600.0
@@ -63,24 +65,35 @@ class Admin:
             AuthenticationFailed: The broker refused the credentials, or the client its certificate.
             SendFailed: The broker answered with an error.
         """
-        asked = self._client.describe_cluster(request_timeout=max(timeout_s, 0.1))
-        with anyio.move_on_after(timeout_s):
-            while not asked.done():
-                self._client.poll(0)
-                for failure in self._failures.values():
-                    if (refused := error_mapping.refused_credentials(failure.error)) is not None:
-                        raise refused
-                if self._all_down:
-                    raise self._unreachable(None)
-                await anyio.sleep(CHECK_INTERVAL_S)
-        if not asked.done():
-            raise self._unreachable(timeout_s)
-        try:
-            asked.result()
-        except KafkaException as error:
-            if error_mapping.may_succeed_later(error.args[0]):
-                raise self._unreachable(timeout_s) from error
-            raise error_mapping.from_admin(error.args[0], "look at the cluster") from error
+        deadline = anyio.current_time() + timeout_s
+        while True:
+            # A broker that has just come up may not know the controller, and has to be asked again.
+            left_s = max(deadline - anyio.current_time(), 0.1)
+            asked = self._client.describe_cluster(request_timeout=min(left_s, ATTEMPT_S))
+            with anyio.move_on_after(left_s):
+                while not asked.done():
+                    self._look_for_refusals()
+                    await anyio.sleep(CHECK_INTERVAL_S)
+            if not asked.done():
+                raise self._unreachable(timeout_s)
+            try:
+                asked.result()
+            except KafkaException as error:
+                if not error_mapping.may_succeed_later(error.args[0]):
+                    raise error_mapping.from_admin(error.args[0], "look at the cluster") from error
+                if anyio.current_time() >= deadline:
+                    raise self._unreachable(timeout_s) from error
+            else:
+                return
+
+    def _look_for_refusals(self) -> None:
+        """Raise what keeps every broker from answering, if that is known."""
+        self._client.poll(0)
+        for failure in self._failures.values():
+            if (refused := error_mapping.refused_credentials(failure.error)) is not None:
+                raise refused
+        if self._all_down:
+            raise self._unreachable(None)
 
     def _unreachable(self, timeout_s: float | None) -> Exception:
         return unreachable(self._failures, self._servers, self._protocol, timeout_s)

@@ -15,7 +15,13 @@ from tests.support.contracts.tail import TailContract
 
 
 class OnLibrdkafka:
-    @pytest.fixture(params=["consumer", "cooperative-sticky", "range"])
+    @pytest.fixture(
+        params=[
+            "consumer",
+            pytest.param("cooperative-sticky", marks=pytest.mark.soak),
+            pytest.param("range", marks=pytest.mark.soak),
+        ]
+    )
     def protocol(self, request: pytest.FixtureRequest) -> GroupProtocol:
         protocol: GroupProtocol = request.param
         return protocol
