@@ -150,6 +150,8 @@ class Sending:
                 self._count_settled(1)
             elif partition is not None and partition >= count:
                 self._report(entry, no_such_partition(topic, partition, count))
+            elif self._waiting:  # room that there is since then is for the first of these
+                self._waiting.append(entry)
             else:
                 self._send(entry)
 
