@@ -37,7 +37,7 @@ BY_HAND, SERIAL = "getmany by hand, our parser", "serial loop"
 BATCH = 500
 """The records of a batch."""
 LISTS, BATCHES = f"getmany by hand, lists of {BATCH}", f"process, batches of {BATCH}"
-"""What the names of contestants begin with that do no work, but parse many records to a list."""
+"""The beginning of the names of contestants that parse many records to a list, and do no work."""
 AT_ONCE: dict[Order, int] = {
     "partition": min(CONCURRENCY, PARTITIONS),
     "key": CONCURRENCY,

@@ -36,7 +36,7 @@ COLUMNS = [
 
 @frozen
 class Sample:
-    """What one contestant needed."""
+    """The cost of one run of one contestant."""
 
     rate: float
     """Records a second."""

@@ -29,7 +29,7 @@ class ClientChoice(NamedTuple):
 
     name: Client
     options: Mapping[str, Any] | None
-    """What was given as `client_options`: librdkafka's options by its own names."""
+    """The `client_options` that were given: librdkafka's options by its own names."""
 
 
 AIOKAFKA = ClientChoice("aiokafka", None)

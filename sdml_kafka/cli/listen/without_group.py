@@ -31,7 +31,7 @@ class Reading:
     """The numbers of the partitions; empty for all of them."""
     offset: Offset
     option_prefix: str = "--"
-    """What errors put before `partition` and `offset`: empty unless these are options."""
+    """The text before `partition` and `offset` in errors, empty unless these are options."""
 
 
 class WithoutGroup:

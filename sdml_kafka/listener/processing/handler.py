@@ -12,9 +12,9 @@ from sdml_kafka.listener.delivery import Delivery
 from sdml_kafka.listener.processing.policies import Send
 
 type Sends = Send | Sequence[Send] | None
-"""What a handler has sent before its records finish."""
+"""The messages that a handler returns, which are sent before its records finish."""
 type Outcome = Sends | Awaitable[Sends]
-"""The same of plain functions and of async ones."""
+"""The result of a handler: these messages, or an awaitable of them if it is async."""
 type HandlerFunction[T, A] = Callable[[T, Delivery[T]], A]
 """A function that handles a record: plain or async, called with the value and its delivery."""
 type BatchHandlerFunction[T, A] = Callable[[list[Delivery[T]]], A]

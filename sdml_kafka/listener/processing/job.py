@@ -196,7 +196,7 @@ class BatchLane:
     is_ordered: bool
     """Whether one batch waits for the one before."""
     waiting: deque[Parcel] = field(factory=deque[Parcel], init=False)
-    """What waits, from the next record of each parcel on."""
+    """The parcels that wait, each from its next record on."""
     count: int = field(default=0, init=False)
     """The number of records that wait."""
     first: Job | None = field(default=None, init=False)

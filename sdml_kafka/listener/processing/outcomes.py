@@ -67,7 +67,7 @@ class Policies:
     """The retry topics, if there are any."""
     on_failure: OnFailure
     can_send: bool
-    """Whether there is a producer, which sends and dead letters need."""
+    """True if there is a producer, which sends and dead letters need."""
 
 
 @define

@@ -44,7 +44,7 @@ class Surroundings:
     on_failure: Callable[[Exception], None]
     """Called with the error that has to stop the listener."""
     can_send: bool
-    """Whether there is a producer."""
+    """True if there is a producer."""
 
 
 class Processor:

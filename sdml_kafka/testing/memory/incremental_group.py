@@ -25,7 +25,7 @@ class IncrementalGroup(Group):
     _target: Mapping[Member, Collection[TopicPartition]] = field(
         factory=dict[Member, Collection[TopicPartition]], init=False
     )
-    """What each member is to have."""
+    """The partitions that each member is to have."""
 
     # -- time ----------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class State:
     faults: Faults = field(factory=Faults)
     signal: Signal = field(factory=Signal)
     is_incremental: bool = False
-    """Whether rebalances of the groups move only what has to move."""
+    """True if rebalances of the groups move only what has to move."""
 
     def group(self, name: str) -> Group:
         """Return the group, which is made on first use."""

@@ -188,5 +188,5 @@ class ConsumerSettings:
     of a partition brings (1 MB), taken at once, since a client that empties its partitions bit by
     bit also fetches bit by bit; decoding so many holds up the client's event loop for some 5 ms."""
     incremental: bool = False
-    """Whether rebalances move only what changes its member, and leave all else as it is; see
+    """True if rebalances move only what changes its member, and leave all else as it is; see
     `Consumer`."""

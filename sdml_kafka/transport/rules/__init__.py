@@ -1,5 +1,5 @@
-"""What the drivers for a real broker decide alike: where a group begins, how commits are parted.
+"""The rules that the drivers for a real broker share.
 
-Both drivers use these pure rules, and tests do. They know neither a client nor a clock, and nothing
-of drivers.
+They say where a group begins, how commits are parted and outcomes reported. Both drivers use them,
+and tests do. They are pure: they know neither a client nor a clock, and nothing of drivers.
 """

@@ -28,6 +28,7 @@ from sdml_kafka.transport.interfaces.producer import (
     ProducerFactory,
     always,
 )
+from sdml_kafka.transport.rules.outcome_callbacks import report_together
 from sdml_kafka.transport.thread_handoff import ThreadHandoff
 
 Outcome = tuple[Sequence[Entry], Exception | None, Any]
@@ -66,7 +67,7 @@ def report(entries: Sequence[Entry], error: Exception | None, acknowledged: Any 
     if error is None and entries and hasattr(entries[0][1], "all_acknowledged"):
         callbacks: list[Any] = [entry[1] for entry in entries]
         if len(set(map(type, callbacks))) == 1:
-            _report_together(callbacks)
+            report_together(callbacks)
             return
     of_batch, first, timestamp_ms = _place(acknowledged)
     for index, (message, on_sent, _) in enumerate(entries):
@@ -77,13 +78,6 @@ def report(entries: Sequence[Entry], error: Exception | None, acknowledged: Any 
             on_sent(error)
         except Exception:
             _log.exception("a callback for the outcome of a record must not raise")
-
-
-def _report_together(callbacks: Sequence[Any]) -> None:
-    try:
-        callbacks[0].all_acknowledged(callbacks)
-    except Exception:
-        _log.exception("a callback for the outcome of records must not raise")
 
 
 def _place(batch: Any) -> tuple[int | None, int, int | None]:

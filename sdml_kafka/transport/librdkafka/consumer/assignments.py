@@ -40,7 +40,7 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 EMPTY_S = 0.5
 """Seconds after which a member that has joined without a partition has none for now."""
 _METADATA = b"CGMDv2:"
-"""What librdkafka's text of a group's metadata begins with; the generation follows."""
+"""The beginning of librdkafka's text of a group's metadata; the generation follows."""
 
 
 @define(eq=False)
@@ -56,7 +56,7 @@ class PendingRevocation:
 
 
 class Assignments:
-    """What one member has been given, and the revocation that was not released yet."""
+    """The partitions that one member was given, and the revocation that is not released yet."""
 
     def __init__(
         self,

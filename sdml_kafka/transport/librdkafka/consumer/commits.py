@@ -71,7 +71,7 @@ class Commits:
 
     @property
     def in_flight(self) -> bool:
-        """Whether a request waits for its answer."""
+        """True while a request waits for its answer."""
         return self._sent is not None
 
     def add(

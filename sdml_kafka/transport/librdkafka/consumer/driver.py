@@ -107,7 +107,7 @@ class ConsumerDriver:
         self._protocol = group_protocol(settings)
         self._on_revocation = on_revocation
         self._is_refused = False
-        """Whether the broker does not have the group protocol that was tried."""
+        """True if the broker does not have the group protocol that was tried."""
         reset, reads_committed = _reset_of(settings), settings.get("isolation.level") == COMMITTED
         self._lookups = Lookups(lambda: self._member)
         self._rules = StartRules(reset, reads_committed=reads_committed)

@@ -3,7 +3,7 @@
 How this works. The thread puts in what librdkafka hands over, and the program's polls take it out,
 both under one lock and without waiting. So a poll that finds something crosses no threads. One that
 finds nothing leaves a waiter, which the thread wakes once there is something for it, or its time is
-over. A partition whose records nobody asks for keeps them here, up to a bound (`flow.py`).
+over. A partition whose records nobody asks for keeps them here, up to a bound (`fetching.py`).
 """
 
 import threading

@@ -7,6 +7,7 @@ from typing import Any
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from sdml_kafka.transport.librdkafka.producer.delivery_reports import Entry
+from sdml_kafka.transport.rules.outcome_callbacks import report_together
 
 _log = getLogger("sdml_kafka.transport")
 
@@ -25,7 +26,7 @@ def report_acknowledged(acknowledged: Sequence[tuple[Entry, Message]]) -> None:
         receipt, on_sent = entry[0].receipt, entry[1]
         if receipt is None and hasattr(on_sent, "all_acknowledged"):
             if together and type(together[0]) is not type(on_sent):
-                _report_together(together)
+                report_together(together)
                 together = []
             together.append(on_sent)
             continue
@@ -42,11 +43,4 @@ def report_acknowledged(acknowledged: Sequence[tuple[Entry, Message]]) -> None:
         except Exception:
             _log.exception("a callback for the outcome of a record must not raise")
     if together:
-        _report_together(together)
-
-
-def _report_together(callbacks: Sequence[Any]) -> None:
-    try:
-        callbacks[0].all_acknowledged(callbacks)
-    except Exception:
-        _log.exception("a callback for the outcome of records must not raise")
+        report_together(together)
