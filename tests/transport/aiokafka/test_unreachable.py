@@ -3,38 +3,15 @@
 import re
 import socket
 import ssl
-import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from sdml_kafka import BrokerUnreachable
 from tests.support.entering import client, each, error_of_entering
+from tests.support.other_servers import answering
 
 pytestmark = pytest.mark.anyio
-
-
-@contextmanager
-def answering(answer: bytes | None) -> Generator[str]:
-    """Run something that answers whoever connects with this, or never; yield its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(1000)
-                    connection.sendall(answer or b"")
-
-        if answer is not None:
-            threading.Thread(target=serve, daemon=True).start()
-        yield f"127.0.0.1:{listening.getsockname()[1]}"
-        listening.shutdown(socket.SHUT_RDWR)
 
 
 @each

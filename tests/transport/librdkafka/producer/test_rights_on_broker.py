@@ -10,13 +10,13 @@ from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
     BrokerUnreachable,
-    TopicMissing,
 )
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.interfaces.producer import ConnectProducer, Message
+from sdml_kafka.transport.interfaces.producer import ConnectProducer
 from sdml_kafka.transport.librdkafka.options import producer_settings
 from sdml_kafka.transport.librdkafka.producer.adapter import connect_producer
-from tests.support.contracts.producer_world import CALL_S, Outcomes, started
+from tests.support.contracts.producer_rights import check_each_call_says_what_it_lacks
+from tests.support.contracts.producer_world import CALL_S, started
 from tests.support.guarded_kafka import GUEST, SUPER_USER, login_of
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
@@ -76,26 +76,9 @@ async def test_a_login_where_none_is_taken(embedded_kafka: EmbeddedKafka) -> Non
 
 
 async def test_without_rights_each_call_says_so(guarded_kafka: EmbeddedKafka) -> None:
-    outcomes = Outcomes()
-    async with started(connect_as(guarded_kafka, SUPER_USER)) as admin:
-        await admin.create_topic("secret", 1, {}, CALL_S)
-        assert await admin.live_members("group", CALL_S) == 0
-        admin.send(Message("secret", b"value"), outcomes.of("admin"))
-        assert await outcomes.one("admin") is None
-
-    async with started(connect_as(guarded_kafka, GUEST, enable_idempotence=False)) as guest:
-        guest.send(Message("secret", b"value"), outcomes.of("guest"))
-        assert type(await outcomes.one("guest")) is AuthorizationFailed
-        guest.send(Message("missing", b"value"), outcomes.of("missing"))
-        assert type(await outcomes.one("missing")) in (AuthorizationFailed, TopicMissing)
-        with pytest.raises(AuthorizationFailed, match="create the topic 'mine'"):
-            await guest.create_topic("mine", 1, {}, CALL_S)
-        with pytest.raises(AuthorizationFailed, match="delete the topic 'secret'"):
-            await guest.delete_topic("secret", CALL_S)
-        with pytest.raises(AuthorizationFailed, match="look up the topics 'secret'"):
-            await guest.partition_counts(["secret"], CALL_S)
-        with pytest.raises(AuthorizationFailed, match="look at the group"):
-            await guest.live_members("group", CALL_S)
+    admin = connect_as(guarded_kafka, SUPER_USER)
+    guest = connect_as(guarded_kafka, GUEST, enable_idempotence=False)
+    await check_each_call_says_what_it_lacks(admin, guest)
 
 
 async def test_without_any_right_to_write_an_idempotent_producer_ends(

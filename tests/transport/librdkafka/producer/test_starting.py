@@ -1,10 +1,7 @@
 """Producers that cannot start: no Kafka at the address, or none that trusts them."""
 
 import re
-import socket
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +13,11 @@ from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.librdkafka.options import producer_settings
 from sdml_kafka.transport.librdkafka.producer.adapter import connect_producer
 from tests.support.contracts.producer_world import Outcomes
-from tests.support.untrusted_server import untrusted_server
+from tests.support.other_servers import answering, untrusted_server
 
 pytestmark = pytest.mark.anyio
 
 LIMIT_S = 10.0
-
-
-@contextmanager
-def answering(answer: bytes | None) -> Generator[str]:
-    """Run something that answers whoever connects with this, or never; yield its address."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listening.accept()
-                except OSError:
-                    return
-                with connection:
-                    connection.recv(1000)
-                    connection.sendall(answer or b"")
-
-        if answer is not None:
-            threading.Thread(target=serve, daemon=True).start()
-        yield f"127.0.0.1:{listening.getsockname()[1]}"
-        listening.shutdown(socket.SHUT_RDWR)
 
 
 async def error_of_starting(servers: str, timeout_s: float, **options: Any) -> SdmlKafkaError:

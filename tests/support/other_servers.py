@@ -1,9 +1,9 @@
-"""A server of TLS with a certificate that nobody trusts, for clients that must not either."""
+"""Servers that are no Kafka, or none that a client may trust."""
 
 import socket
 import ssl
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,23 +29,48 @@ puNAH8ZWypAmMT+4lyMbmV2EQTxzGYFkN/ZDdF+apJo=
 
 
 @contextmanager
+def answering(answer: bytes | None) -> Generator[str]:
+    """Run something that answers whoever connects with this, or never; yield its address."""
+
+    def handle(connection: socket.socket) -> None:
+        connection.recv(1000)
+        connection.sendall(answer or b"")
+
+    with _listening(None if answer is None else handle) as port:
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
 def untrusted_server(folder: Path) -> Generator[str]:
     """Run a server whose certificate is signed by itself; yield its address."""
     file = folder / "untrusted.pem"
     file.write_text(KEY_AND_CERTIFICATE)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
+
+    def handle(connection: socket.socket) -> None:
+        with suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
+            tls.recv(1000)
+
+    with _listening(handle) as port:
+        yield f"localhost:{port}"
+
+
+@contextmanager
+def _listening(handle: Callable[[socket.socket], None] | None) -> Generator[int]:
+    """Listen, and handle one connection after another; yield the port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
-        def serve() -> None:
+        def serve(handle: Callable[[socket.socket], None]) -> None:
             while True:
                 try:
                     connection, _ = listening.accept()
                 except OSError:
                     return
-                with suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
-                    tls.recv(1000)
+                with connection:
+                    handle(connection)
 
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"localhost:{listening.getsockname()[1]}"
+        if handle is not None:
+            threading.Thread(target=serve, args=(handle,), daemon=True).start()
+        yield listening.getsockname()[1]
         listening.shutdown(socket.SHUT_RDWR)
