@@ -28,6 +28,7 @@ __all__ = [
     "ParseFailed",
     "PayloadTooLarge",
     "ProducerFailed",
+    "ProducerFenced",
     "RecordRefused",
     "RemoteError",
     "RemoteTimeout",
@@ -41,6 +42,8 @@ __all__ = [
     "StreamBusy",
     "TooManyDeadLetters",
     "TopicMissing",
+    "TransactionFailed",
+    "TransactionInDoubt",
     "UnknownType",
 ]
 
@@ -159,6 +162,21 @@ class ConsumerFailed(SdmlKafkaError):
 
 class ProducerFailed(SdmlKafkaError):
     """The Kafka producer died or misbehaved. Its actor is restarted with a new producer."""
+
+
+class ProducerFenced(ProducerFailed):
+    """Another producer has taken the transactional id, or the broker has given up on this one.
+
+    Whatever its open transaction holds is never read by those who read committed records.
+    """
+
+
+class TransactionFailed(SdmlKafkaError):
+    """A transaction cannot be committed: nothing of it has happened, and nothing will."""
+
+
+class TransactionInDoubt(SdmlKafkaError):
+    """No broker has said in time what became of a transaction: it happens as a whole or not."""
 
 
 class SendFailed(SdmlKafkaError):

@@ -1,0 +1,91 @@
+"""The part of the port that sends records and commits offsets together, or not at all."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import NamedTuple, Protocol
+
+from sdml_kafka.transport.interfaces.producer import Message
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
+
+Membership = object
+"""What a consumer returns for a transaction that commits in its name; only its own driver looks
+into it."""
+
+
+class GroupOffsets(NamedTuple):
+    """Offsets that a transaction commits for a consumer group."""
+
+    membership: Membership
+    """The member that commits, as of a moment ago: the group refuses one that it has replaced."""
+    commits: Mapping[TopicPartition, Commit]
+
+
+class TransactionalProducer(Protocol):
+    """Sends records in transactions, one after another, under one transactional id."""
+
+    async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
+        """Connect, and take the place of the producer before with the same id.
+
+        That one's open transaction is aborted, and it is fenced.
+
+        Args:
+            timeout_s: Seconds within which a broker has to answer.
+            creates_topics: Whether a broker that creates topics by itself may create the topics
+                that records are sent to.
+
+        Raises:
+            BrokerUnreachable: No broker answered in time. A new producer may be tried.
+            AuthenticationFailed: The broker refused the credentials, or its certificate.
+            AuthorizationFailed: The broker does not let this client use the id.
+            ConfigurationError: A setting cannot work.
+            ProducerFailed: The client did not start for any other reason.
+        """
+
+    def send(self, message: Message, on_failed: Callable[[Exception], None]) -> None:
+        """Send a record in the open transaction, which begins with its first record.
+
+        Never waits and never raises. A record that fails spoils its transaction: `commit` raises
+        then. None may be sent while a commit or an abort is under way.
+
+        Args:
+            message: The record.
+            on_failed: Called in the program's thread, never from within `send`, if the record was
+                not taken, with an error that `Producer.send` names.
+        """
+
+    async def commit(self, offsets: GroupOffsets | None, timeout_s: float) -> None:
+        """Commit the open transaction, once all of its records are acknowledged.
+
+        Args:
+            offsets: What to commit for a group in it, if anything.
+            timeout_s: Seconds within which the broker has to answer.
+
+        Raises:
+            TransactionFailed: Nothing of it has happened or will; `abort` has to follow. The group
+                has refused the membership, or a record was not taken.
+            TransactionInDoubt: No answer came in time. The same call once more goes on with it.
+            ProducerFenced: Another producer has taken the id, or the broker has given up on this
+                one, whose transaction it has aborted or will. A new producer is needed.
+            ProducerFailed: A new producer is needed for any other reason; in doubt as well.
+        """
+
+    async def abort(self, timeout_s: float) -> None:
+        """Abort the open transaction, if there is one; what was sent in it is never read.
+
+        Raises:
+            TransactionInDoubt: No answer came in time. The same call once more goes on with it.
+            ProducerFenced: As with `commit`. The transaction is or will be aborted.
+            ProducerFailed: A new producer is needed for any other reason.
+        """
+
+    async def close(self, timeout_s: float) -> None:
+        """Close every socket and thread; may be called again.
+
+        An open transaction is aborted if there is time for it, else by the broker later.
+        """
+
+
+ConnectTransactions = Callable[[], AbstractAsyncContextManager[TransactionalProducer]]
+"""Opens a new producer of transactions with an id that no other one has, not started yet. Leaving
+the context closes it."""
