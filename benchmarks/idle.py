@@ -77,8 +77,9 @@ class Reading:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        async for value in self._values:
-            self._send.send_nowait(value)
+        async with aclosing(self._values):
+            async for value in self._values:
+                self._send.send_nowait(value)
 
     async def next(self) -> bytes:
         """Return the next value."""

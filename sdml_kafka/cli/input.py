@@ -2,7 +2,7 @@
 
 import os
 import select
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 import anyio
 import anyio.lowlevel
@@ -26,7 +26,7 @@ class Input:
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
-    async def lines(self) -> AsyncIterator[Iterable[bytes]]:
+    async def lines(self) -> AsyncGenerator[Iterable[bytes]]:
         """Yield the lines that have come, without their ends, until there are no more.
 
         A last line without an end counts. The lines that came before one that is too long are

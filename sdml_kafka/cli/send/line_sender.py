@@ -5,7 +5,8 @@ bytes, so the memory is as well, and a failure ends the run even while no line c
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
 
 import anyio
 
@@ -56,8 +57,8 @@ class LineSender:
         self._has_ended = False
         self._changed = anyio.Event()
 
-    async def run(self, lines: AsyncIterator[Iterable[bytes]]) -> None:
-        """Return when all lines have been acknowledged.
+    async def run(self, lines: AsyncGenerator[Iterable[bytes]]) -> None:
+        """Return when all lines have been acknowledged; `lines` is closed then.
 
         Raises:
             WrongLine: A line is wrong. Those before it have been acknowledged.
@@ -70,7 +71,8 @@ class LineSender:
             async def read() -> None:
                 nonlocal unread
                 try:
-                    await self._read(lines)
+                    async with aclosing(lines):
+                        await self._read(lines)
                 except (WrongLine, NotSent) as error:
                     unread = error
                 finally:
@@ -87,7 +89,7 @@ class LineSender:
         if end is not None:
             raise end
 
-    async def _read(self, lines: AsyncIterator[Iterable[bytes]]) -> None:
+    async def _read(self, lines: AsyncGenerator[Iterable[bytes]]) -> None:
         number = 0
         try:
             async for some in lines:
