@@ -3,6 +3,7 @@
 import gc
 from collections.abc import AsyncGenerator, Iterable
 from functools import partial
+from inspect import AGEN_CLOSED, getasyncgenstate
 
 import anyio
 import pytest
@@ -75,7 +76,7 @@ async def test_lines_that_are_broken_off_are_closed(
         with pytest.raises(error):
             make = partial(read_line, key=None, headers=())
             await LineSender(producer, "topic", make).run(given)
-    assert given.ag_frame is None
+    assert getasyncgenstate(given) == AGEN_CLOSED
     del given
     gc.collect()  # trio warns of a generator that is left to it, and a warning fails the test
 
