@@ -507,7 +507,8 @@ def _transport(given: Connect | Transport | None) -> ListenerTransport | None:
     if given is None:
         return None
     if isinstance(given, Transport):
-        return ListenerTransport(given.consumer, given.producer)
+        open_consumer, open_producer = given.consumer, given.producer
+        return ListenerTransport(open_consumer, open_producer, transactions=given.transactions)
     return ListenerTransport(given, None)
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from attrs import evolve, frozen
 
 from sdml_kafka.cli.listen.arguments import Offset
-from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.errors import CommitRejected, ConfigurationError
 from sdml_kafka.transport.interfaces.consumer import Connect, Consumer, Target
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import (
@@ -21,6 +21,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Revocation,
     Tail,
 )
+from sdml_kafka.transport.interfaces.transactions import Membership
 
 
 @frozen
@@ -167,6 +168,12 @@ class ConsumerWithoutGroup:
     ) -> None:
         """Keep the offsets in memory."""
         self._read_to.update((key, commit.offset) for key, commit in commits.items())
+
+    async def membership(
+        self, epoch: int, partitions: Collection[TopicPartition], timeout_s: float
+    ) -> Membership:
+        """Reject every transaction: nothing is committed for anybody."""
+        raise CommitRejected("the consumer is in no group")
 
     async def close(self, timeout_s: float) -> None:
         """Close every socket and task."""

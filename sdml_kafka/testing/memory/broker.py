@@ -12,18 +12,21 @@ from typing import Literal
 
 from attrs import frozen
 
-from sdml_kafka.errors import CommitFailed, ProducerFailed, SendFailed
+from sdml_kafka.errors import CommitFailed, ProducerFailed, SendFailed, TransactionFailed
 from sdml_kafka.testing.memory.consumer import MemoryConsumer
 from sdml_kafka.testing.memory.faults import Failure
 from sdml_kafka.testing.memory.log import MemoryCommit, MemoryRecord, Misuse
 from sdml_kafka.testing.memory.member import Member, MemberOptions, Reset
+from sdml_kafka.testing.memory.placement import Placement
 from sdml_kafka.testing.memory.producer import MemoryProducer, running
 from sdml_kafka.testing.memory.state import State, loop_time, now
 from sdml_kafka.testing.memory.topics import Topics
+from sdml_kafka.testing.memory.transactions import MemoryTransactions
 from sdml_kafka.transport.interfaces.consumer import Connect, Consumer
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, Producer
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit, ConsumerSettings
+from sdml_kafka.transport.interfaces.transactions import ConnectTransactions, TransactionalProducer
 
 
 @frozen
@@ -72,7 +75,8 @@ class MemoryBroker:
         self._max_record_bytes = max_record_bytes
         self._member_numbers = count(1)
         self._producer_numbers = count(1)
-        self._producers: list[MemoryProducer] = []
+        self._transaction_numbers = count(1)
+        self._producers: list[MemoryProducer | MemoryTransactions] = []
         for topic, partitions in (topics or {}).items():
             self.create_topic(topic, partitions)
 
@@ -146,8 +150,9 @@ class MemoryBroker:
         return self._topics.log(partition).end
 
     def records(self, partition: TopicPartition) -> Sequence[MemoryRecord]:
-        """Return the records of a partition, in order."""
-        return tuple(self._topics.log(partition).records)
+        """Return the records of a partition that consumers can read, in order."""
+        log = self._topics.log(partition)
+        return tuple(log.read(log.start, len(log.records)))
 
     # -- clients and groups --------------------------------------------------------------
 
@@ -190,13 +195,8 @@ class MemoryBroker:
 
         @asynccontextmanager
         async def open_producer() -> AsyncGenerator[Producer]:
-            producer = MemoryProducer(
-                self._state,
-                self._topics,
-                f"{client_id}-{next(self._producer_numbers)}",
-                auto_create=self._auto_create,
-                max_record_bytes=self._max_record_bytes,
-            )
+            name = f"{client_id}-{next(self._producer_numbers)}"
+            producer = MemoryProducer(self._state, self._topics, self._placement(), name)
             self._producers.append(producer)
             try:
                 async with running(producer):
@@ -205,6 +205,38 @@ class MemoryBroker:
                 self._producers.remove(producer)
 
         return open_producer
+
+    def _placement(self) -> Placement:
+        sizes = {"auto_create": self._auto_create, "max_record_bytes": self._max_record_bytes}
+        return Placement(self._state, self._topics, **sizes)
+
+    def connect_transactions(
+        self, *, transactional_id: str | None = None, timeout_s: float = 10.0
+    ) -> ConnectTransactions:
+        """Return a function that makes producers of transactions, named `transactions-1`, ...
+
+        Consumers read the records of a transaction once it is committed, and until then none that
+        come after them in the same partition.
+
+        Args:
+            transactional_id: The id of each of them, which fences the one before; by default each
+                has its own.
+            timeout_s: Seconds after which the broker aborts an open transaction.
+        """
+
+        @asynccontextmanager
+        async def open_transactions() -> AsyncGenerator[TransactionalProducer]:
+            name = f"transactions-{next(self._transaction_numbers)}"
+            where = self._state, self._topics, self._placement()
+            producer = MemoryTransactions(*where, name, transactional_id or name, timeout_s)
+            self._producers.append(producer)
+            try:
+                yield producer
+            finally:
+                producer.close_at_once()
+                self._producers.remove(producer)
+
+        return open_transactions
 
     def members(self, group_id: str) -> Mapping[str, frozenset[TopicPartition]]:
         """Return the names of a group's members, with what each has been assigned."""
@@ -305,6 +337,35 @@ class MemoryBroker:
         """
         error = error or SendFailed("ordered by the test", in_doubt=applied)
         self._state.faults.sends.append(Failure(error, times, producer, applied, spoils))
+
+    def fail_transactions(
+        self,
+        error: Exception | None = None,
+        times: int = 1,
+        *,
+        applied: bool = False,
+        producer: str | None = None,
+    ) -> None:
+        """Let the next commits of transactions fail, by default with a `TransactionFailed`.
+
+        A `TransactionInDoubt` is followed by the same commit, which goes through, or has already
+        with `applied`. A `ProducerFailed` ends its producer.
+        """
+        error = error or TransactionFailed("ordered by the test")
+        self._state.faults.transactions.append(Failure(error, times, producer, applied))
+
+    def hold_transactions(self) -> None:
+        """Keep commits of transactions on their way from now on, so that they are in doubt."""
+        self._state.faults.holds_transactions = True
+
+    def release_transactions(self) -> None:
+        """Carry out the commits of transactions that are held, unless they took too long."""
+        self._state.faults.holds_transactions = False
+        self._state.expire(now())
+        held, self._state.held_ends = self._state.held_ends, []
+        for transaction in held:
+            self._state.end(transaction, committed=True)
+        self._state.signal.fire()
 
     def hold_sends(self) -> None:
         """Keep records on their way from now on, whether they are still wanted or not."""

@@ -18,7 +18,7 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.testing.memory.ends import KnownEnds
 from sdml_kafka.testing.memory.faults import next_failure
-from sdml_kafka.testing.memory.group import Group
+from sdml_kafka.testing.memory.group import Group, MemoryMembership
 from sdml_kafka.testing.memory.log import Misuse
 from sdml_kafka.testing.memory.member import Member, Standing, TailPositions
 from sdml_kafka.testing.memory.state import CommitRequest, State, now
@@ -36,6 +36,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Revocation,
     Tail,
 )
+from sdml_kafka.transport.interfaces.transactions import Membership
 from sdml_kafka.transport.record_checks import nearest_topics
 from sdml_kafka.transport.rules.seek_rules import within_logs
 
@@ -229,11 +230,14 @@ class MemoryConsumer:
             self._group.join(member, now())
         if member.standing is not Standing.OWNING:
             return None, {}, {}
-        assignment, member.assignment = member.assignment, None
-        if assignment is not None:
+        assignment = member.assignment
+        if assignment is not None and not self._group.is_unstable(assignment.positions):
+            member.assignment = None
             kept = self._sought if assignment.adds else {}
             own = assignment.positions
             self._sought = {each: number for each, number in kept.items() if each not in own}
+        else:
+            assignment = None
         return assignment, *self._read(ready, max_records)
 
     def _read(
@@ -242,6 +246,8 @@ class MemoryConsumer:
         """Return records, and the positions that have moved otherwise than behind them."""
         positions = self._member.positions
         readable = self._member.partitions - self._member.revoking
+        if (undelivered := self._member.assignment) is not None:
+            readable -= undelivered.positions.keys()
         asked = [TopicPartition(*each) for each in ready]
         ready = [e for e in asked if e in readable and self._sought.get(e, 0) <= self._seeks]
         batches: dict[TopicPartition, Sequence[Record]] = {}
@@ -260,7 +266,7 @@ class MemoryConsumer:
                 batches[partition] = batch
                 expected = position = batch[-1].offset + 1
             if not log.read(position, 1):
-                position = log.end
+                position = max(position, log.stable_end)
             if position != expected:
                 moved[partition] = position
             elif batch:
@@ -316,11 +322,12 @@ class MemoryConsumer:
         if isinstance(target, datetime):
             since_ms = target.timestamp() * 1000
             return next(
-                (each.offset for each in log.records if each.timestamp >= since_ms), log.end
+                (each.offset for each in log.records if each.timestamp >= since_ms),
+                log.stable_end,
             )
         if isinstance(target, int):
             return target
-        return log.start if target == "earliest" else log.end
+        return log.start if target == "earliest" else log.stable_end
 
     def _health(self, ready: Collection[TopicPartition]) -> Health | None:
         """Return the health now and then, and whenever it has changed.
@@ -367,6 +374,17 @@ class MemoryConsumer:
         )
 
     # -- commit --------------------------------------------------------------------------
+
+    async def membership(
+        self, epoch: int, partitions: Collection[TopicPartition], timeout_s: float
+    ) -> Membership:
+        await anyio.lowlevel.checkpoint()
+        self._group.advance(now())
+        if self._closed:
+            raise CommitRejected("the consumer is closed")
+        if self._group.is_over(self._member, epoch, partitions):
+            raise CommitRejected("the assignment that the transaction belongs to is over")
+        return MemoryMembership(self._group, self._member, epoch, self._group.generation)
 
     async def commit(
         self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float

@@ -24,7 +24,9 @@ class KnownEnds:
     def learn(self, partitions: Collection[TopicPartition]) -> None:
         """Learn where these partitions end at this moment."""
         logs, time = self._state.logs, now()
-        self._known.update((each, (logs[each].end, time)) for each in partitions if each in logs)
+        self._known.update(
+            (each, (logs[each].stable_end, time)) for each in partitions if each in logs
+        )
 
     def look(self, ready: Collection[TopicPartition]) -> Mapping[TopicPartition, End]:
         """Return what is known by now, if a client fetches the `ready` partitions.

@@ -29,7 +29,10 @@ class Faults:
     polls: deque[Failure] = field(factory=deque[Failure])
     commits: deque[Failure] = field(factory=deque[Failure])
     sends: deque[Failure] = field(factory=deque[Failure])
+    transactions: deque[Failure] = field(factory=deque[Failure])
+    """The failures of commits of transactions."""
     holds_commits: bool = False
+    holds_transactions: bool = False
     holds_sends: bool = False
     poll_latency_s: float = 0.0
     commit_latency_s: float = 0.0

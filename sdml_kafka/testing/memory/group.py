@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from itertools import cycle
 
-from attrs import define, field
+from attrs import define, evolve, field, frozen
 
 from sdml_kafka.testing.memory.log import Log, MemoryCommit, Misuse
 from sdml_kafka.testing.memory.member import Member, PendingRevocation, Standing
@@ -42,6 +42,8 @@ class Group:
     """The partitions whose commit lay beyond the end when the log was truncated."""
     _sought: set[TopicPartition] = field(factory=set[TopicPartition], init=False)
     """The partitions that a member reads from elsewhere on, so that a commit may go backwards."""
+    _staged: "list[StagedOffsets]" = field(factory=list["StagedOffsets"], init=False)
+    """The offsets of transactions that are neither committed nor aborted."""
     _rebalancing: bool = field(default=False, init=False)
     _rebalances_at: float = field(default=float("inf"), init=False)
     """When the members notice that a topic has more partitions."""
@@ -237,7 +239,7 @@ class Group:
         log, is_late = self.logs[partition], partition not in member.known
         if (tail := member.tail) is not None:
             is_late = is_late or tail.share.continues_all_of(partition.topic)
-            return tail_position(tail.offsets.get(partition), is_late, log.start, log.end)
+            return tail_position(tail.offsets.get(partition), is_late, log.start, log.stable_end)
         commit = self.committed.get(partition)
         committed = None if commit is None else commit.offset
         if committed is not None and committed <= log.end:
@@ -247,7 +249,7 @@ class Group:
         if committed is None and partition.topic in self.topics():
             is_late = is_late or partition.topic in member.read_before
         from_start = is_late or member.options.auto_offset_reset == "earliest"
-        position = log.start if from_start else log.end
+        position = log.start if from_start else log.stable_end
         if committed is not None:
             member.jumps.append(Jump(partition, committed, position, REPLACED))
         return position
@@ -260,9 +262,13 @@ class Group:
         """Return why a commit that arrives now is refused, None if it is not."""
         if not member.inside:
             return "the member is out of its group"
-        if epoch != member.epoch or member.standing not in (Standing.OWNING, Standing.REVOKING):
+        if self.is_over(member, epoch, partitions):
             return "the assignment that this commit belongs to is over"
         return None
+
+    def is_over(self, member: Member, epoch: int, partitions: Collection[TopicPartition]) -> bool:
+        """Return whether a member knows that some of the partitions are not its own any more."""
+        return epoch != member.epoch or member.standing not in (Standing.OWNING, Standing.REVOKING)
 
     def may_seek(self, member: Member, epoch: int, partitions: Collection[TopicPartition]) -> bool:
         """Return whether a member has all of these partitions, and none is being revoked."""
@@ -280,10 +286,59 @@ class Group:
             if partition in member.partitions and partition not in self.logs:
                 continue  # deleted
             self._check(member, partition, commit)
-            self.committed[partition] = commit
-            self._outdated.discard(partition)
-            who = self.name, member.name, member.epoch, self.generation
-            self.commits.append(MemoryCommit(*who, partition, commit.offset, commit.metadata))
+            self._store(member.name, member.epoch, partition, commit)
+
+    def _store(self, member: str, epoch: int, partition: TopicPartition, commit: Commit) -> None:
+        self.committed[partition] = commit
+        self._outdated.discard(partition)
+        who = self.name, member, epoch, self.generation
+        self.commits.append(MemoryCommit(*who, partition, commit.offset, commit.metadata))
+
+    # -- commits of transactions ---------------------------------------------------------
+
+    def stage(
+        self, by: "MemoryMembership", commits: Mapping[TopicPartition, Commit]
+    ) -> "StagedOffsets | str":
+        """Take the offsets of a transaction that is not committed yet, or say why not."""
+        if by.generation != self.generation:
+            return "the group has rebalanced meanwhile"
+        commits = {TopicPartition(*each): commit for each, commit in commits.items()}
+        if (refusal := self.refusal(by.member, by.epoch, commits.keys())) is not None:
+            return refusal
+        commits = {each: commit for each, commit in commits.items() if each in self.logs}
+        for partition, commit in commits.items():
+            self._check(by.member, partition, commit)
+        staged = StagedOffsets(by, commits)
+        self._staged.append(staged)
+        return staged
+
+    def settle(self, staged: "StagedOffsets", *, committed: bool) -> None:
+        """Commit the offsets of a transaction or drop them, which members may have waited for."""
+        self._staged.remove(staged)
+        if committed:
+            for partition, commit in staged.commits.items():
+                if partition in self.logs:
+                    self._store(staged.by.member.name, staged.by.epoch, partition, commit)
+        for member in self.connected:
+            self._correct(member, staged.commits.keys())
+        self.on_change()
+
+    def is_unstable(self, partitions: Collection[TopicPartition]) -> bool:
+        """Return whether a transaction that is open has offsets of some of these partitions."""
+        return any(not staged.commits.keys().isdisjoint(partitions) for staged in self._staged)
+
+    def _correct(self, member: Member, partitions: Collection[TopicPartition]) -> None:
+        """Begin where the group has committed by now, in an assignment that no poll has taken."""
+        if (assignment := member.assignment) is None:
+            return
+        news = [each for each in partitions if each in assignment.positions]
+        positions = {each: self._first_position(member, each) for each in news}
+        member.positions.update(positions)
+        member.assignment = evolve(
+            assignment,
+            positions={**assignment.positions, **positions},
+            committed={**assignment.committed, **{each: self.committed.get(each) for each in news}},
+        )
 
     def commit_from_outside(self, partition: TopicPartition, commit: Commit) -> None:
         """Commit what is not checked, also beyond the log's end."""
@@ -326,3 +381,22 @@ class Group:
             self._sought.discard(partition)
         elif offset < before and partition not in self._outdated:
             raise Misuse(f"commit of {offset} in {partition} goes backwards from {before}")
+
+
+@frozen
+class MemoryMembership:
+    """A member at one moment, as a transaction commits in its name."""
+
+    group: Group
+    member: Member
+    epoch: int
+    generation: int
+    """The number of the group's rebalance."""
+
+
+@define(eq=False)
+class StagedOffsets:
+    """The offsets that a transaction commits if it is committed."""
+
+    by: MemoryMembership
+    commits: Mapping[TopicPartition, Commit]

@@ -130,15 +130,9 @@ class IncrementalGroup(Group):
 
     # -- commits and seeks ---------------------------------------------------------------
 
-    def refusal(
-        self, member: Member, epoch: int, partitions: Collection[TopicPartition]
-    ) -> str | None:
-        """Return why a commit that arrives now is refused, None if it is not."""
-        if not member.inside:
-            return "the member is out of its group"
-        if not all(member.epochs.get(each, inf) <= epoch for each in partitions):
-            return "a partition that this commit names was given away"
-        return None
+    def is_over(self, member: Member, epoch: int, partitions: Collection[TopicPartition]) -> bool:
+        """Return whether a member knows that some of the partitions are not its own any more."""
+        return not all(member.epochs.get(each, inf) <= epoch for each in partitions)
 
     def may_seek(self, member: Member, epoch: int, partitions: Collection[TopicPartition]) -> bool:
         """Return whether a member has all of these partitions, and none is being revoked."""

@@ -56,16 +56,39 @@ class MemoryCommit:
 
 @define(eq=False)
 class Log:
-    """The records of a partition. Offsets may have gaps, as transactions leave them."""
+    """The records of a partition. Offsets may have gaps, as transactions leave them.
+
+    Reading ends at the first record of an open transaction, as it does for whoever reads committed
+    records.
+    """
 
     records: list[MemoryRecord] = field(factory=list[MemoryRecord], init=False)
     start: int = field(default=0, init=False)
     end: int = field(default=0, init=False)
+    _open: dict[object, set[int]] = field(factory=dict[object, set[int]], init=False)
+    """The offsets of the records of each transaction that is neither committed nor aborted."""
+
+    @property
+    def stable_end(self) -> int:
+        """The offset at which the first open transaction begins, else the end."""
+        return min((min(offsets) for offsets in self._open.values()), default=self.end)
 
     def append(self, record: MemoryRecord) -> None:
         """Add a record, whose offset is the end of the log."""
         self.records.append(record)
         self.end = record.offset + 1
+
+    def enlist(self, transaction: object, offset: int) -> None:
+        """Let the record at an offset be part of a transaction."""
+        self._open.setdefault(transaction, set()).add(offset)
+
+    def settle(self, transaction: object, *, committed: bool) -> None:
+        """End a transaction, whose records stay or go, and leave a marker behind it."""
+        offsets = self._open.pop(transaction, None)
+        if offsets is not None:
+            if not committed:
+                self.records = [each for each in self.records if each.offset not in offsets]
+            self.skip(1)
 
     def skip(self, count: int) -> None:
         """Leave a gap of `count` offsets."""
@@ -82,6 +105,11 @@ class Log:
         self.end = end
 
     def read(self, offset: int, max_records: int) -> list[MemoryRecord]:
-        """Return at most `max_records` records from this offset on."""
-        first = bisect_left(self.records, offset, key=lambda record: record.offset)
-        return self.records[first : first + max_records]
+        """Return at most `max_records` records from this offset on, that are committed."""
+        first, end = self._index(offset), len(self.records)
+        if self._open:
+            end = self._index(self.stable_end)
+        return self.records[first : min(end, first + max_records)]
+
+    def _index(self, offset: int) -> int:
+        return bisect_left(self.records, offset, key=lambda record: record.offset)

@@ -1,7 +1,5 @@
 """A producer of the in-memory broker."""
 
-import asyncio
-import itertools
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -14,19 +12,17 @@ from attrs import define
 from sdml_kafka.errors import (
     BrokerUnreachable,
     ConfigurationError,
-    PayloadTooLarge,
     ProducerFailed,
-    RecordRefused,
     SendFailed,
 )
-from sdml_kafka.runtime.waiter import on_trio
 from sdml_kafka.testing.memory.faults import next_failure
 from sdml_kafka.testing.memory.log import MemoryRecord, Misuse
-from sdml_kafka.testing.memory.state import State, now
+from sdml_kafka.testing.memory.placement import Placement
+from sdml_kafka.testing.memory.state import State, now, soon
 from sdml_kafka.testing.memory.topics import Topics
 from sdml_kafka.transport.interfaces.producer import Message, OnSent, ProducerSpent, always
 from sdml_kafka.transport.interfaces.records import TopicPartition
-from sdml_kafka.transport.record_checks import fault_of, no_such_partition, no_such_topic
+from sdml_kafka.transport.record_checks import fault_of
 from sdml_kafka.transport.topic_settings import is_setting
 
 _log = getLogger("sdml_kafka.testing")
@@ -61,15 +57,12 @@ class MemoryProducer:
         self,
         state: State,
         topics: Topics,
+        placement: Placement,
         client_id: str,
-        *,
-        auto_create: int,
-        max_record_bytes: int,
     ) -> None:
         self._state = state
         self._topics = topics
-        self._auto_create = auto_create
-        self._max_record_bytes = max_record_bytes
+        self._placement = placement
         self.client_id = client_id
         self._waiting: deque[Sending] = deque()
         self._held: deque[Sending] = deque()
@@ -78,15 +71,13 @@ class MemoryProducer:
         self._spoiled: set[TopicPartition] = set()
         """The partitions that take no more records of this producer."""
         self._is_open = False
-        self._creates_topics = True
-        self._turns = itertools.count()
 
     @property
     def connected(self) -> bool:
         return self._is_open and not self._state.faults.down
 
     async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
-        self._creates_topics = creates_topics
+        self._placement.creates_topics = creates_topics
         if self._is_open:
             raise Misuse("started twice")
         if self._failure is not None:
@@ -108,7 +99,7 @@ class MemoryProducer:
         sending = Sending(message, on_sent, is_wanted)
         if self._failure is not None:
             error = SendFailed(f"The record was not sent: {self._failure}.")
-            _soon(lambda: _report(sending, error))
+            soon(lambda: _report(sending, error))
         elif not self._is_open:
             raise Misuse("send before start")
         else:
@@ -158,40 +149,17 @@ class MemoryProducer:
         )
 
     def _append(self, message: Message) -> MemoryRecord | Exception:
-        if (fault := fault_of(message)) is not None:
-            return fault
-        topic, value, key, headers, partition, _, timestamp_ms, _ = message
-        count = len(self._state.partitions_of(topic))
-        if not count and self._auto_create and self._creates_topics:
-            count = self._auto_create
-            self._topics.create(topic, count)
-        if not count:
-            return no_such_topic(topic, may_create=self._creates_topics)
-        if partition is not None and partition >= count:
-            return no_such_partition(topic, partition, count)
-        size = len(value or b"") + len(key or b"")
-        size += sum(len(name.encode()) + len(content or b"") for name, content in headers)
-        bound = self._state.max_bytes.get(topic, self._max_record_bytes)
-        if size > min(bound, self._max_record_bytes):
-            return PayloadTooLarge(f"the record for {topic!r} is too large")
-        if partition is None:
-            partition = self._choose(message, count)
-        if TopicPartition(topic, partition) in self._spoiled:
-            return SendFailed(f"the record for {topic!r} was not sent: out of sequence")
-        if key is None and topic in self._state.compacted:
-            return RecordRefused(f"the compacted topic {topic!r} takes no record without a key")
-        return self._topics.produce(topic, value, partition, key, headers, timestamp_ms)
-
-    def _choose(self, message: Message, count: int) -> int:
-        if message.by_key:
-            return self._topics.choose(message.topic, message.key)
-        return next(self._turns) % count
+        place = self._placement.place(message)
+        if isinstance(place, Exception):
+            return place
+        if place in self._spoiled:
+            return SendFailed(f"the record for {place.topic!r} was not sent: out of sequence")
+        return self._topics.append(place, message)
 
     def _spoil(self, message: Message) -> None:
-        topic, partition = message.topic, message.partition
-        if partition is None:
-            partition = self._choose(message, len(self._state.partitions_of(topic)))
-        self._spoiled.add(TopicPartition(topic, partition))
+        topic = message.topic
+        number = self._placement.choose(message, len(self._state.partitions_of(topic)))
+        self._spoiled.add(TopicPartition(topic, number))
         self._state.signal.fire()
 
     def _report_due_answers(self) -> bool:
@@ -324,13 +292,3 @@ async def running(producer: MemoryProducer) -> AsyncGenerator[MemoryProducer]:
             raise raised
         finally:
             del raised
-
-
-def _soon(function: Callable[[], object]) -> None:
-    """Call the function in the same thread after this call, with no task needed for that."""
-    if on_trio():
-        import trio
-
-        trio.lowlevel.current_trio_token().run_sync_soon(function)
-    else:
-        asyncio.get_running_loop().call_soon(function)

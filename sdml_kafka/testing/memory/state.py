@@ -1,15 +1,17 @@
 """The state that the in-memory broker and its clients share."""
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import anyio
 from anyio.lowlevel import RunVar
 from attrs import define, field
 
-from sdml_kafka.errors import CommitRejected
+from sdml_kafka.errors import CommitRejected, ProducerFenced
+from sdml_kafka.runtime.waiter import on_trio
 from sdml_kafka.testing.memory.faults import Faults
-from sdml_kafka.testing.memory.group import Group
+from sdml_kafka.testing.memory.group import Group, StagedOffsets
 from sdml_kafka.testing.memory.incremental_group import IncrementalGroup
 from sdml_kafka.testing.memory.log import Log, MemoryCommit
 from sdml_kafka.testing.memory.member import Member
@@ -41,6 +43,16 @@ def loop_time() -> float:
         began_at_s = time.time() - now_s
         _began_at.set(began_at_s)
     return began_at_s + now_s
+
+
+def soon(function: Callable[[], object]) -> None:
+    """Call the function in the same thread after this call, with no task needed for that."""
+    if on_trio():
+        import trio
+
+        trio.lowlevel.current_trio_token().run_sync_soon(function)
+    else:
+        asyncio.get_running_loop().call_soon(function)
 
 
 class Signal:
@@ -91,6 +103,32 @@ class CommitRequest:
 
 
 @define(eq=False)
+class Transaction:
+    """A transaction that is open, or whose end is on its way or in doubt."""
+
+    logs: Mapping[TopicPartition, Log]
+    expires_at: float
+    """When the broker aborts it, and fences its producer."""
+    partitions: set[TopicPartition] = field(factory=set[TopicPartition], init=False)
+    """The partitions that it has written to."""
+    staged: StagedOffsets | None = field(default=None, init=False)
+    fault: Exception | None = field(default=None, init=False)
+    """Why it cannot be committed."""
+    outcome: str | None = field(default=None, init=False)
+    """What became of it, "committed" or "aborted"; None while it is open."""
+
+    def end(self, *, committed: bool) -> None:
+        """Commit it or abort it, unless it has ended."""
+        if self.outcome is not None:
+            return
+        self.outcome = "committed" if committed else "aborted"
+        for partition in self.partitions & self.logs.keys():
+            self.logs[partition].settle(self, committed=committed)
+        if self.staged is not None:
+            self.staged.by.group.settle(self.staged, committed=committed)
+
+
+@define(eq=False)
 class State:
     """Topics, groups and faults."""
 
@@ -102,6 +140,14 @@ class State:
     groups: dict[str, Group] = field(factory=dict[str, Group])
     commits: list[MemoryCommit] = field(factory=list[MemoryCommit])
     held_commits: list[CommitRequest] = field(factory=list[CommitRequest])
+    transactions: list[Transaction] = field(factory=list[Transaction])
+    """The transactions that are open."""
+    held_ends: list[Transaction] = field(factory=list[Transaction])
+    """The transactions whose commit is held."""
+    fences: dict[str, Callable[[ProducerFenced], object]] = field(
+        factory=dict[str, Callable[[ProducerFenced], object]]
+    )
+    """For each transactional id what fences the producer that has it."""
     faults: Faults = field(factory=Faults)
     signal: Signal = field(factory=Signal)
     is_incremental: bool = False
@@ -129,5 +175,27 @@ class State:
 
     async def wait(self, group: Group, deadline: float) -> None:
         """Wait until the state or, with time, this group has changed, at most until `deadline`."""
-        await self.signal.wait(min(deadline, group.next_deadline()))
+        await self.signal.wait(min(deadline, group.next_deadline(), self.next_expiry()))
+        self.expire(now())
         group.advance(now())
+
+    # -- transactions --------------------------------------------------------------------
+
+    def next_expiry(self) -> float:
+        """Return when the broker gives up on a transaction; never while it cannot be reached."""
+        if self.faults.down:
+            return float("inf")
+        return min((each.expires_at for each in self.transactions), default=float("inf"))
+
+    def expire(self, now: float) -> None:
+        """Abort the transactions that have taken too long."""
+        if not self.faults.down:
+            for each in [each for each in self.transactions if each.expires_at <= now]:
+                self.end(each, committed=False)
+
+    def end(self, transaction: Transaction, *, committed: bool) -> None:
+        """End a transaction, unless it has ended."""
+        if transaction in self.transactions:
+            self.transactions.remove(transaction)
+        transaction.end(committed=committed)
+        self.signal.fire()

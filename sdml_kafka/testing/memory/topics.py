@@ -6,6 +6,7 @@ from zlib import crc32
 
 from sdml_kafka.testing.memory.log import Log, MemoryRecord, Misuse
 from sdml_kafka.testing.memory.state import State, now
+from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
@@ -62,9 +63,8 @@ class Topics:
         partition: int | None,
         key: bytes | None,
         headers: Sequence[tuple[str, bytes]],
-        timestamp_ms: int | None = None,
     ) -> MemoryRecord:
-        """Add a record and return it; its time is that of the broker unless it is given.
+        """Add a record and return it; its time is that of the broker.
 
         Without a partition the key decides, and without a key the partitions take turns.
         """
@@ -72,9 +72,14 @@ class Topics:
             raise Misuse(f"produce({topic!r}) without a key, which a compacted topic refuses")
         if partition is None:
             partition = self.choose(topic, key)
-        log = self.log(TopicPartition(topic, partition))
+        message = Message(topic, value, key, headers)
+        return self.append(TopicPartition(topic, partition), message)
+
+    def append(self, partition: TopicPartition, message: Message) -> MemoryRecord:
+        """Add a record to a partition that takes it."""
+        log, (_, value, key, headers, *_, timestamp_ms, _) = self.log(partition), message
         timestamp = int(self._clock() * 1000) if timestamp_ms is None else timestamp_ms
-        record = MemoryRecord(topic, partition, log.end, timestamp, key, value, tuple(headers))
+        record = MemoryRecord(*partition, log.end, timestamp, key, value, tuple(headers))
         log.append(record)
         self._state.signal.fire()
         return record

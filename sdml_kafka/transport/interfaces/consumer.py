@@ -13,6 +13,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Revocation,
     Tail,
 )
+from sdml_kafka.transport.interfaces.transactions import Membership
 
 Target = int | Literal["earliest", "latest"] | datetime
 """Where to read from: an offset, the first or the last end of the log, or the first record that is
@@ -41,6 +42,9 @@ class Consumer(Protocol):
       before the release of a revocation of others.
     - A member that is out of its group loses all: its next revocation is `lost`, and names whatever
       it has not released.
+
+    Reading starts behind what a transaction has committed: while one with offsets of a partition is
+    not known to be committed or aborted, nobody is assigned the partition.
     """
 
     @property
@@ -188,6 +192,25 @@ class Consumer(Protocol):
                 or the broker refused the commit.
             AuthorizationFailed: The broker does not let this group commit.
         """
+
+    async def membership(
+        self, epoch: int, partitions: Collection[TopicPartition], timeout_s: float
+    ) -> Membership:
+        """Return this member as it is now, for a transaction that commits offsets in its name.
+
+        The group refuses the offsets once it has rebalanced since, so ask right before each commit.
+
+        Args:
+            epoch: The epoch of the partitions' assignment, the largest one of several.
+            partitions: The partitions whose offsets are to be committed.
+            timeout_s: Seconds within which the client has to answer; no broker is asked.
+
+        Raises:
+            CommitRejected: As with `commit`. Nothing can be committed.
+            CommitFailed: The client did not answer in time.
+            ConfigurationError: This client has no transactions that the group would refuse.
+        """
+        ...
 
     async def close(self, timeout_s: float) -> None:
         """Leave the group and close every socket and task. Commits nothing; may be called again.

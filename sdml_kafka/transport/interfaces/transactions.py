@@ -46,13 +46,20 @@ class TransactionalProducer(Protocol):
         """Send a record in the open transaction, which begins with its first record.
 
         Never waits and never raises. A record that fails spoils its transaction: `commit` raises
-        then. None may be sent while a commit or an abort is under way.
+        then. None may be sent while a commit or an abort is under way, or in doubt.
 
         Args:
-            message: The record.
+            message: The record. Its receipt takes its place once the broker has the record, which
+                nobody reads before the commit.
             on_failed: Called in the program's thread, never from within `send`, if the record was
-                not taken, with an error that `Producer.send` names.
+                not taken, with an error that `Producer.send` names. One that is a `SendFailed` and
+                no kind of it is not the record's fault: the record fails with its transaction.
         """
+        ...
+
+    async def flush(self, timeout_s: float) -> bool:
+        """Wait until the broker has each record or has refused it; return whether so in time."""
+        ...
 
     async def commit(self, offsets: GroupOffsets | None, timeout_s: float) -> None:
         """Commit the open transaction, once all of its records are acknowledged.
@@ -64,6 +71,8 @@ class TransactionalProducer(Protocol):
         Raises:
             TransactionFailed: Nothing of it has happened or will; `abort` has to follow. The group
                 has refused the membership, or a record was not taken.
+            AuthorizationFailed: The broker does not let this client commit for the group. Nothing
+                of it has happened or will; `abort` has to follow.
             TransactionInDoubt: No answer came in time. The same call once more goes on with it.
             ProducerFenced: Another producer has taken the id, or the broker has given up on this
                 one, whose transaction it has aborted or will. A new producer is needed.
@@ -74,7 +83,8 @@ class TransactionalProducer(Protocol):
         """Abort the open transaction, if there is one; what was sent in it is never read.
 
         Raises:
-            TransactionInDoubt: No answer came in time. The same call once more goes on with it.
+            TransactionInDoubt: No answer came in time, and the same call once more goes on with it.
+                Or a commit is in doubt: nothing but the same commit can end the transaction.
             ProducerFenced: As with `commit`. The transaction is or will be aborted.
             ProducerFailed: A new producer is needed for any other reason.
         """
@@ -87,5 +97,5 @@ class TransactionalProducer(Protocol):
 
 
 ConnectTransactions = Callable[[], AbstractAsyncContextManager[TransactionalProducer]]
-"""Opens a new producer of transactions with an id that no other one has, not started yet. Leaving
-the context closes it."""
+"""Opens a new producer of transactions, not started yet. Leaving the context closes it. Its id is
+the one that the program has chosen, or else one that no other producer has."""

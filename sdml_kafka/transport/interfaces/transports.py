@@ -1,7 +1,7 @@
 """The port as listeners, clients and servers get it, and the rules that its drivers keep.
 
 A driver implements `Consumer` and `Producer` and offers a `Connect` and a `ConnectProducer`,
-functions that open one each.
+functions that open one each. It may implement `TransactionalProducer` as well.
 
 Rules for a driver:
 
@@ -18,6 +18,7 @@ from attrs import frozen
 
 from sdml_kafka.transport.interfaces.consumer import Connect
 from sdml_kafka.transport.interfaces.producer import ConnectProducer
+from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 
 
 @frozen
@@ -28,6 +29,8 @@ class Transport:
     producer: ConnectProducer
     client: str = "other"
     """The name of the Kafka client that they open, for `status()`."""
+    transactions: ConnectTransactions | None = None
+    """The function that opens a producer of transactions, for a listener's processors."""
 
 
 @frozen
@@ -38,3 +41,6 @@ class ListenerTransport:
     producer: ConnectProducer | None
     client: str = "other"
     """The name of the Kafka client that they open, for `status()`."""
+    transactions: ConnectTransactions | None = None
+    """The function that opens a producer of transactions, with an id of its own each time; None for
+    a client without transactions that commit offsets in the name of a member."""

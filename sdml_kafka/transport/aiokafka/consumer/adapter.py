@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 from attrs import evolve
 
+from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
 from sdml_kafka.transport.aiokafka.consumer.crossing_polls import CrossingPolls
 from sdml_kafka.transport.aiokafka.consumer.driver import ConsumerDriver, build_driver
@@ -28,6 +29,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Revocation,
     Tail,
 )
+from sdml_kafka.transport.interfaces.transactions import Membership
 
 BUILD_TIMEOUT_S = 5.0
 POLL_RECORDS_IN_A_THREAD = 8000
@@ -125,6 +127,14 @@ class AiokafkaConsumer:
         self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float
     ) -> None:
         await self._home.call(partial(self._driver.commit, epoch, commits, timeout_s))
+
+    async def membership(
+        self, epoch: int, partitions: Collection[TopicPartition], timeout_s: float
+    ) -> Membership:
+        raise ConfigurationError(
+            "aiokafka's transactions do not say which member of the group commits, so the group "
+            "could not refuse one that it has replaced: use client='librdkafka'"
+        )
 
     async def close(self, timeout_s: float) -> None:
         # The driver keeps to the timeout; the shield lets it finish under a cancelled scope.

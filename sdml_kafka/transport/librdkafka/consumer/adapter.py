@@ -27,6 +27,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Revocation,
     Tail,
 )
+from sdml_kafka.transport.interfaces.transactions import Membership
 from sdml_kafka.transport.librdkafka.consumer.assignments import PendingRevocation
 from sdml_kafka.transport.librdkafka.consumer.driver import ConsumerDriver
 from sdml_kafka.transport.librdkafka.consumer.group_protocol import (
@@ -170,6 +171,19 @@ class LibrdkafkaConsumer:
             )
         if outcomes[0] is not None:
             raise outcomes[0]
+
+    async def membership(
+        self, epoch: int, partitions: Collection[TopicPartition], timeout_s: float
+    ) -> Membership:
+        if self._is_closed:
+            raise CommitRejected(CLOSED)
+        ask = partial(self._driver.membership, epoch, frozenset(partitions))
+        try:
+            with anyio.move_on_after(timeout_s):
+                return await self._member.call(ask)
+        except ThreadEnded:
+            raise CommitRejected(CLOSED) from None
+        raise CommitFailed(f"the client did not answer within {timeout_s:g} s; nothing was sent")
 
     async def seek(
         self,

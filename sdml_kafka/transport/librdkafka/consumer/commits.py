@@ -6,7 +6,7 @@ timeout stays in flight, and the next one waits for it.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic
 
 from attrs import define
@@ -51,7 +51,7 @@ class Commits:
     def __init__(
         self,
         consumer: Consumer,
-        check: Callable[[int, Mapping[TopicPartition, Commit]], object],
+        check: Callable[[int, Collection[TopicPartition]], object],
         *,
         is_incremental: bool,
     ) -> None:

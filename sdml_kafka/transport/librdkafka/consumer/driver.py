@@ -368,10 +368,20 @@ class ConsumerDriver:
         self._rules.note_commit({key.topic for key in commits})
         self._commits.add(epoch, commits, timeout_s, settle)
 
-    def _check_may_commit(self, epoch: int, commits: Mapping[TopicPartition, Commit]) -> None:
+    def _check_may_commit(self, epoch: int, keys: Collection[TopicPartition]) -> None:
         epochs = self._assignments.epochs
-        if any(epochs.get(key, epoch + 1) > epoch for key in commits):
+        if any(epochs.get(key, epoch + 1) > epoch for key in keys):
             raise CommitRejected("the assignment that this commit belongs to is over")
+
+    def membership(self, epoch: int, keys: Collection[TopicPartition]) -> bytes:
+        """Return what a transaction needs to commit for these partitions; in the member's thread.
+
+        Raises:
+            CommitRejected: Some of them are not this member's any more.
+        """
+        self._check_may_commit(epoch, keys)
+        metadata: bytes = self._member.consumer_group_metadata()
+        return metadata
 
     # -- revocations ---------------------------------------------------------------------
 
