@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from sdml_kafka.testing import EmbeddedKafka
+from sdml_kafka.transport.connect import Client
+from tests.support.clients import VARIABLE, VARIANTS, chosen
 from tests.support.guarded_kafka import guarded_kafka as guarded_kafka_with_users
 from tests.support.rebalance_delay import set_rebalance_delay
 
@@ -21,6 +23,20 @@ UVLOOP = pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop")
 TRIO = pytest.param(("trio", {}), id="trio")
 
 MAX_WORKERS = 4
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that has the fixture `client` on each client, on some of them by hand alone."""
+    if "client" not in metafunc.fixturenames:
+        return
+    too = {"aiokafka"}
+    if metafunc.definition.get_closest_marker("librdkafka_too") is not None:
+        too.add("librdkafka")
+    variants = [
+        pytest.param(each, marks=() if each in too else pytest.mark.soak) for each in VARIANTS
+    ]
+    metafunc.parametrize("client", variants, indirect=True)
+
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell lets what runs in its background ignore Ctrl-C, and so would the programs that tests
@@ -37,6 +53,13 @@ set_rebalance_delay()
 @pytest.fixture(params=[ASYNCIO, TRIO, UVLOOP])
 def anyio_backend(request: pytest.FixtureRequest) -> object:
     return request.param
+
+
+@pytest.fixture
+def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """The client of a test's listeners and producers, also in processes that it starts."""
+    monkeypatch.setenv(VARIABLE, request.param)
+    return chosen()
 
 
 @pytest.fixture(scope="session")

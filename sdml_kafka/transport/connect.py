@@ -34,6 +34,9 @@ class ClientChoice(NamedTuple):
 
 AIOKAFKA = ClientChoice("aiokafka", None)
 
+RESET = "auto.offset.reset"
+"""librdkafka's name for where a group begins."""
+
 DEFAULT_ADDRESS = "127.0.0.1:9092"
 """The address that a producer connects to when only a `consumer_factory` is given."""
 
@@ -121,7 +124,8 @@ def rpc_server_transport(
         )
     else:
         # A request that came before the first start is served, if its deadline allows it.
-        client_options = {"auto_offset_reset": "earliest", **client_options}
+        if not (isinstance(choice.options, Mapping) and RESET in choice.options):
+            client_options = {"auto_offset_reset": "earliest", **client_options}
     factories = consumer_factory, producer_factory
     return rpc_transport(
         *factories, bootstrap_servers, group_id, client_options, max_bytes, own_names, choice
@@ -151,12 +155,16 @@ def rpc_transport(
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
-    _only_aiokafka(choice)
-    _check_callable("consumer_factory", consumer_factory)
-    _check_callable("producer_factory", producer_factory)
     _check_group_id(group_id)
     if group_id == "":
         raise ConfigurationError("group_id is empty: give the name of a group, or none at all")
+    if _is_librdkafka(choice):
+        from sdml_kafka.transport.librdkafka.factory import clients_of
+
+        where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
+        return Transport(*clients_of(*where, own_names, choice.options or {}), choice.name)
+    _check_callable("consumer_factory", consumer_factory)
+    _check_callable("producer_factory", producer_factory)
     if consumer_factory is None and bootstrap_servers is None:
         raise ConfigurationError(
             "Give bootstrap_servers ('host:port'), or consumer_factory and producer_factory"
@@ -285,14 +293,6 @@ def _is_librdkafka(choice: ClientChoice) -> bool:
             "client='librdkafka' needs an extra: pip install 'sdml-kafka-client[librdkafka]'"
         )
     return True
-
-
-def _only_aiokafka(choice: ClientChoice) -> None:
-    """Raise a ConfigurationError for what only aiokafka can do so far."""
-    if _is_librdkafka(choice):
-        raise ConfigurationError(
-            "client='librdkafka' makes no calls yet: it is for KafkaProducer and KafkaListener"
-        )
 
 
 def _check_callable(name: str, factory: object) -> None:

@@ -65,18 +65,12 @@ def listener(**options: Any) -> KafkaListener:
     return KafkaListener([SPEC], **{"bootstrap_servers": SERVERS, "group_id": "g", **options})
 
 
-def client(**options: Any) -> object:
+def client(**options: Any) -> KafkaRPC:
     return KafkaRPC(bootstrap_servers=SERVERS, **options)
 
 
-def server(**options: Any) -> object:
-    return KafkaRPCServer(bootstrap_servers=SERVERS, group_id="g", **options)
-
-
-@pytest.mark.parametrize("make", [client, server])
-def test_what_has_no_calls_over_librdkafka_says_so(make: Callable[..., object]) -> None:
-    with pytest.raises(ConfigurationError, match="for KafkaProducer and KafkaListener"):
-        make(client="librdkafka")
+def server(**options: Any) -> KafkaRPCServer:
+    return KafkaRPCServer(**{"bootstrap_servers": SERVERS, "group_id": "g", **options})
 
 
 @pytest.mark.parametrize("make", [listener, client, server])
@@ -111,6 +105,30 @@ def test_a_listener_takes_options_of_a_consumer_and_of_its_producer() -> None:
     assert made.status().client == "librdkafka"
 
 
+@pytest.mark.parametrize("make", [client, server])
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"group_id": ""}, "group_id"),
+        ({"request_timeout_ms": 500}, "request_timeout_ms is an option of aiokafka"),
+        ({"consumer_factory": print, "group_id": None}, "consumer_factory makes clients of aio"),
+        ({"client_options": {"fetch.wait.max": 5}}, "no option 'fetch.wait.max'"),
+        ({"client_options": 5}, "client_options is a mapping"),
+    ],
+)
+def test_a_client_or_server_that_cannot_be(
+    make: Callable[..., object], options: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        make(client="librdkafka", **options)
+
+
+@pytest.mark.parametrize("reset", ["latest", "smallest"])
+def test_a_server_begins_where_it_is_told_to(reset: str) -> None:
+    server(client="librdkafka", client_options={"auto.offset.reset": reset})
+
+
 def test_the_status_names_the_client() -> None:
-    assert KafkaRPC(bootstrap_servers=SERVERS).status().client == "aiokafka"
-    assert KafkaRPCServer(bootstrap_servers=SERVERS, group_id="g").status().client == "aiokafka"
+    for name in ("aiokafka", "librdkafka"):
+        assert client(client=name).status().client == name
+        assert server(client=name).status().client == name

@@ -12,14 +12,19 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import KafkaRPC
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.backends import name_of
 from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.rpc_chaos.fleet import Fleet, fleet_of
 from tests.support.rpc_chaos.traffic import Traffic, repeats_of
+from tests.support.rpc_on_broker import client_on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.usefixtures("client"),
+    pytest.mark.timeout(600),
+]
 
 SERVERS, PARTITIONS = 4, 8
 
@@ -40,7 +45,7 @@ async def traffic_over_a_fleet(
     topic = await create_topic(bootstrap, unique("chaos"), PARTITIONS)
     async with (
         fleet_of(SERVERS, bootstrap, topic, unique("group"), name_of(backend), folder) as fleet,
-        KafkaRPC(bootstrap_servers=bootstrap) as rpc,
+        client_on(kafka) as rpc,
         anyio.create_task_group() as tasks,
     ):
         traffic = Traffic(rpc, topic, callers=60 if calls < 10_000 else 150, **options)
@@ -62,6 +67,7 @@ async def in_turn(faults: Sequence[Fault], traffic: Traffic, calls: int) -> None
         await traffic.flows(between)
 
 
+@pytest.mark.librdkafka_too
 @at_least
 async def test_every_call_settles_whatever_happens_to_the_servers_and_the_broker(
     mortal_kafka: EmbeddedKafka,

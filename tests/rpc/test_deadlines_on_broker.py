@@ -10,6 +10,7 @@ from tests.support.rpc_on_broker import pair_on
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.broker,
+    pytest.mark.usefixtures("client"),
     pytest.mark.uvloop_too,
     pytest.mark.trio_asyncio_too,
 ]

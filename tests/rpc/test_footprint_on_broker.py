@@ -12,7 +12,12 @@ from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.rpc_on_broker import client_on, reverse, server_on
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.usefixtures("client"),
+    pytest.mark.uvloop_too,
+]
 
 
 async def enter_call_and_leave(kafka: EmbeddedKafka, topic: str, group: str, times: int) -> None:
@@ -21,6 +26,7 @@ async def enter_call_and_leave(kafka: EmbeddedKafka, topic: str, group: str, tim
             assert await rpc.request(topic, b"abc") == b"cba"
 
 
+@pytest.mark.librdkafka_too
 @pytest.mark.parametrize(
     "times", [10, pytest.param(50, marks=(pytest.mark.soak, pytest.mark.timeout(600)))]
 )

@@ -11,7 +11,12 @@ from tests.support.forking import WORKERS, run_forking
 from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.rpc_on_broker import reverse, server_on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.usefixtures("client"),
+    pytest.mark.timeout(120),
+]
 
 
 async def test_workers_get_their_own_replies_through_one_topic_and_a_server_that_remembers(

@@ -14,7 +14,7 @@ from tests.support.kafka_from_outside import create_topic, on_asyncio, unique
 from tests.support.rpc_on_broker import all_of, client_on, pair_on, reversed_, values
 from tests.support.undecodable_batch import produce_poison
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
 
 class Garbage:

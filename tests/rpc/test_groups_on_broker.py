@@ -21,10 +21,12 @@ from tests.support.rpc_on_broker import (
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.broker,
+    pytest.mark.usefixtures("client"),
     pytest.mark.trio_asyncio_too,
 ]
 
 
+@pytest.mark.librdkafka_too
 async def test_a_group_that_two_clients_share_by_mistake(embedded_kafka: EmbeddedKafka) -> None:
     reply = await create_topic(embedded_kafka.bootstrap_servers, unique("reply"), 4)
     shared: dict[str, Any] = {

@@ -11,7 +11,7 @@ from tests.support.kafka_from_outside import create_topic, grow_topic, produce, 
 from tests.support.rpc_on_broker import all_of, client_on, reversed_, server_on, values
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
 RARELY = {"metadata_max_age_ms": 600_000}
 """The client's own refreshes count for nothing."""
@@ -27,6 +27,7 @@ async def hold(value: bytes, call: Call) -> bytes:
     return value[::-1]
 
 
+@pytest.mark.librdkafka_too
 @pytest.mark.parametrize("group", [None, "own"])
 async def test_every_call_gets_its_reply_while_its_reply_topic_grows(
     embedded_kafka: EmbeddedKafka, group: str | None

@@ -15,7 +15,12 @@ from sdml_kafka.testing import EmbeddedKafka
 from tests.support.backends import name_of
 from tests.support.kafka_from_outside import create_topic, unique
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.usefixtures("client"),
+    pytest.mark.timeout(600),
+]
 
 ROOT = Path(__file__).parents[2]
 SPARE_MB = 6.0

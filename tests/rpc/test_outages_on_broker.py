@@ -15,6 +15,8 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 
+@pytest.mark.usefixtures("client")
+@pytest.mark.librdkafka_too
 @pytest.mark.uvloop_too
 @pytest.mark.trio_asyncio_too
 async def test_calls_settle_over_a_broker_that_freezes_and_thaws(
@@ -43,6 +45,8 @@ async def test_calls_settle_over_a_broker_that_freezes_and_thaws(
     assert patient == reversed_(requests[1::2])
 
 
+@pytest.mark.usefixtures("client")
+@pytest.mark.librdkafka_too
 async def test_with_the_broker_gone_for_good_calls_end_at_their_deadlines(
     strict_kafka: EmbeddedKafka,
 ) -> None:

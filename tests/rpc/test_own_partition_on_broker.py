@@ -20,6 +20,8 @@ pytestmark = [
 ]
 
 
+@pytest.mark.usefixtures("client")
+@pytest.mark.librdkafka_too
 async def test_clients_with_partitions_of_their_own(embedded_kafka: EmbeddedKafka) -> None:
     reply = await create_topic(embedded_kafka.bootstrap_servers, unique("reply"), 4)
     requests = values(100)

@@ -9,11 +9,13 @@ import pytest
 from sdml_kafka import CallTimeout, SendFailed
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.producer.adapter import AiokafkaProducer
+from sdml_kafka.transport.librdkafka.producer.adapter import LibrdkafkaProducer
+from tests.support.clients import chosen
 from tests.support.kafka_from_outside import delete_topic, topics_of, unique
 from tests.support.rpc_on_broker import client_on, pair_on
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
 
 @pytest.mark.uvloop_too
@@ -34,6 +36,7 @@ async def test_reply_topics_of_clients_that_have_left_do_not_come_back(
     assert not left
 
 
+@pytest.mark.librdkafka_too
 @pytest.mark.parametrize("shared", [True, False])
 async def test_calls_go_on_after_the_reply_topic_was_deleted(
     strict_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch, *, shared: bool
@@ -42,14 +45,15 @@ async def test_calls_go_on_after_the_reply_topic_was_deleted(
     reply = unique("reply")
     options: dict[str, Any] = {"reply_topic": reply} if shared else {}
     failures: list[Exception] = []
-    create = AiokafkaProducer.create_topic
+    producer: Any = LibrdkafkaProducer if chosen() == "librdkafka" else AiokafkaProducer
+    create = producer.create_topic
 
-    async def create_topic(self: AiokafkaProducer, *arguments: Any) -> bool:
+    async def create_topic(self: Any, *arguments: Any) -> bool:
         if failures:
             raise failures.pop()
-        return await create(self, *arguments)
+        return bool(await create(self, *arguments))
 
-    monkeypatch.setattr(AiokafkaProducer, "create_topic", create_topic)
+    monkeypatch.setattr(producer, "create_topic", create_topic)
     with anyio.fail_after(120):
         async with pair_on(strict_kafka, **options) as (rpc, topic):
             assert await rpc.request(topic, b"abc") == b"cba"

@@ -24,14 +24,17 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 
+@pytest.mark.usefixtures("client")
 async def test_a_missing_request_topic_is_reported_soon(strict_kafka: EmbeddedKafka) -> None:
     async with client_on(strict_kafka) as rpc:
         with anyio.fail_after(5), pytest.raises(TopicMissing, match="nowhere"):
             await rpc.request("nowhere", b"value")
 
 
+@pytest.mark.usefixtures("client")
 @pytest.mark.uvloop_too
 @pytest.mark.trio_asyncio_too
+@pytest.mark.librdkafka_too
 async def test_a_payload_over_the_brokers_limit_fails_its_own_call_alone(
     embedded_kafka: EmbeddedKafka,
 ) -> None:
@@ -75,6 +78,7 @@ async def _expect_refusal(rpc: KafkaRPC, topic: str) -> None:
     assert not caught.value.in_doubt
 
 
+@pytest.mark.usefixtures("client")
 async def test_records_that_got_too_old_in_an_outage_are_sent_with_new_timestamps(
     strict_kafka: EmbeddedKafka,
 ) -> None:
@@ -95,6 +99,7 @@ async def test_records_that_got_too_old_in_an_outage_are_sent_with_new_timestamp
         assert rpc.status().counters.restarts == 0
 
 
+@pytest.mark.usefixtures("client")
 async def test_replies_that_the_broker_refuses_cost_nobody_else_a_reply(
     strict_kafka: EmbeddedKafka,
 ) -> None:
@@ -121,6 +126,7 @@ async def test_replies_that_the_broker_refuses_cost_nobody_else_a_reply(
     assert outcomes == reversed_(requests)
 
 
+@pytest.mark.usefixtures("client")
 @pytest.mark.uvloop_too
 @pytest.mark.trio_asyncio_too
 async def test_requests_that_the_broker_refuses_cost_no_other_call(

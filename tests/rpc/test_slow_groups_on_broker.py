@@ -24,6 +24,7 @@ def slow_kafka() -> Iterator[EmbeddedKafka]:
         yield kafka
 
 
+@pytest.mark.usefixtures("client")
 async def test_a_client_without_a_group_is_entered_without_waiting_for_one(
     slow_kafka: EmbeddedKafka,
 ) -> None:
@@ -36,6 +37,7 @@ async def test_a_client_without_a_group_is_entered_without_waiting_for_one(
             assert await rpc.request(topic, b"abc", res_timeout=5.0) == b"cba"
 
 
+@pytest.mark.usefixtures("client")
 @ASYNCIO
 async def test_a_first_call_has_its_reply_in_less_time_than_a_group_takes(
     slow_kafka: EmbeddedKafka,
@@ -78,6 +80,7 @@ async def test_a_start_that_its_caller_cuts_off_ends_soon_and_is_tried_again(
     await listener.stop()
 
 
+@pytest.mark.usefixtures("client")
 async def test_a_group_that_is_shared_is_found_out_here_as_well(slow_kafka: EmbeddedKafka) -> None:
     reply = await create_topic(slow_kafka.bootstrap_servers, unique("reply"), 4)
     shared: dict[str, Any] = {"group_id": unique("shared"), "reply_topic": reply}

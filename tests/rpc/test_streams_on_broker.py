@@ -9,7 +9,7 @@ from sdml_kafka import Call
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.rpc_on_broker import pair_on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
 
 @pytest.mark.uvloop_too
@@ -25,6 +25,7 @@ async def test_a_stream_of_500_replies(embedded_kafka: EmbeddedKafka) -> None:
     assert received == list(range(500))
 
 
+@pytest.mark.librdkafka_too
 @pytest.mark.trio_asyncio_too
 async def test_a_stream_that_is_closed_early_ends_in_the_server(
     embedded_kafka: EmbeddedKafka,

@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from sdml_kafka import KafkaListener, KafkaRPC, KafkaRPCServer, parse_bytes
 from sdml_kafka.testing import MemoryBroker, Transport
+from tests.support.clients import arguments
 
 WORKERS = 3
 CALLS = 100
@@ -232,7 +233,7 @@ def by_multiprocessing(backend: str) -> None:
 
 def calling(backend: str, bootstrap_servers: str, request_topic: str, reply_topic: str) -> None:
     """Make calls in workers that are forked as gunicorn does with `--preload`, side by side."""
-    rpc = KafkaRPC(bootstrap_servers=bootstrap_servers, reply_topic=reply_topic)
+    rpc = KafkaRPC(bootstrap_servers=bootstrap_servers, reply_topic=reply_topic, **arguments())
 
     async def check() -> list[str]:
         wrong: list[str] = []

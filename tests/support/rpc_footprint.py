@@ -18,6 +18,7 @@ import psutil
 
 from sdml_kafka import Call, CallTimeout, KafkaRPC, KafkaRPCServer, RemoteError
 from tests.support.backends import BACKENDS
+from tests.support.clients import arguments
 
 CALLERS, CONCURRENCY = 500, 200
 NEVER, BRIEF_S = b"never", 0.05
@@ -51,7 +52,7 @@ async def client(bootstrap: str, topic: str) -> AsyncGenerator[Work]:
         while (number := next(numbers)) < calls:
             await one_call(rpc, number)
 
-    async with KafkaRPC(bootstrap_servers=bootstrap) as rpc:
+    async with KafkaRPC(bootstrap_servers=bootstrap, **arguments()) as rpc:
 
         async def work(calls: int) -> Mapping[str, int]:
             numbers = count()
@@ -69,7 +70,8 @@ async def client(bootstrap: str, topic: str) -> AsyncGenerator[Work]:
 
 @asynccontextmanager
 async def server(bootstrap: str, topic: str) -> AsyncGenerator[Work]:
-    serving = KafkaRPCServer(bootstrap_servers=bootstrap, group_id=topic, concurrency=CONCURRENCY)
+    options = arguments(concurrency=CONCURRENCY)
+    serving = KafkaRPCServer(bootstrap_servers=bootstrap, group_id=topic, **options)
 
     @serving.handler(topic)
     async def echo(value: bytes, call: Call) -> bytes:

@@ -8,16 +8,17 @@ import anyio
 
 from sdml_kafka import Call, KafkaRPC, KafkaRPCServer
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.clients import arguments
 from tests.support.kafka_from_outside import create_topic, unique
 
 
 def client_on(kafka: EmbeddedKafka, **options: Any) -> KafkaRPC:
-    return KafkaRPC(bootstrap_servers=kafka.bootstrap_servers, **options)
+    return KafkaRPC(bootstrap_servers=kafka.bootstrap_servers, **arguments(**options))
 
 
 def server_on(kafka: EmbeddedKafka, topic: str, handler: Any, **options: Any) -> KafkaRPCServer:
     options = {"group_id": unique("server"), "heartbeat_interval_ms": 300, **options}
-    server = KafkaRPCServer(bootstrap_servers=kafka.bootstrap_servers, **options)
+    server = KafkaRPCServer(bootstrap_servers=kafka.bootstrap_servers, **arguments(**options))
     server.handler(topic)(handler)
     return server
 

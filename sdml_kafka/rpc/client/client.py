@@ -77,7 +77,7 @@ class KafkaRPC(Enterable):
         stop_timeout: The seconds that leaving may take.
         restarts: How often a failed actor is restarted before its failure comes out.
         on_event: Called for each start, crash, restart and stop of an actor.
-        client: "aiokafka"; "librdkafka" makes no calls so far.
+        client: "aiokafka", or "librdkafka", which needs the extra of that name.
         client_options: librdkafka's options by its own names.
         transport: Another transport than these, for tests with `MemoryBroker`.
         **aiokafka_options: aiokafka's own options (TLS, SASL), with `bootstrap_servers`.

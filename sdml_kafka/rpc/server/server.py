@@ -100,7 +100,7 @@ class KafkaRPCServer(Enterable):
         clock: Returns the time in seconds since the epoch, to compare with the timestamps of
             requests that were in the log before this server could see them come. By default
             `time.time`, or the clock of the `MemoryBroker` that `transport` is of.
-        client: "aiokafka"; "librdkafka" makes no calls so far.
+        client: "aiokafka", or "librdkafka", which needs the extra of that name.
         client_options: librdkafka's options by its own names.
         transport: Another transport than these, for tests with `MemoryBroker`.
         **aiokafka_options: aiokafka's own options, such as those for TLS and SASL.

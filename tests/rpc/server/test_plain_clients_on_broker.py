@@ -11,16 +11,18 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from sdml_kafka import Call, KafkaRPCServer
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.client_by_hand import echo
+from tests.support.clients import arguments
 from tests.support.kafka_from_outside import committed, create_topic, on_asyncio, unique
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
 PATIENCE_S = 90.0
 
 
 def server_on(kafka: EmbeddedKafka, group: str, **options: Any) -> KafkaRPCServer:
-    return KafkaRPCServer(bootstrap_servers=kafka.bootstrap_servers, group_id=group, **options)
+    servers = kafka.bootstrap_servers
+    return KafkaRPCServer(bootstrap_servers=servers, group_id=group, **arguments(**options))
 
 
 async def ask(
@@ -99,6 +101,7 @@ async def test_a_reply_topic_that_does_not_exist(strict_kafka: EmbeddedKafka) ->
         assert (counters.replies, counters.undeliverable) == (10, 10)
 
 
+@pytest.mark.librdkafka_too
 async def test_a_hand_over_between_two_servers_under_load(
     embedded_kafka: EmbeddedKafka,
 ) -> None:

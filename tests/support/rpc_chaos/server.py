@@ -12,10 +12,11 @@ import anyio
 
 from sdml_kafka import Call, KafkaRPCServer
 from tests.support.backends import BACKENDS
+from tests.support.clients import arguments
 
 WORK_S = 0.05
 SESSION_TIMEOUT_MS = 2000
-"""Seconds that the partitions of a killed server stay with it."""
+"""Milliseconds that the partitions of a killed server stay with it, over aiokafka."""
 
 
 def answer_to(value: bytes, execution: str) -> bytes:
@@ -27,12 +28,8 @@ async def main(bootstrap: str, topic: str, group: str, executed: str, name: str)
     numbers = count(1)
     # Each write is a line that is there whole or not at all, also after a SIGKILL.
     log = os.open(executed, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    server = KafkaRPCServer(
-        bootstrap_servers=bootstrap,
-        group_id=group,
-        session_timeout_ms=SESSION_TIMEOUT_MS,
-        heartbeat_interval_ms=300,
-    )
+    timing = {"session_timeout_ms": SESSION_TIMEOUT_MS, "heartbeat_interval_ms": 300}
+    server = KafkaRPCServer(bootstrap_servers=bootstrap, group_id=group, **arguments(**timing))
 
     @server.handler(topic)
     async def answer(value: bytes, call: Call) -> bytes:

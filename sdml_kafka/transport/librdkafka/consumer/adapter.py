@@ -63,13 +63,14 @@ def connect(settings: Settings) -> Connect:
 def settings_of(settings: Settings) -> ConsumerSettings:
     """Return what the package has to know of a configuration."""
     max_poll_interval_s = int(settings.get(POLL_INTERVAL, POLL_INTERVAL_MS)) / 1000
+    in_group = settings["group.id"] != NO_GROUP
     return ConsumerSettings(
-        group_id="" if settings["group.id"] == NO_GROUP else str(settings["group.id"]),
+        group_id=str(settings["group.id"]) if in_group else "",
         auto_commit_interval_s=AUTO_COMMIT_INTERVAL_S,
         rebalance_timeout_s=max_poll_interval_s,
         stall_limit_s=max_poll_interval_s,
         poll_records=POLL_RECORDS,
-        incremental=group_protocol(settings).is_incremental,
+        incremental=not in_group or group_protocol(settings).is_incremental,
     )
 
 

@@ -125,6 +125,17 @@ class Assignments:
         self.to_position = frozenset({*(self.to_position or ()), *keys})
         self.epochs.update(dict.fromkeys(self.to_position, self.epoch))
 
+    def follow(self, there: Collection[TopicPartition]) -> None:
+        """Give what is there, and take what is gone: so the partitions of no group come and go."""
+        owned = self.epochs.keys()
+        if self._pending is not None:
+            return
+        if gone := owned - there:
+            self._revoke(frozenset(gone), lost=False)
+        elif (new := there - owned) or self._revoked:
+            self._revoked = frozenset()
+            self.give(new)
+
     def _on_assign(self, given: list[ClientPartition]) -> None:
         consumer = self._consumer
         with suppress(KafkaException):  # it is closing, or has failed, which polls report
@@ -134,7 +145,11 @@ class Assignments:
             self.give(TopicPartition(each.topic, each.partition) for each in given)
 
     def _on_revoke(self, taken: list[ClientPartition], *, lost: bool) -> None:
-        keys = frozenset(TopicPartition(each.topic, each.partition) for each in taken)
+        self._revoke(
+            frozenset(TopicPartition(each.topic, each.partition) for each in taken), lost=lost
+        )
+
+    def _revoke(self, keys: frozenset[TopicPartition], *, lost: bool) -> None:
         self._revoked = keys
         if self.to_position is not None:
             self.to_position = self.to_position - keys or None

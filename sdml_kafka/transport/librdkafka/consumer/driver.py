@@ -185,7 +185,8 @@ class ConsumerDriver:
             self.fetching_thread.rest,
             skips_corrupt=skips_corrupt or is_tail,
         )
-        reads_new_soon = tail is not None and tail.share is None
+        # Without a group nobody else says what has appeared, or is gone.
+        reads_new_soon = tail is not None and (tail.share is None or not self._own.group_id)
         self._topics = Topics(self._lookups, topics, reads_new_soon=reads_new_soon)
         deadline = monotonic() + timeout_s
         self._find_topics(timeout_s, creates=create_topics)
@@ -305,9 +306,8 @@ class ConsumerDriver:
             self._topics.refresh(self._topics.missing or self._topics.names)
             self._is_connected = True
             self._start.note_missing()
-            owned = self._assignments.epochs.keys()
-            if not self._own.group_id and (new := self._topics.partitions() - owned):
-                self._assignments.give(new)
+            if not self._own.group_id:
+                self._assignments.follow(self._topics.partitions())
         elif self._ends.is_due and not self._start.is_tail:  # nobody is shown the lag of a tail
             self._ask_for_ends(list(self._assignments.epochs))
 
@@ -326,7 +326,8 @@ class ConsumerDriver:
         started = self._start.start(keys, commits, {key: (firsts[key], ends[key]) for key in keys})
         self._assignments.to_position = None
         self.exchange.note_jumps(started.jumps)
-        elsewhere = self._start.elsewhere(self._assignments.epochs)
+        owned = self._assignments.epochs if self._own.group_id else self._topics.partitions()
+        elsewhere = self._start.elsewhere(owned)
         places = started.positions, started.committed
         assignment = Assignment(epoch, *places, elsewhere, adds=self._own.incremental)
         self.fetching_thread.call_soon(partial(self._open_fetching, assignment))
