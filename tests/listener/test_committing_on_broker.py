@@ -6,10 +6,15 @@ import pytest
 from sdml_kafka import KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.kafka_from_outside import committed, create_topic, produce, unique
-from tests.support.listener_on_broker import listener_on, read, texts
+from tests.support.listener_on_broker import listener_on, read
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.trio_asyncio_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.trio_asyncio_too,
+    pytest.mark.usefixtures("client"),
+]
 
 
 async def test_with_auto_commit_off_only_commit_commits(embedded_kafka: EmbeddedKafka) -> None:
@@ -48,12 +53,8 @@ async def test_the_commit_never_passes_the_lowest_unfinished(embedded_kafka: Emb
     with anyio.fail_after(60):
         async with (
             anyio.create_task_group() as tasks,
-            KafkaListener(
-                texts(topic),
-                bootstrap_servers=bootstrap,
-                group_id=group,
-                auto_offset_reset="earliest",
-                auto_commit={"every": 7},
+            listener_on(
+                embedded_kafka, topic, group_id=group, auto_commit={"every": 7}
             ) as listener,
         ):
             tasks.start_soon(finish_out_of_order, listener)

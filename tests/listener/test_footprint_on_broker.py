@@ -14,7 +14,7 @@ from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import Reader, listener_on, read
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
 
 async def test_leaving_takes_less_than_a_second(embedded_kafka: EmbeddedKafka) -> None:

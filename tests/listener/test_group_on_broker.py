@@ -16,7 +16,7 @@ from tests.support.kafka_from_outside import committed, create_topic, produce, u
 from tests.support.listener_on_broker import Reader, listener_on
 from tests.support.load import Load
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
 
 def member(kafka: EmbeddedKafka, topic: str, group: str) -> KafkaListener:

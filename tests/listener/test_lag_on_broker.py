@@ -8,7 +8,7 @@ from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import listener_on
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
 
 async def test_the_lag_of_a_full_partition_goes_on_growing(embedded_kafka: EmbeddedKafka) -> None:

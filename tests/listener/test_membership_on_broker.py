@@ -3,12 +3,11 @@
 import anyio
 import pytest
 
-from sdml_kafka import KafkaListener
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.kafka_from_outside import create_topic, produce, unique
-from tests.support.listener_on_broker import texts
+from tests.support.listener_on_broker import listener_on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
 
 async def test_a_handler_slower_than_the_poll_interval_keeps_its_membership(
@@ -17,11 +16,9 @@ async def test_a_handler_slower_than_the_poll_interval_keeps_its_membership(
     bootstrap, seen = embedded_kafka.bootstrap_servers, []
     topic = await create_topic(bootstrap, unique("slow"), 1)
     await produce(bootstrap, topic, ["a", "b"])
-    async with KafkaListener(
-        texts(topic),
-        bootstrap_servers=bootstrap,
-        group_id=unique("group"),
-        auto_offset_reset="earliest",
+    async with listener_on(
+        embedded_kafka,
+        topic,
         max_poll_interval_ms=1000,
         session_timeout_ms=6000,
         heartbeat_interval_ms=200,  # which looks at the poll interval

@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 
 from sdml_kafka import KafkaListener, KafkaRPCServer, parse_bytes
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.clients import arguments
 from tests.support.kafka_from_outside import create_topic, on_asyncio, unique
 from tests.support.waiting import until
 
@@ -55,17 +56,24 @@ async def peak_below(bound: int, capsys: pytest.CaptureFixture[str]) -> AsyncIte
     assert peak - before < bound
 
 
+def listener_of_bytes(kafka: EmbeddedKafka, topic: str, **options: Any) -> KafkaListener:
+    return KafkaListener(
+        [{"topics": [topic], "type": bytes, "parser": parse_bytes}],
+        **arguments(
+            bootstrap_servers=kafka.bootstrap_servers,
+            group_id=unique("group"),
+            auto_offset_reset="earliest",
+            **options,
+        ),
+    )
+
+
+@pytest.mark.usefixtures("client")
 async def test_a_listener(
     embedded_kafka: EmbeddedKafka, topic: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seen = set[int]()
-    listener = KafkaListener(
-        [{"topics": [topic], "type": bytes, "parser": parse_bytes}],
-        bootstrap_servers=embedded_kafka.bootstrap_servers,
-        group_id=unique("group"),
-        auto_offset_reset="earliest",
-        max_bytes_in_flight=BOUND,
-    )
+    listener = listener_of_bytes(embedded_kafka, topic, max_bytes_in_flight=BOUND)
     async with listener, peak_below(BOUND + SPARE, capsys):
         async for value in await listener.subscribe(bytes):
             assert listener.status().bytes_in_flight <= BOUND
@@ -99,16 +107,11 @@ async def test_a_server(
     assert seen == set(range(COUNT))
 
 
+@pytest.mark.usefixtures("client")
 async def test_records_larger_than_the_bound_pass(
     embedded_kafka: EmbeddedKafka, topic: str
 ) -> None:
-    listener = KafkaListener(
-        [{"topics": [topic], "type": bytes, "parser": parse_bytes}],
-        bootstrap_servers=embedded_kafka.bootstrap_servers,
-        group_id=unique("group"),
-        auto_offset_reset="earliest",
-        max_bytes_in_flight=1000,
-    )
+    listener = listener_of_bytes(embedded_kafka, topic, max_bytes_in_flight=1000)
     seen = set[int]()
     async with listener:
         with anyio.fail_after(30):

@@ -28,6 +28,7 @@ async def echo(value: bytes, call: Call) -> bytes:
     return value
 
 
+@pytest.mark.usefixtures("client")
 async def test_a_listener_does_not_create_what_it_reads(embedded_kafka: EmbeddedKafka) -> None:
     bootstrap = embedded_kafka.bootstrap_servers
     there, missing = await create_topic(bootstrap, unique("orders")), unique("missing")
@@ -86,6 +87,7 @@ async def test_a_client_does_not_bring_back_the_topic_of_another(
     assert not own & await topics_of(bootstrap)
 
 
+@pytest.mark.usefixtures("client")
 async def test_create_topics_creates_what_is_missing_as_the_broker_does(
     embedded_kafka: EmbeddedKafka,
 ) -> None:
@@ -113,6 +115,7 @@ async def test_a_server_creates_topics_where_that_is_wanted(embedded_kafka: Embe
         assert await rpc.request(req_topic=missing, req_value=b"a") == b"a"
 
 
+@pytest.mark.usefixtures("client")
 async def test_the_nearest_topic_is_named(
     embedded_kafka: EmbeddedKafka, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -12,7 +12,7 @@ from tests.support.kafka_from_outside import committed, create_topic, produce, u
 from tests.support.listener_on_broker import Reader, listener_on
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
 
 def last_run(seen: list[str]) -> list[str]:

@@ -11,7 +11,12 @@ from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.listener_on_broker import listener_on
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.trio_asyncio_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.trio_asyncio_too,
+    pytest.mark.usefixtures("client"),
+]
 
 
 @pytest.mark.parametrize("is_async", [False, True])

@@ -23,6 +23,7 @@ def listener_on(kafka: EmbeddedKafka, *topics: str, **options: Any) -> KafkaList
     return any_listener_on(kafka, *topics, **{**login(), **options})
 
 
+@pytest.mark.usefixtures("client")
 async def test_with_the_right_credentials_it_reads(guarded_kafka: EmbeddedKafka) -> None:
     topic = await create_topic(guarded_kafka.bootstrap_servers, unique("topic"), login=login())
     await produce(guarded_kafka.bootstrap_servers, topic, ["a", "b"], login=login())

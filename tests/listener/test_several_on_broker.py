@@ -6,7 +6,12 @@ from sdml_kafka.testing import EmbeddedKafka
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import listener_on, read
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.trio_asyncio_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.trio_asyncio_too,
+    pytest.mark.usefixtures("client"),
+]
 
 
 async def test_several_listeners_in_one_program(embedded_kafka: EmbeddedKafka) -> None:

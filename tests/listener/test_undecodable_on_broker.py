@@ -11,7 +11,12 @@ from tests.support.listener_on_broker import Reader, listener_on
 from tests.support.undecodable_batch import produce_poison
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.trio_asyncio_too]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.trio_asyncio_too,
+    pytest.mark.usefixtures("client"),
+]
 
 
 async def test_a_batch_that_does_not_decode_holds_its_own_partition_only(

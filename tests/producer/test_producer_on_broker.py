@@ -1,7 +1,7 @@
 """KafkaProducer on a real broker, over each client: places, errors, an outage, leaving."""
 
 from collections import Counter
-from typing import Any, get_args
+from typing import Any
 
 import anyio
 import pytest
@@ -20,13 +20,12 @@ from tests.support.guarded_kafka import CLERK, Resource, Right, grant, login, lo
 from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.processing_on_broker import records_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(180)]
-
-
-@pytest.fixture(params=get_args(Client))
-def client(request: pytest.FixtureRequest) -> Client:
-    chosen: Client = request.param
-    return chosen
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.timeout(180),
+    pytest.mark.librdkafka_too,
+]
 
 
 def producer_of(client: Client, bootstrap: str, **options: Any) -> KafkaProducer:

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 
 from sdml_kafka import KafkaListener
+from tests.support.clients import arguments
 from tests.support.listener_on_broker import texts
 
 ROOT = Path(__file__).parents[2]
@@ -56,15 +57,15 @@ async def main(bootstrap: str, topic: str, group: str, slow: bool) -> None:
                     tasks.cancel_scope.cancel()
 
         tasks.start_soon(end_on_sigterm)
-        async with KafkaListener(
-            texts(topic),
+        options = arguments(
             bootstrap_servers=bootstrap,
             group_id=group,
             auto_offset_reset="earliest",
             session_timeout_ms=3000,
             heartbeat_interval_ms=300,
             auto_commit={"every": 10_000 if slow else 1},
-        ) as listener:
+        )
+        async with KafkaListener(texts(topic), **options) as listener:
             async for value in await listener.subscribe(str):
                 print(json.dumps(value), flush=True)
                 await anyio.sleep(0.2 if slow else 0.0)

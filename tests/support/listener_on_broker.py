@@ -6,6 +6,7 @@ import anyio
 
 from sdml_kafka import KafkaListener, ParserSpec, parse_text
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.clients import arguments
 from tests.support.kafka_from_outside import unique
 from tests.support.waiting import until
 
@@ -39,10 +40,10 @@ class Reader:
 
 
 def listener_on(kafka: EmbeddedKafka, *topics: str, **options: Any) -> KafkaListener:
+    """Return a listener on the client of this test; the options are aiokafka's."""
+    given = {"group_id": unique("group"), "auto_offset_reset": "earliest", **options}
     return KafkaListener(
-        texts(*topics),
-        bootstrap_servers=kafka.bootstrap_servers,
-        **{"group_id": unique("group"), "auto_offset_reset": "earliest", **options},
+        texts(*topics), **arguments(bootstrap_servers=kafka.bootstrap_servers, **given)
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 
 from sdml_kafka import Delivery, KafkaListener
+from tests.support.clients import arguments
 from tests.support.listener_on_broker import texts
 
 ROOT = Path(__file__).parents[2]
@@ -36,15 +37,15 @@ async def main(bootstrap: str, topic: str, group: str, stuck: str) -> None:
             await anyio.sleep_forever()
         print(json.dumps(value), flush=True)
 
-    async with KafkaListener(
-        texts(topic),
+    options = arguments(
         bootstrap_servers=bootstrap,
         group_id=group,
         auto_offset_reset="earliest",
         session_timeout_ms=6000,
         heartbeat_interval_ms=300,
         auto_commit={"interval_s": 0.2},
-    ) as listener:
+    )
+    async with KafkaListener(texts(topic), **options) as listener:
         await listener.process(str, handle, order="none", concurrency=20)
 
 

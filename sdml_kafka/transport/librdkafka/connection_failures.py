@@ -14,11 +14,11 @@ from sdml_kafka.transport.librdkafka.error_mapping import (
 )
 
 HINT = "Check the address, the network and that Kafka runs; security.protocol has to fit too."
-BOOTSTRAP = "bootstrap"
+BOOTSTRAP, COORDINATOR = "bootstrap", "GroupCoordinator"
 
 _TEXT = re.compile(
-    r"(?:\w+://)?(?P<place>\S+)/(?P<node>bootstrap|\d+): (?P<what>.*?)"
-    r"(?: \(after \d+ms in state .*\))?$",
+    r"(?:(?:\w+://)?(?P<place>\S+)/(?P<node>bootstrap|\d+)|GroupCoordinator: (?P<coordinator>\S+))"
+    r": (?P<what>.*?)(?: \(after \d+ms in state .*\))?$",
     re.DOTALL,
 )
 _REASONS = (
@@ -36,7 +36,8 @@ class Failure(NamedTuple):
     place: str
     """The address, as host and port."""
     node: str
-    """The number of the broker; `BOOTSTRAP` if it is one of the addresses that were given."""
+    """The number of the broker; `BOOTSTRAP` if it is one of the addresses that were given,
+    `COORDINATOR` of the connection to the group's coordinator."""
     error: KafkaError
     what: str
 
@@ -44,7 +45,16 @@ class Failure(NamedTuple):
     def of(cls, error: KafkaError) -> Self | None:
         """Return what an error says of a broker, None if it is about no single one."""
         match = _TEXT.match(error.str())
-        return match and cls(match["place"], match["node"], error, match["what"])
+        if match is None:
+            return None
+        place, node = match["place"] or match["coordinator"], match["node"] or COORDINATOR
+        return cls(place, node, error, match["what"])
+
+    @property
+    def name(self) -> str:
+        """What the broker is called in a text."""
+        kind = "the group's coordinator" if self.node == COORDINATOR else f"broker {self.node}"
+        return f"{kind} at {self.place}"
 
     def reason(self, protocol: str) -> str:
         """Return why, for a connection that was made with this `security.protocol`."""
@@ -77,19 +87,17 @@ def unreachable(
     for failure in failures.values():
         if (refused := refused_credentials(failure.error)) is not None:
             return refused
-    advertised = {place: each for place, each in failures.items() if each.node != BOOTSTRAP}
-    if advertised:
-        reasons = "; ".join(
-            f"broker {each.node} at {place}: {each.reason(protocol)}"
-            for place, each in advertised.items()
-        )
+    given = [place.strip() for place in servers.split(",") if place.strip()]
+    if advertised := [each for each in failures.values() if each.node != BOOTSTRAP]:
+        reasons = "; ".join(f"{each.name}: {each.reason(protocol)}" for each in advertised)
+        if all(each.place in given for each in advertised):
+            return BrokerUnreachable(f"No broker can be reached ({reasons}). {HINT}")
         return AdvertisedAddressUnreachable(
             f"A broker answered, and the address that it gives cannot be reached ({reasons}). "
             "Clients connect to a broker's advertised.listeners, not to bootstrap_servers: set "
             "it on the broker to an address that can be reached from here, or make this one "
             "reachable (network, name, firewall)."
         )
-    given = [place.strip() for place in servers.split(",") if place.strip()]
     # Of a broker that ends connections librdkafka says no more than that it is down.
     other = "it does not answer" if timeout_s is not None else _ends_connections(protocol)
     reasons = "; ".join(

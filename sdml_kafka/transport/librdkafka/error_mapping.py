@@ -20,7 +20,7 @@ MAX_TEXT_CHARS = 300
 NO_LOGIN = "Request not valid in current SASL state"
 """What librdkafka says of a broker that takes no login at all."""
 
-_AUTHORIZATION = frozenset(
+AUTHORIZATION = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -79,7 +79,7 @@ def shown(error: KafkaError) -> str:
 
 
 def is_authorization(error: KafkaError) -> bool:
-    return error.code() in _AUTHORIZATION
+    return error.code() in AUTHORIZATION
 
 
 def may_succeed_later(error: KafkaError) -> bool:
@@ -141,7 +141,7 @@ def from_send(error: KafkaError, topic: str, *, creates_topics: bool = True) -> 
             f"The record for {topic!r} is larger than the producer's message.max.bytes, or the "
             "broker's, or the topic's max.message.bytes."
         )
-    if code in _AUTHORIZATION:
+    if code in AUTHORIZATION:
         return not_authorized_to_send(topic)
     if code in NO_TOPIC:
         return no_such_topic(topic, may_create=creates_topics)

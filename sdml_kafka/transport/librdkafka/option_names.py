@@ -34,7 +34,10 @@ CLASSIC_GROUPS = frozenset(
 )
 """Options of the classic group protocol, which are the broker's in KIP-848."""
 
-_COMMITS = "the package commits by itself, what has finished and nothing else: see commit="
+_COMMITS = (
+    "the package commits by itself, what has finished and nothing else: see auto_commit=. False "
+    "leaves it to commit()"
+)
 _SET_BY_US = "the package sets it itself"
 REFUSED: Mapping[str, str] = {
     "bootstrap.servers": "give bootstrap_servers",

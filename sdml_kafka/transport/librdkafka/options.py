@@ -33,6 +33,9 @@ CONNECTIONS_MAX_IDLE_MS = 180_000
 NO_GROUP = "sdml-kafka-without-group"
 """The name for a consumer that joins no group, since librdkafka makes none without a name."""
 
+AUTO_COMMIT, COMMIT_INTERVAL = "enable.auto.commit", "auto.commit.interval.ms"
+"""The first may be given as False. The second is 0 then, which shows it to the package."""
+
 COMMON_DEFAULTS: Mapping[str, Any] = {
     "connections.max.idle.ms": CONNECTIONS_MAX_IDLE_MS,
     # Topics and partitions that appear later are noticed at a refresh.
@@ -123,7 +126,9 @@ def consumer_settings(
         reset = "error" if auto_offset_reset == "none" else auto_offset_reset
         options = {**options, "auto.offset.reset": reset}
     settings = {**CONSUMER_DEFAULTS, **options, "group.id": group_id or NO_GROUP}
-    settings |= {"enable.auto.commit": False, "enable.auto.offset.store": False}
+    if AUTO_COMMIT in options:
+        settings[COMMIT_INTERVAL] = 0
+    settings |= {AUTO_COMMIT: False, "enable.auto.offset.store": False}
     _try("consumer", settings, shared=shared)
     return {"bootstrap.servers": _joined(bootstrap_servers), **settings}
 
@@ -185,6 +190,8 @@ def _check(options: Mapping[str, Any]) -> None:
 def _check_option(name: object, value: object) -> None:
     if not isinstance(name, str):
         raise ConfigurationError(f"client_options: an option has a name, not {name!r:.100}")
+    if name == AUTO_COMMIT and value is False:
+        return  # then the program commits, and so it does by the option's own meaning
     if (why := REFUSED.get(name)) is not None:
         raise ConfigurationError(f"client_options: {name!r} cannot be given: {why}")
     if name == "oauth_cb":

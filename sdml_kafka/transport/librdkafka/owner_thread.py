@@ -96,6 +96,11 @@ class OwnerThread:
         """Start the thread."""
         self._thread.start()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the client is to be closed once the command in hand has been carried out."""
+        return self._is_stopping
+
     def call_soon(self, command: Command) -> None:
         """Have a command carried out, in the order of the calls, unless the thread ends before."""
         self._commands.append(command)

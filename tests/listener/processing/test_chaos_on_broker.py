@@ -6,7 +6,12 @@ from sdml_kafka.testing import EmbeddedKafka
 from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.processing_chaos import Watch, fill, stir
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.timeout(400),
+    pytest.mark.usefixtures("client"),
+]
 
 
 async def check(kafka: EmbeddedKafka, seed: int, total: int) -> Watch:

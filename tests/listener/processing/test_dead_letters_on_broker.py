@@ -6,13 +6,19 @@ import pytest
 from sdml_kafka import KafkaListener, KafkaProducer
 from sdml_kafka.listener.processing.policies import DeadLetter
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.clients import arguments
 from tests.support.guarded_kafka import CLERK, Resource, Right, grant, login
 from tests.support.kafka_from_outside import committed, create_topic, produce, unique
 from tests.support.listener_on_broker import listener_on
 from tests.support.processing_on_broker import configure_topic, failing, held_by, records_of
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.timeout(180),
+    pytest.mark.usefixtures("client"),
+]
 
 
 async def test_a_topic_that_is_missing(strict_kafka: EmbeddedKafka) -> None:
@@ -119,9 +125,7 @@ async def test_a_record_without_key_and_value(strict_kafka: EmbeddedKafka) -> No
         await producer.send(topic, None, headers=[("own", b"1")])
     listener = KafkaListener(
         [{"topics": [topic], "type": str, "parser": lambda record: "nothing"}],
-        bootstrap_servers=bootstrap,
-        group_id=group,
-        auto_offset_reset="earliest",
+        **arguments(bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest"),
     )
     handle, _ = failing(lambda value, attempt: True)
     listener.processor(str, on_failure=DeadLetter())(handle)
@@ -168,9 +172,7 @@ async def test_records_that_do_not_parse(strict_kafka: EmbeddedKafka) -> None:
     await produce(bootstrap, topic, ["1", "bad", "2"])
     listener = KafkaListener(
         [{"topics": [topic], "type": int, "parser": lambda record: int(record.value or b"")}],
-        bootstrap_servers=bootstrap,
-        group_id=group,
-        auto_offset_reset="earliest",
+        **arguments(bootstrap_servers=bootstrap, group_id=group, auto_offset_reset="earliest"),
         on_parse_error=DeadLetter(),
     )
     seen: list[int] = []

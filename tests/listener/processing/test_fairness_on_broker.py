@@ -13,7 +13,12 @@ from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import listener_on
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.timeout(120),
+    pytest.mark.usefixtures("client"),
+]
 
 PARTITIONS, EACH = 4, 2000
 

@@ -27,7 +27,12 @@ from tests.support.kill_chaos.member import ENDED
 from tests.support.processing_chaos import fill
 from tests.support.processing_on_broker import records_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("client"),
+]
 
 MEMBERS, PARTITIONS = 3, 5
 

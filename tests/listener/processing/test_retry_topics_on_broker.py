@@ -14,7 +14,12 @@ from tests.support.listener_on_broker import listener_on
 from tests.support.processing_on_broker import failing, partitions_of, records_of
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.timeout(120),
+    pytest.mark.usefixtures("client"),
+]
 
 TOPICS = RetryTopics(0.3, 0.6)
 

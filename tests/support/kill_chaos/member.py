@@ -16,6 +16,7 @@ import anyio
 
 from sdml_kafka import Delivery, KafkaListener, Record, Retry, Send, Skip
 from sdml_kafka.listener.processing.job import Job
+from tests.support import clients
 from tests.support.backends import BACKENDS
 from tests.support.listener_on_broker import texts
 
@@ -34,8 +35,7 @@ async def main(
     chance = random.Random(f"{seed} {name}")
     # Each write is a line that is there whole or not at all, also after a SIGKILL.
     log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    listener = KafkaListener(
-        texts(topic),
+    given = clients.arguments(
         bootstrap_servers=bootstrap,
         group_id=group,
         auto_offset_reset="earliest",
@@ -46,6 +46,7 @@ async def main(
         stop_timeout=12.0,
         auto_commit={"every": 50, "interval_s": 0.2},
     )
+    listener = KafkaListener(texts(topic), **given)
 
     def note(what: str, record: Record, epoch: int) -> None:
         place = record.partition, record.offset, key_of(record)

@@ -35,10 +35,12 @@ from sdml_kafka.transport.librdkafka.consumer.group_protocol import (
     POLL_INTERVAL_MS,
     group_protocol,
 )
-from sdml_kafka.transport.librdkafka.options import NO_GROUP, Settings
+from sdml_kafka.transport.librdkafka.options import COMMIT_INTERVAL, NO_GROUP, Settings
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop, ThreadEnded
 
-CLOSE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 3.0
+"""Seconds that leaving a context waits for. Without a broker that takes a second; but librdkafka
+waits up to a minute for the answer to a commit, in a thread that does not keep the program."""
 POLL_RECORDS = 8000
 """The number of records that a poll takes. They are decoded by then, in another thread."""
 CLOSED = "the consumer is closed"
@@ -66,7 +68,7 @@ def settings_of(settings: Settings) -> ConsumerSettings:
     in_group = settings["group.id"] != NO_GROUP
     return ConsumerSettings(
         group_id=str(settings["group.id"]) if in_group else "",
-        auto_commit_interval_s=AUTO_COMMIT_INTERVAL_S,
+        auto_commit_interval_s=AUTO_COMMIT_INTERVAL_S if settings.get(COMMIT_INTERVAL, 1) else None,
         rebalance_timeout_s=max_poll_interval_s,
         stall_limit_s=max_poll_interval_s,
         poll_records=POLL_RECORDS,

@@ -2,12 +2,15 @@
 
 A message is an object with a method for each of its parts. Each column is made by one `map` over
 such a method, so that no line of Python runs for a single record.
+
+Headers whose names are not UTF-8 cannot be had: confluent-kafka raises an error. Asked again it
+would return a list that must not be looked at, so each message is asked once.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 
@@ -24,9 +27,17 @@ _value_of = Message.value
 _headers_of = Message.headers
 
 
-def in_order(
-    messages: Sequence[Message],
-) -> Iterator[tuple[TopicPartition, RecordColumns] | Message]:
+class Undecodable(NamedTuple):
+    """A record that confluent-kafka cannot show."""
+
+    offset: int
+    reason: str
+
+
+Run = tuple[TopicPartition, RecordColumns | Undecodable]
+
+
+def in_order(messages: Sequence[Message]) -> Iterator[Run | Message]:
     """Yield records as columns, with their partition, and what is no record, as they came."""
     errors = list(map(_error_of, messages))
     # An error must not be compared with None: confluent-kafka leaves an exception behind then.
@@ -42,7 +53,7 @@ def in_order(
     yield from _runs(messages[begin:])
 
 
-def _runs(messages: Sequence[Message]) -> Iterator[tuple[TopicPartition, RecordColumns]]:
+def _runs(messages: Sequence[Message]) -> Iterator[Run]:
     begin = 0
     for number, run in groupby(map(_partition_of, messages)):
         assert number is not None  # as of what is no record alone
@@ -50,7 +61,7 @@ def _runs(messages: Sequence[Message]) -> Iterator[tuple[TopicPartition, RecordC
         for topic, part in _of_one_topic(messages[begin:end]):
             place = TopicPartition(topic, number)
             for rising in _rising(part):
-                yield place, _columns(place, *rising)
+                yield from _decoded(place, *rising)
         begin = end
 
 
@@ -80,8 +91,29 @@ def _rising(messages: Sequence[Message]) -> Iterator[tuple[Sequence[Message], Se
     yield messages[begin:], offsets[begin:]
 
 
-def _columns(
+def _decoded(
     place: TopicPartition, messages: Sequence[Message], offsets: Sequence[int]
+) -> Iterator[Run]:
+    while messages:
+        headers: list[Any] = []
+        try:
+            headers.extend(map(_headers_of, messages))  # which keeps what comes before an error
+        except (SystemError, UnicodeDecodeError) as error:
+            reason, good = repr(error.__cause__ or error), len(headers)
+        else:
+            yield place, _columns(place, messages, offsets, headers)
+            return
+        if good:
+            yield place, _columns(place, messages[:good], offsets[:good], headers)
+        yield place, Undecodable(offsets[good], f"a header's name does not decode ({reason})")
+        messages, offsets = messages[good + 1 :], offsets[good + 1 :]
+
+
+def _columns(
+    place: TopicPartition,
+    messages: Sequence[Message],
+    offsets: Sequence[int],
+    headers: Sequence[Any],
 ) -> RecordColumns:
     values = list(map(_value_of, messages))
     # No tuple is kept: the garbage collector would begin to look at them.
@@ -91,7 +123,6 @@ def _columns(
         timestamps = [at for _, at in map(_timestamp_of, messages)]
         types = [int(kind > TIMESTAMP_CREATE_TIME) for kind, _ in map(_timestamp_of, messages)]
     keys = list(map(_key_of, messages))
-    headers: list[Any] = list(map(_headers_of, messages))
     return RecordColumns.of(
         place,
         offsets,

@@ -46,21 +46,18 @@ from sdml_kafka.transport.interfaces.reports import (
     Tail,
 )
 from sdml_kafka.transport.librdkafka import error_mapping
-from sdml_kafka.transport.librdkafka.connection_failures import Failure, unreachable
 from sdml_kafka.transport.librdkafka.consumer.assignments import Assignments, PendingRevocation
 from sdml_kafka.transport.librdkafka.consumer.commits import Commits
 from sdml_kafka.transport.librdkafka.consumer.ends import Ends
 from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange
-from sdml_kafka.transport.librdkafka.consumer.failures import (
-    final,
-    lacks_consumer_protocol,
-)
+from sdml_kafka.transport.librdkafka.consumer.failures import lacks_consumer_protocol
 from sdml_kafka.transport.librdkafka.consumer.fetching import Fetching
 from sdml_kafka.transport.librdkafka.consumer.group_protocol import (
     group_protocol,
     without_group,
 )
 from sdml_kafka.transport.librdkafka.consumer.lookups import END, FIRST, Lookups, error_of
+from sdml_kafka.transport.librdkafka.consumer.obstacles import Obstacles
 from sdml_kafka.transport.librdkafka.consumer.starting import CommittedStart, Start, TailStart
 from sdml_kafka.transport.librdkafka.consumer.topics import Topics
 from sdml_kafka.transport.librdkafka.logs import ClientLog
@@ -116,12 +113,9 @@ class ConsumerDriver:
         self._fetching: Fetching
         self._topics: Topics
         self._start: Start
+        self._obstacles = Obstacles(settings, self.exchange.fail)
         self._has_started = False
         self._is_connected = False
-        self._refusal: SdmlKafkaError | None = None
-        self._failures: dict[str, Failure] = {}
-        """The brokers that were not reached, by their addresses."""
-        self._all_down = False
         self._health_at = self._retry_at = 0.0
         self._set_up_member(self._protocol.settings)
         self._fetcher: Consumer = self._made_fetcher()
@@ -148,11 +142,9 @@ class ConsumerDriver:
         self._commits = Commits(self._member, may_commit, is_incremental=is_incremental)
 
     def _made_fetcher(self) -> Consumer:
-        settings = without_group(self._settings)
-        # Where an offset is gone that was to be read next, what is left is read.
-        reset = "error" if _reset_of(settings) == "none" else "earliest"
-        ours = {"auto.offset.reset": reset, "enable.partition.eof": True, "check.crcs": True}
-        fetcher: Consumer = made(Consumer, {**settings, **ours}, self._log)
+        ours = {"auto.offset.reset": "error", "enable.partition.eof": True, "check.crcs": True}
+        settings = {**without_group(self._settings), **ours}
+        fetcher: Consumer = made(Consumer, settings, self._log)
         return fetcher
 
     def _failed(self, error: Exception) -> None:
@@ -184,18 +176,20 @@ class ConsumerDriver:
             self.exchange,
             self.fetching_thread.rest,
             skips_corrupt=skips_corrupt or is_tail,
+            reads_what_is_left=_reset_of(self._settings) != "none",
         )
         # Without a group nobody else says what has appeared, or is gone.
         reads_new_soon = tail is not None and (tail.share is None or not self._own.group_id)
         self._topics = Topics(self._lookups, topics, reads_new_soon=reads_new_soon)
-        deadline = monotonic() + timeout_s
-        self._find_topics(timeout_s, creates=create_topics)
+        deadline = self._lookups.deadline = monotonic() + timeout_s
+        self._find_topics(timeout_s, deadline, creates=create_topics)
         if tail is not None:
             self._start = TailStart(tail, self._topics, self.exchange.read_to)
         else:
             self._start = CommittedStart(self._rules, self._topics)
             if self._rules.looks_back:
                 self._look_back(deadline)
+        self._lookups.deadline = None
         self._is_connected = True
         self._join()
         self._has_started = True
@@ -208,20 +202,18 @@ class ConsumerDriver:
         else:
             self._assignments.give(self._topics.partitions())
 
-    def _find_topics(self, timeout_s: float, *, creates: bool) -> None:
-        deadline = monotonic() + timeout_s
+    def _find_topics(self, timeout_s: float, deadline: float, *, creates: bool) -> None:
         while True:
             try:
                 self._topics.find(self._create_topic if creates else None)
             except KafkaException as error:
                 self._member.poll(0)  # errors of connections are handed over by this alone
-                if self._refusal is not None:
-                    raise self._refusal from error
-                if self._all_down or monotonic() >= deadline:
-                    servers = str(self._settings["bootstrap.servers"])
-                    protocol = str(self._settings.get("security.protocol", "plaintext"))
-                    late_s = None if self._all_down else timeout_s
-                    raise unreachable(self._failures, servers, protocol, late_s) from error
+                obstacles = self._obstacles
+                if obstacles.refusal is not None:
+                    raise obstacles.refusal from error
+                is_late = monotonic() >= deadline or self.member_thread.is_stopping
+                if obstacles.all_down or is_late:
+                    raise obstacles.no_start(timeout_s) from error
             else:
                 return
 
@@ -339,19 +331,18 @@ class ConsumerDriver:
                 ends = self._lookups.offsets(dict.fromkeys(keys, END))
                 self._is_connected = True
         finally:
+            if keys and len(ends) == len(keys):
+                self._obstacles.answered()
             self._ends.asked(ends, asked_at, all_have_answered=len(ends) == len(keys))
         return ends
 
     def _note_error(self, error: KafkaError) -> None:
-        if (unreached := Failure.of(error)) is not None:
-            self._failures[unreached.place] = unreached
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._is_connected, self._all_down = False, True
+            self._is_connected = False
         if lacks_consumer_protocol(error) and self._protocol.fallback is not None:
             self._is_refused = True
-        elif (failure := final(error)) is not None:
-            self._refusal = failure
-            self.exchange.fail(failure)
+        else:
+            self._obstacles.note(error)
 
     # -- commits -------------------------------------------------------------------------
 
@@ -473,9 +464,18 @@ class ConsumerDriver:
             missing_topics=self._topics.missing,
             mark_ages_s={key: end.age_s for key, end in logs.items()},
             held=dict(self._fetching.held),
+            obstacle=self._obstacle(),
+            unreachable=self._obstacles.unreachable(),
             ends=self._ends.readable(keys),
             nearest_topics=self._topics.nearest,
         )
+
+    def _obstacle(self) -> SdmlKafkaError | None:
+        """Return what keeps the consumer from its partitions, None if it has them."""
+        is_to_position = self._assignments.to_position is not None
+        if self._assignments.epoch and not is_to_position:
+            return None
+        return self._obstacles.find(has_joined=is_to_position, is_connected=self._is_connected)
 
     def _open_fetching(self, assignment: Assignment) -> None:
         epochs = self._assignments.epochs

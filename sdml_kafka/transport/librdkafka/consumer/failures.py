@@ -2,11 +2,25 @@
 
 from confluent_kafka import KafkaError
 
-from sdml_kafka.errors import ConfigurationError, ConsumerFailed, SdmlKafkaError
+from sdml_kafka.errors import (
+    ConfigurationError,
+    ConsumerFailed,
+    GroupFull,
+    SdmlKafkaError,
+)
 from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.rules.start_rules import NoStart
 
 _NO_VERSION = "API version not supported"
+_OF_A_FATAL_ERROR = {
+    KafkaError(code).str(): code
+    for code in (
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_MAX_SIZE_REACHED,
+    )
+}
+"""The texts by which a fatal error names the one that has caused it, with the codes of these."""
 
 
 def lacks_consumer_protocol(error: KafkaError) -> bool:
@@ -14,11 +28,22 @@ def lacks_consumer_protocol(error: KafkaError) -> bool:
     return error.code() == KafkaError._FATAL and _NO_VERSION in error.str()
 
 
-def final(error: KafkaError) -> SdmlKafkaError | None:
+def _code_of(error: KafkaError) -> int:
+    """Return the code of an error, of a fatal one that of its cause if that can be told."""
+    if error.code() != KafkaError._FATAL:
+        return error.code()
+    text = error.str()
+    causes = (code for named, code in _OF_A_FATAL_ERROR.items() if named in text)
+    return next(causes, KafkaError._FATAL)
+
+
+def final(error: KafkaError, group: str = "") -> SdmlKafkaError | None:
     """Return the error that ends a consumer, None for one that waiting may mend."""
-    code, shown = error.code(), error_mapping.shown(error)
-    if error_mapping.is_authorization(error):
+    code, shown = _code_of(error), error_mapping.shown(error)
+    if code in error_mapping.AUTHORIZATION:
         return error_mapping.may_not_read(error)
+    if is_full(error) and error.code() == KafkaError._FATAL:
+        return group_full(group, error)
     if code == KafkaError._AUTO_OFFSET_RESET:
         return ConfigurationError(
             f"{shown}: the offset to be read next is gone from the topic (retention) and "
@@ -42,6 +67,20 @@ def final(error: KafkaError) -> SdmlKafkaError | None:
     if code == KafkaError._FATAL or error.fatal():
         return ConsumerFailed(f"the client has failed: {shown}")
     return error_mapping.refused_credentials(error)
+
+
+def is_full(error: KafkaError) -> bool:
+    """Return whether the group has no room for the member."""
+    return _code_of(error) == KafkaError.GROUP_MAX_SIZE_REACHED
+
+
+def group_full(group: str, error: KafkaError) -> GroupFull:
+    """Return the error of a member for which its group has no room."""
+    return GroupFull(
+        f"The group {group!r} is full: it has as many members as group.max.size on the "
+        "broker allows, or in a group of KIP-848 group.consumer.max.size. Raise that, or run fewer "
+        f"members. ({error_mapping.shown(error)})"
+    )
 
 
 def no_start(none: NoStart) -> ConfigurationError:

@@ -6,15 +6,18 @@ librdkafka fetches ahead by itself, and keeps what it has in one queue for all p
 takes what is there, sorts it by partition and puts it into the exchange, where the program's polls
 find it. Nothing is taken while enough waits there for the partitions that polls ask for.
 
-librdkafka resets a position to the log's beginning where the offset to be read next is gone, and
-says so in its log alone. But it knows where logs begin: an offset that is missing before that
-has been deleted, and one that comes again is of another log.
+Where the offset to be read next is gone librdkafka reports an error, and reading goes on at the
+log's beginning. librdkafka knows where logs begin: an offset that is missing before that has been
+deleted, and one that comes again is of another log. But behind a batch with a wrong checksum
+librdkafka takes the middle of the batch for the next one, and may go on at any offset. So for some
+time after such a batch that error is not believed.
 
 Rules for whoever edits this file:
 
 - What is no record comes in the same queue, and its place in the order counts.
 - `consume` waits until it has as many as asked for, or its time is over; `poll` until it has one.
 - A pause drops what was fetched, so it is for partitions that nobody reads for long.
+- After a seek nothing of what was taken before counts any more (`_stale`), least of all an error.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -29,10 +32,11 @@ from sdml_kafka.transport.fetched_record import RecordColumns
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import DELETED, REPLACED, Jump
 from sdml_kafka.transport.librdkafka import error_mapping
-from sdml_kafka.transport.librdkafka.consumer.batches import in_order
+from sdml_kafka.transport.librdkafka.consumer.bad_batches import BadBatch
+from sdml_kafka.transport.librdkafka.consumer.batches import Undecodable, in_order
 from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange, Fetched
 from sdml_kafka.transport.librdkafka.consumer.failures import final
-from sdml_kafka.transport.librdkafka.consumer.lookups import as_client, at_offsets
+from sdml_kafka.transport.librdkafka.consumer.lookups import FIRST, as_client, at_offsets
 
 _log = getLogger("sdml_kafka.transport")
 
@@ -50,6 +54,8 @@ MAX_UNWANTED = 2000
 """The number of records of a partition that wait for a poll to ask for it, before it is paused."""
 RETRY_HELD_S = 2.0
 """Seconds after which a batch that does not decode is tried again."""
+GARBLED_S = 5.0
+"""Seconds after such a batch in which librdkafka's position may be of no meaning."""
 _ABOUT_A_TOPIC = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -59,6 +65,15 @@ _ABOUT_A_TOPIC = frozenset(
     }
 )
 """The topic is missing, or was deleted, which the health says."""
+_DOES_NOT_DECODE = frozenset(
+    {
+        KafkaError._BAD_MSG,
+        KafkaError._BAD_COMPRESSION,
+        KafkaError._NOT_IMPLEMENTED,
+        KafkaError._UNDERFLOW,
+        KafkaError.INVALID_MSG,
+    }
+)
 
 
 class Fetching:
@@ -71,6 +86,7 @@ class Fetching:
         rest: Callable[[float], object],
         *,
         skips_corrupt: bool,
+        reads_what_is_left: bool,
     ) -> None:
         """Begin without partitions.
 
@@ -79,16 +95,27 @@ class Fetching:
             exchange: Takes the records.
             rest: Waits in the thread, for so many seconds at most.
             skips_corrupt: Whether to go on behind batches that do not decode.
+            reads_what_is_left: Whether to go on at the log's beginning where the offset to be read
+                next is gone, which is an error otherwise.
         """
         self._consumer = consumer
         self._exchange = exchange
         self._rest = rest
         self._skips_corrupt = skips_corrupt
+        self._reads_what_is_left = reads_what_is_left
         self._record_bytes = 1024
         """The size of a record in the last batch."""
         self.held: dict[TopicPartition, str] = {}
         """The partitions that cannot be read on, with the reason."""
+        self._retried: set[TopicPartition] = set()
+        """Those of them that are being tried again."""
         self._retry_held_at = 0.0
+        self._bad: dict[TopicPartition, BadBatch] = {}
+        """The partitions in which the end of a batch is looked for that does not decode."""
+        self._garbled_until: dict[TopicPartition, float] = {}
+        """Until when librdkafka's position in a partition may be of no meaning."""
+        self._stale: set[TopicPartition] = set()
+        """The partitions that were moved since the messages in hand were taken."""
         self._paused: set[TopicPartition] = set()
 
     def turn(self) -> None:
@@ -123,15 +150,34 @@ class Fetching:
 
     def _sort_in(self, messages: list[Message]) -> None:
         partitions = self._exchange.partitions
+        self._stale.clear()
         for each in in_order(messages):
             if isinstance(each, Message):
                 self._note(each)
                 continue
             key, records = each
-            if (fetched := partitions.get(key)) is not None and key not in self.held:
-                if fetched.is_withheld:
-                    continue
+            fetched = partitions.get(key)
+            if fetched is None or fetched.is_withheld or not self._is_read_on(key):
+                continue
+            if isinstance(records, Undecodable):
+                self._note_undecodable(key, records)
+            else:
                 self._put(key, fetched, records)
+
+    def _is_read_on(self, key: TopicPartition) -> bool:
+        """Return whether what comes of a partition counts: it was read without a failure."""
+        if key in self._stale:
+            return False
+        if (bad := self._bad.get(key)) is not None:
+            bad.passed()
+            self._look_on(key, bad)
+            return False
+        if key in self.held:
+            if key not in self._retried:
+                return False
+            self._retried.discard(key)
+            del self.held[key]
+        return True
 
     def _put(self, key: TopicPartition, fetched: Fetched, records: RecordColumns) -> None:
         if records.offsets[0] != fetched.next:
@@ -161,41 +207,97 @@ class Fetching:
             key = TopicPartition(topic, number)
         if code == KafkaError._PARTITION_EOF:
             self._note_end(key, message.offset())
+        elif key is not None and key in self._exchange.partitions and self._is_moved(key, code):
+            return
         elif (failure := final(error)) is not None:
             self._exchange.fail(failure)
-        elif key is not None and key in self._exchange.partitions and code not in _ABOUT_A_TOPIC:
-            self._hold(key, error)
+        elif key is not None and key in self._exchange.partitions and key not in self._stale:
+            self._note_error(key, error, message.offset())
+
+    def _note_error(self, key: TopicPartition, error: KafkaError, base: int | None) -> None:
+        code, reason = error.code(), error_mapping.shown(error)
+        if code in _DOES_NOT_DECODE:
+            self._garbled_until[key] = monotonic() + GARBLED_S
+        if self._skips_corrupt and code in _DOES_NOT_DECODE:
+            self._skip(key, base, reason)
+        elif code not in _ABOUT_A_TOPIC:
+            self._hold(key, self._exchange.partitions[key].next, reason)
+
+    def _is_moved(self, key: TopicPartition, code: int) -> bool:
+        """Return whether an error means that reading goes on elsewhere, and see to that."""
+        if code != KafkaError._AUTO_OFFSET_RESET:
+            return False
+        if monotonic() < self._garbled_until.get(key, 0.0):
+            if (bad := self._bad.get(key)) is not None:
+                self._seek(key, bad.trying)
+            elif key not in self.held or key in self._retried:
+                self._seek(key, self._exchange.partitions[key].next)
+            return True
+        if self._reads_what_is_left:
+            self._seek(key, FIRST)
+        return self._reads_what_is_left
 
     def _note_end(self, key: TopicPartition | None, position: int | None) -> None:
         fetched = None if key is None else self._exchange.partitions.get(key)
-        if key is None or fetched is None or position is None or position == fetched.next:
+        if key is None or fetched is None or position is None or not self._is_read_on(key):
+            return
+        if position == fetched.next:
             return
         self._note_gap(key, fetched.next, position)
         self._exchange.move(key, position)
 
     # -- batches that do not decode ------------------------------------------------------
 
-    def _hold(self, key: TopicPartition, error: KafkaError) -> None:
-        at = self._exchange.partitions[key].next
-        reason = error_mapping.shown(error)
+    def _note_undecodable(self, key: TopicPartition, found: Undecodable) -> None:
+        offset, reason = found
         if self._skips_corrupt:
-            # Where the batch ends is not known: the next offset may bring the same one.
-            why = f"what does not decode is skipped ({reason})"
-            self._exchange.note_jumps([], [Jump(key, at, at + 1, why)])
-            self._exchange.move(key, at + 1)
-            self._seek(key, at + 1)
+            self._note_skipped(key, offset, offset + 1, reason)
+        else:
+            self._hold(key, offset, reason)
+
+    def _note_skipped(self, key: TopicPartition, first: int, end: int, reason: str) -> None:
+        why = f"what does not decode is skipped ({reason})"
+        self._exchange.note_jumps([], [Jump(key, first, end, why)])
+        self._exchange.move(key, end)
+
+    def _skip(self, key: TopicPartition, base: int | None, reason: str) -> None:
+        """Go on behind a batch that begins at `base`, whose end has to be looked for."""
+        if (bad := self._bad.get(key)) is not None:
+            bad.failed(base)
+        else:
+            _, log_end = self._consumer.get_watermark_offsets(ClientPartition(*key), cached=True)
+            bad = BadBatch(self._exchange.partitions[key].next, base, log_end, reason)
+            self._bad[key] = bad
+        self._look_on(key, bad)
+
+    def _look_on(self, key: TopicPartition, bad: BadBatch) -> None:
+        if bad.is_found:
+            del self._bad[key]
+            self._note_skipped(key, bad.first, bad.trying, bad.reason)
+        self._seek(key, bad.trying)
+
+    def _hold(self, key: TopicPartition, at: int, reason: str) -> None:
+        """Read nothing of a partition until its next try."""
+        if key in self.held and key not in self._retried:
             return
-        if key not in self.held:
-            self.held[key] = f"offset {at}: {reason}"
-            self._consumer.pause(as_client([key]))
-            self._retry_held_at = monotonic() + RETRY_HELD_S
+        self._retried.discard(key)
+        self.held[key] = f"offset {at}: {reason}"
+        self._consumer.pause(as_client([key]))
+        self._retry_held_at = monotonic() + RETRY_HELD_S
 
     def _retry_held(self) -> None:
-        held, self.held = self.held, {}
-        for key in held:
+        self._retry_held_at = monotonic() + RETRY_HELD_S
+        for key in self.held.keys() - self._retried:
             if (fetched := self._exchange.partitions.get(key)) is not None:
+                self._retried.add(key)
                 self._seek(key, fetched.next)
                 self._consumer.resume(as_client([key]))
+
+    def _forget_trouble(self, key: TopicPartition) -> None:
+        self.held.pop(key, None)
+        self._retried.discard(key)
+        self._bad.pop(key, None)
+        self._garbled_until.pop(key, None)
 
     # -- moving and pausing --------------------------------------------------------------
 
@@ -209,20 +311,21 @@ class Fetching:
         self._consumer.incremental_unassign(as_client(own))
         self._paused.difference_update(keys)
         for key in own:
-            self.held.pop(key, None)
+            self._forget_trouble(key)
         self._exchange.close(keys)
 
     def seek(self, positions: Mapping[TopicPartition, int], number: int) -> None:
         """Fetch partitions from elsewhere on, for polls that know of this seek."""
         for key, position in positions.items():
             self._seek(key, position)
-            self.held.pop(key, None)
+            self._forget_trouble(key)
         self._exchange.sought(positions, number)
         paused = self._paused & positions.keys()
         self._paused -= paused
         self._consumer.resume(as_client(positions))
 
     def _seek(self, key: TopicPartition, position: int) -> None:
+        self._stale.add(key)
         try:
             self._consumer.seek(ClientPartition(*key, position))
         except KafkaException:  # its fetches have not begun, or were stopped by an error

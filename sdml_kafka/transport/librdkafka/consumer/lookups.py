@@ -1,10 +1,12 @@
 """Ask brokers what a consumer has to know: commits, where logs begin and end, which topics exist.
 
-Each request blocks the thread, records included, so it has a second at first. A broker that needs
-longer gets longer with each try.
+Each request blocks the thread, so it has a second at first. A broker that needs longer gets longer
+with each try. A start asks for a shorter time at first, since only between two requests does
+librdkafka say why no broker can be reached.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from time import monotonic
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
@@ -12,7 +14,9 @@ from confluent_kafka import TopicPartition as ClientPartition
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
 
+START_TIMEOUT_S = 0.2
 FIRST_TIMEOUT_S = 1.0
+MIN_TIMEOUT_S = 0.05
 MAX_TIMEOUT_S = 5.0
 FIRST, END = -2, -1
 """The times that stand for the two ends of a log in a request for offsets."""
@@ -40,7 +44,9 @@ class Lookups:
     def __init__(self, consumer: Callable[[], Consumer]) -> None:
         """Ask by the consumer that the function returns."""
         self._consumer_now = consumer
-        self._timeout_s = FIRST_TIMEOUT_S
+        self._timeout_s = START_TIMEOUT_S
+        self.deadline: float | None = None
+        """When the start is to be over, None once that does not matter any more."""
 
     @property
     def _consumer(self) -> Consumer:
@@ -88,8 +94,11 @@ class Lookups:
         return list(found.topics)
 
     def _asked[T](self, ask: Callable[[float], T]) -> T:
+        timeout_s = self._timeout_s
+        if self.deadline is not None:
+            timeout_s = max(MIN_TIMEOUT_S, min(timeout_s, self.deadline - monotonic()))
         try:
-            answer = ask(self._timeout_s)
+            answer = ask(timeout_s)
         except KafkaException:
             self._timeout_s = min(MAX_TIMEOUT_S, 2 * self._timeout_s)
             raise

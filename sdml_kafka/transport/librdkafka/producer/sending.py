@@ -112,7 +112,9 @@ class Sending:
             client = self._client
             asked = receipt is not None or getattr(entry[1], "waits_for_ack", True)
             delivered = partial(client.delivered if asked else client.delivered_unasked, entry)
-            client.produce(topic, value, key, partition, delivered, None, timestamp_ms or 0, pairs)
+            # librdkafka takes a time of 0 for now.
+            at_ms = 0 if timestamp_ms is None else timestamp_ms or 1
+            client.produce(topic, value, key, partition, delivered, None, at_ms, pairs)
         except BufferError:  # librdkafka's queue is full
             self._waiting.append(entry)
         except KafkaException as error:
@@ -208,7 +210,7 @@ class Sending:
                 BY_KEY if partition is None else partition,
                 partial(self._single.delivered, entry),
                 None,
-                timestamp_ms or 0,
+                0 if timestamp_ms is None else timestamp_ms or 1,
                 _checked(headers),
             )
         except KafkaException as error:

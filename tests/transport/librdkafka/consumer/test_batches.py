@@ -1,7 +1,10 @@
 """Messages of librdkafka become columns, in the order in which they came."""
 
 from collections.abc import Sequence
+from operator import methodcaller
+from typing import Any
 
+import pytest
 from confluent_kafka import (
     TIMESTAMP_CREATE_TIME,
     TIMESTAMP_LOG_APPEND_TIME,
@@ -11,7 +14,8 @@ from confluent_kafka import (
 
 from sdml_kafka.transport.fetched_record import RecordColumns
 from sdml_kafka.transport.interfaces.records import TopicPartition
-from sdml_kafka.transport.librdkafka.consumer.batches import in_order
+from sdml_kafka.transport.librdkafka.consumer import batches
+from sdml_kafka.transport.librdkafka.consumer.batches import Undecodable, in_order
 
 
 def message(
@@ -45,6 +49,7 @@ def shown(messages: Sequence[Message]) -> list[tuple[TopicPartition, list[int]] 
             assert error is not None
             parts.append(error.name())
         else:
+            assert isinstance(each[1], RecordColumns)
             parts.append((each[0], list(each[1].offsets)))
     return parts
 
@@ -81,3 +86,45 @@ def test_a_record_has_all_its_parts() -> None:
     assert (second.offset, second.timestamp, second.timestamp_type) == (1, 1001, 1)
     assert (second.key, second.value, second.headers) == (b"k", b"1", (("a", b"1"),))
     assert columns.sizes == [1, 4]
+
+
+class Hostile:
+    """Stands in for a message whose headers confluent-kafka cannot show."""
+
+    asked: int = 0
+
+    def __init__(self, like: Message) -> None:
+        self._like = like
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._like, name)
+
+    def headers(self) -> object:
+        self.asked += 1
+        raise SystemError("returned a result with an exception set") from UnicodeDecodeError(
+            "utf-8", b"\xff", 0, 1, "invalid start byte"
+        )
+
+
+@pytest.mark.parametrize("bad", [{0}, {2}, {4}, {1, 2}, {0, 1, 2, 3, 4}])
+def test_headers_that_do_not_decode_spoil_no_other_record(
+    bad: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("error", "topic", "partition", "offset", "timestamp", "key", "value", "headers"):
+        monkeypatch.setattr(batches, f"_{name}_of", methodcaller(name))
+    headers: list[tuple[str, str | bytes | None]] = [("name", b"x")]
+    messages: list[Any] = [message(number, headers=headers) for number in range(5)]
+    for number in bad:
+        messages[number] = Hostile(messages[number])
+    found = dict[int, bool]()
+    for run in in_order(messages):
+        assert not isinstance(run, Message)
+        if isinstance(run[1], Undecodable):
+            assert "UnicodeDecodeError" in run[1].reason
+            found[run[1].offset] = False
+        else:
+            found.update((record.offset, True) for record in run[1])
+            assert all(record.headers == (("name", b"x"),) for record in run[1])
+    assert list(found) == list(range(5))
+    assert {offset for offset, is_whole in found.items() if not is_whole} == bad
+    assert all(messages[number].asked == 1 for number in bad), "to ask again may crash"
