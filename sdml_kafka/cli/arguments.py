@@ -39,6 +39,8 @@ def parse_arguments(argv: Sequence[str] | None) -> Options:
     if rest:
         _refuse(parser, words, rest)
     given.program = tuple(program)
+    if hasattr(given, "read_config"):
+        given.config = given.read_config(given)
     return cast(Options, given.make_options(given))
 
 

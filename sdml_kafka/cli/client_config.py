@@ -1,35 +1,68 @@
-"""The options that a file of `--config` holds."""
+"""The Kafka client that a command uses, and the options that were given for it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
+
+if TYPE_CHECKING:  # `--help` needs none of it
+    from sdml_kafka.transport.connect import Client, ClientChoice
+
+_RESET = {"aiokafka": "auto_offset_reset", "librdkafka": "auto.offset.reset"}
+"""The option that says where a group begins which has no commit."""
 
 
 @frozen
 class ClientConfig:
-    """The options of the client, as the file has them."""
+    """The client, and its options by its own names, of `--config` and of `-o`."""
 
     bootstrap: str | None = None
     """The addresses; None if the file has none."""
     for_consumer: Mapping[str, Any] = field(factory=dict[str, Any], repr=False)
-    """The options that aiokafka's consumer takes."""
+    """The options that the client's consumer takes."""
     for_both: Mapping[str, Any] = field(factory=dict[str, Any], repr=False)
-    """The options that aiokafka's consumer or its producer takes."""
+    """The options that the client's consumer or its producer takes."""
     for_producer: Mapping[str, Any] = field(factory=dict[str, Any], repr=False)
-    """The options that aiokafka's producer takes."""
+    """The options that the client's producer takes."""
+    client: "Client" = "aiokafka"
 
-    def consumer_options(self, client_id: str) -> dict[str, Any]:
-        """Return the consumer's options, with this client id unless the file has another."""
-        return {"client_id": client_id, **self.for_consumer}
+    @property
+    def reset(self) -> Any:
+        """What the options say of where a group begins that has no commit, None for nothing."""
+        return self.for_consumer.get(_RESET[self.client])
+
+    def consumer_options(self, client_id: str, reset: str | None = None) -> dict[str, Any]:
+        """Return a listener's arguments, with this client id unless the options have another.
+
+        A `reset` takes the place of what the options say of it.
+        """
+        own = {} if reset is None else {_RESET[self.client]: reset}
+        return self._arguments(client_id, {**self.for_consumer, **own})
 
     def producer_options(self, client_id: str) -> dict[str, Any]:
-        """Return the producer's options, with this client id unless the file has another."""
-        return {"client_id": client_id, **self.for_producer}
+        """Return a producer's arguments, with this client id unless the options have another."""
+        return self._arguments(client_id, self.for_producer)
 
     def options(self, client_id: str) -> dict[str, Any]:
-        """Return all options, with this client id unless the file has another."""
-        return {"client_id": client_id, **self.for_both}
+        """Return the arguments for calls, with this client id unless the options have another."""
+        return self._arguments(client_id, self.for_both)
+
+    def _arguments(self, client_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
+        if self.client == "aiokafka":
+            return {"client_id": client_id, **options}
+        return {"client": self.client, "client_options": {"client.id": client_id, **options}}
+
+    def consumer_choice(self, client_id: str) -> "tuple[Mapping[str, Any], ClientChoice]":
+        """Return a consumer's options and its client, as `sdml_kafka.transport.connect` has them.
+
+        The client id counts unless the options have another.
+        """
+        from sdml_kafka.transport.connect import AIOKAFKA, ClientChoice
+
+        if self.client == "aiokafka":
+            return self.consumer_options(client_id), AIOKAFKA
+        options = {"client.id": client_id, **self.for_consumer}
+        return {}, ClientChoice(self.client, options)
 
 
 NO_CONFIG = ClientConfig()

@@ -1,24 +1,31 @@
-"""Reads the options of the Kafka client from a file, such as those for TLS and SASL.
+"""Reads the options of the Kafka client, such as those for TLS and SASL, from a file and from `-o`.
 
-The file is TOML, `key = value`, with aiokafka's names. A `ssl_context` cannot be written down, so
-it is made of `ssl_cafile` and its like. No text here shows a value, since it may be a secret.
+The file is TOML, `key = value`, with the client's own names. For aiokafka a `ssl_context` cannot be
+written down, so it is made of `ssl_cafile` and its like. No text here shows a value, since it may
+be a secret.
 """
 
 import stat
 import tomllib
 from argparse import ArgumentTypeError
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from sdml_kafka.cli.client_config import ClientConfig
 from sdml_kafka.cli.terminal import say
 from sdml_kafka.cli.tls import TLS_OPTIONS, make_tls_context
+from sdml_kafka.errors import ConfigurationError
 
-SERVERS = "bootstrap_servers"
+if TYPE_CHECKING:
+    from sdml_kafka.transport.connect import Client
+
+SERVERS = {"aiokafka": "bootstrap_servers", "librdkafka": "bootstrap.servers"}
 GIVEN_OTHERWISE = {
     "group_id": "give --group",
+    "group.id": "give --group",
     "ssl_context": "give ssl_cafile and its like, of which it is made",
 }
 NOT_IN_A_FILE = {
@@ -30,24 +37,53 @@ NOT_IN_A_FILE = {
     "partition_assignment_strategy",
     "sasl_oauth_token_provider",
 }
-"""The options whose values are objects of a program."""
+"""The options of aiokafka whose values are objects of a program."""
+SECRETS = ("password", "secret", "passphrase", "key.pem")
+"""Parts of the names of options that nobody else should read."""
+
+TRUTHS = {"true": True, "false": False}
 
 
-def read_config(path: str) -> ClientConfig:
-    """Return what the file says. Raises ArgumentTypeError, which names the file and the option."""
+def read_config(
+    path: str | None, typed: Sequence[tuple[str, str]] = (), client: "Client" = "aiokafka"
+) -> ClientConfig:
+    """Return what the file says, and what was typed, which counts more.
+
+    Raises:
+        ArgumentTypeError: It names the file and the option.
+    """
+    of_file = {} if path is None else dict(_flat(_parsed(path)))
+    source, folder = _source(path, typed), Path(path or "").parent
+    servers = of_file.get(SERVERS[client])
+    if isinstance(servers, list):
+        of_file[SERVERS[client]] = ",".join(map(str, servers))
+    if path is not None:
+        _warn_if_readable(path, of_file)
+    if client == "librdkafka":
+        return _of_librdkafka(of_file, dict(typed), source, folder)
+    return _of_aiokafka(of_file, dict(typed), source, folder)
+
+
+def _source(path: str | None, typed: Sequence[tuple[str, str]]) -> str:
+    """Return where options were given."""
+    file = [] if path is None else [f"--config {path}"]
+    return " and ".join(file + ["-o"] * bool(typed))
+
+
+def _of_aiokafka(
+    of_file: Mapping[str, Any], typed: Mapping[str, str], source: str, folder: Path
+) -> ClientConfig:
     from sdml_kafka.transport.connect import client_options
 
-    given = dict(_flat(_parsed(path)))
-    if isinstance(given.get(SERVERS), list):
-        given[SERVERS] = ",".join(map(str, given[SERVERS]))
     consumer, producer = client_options()
-    try:
-        _check(given, {**producer, **consumer, **TLS_OPTIONS, SERVERS: ""})
-        bootstrap = given.pop(SERVERS, None)
-        context = make_tls_context(given, Path(path).parent)
-    except ValueError as error:
-        raise ArgumentTypeError(f"{path}: {error}") from None
-    _warn_if_readable(path, given)
+    defaults = {**producer, **consumer, **TLS_OPTIONS, SERVERS["aiokafka"]: ""}
+    own = {name: _converted(name, text, defaults) for name, text in typed.items()}
+    given = {**of_file, **own}
+    with _named(source):
+        _check(given, defaults)
+    bootstrap = given.pop(SERVERS["aiokafka"], None)
+    with _named(source):
+        context = make_tls_context(given, folder)
     options = {name: value for name, value in given.items() if name not in TLS_OPTIONS}
     if context is not None:
         options["ssl_context"] = context
@@ -56,16 +92,51 @@ def read_config(path: str) -> ClientConfig:
     return ClientConfig(bootstrap, for_consumer, options, for_producer)
 
 
+def _of_librdkafka(
+    of_file: Mapping[str, Any], typed: Mapping[str, str], source: str, folder: Path
+) -> ClientConfig:
+    from sdml_kafka.transport.connect import split_librdkafka_options
+
+    given = {name: _located(name, value, folder) for name, value in of_file.items()} | dict(typed)
+    bootstrap = given.pop(SERVERS["librdkafka"], None)
+    with _named(source):
+        if bootstrap is not None and not isinstance(bootstrap, str):
+            raise ValueError("bootstrap.servers is text, in quotes")
+        for name in GIVEN_OTHERWISE.keys() & given:
+            raise ValueError(f"{name} cannot be given here: {GIVEN_OTHERWISE[name]}")
+        try:
+            for_consumer, for_producer = split_librdkafka_options(given)
+        except ConfigurationError as error:
+            raise ValueError(str(error).removeprefix("client_options: ")) from None
+    return ClientConfig(bootstrap, for_consumer, given, for_producer, "librdkafka")
+
+
+def _located(name: str, value: Any, folder: Path) -> Any:
+    """Return the value of an option of librdkafka; a relative path begins at the folder."""
+    if not name.startswith("ssl.") or not name.endswith(".location") or value == "probe":
+        return value
+    return str(folder / Path(value).expanduser()) if isinstance(value, str) else value
+
+
+@contextmanager
+def _named(source: str) -> Iterator[None]:
+    """Name the place where a wrong option was given."""
+    try:
+        yield
+    except ValueError as error:
+        raise ArgumentTypeError(f"{source}: {error}") from None
+
+
 def _parsed(path: str) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ArgumentTypeError(f"{path} cannot be read: {error.strerror}") from None
+        raise ArgumentTypeError(f"--config {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ArgumentTypeError(f"{path} is not UTF-8") from None
+        raise ArgumentTypeError(f"--config {path} is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise ArgumentTypeError(
-            f"{path}: {error}; each line is `key = value`, with text in quotes"
+            f"--config {path}: {error}; each line is `key = value`, with text in quotes"
         ) from None
 
 
@@ -85,7 +156,7 @@ def _check(given: Mapping[str, Any], defaults: Mapping[str, object]) -> None:
         if name in GIVEN_OTHERWISE:
             raise ValueError(f"{name} cannot be given here: {GIVEN_OTHERWISE[name]}")
         if name in NOT_IN_A_FILE:
-            raise ValueError(f"{name} cannot be given in a file, only in a program")
+            raise ValueError(f"{name} cannot be given here, only in a program")
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -113,8 +184,18 @@ def _is(value: object, kind: str) -> bool:
     return isinstance(value, str) and kind == "text, in quotes"
 
 
+def _converted(name: str, text: str, defaults: Mapping[str, object]) -> Any:
+    """Return the value that was typed for an option of aiokafka."""
+    kind = _kind(name, defaults.get(name, ""))
+    if kind == "true or false":
+        return TRUTHS.get(text.lower(), text)
+    if kind == "text, in quotes" or (kind is None and not name.endswith(("_ms", "_records"))):
+        return text
+    return int(text) if text.removeprefix("-").isdecimal() else text
+
+
 def _warn_if_readable(path: str, given: Mapping[str, Any]) -> None:
-    secrets = [name for name in given if "password" in name]
+    secrets = [name for name in given if any(part in name for part in SECRETS)]
     if secrets and Path(path).stat().st_mode & stat.S_IROTH:
         say(
             f"warning: {path} holds {' and '.join(secrets)}, and everybody on this machine may "

@@ -18,7 +18,7 @@ examples:
 
 listen, send, dead-letters, serve and request connect to what the environment variable
 SDML_KAFKA_BOOTSTRAP holds where no --bootstrap is given. Options of the client, such as those for
-TLS and SASL, are given in a file: see --config of these commands.
+TLS and SASL, are given in a file: see --config of these commands, and --client and -o beside it.
 """
 
 DEMO = """\

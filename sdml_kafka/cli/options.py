@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from functools import partial
 from typing import Any
 
 from sdml_kafka.cli import values
@@ -32,22 +33,55 @@ def add_command(commands: Any, name: str, summary: str, text: str) -> argparse.A
 
 
 def add_connection(parser: argparse.ArgumentParser) -> None:
-    """Add `--bootstrap` and `--config`; `bootstrap_of` reads the first."""
+    """Add `--bootstrap`, which `bootstrap_of` reads, and the options of the Kafka client."""
     parser.add_argument(
         "--bootstrap",
         metavar="HOST:PORT",
         type=values.bootstrap,
-        help="the Kafka to connect to; several addresses are separated by commas (default: "
-        f"bootstrap_servers of --config, else the environment variable {BOOTSTRAP})",
+        help="the Kafka to connect to; several addresses are separated by commas (default: those "
+        f"of --config, else the environment variable {BOOTSTRAP})",
     )
+    add_client(parser)
     parser.add_argument(
         "--config",
         metavar="FILE",
-        type=values.config,
-        default=NO_CONFIG,
         help="a file with options of the client, such as those for TLS and SASL: TOML, each line "
-        "key = value, with aiokafka's names",
+        "key = value, with the client's own names",
     )
+    parser.add_argument(
+        "-o",
+        metavar="NAME=VALUE",
+        dest="client_options",
+        type=values.option,
+        action="append",
+        default=[],
+        help="an option of the client; can be given several times. Everybody on the machine sees "
+        "what is typed: secrets belong into a file",
+    )
+    parser.set_defaults(read_config=partial(_read_config, parser))
+
+
+def add_client(parser: argparse.ArgumentParser) -> None:
+    """Add `--client`."""
+    parser.add_argument(
+        "--client",
+        choices=["aiokafka", "librdkafka"],
+        default="aiokafka",
+        help="the Kafka client; librdkafka needs the extra of that name (default: aiokafka)",
+    )
+
+
+def _read_config(parser: argparse.ArgumentParser, given: argparse.Namespace) -> ClientConfig:
+    """Return the client and its options; wrong ones end the program with exit code 2."""
+    if given.client == "aiokafka" and given.config is None and not given.client_options:
+        return NO_CONFIG
+    # Imported late, because `--help` does not need what this import brings with it.
+    from sdml_kafka.cli.config_file import read_config
+
+    try:
+        return read_config(given.config, given.client_options, given.client)
+    except argparse.ArgumentTypeError as error:
+        parser.error(str(error))
 
 
 def add_kafka_version(parser: argparse.ArgumentParser) -> None:

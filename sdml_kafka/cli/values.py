@@ -3,17 +3,7 @@
 import argparse
 import os
 
-from sdml_kafka.cli.client_config import ClientConfig
-
 MAX_PORT = 65535
-
-
-def config(path: str) -> ClientConfig:
-    """Return what the file says."""
-    # Imported late, because `--help` does not need what this import brings with it.
-    from sdml_kafka.cli.config_file import read_config
-
-    return read_config(path)
 
 
 def bootstrap(text: str) -> str:
@@ -91,6 +81,14 @@ def port(text: str) -> int:
 def raw(text: str) -> bytes:
     """Return the very bytes that were typed."""
     return os.fsencode(text)
+
+
+def option(text: str) -> tuple[str, str]:
+    """Return the name and the value of an option that was typed as NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not name.strip() or not equals:
+        raise argparse.ArgumentTypeError("an option is NAME=VALUE")  # the text may be a secret
+    return name.strip(), value
 
 
 def header(text: str) -> tuple[str, bytes]:

@@ -249,6 +249,20 @@ def client_options() -> tuple[Mapping[str, object], Mapping[str, object]]:
     return option_defaults()
 
 
+def split_librdkafka_options(
+    options: Mapping[str, Any],
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return those of librdkafka's options that a consumer takes, and those that a producer takes.
+
+    Raises:
+        ConfigurationError: librdkafka is not installed, or refuses an option.
+    """
+    _is_librdkafka(ClientChoice("librdkafka", options))
+    from sdml_kafka.transport.librdkafka.options import split_options
+
+    return split_options(options)
+
+
 def clock_of(transport: Transport | ListenerTransport) -> Callable[[], float]:
     """Return the clock of the records' timestamps: a broker in memory brings its own along."""
     clock: Callable[[], float] = getattr(transport.consumer, "clock", time.time)

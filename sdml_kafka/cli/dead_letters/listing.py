@@ -13,11 +13,12 @@ from sdml_kafka.cli.listen.arguments import Offset
 from sdml_kafka.cli.listen.command import check_topics
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
 from sdml_kafka.cli.listen.end_watch import EndWatch
-from sdml_kafka.cli.listen.without_group import Reading, WithoutGroup
+from sdml_kafka.cli.listen.without_group import Reading, WithoutGroup, connect_without_group
 from sdml_kafka.cli.output import Output
 from sdml_kafka.cli.progress import TroubleReport
 from sdml_kafka.cli.terminal import CannotRun, say, set_up_logging
-from sdml_kafka.transport.connect import rpc_transport
+
+CLIENT_ID = "sdml-kafka-dead-letters"
 
 
 class Listing:
@@ -53,8 +54,7 @@ class Listing:
 
     def _listener(self) -> KafkaListener:
         options = self._options
-        client = options.config.consumer_options("sdml-kafka-dead-letters")
-        connect = rpc_transport(None, None, options.bootstrap, None, client).consumer
+        connect = connect_without_group(options.config, options.bootstrap, CLIENT_ID)
         offset: Offset = "earliest"
         partitions = options.partitions
         if self._shows_one:

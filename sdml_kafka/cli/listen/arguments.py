@@ -87,7 +87,7 @@ def add_listen(commands: Any) -> None:
 
 def _listen_options(parser: argparse.ArgumentParser, given: argparse.Namespace) -> ListenOptions:
     _check_group(parser, given)
-    start: Start = given.start or given.config.for_consumer.get("auto_offset_reset", "earliest")
+    start: Start = given.start or given.config.reset or "earliest"
     return ListenOptions(
         topics=tuple(given.topics),
         bootstrap=bootstrap_of(parser, given),

@@ -12,7 +12,7 @@ from sdml_kafka.cli.listen.arguments import ListenOptions
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
 from sdml_kafka.cli.listen.end_watch import EndWatch
 from sdml_kafka.cli.listen.json_lines import as_line
-from sdml_kafka.cli.listen.without_group import Reading, WithoutGroup
+from sdml_kafka.cli.listen.without_group import Reading, WithoutGroup, connect_without_group
 from sdml_kafka.cli.output import Output
 from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.progress import ProgressReport
@@ -26,8 +26,8 @@ from sdml_kafka.cli.terminal import (
     set_up_logging,
 )
 from sdml_kafka.runtime import RuntimeFailure
-from sdml_kafka.transport.connect import rpc_transport
 
+CLIENT_ID = "sdml-kafka-listen"
 DONE, FAILED, COULD_NOT_BEGIN = 0, 1, 2
 
 
@@ -81,13 +81,12 @@ class ListenRun:
 
     def _listener(self) -> KafkaListener:
         options = self._options
-        client = options.config.consumer_options("sdml-kafka-listen")
         if options.group is None:
             reading = Reading(options.partitions, options.offset)
-            connect = rpc_transport(None, None, options.bootstrap, None, client).consumer
+            connect = connect_without_group(options.config, options.bootstrap, CLIENT_ID)
             where: dict[str, Any] = {"transport": WithoutGroup(connect, reading)}
         else:
-            client["auto_offset_reset"] = options.start
+            client = options.config.consumer_options(CLIENT_ID, options.start)
             where = {"bootstrap_servers": options.bootstrap, "group_id": options.group, **client}
         return KafkaListener(
             [{"topics": options.topics, "type": bytes, "parser": as_line}],

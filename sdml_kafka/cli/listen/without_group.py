@@ -9,8 +9,10 @@ from contextlib import asynccontextmanager
 
 from attrs import evolve, frozen
 
+from sdml_kafka.cli.client_config import ClientConfig
 from sdml_kafka.cli.listen.arguments import Offset
 from sdml_kafka.errors import CommitRejected, ConfigurationError
+from sdml_kafka.transport.connect import rpc_transport
 from sdml_kafka.transport.interfaces.consumer import Connect, Consumer, Target
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import (
@@ -33,6 +35,12 @@ class Reading:
     offset: Offset
     option_prefix: str = "--"
     """The text before `partition` and `offset` in errors, empty unless these are options."""
+
+
+def connect_without_group(config: ClientConfig, bootstrap: str, client_id: str) -> Connect:
+    """Return the function that opens the client's consumers, which join no group."""
+    options, choice = config.consumer_choice(client_id)
+    return rpc_transport(None, None, bootstrap, None, options, choice=choice).consumer
 
 
 class WithoutGroup:

@@ -36,22 +36,35 @@ def run_send(options: SendOptions) -> int:
     if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise CannotRun("stdin is closed, so there is nothing to send")
     set_up_logging(logging.CRITICAL)  # the one line that names the failure is enough
-    return anyio.run(SendRun(options, Input(sys.stdin.fileno())).run, backend=options.backend)
+    try:
+        producer = _producer(options)
+    except ConfigurationError as error:
+        raise CannotRun(f"send: {error}") from None
+    sending = SendRun(options, Input(sys.stdin.fileno()), producer)
+    return anyio.run(sending.run, backend=options.backend)
+
+
+def _producer(options: SendOptions) -> KafkaProducer:
+    return KafkaProducer(
+        bootstrap_servers=options.bootstrap,
+        stop_timeout=8.0,
+        **options.config.producer_options("sdml-kafka-send"),
+    )
 
 
 class SendRun:
     """One run of the command: from connecting to the exit code."""
 
-    def __init__(self, options: SendOptions, source: Input) -> None:
+    def __init__(self, options: SendOptions, source: Input, producer: KafkaProducer) -> None:
         self._options = options
         self._source = source
+        self._producer = producer
         self._shows_progress = options.progress or sys.stderr.isatty()
         self._signal: signal.Signals | None = None
 
     async def run(self) -> int:
         """Send all lines and return the exit code."""
         code = SENT
-        producer = self._producer()
         async with anyio.create_task_group() as tasks:
 
             def leave(number: signal.Signals) -> None:
@@ -59,25 +72,17 @@ class SendRun:
                 tasks.cancel_scope.cancel("a signal")
 
             await tasks.start(on_signal, leave)
-            code = await self._send(producer, tasks)
+            code = await self._send(tasks)
             tasks.cancel_scope.cancel()
-        sent = producer.status().sent
+        sent = self._producer.status().sent
         if self._shows_progress or (sent and (code or self._signal)):
             say(f"{counted(sent, 'record')} sent")
         return code if self._signal is None else 128 + self._signal
 
-    def _producer(self) -> KafkaProducer:
-        options = self._options
-        return KafkaProducer(
-            bootstrap_servers=options.bootstrap,
-            stop_timeout=8.0,
-            **options.config.producer_options("sdml-kafka-send"),
-        )
-
-    async def _send(self, producer: KafkaProducer, tasks: anyio.abc.TaskGroup) -> int:
+    async def _send(self, tasks: anyio.abc.TaskGroup) -> int:
         failure = None
         try:
-            async with producer:
+            async with self._producer as producer:
                 tasks.start_soon(self._report, producer)
                 topic, reads_json = self._options.topic, self._options.reads_json
                 sender = LineSender(producer, topic, self._make(), skips_empty=reads_json)

@@ -133,6 +133,21 @@ def consumer_settings(
     return {"bootstrap.servers": _joined(bootstrap_servers), **settings}
 
 
+def split_options(options: Mapping[str, Any]) -> tuple[Settings, Settings]:
+    """Return the options of a consumer and those of a producer; an option of both is in both.
+
+    Raises:
+        ConfigurationError: Something cannot work.
+    """
+    _check(options)
+    of_producer = _try("consumer", {**options, "group.id": NO_GROUP}, shared=True)
+    of_consumer = _try("producer", dict(options), shared=True)
+    return (
+        {name: value for name, value in options.items() if name not in of_producer},
+        {name: value for name, value in options.items() if name not in of_consumer},
+    )
+
+
 def refuse_keywords(given: Collection[str], own_names: Collection[str] | None) -> None:
     """Raise a ConfigurationError if options are given as aiokafka's are, by keyword arguments.
 
@@ -214,8 +229,13 @@ class _Warnings:
             self.texts.append(_THREAD.sub("", text))
 
 
-def _try(kind: Kind, settings: Settings, *, shared: bool) -> None:
-    """Raise a ConfigurationError if librdkafka does not take the options."""
+def _try(kind: Kind, settings: Settings, *, shared: bool) -> Collection[str]:
+    """Return the names of options that are for the other kind of client, if these may be `shared`.
+
+    Raises:
+        ConfigurationError: librdkafka does not take the options.
+    """
+    foreign: list[str] = []
     warnings = _Warnings()
     client: Consumer | Producer = (
         made(Consumer, _without_login(settings), warnings)
@@ -227,14 +247,16 @@ def _try(kind: Kind, settings: Settings, *, shared: bool) -> None:
         client.close()
     for text in warnings.texts:
         if (other := _OF_THE_OTHER.match(text)) is not None:
+            name = _as_given(other["name"], settings)
+            foreign.append(name)
             if not shared:
-                name = _as_given(other["name"], settings)
                 raise ConfigurationError(
                     f"client_options: {name!r} is an option of a {other['kind']}, and this is a "
                     f"{kind}"
                 )
         elif text.startswith(("Configuration `", "Configuration property `")):
             raise ConfigurationError(f"client_options: {text}")
+    return foreign
 
 
 def _without_login(settings: Settings) -> Settings:
@@ -257,7 +279,7 @@ def _refusal(error: Exception, settings: Mapping[str, Any]) -> ConfigurationErro
         )
     name = _as_given(match["name"], settings)
     if text.startswith("No such"):
-        near = get_close_matches(name, KNOWN, n=1)
+        near = [OF_AIOKAFKA[name]] if name in OF_AIOKAFKA else get_close_matches(name, KNOWN, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return ConfigurationError(f"client_options: librdkafka has no option {name!r}.{hint}")
     if "outside allowed range" in text:
