@@ -71,7 +71,8 @@ def listener_transport(
         if not group_id:
             raise ConfigurationError("Give group_id: listeners with the same one share partitions")
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
-        return ListenerTransport(*clients_of(*where, own_names, choice.options or {}), choice.name)
+        consumer, producer, transactions = clients_of(*where, own_names, choice.options or {})
+        return ListenerTransport(consumer, producer, choice.name, transactions)
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
     if consumer_factory is not None:
@@ -162,7 +163,8 @@ def rpc_transport(
         from sdml_kafka.transport.librdkafka.factory import clients_of
 
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
-        return Transport(*clients_of(*where, own_names, choice.options or {}), choice.name)
+        consumer, producer, _ = clients_of(*where, own_names, choice.options or {})
+        return Transport(consumer, producer, choice.name)
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
     if consumer_factory is None and bootstrap_servers is None:

@@ -64,6 +64,9 @@ class TransactionalProducer(Protocol):
     async def commit(self, offsets: GroupOffsets | None, timeout_s: float) -> None:
         """Commit the open transaction, once all of its records are acknowledged.
 
+        From then on it is sure to happen. Readers of committed records see it a moment later, and
+        so does whoever looks up the group's offsets, but for the next owner of a partition.
+
         Args:
             offsets: What to commit for a group in it, if anything.
             timeout_s: Seconds within which the broker has to answer.
@@ -75,7 +78,8 @@ class TransactionalProducer(Protocol):
                 of it has happened or will; `abort` has to follow.
             TransactionInDoubt: No answer came in time. The same call once more goes on with it.
             ProducerFenced: Another producer has taken the id, or the broker has given up on this
-                one, whose transaction it has aborted or will. A new producer is needed.
+                one, whose transaction it has aborted or will. A new producer is needed. That may
+                show as a `TransactionFailed` first, and with the abort that follows.
             ProducerFailed: A new producer is needed for any other reason; in doubt as well.
         """
 

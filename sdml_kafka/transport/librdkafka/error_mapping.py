@@ -5,14 +5,18 @@ from confluent_kafka import KafkaError
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
+    BrokerUnreachable,
     CommitFailed,
     CommitRejected,
     ConfigurationError,
     PayloadTooLarge,
     ProducerFailed,
+    ProducerFenced,
     RecordRefused,
     SdmlKafkaError,
     SendFailed,
+    TransactionFailed,
+    TransactionInDoubt,
 )
 from sdml_kafka.transport.record_checks import TOPIC_RULE, no_such_topic
 
@@ -182,6 +186,65 @@ def from_fatal(error: KafkaError) -> SdmlKafkaError:
             f"{shown(error)}. Grant it the rights to do so."
         )
     return ProducerFailed(f"the client takes no more records: {shown(error)}")
+
+
+_FENCED = frozenset(
+    {
+        KafkaError._FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_ID_MAPPING,
+        KafkaError.INVALID_TXN_STATE,
+    }
+)
+"""With one of these the broker no longer knows the producer of a transaction."""
+
+
+def from_init(error: KafkaError, id_: str) -> SdmlKafkaError:
+    """Return the error of a producer of transactions that no broker has taken up."""
+    code = error.code()
+    if is_authorization(error):
+        return _may_not_transact(error, id_)
+    if code == KafkaError.INVALID_TRANSACTION_TIMEOUT:
+        return ConfigurationError(
+            "'transaction.timeout.ms' is larger than the broker's transaction.max.timeout.ms"
+        )
+    if code == KafkaError._UNSUPPORTED_FEATURE:
+        return ConfigurationError(f"The broker has no transactions: {shown(error)}")
+    if error.retriable() or may_succeed_later(error):
+        return BrokerUnreachable(
+            f"No broker has taken up the transactional id {id_!r} in time ({shown(error)}). Check "
+            "that the brokers run: transactions need as many as "
+            "transaction.state.log.replication.factor says."
+        )
+    return from_transaction(error, id_)
+
+
+def from_transaction(error: KafkaError, id_: str) -> SdmlKafkaError:
+    """Return the error of a commit or an abort of a transaction."""
+    if error.code() in _FENCED and error.fatal():
+        return ProducerFenced(
+            f"Another producer has taken the transactional id {id_!r}, or the transaction was open "
+            "for longer than 'transaction.timeout.ms' and the broker has aborted it "
+            f"({shown(error)}). Give each producer that runs an id of its own."
+        )
+    if is_authorization(error):
+        return _may_not_transact(error, id_)
+    if error.fatal():
+        return ProducerFailed(f"the producer of transactions has failed: {shown(error)}")
+    if error.txn_requires_abort():
+        return TransactionFailed(f"the transaction cannot be committed: {shown(error)}")
+    if error.retriable() or may_succeed_later(error):
+        return TransactionInDoubt(f"no answer came in time ({shown(error)}): call once more")
+    return ProducerFailed(f"the producer of transactions has failed: {shown(error)}")
+
+
+def _may_not_transact(error: KafkaError, id_: str) -> AuthorizationFailed:
+    return AuthorizationFailed(
+        f"The broker does not let this client make transactions: {shown(error)}. Grant WRITE and "
+        f"DESCRIBE on the transactional id {id_!r}, WRITE on the topics, and READ on the group and "
+        "the topics whose offsets are committed."
+    )
 
 
 def from_admin(error: KafkaError, what: str) -> SdmlKafkaError:

@@ -6,13 +6,16 @@ from typing import Any
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces.consumer import Connect
 from sdml_kafka.transport.interfaces.producer import ConnectProducer
+from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.librdkafka.consumer.adapter import connect
 from sdml_kafka.transport.librdkafka.options import (
     consumer_settings,
     producer_settings,
     refuse_keywords,
+    transaction_settings,
 )
 from sdml_kafka.transport.librdkafka.producer.adapter import connect_producer
+from sdml_kafka.transport.librdkafka.producer.transactions import connect_transactions
 
 Servers = str | Sequence[str] | None
 RESET = "auto_offset_reset"
@@ -27,8 +30,8 @@ def clients_of(
     aiokafka_options: Mapping[str, Any],
     own_names: Collection[str] | None,
     options: Mapping[str, Any],
-) -> tuple[Connect, ConnectProducer]:
-    """Return the functions that open a consumer and a producer.
+) -> tuple[Connect, ConnectProducer, ConnectTransactions]:
+    """Return the functions that open a consumer, a producer, and a producer of transactions.
 
     Raises:
         ConfigurationError: The arguments do not go together, or cannot work.
@@ -41,7 +44,8 @@ def clients_of(
     reset = aiokafka_options.get(RESET)
     consumer = consumer_settings(bootstrap_servers, group_id, reset, options)
     producer = producer_settings(bootstrap_servers, options, shared=True)
-    return connect(consumer), connect_producer(producer)
+    transactions = connect_transactions(transaction_settings(producer), group_id or "")
+    return connect(consumer), connect_producer(producer), transactions
 
 
 def producer_of(

@@ -11,6 +11,8 @@ from sdml_kafka.rate_limited_log import RateLimitedLog, escaped
 
 SAID_BY_US = frozenset(
     {
+        "ADDOFFSETS",  # transactions: what the calls raise that end them
+        "ADDPARTS",
         "ASSIGN",  # what an eager protocol refuses: see consumer/assignments.py
         "CONFWARN",  # options for the other kind of client, which both are given
         "ERROR",  # brokers that are away: `connected`, and the error of a start
@@ -21,6 +23,7 @@ SAID_BY_US = frozenset(
         "REQTMOUT",
         "SESSTMOUT",
         "TERMINATE",
+        "TXNERR",
     }
 )
 """The facilities of lines that say what this package says itself."""

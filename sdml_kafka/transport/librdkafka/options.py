@@ -30,6 +30,12 @@ Settings = dict[str, Any]
 CONNECTIONS_MAX_IDLE_MS = 180_000
 """Load balancers forget idle connections without a word, the common ones after 4 minutes."""
 
+ID = "transactional.id"
+TRANSACTION_TIMEOUT = "transaction.timeout.ms"
+TRANSACTION_TIMEOUT_MS = 10_000
+"""Until then those who read committed records wait for a transaction whose producer is gone, and so
+do the next owners of the partitions whose offsets it commits. librdkafka's default is 60 s."""
+
 NO_GROUP = "sdml-kafka-without-group"
 """The name for a consumer that joins no group, since librdkafka makes none without a name."""
 
@@ -94,6 +100,23 @@ def producer_settings(
         settings["enable.idempotence"] = False  # idempotence needs acks="all"
     _try("producer", settings, shared=shared)
     return {"bootstrap.servers": _joined(bootstrap_servers), **settings}
+
+
+def transaction_settings(producer: Settings, transactional_id: str | None = None) -> Settings:
+    """Return the configuration of a producer of transactions, from that of a producer.
+
+    Without an id each one is given its own when it is made.
+    """
+    timeout_ms = int(producer.get(TRANSACTION_TIMEOUT, TRANSACTION_TIMEOUT_MS))
+    settings = {**producer, TRANSACTION_TIMEOUT: timeout_ms}
+    # A record that waits for the broker fails with its transaction, and not before.
+    for name in ("message.timeout.ms", "delivery.timeout.ms"):
+        if name in settings:
+            settings[name] = min(int(settings[name]), timeout_ms)
+    # librdkafka wants a request to end before the transaction does.
+    socket_ms = int(settings.get("socket.timeout.ms", timeout_ms))
+    settings["socket.timeout.ms"] = min(socket_ms, timeout_ms)
+    return settings if transactional_id is None else {**settings, ID: transactional_id}
 
 
 def consumer_settings(

@@ -106,8 +106,12 @@ class OwnerThread:
         self._commands.append(command)
         self._has_commands.set()
 
+    def wake(self) -> None:
+        """Let the thread rest no longer."""
+        self._has_commands.set()
+
     def rest(self, timeout_s: float) -> None:
-        """Let the thread wait until there is a command; called in the thread."""
+        """Let the thread wait until there is a command or it is woken; called in the thread."""
         self._has_commands.wait(timeout_s)
 
     async def call[T](self, command: Callable[[], T]) -> T:
@@ -164,10 +168,9 @@ class OwnerThread:
         commands = self._commands
         while not self._is_stopping:
             self._turn()
-            if commands:
-                self._has_commands.clear()
-                while commands:
-                    commands.popleft()()
+            self._has_commands.clear()  # first, so that a command that comes now ends the next rest
+            while commands:
+                commands.popleft()()
 
     def _note_end(self) -> None:
         self._is_over = True

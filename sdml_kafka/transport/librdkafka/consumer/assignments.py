@@ -109,10 +109,7 @@ class Assignments:
         """Take an empty assignment if the member has joined without being given any."""
         if self.epoch or self.to_position is not None:
             return
-        metadata: bytes = self._consumer.consumer_group_metadata()
-        at = len(_METADATA)
-        generation = int.from_bytes(metadata[at : at + 4], sys.byteorder, signed=True)
-        if not metadata.startswith(_METADATA) or generation <= 0:
+        if not is_member(self._consumer.consumer_group_metadata()):
             self._joined_at = None
         elif self._joined_at is None:
             self._joined_at = monotonic()
@@ -210,3 +207,10 @@ class Assignments:
             self._pending.is_released = True
             self._pending = None
             self._go_on()
+
+
+def is_member(metadata: bytes) -> bool:
+    """Return whether a group's metadata names a generation, as that of a member does."""
+    at = len(_METADATA)
+    generation = int.from_bytes(metadata[at : at + 4], sys.byteorder, signed=True)
+    return metadata.startswith(_METADATA) and generation > 0

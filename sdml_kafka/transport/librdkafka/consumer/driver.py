@@ -46,7 +46,11 @@ from sdml_kafka.transport.interfaces.reports import (
     Tail,
 )
 from sdml_kafka.transport.librdkafka import error_mapping
-from sdml_kafka.transport.librdkafka.consumer.assignments import Assignments, PendingRevocation
+from sdml_kafka.transport.librdkafka.consumer.assignments import (
+    Assignments,
+    PendingRevocation,
+    is_member,
+)
 from sdml_kafka.transport.librdkafka.consumer.commits import Commits
 from sdml_kafka.transport.librdkafka.consumer.ends import Ends
 from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange
@@ -56,7 +60,13 @@ from sdml_kafka.transport.librdkafka.consumer.group_protocol import (
     group_protocol,
     without_group,
 )
-from sdml_kafka.transport.librdkafka.consumer.lookups import END, FIRST, Lookups, error_of
+from sdml_kafka.transport.librdkafka.consumer.lookups import (
+    END,
+    FIRST,
+    Lookups,
+    StableCommits,
+    error_of,
+)
 from sdml_kafka.transport.librdkafka.consumer.obstacles import Obstacles
 from sdml_kafka.transport.librdkafka.consumer.starting import CommittedStart, Start, TailStart
 from sdml_kafka.transport.librdkafka.consumer.topics import Topics
@@ -107,6 +117,7 @@ class ConsumerDriver:
         """True if the broker does not have the group protocol that was tried."""
         reset, reads_committed = _reset_of(settings), settings.get("isolation.level") == COMMITTED
         self._lookups = Lookups(lambda: self._member)
+        self._stable_commits = StableCommits(settings, self._log)
         self._rules = StartRules(reset, reads_committed=reads_committed)
         self._ends = Ends(reads_committed=reads_committed)
         self.exchange: Exchange = Exchange(loop)
@@ -309,7 +320,9 @@ class ConsumerDriver:
         keys = self._start.fetched(given)
         topics = {key.topic for key in keys}
         siblings = {key for key in self._topics.partitions() if key.topic in topics}
-        commits = self._lookups.committed(siblings) if siblings and self._own.group_id else {}
+        commits = self._find_commits(keys, siblings.difference(keys))
+        if commits is None:
+            return
         firsts = self._lookups.offsets(dict.fromkeys(keys, FIRST)) if keys else {}
         ends = self._ask_for_ends(keys)
         if len(firsts) < len(keys) or len(ends) < len(keys):
@@ -323,6 +336,20 @@ class ConsumerDriver:
         places = started.positions, started.committed
         assignment = Assignment(epoch, *places, elsewhere, adds=self._own.incremental)
         self.fetching_thread.call_soon(partial(self._open_fetching, assignment))
+
+    def _find_commits(
+        self, keys: Collection[TopicPartition], others: Collection[TopicPartition]
+    ) -> Mapping[TopicPartition, Commit] | None:
+        """Return what the group has committed, None while that is not known.
+
+        What transactions have yet to commit of others has nothing to do with this member.
+        """
+        if not self._own.group_id or not keys:
+            return {}
+        commits = self._stable_commits.look_up(self._assignments.epoch, keys)
+        if commits is not None and others:
+            commits.update(self._lookups.committed(others))
+        return commits
 
     def _ask_for_ends(self, keys: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         asked_at, ends = monotonic(), dict[TopicPartition, int]()
@@ -373,6 +400,8 @@ class ConsumerDriver:
         """
         self._check_may_commit(epoch, keys)
         metadata: bytes = self._member.consumer_group_metadata()
+        if not is_member(metadata):  # Kafka would take offsets of nobody without a check
+            raise CommitRejected("the member is out of its group")
         return metadata
 
     # -- revocations ---------------------------------------------------------------------
@@ -494,6 +523,7 @@ class ConsumerDriver:
         self._commits.close()
         self._assignments.close()
         self._member.close()
+        self._stable_commits.close()
 
     def _end_fetching(self) -> None:
         self._fetcher.close()

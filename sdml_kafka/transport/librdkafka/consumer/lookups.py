@@ -3,8 +3,17 @@
 Each request blocks the thread, so it has a second at first. A broker that needs longer gets longer
 with each try. A start asks for a shorter time at first, since only between two requests does
 librdkafka say why no broker can be reached.
+
+**Commits and transactions.** The offsets of a transaction count once it is committed, and whoever
+begins below them before that handles records twice. So a broker is asked for offsets that are
+stable, and as long as some are not there is no answer. librdkafka asks so for consumers that read
+committed records alone, which changes their other answers as well, and it blocks until there is an
+answer. (Its client for requests does not block, but hands over the text of a commit with what lies
+behind it in memory.) So a consumer of its own asks, in a thread of its own; both live as long as
+the question.
 """
 
+import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from time import monotonic
 
@@ -13,6 +22,10 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
+from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.consumer.group_protocol import without_group
+from sdml_kafka.transport.librdkafka.logs import ClientLog
+from sdml_kafka.transport.librdkafka.options import Settings, made
 
 START_TIMEOUT_S = 0.2
 FIRST_TIMEOUT_S = 1.0
@@ -104,3 +117,77 @@ class Lookups:
             raise
         self._timeout_s = FIRST_TIMEOUT_S
         return answer
+
+
+class StableCommits:
+    """Looks up commits of one group, for the thread of its member."""
+
+    def __init__(self, settings: Settings, log: ClientLog) -> None:
+        """Ask nothing yet.
+
+        Args:
+            settings: The configuration of the consumer.
+            log: Where the client's lines go.
+        """
+        self._settings = {**without_group(settings), "isolation.level": "read_committed"}
+        self._log = log
+        self._question: Question | None = None
+
+    def look_up(
+        self, epoch: int, keys: Collection[TopicPartition]
+    ) -> dict[TopicPartition, Commit] | None:
+        """Return what the group has committed, without the partitions of which it has nothing.
+
+        None means that there is no answer yet, so that the same question has to be put again. What
+        was found out for an earlier epoch is no answer: others may have committed since.
+
+        Raises:
+            KafkaException: A broker has answered with an error.
+        """
+        question = self._question
+        if question is None or (question.epoch, question.keys) != (epoch, frozenset(keys)):
+            self.close()
+            self._question = Question(epoch, frozenset(keys), self._settings, self._log)
+            return None
+        if question.error is not None:
+            self._question = None
+            raise question.error
+        if question.answer is not None:
+            self._question = None
+            return dict(question.answer)
+        return None
+
+    def close(self) -> None:
+        """Let a question go that has no answer yet."""
+        if self._question is not None:
+            self._question.is_wanted = False
+            self._question = None
+
+
+class Question:
+    """One question, and its answer once there is one."""
+
+    def __init__(
+        self, epoch: int, keys: frozenset[TopicPartition], settings: Settings, log: ClientLog
+    ) -> None:
+        """Ask until there is an answer or nobody wants one."""
+        self.epoch: int = epoch
+        self.keys: frozenset[TopicPartition] = keys
+        self.answer: Mapping[TopicPartition, Commit] | None = None
+        self.error: KafkaException | None = None
+        self.is_wanted: bool = True
+        self._consumer: Consumer = made(Consumer, settings, log)
+        threading.Thread(target=self._ask, name="sdml-kafka-commits", daemon=True).start()
+
+    def _ask(self) -> None:
+        consumer = self._consumer
+        lookups = Lookups(lambda: consumer)
+        try:
+            while self.is_wanted and self.answer is None and self.error is None:
+                try:
+                    self.answer = lookups.committed(self.keys)
+                except KafkaException as error:
+                    if not error_mapping.may_succeed_later(error_of(error)):
+                        self.error = error
+        finally:
+            consumer.close()

@@ -12,10 +12,12 @@ Rules for whoever edits this file:
 
 - Who has the right to poll has `_reports` and `_errors` as well: the thread from `_given_back` on,
   the program from `_take_over` on.
-- A callback raises `_Enough` and nothing else.
+- A callback raises `_Enough` and nothing else, and nothing at all within a `call`, whose own
+  outcome would be lost.
 - The thread drops the last reference to the producer, since freeing a producer may block.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,7 +28,7 @@ from sdml_kafka.transport.interfaces.producer import Message as Record
 from sdml_kafka.transport.interfaces.producer import OnSent
 from sdml_kafka.transport.librdkafka.logs import ClientLog
 from sdml_kafka.transport.librdkafka.options import made, secrets_of
-from sdml_kafka.transport.librdkafka.owner_thread import OwnerThread, ProgramLoop
+from sdml_kafka.transport.librdkafka.owner_thread import OwnerThread, ProgramLoop, ThreadEnded
 
 TURN_S = 0.05
 """Seconds that a poll waits: there is no way to wake it."""
@@ -51,6 +53,7 @@ class ReportingProducer:
         settings: dict[str, Any],
         take: Callable[[Sequence[Report]], None],
         take_error: Callable[[KafkaError], None],
+        is_idle: Callable[[], bool] | None = None,
     ) -> None:
         """Make the producer, which begins to connect.
 
@@ -59,6 +62,7 @@ class ReportingProducer:
             settings: The configuration.
             take: Called in the program's thread with reports that have come.
             take_error: Called there with each error of the client.
+            is_idle: Returns whether no report is to come, so that the thread need not poll.
 
         Raises:
             ConfigurationError: librdkafka refuses the configuration.
@@ -69,6 +73,7 @@ class ReportingProducer:
         self._reports: list[Report] = []
         self._errors: list[KafkaError] = []
         self._most = 1
+        self._is_idle, self._is_calling = is_idle, False
         self._given_back = threading.Semaphore(0)
         self._stopping = False
         self.unasked: int = 0
@@ -99,7 +104,8 @@ class ReportingProducer:
 
     def _note_error(self, error: KafkaError) -> None:
         self._errors.append(error)
-        raise _Enough
+        if not self._is_calling:
+            raise _Enough
 
     # -- taking turns --------------------------------------------------------------------
 
@@ -118,7 +124,12 @@ class ReportingProducer:
         return False
 
     def _turn(self) -> None:
-        self._poll(TURN_S)
+        if not self._reports and not self._errors:
+            if self._is_idle is not None and self._is_idle():
+                self._thread.rest(TURN_S)
+                self._poll(0)
+            else:
+                self._poll(TURN_S)
         if not self._reports and not self._errors:
             return
         self._loop.call_soon(self._take_over)
@@ -140,6 +151,27 @@ class ReportingProducer:
             self._loop.call_soon(self._take_over)
         else:
             self._given_back.release()
+
+    def wake(self) -> None:
+        """Let the thread poll: it has to be called after a record that ends `is_idle`."""
+        self._thread.wake()
+
+    async def call(self, command: Callable[[Producer], None]) -> None:
+        """Have the thread call the producer, and raise what that raises.
+
+        Raises:
+            ThreadEnded: The producer has ended before that.
+        """
+        await self._thread.call(lambda: self._call(command))
+
+    def _call(self, command: Callable[[Producer], None]) -> None:
+        if (producer := self._producer) is None:
+            raise ThreadEnded
+        self._most, self._is_calling = sys.maxsize, True
+        try:
+            command(producer)
+        finally:
+            self._most, self._is_calling = 1, False
 
     def _note_failure(self, error: Exception) -> None:
         self._loop.call_soon(lambda: self._take_error(KafkaError(KafkaError._FATAL, repr(error))))

@@ -60,20 +60,31 @@ class Sending:
         take_error: Callable[[KafkaError], None],
         *,
         creates_topics: bool,
+        rests: bool = False,
     ) -> None:
+        """Make the client, which begins to connect.
+
+        Args:
+            loop: The program's loop.
+            settings: The configuration.
+            take_error: Called with each error of the client.
+            creates_topics: Whether records may create topics.
+            rests: Whether the client's thread rests while no record is on its way.
+        """
+        self._taken = 0
+        self._settled = 0
         self._loop = loop
         self._settings = settings
         self._take_error = take_error
         self._creates_topics = creates_topics
-        self._client = ReportingProducer(loop, settings, self._take, take_error)
+        is_idle = self._is_idle if rests else None
+        self._client = ReportingProducer(loop, settings, self._take, take_error, is_idle)
         self._single: ReportingProducer | None = None
         """Sends the records of batches that were refused, each in a batch of its own."""
         self._lookups = TopicLookups(loop, self._client.partitions, self._found, self._not_found)
         self._sought = self._lookups.waiting
         self._topics: dict[str, Partitions] = {}
         self._waiting: deque[Entry] = deque()
-        self._taken = 0
-        self._settled = 0
         self._all_settled = anyio.Event()
         self._refusal: str | None = None
 
@@ -239,6 +250,9 @@ class Sending:
         self._settled += count
         if self._is_settled():
             self._all_settled.set()
+
+    def _is_idle(self) -> bool:
+        return self._taken == self._settled
 
     def _is_settled(self) -> bool:
         return self._taken == self._settled + self._client.unasked

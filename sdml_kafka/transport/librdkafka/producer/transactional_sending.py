@@ -1,0 +1,112 @@
+"""Send the records of one transaction after another.
+
+A record that fails spoils its transaction, and with it all others fail. Which one was to blame is
+known of those that the client refuses, or whose topic is missing. The broker refuses batches: with
+several records in them nobody knows, and they are sent anew, each in a batch of its own.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from sdml_kafka.errors import SendFailed
+from sdml_kafka.transport.interfaces.producer import Message as Record
+from sdml_kafka.transport.interfaces.producer import OnSent, always
+from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
+from sdml_kafka.transport.librdkafka.producer.delivery_reports import Entry, Report
+from sdml_kafka.transport.librdkafka.producer.sending import Sending
+
+ABOUT_BATCHES = error_mapping.ABOUT_RECORDS | {KafkaError._INVALID_DIFFERENT_RECORD}
+
+
+class OnFailed:
+    """What a record's failure is reported to; a success is nobody's news."""
+
+    __slots__ = ("_on_failed",)
+
+    def __init__(self, on_failed: Callable[[Exception], None]) -> None:
+        self._on_failed = on_failed
+
+    def __call__(self, error: Exception | None) -> None:
+        if error is not None:
+            self._on_failed(error)
+
+    @staticmethod
+    def all_acknowledged(those: Sequence["OnFailed"]) -> None:
+        """Take records that the broker has."""
+
+
+class TransactionalSending(Sending):
+    """Takes the records of a producer of transactions."""
+
+    def __init__(
+        self,
+        loop: ProgramLoop,
+        settings: dict[str, Any],
+        take_error: Callable[[KafkaError], None],
+        *,
+        creates_topics: bool,
+        alone: bool = False,
+    ) -> None:
+        """Make the client, which begins to connect.
+
+        Args:
+            loop: The program's loop.
+            settings: The configuration.
+            take_error: Called with each error of the client.
+            creates_topics: Whether records may create topics.
+            alone: Whether each record goes in a batch of its own.
+        """
+        if alone:
+            settings = {**settings, "batch.num.messages": 1}
+        super().__init__(loop, settings, take_error, creates_topics=creates_topics, rests=True)
+        self.is_alone: bool = alone
+        self.fault: Exception | None = None
+        """The error of a record of this transaction that was not taken, None if all were."""
+        self.is_to_blame: bool = False
+        """True if it is known which record that was."""
+        self.was_batch: bool = False
+        """True if a batch was refused in which any record may be to blame."""
+        self.has_records: bool = False
+        """True if the transaction has records."""
+
+    def send(
+        self, message: Record, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        self.has_records = True
+        was_idle = self._taken == self._settled
+        super().send(message, on_sent, is_wanted)
+        if was_idle:
+            self._client.wake()
+
+    def _take(self, reports: Sequence[Report]) -> None:
+        acknowledged: list[tuple[Entry, Message]] = []
+        for entry, error, message in reports:
+            if error is None:
+                acknowledged.append((entry, message))
+            elif error.code() in ABOUT_BATCHES and not self.is_alone:
+                self.was_batch = True
+                text = f"The record for {entry[0].topic!r} was not taken: its batch was refused"
+                self._report(entry, SendFailed(f"{text} ({error_mapping.shown(error)})."))
+            else:
+                if error.code() in error_mapping.NO_TOPIC:
+                    self._topics.pop(entry[0].topic, None)
+                self._report(entry, self._error(error, entry[0].topic))
+        self._acknowledged(acknowledged)
+
+    def _report(self, entry: Entry, error: Exception) -> None:
+        is_to_blame = type(error) is not SendFailed
+        if self.fault is None or (is_to_blame and not self.is_to_blame):
+            self.fault, self.is_to_blame = error, is_to_blame
+        super()._report(entry, error)
+
+    def begin(self) -> None:
+        """Forget the last transaction."""
+        self.fault, self.is_to_blame, self.was_batch = None, False, False
+        self.has_records = False
+
+    async def call(self, command: Callable[[Producer], None]) -> None:
+        """Call the client in its thread; see `ReportingProducer.call`."""
+        await self._client.call(command)
