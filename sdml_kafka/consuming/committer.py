@@ -1,6 +1,7 @@
 """Commits of what has finished, one at a time, and the actor that commits when one is due."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
 from logging import DEBUG, WARNING
 
 import anyio
@@ -55,6 +56,16 @@ class Committer:
         """When to commit; None if only the user's own calls do, or there is no consumer."""
         consumer = self._current.consumer
         return None if consumer is None else self._choose_policy(consumer.settings)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[None]:
+        """Let nobody else commit inside of the context, for whoever commits in a transaction.
+
+        The ledger is up to date when it begins.
+        """
+        async with self._lock:
+            self._flush()
+            yield
 
     async def commit(self, timeout_s: float = COMMIT_TIMEOUT_S) -> None:
         """Commit what has finished.

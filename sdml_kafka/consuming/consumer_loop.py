@@ -1,8 +1,8 @@
 """The consumer loop: the one actor that polls the consumer.
 
 How this works. One life of the actor is one consumer: connect, join the group, poll until stopped,
-release everything, leave the group. When there are further topics to read, the life goes on with a
-new consumer, so that this counts as no crash. A poll brings an assignment (a new tenancy begins for
+release everything, leave the group. When there are further topics to read, or only the group knows
+what a transaction has committed, the life goes on with a new consumer: this counts as no crash. A poll brings an assignment (a new tenancy begins for
 each of its partitions), records (they go into the intake), or the consumer's health. Beside the
 polling a second task waits for revocations, because the client below stands still inside its poll
 until a revocation is released. A revocation, and likewise leaving, goes step by step:
@@ -145,6 +145,7 @@ class ConsumerLoop(Actor):
         await consumer.start(topics, left_s, None, **options)
 
     async def _live(self, consumer: Consumer, life: Life, join_deadline: float) -> None:
+        self._intake.must_rejoin = False
         try:
             self._log.began(consumer.settings)
             with self._current.set_to(consumer):
@@ -168,10 +169,10 @@ class ConsumerLoop(Actor):
     async def _poll(
         self, consumer: Consumer, life: Life, join_deadline: float, tasks: TaskGroup
     ) -> None:
-        """Poll until there are other topics to read."""
+        """Poll until there are other topics to read, or the group has to be joined anew."""
         intake, poll_records = self._intake, consumer.settings.poll_records
         now, on_health = clock(), self._on_health
-        while self._destination.topics == self._topics:
+        while self._destination.topics == self._topics and not intake.must_rejoin:
             asked_at = now()
             ready = intake.ready()
             most, seeks = intake.budget.most_records(poll_records), intake.seeks

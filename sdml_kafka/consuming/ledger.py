@@ -17,6 +17,8 @@ tenancy may begin with what such a map says: the frontier steps over that as wel
 becomes too long would be lost, so from `begins_below` on a record begins only after a look at how
 long the map is (`may_begin`). Its cost follows the unfinished, so there is one look for every
 `LOOK_EVERY` offsets at most, and none while what has finished is less than `ALWAYS_FITS` ahead.
+A transaction commits what would be true *if* its records had finished (`progress_with`), and relies
+on the map: with `must_fit` nothing begins at all further ahead than always fits.
 
 Rules for whoever edits this file:
 
@@ -190,6 +192,10 @@ class Tenancy:
     may still finish."""
     is_watched: bool = field(default=False, init=False)
     """Whether somebody waits for records to finish."""
+    must_fit: bool = field(default=False, init=False)
+    """Whether transactions commit records of it, whose offset map has to say all of them."""
+    in_doubt: bool = field(default=False, init=False)
+    """Whether nobody knows what a transaction has committed of it, so that nothing else may be."""
     begins_below: int = field(default=NEVER, init=False)
     """The offset from which on nothing may begin, since the offset map would be too long, or
     before another look at its length."""
@@ -197,6 +203,8 @@ class Tenancy:
     _committed_mark: tuple[int, int] = field(init=False)
     _looks_from: int = field(default=0, init=False)
     """How far the frontier has to come before the length of a map that is full is looked at."""
+    _in_order_below: int = field(default=0, init=False)
+    """The offset up to which records begin at the frontier alone."""
     _on_room: list[Callable[[], None]] = field(factory=list[Callable[[], None]], init=False)
     _low: tuple[int, Callable[[], None]] | None = field(default=None, init=False)
     _on_drained: list[Callable[[], None]] = field(factory=list[Callable[[], None]], init=False)
@@ -338,8 +346,10 @@ class Tenancy:
         """
         frontier = self.frontier()
         self.begins_below, self._looks_from = frontier + ALWAYS_FITS, 0
-        if offset < self.begins_below:
-            return True
+        if self.must_fit and frontier < self._in_order_below:
+            self.begins_below = frontier + 1
+        if offset < self.begins_below or self.must_fit:
+            return offset < self.begins_below
         most = INTERVAL_TEXT * self._count_intervals()
         if most <= FULL_TEXT and offset - frontier < MAX_SPAN // 2:
             # It is not full, whatever it looks like: to write it would take much longer.
@@ -357,6 +367,14 @@ class Tenancy:
         self.begins_below = max(end, offset) + more
         return True
 
+    def begin_in_order(self) -> None:
+        """Let records begin one after another until all that are delivered have finished.
+
+        For a map that is too long for a transaction, because of what has finished before.
+        """
+        self._in_order_below = max([self.delivered_to(), *(end for _, end in self.known)])
+        self.begins_below = self.frontier() + 1
+
     def _count_intervals(self) -> int:
         """Return how many intervals `finished_ahead` has, at most."""
         return len(self.known) + sum(
@@ -369,26 +387,34 @@ class Tenancy:
 
         Offsets between two records that no record has count as finished.
         """
-        ahead: list[Interval] = []
-        at: int | None = None
-        for chunk in self._chunks():
-            if chunk.unfinished == 1:  # as in most of many, so it has to be fast
-                start = chunk.frontier()
-                runs: Iterable[Interval] = ((start, start + 1),)
-            else:
-                runs = chunk.unfinished_offsets()
-            for start, end in runs:
-                if at is not None:
-                    ahead.append((at, start))
-                at = end
-        if at is not None:
-            ahead.append((at, self.delivered_to()))
+        ahead = self._between(self._unfinished())
         if self.known:
             # What the frontier steps over from here is still needed for that.
             base, frontier = self._base(), self.frontier()
             self.known = [each for each in self.known if each[1] > base]
             ahead = sorted([*ahead, *(each for each in self.known if each[1] > frontier)])
         return merged(ahead)
+
+    def _unfinished(self) -> Iterator[Interval]:
+        """Return the offsets of the records that have not finished, in order."""
+        for chunk in self._chunks():
+            if chunk.unfinished == 1:  # as in most of many, so it has to be fast
+                start = chunk.frontier()
+                yield start, start + 1
+            else:
+                yield from chunk.unfinished_offsets()
+
+    def _between(self, unfinished: Iterable[Interval]) -> list[Interval]:
+        """Return the offsets that were delivered behind the first of these, and are not of them."""
+        between: list[Interval] = []
+        at: int | None = None
+        for start, end in unfinished:
+            if at is not None:
+                between.append((at, start))
+            at = end
+        if at is not None:
+            between.append((at, self.delivered_to()))
+        return between
 
     def _map(self, frontier: int) -> str:
         """Return the offset map, empty if nothing has finished beyond the frontier, or too much."""
@@ -397,7 +423,12 @@ class Tenancy:
         return encode(frontier, self.finished_ahead()) or ""
 
     def progress(self) -> "Progress | None":
-        """Return what a commit would say now, None if it would be what is committed."""
+        """Return what a commit would say now, None if it would be what is committed.
+
+        None as well while nobody knows what is committed.
+        """
+        if self.in_doubt:
+            return None
         frontier, mark = self.frontier(), (self.delivered_to(), self.in_flight)
         has_moved = self.committed is None or frontier > self.committed
         if not has_moved and (not self.keeps_map or mark == self._committed_mark):
@@ -405,6 +436,22 @@ class Tenancy:
         text = self._map(frontier)
         if not has_moved and text == self._committed_map:
             return None
+        return Progress(self.epoch, frontier, text, mark)
+
+    def progress_with(self, offsets: Iterable[int]) -> "Progress | None":
+        """Return what a commit would say if these records had finished as well.
+
+        Each of them has one destination left. None if the offset map could not say it.
+        """
+        finished = sorted(offsets)
+        unfinished = list(_without(self._unfinished(), finished))
+        frontier = self._past_gap(unfinished[0][0] if unfinished else self.delivered_to())
+        known = [each for each in self.known if each[1] > frontier]
+        ahead = merged(sorted([*self._between(unfinished), *known]))
+        text = encode(frontier, ahead) if self.keeps_map or not ahead else None
+        if text is None:
+            return None
+        mark = self.delivered_to(), self.in_flight - len(finished)
         return Progress(self.epoch, frontier, text, mark)
 
     def note_committed(self, progress: "Progress") -> None:
@@ -418,6 +465,7 @@ class Tenancy:
     def take_over_commit(self, former: "Tenancy") -> None:
         """Note that nothing but what the former tenancy has committed is committed."""
         self._committed_map, self._committed_mark = former._committed_map, (-1, -1)
+        self.in_doubt = former.in_doubt
 
     # -- figures -------------------------------------------------------------------------
 
@@ -453,6 +501,19 @@ class Tenancy:
     def chunk_count(self) -> int:
         """Return the number of chunks that are remembered."""
         return sum(1 for _ in self._chunks())
+
+
+def _without(intervals: Iterable[Interval], offsets: Sequence[int]) -> Iterator[Interval]:
+    """Return intervals without some of the offsets in them, both in order."""
+    at = 0
+    for start, end in intervals:
+        while at < len(offsets) and offsets[at] < end:
+            if start < offsets[at]:
+                yield start, offsets[at]
+            start = offsets[at] + 1
+            at += 1
+        if start < end:
+            yield start, end
 
 
 @frozen

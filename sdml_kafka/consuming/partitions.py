@@ -128,6 +128,8 @@ class Intake:
         self.health: Health = Health(False, {})
         self.health_noted_at: float = 0.0
         """When the health was true at the earliest, by the event loop's clock."""
+        self.must_rejoin: bool = False
+        """Whether the group has to be joined anew, which alone knows what is committed."""
         self.rebalances: int = 0
         """The number of assignments received."""
         self.jumps: int = 0
@@ -326,6 +328,20 @@ class Intake:
         for key in keys:
             if (partition := self.partitions.get(key)) is not None:
                 partition.is_revoked = True
+
+    def note_doubt(self, tenancies: Collection[Tenancy]) -> list[Tenancy]:
+        """Note that nobody knows what a transaction has committed of these tenancies.
+
+        Nothing more of them is handed out or committed. What the group hands out anew begins at
+        what it knows. Return those that are still here.
+        """
+        doubtful = [each for each in self.partitions.values() if each.tenancy in tenancies]
+        for partition in doubtful:
+            partition.tenancy.in_doubt = True
+        self.must_rejoin |= any(not partition.is_revoked for partition in doubtful)
+        withdrawn = self.withdraw([partition.key for partition in doubtful])
+        self.nudge()
+        return withdrawn
 
     def close(self, keys: Collection[TopicPartition]) -> None:
         """End the tenancies of these partitions: what finishes from now on is late."""

@@ -24,6 +24,8 @@ from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.dispatcher import Dispatcher
 from sdml_kafka.listener.parse_failures import ParseFailures, ParseFailuresActor
+from sdml_kafka.listener.processing.exactly_once.stage import SharedRecords
+from sdml_kafka.listener.processing.exactly_once.transactions import Transacting
 from sdml_kafka.listener.processing.policies import NO_PRODUCER, DeadLetter
 from sdml_kafka.listener.processing.processor import Surroundings
 from sdml_kafka.listener.processing.processors import (
@@ -122,10 +124,12 @@ class ListenerActors:
         self._parse_failures = failures = self._make_failures(on_parse_error, transport, log)
         self._parser = BatchParser(_policy(on_parse_error), self.signal.fail, log, failures)
         self.readers: Readers = Readers(self._parser, _max_run(auto_commit))
-        self.processors: Processors = self._make_processors(transport, serializers, log, timeouts)
+        self.committer: Committer = self._make_committer(log)
+        transacting = self._make_transacting(transport, options)
+        parts = transport, serializers, log, timeouts, transacting
+        self.processors: Processors = self._make_processors(*parts)
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self._cut_off)
         self._log = self._make_log(log)
-        self.committer: Committer = self._make_committer(log)
         self.seeks: Seeks = self._make_seeks(paused, options)
         self.supervisor: Supervisor = Supervisor(
             "listener",
@@ -190,6 +194,7 @@ class ListenerActors:
         serializers: Serializers,
         log: RateLimitedLog,
         timeouts: Timeouts,
+        transacting: Transacting,
     ) -> Processors:
         around = Surroundings(
             self._parser,
@@ -201,7 +206,23 @@ class ListenerActors:
             self.signal.fail,
             can_send=transport.producer is not None,
         )
-        return Processors(self.router, around, transport.producer, timeouts.start_s)
+        parts = transport.producer, timeouts.start_s, transacting
+        return Processors(self.router, around, *parts)
+
+    def _make_transacting(self, transport: ListenerTransport, options: ReadOptions) -> Transacting:
+        return Transacting(
+            transport.transactions,
+            options.offset_map,
+            # With all that may be in hand of a partition, no more would come before the commit.
+            max(1, options.max_in_flight // 2),
+            self.committer,
+            self._current,
+            self._note_doubt,
+            SharedRecords(),
+        )
+
+    def _note_doubt(self, tenancies: Collection[Tenancy]) -> None:
+        self.router.withdraw(self.intake.note_doubt(tenancies))
 
     def _children(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from random import Random
 
 from attrs import define, field
 from hypothesis import settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from sdml_kafka.consuming.ledger import NEVER, Chunk, Ledger, Progress, Tenancy
-from sdml_kafka.consuming.offset_map import Interval, decode, merged
+from sdml_kafka.consuming.offset_map import ALWAYS_FITS, FULL_TEXT, Interval, decode, merged
 
 PARTITIONS = (0, 1, 2)
 
@@ -218,6 +219,41 @@ class LedgerMachine(RuleBasedStateMachine):
             stay = self.stays[partition]
             stay.committed, stay.committed_map = progress.offset, stay.finished_ahead()
 
+    @precondition(lambda self: self.stays)
+    @rule(
+        pick=st.integers(0, 100),
+        chosen=st.sets(st.integers(0, 20)),
+        meanwhile=st.none() | st.integers(0, 20),
+    )
+    def commit_as_if_some_had_finished(
+        self, pick: int, chosen: set[int], meanwhile: int | None
+    ) -> None:
+        """A transaction: its records finish once it is committed, others at any time."""
+        stay = list(self.stays.values())[pick % len(self.stays)]
+        records = [record for record in stay.unfinished() if record.left == 1]
+        members = [record for at, record in enumerate(records) if at in chosen]
+        left = [record for record in stay.records if record.left and record not in members]
+        frontier = min((record.offset for record in left), default=stay.next_offset)
+        progress = stay.tenancy.progress_with(record.offset for record in reversed(members))
+        for record in members:
+            record.left = 0
+        ahead = stay.finished_ahead()
+        for record in members:
+            record.left = 1
+        if progress is None:
+            assert ahead
+            assert not stay.keeps_map
+            return
+        assert stay.keeps_map or not ahead
+        assert (progress.offset, decode(progress.offset, progress.map)) == (frontier, ahead)
+        if meanwhile is not None and left:
+            self._finish_once(left[meanwhile % len(left)])
+        for record in members:
+            self._finish_once(record)
+        stay.tenancy.note_committed(progress)
+        if stay.committed is None or progress.offset >= stay.committed:
+            stay.committed, stay.committed_map = progress.offset, ahead
+
     @rule(
         partition=st.sampled_from(PARTITIONS),
         back=st.integers(0, 5),
@@ -363,6 +399,48 @@ def test_notify_comes_also_when_many_finish_at_once() -> None:
         tenancy.deliver(range(5), [0] * 5, now=0.0)
 
     assert notified_at == [5]
+
+
+def test_nothing_is_committable_of_what_is_in_doubt_also_when_it_is_read_on() -> None:
+    ledger = Ledger()
+    tenancy = ledger.open("topic", 0, epoch=1, start=0, committed=None)
+    tenancy.deliver([0], [1], now=0.0).finish(0)
+    tenancy.in_doubt = True
+    assert ledger.committable() == {}
+    ledger.reopen(tenancy)
+    assert ledger.committable() == {}
+
+
+def test_what_a_transaction_commits_fits_into_an_offset_map_whatever_has_finished() -> None:
+    tenancy = Ledger().open("topic", 0, epoch=1, start=0, committed=0, keeps_map=True)
+    tenancy.must_fit = True
+    chance, offsets = Random(14), range(ALWAYS_FITS + 2)
+    chunk = tenancy.deliver(offsets, [1] * len(offsets), now=0.0)
+    begun = [offset for offset in offsets if tenancy.may_begin(offset)]
+    assert begun == list(range(ALWAYS_FITS))
+    progress = tenancy.progress_with(each for each in begun[1:] if chance.random() < 0.5)
+    assert progress is not None
+    assert len(progress.map) <= FULL_TEXT
+    chunk.finish(0)
+    assert tenancy.may_begin(ALWAYS_FITS)
+
+
+def test_with_a_map_that_is_too_long_from_before_records_begin_in_order() -> None:
+    chance, known = Random(14), list[tuple[int, int]]()
+    at = 2 * ALWAYS_FITS
+    for _ in range(3000):
+        known.append((at, at := at + chance.randrange(1, 200)))
+        at += chance.randrange(1, 200)
+    tenancy = Ledger().open("topic", 0, 1, 0, 0, known, keeps_map=True)
+    tenancy.must_fit = True
+    chunk = tenancy.deliver(range(10), [1] * 10, now=0.0)
+    assert tenancy.progress_with([1, 3, 5]) is None
+    tenancy.begin_in_order()
+    for offset in range(10):
+        assert [tenancy.may_begin(each) for each in range(offset, 10)] == [
+            each == offset for each in range(offset, 10)
+        ]
+        chunk.finish(offset)
 
 
 def test_closing_what_is_not_open_is_nothing() -> None:

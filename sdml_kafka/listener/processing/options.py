@@ -17,6 +17,7 @@ from sdml_kafka.listener.processing.policies import (
     Retry,
     RetryTopics,
     Stop,
+    Transaction,
     check_choice,
     check_failure_policy,
 )
@@ -37,6 +38,10 @@ class ProcessOptions(TypedDict, total=False):
     """How a failed record is tried again; by default it is not."""
     on_failure: OnFailure
     """What becomes of a record that has failed for good; by default `Stop()`."""
+    exactly_once: bool | Transaction
+    """Whether what handlers return as `Send`, dead letters included, and the offsets of their
+    records are committed in one transaction, or not at all; a `Transaction` says how often. Needs
+    `client="librdkafka"`."""
     name: str
     """The name in logs and `status()`; by default the handler's."""
 
@@ -56,6 +61,8 @@ class Options:
     retry_topics: RetryTopics | None
     """How a record is tried again after that, by way of topics."""
     on_failure: OnFailure
+    transaction: Transaction | None = None
+    """How often transactions are committed, None for a processor without them."""
 
     @property
     def turn(self) -> int:
@@ -65,6 +72,8 @@ class Options:
     @property
     def needs_producer(self) -> bool:
         """Whether a producer is needed for certain; a handler may return a `Send` as well."""
+        if self.transaction is not None:
+            return False  # it has its own
         return isinstance(self.on_failure, DeadLetter) or self.retry_topics is not None
 
 
@@ -97,5 +106,21 @@ def compile_options(
     in_place = retry.first if isinstance(retry, RetryTopics) else retry
     check_failure_policy(on_failure)
     name = options.get("name", compiled.name)
-    policies = in_place, topics, on_failure
+    policies = in_place, topics, on_failure, _transaction(options.get("exactly_once", False), retry)
     return Options(compiled, name, concurrency, order, null_key, batch, *policies)
+
+
+def _transaction(exactly_once: object, retry: Retry | RetryTopics) -> Transaction | None:
+    """Return how often transactions are committed, None without any."""
+    if exactly_once is False:
+        return None
+    if exactly_once is not True and not isinstance(exactly_once, Transaction):
+        raise ConfigurationError(
+            f"exactly_once is True, False or a Transaction(...), not {exactly_once!r:.300}"
+        )
+    if isinstance(retry, RetryTopics):
+        raise ConfigurationError(
+            "exactly_once goes with retry=Retry(...), not with RetryTopics: a listener reads "
+            "uncommitted records by default, so it would handle those of aborted transactions"
+        )
+    return Transaction() if exactly_once is True else exactly_once

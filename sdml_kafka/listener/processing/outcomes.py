@@ -79,6 +79,10 @@ class Counts:
     failures: int = 0
     """The number of records that have failed for good."""
     dead_letters: int = 0
+    transactions: int = 0
+    """The number of transactions that were committed."""
+    aborted: int = 0
+    """The number of transactions that were aborted."""
 
 
 class OnLeft(Protocol):
@@ -224,7 +228,16 @@ class Outcomes:
         except Exception as error:  # which a serializer has raised
             self.settle(item, (), _with_refused(good, failures, error))
         else:
-            _Bundle(item, good, failures, messages, self).send(self._forwards)
+            self._send_messages(item, good, failures, messages)
+
+    def _send_messages(
+        self,
+        item: Item,
+        good: Sequence[Job],
+        failures: Sequence[Failure],
+        messages: list[Message],
+    ) -> None:
+        _Bundle(item, good, failures, messages, self).send(self._forwards)
 
     def _message(self, send: Send) -> Message:
         value = send.value

@@ -219,6 +219,29 @@ class Batch:
 
 
 @frozen
+class Transaction:
+    """How often a processor with `exactly_once` commits its transactions.
+
+    It commits after `every` records whose handlers have ended, or `interval_s` seconds after the
+    first of them, whichever comes first. Whoever reads committed records sees what handlers send
+    that much later.
+
+    Raises:
+        ConfigurationError: A value is out of its range.
+    """
+
+    every: int = 500
+    """The number of records after which a transaction is committed."""
+    interval_s: float = 0.2
+    """Seconds from a transaction's first record to its commit."""
+
+    def __attrs_post_init__(self) -> None:
+        _check_number("every", self.every, 1, math.inf, whole=True)
+        # A broker aborts a transaction that is open for longer than the producer has asked for.
+        _check_number("interval_s", self.interval_s, 0, 5)
+
+
+@frozen
 class Send:
     """A record that a handler returns to have it sent before its own record counts as finished."""
 

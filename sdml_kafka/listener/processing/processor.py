@@ -66,8 +66,8 @@ class Processor:
         self._later = Timetable[Job](self._repeat)
         self._lanes = self._make_lanes(options, plan)
         self._again = Timetable[Item](self._repeat)
-        self._forwards = Forwards(around.outbox, around.log, now, self._wake)
-        self._outcomes = Outcomes(
+        self._forwards = self._make_forwards(options.name)
+        self._outcomes = self._outcomes_class()(
             Policies(options.retry, plan, options.on_failure, around.can_send),
             options.name,
             around.group,
@@ -81,7 +81,19 @@ class Processor:
             self._stop_listener,
         )
         parts = self._lanes, around.parser, self._outcomes, self._pool.workers
-        self._work = Work(options, queue, *parts, self._wake, now)
+        self._work = self._work_class()(options, queue, *parts, self._wake, now)
+
+    # A processor with transactions has others of these parts.
+
+    def _make_forwards(self, name: str) -> Forwards:
+        around = self._around
+        return Forwards(around.outbox, around.log, self._clock, self._wake)
+
+    def _outcomes_class(self) -> Callable[..., Outcomes]:
+        return Outcomes
+
+    def _work_class(self) -> Callable[..., Work]:
+        return Work
 
     def _make_lanes(self, options: Options, plan: RetryPlan | None) -> LaneSet:
         order, null_key, batch = options.order, options.null_key, options.batch
@@ -175,6 +187,8 @@ class Processor:
             failures=counts.failures,
             dead_letters=counts.dead_letters,
             held=self._forwards.held(),
+            transactions=counts.transactions,
+            aborted=counts.aborted,
         )
 
     # -- hand-over and end ---------------------------------------------------------------

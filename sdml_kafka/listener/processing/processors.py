@@ -10,6 +10,8 @@ from attrs import frozen
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.lifecycle import ACTOR_GRACE_S
+from sdml_kafka.listener.processing.exactly_once.processor import ExactlyOnceProcessor
+from sdml_kafka.listener.processing.exactly_once.transactions import Transacting
 from sdml_kafka.listener.processing.options import Options
 from sdml_kafka.listener.processing.policies import NO_PRODUCER, DeadLetter
 from sdml_kafka.listener.processing.processor import Processor, Surroundings
@@ -41,15 +43,17 @@ class Processors:
         around: Surroundings,
         connect_producer: ConnectProducer | None,
         start_timeout_s: float,
+        transacting: Transacting,
     ) -> None:
         """Begin with none that runs."""
         self._router = router
         self._around = around
         self._connect_producer = connect_producer
         self._start_timeout_s = start_timeout_s
+        self._transacting = transacting
         self._makers: dict[tuple[str, ...], RetryTopicMaker] = {}
         """Those who have created retry topics, by the names of these."""
-        self._running: dict[str, Processor] = {}
+        self._running: dict[str, Processor | ExactlyOnceProcessor] = {}
         self._last: dict[str, ProcessorStatus] = {}
         """The last figures of the processors that have ended, by their names."""
 
@@ -63,6 +67,8 @@ class Processors:
             AuthorizationFailed: The broker does not let this client create the topics.
         """
         connect, policy, around = self._connect_producer, options.retry_topics, self._around
+        if options.transaction is not None:
+            self._transacting.check()
         if options.needs_producer and connect is None:
             raise ConfigurationError(NO_PRODUCER)
         if isinstance(options.on_failure, DeadLetter):
@@ -91,12 +97,21 @@ class Processors:
         plan = await self.prepare(type_, options)
         with ExitStack() as stack:
             queue = self._subscribe(stack, type_, plan)
-            processor = Processor(options, queue, self._around, plan)
+            processor = self._make(options, queue, plan)
             name = self._free_name(options.name)
             self._running[name] = processor
             stack.callback(self._forget, name)
             maker = None if plan is None else self._makers[tuple(plan.topics)]
             await processor.run(maker)
+
+    def _make(
+        self, options: Options, queue: TypedQueue | RetryQueues, plan: RetryPlan | None
+    ) -> Processor | ExactlyOnceProcessor:
+        if options.transaction is None:
+            return Processor(options, queue, self._around, plan)
+        assert isinstance(queue, TypedQueue)  # there are no retry topics then
+        parts = self._around, self._transacting, self._start_timeout_s
+        return ExactlyOnceProcessor(options, queue, *parts)
 
     def _forget(self, name: str) -> None:
         self._last[name] = self._running.pop(name).status()

@@ -33,6 +33,10 @@ class ProcessorStatus:
     """The number of dead letters that the broker has acknowledged."""
     held: Sequence[Held]
     """The records that cannot finish, since something cannot be written; see `Held`."""
+    transactions: int = 0
+    """The number of transactions that were committed, with `exactly_once`."""
+    aborted: int = 0
+    """The number of transactions that were aborted, whose records were handled again."""
 
 
 def percentile(times: Sequence[float], part: float) -> float | None:

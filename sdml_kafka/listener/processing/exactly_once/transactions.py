@@ -1,0 +1,358 @@
+"""The transactions of one processor, one after another: how they are committed.
+
+How this works. A commit takes its turn among the commits of the listener, so that none of them says
+less than the one before. In its turn the ledger says what would be committable if the records of
+the transaction had finished (`Tenancy.progress_with`), and the consumer who it is in its group; the
+group refuses a member that it has replaced. Both are committed with what was sent. Then the records
+finish, before anybody else commits.
+
+What the broker has not answered in time is asked again, until it is known. A cut short at a
+hand-over, or a client that fails meanwhile, leaves the transaction in doubt. Then nothing of
+its partitions is committed or handled here any more, and the group is joined anew: the next owner
+of a partition, this listener or another one, is given its offset once no transaction is pending.
+
+Whatever else goes wrong aborts the transaction, and ends this life of the processor: everything in
+hand is given back, and handled again in the order of the offsets. The life after has a new object
+of this class.
+
+Rules for whoever edits this file:
+
+- Nothing is awaited between the answer to a commit and the finishes.
+- An outcome that is not known is never treated as one.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from logging import WARNING
+from math import inf
+
+import anyio
+from attrs import frozen
+
+from sdml_kafka.consuming.committer import Committer
+from sdml_kafka.consuming.current_consumer import CurrentConsumer
+from sdml_kafka.consuming.ledger import Progress, Tenancy
+from sdml_kafka.errors import (
+    AuthorizationFailed,
+    CommitFailed,
+    ConfigurationError,
+    ProducerFailed,
+    ProducerFenced,
+    TransactionFailed,
+    TransactionInDoubt,
+)
+from sdml_kafka.listener.processing.exactly_once.memory import Memory
+from sdml_kafka.listener.processing.exactly_once.stage import Ended, SharedRecords, Stage
+from sdml_kafka.listener.processing.forwards import Forward, Forwards
+from sdml_kafka.listener.processing.outcomes import Counts
+from sdml_kafka.listener.processing.policies import Transaction
+from sdml_kafka.producing.outbox import Outbox
+from sdml_kafka.rate_limited_log import RateLimitedLog
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
+from sdml_kafka.transport.interfaces.transactions import (
+    ConnectTransactions,
+    GroupOffsets,
+    TransactionalProducer,
+)
+
+COMMIT_TIMEOUT_S = 5.0
+"""Seconds after which a commit that was not answered is asked for again."""
+MEMBERSHIP_TIMEOUT_S = 2.0
+IN_DOUBT_PAUSE_S = 0.1
+"""Seconds between two requests for the same commit."""
+GRACE_S = 1.0
+"""Seconds that a commit under way gets when its processor is cancelled."""
+
+
+@frozen
+class Transacting:
+    """What the processors of a listener need for transactions."""
+
+    connect: ConnectTransactions | None
+    """Opens a producer of transactions; None if the client has none."""
+    keeps_maps: bool
+    """Whether commits say what has finished beyond their offset."""
+    max_every: int
+    """The number of records that are committed together at most, since more are not in hand."""
+    committer: Committer
+    current: CurrentConsumer
+    on_doubt: Callable[[Collection[Tenancy]], None]
+    """Called with the partitions of which nobody knows what is committed."""
+    shared: SharedRecords
+
+    def check(self) -> ConnectTransactions:
+        """Return the function that opens a producer of transactions.
+
+        Raises:
+            ConfigurationError: There can be no transactions.
+        """
+        if self.connect is None:
+            raise ConfigurationError(
+                "exactly_once needs client='librdkafka': transactions of aiokafka do not say which "
+                "member of the group commits, so a member that was frozen would not be refused"
+            )
+        if not self.keeps_maps:
+            raise ConfigurationError(
+                "exactly_once needs the listener's offset_map, so that a commit can say of each "
+                "record of a transaction that it has finished"
+            )
+        return self.connect
+
+
+@frozen
+class Ending:
+    """Why a life of a processor ends."""
+
+    reason: Exception
+    is_spent: bool = False
+    """Whether a new producer is needed."""
+    is_refusal: bool = False
+    """Whether it ends for a message that was refused, which is remembered."""
+
+
+class Transactions(Forwards):
+    """Sends in transactions what follows from records, and commits them."""
+
+    def __init__(
+        self,
+        name: str,
+        policy: Transaction,
+        producer: TransactionalProducer,
+        transacting: Transacting,
+        memory: Memory,
+        counts: Counts,
+        outbox: Outbox,
+        log: RateLimitedLog,
+        clock: Callable[[], float],
+        on_progress: Callable[[], None],
+        free_lanes: Callable[[Ended], None],
+        on_ending: Callable[[], None],
+    ) -> None:
+        """Begin with nothing to send.
+
+        Args:
+            name: The processor's name.
+            policy: When a transaction is due.
+            producer: Sends and commits.
+            transacting: What else commits take.
+            memory: Knows what was refused before.
+            counts: Counts the transactions.
+            outbox: Sends nothing here.
+            log: The listener's log.
+            clock: The clock of the event loop.
+            on_progress: Called after records have gone on, so that others may begin.
+            free_lanes: Lets the next records of the lanes of these begin.
+            on_ending: Called when this life has to end.
+        """
+        super().__init__(outbox, log, clock, on_progress)
+        self._name = name
+        self._producer = producer
+        self._transacting = transacting
+        self._memory = memory
+        self._counts = counts
+        self._on_ending = on_ending
+        self.stage: Stage = Stage(policy, transacting.shared, self._send_messages, free_lanes)
+        self.ending: Ending | None = None
+        self._wakes_at = inf
+        self._woken = anyio.Event()
+        self._committing: anyio.CancelScope | None = None
+        self._grace_s = inf
+
+    # -- what is sent --------------------------------------------------------------------
+
+    def add(self, ended: Ended) -> None:
+        """Take records whose handler has ended, with their messages.
+
+        Raises:
+            ConfigurationError: They can never be in a transaction.
+        """
+        now = self._clock()
+        self.stage.add(ended, now)
+        self._look_at(now)
+
+    def send(self, forward: Forward) -> None:
+        """Send a dead letter in a transaction, or hold it while its topic takes none."""
+        self._memory.avoid_missing(forward)
+        why = self._memory.reason_to_hold(forward.message.topic, self._clock())
+        if why is not None:
+            self.hold(forward, why)
+            return
+        forward.tries += 1
+        on_committed = partial(self._forward_committed, forward)
+        self.add(Ended((forward.job,), (forward.message,), on_committed, forward))
+
+    def hold(self, forward: Forward, why: Exception) -> None:
+        """Send a dead letter later that its topic does not take."""
+        self._memory.note_dead_letter(forward, why)
+        if forward.job.is_gone or self._is_closed:
+            forward.on_lost()
+        else:
+            self._hold(forward, why)
+            self._held.add(forward)  # it may be held since an earlier life
+
+    def _forward_committed(self, forward: Forward) -> None:
+        self._held.discard(forward)
+        forward.on_sent()
+
+    def _send_messages(self, ended: Ended) -> None:
+        for message in ended.messages:
+            self._producer.send(message, partial(self._not_taken, ended))
+
+    def _not_taken(self, ended: Ended, error: Exception) -> None:
+        """End this life, since a message was not taken; remember it if it never will be."""
+        is_refusal = self._memory.note_refused(ended, error, self._clock())
+        self.end(Ending(error, is_refusal=is_refusal))
+
+    def end(self, ending: Ending) -> None:
+        """End this life, if it does not end already."""
+        if self.ending is None:
+            self.ending = ending
+            self.stage.close()
+            self._on_ending()
+
+    # -- when ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Commit what is due, and send again what is held, until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._limit_when_cancelled)
+            tasks.start_soon(super().run)
+            while True:
+                await self._wait_due()
+                await self._commit()
+
+    async def _wait_due(self) -> None:
+        while (at := self.stage.look_at(now := self._clock())) > now or not self.stage.members:
+            self._woken, self._wakes_at = anyio.Event(), at
+            with anyio.move_on_after(at - now):
+                await self._woken.wait()
+        self._wakes_at = -inf
+
+    def _look_at(self, now: float) -> None:
+        """Have the next look no later than the transaction is due."""
+        if self.stage.due_at < self._wakes_at or self._wakes_at == inf:
+            self._woken.set()
+
+    def hurry(self) -> None:
+        """Commit now what belongs to partitions that are being revoked."""
+        self.stage.hurry(now := self._clock())
+        self._look_at(now)
+
+    def close(self) -> None:
+        """Give back what is held, and commit at once whatever comes."""
+        super().close()
+        self.stage.is_ending = True
+        self.hurry()
+
+    # -- commits -------------------------------------------------------------------------
+
+    async def _commit(self) -> None:
+        try:
+            async with self._transacting.committer.turn():
+                await self._commit_in_turn()
+        except ProducerFenced as error:
+            self.end(Ending(error, is_spent=True))
+        except (TransactionFailed, CommitFailed, AuthorizationFailed, ConfigurationError) as error:
+            self.end(Ending(error))
+        if self.ending is not None:
+            await anyio.sleep_forever()  # until this life is cancelled
+
+    async def _commit_in_turn(self) -> None:
+        members = self.stage.close()
+        progress = self._progress()
+        offsets = await self._group_offsets(progress)
+        doubt = await self._commit_until_known(offsets)
+        if doubt is not None:
+            self._transacting.on_doubt(progress.keys())
+            self.end(Ending(doubt, is_spent=True))
+            return
+        for ended in members:
+            ended.on_committed()
+            for job in ended.jobs:
+                self._memory.forget(job)
+        for tenancy, committed in progress.items():
+            if tenancy.open:
+                tenancy.note_committed(committed)
+        self._counts.transactions += 1
+        self.stage.open_next(self._clock())
+        self._on_progress()
+
+    def _progress(self) -> Mapping[Tenancy, Progress]:
+        """Return what would be committable if the records of the transaction had finished.
+
+        Raises:
+            TransactionFailed: That cannot be said of all of them.
+        """
+        offsets: dict[Tenancy, list[int]] = {}
+        for ended in self.stage.members:
+            offsets.setdefault(ended.jobs[0].tenancy, []).extend(job.offset for job in ended.jobs)
+        result: dict[Tenancy, Progress] = {}
+        for tenancy, finished in offsets.items():
+            place = f"{tenancy.topic!r} partition {tenancy.partition}"
+            if not tenancy.open or tenancy.in_doubt:
+                raise TransactionFailed(f"{place} is not this member's any more")
+            progress = tenancy.progress_with(finished)
+            if progress is None:
+                tenancy.begin_in_order()
+                raise TransactionFailed(f"too much has finished out of order of {place}")
+            result[tenancy] = progress
+        return result
+
+    async def _group_offsets(self, progress: Mapping[Tenancy, Progress]) -> GroupOffsets:
+        consumer = self._transacting.current.consumer
+        if consumer is None:
+            raise CommitFailed("the consumer is being restarted")
+        commits = {
+            TopicPartition(tenancy.topic, tenancy.partition): Commit(each.offset, each.map)
+            for tenancy, each in progress.items()
+        }
+        epoch = max(tenancy.epoch for tenancy in progress)
+        member = await consumer.membership(epoch, commits.keys(), MEMBERSHIP_TIMEOUT_S)
+        return GroupOffsets(member, commits)
+
+    async def _commit_until_known(self, offsets: GroupOffsets) -> Exception | None:
+        """Commit; return None if it was committed, or why nobody knows.
+
+        Raises:
+            TransactionFailed, ProducerFenced, AuthorizationFailed: It was not committed.
+        """
+        doubt: Exception = TransactionInDoubt("it was cut short by a hand-over")
+        with anyio.CancelScope(shield=True) as self._committing:
+            self._limit(self._grace_s)
+            try:
+                while True:
+                    try:
+                        await self._producer.commit(offsets, COMMIT_TIMEOUT_S)
+                    except TransactionInDoubt as error:
+                        doubt = error
+                        text = "%s: a transaction is asked for again that is in doubt: %s"
+                        self._log.log(WARNING, f"doubt {self._name}", text, self._name, error)
+                        await anyio.sleep(IN_DOUBT_PAUSE_S)
+                    else:
+                        return None
+            except ProducerFenced:
+                raise
+            except ProducerFailed as error:
+                return error
+            finally:
+                self._committing = None
+        return doubt
+
+    async def _limit_when_cancelled(self) -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            self._limit(GRACE_S)
+
+    def _limit(self, grace_s: float) -> None:
+        """Give a commit under way, or one that follows, no more than these seconds."""
+        self._grace_s = min(self._grace_s, grace_s)
+        if self._committing is not None and self._grace_s < inf:
+            deadline = anyio.current_time() + self._grace_s
+            self._committing.deadline = min(self._committing.deadline, deadline)
+
+    def cut_short(self, reason: Exception) -> None:
+        """End this life at once: whoever waits for the records in hand has waited long enough."""
+        self._limit(0.0)
+        self.end(Ending(reason, is_spent=self._committing is not None))
