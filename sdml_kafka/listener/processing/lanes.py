@@ -264,7 +264,8 @@ class Lanes:
         parcels = [
             each.as_parcel() if isinstance(each, Job) else each.parcel.rest()
             for each in left
-            if isinstance(each, Job) or len(each)
+            # A job that was to begin again may have been given back already.
+            if (not each.is_settled if isinstance(each, Job) else len(each))
         ]
         return sorted(parcels, key=lambda parcel: parcel.offset, reverse=True)
 

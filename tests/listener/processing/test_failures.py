@@ -249,6 +249,27 @@ async def test_a_send_that_is_not_acknowledged_is_sent_again(applied: bool) -> N
     assert (handled, broker.end_offset(TopicPartition("out", 0))) == (1, 4 if applied else 1)
 
 
+async def test_a_record_whose_next_attempt_is_due_is_given_back_once() -> None:
+    broker, calls = broker_with("a", "b"), list[str]()
+
+    async def handle(value: str, delivery: Delivery[str]) -> None:
+        calls.append(value)
+        if value == "b":
+            await anyio.sleep_forever()
+        raise ValueError(value)
+
+    async def handle_anew(value: str, delivery: Delivery[str]) -> None:
+        calls.append(f"{value} anew")
+
+    retry = Retry(attempts=9, backoff_s=1.0, jitter=0.0)
+    async with processing_on(broker) as listener:
+        async with processing(listener, handle, order="none", concurrency=1, retry=retry):
+            await anyio.sleep(2.0)
+        async with processing(listener, handle_anew):
+            await until(lambda: broker.committed(GROUP, P0) == 2)
+    assert calls == ["a", "b", "a anew", "b anew"]
+
+
 async def test_a_policy_function_that_returns_something_else_stops_the_listener() -> None:
     broker = broker_with("a")
 

@@ -5,13 +5,20 @@ The readers read committed records; whatever else happens stays inside of the pr
 
 import random
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import anyio
 import pytest
 
 from sdml_kafka import Delivery, Send, TopicPartition
-from sdml_kafka.errors import ProducerFailed, ProducerFenced, TransactionFailed, TransactionInDoubt
+from sdml_kafka.errors import (
+    JoinTimeout,
+    ProducerFailed,
+    ProducerFenced,
+    TransactionFailed,
+    TransactionInDoubt,
+)
 from sdml_kafka.listener.processing.policies import DeadLetter, Retry, Transaction
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.exactly_once_on_twin import (
@@ -70,7 +77,7 @@ class World:
             "exactly_once": Transaction(every=self.draw.choice((1, 5, 50)), interval_s=0.1),
         }
         is_cancelled = self.draw.random() < 0.5
-        with anyio.move_on_after(life_s if is_cancelled else None):
+        with suppress(JoinTimeout), anyio.move_on_after(life_s if is_cancelled else None):
             async with listener, anyio.create_task_group() as tasks:
                 if not is_cancelled:
                     tasks.cancel_scope.deadline = anyio.current_time() + life_s
