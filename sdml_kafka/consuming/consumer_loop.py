@@ -2,10 +2,11 @@
 
 How this works. One life of the actor is one consumer: connect, join the group, poll until stopped,
 release everything, leave the group. When there are further topics to read, or only the group knows
-what a transaction has committed, the life goes on with a new consumer: this counts as no crash. A poll brings an assignment (a new tenancy begins for
-each of its partitions), records (they go into the intake), or the consumer's health. Beside the
-polling a second task waits for revocations, because the client below stands still inside its poll
-until a revocation is released. A revocation, and likewise leaving, goes step by step:
+what a transaction has committed, the life goes on with a new consumer: this counts as no crash.
+A poll brings an assignment (a new tenancy begins for each of its partitions), records (they go into
+the intake), or the consumer's health. Beside the polling a second task waits for revocations,
+because the client below stands still inside its poll until a revocation is released. A revocation,
+and likewise leaving, goes step by step:
 
 1. withdraw: records that wait are taken back, those in the user's hands stay there;
 2. drain: those in hand get a limited time to finish;

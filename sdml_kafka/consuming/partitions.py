@@ -96,6 +96,8 @@ class Intake:
     paused: Container[TopicPartition]
     _held_back: set[TopicPartition]
     """The partitions that are not read yet though others are."""
+    must_rejoin: bool = False
+    """Whether the group has to be joined anew, which alone knows what is committed."""
 
     def __init__(
         self,
@@ -128,8 +130,6 @@ class Intake:
         self.health: Health = Health(False, {})
         self.health_noted_at: float = 0.0
         """When the health was true at the earliest, by the event loop's clock."""
-        self.must_rejoin: bool = False
-        """Whether the group has to be joined anew, which alone knows what is committed."""
         self.rebalances: int = 0
         """The number of assignments received."""
         self.jumps: int = 0

@@ -118,15 +118,13 @@ class ListenerActors:
         self._current, paused = CurrentConsumer(), Pauses()
         self.signal: DispatchSignal = DispatchSignal()
         self.router: Router = self._make_router(specs, options)
-        reads = self.router.is_read, self._current, options.max_bytes
-        self.intake: Intake = Intake(*reads, keeps_maps=options.offset_map, paused=paused)
+        self.intake: Intake = self._make_intake(options, paused)
         self.outbox, log = Outbox(), RateLimitedLog(_log, anyio.current_time)
         self._parse_failures = failures = self._make_failures(on_parse_error, transport, log)
         self._parser = BatchParser(_policy(on_parse_error), self.signal.fail, log, failures)
         self.readers: Readers = Readers(self._parser, _max_run(auto_commit))
         self.committer: Committer = self._make_committer(log)
-        transacting = self._make_transacting(transport, options)
-        parts = transport, serializers, log, timeouts, transacting
+        parts = transport, serializers, log, timeouts, self._make_transacting(transport, options)
         self.processors: Processors = self._make_processors(*parts)
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self._cut_off)
         self._log = self._make_log(log)
@@ -145,6 +143,10 @@ class ListenerActors:
     def _make_router(self, specs: Sequence[CompiledSpec], options: ReadOptions) -> Router:
         parts = specs, options.max_bytes / QUEUES, self._routes_changed, self.signal.notify
         return Router(*parts, self._withdrawn)
+
+    def _make_intake(self, options: ReadOptions, paused: Pauses) -> Intake:
+        reads = self.router.is_read, self._current, options.max_bytes
+        return Intake(*reads, keeps_maps=options.offset_map, paused=paused)
 
     def _make_committer(self, log: RateLimitedLog) -> Committer:
         of = self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush

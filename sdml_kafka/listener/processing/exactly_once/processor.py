@@ -5,7 +5,7 @@ from functools import partial
 from logging import WARNING
 
 import anyio
-from attrs import evolve, frozen
+from attrs import evolve
 
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.errors import (
@@ -17,9 +17,9 @@ from sdml_kafka.errors import (
     TransactionInDoubt,
 )
 from sdml_kafka.listener.processing.exactly_once.memory import Memory
+from sdml_kafka.listener.processing.exactly_once.stage import Ended
 from sdml_kafka.listener.processing.exactly_once.staged_outcomes import StagedOutcomes
 from sdml_kafka.listener.processing.exactly_once.staged_work import StagedWork
-from sdml_kafka.listener.processing.exactly_once.stage import Ended
 from sdml_kafka.listener.processing.exactly_once.transactions import (
     Ending,
     Transacting,

@@ -16,7 +16,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from math import inf
 
-from attrs import define, field
+from attrs import define
 
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
 from sdml_kafka.errors import ConfigurationError

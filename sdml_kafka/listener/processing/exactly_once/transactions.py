@@ -146,12 +146,8 @@ class Transactions(Forwards):
             on_ending: Called when this life has to end.
         """
         super().__init__(outbox, log, clock, on_progress)
-        self._name = name
-        self._producer = producer
-        self._transacting = transacting
-        self._memory = memory
-        self._counts = counts
-        self._on_ending = on_ending
+        self._name, self._producer, self._transacting = name, producer, transacting
+        self._memory, self._counts, self._on_ending = memory, counts, on_ending
         self.stage: Stage = Stage(policy, transacting.shared, self._send_messages, free_lanes)
         self.ending: Ending | None = None
         self._wakes_at = inf

@@ -60,7 +60,7 @@ class World:
     async def handle(self, value: str, delivery: Delivery[str]) -> Send | None:
         await anyio.sleep(self.draw.choice((0.0, 0.0, 0.01, 0.3)))
         self.tried[value] += 1
-        if int(value) % 10 == 7 or self.draw.random() < 0.05 and self.tried[value] < 3:
+        if int(value) % 10 == 7 or (self.draw.random() < 0.05 and self.tried[value] < 3):
             raise ValueError(value)
         if int(value) % 10 == 3:
             return None

@@ -6,8 +6,14 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import ConfigurationError, Delivery, KafkaListener, Send, TopicPartition
-from sdml_kafka.listener.processing.policies import Batch, DeadLetter, Retry, RetryTopics, Transaction
+from sdml_kafka import ConfigurationError, Delivery, Send
+from sdml_kafka.listener.processing.policies import (
+    Batch,
+    DeadLetter,
+    Retry,
+    RetryTopics,
+    Transaction,
+)
 from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.exactly_once_on_twin import (
@@ -218,14 +224,18 @@ async def test_a_record_that_a_stream_reads_as_well_waits_for_it() -> None:
 
 async def test_two_processors_with_transactions_cannot_handle_one_record() -> None:
     broker = broker_with_outputs(2)
+
+    async def count(value: int, delivery: Delivery[int]) -> Send:
+        return Send(OUT.topic, b"%d" % value)
+
     numbers: Any = {"topics": [TOPIC], "type": int, "parser": lambda record: int(record.value)}
     with pytest.raises(ConfigurationError, match="same record"):
-        async with exactly_once_on(broker, parsers=[TEXTS, numbers]) as listener:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(partial(listener.process, str, pass_on, exactly_once=True))
-                await listener.process(
-                    int, lambda value, delivery: Send(OUT.topic, b"x"), exactly_once=True
-                )
+        async with (
+            exactly_once_on(broker, parsers=[TEXTS, numbers]) as listener,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(partial(listener.process, str, pass_on, exactly_once=True))
+            await listener.process(int, count, exactly_once=True)
 
 
 async def test_types_of_one_topic_with_a_processor_each() -> None:
@@ -262,10 +272,10 @@ async def test_what_cannot_be() -> None:
         {"exactly_once": True, "retry": RetryTopics(1.0)},
     ):
         with pytest.raises(ConfigurationError, match="exactly_once"):
-            exactly_once_on(MemoryBroker()).processor(str, **options)(pass_on)  # type: ignore[call-overload]
+            exactly_once_on(MemoryBroker()).processor(str, **options)(pass_on)
     for wrong in ({"every": 0}, {"interval_s": -1}, {"interval_s": 60}):
         with pytest.raises(ConfigurationError):
-            Transaction(**wrong)  # type: ignore[arg-type]
+            Transaction(**wrong)
 
 
 async def test_a_client_without_transactions_says_so() -> None:
