@@ -114,7 +114,8 @@ def from_poll(error: BaseException) -> SdmlKafkaError | None:
     if isinstance(error, kafka.InconsistentGroupProtocolError):
         return ConfigurationError(
             "The group has members with which this one shares no assignor. Give all of them a "
-            "common one: partition_assignment_strategy=(RangePartitionAssignor,) suits Java's."
+            "common one: partition_assignment_strategy=(RangePartitionAssignor,) suits Java's. A "
+            "group of KIP-848 takes it if the broker's group.consumer.migration.policy lets it."
         )
     return None
 

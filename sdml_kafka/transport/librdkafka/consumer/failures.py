@@ -18,6 +18,7 @@ _OF_A_FATAL_ERROR = {
         KafkaError.GROUP_AUTHORIZATION_FAILED,
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
         KafkaError.GROUP_MAX_SIZE_REACHED,
+        KafkaError.GROUP_ID_NOT_FOUND,
     )
 }
 """The texts by which a fatal error names the one that has caused it, with the codes of these."""
@@ -63,6 +64,12 @@ def final(error: KafkaError, group: str = "") -> SdmlKafkaError | None:
         return ConfigurationError(
             "The broker does not have the group protocol of KIP-848 (Kafka 4.0 and later): leave "
             "'group.protocol' out of client_options."
+        )
+    if code == KafkaError.GROUP_ID_NOT_FOUND and error.code() == KafkaError._FATAL:
+        return ConfigurationError(
+            "The group has members of the classic protocol, and the broker's "
+            "group.consumer.migration.policy does not let it change to that of KIP-848: give "
+            "'group.protocol': 'classic' in client_options."
         )
     if code == KafkaError._FATAL or error.fatal():
         return ConsumerFailed(f"the client has failed: {shown}")
