@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         RetryTopics,
         Send,
         Stop,
+        Transaction,
     )
     from sdml_kafka.listener.processing.status import ProcessorStatus
     from sdml_kafka.listener.status import Counters, ListenerStatus
@@ -164,6 +165,7 @@ __all__ = [
     "TooManyDeadLetters",
     "TopicMissing",
     "TopicPartition",
+    "Transaction",
     "TransactionFailed",
     "TransactionInDoubt",
     "TypeStream",
@@ -248,6 +250,7 @@ _MODULES = {
     "StreamBusy": "errors",
     "TooManyDeadLetters": "errors",
     "TopicMissing": "errors",
+    "Transaction": "listener.processing.policies",
     "TransactionFailed": "errors",
     "TransactionInDoubt": "errors",
     "TopicPartition": "transport.interfaces.records",

@@ -33,13 +33,14 @@ async def create_topic(
     *,
     login: Mapping[str, str] | None = None,
     config: Mapping[str, str] | None = None,
+    copies: int = 1,
 ) -> str:
     async def create() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, **(login or {}))
         await admin.start()
         try:
             await wait_for_controller(admin)
-            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
+            await admin.create_topics([NewTopic(name, partitions, copies, topic_configs=config)])
         finally:
             await admin.close()
 

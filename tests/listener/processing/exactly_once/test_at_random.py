@@ -112,7 +112,9 @@ class World:
                     broker.fail_sends(times=1)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 40))]
+)
 @pytest.mark.parametrize("order", ["key", "partition"])
 @pytest.mark.parametrize("rebalances", ["eager", "incremental"])
 async def test_each_output_is_read_once_in_the_order_of_its_key(

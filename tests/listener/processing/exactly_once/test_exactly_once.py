@@ -79,7 +79,7 @@ async def test_what_sends_nothing_needs_no_transaction() -> None:
     assert len(seen) == COUNT
 
 
-async def test_batches_and_plain_handlers() -> None:
+async def test_batches() -> None:
     broker = broker_with_outputs(COUNT)
 
     async def handle(deliveries: list[Delivery[str]]) -> list[Send]:
