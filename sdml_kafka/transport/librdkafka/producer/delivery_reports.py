@@ -47,12 +47,18 @@ class _Enough(Exception):
 class ReportingProducer:
     """A producer whose delivery reports and errors come in the program's thread."""
 
+    unasked: int = 0
+    """How many records were acknowledged whose senders need not know."""
+    reports_all: bool = False
+    """Whether those are reported as well."""
+
     def __init__(
         self,
         loop: ProgramLoop,
         settings: dict[str, Any],
         take: Callable[[Sequence[Report]], None],
         take_error: Callable[[KafkaError], None],
+        take_silence: Callable[[], None],
         is_idle: Callable[[], bool] | None = None,
     ) -> None:
         """Make the producer, which begins to connect.
@@ -62,27 +68,23 @@ class ReportingProducer:
             settings: The configuration.
             take: Called in the program's thread with reports that have come.
             take_error: Called there with each error of the client.
+            take_silence: Called there now and then while all is to be reported, and nothing comes.
             is_idle: Returns whether no report is to come, so that the thread need not poll.
 
         Raises:
             ConfigurationError: librdkafka refuses the configuration.
         """
         self._loop = loop
-        self._take = take
-        self._take_error = take_error
-        self._reports: list[Report] = []
-        self._errors: list[KafkaError] = []
-        self._most = 1
+        self._take, self._take_error, self._take_silence = take, take_error, take_silence
+        self._reports, self._errors, self._most = list[Report](), list[KafkaError](), 1
         self._is_idle, self._is_calling = is_idle, False
         self._given_back = threading.Semaphore(0)
         self._stopping = False
-        self.unasked: int = 0
-        """How many records were acknowledged whose senders need not know."""
-        self.reports_all: bool = False
-        """Whether those are reported as well."""
         settings = {**settings, "error_cb": self._note_error}
         self._producer: Producer | None = made(Producer, settings, ClientLog(secrets_of(settings)))
         self.produce: Callable[..., None] = self._producer.produce
+        self.outstanding: Callable[[], int] = self._producer.__len__
+        """Returns the number of records that have no outcome yet."""
         self._thread = OwnerThread(
             "sdml-kafka-producer", loop, self._turn, self._drop, self._note_failure
         )
@@ -131,6 +133,8 @@ class ReportingProducer:
             else:
                 self._poll(TURN_S)
         if not self._reports and not self._errors:
+            if self.reports_all:
+                self._loop.call_soon(self._take_silence)
             return
         self._loop.call_soon(self._take_over)
         while not self._given_back.acquire(timeout=LOOK_S):
@@ -203,5 +207,5 @@ class ReportingProducer:
         await self._thread.stop(timeout_s)
 
     def _drop(self) -> None:
-        del self.produce
+        del self.produce, self.outstanding
         self._producer = None

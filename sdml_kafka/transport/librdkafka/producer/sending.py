@@ -7,7 +7,8 @@ is waited for. librdkafka makes batches of what has come together while others a
 What became of the records comes back many at a time (`delivery_reports.py`).
 
 1. A topic that is not known yet is looked for (`topic_lookups.py`), and its records wait for that.
-2. While librdkafka's queue is full, records wait in `_waiting`.
+2. While others are on their way (`rounds.py`), and while librdkafka's queue is full, records wait
+   in `_waiting`.
 3. Records of a batch that the broker refuses because of single ones are sent again, after what was
    sent meanwhile. Those that may be to blame go alone, each in a batch of another producer.
 
@@ -39,11 +40,14 @@ from sdml_kafka.transport.librdkafka.producer.delivery_reports import (
     ReportingProducer,
 )
 from sdml_kafka.transport.librdkafka.producer.outcomes import report_acknowledged, report_error
+from sdml_kafka.transport.librdkafka.producer.rounds import MOST_HELD, Rounds
 from sdml_kafka.transport.librdkafka.producer.topic_lookups import TopicLookups
 from sdml_kafka.transport.record_checks import fault_of, no_such_partition, not_bytes
 
 LOOK_S = 0.1
 """Seconds between two looks at what is not reported."""
+FRESH_S = 1.0
+"""Seconds within which no record gets too old: what the broker refuses then, it refuses again."""
 BY_KEY = -1
 """The number of a partition that librdkafka chooses by the record's key."""
 Partitions = tuple[int, Iterator[int]]
@@ -77,11 +81,13 @@ class Sending:
         self._settings = settings
         self._take_error = take_error
         self._creates_topics = creates_topics
-        is_idle = self._is_idle if rests else None
-        self._client = ReportingProducer(loop, settings, self._take, take_error, is_idle)
+        self._rests = rests
+        self._rounds = Rounds(self._make, settings)
         self._single: ReportingProducer | None = None
         """Sends the records of batches that were refused, each in a batch of its own."""
-        self._lookups = TopicLookups(loop, self._client.partitions, self._found, self._not_found)
+        self._lookups = TopicLookups(
+            loop, self._rounds.current.partitions, self._found, self._not_found
+        )
         self._sought = self._lookups.waiting
         self._topics: dict[str, Partitions] = {}
         self._waiting: deque[Entry] = deque()
@@ -98,6 +104,10 @@ class Sending:
         if self._refusal is not None:
             self._report_soon(entry, SendFailed(f"The record was not sent: {self._refusal}."))
         elif self._waiting:
+            self._waiting.append(entry)
+            if len(self._waiting) == MOST_HELD:
+                self._send_waiting()
+        elif self._rounds.current.outstanding() >= self._rounds.most and self._rounds.begin():
             self._waiting.append(entry)
         else:
             self._send(entry)
@@ -120,13 +130,15 @@ class Sending:
             if key is not None and key.__class__ is not bytes:
                 key = _as_bytes(key)
             pairs = _checked(headers) if headers else None
-            client = self._client
+            client = self._rounds.current
             asked = receipt is not None or getattr(entry[1], "waits_for_ack", True)
             delivered = partial(client.delivered if asked else client.delivered_unasked, entry)
             # librdkafka takes a time of 0 for now.
             at_ms = 0 if timestamp_ms is None else timestamp_ms or 1
             client.produce(topic, value, key, partition, delivered, None, at_ms, pairs)
         except BufferError:  # librdkafka's queue is full
+            if not self._waiting:
+                self._rounds.begin()
             self._waiting.append(entry)
         except KafkaException as error:
             self._refused(entry, error.args[0])
@@ -181,8 +193,8 @@ class Sending:
         for entry, error, message in reports:
             if error is None:
                 acknowledged.append((entry, message))
-            elif error.code() == KafkaError._INVALID_DIFFERENT_RECORD and self._refusal is None:
-                self._send(entry)  # another one of its batch was to blame
+            elif self._refusal is None and _may_be_taken_now(entry, error, message):
+                self._send(entry)
             elif error.code() in error_mapping.ABOUT_RECORDS and self._refusal is None:
                 self._send_alone(entry)
             else:
@@ -194,6 +206,12 @@ class Sending:
     def _acknowledged(self, acknowledged: Sequence[tuple[Entry, Message]]) -> None:
         report_acknowledged(acknowledged)
         self._count_settled(len(acknowledged))
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        """Hand over the records that wait, if it is time to."""
+        if not self._rounds.may_end(len(self._waiting)):
+            return
         for _ in range(len(self._waiting)):
             entry = self._waiting.popleft()
             if not entry[2]():
@@ -204,13 +222,14 @@ class Sending:
             if len(self._waiting) > waiting:  # still full: it is the last now, and was the first
                 self._waiting.rotate(1)
                 return
+        self._rounds.end()
 
     def _send_alone(self, entry: Entry) -> None:
         """Send a record of a batch that was refused, which may be to blame for it or not."""
         if self._single is None:
             settings = {**self._settings, "batch.num.messages": 1}
             self._single = ReportingProducer(
-                self._loop, settings, self._take_single, self._take_error
+                self._loop, settings, self._take_single, self._take_error, self._send_waiting
             )
         topic, value, key, headers, partition, _, timestamp_ms, _ = entry[0]
         try:
@@ -255,10 +274,10 @@ class Sending:
         return self._taken == self._settled
 
     def _is_settled(self) -> bool:
-        return self._taken == self._settled + self._client.unasked
+        return self._taken == self._settled + self._rounds.unasked
 
     async def flush(self, timeout_s: float) -> bool:
-        self._client.reports_all = True
+        self._rounds.report_all(is_flushing=True, is_holding=True)
         try:
             with anyio.move_on_after(timeout_s):
                 while not self._is_settled():
@@ -267,7 +286,7 @@ class Sending:
                     with anyio.move_on_after(LOOK_S):
                         await self._all_settled.wait()
         finally:
-            self._client.reports_all = False
+            self._rounds.report_all(is_flushing=False, is_holding=bool(self._waiting))
         return self._is_settled()
 
     # -- the end -------------------------------------------------------------------------
@@ -290,7 +309,25 @@ class Sending:
             await client.stop(timeout_s)
 
     def _clients(self) -> Sequence[ReportingProducer]:
-        return [self._client] if self._single is None else [self._client, self._single]
+        clients = self._rounds.clients
+        return clients if self._single is None else [*clients, self._single]
+
+    def _make(self, settings: dict[str, Any]) -> ReportingProducer:
+        is_idle = self._is_idle if self._rests else None
+        callbacks = self._take, self._take_error, self._send_waiting, is_idle
+        return ReportingProducer(self._loop, settings, *callbacks)
+
+
+def _may_be_taken_now(entry: Entry, error: KafkaError, message: Message) -> bool:
+    """Return whether a record that was refused is to be sent once more, as it is.
+
+    Another one of its batch was to blame, or it got too old while it waited for the broker.
+    """
+    if error.code() == KafkaError._INVALID_DIFFERENT_RECORD:
+        return True
+    if error.code() != KafkaError.INVALID_TIMESTAMP or entry[0].timestamp_ms is not None:
+        return False
+    return (message.latency() or 0.0) > FRESH_S and entry[2]()
 
 
 def _as_bytes(value: object) -> bytes:

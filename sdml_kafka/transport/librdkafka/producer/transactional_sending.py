@@ -79,7 +79,7 @@ class TransactionalSending(Sending):
         was_idle = self._taken == self._settled
         super().send(message, on_sent, is_wanted)
         if was_idle:
-            self._client.wake()
+            self._rounds.current.wake()
 
     def _take(self, reports: Sequence[Report]) -> None:
         acknowledged: list[tuple[Entry, Message]] = []
@@ -109,4 +109,4 @@ class TransactionalSending(Sending):
 
     async def call(self, command: Callable[[Producer], None]) -> None:
         """Call the client in its thread; see `ReportingProducer.call`."""
-        await self._client.call(command)
+        await self._rounds.current.call(command)

@@ -1,0 +1,113 @@
+"""When records are held back, and which producer sends them. Time is the test's own."""
+
+from typing import Any
+
+import pytest
+
+from sdml_kafka.transport.librdkafka.producer import rounds
+from sdml_kafka.transport.librdkafka.producer.rounds import (
+    FREE_S,
+    MOST_ALONE,
+    MOST_HELD,
+    PATIENCE_S,
+    Rounds,
+)
+
+SETTINGS = {"linger.ms": 0, "enable.idempotence": True}
+
+
+class OneProducer:
+    """Stands for a producer of librdkafka with so many records on their way."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.linger_ms = settings["linger.ms"]
+        self.under_way = 0
+        self.reports_all = False
+        self.unasked = 0
+
+    def outstanding(self) -> int:
+        return self.under_way
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    clock = [100.0]
+    monkeypatch.setattr(rounds, "monotonic", lambda: clock[0])
+    return clock
+
+
+def made(**settings: Any) -> Rounds:
+    make: Any = OneProducer
+    return Rounds(make, {**SETTINGS, **settings})
+
+
+def under_way(which: Rounds, count: int) -> OneProducer:
+    producer: Any = which.current
+    producer.under_way = count
+    assert isinstance(producer, OneProducer)
+    return producer
+
+
+def test_a_round_goes_together_once_nothing_is_on_its_way(now: list[float]) -> None:
+    own = made()
+    alone = under_way(own, MOST_ALONE)
+    assert own.most == MOST_ALONE
+    assert own.begin()
+    assert alone.reports_all
+    assert not own.may_end(20)
+    under_way(own, 0)
+    assert own.may_end(20)
+    together = under_way(own, 20)
+    assert together.linger_ms == rounds.LINGER_MS
+    own.end()
+    assert not alone.reports_all
+    assert not together.reports_all
+    under_way(own, 0)
+    assert own.may_end(0)
+    assert under_way(own, 0) is alone
+
+
+def test_few_that_were_held_back_go_at_once(now: list[float]) -> None:
+    own = made()
+    alone = under_way(own, MOST_ALONE)
+    assert own.begin()
+    under_way(own, 0)
+    assert own.may_end(MOST_ALONE)
+    assert under_way(own, 0) is alone
+    assert len(own.clients) == 1
+
+
+def test_the_end_of_a_round_that_nobody_would_report_is_not_waited_for(now: list[float]) -> None:
+    own = made()
+    under_way(own, 1)
+    assert not own.begin()
+
+
+def test_many_go_while_others_are_on_their_way(now: list[float]) -> None:
+    own = made()
+    alone = under_way(own, MOST_ALONE)
+    assert own.begin()
+    assert own.may_end(MOST_HELD)
+    assert under_way(own, MOST_HELD) is alone
+    assert own.most == MOST_ALONE
+
+
+def test_an_answer_that_takes_long_holds_up_nothing_for_a_while(now: list[float]) -> None:
+    own = made()
+    alone = under_way(own, MOST_ALONE)
+    assert own.begin()
+    now[0] += PATIENCE_S
+    assert own.may_end(1)
+    own.end()
+    assert own.most > MOST_HELD
+    assert alone.reports_all  # so that the end of this is seen
+    assert not own.may_end(0)
+    now[0] += FREE_S
+    assert not own.may_end(0)
+    assert own.most == MOST_ALONE
+
+
+@pytest.mark.parametrize("name", ["linger.ms", "queue.buffering.max.ms"])
+def test_whoever_chose_to_linger_or_wants_no_idempotence_has_no_rounds(name: str) -> None:
+    assert made(**{name: 5}).most > MOST_HELD
+    assert made(**{"enable.idempotence": False}).most > MOST_HELD
