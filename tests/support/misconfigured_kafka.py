@@ -1,7 +1,7 @@
 """A Kafka with mistakes of an operator, which the embedded one does not make by itself."""
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from unittest.mock import patch
 
@@ -33,13 +33,14 @@ def misconfigured_kafka(
             own["listener.security.protocol.map"] += f",EXTRA{number}:PLAINTEXT"
         return own
 
-    with patch.object(embedded_node, "server_properties", configured):
-        if has_groups:
-            with EmbeddedKafka(properties=properties) as kafka:
-                yield kafka
-        else:
-            with (
-                patch.object(Cluster, "_find_unserved_group", return_value=None),
-                EmbeddedKafka(properties=properties) as kafka,
-            ):
-                yield kafka
+    kafka = EmbeddedKafka(properties=properties)
+    waits: AbstractContextManager[object] = nullcontext()
+    if not has_groups:
+        waits = patch.object(Cluster, "_find_unserved_group", return_value=None)
+    # Other Kafkas that start meanwhile have listeners of their own.
+    with patch.object(embedded_node, "server_properties", configured), waits:
+        kafka.start()
+    try:
+        yield kafka
+    finally:
+        kafka.close()

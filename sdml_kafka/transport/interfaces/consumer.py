@@ -41,7 +41,8 @@ class Consumer(Protocol):
     - Revocations may follow each other without an assignment between them, and assignments may come
       before the release of a revocation of others.
     - A member that is out of its group loses all: its next revocation is `lost`, and names whatever
-      it has not released.
+      it has not released. A revocation for which the group has not waited any longer is `lost` from
+      then on.
 
     Reading starts behind what a transaction has committed: while one with offsets of a partition is
     not known to be committed or aborted, nobody is assigned the partition.

@@ -49,6 +49,8 @@ COMMON_DEFAULTS: Mapping[str, Any] = {
     # A frozen broker holds up a request for this long; librdkafka's default is 60 s.
     "socket.timeout.ms": 15_000,
     "socket.keepalive.enable": True,
+    # A broker that takes a connection and does not answer is found out within a start.
+    "socket.connection.setup.timeout.ms": 8000,
     # A broker that comes back is found within a second; librdkafka's default is 10 s.
     "reconnect.backoff.max.ms": 1000,
     "log.connection.close": False,  # idle connections are closed all the time

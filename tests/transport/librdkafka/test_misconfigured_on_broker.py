@@ -104,14 +104,18 @@ def _free_ports(count: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("number", "why"),
-    [(0, "its name does not resolve"), (1, "it refuses connections"), (2, "it does not answer")],
+    ("number", "why", "timeout_s"),
+    [
+        (0, "its name does not resolve", 1.5),
+        (1, "it refuses connections", 1.5),
+        pytest.param(2, "it does not answer", 10.0, marks=pytest.mark.soak),
+    ],
 )
 async def test_an_advertised_address_that_cannot_be_reached(
-    mistaken_kafka: tuple[EmbeddedKafka, dict[str, str]], number: int, why: str
+    mistaken_kafka: tuple[EmbeddedKafka, dict[str, str]], number: int, why: str, timeout_s: float
 ) -> None:
     advertised, bootstrap = list(mistaken_kafka[1].items())[number]
-    error = await error_of_entering(listener(bootstrap, start_timeout=1.5))
+    error = await error_of_entering(listener(bootstrap, start_timeout=timeout_s))
     assert type(error) is AdvertisedAddressUnreachable
     assert f"broker 0 at {advertised}: {why}" in str(error)
     assert "advertised.listeners" in str(error)

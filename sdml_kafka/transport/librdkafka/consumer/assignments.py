@@ -50,6 +50,8 @@ class PendingRevocation:
     epoch: int
     partitions: frozenset[TopicPartition]
     lost: bool
+    """Whether nothing may be committed any more: the member is out of its group, or the rebalance
+    has gone on without a release."""
     deadline: float
     """When the rebalance goes on without a release."""
     is_released: bool = False
@@ -89,6 +91,8 @@ class Assignments:
         """The epoch of each partition that is the program's, or will be once it is positioned.
         Commits are sent for these alone."""
         self._pending: PendingRevocation | None = None
+        self._overdue: list[PendingRevocation] = []
+        """Those that the rebalance has not waited for, and the program may not know of yet."""
         self._revoked: frozenset[TopicPartition] = frozenset()
         """The partitions that the pending revocation takes, also those that nobody has seen."""
         self._reports_empty = False
@@ -179,12 +183,21 @@ class Assignments:
         if not pending.is_released:
             if monotonic() < pending.deadline:
                 return frozenset()
-            self.release(pending)
+            pending.lost = True
+            self._overdue.append(pending)
         if commit_in_flight and not pending.lost and monotonic() < pending.deadline:
             return frozenset()
         self._pending = None
         self._go_on()
         return self._revoked
+
+    @property
+    def may_be_positioned(self) -> bool:
+        """Whether partitions were given, none of which the program has yet to release."""
+        if self.to_position is None:
+            return False
+        self._overdue = [each for each in self._overdue if not each.is_released]
+        return all(each.partitions.isdisjoint(self.to_position) for each in self._overdue)
 
     def _go_on(self) -> None:
         self._forget(self._revoked)

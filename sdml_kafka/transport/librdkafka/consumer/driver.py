@@ -83,6 +83,8 @@ RETRY_S = 0.1
 """Seconds after which brokers are asked again that have not answered."""
 HEALTH_INTERVAL_S = 0.2
 HEALTH_INTERVAL_OF_EACH_S = 0.0005
+COORDINATOR_INTERVAL_S = 0.5
+"""Seconds between two looks for the group's coordinator, while the group takes no member."""
 MIN_DRAIN_S = 0.5
 REBALANCE_MARGIN_S = 1.0
 """Seconds before the end of the rebalance timeout at which the rebalance goes on anyway."""
@@ -127,7 +129,7 @@ class ConsumerDriver:
         self._obstacles = Obstacles(settings, self.exchange.fail)
         self._has_started = False
         self._is_connected = False
-        self._health_at = self._retry_at = 0.0
+        self._health_at = self._retry_at = self._coordinator_at = 0.0
         self._set_up_member(self._protocol.settings)
         self._fetcher: Consumer = self._made_fetcher()
         self.member_thread: OwnerThread = OwnerThread(
@@ -203,6 +205,7 @@ class ConsumerDriver:
         self._lookups.deadline = None
         self._is_connected = True
         self._join()
+        self._coordinator_at = monotonic() + COORDINATOR_INTERVAL_S
         self._has_started = True
         self.fetching_thread.start()
 
@@ -271,6 +274,7 @@ class ConsumerDriver:
         self._commits.go_on()
         if not self._assignments.epoch:
             self._assignments.look_whether_joined()
+            self._look_for_coordinator(monotonic())
         gone = self._assignments.take_released(commit_in_flight=self._commits.in_flight)
         if gone:
             self.fetching_thread.call_soon(partial(self._fetching.close, gone))
@@ -283,6 +287,19 @@ class ConsumerDriver:
                 self._retry_at = now + RETRY_S
             except SdmlKafkaError as error:
                 self.exchange.fail(error)
+
+    def _look_for_coordinator(self, now: float) -> None:
+        """Find out why the group does not take the member: librdkafka does not say it by itself."""
+        if now < self._coordinator_at or self._assignments.to_position is not None:
+            return
+        self._coordinator_at = now + COORDINATOR_INTERVAL_S
+        obstacles, topic = self._obstacles, min(self._topics.names)
+        try:
+            self._lookups.find_coordinator(TopicPartition(topic, 0))
+        except KafkaException as error:
+            obstacles.of_group = obstacles.of_group or error_of(error)
+        else:
+            obstacles.of_group = None
 
     def _program_stands_still(self) -> bool:
         """Return whether the program has not polled for so long that it is to lose its partitions.
@@ -303,7 +320,7 @@ class ConsumerDriver:
             self._join()
 
     def _look_things_up(self) -> None:
-        if self._assignments.to_position is not None:
+        if self._assignments.may_be_positioned:
             self._position()
         elif self._topics.is_due or not self._is_connected:
             self._topics.refresh(self._topics.missing or self._topics.names)

@@ -30,6 +30,7 @@ from sdml_kafka.transport.librdkafka.options import Settings, made
 START_TIMEOUT_S = 0.2
 FIRST_TIMEOUT_S = 1.0
 MIN_TIMEOUT_S = 0.05
+COORDINATOR_TIMEOUT_S = 0.3
 MAX_TIMEOUT_S = 5.0
 FIRST, END = -2, -1
 """The times that stand for the two ends of a log in a request for offsets."""
@@ -74,6 +75,10 @@ class Lookups:
             for each in found
             if each.offset >= 0
         }
+
+    def find_coordinator(self, partition: TopicPartition) -> None:
+        """Raise what keeps the group's coordinator from answering."""
+        self._consumer.committed(as_client([partition]), timeout=COORDINATOR_TIMEOUT_S)
 
     def offsets(self, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Return the first offset at or after a time in ms, or an end of the log.

@@ -19,15 +19,6 @@ from sdml_kafka.transport.librdkafka.connection_failures import (
 from sdml_kafka.transport.librdkafka.consumer.failures import final, group_full, is_full
 from sdml_kafka.transport.librdkafka.options import Settings
 
-_NO_COORDINATOR = frozenset(
-    {
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError._WAIT_COORD,
-    }
-)
-
 
 class Obstacles:
     """The failures of one consumer."""
@@ -45,7 +36,7 @@ class Obstacles:
         self._fail = fail
         self._failures: Mapping[str, Failure] = {}
         """The brokers that were not reached, by the name of the connection."""
-        self._of_group: KafkaError | None = None
+        self.of_group: KafkaError | None = None
         """Why the group does not take the member."""
         self.refusal: SdmlKafkaError | None = None
         """The error that no waiting mends."""
@@ -58,8 +49,8 @@ class Obstacles:
             self._failures = {**self._failures, f"{failed.place}/{failed.node}": failed}
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.all_down = True
-        elif error.code() in _NO_COORDINATOR or is_full(error):
-            self._of_group = error
+        elif is_full(error):
+            self.of_group = error
         if (failure := final(error, self._group)) is not None:
             self.refusal = failure
             self._fail(failure)
@@ -98,12 +89,12 @@ class Obstacles:
             )
             error.__cause__ = cause
             return error
-        if self._of_group is None:
+        if self.of_group is None:
             return None
-        if is_full(self._of_group):
-            return group_full(self._group, self._of_group)
+        if is_full(self.of_group):
+            return group_full(self._group, self.of_group)
         return CoordinatorUnavailable(
-            f"The group {self._group!r} has no coordinator: {error_mapping.shown(self._of_group)}. "
+            f"The group {self._group!r} has no coordinator: {error_mapping.shown(self.of_group)}. "
             "If that lasts, the brokers cannot create or serve the topic __consumer_offsets: "
             "offsets.topic.replication.factor must not be larger than the number of brokers, and "
             "enough replicas of the topic must be there; see the log of the brokers."

@@ -1,4 +1,4 @@
-"""A member whose program stands still for too long loses its partitions, and is told so."""
+"""A member whose program stands still for too long loses partitions, and hears of it."""
 
 import anyio
 import pytest
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(90)]
 POLL_INTERVAL_S = 2.0
 
 
-@pytest.mark.parametrize(
+each_protocol = pytest.mark.parametrize(
     "protocol",
     [
         "consumer",
@@ -28,6 +28,9 @@ POLL_INTERVAL_S = 2.0
         pytest.param("range", marks=pytest.mark.soak),
     ],
 )
+
+
+@each_protocol
 async def test_its_partitions_are_lost_and_it_comes_back(
     embedded_kafka: EmbeddedKafka, protocol: GroupProtocol
 ) -> None:
@@ -41,8 +44,10 @@ async def test_its_partitions_are_lost_and_it_comes_back(
         async with seat(idle, topic) as member:
             await share_out(2, member)
             epoch = member.last_epoch
+            # The thread polls for that long without the program, and librdkafka waits for as long.
+            await anyio.sleep(2 * POLL_INTERVAL_S + 0.5)
             async with seat(world.connect(group, auto_offset_reset="earliest"), topic) as other:
-                await share_out(2, other)  # the first one has not been polled for so long
+                await share_out(2, other)
                 await poll_until(lambda: other.count == 10, other)
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(poll_until, lambda: member.revocations, member)
@@ -57,3 +62,27 @@ async def test_its_partitions_are_lost_and_it_comes_back(
                 with pytest.raises(CommitRejected):
                     await member.commit({each: 1 for each in member.partitions}, epoch)
                 await member.commit({each: 3 for each in member.partitions})
+
+
+@each_protocol
+async def test_a_rebalance_that_went_on_without_it_is_known_later(
+    embedded_kafka: EmbeddedKafka, protocol: GroupProtocol
+) -> None:
+    """Else it would go on with what has another owner by now."""
+    async with librdkafka_world(embedded_kafka.bootstrap_servers, protocol) as world:
+        topic, group = world.name(), world.name()
+        await world.create_topic(topic, 2)
+        connect = world.connect(group, rebalance_timeout_s=3.0)
+        async with seat(connect, topic) as member:
+            await share_out(2, member)
+            epoch = member.last_epoch
+            async with seat(connect, topic) as other:
+                await poll_until(lambda: other.partitions, other, member)
+                revocation = await member.consumer.revocation()
+                assert revocation.lost
+                assert revocation.partitions >= other.partitions
+                with pytest.raises(CommitRejected):
+                    await member.commit(dict.fromkeys(other.partitions, 1), epoch)
+                revocation.release()
+                again = await member.consumer.poll((), 1, 1.0)
+                assert again.assignment is None or again.assignment.epoch > epoch

@@ -51,12 +51,12 @@ def within(limit_s: float) -> Generator[None]:
     assert time.monotonic() - began < limit_s
 
 
-async def assigned(consumer: Consumer) -> int:
-    """Poll until there is an assignment, and return its epoch."""
+async def assigned(consumer: Consumer, key: TopicPartition) -> int:
+    """Poll until the consumer has the partition, and return the epoch."""
     with anyio.fail_after(CALL_S):
         while True:
-            polled = await consumer.poll((), 1, 0.1)
-            if polled.assignment is not None:
+            polled = await consumer.poll((), 1, CALL_S)
+            if polled.assignment is not None and key in polled.assignment.positions:
                 return polled.assignment.epoch
 
 
@@ -96,7 +96,7 @@ async def test_all_later_calls(mortal_kafka: EmbeddedKafka, away: Away) -> None:
         before = psutil.Process().num_threads()
         async with connect_to(mortal_kafka)() as consumer:
             await consumer.start([key.topic], CALL_S)
-            epoch = await assigned(consumer)
+            epoch = await assigned(consumer, key)
             await consumer.commit(epoch, {key: Commit(1)}, CALL_S)
             await anyio.to_thread.run_sync(away, mortal_kafka)
             with within(1.0 + SPARE_S), pytest.raises(CommitFailed, match="may have gone through"):
@@ -126,9 +126,7 @@ async def test_a_consumer_may_be_cancelled_anywhere(embedded_kafka: EmbeddedKafk
     async def scenario() -> None:
         async with connect() as consumer:
             await consumer.start([topic], CALL_S)
-            polled = await consumer.poll([key], 10, CALL_S)
-            assert polled.assignment is not None
-            epoch = polled.assignment.epoch
+            epoch = await assigned(consumer, key)
             await consumer.commit(epoch, {key: Commit(1)}, CALL_S)
             await consumer.seek(epoch, 1, {key: "earliest"}, CALL_S)
             await consumer.poll([key], 10, CALL_S, 1)
