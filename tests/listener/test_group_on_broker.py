@@ -16,7 +16,7 @@ from tests.support.kafka_from_outside import committed, create_topic, produce, u
 from tests.support.listener_on_broker import Reader, listener_on
 from tests.support.load import Load
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 
 def member(kafka: EmbeddedKafka, topic: str, group: str) -> KafkaListener:
@@ -32,6 +32,7 @@ async def reading(listener: KafkaListener) -> AsyncIterator[Reader]:
         yield reader
 
 
+@pytest.mark.usefixtures("client")
 @pytest.mark.uvloop_too
 @pytest.mark.trio_asyncio_too
 async def test_a_member_joins_and_leaves_and_nothing_is_lost_or_repeated(
@@ -52,6 +53,7 @@ async def test_a_member_joins_and_leaves_and_nothing_is_lost_or_repeated(
     assert [value for value, count in times.items() if count > 1] == []
 
 
+@pytest.mark.usefixtures("client")
 async def test_a_member_that_is_killed_loses_nothing(embedded_kafka: EmbeddedKafka) -> None:
     bootstrap = embedded_kafka.bootstrap_servers
     topic, group = await create_topic(bootstrap, unique("killed")), unique("group")
@@ -66,6 +68,7 @@ async def test_a_member_that_is_killed_loses_nothing(embedded_kafka: EmbeddedKaf
     assert set(survivor.seen) | set(lines) == sent
 
 
+@pytest.mark.usefixtures("client")
 async def test_a_member_frozen_past_its_session_cannot_commit_over_its_successor(
     embedded_kafka: EmbeddedKafka,
 ) -> None:

@@ -125,7 +125,9 @@ async def commits(bootstrap: str, group: str) -> dict[tuple[str, int], tuple[int
         finally:
             await admin.close()
         return {
-            (tp.topic, tp.partition): (each.offset, each.metadata) for tp, each in found.items()
+            # librdkafka ends a text with a zero byte.
+            (tp.topic, tp.partition): (each.offset, each.metadata.rstrip("\0"))
+            for tp, each in found.items()
         }
 
     return await on_asyncio(ask())

@@ -63,7 +63,7 @@ class Failure(NamedTuple):
                 return reason
         if NO_LOGIN in self.what:
             return f"it takes no login, and security.protocol is {protocol!r}"
-        if self.error.code() == KafkaError._SSL:
+        if self.error.code() == KafkaError._SSL or "SSL handshake failed" in self.what:
             return (
                 f"it does not speak TLS as security.protocol {protocol!r} needs it "
                 f"({self.what:.200})"

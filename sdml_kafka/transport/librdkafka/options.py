@@ -35,6 +35,8 @@ TRANSACTION_TIMEOUT = "transaction.timeout.ms"
 TRANSACTION_TIMEOUT_MS = 10_000
 """Until then those who read committed records wait for a transaction whose producer is gone, and so
 do the next owners of the partitions whose offsets it commits. librdkafka's default is 60 s."""
+SESSION_MS = 45_000
+"""librdkafka's default of a classic group. It must not be longer than `max.poll.interval.ms`."""
 
 NO_GROUP = "sdml-kafka-without-group"
 """The name for a consumer that joins no group, since librdkafka makes none without a name."""
@@ -154,7 +156,7 @@ def consumer_settings(
     if AUTO_COMMIT in options:
         settings[COMMIT_INTERVAL] = 0
     settings |= {AUTO_COMMIT: False, "enable.auto.offset.store": False}
-    _try("consumer", settings, shared=shared)
+    _try("consumer", {**_shortest_session(settings), **settings}, shared=shared)
     return {"bootstrap.servers": _joined(bootstrap_servers), **settings}
 
 
@@ -171,6 +173,18 @@ def split_options(options: Mapping[str, Any]) -> tuple[Settings, Settings]:
         {name: value for name, value in options.items() if name not in of_producer},
         {name: value for name, value in options.items() if name not in of_consumer},
     )
+
+
+def _shortest_session(settings: Settings) -> Settings:
+    """Return the session that suits the other options, which `group_protocol.py` decides later."""
+    if str(settings.get("group.protocol", "")).lower() == "consumer":
+        return {}
+    most_ms = settings.get("max.poll.interval.ms", SESSION_MS)
+    return {"session.timeout.ms": min(SESSION_MS, int(most_ms))} if _is_number(most_ms) else {}
+
+
+def _is_number(value: object) -> bool:
+    return str(value).isdecimal()
 
 
 def refuse_keywords(given: Collection[str], own_names: Collection[str] | None) -> None:

@@ -129,7 +129,7 @@ async def test_a_group_that_gets_no_coordinator(
         listener(
             mistaken_kafka[0].bootstrap_servers,
             group_id="alone",
-            start_timeout=1.5,
+            start_timeout=3.0,
             client_options=options,
         )
     )

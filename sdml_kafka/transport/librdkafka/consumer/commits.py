@@ -106,10 +106,7 @@ class Commits:
                 self._sent = call
 
     def _send(self, commits: Mapping[TopicPartition, Commit]) -> None:
-        offsets = [
-            ClientPartition(*each, commit.offset, commit.metadata)
-            for each, commit in commits.items()
-        ]
+        offsets = [_as_client(each, commit) for each, commit in commits.items()]
         self._consumer.commit(offsets=offsets, asynchronous=True)
 
     def on_commit(self, error: KafkaError | None, offsets: list[ClientPartition]) -> None:
@@ -151,3 +148,9 @@ class Commits:
         """Settle what waits."""
         while self._calls:
             self._settle(self._calls[0], CommitRejected("the consumer is closed"))
+
+
+def _as_client(key: TopicPartition, commit: Commit) -> ClientPartition:
+    if not commit.metadata:  # an empty text would be sent as a zero byte
+        return ClientPartition(*key, commit.offset)
+    return ClientPartition(*key, commit.offset, commit.metadata)

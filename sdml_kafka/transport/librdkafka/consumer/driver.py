@@ -88,7 +88,7 @@ COORDINATOR_INTERVAL_S = 0.5
 MIN_DRAIN_S = 0.5
 REBALANCE_MARGIN_S = 1.0
 """Seconds before the end of the rebalance timeout at which the rebalance goes on anyway."""
-LOOK_BACK_TRIES = 2
+LOOK_BACK_TRIES = 4
 CREATE_TIMEOUT_S = 5.0
 COMMITTED = "read_committed"
 
@@ -221,7 +221,7 @@ class ConsumerDriver:
             try:
                 self._topics.find(self._create_topic if creates else None)
             except KafkaException as error:
-                self._member.poll(0)  # errors of connections are handed over by this alone
+                self._poll_member(0.0)  # errors of connections are handed over by this alone
                 obstacles = self._obstacles
                 if obstacles.refusal is not None:
                     raise obstacles.refusal from error
@@ -251,10 +251,15 @@ class ConsumerDriver:
         for _ in range(LOOK_BACK_TRIES):
             try:
                 commits = self._lookups.committed(self._topics.partitions())
-            except KafkaException:
-                if monotonic() >= deadline:
+            except KafkaException as error:
+                self._poll_member(0.0)
+                self._obstacles.note_coordinator(error_of(error))
+                if self._obstacles.refusal is not None:
+                    raise self._obstacles.refusal from error
+                if monotonic() >= deadline or self.member_thread.is_stopping:
                     return
             else:
+                self._obstacles.note_coordinator(None)
                 self._rules.note_read_before({key.topic for key in commits})
                 return
 
@@ -264,9 +269,7 @@ class ConsumerDriver:
         if self._program_stands_still():
             self.member_thread.rest(MEMBER_TURN_S)
             return
-        message = self._member.poll(BUSY_TURN_S if self._commits.in_flight else MEMBER_TURN_S)
-        if message is not None and (error := message.error()) is not None:
-            self._note_error(error)
+        self._poll_member(BUSY_TURN_S if self._commits.in_flight else MEMBER_TURN_S)
         if self._is_refused:
             self._fall_back()
         if not self._has_started:
@@ -278,6 +281,7 @@ class ConsumerDriver:
         gone = self._assignments.take_released(commit_in_flight=self._commits.in_flight)
         if gone:
             self.fetching_thread.call_soon(partial(self._fetching.close, gone))
+            self._topics.note_taken()
         now = monotonic()
         if now >= self._retry_at:
             try:
@@ -288,18 +292,22 @@ class ConsumerDriver:
             except SdmlKafkaError as error:
                 self.exchange.fail(error)
 
+    def _poll_member(self, timeout_s: float) -> None:
+        message = self._member.poll(timeout_s)
+        if message is not None and (error := message.error()) is not None:
+            self._note_error(error)
+
     def _look_for_coordinator(self, now: float) -> None:
         """Find out why the group does not take the member: librdkafka does not say it by itself."""
         if now < self._coordinator_at or self._assignments.to_position is not None:
             return
         self._coordinator_at = now + COORDINATOR_INTERVAL_S
-        obstacles, topic = self._obstacles, min(self._topics.names)
+        reason: KafkaError | None = None
         try:
-            self._lookups.find_coordinator(TopicPartition(topic, 0))
+            self._lookups.find_coordinator(TopicPartition(min(self._topics.names), 0))
         except KafkaException as error:
-            obstacles.of_group = obstacles.of_group or error_of(error)
-        else:
-            obstacles.of_group = None
+            reason = error_of(error)
+        self._obstacles.note_coordinator(reason)
 
     def _program_stands_still(self) -> bool:
         """Return whether the program has not polled for so long that it is to lose its partitions.

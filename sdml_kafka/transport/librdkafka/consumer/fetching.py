@@ -50,8 +50,8 @@ MAX_TURN = 4000
 BATCH_BYTES = 2 << 20
 MAX_WAITING = 4000
 """The number of records that wait for the partitions that polls ask for, before more are taken."""
-MAX_UNWANTED = 2000
-"""The number of records of a partition that wait for a poll to ask for it, before it is paused."""
+MAX_UNWANTED, UNWANTED_BYTES = 2000, 1 << 20
+"""What waits of a partition for a poll to ask for it, before the partition is paused."""
 RETRY_HELD_S = 2.0
 """Seconds after which a batch that does not decode is tried again."""
 GARBLED_S = 5.0
@@ -125,7 +125,7 @@ class Fetching:
             self._resume_wanted()
         if self.held and monotonic() >= self._retry_held_at:
             self._retry_held()
-        if not (exchange.is_waiting or self._is_short()):
+        if not (exchange.wanted and (exchange.is_waiting or self._is_short())):
             self._rest(REST_S)
         elif (first := self._consumer.poll(TURN_S)) is not None:
             self._sort_in([first])
@@ -144,7 +144,7 @@ class Fetching:
         wanted, partitions = self._exchange.wanted, self._exchange.partitions
         waiting = sum(each.count for key in wanted if (each := partitions.get(key)) is not None)
         most = min(MAX_WAITING, BATCH_BYTES // self._record_bytes)
-        return bool(wanted) and waiting < most
+        return waiting < most
 
     # -- what comes ----------------------------------------------------------------------
 
@@ -185,7 +185,8 @@ class Fetching:
         some = records.values[:: 1 + len(records) // 8]
         self._record_bytes = 1 + sum(len(each or b"") for each in some) // len(some)
         self._exchange.put(key, records)
-        if fetched.count > MAX_UNWANTED and key not in self._exchange.wanted:
+        most = min(MAX_UNWANTED, UNWANTED_BYTES // self._record_bytes)
+        if fetched.count > most and key not in self._exchange.wanted:
             self._consumer.pause(as_client([key]))
             self._paused.add(key)
 

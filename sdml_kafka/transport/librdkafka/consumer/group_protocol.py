@@ -7,14 +7,14 @@ with the assignor `cooperative-sticky`. Both leave alone what does not move.
 from attrs import frozen
 
 from sdml_kafka.transport.librdkafka.option_names import CLASSIC_GROUPS
-from sdml_kafka.transport.librdkafka.options import Settings
+from sdml_kafka.transport.librdkafka.options import SESSION_MS, Settings
 
 PROTOCOL = "group.protocol"
 STRATEGY = "partition.assignment.strategy"
 COOPERATIVE = "cooperative-sticky"
 SESSION, POLL_INTERVAL = "session.timeout.ms", "max.poll.interval.ms"
-SESSION_MS, POLL_INTERVAL_MS = 45_000, 300_000
-"""librdkafka's defaults. The session must not be the longer one."""
+POLL_INTERVAL_MS = 300_000
+"""librdkafka's default."""
 
 
 @frozen

@@ -120,7 +120,7 @@ class Lookups:
         except KafkaException:
             self._timeout_s = min(MAX_TIMEOUT_S, 2 * self._timeout_s)
             raise
-        self._timeout_s = FIRST_TIMEOUT_S
+        self._timeout_s = FIRST_TIMEOUT_S if self.deadline is None else START_TIMEOUT_S
         return answer
 
 

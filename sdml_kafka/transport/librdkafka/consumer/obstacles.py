@@ -36,7 +36,7 @@ class Obstacles:
         self._fail = fail
         self._failures: Mapping[str, Failure] = {}
         """The brokers that were not reached, by the name of the connection."""
-        self.of_group: KafkaError | None = None
+        self._of_group: KafkaError | None = None
         """Why the group does not take the member."""
         self.refusal: SdmlKafkaError | None = None
         """The error that no waiting mends."""
@@ -50,10 +50,15 @@ class Obstacles:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.all_down = True
         elif is_full(error):
-            self.of_group = error
+            self._of_group = error
         if (failure := final(error, self._group)) is not None:
             self.refusal = failure
             self._fail(failure)
+
+    def note_coordinator(self, error: KafkaError | None) -> None:
+        """Note why the group's coordinator does not answer, None if it does."""
+        if self._of_group is None or not is_full(self._of_group):
+            self._of_group = error
 
     def answered(self) -> None:
         """Note that all brokers have answered that were asked."""
@@ -89,12 +94,12 @@ class Obstacles:
             )
             error.__cause__ = cause
             return error
-        if self.of_group is None:
+        if self._of_group is None:
             return None
-        if is_full(self.of_group):
-            return group_full(self._group, self.of_group)
+        if is_full(self._of_group):
+            return group_full(self._group, self._of_group)
         return CoordinatorUnavailable(
-            f"The group {self._group!r} has no coordinator: {error_mapping.shown(self.of_group)}. "
+            f"The group {self._group!r} has no coordinator: {error_mapping.shown(self._of_group)}. "
             "If that lasts, the brokers cannot create or serve the topic __consumer_offsets: "
             "offsets.topic.replication.factor must not be larger than the number of brokers, and "
             "enough replicas of the topic must be there; see the log of the brokers."

@@ -32,6 +32,7 @@ class Topics:
         self.nearest: Mapping[str, str] = {}
         """For topics that were missing at the start, the one with the most similar name."""
         self._created: set[str] = set()
+        self._may_be_gone = False
         self._looked_at = 0.0
 
     def find(self, create: Callable[[str], bool] | None) -> None:
@@ -65,6 +66,7 @@ class Topics:
                 if error_mapping.is_authorization(error_of(error)):
                     raise error_mapping.may_not_read(error_of(error)) from error
                 raise
+        self._may_be_gone = False
         if missing := self.missing:
             # If such a topic comes back, its partitions are new.
             self.at_start = frozenset(each for each in self.at_start if each.topic not in missing)
@@ -74,9 +76,15 @@ class Topics:
         for topic, number in keys:
             self.counts[topic] = max(self.counts.get(topic, 0), number + 1)
 
+    def note_taken(self) -> None:
+        """Note that partitions were taken away, perhaps since their topic was deleted."""
+        self._may_be_gone = True
+
     @property
     def is_due(self) -> bool:
         """Whether it is time to look for topics and partitions that are missing."""
+        if self._may_be_gone:
+            return True
         if self.missing:
             return monotonic() - self._looked_at >= MISSING_INTERVAL_S
         return self._reads_new_soon and monotonic() - self._looked_at >= NEW_PARTITIONS_INTERVAL_S
