@@ -61,6 +61,12 @@ class ListenerStatus:
     """The records that did not parse and cannot finish, since their dead letter is not taken."""
     client: str = "other"
     """The Kafka client: "aiokafka", "librdkafka", or "other" if a `transport` was given."""
+    group_protocol: str = ""
+    """How the members of the group agree: "classic" or "consumer" (KIP-848), empty until known."""
+    session_timeout_s: float | None = None
+    """Seconds after which a member that is not heard of loses its partitions. None until that is
+    known, and with KIP-848, where the broker decides: `group.consumer.session.timeout.ms`, by
+    default 45 s."""
 
 
 def listener_status(
@@ -98,4 +104,6 @@ def listener_status(
         processors=processors,
         held=held,
         client=client,
+        group_protocol=intake.health.membership.protocol,
+        session_timeout_s=intake.health.membership.session_timeout_s,
     )

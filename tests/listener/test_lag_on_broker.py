@@ -4,6 +4,7 @@ import pytest
 
 from sdml_kafka import TopicPartition
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.clients import variant
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import listener_on
 from tests.support.waiting import until
@@ -24,4 +25,10 @@ async def test_the_lag_of_a_full_partition_goes_on_growing(embedded_kafka: Embed
             assert status.in_flight == 10
             assert status.lag_age_s is not None
             assert status.lag_age_s < 15
+            group = listener.status()
+            assert (group.group_protocol, group.session_timeout_s) == {
+                "aiokafka": ("classic", 10.0),
+                "librdkafka": ("consumer", None),
+                "librdkafka-classic": ("classic", 45.0),
+            }[variant()]
             break

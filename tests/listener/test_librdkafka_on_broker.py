@@ -32,6 +32,8 @@ async def test_it_reads_and_goes_on_behind_its_commits(embedded_kafka: EmbeddedK
     async with listener_on(embedded_kafka, topic, group_id=group) as listener:
         assert listener.status().client == "librdkafka"
         first = await read(listener, 100)
+        status = listener.status()
+        assert (status.group_protocol, status.session_timeout_s) == ("consumer", None)
     await produce(bootstrap, topic, ["more", "and more"])
     async with listener_on(embedded_kafka, topic, group_id=group) as listener:
         second = await read(listener, 2)

@@ -20,10 +20,11 @@ NAMES = {**OF_AIOKAFKA, "enable_auto_commit": "enable.auto.commit"}
 
 def chosen() -> Client:
     """Return the client of this test."""
-    return "aiokafka" if _variant() == "aiokafka" else "librdkafka"
+    return "aiokafka" if variant() == "aiokafka" else "librdkafka"
 
 
-def _variant() -> str:
+def variant() -> str:
+    """Return the way in which this test uses a client, one of `VARIANTS`."""
     return os.environ.get(VARIABLE, "aiokafka")
 
 
@@ -39,8 +40,8 @@ def arguments(**given: Any) -> dict[str, Any]:
     options = dict(own.pop("client_options", {}))
     for name in given.keys() - own.keys():
         theirs = NAMES[name]
-        if _variant() == "librdkafka-classic" or theirs not in CLASSIC_GROUPS:
+        if variant() == "librdkafka-classic" or theirs not in CLASSIC_GROUPS:
             options[theirs] = given[name]
-    if _variant() == "librdkafka-classic":
+    if variant() == "librdkafka-classic":
         options.setdefault("group.protocol", "classic")
     return {**own, "client": "librdkafka", "client_options": options}

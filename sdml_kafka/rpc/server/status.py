@@ -96,6 +96,12 @@ class ServerStatus:
     """For topics that were missing at the start, the existing one with the most similar name."""
     client: str = "other"
     """The Kafka client: "aiokafka", "librdkafka", or "other" if a `transport` was given."""
+    group_protocol: str = ""
+    """How the members of the group agree: "classic" or "consumer" (KIP-848), empty until known."""
+    session_timeout_s: float | None = None
+    """Seconds after which a member that is not heard of loses its partitions. None until that is
+    known, and with KIP-848, where the broker decides: `group.consumer.session.timeout.ms`, by
+    default 45 s."""
 
 
 def server_status(
@@ -130,4 +136,6 @@ def server_status(
         bytes_in_flight=bytes_in_flight,
         nearest_topics=intake.health.nearest_topics,
         client=client,
+        group_protocol=intake.health.membership.protocol,
+        session_timeout_s=intake.health.membership.session_timeout_s,
     )

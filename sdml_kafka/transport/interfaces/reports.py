@@ -1,7 +1,7 @@
 """What a consumer is given as it starts, and what it reports: polls, assignments, health."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from attrs import frozen
 
@@ -91,6 +91,18 @@ class End(NamedTuple):
 
 
 @frozen
+class Membership:
+    """How a consumer is a member of its group."""
+
+    protocol: Literal["", "classic", "consumer"] = ""
+    """How the members of the group agree: "consumer" is the protocol of KIP-848. It is empty for a
+    consumer in no group."""
+    session_timeout_s: float | None = None
+    """Seconds after which a member that is not heard of loses its partitions. None where the broker
+    decides, as it does with KIP-848 (`group.consumer.session.timeout.ms`, by default 45 s)."""
+
+
+@frozen
 class Health:
     """What the client knows without waiting for the broker."""
 
@@ -115,6 +127,8 @@ class Health:
     """The brokers that the client has failed to connect to lately, with the reason."""
     nearest_topics: Mapping[str, str] = {}
     """For topics that were missing at the start, the existing one with the most similar name."""
+    membership: Membership = Membership()
+    """How the consumer is a member of its group."""
 
 
 @frozen

@@ -183,6 +183,7 @@ class HealthCheck:
         self._connecting = connecting
         self._refresh_interval_s = refresh_interval_s
         self._asks_for_ends = asks_for_ends
+        self._membership = internals.membership_of(consumer)
         self._loop = asyncio.get_running_loop()
         self._due_at = self._refreshed_at = 0.0
 
@@ -218,4 +219,5 @@ class HealthCheck:
             ends=ends.readable,
             unreachable=self._connecting.unreachable(),
             nearest_topics=self._topics.nearest,
+            membership=self._membership,
         )

@@ -76,7 +76,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from sdml_kafka.transport.aiokafka.client import Client, close_client
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
-from sdml_kafka.transport.interfaces.reports import Commit, ConsumerSettings
+from sdml_kafka.transport.interfaces.reports import Commit, ConsumerSettings, Membership
 
 _KEPT = (
     "isolation_level",
@@ -112,6 +112,13 @@ def settings_of(consumer: Client) -> ConsumerSettings:
         rebalance_timeout_s=consumer._rebalance_timeout_ms / 1000,
         stall_limit_s=consumer._session_timeout_ms / 1000,
     )
+
+
+def membership_of(consumer: Client) -> Membership:
+    """Return how the consumer is a member of its group."""
+    if not consumer._group_id:
+        return Membership()
+    return Membership("classic", consumer._session_timeout_ms / 1000)
 
 
 def options_of(consumer: Client) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Commit,
     ConsumerSettings,
     Health,
+    Membership,
     Tail,
 )
 from sdml_kafka.transport.librdkafka import error_mapping
@@ -58,6 +59,7 @@ from sdml_kafka.transport.librdkafka.consumer.failures import lacks_consumer_pro
 from sdml_kafka.transport.librdkafka.consumer.fetching import Fetching
 from sdml_kafka.transport.librdkafka.consumer.group_protocol import (
     group_protocol,
+    membership_of,
     without_group,
 )
 from sdml_kafka.transport.librdkafka.consumer.lookups import (
@@ -142,6 +144,7 @@ class ConsumerDriver:
     def _set_up_member(self, settings: Settings) -> None:
         callbacks = {"error_cb": self._note_error, "on_commit": self._on_commit}
         self._member: Consumer = made(Consumer, {**settings, **callbacks}, self._log)
+        self._membership = membership_of(settings) if self._own.group_id else Membership()
         drain_s = max(MIN_DRAIN_S, self._own.rebalance_timeout_s - REBALANCE_MARGIN_S)
         is_incremental = self._own.incremental
         self._assignments = Assignments(
@@ -522,6 +525,7 @@ class ConsumerDriver:
             unreachable=self._obstacles.unreachable(),
             ends=self._ends.readable(keys),
             nearest_topics=self._topics.nearest,
+            membership=self._membership,
         )
 
     def _obstacle(self) -> SdmlKafkaError | None:

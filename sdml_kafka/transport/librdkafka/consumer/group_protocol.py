@@ -6,6 +6,7 @@ with the assignor `cooperative-sticky`. Both leave alone what does not move.
 
 from attrs import frozen
 
+from sdml_kafka.transport.interfaces.reports import Membership
 from sdml_kafka.transport.librdkafka.option_names import CLASSIC_GROUPS
 from sdml_kafka.transport.librdkafka.options import SESSION_MS, Settings
 
@@ -40,6 +41,13 @@ def group_protocol(settings: Settings) -> GroupProtocol:
     if protocol == "classic" or CLASSIC_GROUPS.intersection(settings):
         return GroupProtocol(classic, None, "cooperative" in strategy)
     return GroupProtocol({**settings, PROTOCOL: "consumer"}, classic, True)
+
+
+def membership_of(settings: Settings) -> Membership:
+    """Return how a member with this configuration is in its group."""
+    if str(settings.get(PROTOCOL, "")).lower() == "consumer":
+        return Membership("consumer")
+    return Membership("classic", int(settings[SESSION]) / 1000)
 
 
 def without_group(settings: Settings) -> Settings:

@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
-from sdml_kafka.transport.librdkafka.consumer.group_protocol import group_protocol, without_group
+from sdml_kafka.transport.interfaces.reports import Membership
+from sdml_kafka.transport.librdkafka.consumer.group_protocol import (
+    group_protocol,
+    membership_of,
+    without_group,
+)
 
 
 def test_by_default_the_broker_decides_with_the_classic_protocol_to_fall_back_on() -> None:
@@ -41,3 +46,12 @@ def test_the_session_is_not_longer_than_the_time_between_polls() -> None:
 def test_the_client_that_fetches_is_no_member() -> None:
     settings = {"group.id": "g", "group.protocol": "consumer", "fetch.wait.max.ms": 50}
     assert without_group(settings) == {"group.id": "g", "fetch.wait.max.ms": 50}
+
+
+def test_the_session_is_the_brokers_with_the_protocol_of_kip_848() -> None:
+    chosen = group_protocol({"group.id": "g"})
+    assert membership_of(chosen.settings) == Membership("consumer", None)
+    assert chosen.fallback is not None
+    assert membership_of(chosen.fallback) == Membership("classic", 45.0)
+    own = group_protocol({"session.timeout.ms": 6000})
+    assert membership_of(own.settings) == Membership("classic", 6.0)
