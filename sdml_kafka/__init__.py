@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from sdml_kafka.producer.pending_sends import PendingSend, Sent
     from sdml_kafka.producer.producer import KafkaProducer
     from sdml_kafka.producer.status import ProducerStatus
+    from sdml_kafka.producer.transactions import OpenTransaction
     from sdml_kafka.rpc.client.client import KafkaRPC
     from sdml_kafka.rpc.client.reply_stream import ReplyStream
     from sdml_kafka.rpc.client.status import RPCCounters, RPCStatus
@@ -129,6 +130,7 @@ __all__ = [
     "KafkaRPCServer",
     "ListenerStatus",
     "OffsetBeyondEnd",
+    "OpenTransaction",
     "ParseFailed",
     "Parser",
     "ParserSpec",
@@ -215,6 +217,7 @@ _MODULES = {
     "KafkaRPCServer": "rpc.server.server",
     "ListenerStatus": "listener.status",
     "OffsetBeyondEnd": "errors",
+    "OpenTransaction": "producer.transactions",
     "ParseFailed": "errors",
     "Parser": "parsing.parsers",
     "ParserSpec": "parsing.parsers",

@@ -6,18 +6,25 @@ from logging import getLogger
 
 import anyio
 
-from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, ConfigurationError
+from sdml_kafka.errors import (
+    AuthenticationFailed,
+    AuthorizationFailed,
+    ConfigurationError,
+    ProducerFenced,
+)
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, is_expected
 from sdml_kafka.producer.pending_sends import PendingSends
 from sdml_kafka.producer.status import ProducerStatus
+from sdml_kafka.producer.transactions import TransactionKeeper, TransactionOutbox
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, ChildSpec, Event, Life, Restarts, Supervisor
 from sdml_kafka.runtime.snapshot import all_actors
 from sdml_kafka.transport.interfaces.producer import ConnectProducer
+from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 
-FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
-"""The errors that a restart cannot mend."""
+FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError, ProducerFenced)
+"""The errors that a restart cannot mend. Who was fenced would fence the other one, and so on."""
 LOOK_S = 0.1
 """Seconds between two looks at the deadlines while records wait."""
 
@@ -44,7 +51,8 @@ class ProducerActors:
 
     def __init__(
         self,
-        connect: ConnectProducer,
+        connect: ConnectProducer | None,
+        transactions: ConnectTransactions | None,
         client: str,
         max_waiting: int,
         start_timeout_s: float,
@@ -53,9 +61,17 @@ class ProducerActors:
     ) -> None:
         self._client = client
         self.log: RateLimitedLog = RateLimitedLog(_log)
-        self.outbox: Outbox = Outbox()
+        self.transactions: TransactionOutbox | None = None
+        self.outbox: Outbox
+        sender: Callable[[], Actor]
+        if transactions is not None:
+            self.outbox = self.transactions = outbox = TransactionOutbox()
+            sender = partial(TransactionKeeper, transactions, outbox, start_timeout_s)
+        else:
+            assert connect is not None
+            self.outbox = Outbox()
+            sender = partial(Sender, connect, self.outbox, start_timeout_s, creates_topics=True)
         self.sends: PendingSends = PendingSends(self.outbox, max_waiting, self.log)
-        sender = partial(Sender, connect, self.outbox, start_timeout_s, creates_topics=True)
         self.supervisor: Supervisor = Supervisor(
             "producer",
             [
@@ -79,4 +95,6 @@ class ProducerActors:
             failed=self.sends.counts.failed,
             restarts=sum(actor.restarts for actor in all_actors(tree)),
             client=self._client,
+            committed=0 if self.transactions is None else self.transactions.counts.committed,
+            aborted=0 if self.transactions is None else self.transactions.counts.aborted,
         )

@@ -14,11 +14,18 @@ from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.producer.actor_tree import ProducerActors
 from sdml_kafka.producer.pending_sends import PendingSend, Sent
 from sdml_kafka.producer.status import ProducerStatus
+from sdml_kafka.producer.transactions import NOT_OPEN, OpenTransaction, check_transactional_id
 from sdml_kafka.producing.serializers import Serializer, Serializers
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.runtime.waiter import clock, waiter_maker
-from sdml_kafka.transport.connect import Client, ClientChoice, producer_connect
+from sdml_kafka.transport.connect import (
+    Client,
+    ClientChoice,
+    producer_connect,
+    transactional_connect,
+)
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, Message, ProducerFactory
+from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.interfaces.transports import Transport
 from sdml_kafka.transport.record_checks import check_timestamp_ms
 
@@ -58,6 +65,9 @@ class KafkaProducer(Enterable):
         on_event: Called for each start, crash, restart and stop of an actor.
         client: "aiokafka", or "librdkafka", which needs the extra of that name.
         client_options: librdkafka's options by its own names: `{"compression.type": "lz4"}`.
+        transactional_id: With it records are sent in transactions alone (`transaction()`), with
+            `client="librdkafka"`. Each producer that runs needs an id of its own, which it keeps
+            when the program is started again: a new one takes the place of the one before.
         transport: Another client than these: `MemoryBroker.connect_producer()` in a test.
         **aiokafka_options: aiokafka's own options (TLS, SASL, `compression_type`).
 
@@ -79,6 +89,7 @@ class KafkaProducer(Enterable):
         on_event: Callable[[Event], None] | None = None,
         client: Client = "aiokafka",
         client_options: Mapping[str, Any] | None = None,
+        transactional_id: str | None = None,
         transport: ConnectProducer | Transport | None = None,
         **aiokafka_options: Any,
     ) -> None:
@@ -88,14 +99,13 @@ class KafkaProducer(Enterable):
         self._timeout_s = _seconds(timeout_s)
         self._stop_timeout_s = stop_timeout
         self._serializers = Serializers(serializers or {})
-        connect = transport.producer if isinstance(transport, Transport) else transport
-        name = "other" if connect else client
-        where = producer_factory, bootstrap_servers, aiokafka_options
-        what = KafkaProducer.__init__.__kwdefaults__, ClientChoice(client, client_options)
-        if connect is None:
-            connect = producer_connect(*where, *what)
-            _check_acknowledged(aiokafka_options, client_options or {})
-        parts = connect, name, max_waiting, start_timeout, restarts or Restarts(), on_event
+        where = bootstrap_servers, producer_factory, aiokafka_options
+        choice = ClientChoice(client, client_options)
+        connects = _connects(transport, transactional_id, *where, choice)
+        if transactional_id is not None:
+            self.send = self.send_soon = _refuse  # type: ignore[method-assign]  # free for the others
+        name = "other" if transport else client
+        parts = *connects, name, max_waiting, start_timeout, restarts or Restarts(), on_event
         self._build = partial(ProducerActors, *parts)
         self._actors: ProducerActors = self._build()
         timeouts, by = (start_timeout, stop_timeout), "send() or start()"
@@ -274,6 +284,33 @@ class KafkaProducer(Enterable):
         await self.start()
         self._lifecycle.check_open()  # somebody may have stopped what was starting
 
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[OpenTransaction]:
+        """Open a transaction, whose records are read together or not at all.
+
+        The end of the body commits it, and an error in the body aborts it. One is open at a time;
+        others wait for it. It has to end within librdkafka's `transaction.timeout.ms` (60 s), or
+        the broker aborts it and fences the producer.
+
+        Raises:
+            TransactionFailed: Nothing of it has happened: a record was not taken.
+            TransactionInDoubt: No broker has said within `timeout_s` what became of it.
+            ProducerFenced: Another producer has taken the transactional id, or this transaction has
+                taken too long. Nothing of it has happened, and this producer has ended.
+            ProducerFailed: The producer has failed; the transaction may have been committed.
+            ConfigurationError: The producer has no `transactional_id`.
+            ClientClosed: The producer was left.
+        """
+        if self._actors.transactions is None:
+            raise ConfigurationError("Give transactional_id to the producer, for transactions")
+        if self._lifecycle.state != "running":
+            await self._start_or_fail()
+        assert self._actors.transactions is not None
+        send, send_soon = KafkaProducer.send, KafkaProducer.send_soon
+        transaction = OpenTransaction(partial(send, self), partial(send_soon, self))
+        async with self._actors.transactions.transaction(transaction, self._timeout_s):
+            yield transaction
+
     async def flush(self) -> None:
         """Wait until every record that was given to `send` or `send_soon` has its outcome."""
         self._lifecycle.check_process()
@@ -283,6 +320,35 @@ class KafkaProducer(Enterable):
         """Return what the producer is doing right now. Cheap: no broker is asked."""
         self._lifecycle.check_process()
         return self._actors.status()
+
+
+async def _refuse(*_: Any, **__: Any) -> Any:
+    raise ConfigurationError(NOT_OPEN)
+
+
+def _connects(
+    transport: ConnectProducer | Transport | None,
+    transactional_id: str | None,
+    bootstrap_servers: str | Sequence[str] | None,
+    producer_factory: ProducerFactory | None,
+    aiokafka_options: Mapping[str, Any],
+    choice: ClientChoice,
+) -> tuple[ConnectProducer | None, ConnectTransactions | None]:
+    """Return what opens a producer, or else one of transactions."""
+    where = producer_factory, bootstrap_servers, aiokafka_options
+    own_names = KafkaProducer.__init__.__kwdefaults__
+    if transactional_id is None:
+        connect = transport.producer if isinstance(transport, Transport) else transport
+        if connect is None:
+            connect = producer_connect(*where, own_names, choice)
+            _check_acknowledged(aiokafka_options, choice.options or {})
+        return connect, None
+    check_transactional_id(transactional_id)
+    if transport is None:
+        return None, transactional_connect(*where, own_names, choice, transactional_id)
+    if not isinstance(transport, Transport) or transport.transactions is None:
+        raise ConfigurationError("transactional_id needs a Transport that has `transactions`")
+    return None, transport.transactions
 
 
 def _check_acknowledged(*options: Mapping[str, Any]) -> None:

@@ -23,3 +23,7 @@ class ProducerStatus:
     """The number of restarts of actors."""
     client: str = "other"
     """The Kafka client: "aiokafka", "librdkafka", or "other" if a `transport` was given."""
+    committed: int = 0
+    """The number of transactions that were committed since the producer was entered."""
+    aborted: int = 0
+    """The number of transactions that were aborted."""

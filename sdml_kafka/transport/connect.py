@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, ProducerFactory
+from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport
 from sdml_kafka.transport.transactions import Transactions
 
@@ -223,6 +224,27 @@ def producer_connect(
         raise ConfigurationError("Give bootstrap_servers ('host:port'), or a producer_factory")
     defaults.check_producer_names(client_options, own_names)
     return connect_producer(defaults.default_producer_factory(bootstrap_servers, client_options))
+
+
+def transactional_connect(
+    producer_factory: ProducerFactory | None,
+    bootstrap_servers: str | Sequence[str] | None,
+    client_options: Mapping[str, Any],
+    own_names: Collection[str] | None,
+    choice: ClientChoice,
+    transactional_id: str,
+) -> ConnectTransactions:
+    """Return the function that opens a producer of transactions with this id.
+
+    Raises:
+        ConfigurationError: The arguments do not go together, or the client has no transactions.
+    """
+    if not _is_librdkafka(choice):
+        raise ConfigurationError("transactional_id needs client='librdkafka'")
+    from sdml_kafka.transport.librdkafka.factory import transactions_of
+
+    where = producer_factory, bootstrap_servers, client_options
+    return transactions_of(*where, own_names, choice.options or {}, transactional_id)
 
 
 def transactions(

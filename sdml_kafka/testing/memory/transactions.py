@@ -233,7 +233,7 @@ class MemoryTransactions:
         with self._ending("abort"):
             await anyio.lowlevel.checkpoint()
             self._check_open()
-            self._waiting.clear()
+            self._drop("its transaction was aborted")
             if (transaction := self._transaction) is None:
                 return
             if not await self._wait_for_broker(deadline):
@@ -288,16 +288,20 @@ class MemoryTransactions:
         if self._failure is not None:
             return
         self._failure, self._is_open = error, False
-        for _, on_failed in self._waiting:
-            not_sent = SendFailed(f"The record was not sent: {error}.")
-            self._reports.append(partial(on_failed, not_sent))
-        self._waiting.clear()
-        self._report()
+        self._drop(str(error))
         transaction = self._transaction
         is_gone = transaction is None or transaction in self._state.held_ends
         if transaction is not None and not is_gone and not self._state.faults.down:
             self._state.end(transaction, committed=False)
         self._state.signal.fire()
+
+    def _drop(self, why: str) -> None:
+        """Fail the records that have not reached the broker."""
+        for _, on_failed in self._waiting:
+            not_sent = SendFailed(f"The record was not sent: {why}.")
+            self._reports.append(partial(on_failed, not_sent))
+        self._waiting.clear()
+        self._report()
 
     def _fence(self, error: ProducerFenced) -> None:
         """End since another producer has taken the id."""

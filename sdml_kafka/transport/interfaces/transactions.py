@@ -58,7 +58,7 @@ class TransactionalProducer(Protocol):
         ...
 
     async def flush(self, timeout_s: float) -> bool:
-        """Wait until the broker has each record or has refused it; return whether so in time."""
+        """Wait until the broker has each record, or has refused one; return whether so in time."""
         ...
 
     async def commit(self, offsets: GroupOffsets | None, timeout_s: float) -> None:

@@ -194,7 +194,6 @@ _FENCED = frozenset(
         KafkaError.INVALID_PRODUCER_EPOCH,
         KafkaError.PRODUCER_FENCED,
         KafkaError.INVALID_PRODUCER_ID_MAPPING,
-        KafkaError.INVALID_TXN_STATE,
     }
 )
 """With one of these the broker no longer knows the producer of a transaction."""

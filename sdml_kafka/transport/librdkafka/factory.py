@@ -9,6 +9,8 @@ from sdml_kafka.transport.interfaces.producer import ConnectProducer
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.librdkafka.consumer.adapter import connect
 from sdml_kafka.transport.librdkafka.options import (
+    TRANSACTION_TIMEOUT,
+    Settings,
     consumer_settings,
     producer_settings,
     refuse_keywords,
@@ -18,6 +20,8 @@ from sdml_kafka.transport.librdkafka.producer.adapter import connect_producer
 from sdml_kafka.transport.librdkafka.producer.transactions import connect_transactions
 
 Servers = str | Sequence[str] | None
+PROGRAMS_TIMEOUT_MS = 60_000
+"""The time for a transaction that a program has in its own hands, as in other clients of Kafka."""
 RESET = "auto_offset_reset"
 """The one option of aiokafka that every client has."""
 
@@ -60,11 +64,41 @@ def producer_of(
     Raises:
         ConfigurationError: The arguments do not go together, or cannot work.
     """
+    where = producer_factory, bootstrap_servers, aiokafka_options, own_names
+    return connect_producer(_settings_of_producer(*where, options))
+
+
+def transactions_of(
+    producer_factory: object,
+    bootstrap_servers: Servers,
+    aiokafka_options: Mapping[str, Any],
+    own_names: Collection[str] | None,
+    options: Mapping[str, Any],
+    transactional_id: str,
+) -> ConnectTransactions:
+    """Return the function that opens a producer of transactions with this id.
+
+    Raises:
+        ConfigurationError: The arguments do not go together, or cannot work.
+    """
+    options = {TRANSACTION_TIMEOUT: PROGRAMS_TIMEOUT_MS, **options}
+    where = producer_factory, bootstrap_servers, aiokafka_options, own_names
+    producer = _settings_of_producer(*where, options)
+    return connect_transactions(transaction_settings(producer, transactional_id))
+
+
+def _settings_of_producer(
+    producer_factory: object,
+    bootstrap_servers: Servers,
+    aiokafka_options: Mapping[str, Any],
+    own_names: Collection[str] | None,
+    options: Mapping[str, Any],
+) -> Settings:
     _refuse_factory("producer_factory", producer_factory)
     refuse_keywords(aiokafka_options, own_names)
     if not bootstrap_servers:
         raise ConfigurationError("Give bootstrap_servers ('host:port')")
-    return connect_producer(producer_settings(bootstrap_servers, options))
+    return producer_settings(bootstrap_servers, options)
 
 
 def _refuse_factory(name: str, factory: object) -> None:

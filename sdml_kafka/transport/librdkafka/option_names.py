@@ -50,7 +50,7 @@ REFUSED: Mapping[str, str] = {
     "offset.store.method": _COMMITS,
     "offset.store.path": _COMMITS,
     "offset.store.sync.interval.ms": _COMMITS,
-    "transactional.id": "transactions have ids of their own",
+    "transactional.id": "give transactional_id to KafkaProducer; processors have ids of their own",
     "delivery.report.only.error": "each record's outcome is reported",
     "enable.gapless.guarantee": "one record that the broker refuses would end the producer",
     "queuing.strategy": "a partition keeps the order of the calls",

@@ -52,6 +52,11 @@ class Admin:
         settings = {**settings, "enable.idempotence": False, "error_cb": self._note_error}
         self._client: AdminClient = made(AdminClient, settings, ClientLog(secrets_of(settings)))
 
+    def close(self) -> None:
+        """Let go of the client, which would else be closed at some time."""
+        if hasattr(self, "_client"):
+            del self._client
+
     def _note_error(self, error: KafkaError) -> None:
         if (failure := Failure.of(error)) is not None:
             self._failures[failure.place] = failure

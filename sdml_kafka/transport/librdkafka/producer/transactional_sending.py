@@ -8,6 +8,7 @@ several records in them nobody knows, and they are sent anew, each in a batch of
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import anyio
 from confluent_kafka import KafkaError, Message, Producer
 
 from sdml_kafka.errors import SendFailed
@@ -67,8 +68,9 @@ class TransactionalSending(Sending):
         """The error of a record of this transaction that was not taken, None if all were."""
         self.is_to_blame: bool = False
         """True if it is known which record that was."""
-        self.was_batch: bool = False
-        """True if a batch was refused in which any record may be to blame."""
+        self.was_refused: bool = False
+        """True if the broker has refused a batch. The client then counts batches wrong, so that the
+        next transaction would fail as well."""
         self.has_records: bool = False
         """True if the transaction has records."""
 
@@ -86,8 +88,9 @@ class TransactionalSending(Sending):
         for entry, error, message in reports:
             if error is None:
                 acknowledged.append((entry, message))
-            elif error.code() in ABOUT_BATCHES and not self.is_alone:
-                self.was_batch = True
+                continue
+            self.was_refused = self.was_refused or error.code() in ABOUT_BATCHES
+            if error.code() in ABOUT_BATCHES and not self.is_alone:
                 text = f"The record for {entry[0].topic!r} was not taken: its batch was refused"
                 self._report(entry, SendFailed(f"{text} ({error_mapping.shown(error)})."))
             else:
@@ -101,10 +104,33 @@ class TransactionalSending(Sending):
         if self.fault is None or (is_to_blame and not self.is_to_blame):
             self.fault, self.is_to_blame = error, is_to_blame
         super()._report(entry, error)
+        self._all_settled.set()
+
+    async def wait_settled(self, timeout_s: float) -> bool:
+        """Wait until each record has its outcome, or one has failed; return whether so in time.
+
+        What is on its way behind a record that has failed may have no outcome before the abort.
+        """
+        with anyio.move_on_after(timeout_s):
+            while not self._is_settled() and self.fault is None:
+                self._all_settled = anyio.Event()
+                await self._all_settled.wait()
+        return self._is_settled() or self.fault is not None
+
+    def drop(self) -> None:
+        """Fail the records that librdkafka has not got, or the next transaction would get them."""
+        entries = list(self._waiting)
+        self._waiting.clear()
+        for group in self._sought.values():
+            entries.extend(group)
+            group.clear()
+        for entry in entries:
+            text = f"The record for {entry[0].topic!r} was not sent: its transaction was aborted."
+            self._report(entry, SendFailed(text))
 
     def begin(self) -> None:
         """Forget the last transaction."""
-        self.fault, self.is_to_blame, self.was_batch = None, False, False
+        self.fault, self.is_to_blame, self.was_refused = None, False, False
         self.has_records = False
 
     async def call(self, command: Callable[[Producer], None]) -> None:

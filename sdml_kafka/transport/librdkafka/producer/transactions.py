@@ -96,6 +96,7 @@ class LibrdkafkaTransactions:
         self._admin = Admin(self._loop, plain)
         self._settings = settings
         await self._admin.find_broker(timeout_s)
+        self._admin.close()
         await self._open(deadline, alone=False)
 
     async def _open(self, deadline: float, *, alone: bool) -> None:
@@ -158,14 +159,14 @@ class LibrdkafkaTransactions:
             self._loop.call_soon(partial(on_failed, error))
 
     async def flush(self, timeout_s: float) -> bool:
-        return self._sending is None or await self._sending.flush(timeout_s)
+        return self._sending is None or await self._sending.wait_settled(timeout_s)
 
     # -- commit and abort ----------------------------------------------------------------
 
     async def commit(self, offsets: GroupOffsets | None, timeout_s: float) -> None:
         sending, deadline = self._started(), monotonic() + timeout_s
         if self._ending is None:
-            if not await sending.flush(timeout_s):
+            if not await sending.wait_settled(timeout_s):
                 raise TransactionInDoubt(
                     f"the records were not acknowledged within {timeout_s:g} s: commit once more"
                 )
@@ -186,14 +187,15 @@ class LibrdkafkaTransactions:
     async def abort(self, timeout_s: float) -> None:
         sending, deadline = self._started(), monotonic() + timeout_s
         if self._ending is None:
+            sending.drop()
             self._ending = Ending(None, commits=False)
         elif self._ending.commits:
             raise TransactionInDoubt(
                 "the commit is in doubt: nothing but the same commit ends the transaction"
             )
-        was_batch = sending.was_batch and not sending.is_to_blame
+        was_refused = sending.was_refused
         await self._end(self._ending, deadline)
-        if was_batch and not self._is_closing:
+        if was_refused and not self._is_closing:
             await self._replace(deadline, alone=True)
 
     async def _end(self, ending: Ending, deadline: float) -> None:
@@ -204,6 +206,9 @@ class LibrdkafkaTransactions:
             if not await self._call(step, deadline):
                 raise TransactionInDoubt("no answer came in time: make the same call once more")
         except KafkaException as error:
+            if not ending.commits and error.args[0].code() == KafkaError.INVALID_TXN_STATE:
+                await self._go_on_anew(deadline)
+                return
             failure = error_mapping.from_transaction(error.args[0], self._id)
             if isinstance(failure, TransactionFailed | AuthorizationFailed):
                 self._ending = None
@@ -214,6 +219,17 @@ class LibrdkafkaTransactions:
         await sending.flush(PURGE_TIMEOUT_S)
         self._ending = None
         sending.begin()
+
+    async def _go_on_anew(self, deadline: float) -> None:
+        """Replace a client that has aborted what the broker had not begun.
+
+        Its first records were on their way while the broker was still ending the transaction
+        before. librdkafka counts them, asks for an abort, is told that nothing is open, and ends.
+        """
+        sending = self._started()
+        await sending.flush(PURGE_TIMEOUT_S)
+        self._ending = None
+        await self._replace(deadline, alone=sending.is_alone)
 
     async def _replace(self, deadline: float, *, alone: bool) -> None:
         """Go on with a client that sends each record alone, or with one that does not."""
@@ -239,7 +255,8 @@ class LibrdkafkaTransactions:
                 await sending.flush(PURGE_TIMEOUT_S)
                 await sending.stop(timeout_s / 2)
         self._failed(ProducerFailed(CLOSED))
-        self._admin = None
+        if self._admin is not None:
+            self._admin.close()
 
     async def _abort_quietly(self, sending: TransactionalSending, timeout_s: float) -> None:
         """Abort what is open, so that those who read committed records need not wait."""

@@ -1,0 +1,332 @@
+"""The transactions of a producer: records that are read together, or not at all.
+
+How this works. An actor keeps a producer of transactions, as the sender keeps a producer. A
+transaction borrows it: its records go through the table of those that wait, and at its end the
+producer commits or aborts. If nobody knows what became of that, the producer is replaced, since a
+new one with the same id first ends what the one before has left.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Protocol
+
+import anyio
+from attrs import define
+
+from sdml_kafka.errors import (
+    ConfigurationError,
+    ProducerFailed,
+    ProducerFenced,
+    SdmlKafkaError,
+    SendFailed,
+    TransactionFailed,
+    TransactionInDoubt,
+)
+from sdml_kafka.producer.pending_sends import PendingSend, Sent
+from sdml_kafka.producing.outbox import Outbox
+from sdml_kafka.runtime import Actor, Life
+from sdml_kafka.transport.connect_retry import connected
+from sdml_kafka.transport.interfaces.producer import Message, OnSent, always
+from sdml_kafka.transport.interfaces.transactions import ConnectTransactions, TransactionalProducer
+
+MAX_CANCELLED_END_S = 2.0
+"""Seconds that the end of a transaction waits for brokers when the program was cancelled."""
+
+NOT_OPEN = (
+    "this producer has a transactional_id, so each of its records is part of a transaction: "
+    "`async with producer.transaction() as transaction: await transaction.send(...)`"
+)
+
+
+class SendOne[R](Protocol):
+    """Sends a record, as `KafkaProducer.send` and `send_soon` do."""
+
+    def __call__(
+        self,
+        topic: str,
+        value: Any,
+        *,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Awaitable[R]: ...
+
+
+class OpenTransaction:
+    """A transaction that is open: what is sent in it is read once it has been committed."""
+
+    def __init__(self, send: SendOne[Sent], send_soon: SendOne[PendingSend]) -> None:
+        """Use `KafkaProducer.transaction`, which makes these."""
+        self._send = send
+        self._send_soon = send_soon
+        self._is_over = False
+        self._fault: Exception | None = None
+
+    async def send(
+        self,
+        topic: str,
+        value: Any,
+        *,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        timeout_s: float | None = None,
+    ) -> Sent:
+        """Send a record in this transaction, and wait until the broker has it.
+
+        The arguments are those of `KafkaProducer.send`. A record that fails spoils the transaction,
+        also if the program goes on.
+
+        Returns:
+            The place of the record, which nobody reads before the commit.
+
+        Raises:
+            TransactionFailed: The record was not taken, since its transaction has failed.
+            SendFailed: The record was not taken; see `KafkaProducer.send` for its kinds.
+            ConfigurationError: The transaction is over, or no broker could take the record.
+        """
+        self._check_open()
+        options = {"key": key, "headers": headers, "partition": partition}
+        times = {"timestamp_ms": timestamp_ms, "timeout_s": timeout_s}
+        try:
+            return await self._send(topic, value, **options, **times)  # type: ignore[arg-type]  # as named
+        except Exception as error:
+            self._fault = self._fault or error
+            raise
+
+    async def send_soon(
+        self,
+        topic: str,
+        value: Any,
+        *,
+        key: bytes | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+        timestamp_ms: int | None = None,
+        timeout_s: float | None = None,
+    ) -> PendingSend:
+        """Send a record in this transaction, and wait for room only; else as `send`."""
+        self._check_open()
+        options = {"key": key, "headers": headers, "partition": partition}
+        times = {"timestamp_ms": timestamp_ms, "timeout_s": timeout_s}
+        try:
+            return await self._send_soon(topic, value, **options, **times)  # type: ignore[arg-type]  # as named
+        except Exception as error:
+            self._fault = self._fault or error
+            raise
+
+    def _check_open(self) -> None:
+        if self._is_over:
+            raise ConfigurationError("The transaction is over: open a new one")
+
+    def _end(self) -> None:
+        """Take no more records, and raise what has spoiled the transaction."""
+        self._is_over = True
+        if self._fault is not None:
+            raise TransactionFailed(f"a record was not taken: {self._fault}") from self._fault
+
+
+class _Receipt:
+    """Settles a record that the broker has."""
+
+    __slots__ = ("_pending",)
+
+    def __init__(self, pending: PendingSend) -> None:
+        self._pending = pending
+
+    def acknowledged(self, partition: int, offset: int, timestamp_ms: int | None) -> None:
+        self._pending.acknowledged(partition, offset, timestamp_ms)
+        self._pending(None)
+
+
+@define
+class TransactionCounts:
+    """Numbers since the producer was entered."""
+
+    committed: int = 0
+    aborted: int = 0
+
+
+class TransactionOutbox(Outbox):
+    """Lends the producer of transactions to one transaction after another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.send = self._send_within
+        self.counts: TransactionCounts = TransactionCounts()
+        self._lent: TransactionalProducer | None = None
+        self._lock: anyio.Lock | None = None
+        self._has_lent: anyio.Event | None = None
+        self._is_spent: anyio.Event | None = None
+        self._failure: ProducerFailed | None = None
+        """What the present producer has failed with."""
+        self._end: ProducerFailed | None = None
+        """Why no producer can be had any more."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a producer."""
+        return self._lent is not None
+
+    def _send_within(
+        self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        def failed(error: Exception) -> None:
+            if type(error) is SendFailed:  # which would be sent again
+                on_sent(
+                    TransactionFailed(f"the record was not taken with its transaction: {error}")
+                )
+            else:
+                on_sent(error)
+
+        if (producer := self._lent) is None:
+            on_sent(TransactionFailed("the record was not sent: the producer has failed"))
+        else:
+            assert isinstance(message.receipt, PendingSend)
+            producer.send(message._replace(receipt=_Receipt(message.receipt)), failed)
+
+    # -- the actor's side ----------------------------------------------------------------
+
+    async def lend(self, producer: TransactionalProducer) -> None:
+        """Lend a producer until it is spent.
+
+        Raises:
+            ProducerFailed: It has failed, and not only to answer in time.
+        """
+        self._lent, self._is_spent, self._failure = producer, anyio.Event(), None
+        if self._has_lent is not None:
+            self._has_lent.set()
+        try:
+            await self._is_spent.wait()
+        finally:
+            self._lent = None
+        if self._failure is not None:
+            raise self._failure
+
+    # -- a transaction's side ------------------------------------------------------------
+
+    @asynccontextmanager
+    async def transaction(
+        self, transaction: OpenTransaction, timeout_s: float
+    ) -> AsyncGenerator[None]:
+        """Commit what is sent inside the context, or abort it if that raises.
+
+        Raises:
+            TransactionFailed: Nothing of it has happened.
+            TransactionInDoubt: No broker has answered within `timeout_s`.
+            ProducerFailed: The producer has failed.
+        """
+        if self._lock is None:
+            self._lock = anyio.Lock()
+        async with self._lock:
+            producer = await self._borrowed(timeout_s)
+            try:
+                yield
+                transaction._end()
+                await self._commit(producer, timeout_s)
+            except BaseException as error:
+                with suppress(TransactionFailed):
+                    transaction._end()
+                is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+                patience_s = MAX_CANCELLED_END_S if is_cancelled else timeout_s
+                failure = await self._clean_up(producer, patience_s)
+                if isinstance(error, TransactionFailed) and isinstance(failure, ProducerFenced):
+                    raise failure from error  # which is why
+                raise
+            self.counts.committed += 1
+
+    async def _borrowed(self, timeout_s: float) -> TransactionalProducer:
+        with anyio.move_on_after(timeout_s):
+            while self._lent is None and self._end is None:
+                self._has_lent = anyio.Event()
+                await self._has_lent.wait()
+        if self._lent is None:
+            raise self._end or ProducerFailed(f"no producer was there within {timeout_s:g} s")
+        return self._lent
+
+    async def _commit(self, producer: TransactionalProducer, timeout_s: float) -> None:
+        deadline = anyio.current_time() + timeout_s
+        while True:
+            left_s = deadline - anyio.current_time()
+            try:
+                await producer.commit(None, max(left_s, 0.1))
+            except TransactionInDoubt:
+                if left_s <= 0:
+                    raise
+            except ProducerFailed as failure:
+                self._replace(failure)
+                raise
+            else:
+                return
+
+    async def _clean_up(
+        self, producer: TransactionalProducer, timeout_s: float
+    ) -> ProducerFailed | None:
+        """Abort what is open, and return what the producer has failed with.
+
+        A producer of which no abort can be had is replaced.
+        """
+        if self._lent is not producer:
+            return None
+        with anyio.CancelScope(shield=True):
+            try:
+                await producer.abort(timeout_s)
+            except ProducerFailed as failure:
+                self._replace(failure)
+                return failure
+            except SdmlKafkaError:
+                self._replace(None)
+            else:
+                self.counts.aborted += 1
+        return None
+
+    def _replace(self, failure: ProducerFailed | None) -> None:
+        self._failure = failure
+        if isinstance(failure, ProducerFenced):
+            self._end = failure
+        self._lent = None
+        assert self._is_spent is not None
+        self._is_spent.set()
+
+    def close(self) -> None:
+        """Lend no producer any more."""
+        super().close()
+        self._end = self._end or ProducerFailed("the producer was left")
+        if self._has_lent is not None:
+            self._has_lent.set()
+
+
+class TransactionKeeper(Actor):
+    """Keeps a producer of transactions, and replaces one of which nobody knows where it stands."""
+
+    def __init__(
+        self, connect: ConnectTransactions, outbox: TransactionOutbox, start_timeout_s: float
+    ) -> None:
+        self._connect = connect
+        self._outbox = outbox
+        self._start_timeout_s = start_timeout_s
+
+    async def run(self, life: Life) -> None:
+        """Lend one producer after another."""
+        with life.cancel_on_stop():
+            while True:
+                deadline = anyio.current_time() + self._start_timeout_s
+                async with connected(self._connect, _start, deadline) as producer:
+                    life.started()
+                    await self._outbox.lend(producer)
+
+
+async def _start(producer: TransactionalProducer, left_s: float) -> None:
+    await producer.start(left_s, creates_topics=True)
+
+
+def check_transactional_id(transactional_id: object) -> None:
+    """Raise ConfigurationError if that is no id."""
+    if not isinstance(transactional_id, str) or not transactional_id:
+        raise ConfigurationError(
+            f"transactional_id is a text, one for each producer that runs, not "
+            f"{transactional_id!r:.100}"
+        )

@@ -1,0 +1,196 @@
+"""The transactions of KafkaProducer on the twin, in virtual time."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import pytest
+
+from sdml_kafka import (
+    ClientClosed,
+    ConfigurationError,
+    KafkaProducer,
+    ProducerFailed,
+    ProducerFenced,
+    TopicMissing,
+    TopicPartition,
+    TransactionFailed,
+    TransactionInDoubt,
+)
+from sdml_kafka.testing import Transport
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from tests.support.virtual_time import in_virtual_time
+
+pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
+
+P0 = TopicPartition("topic", 0)
+
+
+def transport_of(broker: MemoryBroker, id_: str = "id") -> Transport:
+    transactions = broker.connect_transactions(transactional_id=id_)
+    return Transport(broker.connect("group"), broker.connect_producer(), transactions=transactions)
+
+
+@asynccontextmanager
+async def producing(broker: MemoryBroker, **options: Any) -> AsyncGenerator[KafkaProducer]:
+    options = {"transport": transport_of(broker), "transactional_id": "id", **options}
+    async with KafkaProducer(**options) as producer:
+        yield producer
+
+
+def values(broker: MemoryBroker) -> list[bytes | None]:
+    return [record.value for record in broker.records(P0)]
+
+
+async def test_records_are_read_once_the_body_has_ended() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with producing(broker) as producer:
+        for first in (0, 3):
+            async with producer.transaction() as transaction:
+                sent = await transaction.send("topic", b"%d" % first)
+                assert (sent.partition, sent.offset) == (0, first)
+                await transaction.send_soon("topic", b"%d" % (first + 1))
+                assert len(values(broker)) == first - first // 3
+            assert values(broker)[-2:] == [b"%d" % first, b"%d" % (first + 1)]
+        assert (producer.status().committed, producer.status().aborted) == (2, 0)
+        assert (producer.status().sent, producer.status().waiting) == (4, 0)
+
+
+async def test_an_error_in_the_body_aborts() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with producing(broker) as producer:
+        with pytest.raises(ValueError, match="mine"):
+            async with producer.transaction() as transaction:
+                await transaction.send("topic", b"aborted")
+                raise ValueError("mine")
+        with pytest.raises(ConfigurationError, match="over"):
+            await transaction.send("topic", b"late")
+        with anyio.move_on_after(1) as scope:
+            async with producer.transaction() as transaction:
+                await transaction.send("topic", b"cancelled")
+                await anyio.sleep_forever()
+        assert scope.cancelled_caught
+        async with producer.transaction() as transaction:
+            await transaction.send("topic", b"committed")
+        assert (producer.status().committed, producer.status().aborted) == (1, 2)
+    assert values(broker) == [b"committed"]
+
+
+async def test_a_record_that_fails_spoils_the_transaction_also_if_the_body_goes_on() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with producing(broker) as producer:
+        with pytest.raises(TopicMissing):
+            async with producer.transaction() as transaction:
+                await transaction.send("missing", b"")
+        with pytest.raises(TransactionFailed) as raised:
+            async with producer.transaction() as transaction:
+                await transaction.send("topic", b"one")
+                with pytest.raises(TopicMissing):
+                    await transaction.send("missing", b"")
+                with pytest.raises(TransactionFailed):
+                    await transaction.send("topic", b"two")
+        assert isinstance(raised.value.__cause__, TopicMissing)
+        with pytest.raises(TransactionFailed) as raised:
+            async with producer.transaction() as transaction:
+                await transaction.send_soon("missing", b"")
+        assert isinstance(raised.value.__cause__, TopicMissing)
+    assert values(broker) == []
+
+
+async def test_nothing_is_sent_outside_of_a_transaction() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with producing(broker) as producer:
+        for send in (producer.send, producer.send_soon):
+            with pytest.raises(ConfigurationError, match="transaction"):
+                await send("topic", b"")
+    with pytest.raises(ClientClosed):
+        async with producer.transaction():
+            pass
+    async with KafkaProducer(transport=broker.connect_producer()) as plain:
+        with pytest.raises(ConfigurationError, match="transactional_id"):
+            async with plain.transaction():
+                pass
+
+
+async def test_transactions_wait_for_each_other() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with producing(broker) as producer, anyio.create_task_group() as tasks:
+
+        async def transact(name: bytes) -> None:
+            async with producer.transaction() as transaction:
+                for _ in range(2):
+                    await transaction.send("topic", name)
+                    await anyio.sleep(0.1)
+
+        for name in (b"a", b"b"):
+            tasks.start_soon(transact, name)
+    assert values(broker) in ([b"a", b"a", b"b", b"b"], [b"b", b"b", b"a", b"a"])
+
+
+async def test_who_is_fenced_ends() -> None:
+    broker = MemoryBroker({"topic": 1})
+    with pytest.raises(ProducerFenced, match="id"):
+        async with producing(broker) as former:
+            async with former.transaction() as transaction:
+                await transaction.send("topic", b"former")
+            async with producing(broker) as latter:
+                async with latter.transaction() as transaction:
+                    await transaction.send("topic", b"latter")
+                with pytest.raises(ProducerFenced):
+                    async with former.transaction() as transaction:
+                        await transaction.send_soon("topic", b"late")
+                await anyio.sleep_forever()
+    assert values(broker) == [b"former", b"latter"]
+
+
+@pytest.mark.parametrize("applied", [True, False])
+async def test_an_answer_that_is_late_is_waited_for(applied: bool) -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with producing(broker) as producer:
+        broker.fail_transactions(TransactionInDoubt("ordered"), applied=applied)
+        async with producer.transaction() as transaction:
+            await transaction.send("topic", b"one")
+        assert producer.status().committed == 1
+    assert values(broker) == [b"one"]
+
+
+async def test_after_a_commit_in_doubt_the_producer_is_replaced() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with producing(broker, timeout_s=2.0) as producer:
+        broker.hold_transactions()
+        with pytest.raises(TransactionInDoubt):
+            async with producer.transaction() as transaction:
+                await transaction.send("topic", b"in doubt")
+        broker.release_transactions()
+        async with producer.transaction() as transaction:
+            await transaction.send("topic", b"two")
+        assert producer.status().restarts == 0
+    assert values(broker)[-1] == b"two"
+
+
+async def test_a_producer_that_has_failed_is_restarted() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with producing(broker) as producer:
+        broker.fail_transactions(ProducerFailed("ordered"))
+        with pytest.raises(ProducerFailed):
+            async with producer.transaction() as transaction:
+                await transaction.send("topic", b"one")
+        async with producer.transaction() as transaction:
+            await transaction.send("topic", b"two")
+        assert producer.status().restarts == 1
+    assert values(broker) == [b"two"]
+
+
+@pytest.mark.parametrize("transactional_id", ["", 7])
+async def test_an_id_is_a_text(transactional_id: Any) -> None:
+    with pytest.raises(ConfigurationError, match="transactional_id"):
+        KafkaProducer(bootstrap_servers="localhost:1", transactional_id=transactional_id)
+
+
+async def test_aiokafka_has_no_transactions_here() -> None:
+    with pytest.raises(ConfigurationError, match="librdkafka"):
+        KafkaProducer(bootstrap_servers="localhost:1", transactional_id="id")
+    broker = MemoryBroker()
+    with pytest.raises(ConfigurationError, match="transactions"):
+        KafkaProducer(transport=broker.connect_producer(), transactional_id="id")
