@@ -8,7 +8,7 @@ be a secret.
 import stat
 import tomllib
 from argparse import ArgumentTypeError
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -56,7 +56,7 @@ def read_config(
     source, folder = _source(path, typed), Path(path or "").parent
     servers = of_file.get(SERVERS[client])
     if isinstance(servers, list):
-        of_file[SERVERS[client]] = ",".join(map(str, servers))
+        of_file[SERVERS[client]] = ",".join(map(str, cast("list[object]", servers)))
     if path is not None:
         _warn_if_readable(path, of_file)
     if client == "librdkafka":
@@ -119,7 +119,7 @@ def _located(name: str, value: Any, folder: Path) -> Any:
 
 
 @contextmanager
-def _named(source: str) -> Iterator[None]:
+def _named(source: str) -> Generator[None]:
     """Name the place where a wrong option was given."""
     try:
         yield
