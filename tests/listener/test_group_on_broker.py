@@ -32,6 +32,7 @@ async def reading(listener: KafkaListener) -> AsyncIterator[Reader]:
         yield reader
 
 
+@pytest.mark.librdkafka_too
 @pytest.mark.usefixtures("client")
 @pytest.mark.uvloop_too
 @pytest.mark.trio_asyncio_too

@@ -19,6 +19,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.librdkafka_too
 async def test_a_batch_that_does_not_decode_holds_its_own_partition_only(
     embedded_kafka: EmbeddedKafka,
 ) -> None:

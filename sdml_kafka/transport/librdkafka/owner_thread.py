@@ -20,10 +20,12 @@ Rules for whoever edits this file:
 """
 
 import asyncio
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any
 
@@ -49,12 +51,21 @@ class ProgramLoop:
 
             self._schedule = trio.lowlevel.current_trio_token().run_sync_soon
         else:
-            self._schedule = asyncio.get_running_loop().call_soon_threadsafe
+            schedule = asyncio.get_running_loop().call_soon_threadsafe
+            self._schedule = partial(schedule, context=_context_of_asyncio())
 
     def call_soon(self, function: Command) -> None:
         """Run a function on the loop, which is left out if the loop has ended."""
         with suppress(RuntimeError):  # trio's RunFinishedError is one as well
             self._schedule(function)
+
+
+def _context_of_asyncio() -> Context:
+    """Return a context in which functions outside of any task know that they run on asyncio."""
+    context = copy_context()
+    if (sniffio := sys.modules.get("sniffio")) is not None:  # which asks for a task otherwise
+        context.run(sniffio.current_async_library_cvar.set, "asyncio")
+    return context
 
 
 class OwnerThread:

@@ -70,7 +70,10 @@ def interrupt(process: "subprocess.Popen[str]") -> None:
 
 
 @pytest.mark.parametrize("reads", [False, True], ids=["entering", "reading"])
-@pytest.mark.parametrize("is_frozen", [False, True], ids=["", "frozen"])
+@pytest.mark.parametrize(
+    "is_frozen",
+    [pytest.param(False, id="", marks=pytest.mark.soak), pytest.param(True, id="frozen")],
+)
 async def test_it_ends(
     mortal_kafka: EmbeddedKafka, anyio_backend: Any, *, reads: bool, is_frozen: bool
 ) -> None:

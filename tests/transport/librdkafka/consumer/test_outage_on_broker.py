@@ -89,7 +89,10 @@ async def test_a_start(mortal_kafka: EmbeddedKafka) -> None:
             await until(lambda: not living())
 
 
-@pytest.mark.parametrize("away", [FROZEN, GONE], ids=["frozen", "gone"])
+@pytest.mark.parametrize(
+    "away",
+    [pytest.param(FROZEN, id="frozen"), pytest.param(GONE, id="gone", marks=pytest.mark.soak)],
+)
 async def test_all_later_calls(mortal_kafka: EmbeddedKafka, away: Away) -> None:
     before = 0
     async with topic_on(mortal_kafka) as key:

@@ -1,0 +1,25 @@
+"""The ways from librdkafka's threads into the program's event loop."""
+
+import threading
+
+import anyio
+import pytest
+
+from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.uvloop_too
+async def test_what_a_thread_has_run_on_the_loop_knows_which_loop_it_is() -> None:
+    loop, times, is_done = ProgramLoop(), list[float](), anyio.Event()
+
+    def look() -> None:
+        times.append(anyio.current_time())  # as a log line does that is written at most so often
+        if len(times) == 2:
+            is_done.set()
+
+    for _ in range(2):
+        threading.Thread(target=loop.call_soon, args=(look,)).start()
+    with anyio.fail_after(10):
+        await is_done.wait()
