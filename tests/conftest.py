@@ -104,6 +104,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items
         if "uvloop" not in item.name or item.get_closest_marker("uvloop_too") is not None
     ]
+    for item in items:
+        if item.get_closest_marker("one_loop") is not None and "trio" not in item.name:
+            item.add_marker(pytest.mark.soak)
     # Long tests first, so that no process is left with one at the end.
     items.sort(key=lambda item: -_expected_s(item))
     if items and hasattr(items[0].config, "workerinput"):  # one of several processes

@@ -31,7 +31,12 @@ IDLE_S = 3.0
 MAX_IDLE_CPU = 0.5
 """The part of a core that a listener may take that has nothing to read."""
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.one_loop,  # the loop matters less than the partitions, which cost much
+    pytest.mark.timeout(300),
+]
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,7 @@ WORST = ("aiokafka", "java")
         )
     ],
 )
+@pytest.mark.one_loop
 async def test_a_member_of_another_kind_joins_and_leaves_and_nothing_is_lost_or_repeated(
     embedded_kafka: EmbeddedKafka, stays: str, comes: str
 ) -> None:

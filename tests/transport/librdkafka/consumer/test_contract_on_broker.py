@@ -55,6 +55,7 @@ class OnLibrdkafka:
 
 @pytest.mark.anyio
 @pytest.mark.broker
+@pytest.mark.one_loop
 class TestLibrdkafka(OnLibrdkafka, Contract):
     async def test_as_much_is_committed_with_an_offset_as_a_broker_takes(
         self, world: World, topic: str, group: str
@@ -73,6 +74,7 @@ class TestLibrdkafka(OnLibrdkafka, Contract):
 
 @pytest.mark.anyio
 @pytest.mark.broker
+@pytest.mark.one_loop
 class TestLibrdkafkaIncremental(OnLibrdkafka, IncrementalContract):
     @pytest.fixture(params=["consumer", "cooperative-sticky"])
     def protocol(self, request: pytest.FixtureRequest) -> GroupProtocol:
@@ -82,6 +84,7 @@ class TestLibrdkafkaIncremental(OnLibrdkafka, IncrementalContract):
 
 @pytest.mark.anyio
 @pytest.mark.broker
+@pytest.mark.one_loop
 class TestLibrdkafkaTail(OnLibrdkafka, TailContract):
     @pytest.fixture
     async def topic(self, world: World) -> str:

@@ -5,7 +5,7 @@ import pytest
 from tests.support.contracts.producer import ProducerContract
 from tests.support.contracts.producer_world import ProducerWorld
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 
 class TestLibrdkafkaProducer(ProducerContract):
