@@ -21,6 +21,9 @@ class StagedOutcomes(Outcomes):
     What a handler has returned for records that have failed is not sent.
     """
 
+    counts: Counts
+    limits: FailureLimits
+
     def __init__(
         self,
         *parts: Any,

@@ -1,6 +1,6 @@
 """The records of a processor with transactions: what their ends are, and when they leave."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -13,6 +13,9 @@ from sdml_kafka.listener.processing.work import Work
 
 class StagedWork(Work):
     """Runs the handler for records, none of which leaves before its transaction is committed."""
+
+    now: float
+    handle: Callable[[Any], Coroutine[Any, Any, object]]
 
     def __init__(self, *parts: Any, memory: Memory) -> None:
         """Join what a processor consists of; see `Work`. `memory` has what is known of records."""
