@@ -8,6 +8,7 @@ from platform import python_version
 from typing import Any
 
 from aiokafka import __version__ as aiokafka_version
+from confluent_kafka import libversion
 
 from benchmarks import (
     calls,
@@ -23,6 +24,7 @@ from benchmarks import (
     where,
 )
 from benchmarks.contest import BESIDE, Comparison, as_json, table
+from benchmarks.event_loops import LIBRDKAFKA
 from benchmarks.picture import picture
 from sdml_kafka import json_library
 
@@ -38,6 +40,9 @@ BENCHMARKS: dict[str, Any] = {
     "memory": memory,
 }
 PROFILED = ("reading", "calls")
+RARE = frozenset({"uvloop", "trio-asyncio", "our parser"})
+"""Parts of the names of contestants that are left out of profiles, and beside both clients."""
+BOTH_CLIENTS = ("reading", "sending", "memory", "idle", "start")
 
 
 def note(text: str) -> None:
@@ -52,13 +57,19 @@ def main() -> None:
     for name, benchmark in BENCHMARKS.items():
         command = commands.add_parser(name, help=benchmark.__doc__, description=benchmark.__doc__)
         add_options(command, list(benchmark.CONTESTANTS), what=name, file=name)
+    both = commands.add_parser("clients", help="compare aiokafka and librdkafka, by hand and ours")
+    kinds = both.add_subparsers(required=True)
+    for name in BOTH_CLIENTS:
+        kind, known = kinds.add_parser(name), list(BENCHMARKS[name].CONTESTANTS)
+        few = [each for each in known if not RARE.intersection(each.split(", "))]
+        add_options(kind, known, what=name, file=f"clients-{name}", contestants=few)
     choices = commands.add_parser("choices", help="compare settings of the listener")
     add_options(choices, list(reading.CHOICES), what="reading", file="choices")
     profiling = commands.add_parser("profile", help=profile.__doc__, description=profile.__doc__)
     kinds = profiling.add_subparsers(required=True)
     for name in PROFILED:
         kind, known = kinds.add_parser(name), list(BENCHMARKS[name].CONTESTANTS)
-        few = [each for each in known if not each.endswith(("uvloop", "trio-asyncio"))]
+        few = [each for each in known if not {*RARE, LIBRDKAFKA}.intersection(each.split(", "))]
         file = f"profile-{name}"
         add_options(kind, known, what=name, file=file, rounds=5, contestants=few, run=show_profile)
     pages = commands.add_parser("page", help=into_page.__doc__)
@@ -72,7 +83,8 @@ def add_options(parser: argparse.ArgumentParser, known: list[str], **defaults: A
     """Add the options that all measuring commands have."""
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--only", nargs="+", metavar="WORD", help="cases with all of these words")
-    parser.add_argument("--contestants", nargs="+", metavar="NAME", default=known, choices=known)
+    usual = [name for name in known if not name.endswith(LIBRDKAFKA)]
+    parser.add_argument("--contestants", nargs="+", metavar="NAME", default=usual, choices=known)
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="save the results")
     parser.add_argument(
         "--beside",
@@ -106,6 +118,7 @@ def compare(options: argparse.Namespace) -> None:
         "rounds": options.rounds,
         "python": python_version(),
         "aiokafka": aiokafka_version,
+        "librdkafka": libversion()[0],
         "json": json_library(),
     }
     results: list[Comparison] = []

@@ -6,6 +6,9 @@ from typing import Any
 import anyio
 
 EVENT_LOOPS = ("asyncio", "uvloop", "trio", "trio-asyncio")
+LIBRDKAFKA = "librdkafka"
+"""The end of the names of contestants on librdkafka."""
+LIBRDKAFKA_LOOPS = ("asyncio", "uvloop", "trio")
 
 
 def run_on[T](loop: str, function: Callable[..., Awaitable[T]], *arguments: Any) -> T:

@@ -18,9 +18,9 @@ from aiokafka import AIOKafkaProducer
 from attrs import frozen
 
 from benchmarks.contest import Children, Column, Comparison, Note, compare
-from benchmarks.event_loops import EVENT_LOOPS, run_on
+from benchmarks.event_loops import run_on
 from benchmarks.meter import Usage
-from benchmarks.thousand import PARTITIONS, Client, Values, by_hand, by_listener, create
+from benchmarks.thousand import CONTESTANTS, PARTITIONS, Client, Values, create
 from sdml_kafka.testing import EmbeddedKafka
 
 SETTLE_S = 5.0
@@ -39,10 +39,6 @@ class Case:
 
 
 CASES = [Case(0), Case(1)]
-CONTESTANTS: dict[str, tuple[str, Client]] = {
-    "getmany by hand": ("asyncio", by_hand),
-    **{f"listener, {loop}": (loop, by_listener) for loop in EVENT_LOOPS},
-}
 COLUMNS = [
     Column("CPU", "cpu_percent", ratio=True, spread=True),
     Column("CPU, % of a core", "cpu_percent", spread=True),
@@ -66,6 +62,9 @@ class IdleSample:
     def rate(self) -> float:
         """Idle clients for each core."""
         return 100 / self.cpu_percent
+
+
+__all__ = ["CASES", "COLUMNS", "CONTESTANTS", "run"]
 
 
 class Reading:

@@ -14,16 +14,19 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from attrs import frozen
+from confluent_kafka import Consumer, Message
 
 from benchmarks.contest import Children, Column, Comparison, Note, compare
 from benchmarks.documents import documents
-from benchmarks.event_loops import EVENT_LOOPS, run_on
+from benchmarks.event_loops import EVENT_LOOPS, LIBRDKAFKA, LIBRDKAFKA_LOOPS, run_on
 from benchmarks.meter import ReadingMeter, ReadingSample, SampledReadingMeter
 from benchmarks.parsers import PARSERS
 from sdml_kafka import KafkaListener, TypeStream
 from sdml_kafka.testing import EmbeddedKafka
 
 COMMIT_EVERY = 1000
+CONSUMED = 500
+"""The number of messages that a loop by hand on librdkafka takes at once."""
 
 
 @frozen
@@ -103,23 +106,65 @@ async def by_hand(
     return sample
 
 
+async def by_consume(
+    bootstrap: str, group: str, case: Case, new_meter: type[ReadingMeter]
+) -> ReadingSample:
+    """Read by librdkafka's `consume`, which blocks the loop; it commits every five seconds."""
+    parse = Message.value if case.parser == "not parsed" else parsed
+    meter = new_meter()
+    client = Consumer(librdkafka_settings(bootstrap, group))
+    client.subscribe([case.topic])
+    while (first := client.poll(0.1)) is None:
+        pass
+    parse(first)
+    meter.start()
+    meter.first()
+    seen = 1
+    while seen < case.records:
+        for message in client.consume(min(CONSUMED, case.records - seen), 0.2):
+            parse(message)
+            seen += 1
+    sample = meter.stop(seen)
+    client.close()
+    return sample
+
+
+def parsed(message: Message) -> Any:
+    """Return a message's value as the other loop by hand does."""
+    return json.loads(message.value() or b"")
+
+
+def librdkafka_settings(bootstrap: str, group: str) -> dict[str, Any]:
+    """Return settings of a consumer that reads from the beginning, all others librdkafka's own."""
+    return {
+        "bootstrap.servers": bootstrap,
+        "group.id": group,
+        "auto.offset.reset": "earliest",
+    }
+
+
 async def by_listener(
     bootstrap: str,
     group: str,
     case: Case,
     new_meter: type[ReadingMeter],
     fetching: Mapping[str, Any] = MappingProxyType({}),
+    client: str = "aiokafka",
     **options: Any,
 ) -> ReadingSample:
     """Read by `async for`; a commit goes out every thousand records.
 
     `fetching` are options of aiokafka's consumer, `options` those of the listener.
     """
+    if client == LIBRDKAFKA:
+        where = {"bootstrap_servers": bootstrap, "group_id": group, "client": client}
+        options |= {**where, "auto_offset_reset": "earliest"}
+    else:
+        options["consumer_factory"] = lambda: consumer(bootstrap, group, **fetching)
     type_, parser, _ = PARSERS[case.parser]
     meter = new_meter()
     async with KafkaListener(
         [{"topics": [case.topic], "type": type_, "parser": parser}],
-        consumer_factory=lambda: consumer(bootstrap, group, **fetching),
         **{"auto_commit": {"every": COMMIT_EVERY}, **options},
     ) as listener:
         meter.start()
@@ -139,6 +184,11 @@ CONTESTANTS: dict[str, tuple[str, Contestant]] = {
     "getmany by hand": ("asyncio", by_hand),
     "by hand, our parser": ("asyncio", partial(by_hand, our_parser=True)),
     **{f"listener, {loop}": (loop, by_listener) for loop in EVENT_LOOPS},
+    f"consume by hand, {LIBRDKAFKA}": ("asyncio", by_consume),
+    **{
+        f"listener, {loop}, {LIBRDKAFKA}": (loop, partial(by_listener, client=LIBRDKAFKA))
+        for loop in LIBRDKAFKA_LOOPS
+    },
 }
 
 MIB = 1 << 20

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,17 @@ import anyio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from attrs import frozen
+from confluent_kafka import Producer
 
 from benchmarks.contest import Children, Column, Comparison, Note, compare
 from benchmarks.documents import documents
-from benchmarks.event_loops import EVENT_LOOPS, run_on
+from benchmarks.event_loops import EVENT_LOOPS, LIBRDKAFKA, LIBRDKAFKA_LOOPS, run_on
 from benchmarks.meter import ReadingMeter, ReadingSample
 from sdml_kafka import KafkaProducer
 from sdml_kafka.testing import EmbeddedKafka
+from sdml_kafka.transport.connect import Client
 from sdml_kafka.transport.aiokafka.factory import PRODUCER_DEFAULTS
+from sdml_kafka.transport.librdkafka import options as librdkafka
 
 AT_ONCE = 1000
 """The number of records that are on their way together."""
@@ -101,9 +105,25 @@ async def callers_by_hand(bootstrap: str) -> AsyncGenerator[Send]:
 
 
 @asynccontextmanager
-async def by_producer(bootstrap: str) -> AsyncGenerator[Send]:
+async def produce_by_hand(bootstrap: str) -> AsyncGenerator[Send]:
+    """Send a batch of records on librdkafka, and wait for all, which blocks the loop."""
+    producer = Producer({"bootstrap.servers": bootstrap, **librdkafka.PRODUCER_DEFAULTS})
+
+    async def send(topic: str, case: Case, sent: Sequence[Record]) -> None:
+        partitions = cycle(range(case.partitions))
+        for batch in batches(sent):
+            for value, key in batch:
+                partition = next(partitions) if key is None else -1
+                producer.produce(topic, value, key, partition)
+            producer.flush()
+
+    yield send
+
+
+@asynccontextmanager
+async def by_producer(bootstrap: str, client: Client = "aiokafka") -> AsyncGenerator[Send]:
     """Send in batches by `send_soon`, or let callers of `send` wait for each."""
-    async with KafkaProducer(bootstrap_servers=bootstrap) as producer:
+    async with KafkaProducer(bootstrap_servers=bootstrap, client=client) as producer:
 
         async def send(topic: str, case: Case, sent: Sequence[Record]) -> None:
             if case.way == CALLERS:
@@ -136,6 +156,11 @@ CONTESTANTS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "batches by hand": ("asyncio", send_by_hand),
     "callers by hand": ("asyncio", callers_by_hand),
     **{f"producer, {loop}": (loop, by_producer) for loop in EVENT_LOOPS},
+    f"batches by hand, {LIBRDKAFKA}": ("asyncio", produce_by_hand),
+    **{
+        f"producer, {loop}, {LIBRDKAFKA}": (loop, partial(by_producer, client=LIBRDKAFKA))
+        for loop in LIBRDKAFKA_LOOPS
+    },
 }
 
 COLUMNS = [

@@ -13,9 +13,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from attrs import frozen
 
 from benchmarks.contest import Children, Column, Comparison, Note, compare
-from benchmarks.event_loops import EVENT_LOOPS, run_on
+from benchmarks.event_loops import run_on
 from benchmarks.meter import Usage
-from benchmarks.thousand import PARTITIONS, Client, by_hand, by_listener, create
+from benchmarks.thousand import CONTESTANTS, PARTITIONS, Client, create
 from sdml_kafka.testing import EmbeddedKafka
 
 TOPIC = "start"
@@ -32,15 +32,14 @@ class Case:
 
 
 CASES = [Case(False), Case(True)]
-CONTESTANTS: dict[str, tuple[str, Client]] = {
-    "getmany by hand": ("asyncio", by_hand),
-    **{f"listener, {loop}": (loop, by_listener) for loop in EVENT_LOOPS},
-}
 COLUMNS = [
     Column("time", "seconds", ratio=True, spread=True),
     Column("CPU", "cpu_s", ratio=True),
     Column("seconds", "seconds", spread=True),
 ]
+
+
+__all__ = ["CASES", "COLUMNS", "CONTESTANTS", "run"]
 
 
 @frozen
