@@ -15,11 +15,11 @@ from typing import Any
 
 import anyio
 from aiokafka import AIOKafkaProducer
-from attrs import frozen
+from attrs import asdict, frozen
 
 from benchmarks.contest import Children, Column, Comparison, Note, compare
 from benchmarks.event_loops import run_on
-from benchmarks.meter import Usage
+from benchmarks.meter import Usage, memory_now_mb
 from benchmarks.thousand import CONTESTANTS, PARTITIONS, Client, Values, create
 from sdml_kafka.testing import EmbeddedKafka
 
@@ -42,6 +42,7 @@ CASES = [Case(0), Case(1)]
 COLUMNS = [
     Column("CPU", "cpu_percent", ratio=True, spread=True),
     Column("CPU, % of a core", "cpu_percent", spread=True),
+    Column("memory, MB", "memory_mb", digits=0),
     Column("record, ms", "record_ms", digits=1, spread=True),
     Column("second member, s", "join_s", spread=True),
 ]
@@ -53,6 +54,8 @@ class IdleSample:
 
     cpu_percent: float
     """The share of a core while nothing comes."""
+    memory_mb: float
+    """The memory of the process then, in megabytes."""
     record_ms: float
     """From writing a record after that to its arrival, in milliseconds."""
     join_s: float
@@ -96,12 +99,13 @@ async def measure(client: Client, bootstrap: str, group: str, topic: str, record
         began, usage = time.perf_counter(), Usage.now()
         await anyio.sleep(IDLE_S)
         cpu_s = Usage.now().since(usage).cpu_s
-        percent = 100 * cpu_s / (time.perf_counter() - began)
+        percent, memory_mb = 100 * cpu_s / (time.perf_counter() - began), memory_now_mb()
         have_written([PARTITIONS // 2])
         written = float(await reading.next())
         record_ms = (time.time() - written) * 1000
         join_s = await join(client, bootstrap, group, topic)
-        print(json.dumps({"cpu_percent": percent, "record_ms": record_ms, "join_s": join_s}))
+        sample = IdleSample(percent, memory_mb, record_ms, join_s)
+        print(json.dumps(asdict(sample)))
         tasks.cancel_scope.cancel()
 
 

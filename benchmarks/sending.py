@@ -23,8 +23,8 @@ from benchmarks.event_loops import EVENT_LOOPS, LIBRDKAFKA, LIBRDKAFKA_LOOPS, ru
 from benchmarks.meter import ReadingMeter, ReadingSample
 from sdml_kafka import KafkaProducer
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.connect import Client
 from sdml_kafka.transport.aiokafka.factory import PRODUCER_DEFAULTS
+from sdml_kafka.transport.connect import Client
 from sdml_kafka.transport.librdkafka import options as librdkafka
 
 AT_ONCE = 1000
@@ -158,7 +158,7 @@ CONTESTANTS: dict[str, tuple[str, Callable[[str], Any]]] = {
     **{f"producer, {loop}": (loop, by_producer) for loop in EVENT_LOOPS},
     f"batches by hand, {LIBRDKAFKA}": ("asyncio", produce_by_hand),
     **{
-        f"producer, {loop}, {LIBRDKAFKA}": (loop, partial(by_producer, client=LIBRDKAFKA))
+        f"producer, {loop}, {LIBRDKAFKA}": (loop, partial(by_producer, client="librdkafka"))
         for loop in LIBRDKAFKA_LOOPS
     },
 }

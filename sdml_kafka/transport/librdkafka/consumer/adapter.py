@@ -30,7 +30,7 @@ from sdml_kafka.transport.interfaces.reports import (
 from sdml_kafka.transport.interfaces.transactions import Membership
 from sdml_kafka.transport.librdkafka.consumer.assignments import PendingRevocation
 from sdml_kafka.transport.librdkafka.consumer.driver import ConsumerDriver
-from sdml_kafka.transport.librdkafka.consumer.group_protocol import (
+from sdml_kafka.transport.librdkafka.group_protocol import (
     POLL_INTERVAL,
     POLL_INTERVAL_MS,
     group_protocol,

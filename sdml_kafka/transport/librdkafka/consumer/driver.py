@@ -57,11 +57,6 @@ from sdml_kafka.transport.librdkafka.consumer.ends import Ends
 from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange
 from sdml_kafka.transport.librdkafka.consumer.failures import lacks_consumer_protocol
 from sdml_kafka.transport.librdkafka.consumer.fetching import Fetching
-from sdml_kafka.transport.librdkafka.consumer.group_protocol import (
-    group_protocol,
-    membership_of,
-    without_group,
-)
 from sdml_kafka.transport.librdkafka.consumer.lookups import (
     END,
     FIRST,
@@ -72,6 +67,11 @@ from sdml_kafka.transport.librdkafka.consumer.lookups import (
 from sdml_kafka.transport.librdkafka.consumer.obstacles import Obstacles
 from sdml_kafka.transport.librdkafka.consumer.starting import CommittedStart, Start, TailStart
 from sdml_kafka.transport.librdkafka.consumer.topics import Topics
+from sdml_kafka.transport.librdkafka.group_protocol import (
+    group_protocol,
+    membership_of,
+    without_group,
+)
 from sdml_kafka.transport.librdkafka.logs import ClientLog
 from sdml_kafka.transport.librdkafka.options import Settings, made, secrets_of
 from sdml_kafka.transport.librdkafka.owner_thread import OwnerThread, ProgramLoop
@@ -124,7 +124,9 @@ class ConsumerDriver:
         self._stable_commits = StableCommits(settings, self._log)
         self._rules = StartRules(reset, reads_committed=reads_committed)
         self._ends = Ends(reads_committed=reads_committed)
-        self.exchange: Exchange = Exchange(loop)
+        self.exchange: Exchange = Exchange(
+            loop, lambda: self._fetching.take_now(), lambda: self.fetching_thread.wake()
+        )
         self._fetching: Fetching
         self._topics: Topics
         self._start: Start

@@ -1,14 +1,16 @@
-"""What the owner thread has for the program, and the poll that waits for it.
+"""What was fetched for the program, and the poll that waits for it.
 
-How this works. The thread puts in what librdkafka hands over, and the program's polls take it out,
-both under one lock and without waiting. So a poll that finds something crosses no threads. One that
-finds nothing leaves a waiter, which the thread wakes once there is something for it, or its time is
-over. A partition whose records nobody asks for keeps them here, up to a bound (`fetching.py`).
+How this works. The owner thread puts in what librdkafka hands over, and the program's polls take it
+out, both under one lock and without waiting. A poll that finds nothing asks librdkafka itself while
+the thread rests, which it does as long as much comes. So a poll that finds something crosses no
+threads. One that finds nothing at all leaves a waiter, which the thread wakes once there is
+something for it, or its time is over. A partition whose records nobody asks for keeps them here, up
+to a bound (`fetching.py`).
 """
 
 import threading
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic
 
 from attrs import define, evolve, field
@@ -19,6 +21,9 @@ from sdml_kafka.transport.fetched_record import RecordColumns, joined
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import Assignment, Health, Jump, Polled
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
+
+MAX_TRIES = 4
+"""How often a poll takes records before it waits for some of the partitions that it asks for."""
 
 
 @define(eq=False)
@@ -72,7 +77,17 @@ class _Request:
 class Exchange:
     """The partitions that are read, and the news for the program's polls."""
 
-    def __init__(self, loop: ProgramLoop) -> None:
+    def __init__(
+        self, loop: ProgramLoop, take_now: Callable[[], bool], on_wait: Callable[[], object]
+    ) -> None:
+        """Begin without partitions.
+
+        Args:
+            loop: The program's loop.
+            take_now: Puts in what librdkafka has, and returns whether it may have more. It is
+                called in the program's thread.
+            on_wait: Called when a poll begins to wait.
+        """
         self.lock: threading.Lock = threading.Lock()
         """Held by whoever looks at the partitions or changes them."""
         self.partitions: dict[TopicPartition, Fetched] = {}
@@ -83,6 +98,8 @@ class Exchange:
         self.polled_at: float = monotonic()
         """When the last poll began, or found nothing."""
         self._loop = loop
+        self._take_now = take_now
+        self._on_wait = on_wait
         self._assignments: deque[Assignment] = deque()
         self._announced: set[TopicPartition] = set()
         """The partitions whose assignment a poll has taken."""
@@ -102,12 +119,16 @@ class Exchange:
     ) -> Polled:
         """Return what there is, at once or when there is something."""
         request = _Request(ready, most, seeks, monotonic() + timeout_s)
+        self.wanted, self.polled_at = ready, monotonic()
+        for _ in range(MAX_TRIES):
+            if self._has_news(request) or not self._take_now():
+                break
         with self.lock:
-            self.wanted, self.polled_at = ready, monotonic()
             if self._has_news(request) or timeout_s <= 0:
                 return self._take(request)
             waiter = self._waiter = self._loop.new_waiter()
             self._request = request
+        self._on_wait()
         try:
             await waiter
         finally:
@@ -238,12 +259,18 @@ class Exchange:
         """Wake the poll that waits if there is something for it, or its time is over."""
         with self.lock:
             request, waiter = self._request, self._waiter
-            if request is None or waiter is None:
-                return
-            if not self._has_news(request) and monotonic() < request.deadline:
+            if request is None or waiter is None or not self._is_due(request):
                 return
             self._request = None
         self._loop.call_soon(lambda: wake(waiter))
+
+    def may_wake(self) -> bool:
+        """Return whether no poll waits that there is nothing for."""
+        with self.lock:
+            return self._request is None or self._is_due(self._request)
+
+    def _is_due(self, request: _Request) -> bool:
+        return self._has_news(request) or monotonic() >= request.deadline
 
     @property
     def is_waiting(self) -> bool:

@@ -1,10 +1,13 @@
-"""Fetch the records of partitions with a client that is in no group, in a thread of its own.
+"""Fetch the records of partitions with a client that is in no group, with a thread of its own.
 
 How this works
 --------------
-librdkafka fetches ahead by itself, and keeps what it has in one queue for all partitions. A turn
-takes what is there, sorts it by partition and puts it into the exchange, where the program's polls
-find it. Nothing is taken while enough waits there for the partitions that polls ask for.
+librdkafka fetches ahead by itself, and keeps what it has in one queue for all partitions. A turn of
+the thread waits for a message, takes what else is there, sorts it by partition and puts it into the
+exchange, where the program's polls find it. Nothing is taken while enough waits there for the
+partitions that polls ask for. Where much comes, two threads that compute would wait for the
+interpreter's lock and for each other's caches all the time. So after a full batch the thread rests
+until a poll waits, and polls take what they need themselves (`take_now`).
 
 Where the offset to be read next is gone librdkafka reports an error, and reading goes on at the
 log's beginning. librdkafka knows where logs begin: an offset that is missing before that has been
@@ -14,6 +17,7 @@ time after such a batch that error is not believed.
 
 Rules for whoever edits this file:
 
+- Whoever uses the client holds its `right`: the thread, unless it rests. All here is under it.
 - What is no record comes in the same queue, and its place in the order counts.
 - `consume` waits until it has as many as asked for, or its time is over; `poll` until it has one.
 - A pause drops what was fetched, so it is for partitions that nobody reads for long.
@@ -21,7 +25,6 @@ Rules for whoever edits this file:
 """
 
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from logging import getLogger
 from time import monotonic
 
@@ -33,25 +36,25 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import DELETED, REPLACED, Jump
 from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.librdkafka.consumer.bad_batches import BadBatch
-from sdml_kafka.transport.librdkafka.consumer.batches import Undecodable, in_order
+from sdml_kafka.transport.librdkafka.consumer.batches import (
+    Undecodable,
+    are_records,
+    in_order,
+    runs,
+)
 from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange, Fetched
 from sdml_kafka.transport.librdkafka.consumer.failures import final
 from sdml_kafka.transport.librdkafka.consumer.lookups import FIRST, as_client, at_offsets
+from sdml_kafka.transport.librdkafka.consumer.supply import Supply
 
 _log = getLogger("sdml_kafka.transport")
 
 TURN_S = 0.05
-REST_S = 0.02
-MAX_BATCH = 400
-"""The number of records that are taken from librdkafka at once. Their messages live so shortly that
-they do not make the garbage collector run, which looks at 700 new objects."""
-MAX_TURN = 4000
-"""The number of records that are taken in a turn, which takes some 5 ms."""
-BATCH_BYTES = 2 << 20
-MAX_WAITING = 4000
-"""The number of records that wait for the partitions that polls ask for, before more are taken."""
-MAX_UNWANTED, UNWANTED_BYTES = 2000, 1 << 20
-"""What waits of a partition for a poll to ask for it, before the partition is paused."""
+REST_S = 0.1
+LOOK_S = 0.02
+"""Seconds between two looks at a poll that waits while nothing may be taken for it."""
+BATCHES_OF_A_POLL = 3
+"""The number of batches that a poll takes itself, in less than a millisecond."""
 RETRY_HELD_S = 2.0
 """Seconds after which a batch that does not decode is tried again."""
 GARBLED_S = 5.0
@@ -103,8 +106,6 @@ class Fetching:
         self._rest = rest
         self._skips_corrupt = skips_corrupt
         self._reads_what_is_left = reads_what_is_left
-        self._record_bytes = 1024
-        """The size of a record in the last batch."""
         self.held: dict[TopicPartition, str] = {}
         """The partitions that cannot be read on, with the reason."""
         self._retried: set[TopicPartition] = set()
@@ -116,53 +117,87 @@ class Fetching:
         """Until when librdkafka's position in a partition may be of no meaning."""
         self._stale: set[TopicPartition] = set()
         """The partitions that were moved since the messages in hand were taken."""
-        self._paused: set[TopicPartition] = set()
+        self._supply = Supply(consumer, exchange)
+        self._left: list[Message] | Exception = []
+        """What a poll has met with and leaves to the thread."""
 
     def turn(self) -> None:
-        """Take what was fetched, or wait for it."""
-        exchange = self._exchange
-        if self._paused:
-            self._resume_wanted()
+        """Take what was fetched, or wait for it; in the thread."""
+        exchange, supply = self._exchange, self._supply
         if self.held and monotonic() >= self._retry_held_at:
             self._retry_held()
-        if not (exchange.wanted and (exchange.is_waiting or self._is_short())):
-            self._rest(REST_S)
+        has_room = supply.has_room()
+        if not exchange.is_waiting and (supply.has_much or not has_room or not supply.is_short()):
+            self._rest_for(REST_S)
+        elif not (has_room and exchange.wanted):
+            self._rest_for(LOOK_S)
         elif (first := self._consumer.poll(TURN_S)) is not None:
-            self._sort_in([first])
-            self._take_more()
+            self._sort_in([first, *supply.more()])
+            if supply.has_much and exchange.may_wake():
+                self._rest_for(REST_S)
         exchange.wake()
 
-    def _take_more(self) -> None:
-        """Take what was fetched by now, up to a bound."""
-        left = max(1, min(MAX_TURN, BATCH_BYTES // self._record_bytes))
-        while left > 0 and (messages := self._consumer.consume(min(left, MAX_BATCH), 0)):
-            self._sort_in(messages)
-            left -= len(messages)
+    def _rest_for(self, timeout_s: float) -> None:
+        """Let polls take what was fetched, until one waits or there is something else to do."""
+        self._supply.right.release()
+        try:
+            self._exchange.wake()  # first, since a poll that goes on takes more at once
+            self._rest(timeout_s)
+        finally:
+            self._supply.right.acquire()
+        left, self._left = self._left, []  # before a command moves what was taken
+        if isinstance(left, Exception):
+            raise left
+        if left:
+            self._sort_in(left)
 
-    def _is_short(self) -> bool:
-        """Return whether few records wait for the partitions that polls ask for."""
-        wanted, partitions = self._exchange.wanted, self._exchange.partitions
-        waiting = sum(each.count for key in wanted if (each := partitions.get(key)) is not None)
-        most = min(MAX_WAITING, BATCH_BYTES // self._record_bytes)
-        return waiting < most
+    def take_now(self) -> bool:
+        """Take records, and return whether there may be more; in the program's thread.
+
+        Nothing is taken unless the thread rests. What is no record is left to the thread.
+        """
+        supply = self._supply
+        if not supply.right.acquire(blocking=False):
+            return False
+        try:
+            is_calm = not (self._left or self.held or self._bad)
+            supply.has_much = is_calm and bool(self._exchange.wanted) and supply.has_room()
+            for _ in range(BATCHES_OF_A_POLL):
+                if supply.has_much:
+                    self._take_records(supply.more())
+            return supply.has_much
+        except Exception as error:  # which is the thread's to report
+            self._left = error
+            return False
+        finally:
+            supply.right.release()
+
+    def _take_records(self, messages: list[Message]) -> None:
+        if not are_records(messages):
+            self._left, self._supply.has_much = messages, False
+            return
+        self._stale.clear()
+        for key, records in runs(messages, self._supply.only_topic):
+            self._sort_run(key, records)
 
     # -- what comes ----------------------------------------------------------------------
 
     def _sort_in(self, messages: list[Message]) -> None:
-        partitions = self._exchange.partitions
         self._stale.clear()
-        for each in in_order(messages):
+        for each in in_order(messages, self._supply.only_topic):
             if isinstance(each, Message):
                 self._note(each)
-                continue
-            key, records = each
-            fetched = partitions.get(key)
-            if fetched is None or fetched.is_withheld or not self._is_read_on(key):
-                continue
-            if isinstance(records, Undecodable):
-                self._note_undecodable(key, records)
             else:
-                self._put(key, fetched, records)
+                self._sort_run(*each)
+
+    def _sort_run(self, key: TopicPartition, records: RecordColumns | Undecodable) -> None:
+        fetched = self._exchange.partitions.get(key)
+        if fetched is None or fetched.is_withheld or not self._is_read_on(key):
+            return
+        if isinstance(records, Undecodable):
+            self._note_undecodable(key, records)
+        else:
+            self._put(key, fetched, records)
 
     def _is_read_on(self, key: TopicPartition) -> bool:
         """Return whether what comes of a partition counts: it was read without a failure."""
@@ -182,13 +217,8 @@ class Fetching:
     def _put(self, key: TopicPartition, fetched: Fetched, records: RecordColumns) -> None:
         if records.offsets[0] != fetched.next:
             self._note_gap(key, fetched.next, records.offsets[0])
-        some = records.values[:: 1 + len(records) // 8]
-        self._record_bytes = 1 + sum(len(each or b"") for each in some) // len(some)
         self._exchange.put(key, records)
-        most = min(MAX_UNWANTED, UNWANTED_BYTES // self._record_bytes)
-        if fetched.count > most and key not in self._exchange.wanted:
-            self._consumer.pause(as_client([key]))
-            self._paused.add(key)
+        self._supply.note(key, records, fetched.count)
 
     def _note_gap(self, key: TopicPartition, expected: int, position: int) -> None:
         """Report a jump, unless what is missing is no record."""
@@ -304,13 +334,14 @@ class Fetching:
 
     def open(self, positions: Mapping[TopicPartition, int]) -> None:
         """Fetch partitions from their positions on."""
+        self._supply.note_opened(positions)
         self._consumer.incremental_assign(at_offsets(positions))
 
     def close(self, keys: Collection[TopicPartition]) -> None:
         """Fetch nothing more of partitions."""
         own = self._exchange.partitions.keys() & set(keys)
         self._consumer.incremental_unassign(as_client(own))
-        self._paused.difference_update(keys)
+        self._supply.forget(keys)
         for key in own:
             self._forget_trouble(key)
         self._exchange.close(keys)
@@ -321,8 +352,7 @@ class Fetching:
             self._seek(key, position)
             self._forget_trouble(key)
         self._exchange.sought(positions, number)
-        paused = self._paused & positions.keys()
-        self._paused -= paused
+        self._supply.forget(positions)
         self._consumer.resume(as_client(positions))
 
     def _seek(self, key: TopicPartition, position: int) -> None:
@@ -333,18 +363,6 @@ class Fetching:
             place = at_offsets({key: position})
             self._consumer.incremental_unassign(place)
             self._consumer.incremental_assign(place)
-
-    def _resume_wanted(self) -> None:
-        partitions, wanted = self._exchange.partitions, set(self._exchange.wanted)
-        short = [
-            key
-            for key in self._paused & wanted
-            if key not in partitions or partitions[key].count < MAX_UNWANTED // 2
-        ]
-        if short:
-            self._paused.difference_update(short)
-            with suppress(KafkaException):
-                self._consumer.resume(as_client(short))
 
     def high_watermarks(self) -> dict[TopicPartition, int]:
         """Return where the logs end, as far as that was seen by a fetch."""

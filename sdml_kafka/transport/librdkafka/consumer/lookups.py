@@ -23,7 +23,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.librdkafka import error_mapping
-from sdml_kafka.transport.librdkafka.consumer.group_protocol import without_group
+from sdml_kafka.transport.librdkafka.group_protocol import without_group
 from sdml_kafka.transport.librdkafka.logs import ClientLog
 from sdml_kafka.transport.librdkafka.options import Settings, made
 

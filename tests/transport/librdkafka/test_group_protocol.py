@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sdml_kafka.transport.interfaces.reports import Membership
-from sdml_kafka.transport.librdkafka.consumer.group_protocol import (
+from sdml_kafka.transport.librdkafka.group_protocol import (
     group_protocol,
     membership_of,
     without_group,
