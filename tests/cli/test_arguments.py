@@ -53,6 +53,8 @@ def test_demo_and_broker() -> None:
     assert parse_arguments(["demo"]) == DemoOptions(None, 20.0, "asyncio")
     argv = ["demo", "--bootstrap", "a:1", "--seconds", "8.5", "--backend", "trio"]
     assert parse_arguments(argv) == DemoOptions("a:1", 8.5, "trio")
+    options = parse_arguments([*argv, "--client", "librdkafka"])
+    assert options == DemoOptions("a:1", 8.5, "trio", client="librdkafka")
     assert parse_arguments(["broker"]) == BrokerOptions(1, 9092)
     assert parse_arguments(["broker", "--nodes", "3", "--port", "1"]) == BrokerOptions(3, 1)
 

@@ -2,14 +2,17 @@
 
 import argparse
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from sdml_kafka.cli import help as help_texts
 from sdml_kafka.cli import values
-from sdml_kafka.cli.options import add_backend, add_command, add_kafka_version
+from sdml_kafka.cli.options import add_backend, add_client, add_command, add_kafka_version
 from sdml_kafka.cli.terminal import Backend
+
+if TYPE_CHECKING:  # `--help` needs none of it
+    from sdml_kafka.transport.connect import Client
 
 MIN_DEMO_S = 8.0
 
@@ -23,6 +26,7 @@ class DemoOptions:
     backend: Backend
     version: str | None = None
     """The version of the Kafka that the demo starts; None for the default."""
+    client: "Client" = "aiokafka"
 
 
 def add_demo(commands: Any) -> None:
@@ -42,6 +46,7 @@ def add_demo(commands: Any) -> None:
         help=f"how long records are sent, at least {MIN_DEMO_S:g} (default: 20)",
     )
     add_kafka_version(parser)
+    add_client(parser)
     add_backend(parser)
     parser.set_defaults(make_options=partial(_demo_options, parser))
 
@@ -51,4 +56,5 @@ def _demo_options(parser: argparse.ArgumentParser, given: argparse.Namespace) ->
         parser.error(
             "--kafka-version is that of a Kafka that the demo starts: leave --bootstrap out"
         )
-    return DemoOptions(given.bootstrap, given.seconds, given.backend, given.kafka_version)
+    where = given.bootstrap, given.seconds, given.backend, given.kafka_version
+    return DemoOptions(*where, given.client)

@@ -6,6 +6,7 @@ import secrets
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 
@@ -33,7 +34,7 @@ from sdml_kafka.cli.terminal import complain, first_of, require, require_backend
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.runtime import RuntimeFailure
 from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError
-from sdml_kafka.transport.connect import rpc_server_transport
+from sdml_kafka.transport.connect import ClientChoice, rpc_server_transport
 from sdml_kafka.transport.interfaces.transports import Transport
 
 BALANCED, FAILED, CANNOT_RUN, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -49,6 +50,8 @@ def run_demo(options: DemoOptions) -> int:
     """Run the demo and return the exit code. Raises CannotRun when something is not installed."""
     require("rich", "cli")
     require_backend(options.backend)
+    if options.client == "librdkafka":
+        require("confluent_kafka", "librdkafka")
     set_up_logging(logging.CRITICAL)  # the display shows what happens
     code = PIPE_CLOSED
     try:
@@ -91,6 +94,12 @@ class Demo:
         self._kafka: EmbeddedKafka | None = None
         self._failure: Exception | None = None
         self._has_begun = False
+        is_aiokafka = options.client == "aiokafka"
+        self._client_options: dict[str, Any] | None = None if is_aiokafka else {}
+        self._client = {"client": options.client, "client_options": self._client_options}
+        # Heartbeats bring the news of a rebalance; with the default of 3 s between them, every
+        # rebalance of the demo would take that long. With KIP-848 the broker decides.
+        self._group_options = {"heartbeat_interval_ms": 300} if is_aiokafka else {}
 
     async def run(self) -> int:
         """Run the demo and return the exit code."""
@@ -118,12 +127,13 @@ class Demo:
     async def _run(self) -> None:
         try:
             async with self._open_broker() as servers:
-                # Heartbeats bring the news of a rebalance; with the default of 3 s between them,
-                # every rebalance of the demo would take that long.
-                options = {"auto_offset_reset": "earliest", "heartbeat_interval_ms": 300}
+                options = {"auto_offset_reset": "earliest", **self._group_options}
+                choice = ClientChoice(self._options.client, self._client_options)
                 orders, prices, bills = map(self._topic, ("orders", "prices", "bills"))
                 transport, of_bills = (
-                    rpc_server_transport(None, None, servers, f"{topic}-group", options)
+                    rpc_server_transport(
+                        None, None, servers, f"{topic}-group", options, choice=choice
+                    )
                     for topic in (orders, bills)
                 )
                 deletes = self._kafka is None
@@ -170,8 +180,15 @@ class Demo:
                     )
                     for name in LISTENERS
                 ],
-                [PricingServer(name, servers, prices, log, fail) for name in SERVERS],
-                PricingClient("client", servers, prices, self._call_book, clock, log, fail),
+                [
+                    PricingServer(
+                        name, servers, prices, log, fail, {**self._client, **self._group_options}
+                    )
+                    for name in SERVERS
+                ],
+                PricingClient(
+                    "client", servers, prices, self._call_book, clock, log, fail, self._client
+                ),
                 Cashier(of_bills, bills, self._bill_book, log),
             )
             books = self._record_book, self._call_book

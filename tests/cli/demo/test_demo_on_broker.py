@@ -16,8 +16,10 @@ TIMEOUT_S = 100.0
 
 
 @BACKENDS
-def test_the_books_balance(backend: str) -> None:
+@pytest.mark.parametrize("over", ["aiokafka", pytest.param("librdkafka", marks=pytest.mark.soak)])
+def test_the_books_balance(backend: str, over: str) -> None:
     argv = [*PROGRAM_WITH_A_BROKER, "demo", "--seconds", "8", "--backend", backend]
+    argv += ["--client", over]
     ended = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     shown = ended.stdout
     assert ended.returncode == 0, shown + ended.stderr

@@ -1,7 +1,8 @@
 """The client of the demo: a KafkaRPC, and tasks that make one call after the other."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 
@@ -31,6 +32,7 @@ class PricingClient(Participant):
         clock: DemoClock,
         log: EventLog,
         on_failure: Callable[[Exception], None],
+        client: Mapping[str, Any],
     ) -> None:
         super().__init__(name, on_failure)
         self.latencies: Latencies = Latencies()
@@ -39,6 +41,7 @@ class PricingClient(Participant):
         self._book = book
         self._clock = clock
         self._log = log
+        self._client = client
         self._rpc: KafkaRPC | None = None
         self._begun = anyio.Event()
 
@@ -61,6 +64,7 @@ class PricingClient(Participant):
         self._rpc = KafkaRPC(
             bootstrap_servers=self._servers,
             on_event=lambda event: self._log.add_actor_event(self.name, event),
+            **self._client,
         )
         return self._rpc
 

@@ -1,7 +1,8 @@
 """A server of the demo: a KafkaRPCServer that answers with the price of an order."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import anyio
 
@@ -29,11 +30,13 @@ class PricingServer(Participant):
         topic: str,
         log: EventLog,
         on_failure: Callable[[Exception], None],
+        client: Mapping[str, Any],
     ) -> None:
         super().__init__(name, on_failure)
         self._servers = servers
         self._topic = topic
         self._log = log
+        self._client = client
         self._server: KafkaRPCServer | None = None
 
     @asynccontextmanager
@@ -49,7 +52,7 @@ class PricingServer(Participant):
             bootstrap_servers=self._servers,
             group_id=f"{self._topic}-group",
             on_event=lambda event: self._log.add_actor_event(self.name, event),
-            heartbeat_interval_ms=300,
+            **self._client,
         )
         self._server.handler(self._topic)(self._answer)
         return self._server
