@@ -14,7 +14,12 @@ from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.producer.actor_tree import ProducerActors
 from sdml_kafka.producer.pending_sends import PendingSend, Sent
 from sdml_kafka.producer.status import ProducerStatus
-from sdml_kafka.producer.transactions import NOT_OPEN, OpenTransaction, check_transactional_id
+from sdml_kafka.producer.transactions import (
+    NOT_OPEN,
+    OpenTransaction,
+    TransactionState,
+    check_transactional_id,
+)
 from sdml_kafka.producing.serializers import Serializer, Serializers
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.runtime.waiter import clock, waiter_maker
@@ -307,9 +312,9 @@ class KafkaProducer(Enterable):
             await self._start_or_fail()
         assert self._actors.transactions is not None
         send, send_soon = KafkaProducer.send, KafkaProducer.send_soon
-        transaction = OpenTransaction(partial(send, self), partial(send_soon, self))
-        async with self._actors.transactions.transaction(transaction, self._timeout_s):
-            yield transaction
+        state = TransactionState()
+        async with self._actors.transactions.transaction(state, self._timeout_s):
+            yield OpenTransaction(partial(send, self), partial(send_soon, self), state)
 
     async def flush(self) -> None:
         """Wait until every record that was given to `send` or `send_soon` has its outcome."""

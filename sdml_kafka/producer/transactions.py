@@ -54,15 +54,39 @@ class SendOne[R](Protocol):
     ) -> Awaitable[R]: ...
 
 
+class TransactionState:
+    """Whether a transaction takes records, and what has spoiled it."""
+
+    def __init__(self) -> None:
+        self._is_over = False
+        self._fault: Exception | None = None
+
+    def check_open(self) -> None:
+        """Raise ConfigurationError once the transaction is over."""
+        if self._is_over:
+            raise ConfigurationError("The transaction is over: open a new one")
+
+    def spoil(self, error: Exception) -> None:
+        """Note that a record was not taken."""
+        self._fault = self._fault or error
+
+    def close(self) -> None:
+        """Take no more records, and raise what has spoiled the transaction."""
+        self._is_over = True
+        if self._fault is not None:
+            raise TransactionFailed(f"a record was not taken: {self._fault}") from self._fault
+
+
 class OpenTransaction:
     """A transaction that is open: what is sent in it is read once it has been committed."""
 
-    def __init__(self, send: SendOne[Sent], send_soon: SendOne[PendingSend]) -> None:
+    def __init__(
+        self, send: SendOne[Sent], send_soon: SendOne[PendingSend], state: TransactionState
+    ) -> None:
         """Use `KafkaProducer.transaction`, which makes these."""
         self._send = send
         self._send_soon = send_soon
-        self._is_over = False
-        self._fault: Exception | None = None
+        self._state = state
 
     async def send(
         self,
@@ -88,13 +112,13 @@ class OpenTransaction:
             SendFailed: The record was not taken; see `KafkaProducer.send` for its kinds.
             ConfigurationError: The transaction is over, or no broker could take the record.
         """
-        self._check_open()
+        self._state.check_open()
         options = {"key": key, "headers": headers, "partition": partition}
         times = {"timestamp_ms": timestamp_ms, "timeout_s": timeout_s}
         try:
             return await self._send(topic, value, **options, **times)  # type: ignore[arg-type]  # as named
         except Exception as error:
-            self._fault = self._fault or error
+            self._state.spoil(error)
             raise
 
     async def send_soon(
@@ -109,24 +133,14 @@ class OpenTransaction:
         timeout_s: float | None = None,
     ) -> PendingSend:
         """Send a record in this transaction, and wait for room only; else as `send`."""
-        self._check_open()
+        self._state.check_open()
         options = {"key": key, "headers": headers, "partition": partition}
         times = {"timestamp_ms": timestamp_ms, "timeout_s": timeout_s}
         try:
             return await self._send_soon(topic, value, **options, **times)  # type: ignore[arg-type]  # as named
         except Exception as error:
-            self._fault = self._fault or error
+            self._state.spoil(error)
             raise
-
-    def _check_open(self) -> None:
-        if self._is_over:
-            raise ConfigurationError("The transaction is over: open a new one")
-
-    def _end(self) -> None:
-        """Take no more records, and raise what has spoiled the transaction."""
-        self._is_over = True
-        if self._fault is not None:
-            raise TransactionFailed(f"a record was not taken: {self._fault}") from self._fault
 
 
 class _Receipt:
@@ -155,7 +169,6 @@ class TransactionOutbox(Outbox):
 
     def __init__(self) -> None:
         super().__init__()
-        self.send = self._send_within
         self.counts: TransactionCounts = TransactionCounts()
         self._lent: TransactionalProducer | None = None
         self._lock: anyio.Lock | None = None
@@ -171,7 +184,7 @@ class TransactionOutbox(Outbox):
         """Whether there is a producer."""
         return self._lent is not None
 
-    def _send_within(
+    def _keep(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:
         def failed(error: Exception) -> None:
@@ -209,9 +222,7 @@ class TransactionOutbox(Outbox):
     # -- a transaction's side ------------------------------------------------------------
 
     @asynccontextmanager
-    async def transaction(
-        self, transaction: OpenTransaction, timeout_s: float
-    ) -> AsyncGenerator[None]:
+    async def transaction(self, state: TransactionState, timeout_s: float) -> AsyncGenerator[None]:
         """Commit what is sent inside the context, or abort it if that raises.
 
         Raises:
@@ -225,11 +236,11 @@ class TransactionOutbox(Outbox):
             producer = await self._borrowed(timeout_s)
             try:
                 yield
-                transaction._end()
+                state.close()
                 await self._commit(producer, timeout_s)
             except BaseException as error:
                 with suppress(TransactionFailed):
-                    transaction._end()
+                    state.close()
                 is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
                 patience_s = MAX_CANCELLED_END_S if is_cancelled else timeout_s
                 failure = await self._clean_up(producer, patience_s)

@@ -54,8 +54,10 @@ class LibrdkafkaTransactionsWorld:
     def name(self) -> str:
         return f"transactions-{uuid4().hex}"
 
-    async def create_topic(self, topic: str, partitions: int, **config: str) -> None:
-        new = NewTopic(topic, partitions, 1, config=config)
+    async def create_topic(
+        self, topic: str, partitions: int, replicas: int = 1, **config: Any
+    ) -> None:
+        new = NewTopic(topic, partitions, replicas, config=config)
         await anyio.to_thread.run_sync(
             lambda: self._admin.create_topics([new])[topic].result(CALL_S)
         )

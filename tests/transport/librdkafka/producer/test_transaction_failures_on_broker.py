@@ -61,6 +61,7 @@ async def test_a_start_without_a_broker_is_a_clear_error_in_time(
         await world.come_back()
 
 
+@pytest.mark.soak
 async def test_a_commit_survives_a_broker_that_dies_and_comes_back(
     world: LibrdkafkaTransactionsWorld, topic: str
 ) -> None:
@@ -100,13 +101,20 @@ async def test_offsets_and_the_end_keep_their_time_while_a_broker_is_frozen(
     await until(lambda: threads() == before, 30)
 
 
-@pytest.mark.parametrize("is_large", [False, True], ids=["all fit", "one is too large"])
+@pytest.mark.parametrize(
+    "is_large",
+    [
+        pytest.param(True, id="one is too large"),
+        pytest.param(False, id="all fit", marks=pytest.mark.soak),
+    ],
+)
 async def test_a_batch_that_the_broker_refuses_is_sent_anew_record_by_record(
     world: LibrdkafkaTransactionsWorld, is_large: bool
 ) -> None:
     topic, failures = world.name(), Failures()
     p0 = TopicPartition(topic, 0)
-    await world.create_topic(topic, 1, **{"max.message.bytes": "3000"})
+    config: dict[str, Any] = {"max.message.bytes": "3000"}
+    await world.create_topic(topic, 1, **config)
     messages = [Message(topic, b"%d" % number + bytes(1000)) for number in range(20)]
     too_large = Message(topic, bytes(5000))
     # Records that wait for each other are in one batch.
