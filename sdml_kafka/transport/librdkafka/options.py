@@ -76,6 +76,8 @@ PRODUCER_DEFAULTS: Mapping[str, Any] = {
     "enable.idempotence": True,
     "message.timeout.ms": 0,
     "linger.ms": 0,
+    # As large as with aiokafka, and within what Kafka takes by default; librdkafka's is smaller.
+    "message.max.bytes": 1 << 20,
     # Every client of this package agrees on a key's partition, and so does Java's.
     "partitioner": "murmur2_random",
     # A missing topic is reported after this time, in which a broker may still create it.

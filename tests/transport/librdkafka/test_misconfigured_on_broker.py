@@ -46,7 +46,8 @@ from tests.support.other_servers import untrusted_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
-SOON_S = 1.0
+SOON_S = 2.0
+"""One second is the promise; the machine is shared."""
 WRONG = "not-so-secret-but-wrong"
 CLASSIC, KIP_848 = {"group.protocol": "classic"}, {"group.protocol": "consumer"}
 
