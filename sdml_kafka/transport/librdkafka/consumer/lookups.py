@@ -87,9 +87,16 @@ class Lookups:
         is -1.
         """
         wanted = at_offsets(times)
-        found = self._asked(
-            lambda timeout_s: self._consumer.offsets_for_times(wanted, timeout=timeout_s)
-        )
+        try:
+            found = self._asked(
+                lambda timeout_s: self._consumer.offsets_for_times(wanted, timeout=timeout_s)
+            )
+        except KafkaException as error:
+            if error_of(error).code() != KafkaError._UNKNOWN_PARTITION:
+                raise
+            for topic in {key.topic for key in times}:
+                self.partition_count(topic)  # so that the client learns of its new partitions
+            return {}
         return {
             TopicPartition(each.topic, each.partition): each.offset
             for each in found

@@ -46,7 +46,7 @@ from sdml_kafka.transport.record_checks import fault_of, no_such_partition, not_
 
 LOOK_S = 0.1
 """Seconds between two looks at what is not reported."""
-FRESH_S = 1.0
+FRESH_S = 0.4
 """Seconds within which no record gets too old: what the broker refuses then, it refuses again."""
 BY_KEY = -1
 """The number of a partition that librdkafka chooses by the record's key."""
@@ -249,8 +249,12 @@ class Sending:
             self._report(entry, SendFailed(f"The record for {topic!r} was not sent: {error}."))
 
     def _take_single(self, reports: Sequence[Report]) -> None:
-        for entry, error, _ in reports:
-            if error is not None:
+        for entry, error, message in reports:
+            if error is None:
+                continue
+            if self._refusal is None and _may_be_taken_now(entry, error, message):
+                self._send_alone(entry)
+            else:
                 self._report(entry, self._error(error, entry[0].topic))
         self._acknowledged([(entry, message) for entry, error, message in reports if error is None])
 
