@@ -42,7 +42,7 @@ BENCHMARKS: dict[str, Any] = {
 PROFILED = ("reading", "calls")
 RARE = frozenset({"uvloop", "trio-asyncio", "our parser"})
 """Parts of the names of contestants that are left out of profiles, and beside both clients."""
-BOTH_CLIENTS = ("reading", "sending", "memory", "idle", "start")
+BOTH_CLIENTS = ("reading", "calls", "sending", "memory", "idle", "start")
 
 
 def note(text: str) -> None:

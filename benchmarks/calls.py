@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from attrs import asdict, frozen
 
 from benchmarks.contest import Children, Column, Comparison, Note, compare
-from benchmarks.event_loops import EVENT_LOOPS, run_on
+from benchmarks.event_loops import EVENT_LOOPS, LIBRDKAFKA, LIBRDKAFKA_LOOPS, run_on
 from benchmarks.meter import Usage
 from benchmarks.pairs import PAYLOADS, client_by_hand, our_client, our_server, server_by_hand
 from benchmarks.sampling import allow_sampling
@@ -54,6 +55,14 @@ CASES = [
 CONTESTANTS: dict[str, tuple[str, Callable[..., Any], Callable[..., Any]]] = {
     "pair by hand": ("asyncio", client_by_hand, server_by_hand),
     **{f"ours, {loop}": (loop, our_client, our_server) for loop in EVENT_LOOPS},
+    **{
+        f"ours, {loop}, {LIBRDKAFKA}": (
+            loop,
+            partial(our_client, client="librdkafka"),
+            partial(our_server, client="librdkafka"),
+        )
+        for loop in LIBRDKAFKA_LOOPS
+    },
 }
 
 

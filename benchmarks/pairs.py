@@ -12,6 +12,7 @@ from attrs import frozen
 
 from benchmarks.documents import nested
 from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, parse_bytes, parse_json, to_json
+from sdml_kafka.transport.connect import Client
 
 PRODUCER: dict[str, Any] = {"acks": "all", "linger_ms": 0, "max_batch_size": 1 << 20}
 """The settings that ours has as well. The pair by hand has no deadlines, no idempotence, and no
@@ -148,9 +149,12 @@ async def client_by_hand(bootstrap: str, topic: str, payload: Payload) -> AsyncG
 
 
 @asynccontextmanager
-async def our_server(bootstrap: str, topic: str, payload: Payload) -> AsyncGenerator[None]:
+async def our_server(
+    bootstrap: str, topic: str, payload: Payload, client: Client = "aiokafka"
+) -> AsyncGenerator[None]:
     """Serve with this package."""
-    server = KafkaRPCServer(group_id=f"{topic}-server", bootstrap_servers=bootstrap)
+    group = f"{topic}-server"
+    server = KafkaRPCServer(group_id=group, bootstrap_servers=bootstrap, client=client)
     serializer: Any = None if payload.serializer is _same else payload.serializer
 
     async def echo(value: Any, call: Call) -> Any:
@@ -162,12 +166,14 @@ async def our_server(bootstrap: str, topic: str, payload: Payload) -> AsyncGener
 
 
 @asynccontextmanager
-async def our_client(bootstrap: str, topic: str, payload: Payload) -> AsyncGenerator[Request]:
+async def our_client(
+    bootstrap: str, topic: str, payload: Payload, client: Client = "aiokafka"
+) -> AsyncGenerator[Request]:
     """Call with this package."""
     type_: Any = payload.type_
     parsers: Any = [{"topics": [f"{topic}-reply"], "type": type_, "parser": payload.parser}]
     serialize = payload.serializer
-    async with KafkaRPC(parsers, bootstrap_servers=bootstrap) as rpc:
+    async with KafkaRPC(parsers, bootstrap_servers=bootstrap, client=client) as rpc:
 
         async def request(value: Any) -> Any:
             return await rpc.request(topic, serialize(value), res_expect_type=type_)
