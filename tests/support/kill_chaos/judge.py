@@ -53,19 +53,28 @@ def wrong_order(events: Sequence[Event]) -> list[str]:
     return wrong
 
 
-def wrong_repeats(events: Sequence[Event], killed: Collection[str]) -> list[str]:
-    """Return what came again though it had ended in a stay that no kill cut short."""
-    last_epoch = dict[str, int]()
+def wrong_repeats(
+    events: Sequence[Event], killed: Collection[str], *, incremental: bool = False
+) -> list[str]:
+    """Return what came again though it had ended in a stay that no kill cut short.
+
+    Where rebalances are incremental, each partition of a member has an epoch of its own.
+    """
+    last_epoch = dict[tuple[str, int | None], int]()
     for event in events:
-        name, epoch = event.stay
-        last_epoch[name] = max(epoch, last_epoch.get(name, 0))
-    cut_short = {(name, epoch) for name, epoch in last_epoch.items() if name in killed}
+        (name, epoch), partition = event.stay, event.place[0] if incremental else None
+        last_epoch[name, partition] = max(epoch, last_epoch.get((name, partition), 0))
+
+    def is_cut_short(event: Event) -> bool:
+        (name, epoch), partition = event.stay, event.place[0] if incremental else None
+        return name in killed and epoch == last_epoch[name, partition]
+
     ended, wrong = dict[Place, Stay](), list[str]()
     for event in sorted(events, key=lambda event: event.time_ms):
         before = ended.get(event.place)
         if before is not None and event.what == BEGUN:
             wrong.append(f"{event.place} ended in {before} and came again in {event.stay}")
-        if event.what == ENDED and event.stay not in cut_short:
+        if event.what == ENDED and not is_cut_short(event):
             ended[event.place] = event.stay
     return wrong
 
