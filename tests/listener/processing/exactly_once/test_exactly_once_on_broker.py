@@ -108,6 +108,7 @@ def kafka() -> Iterator[EmbeddedKafka]:
         yield kafka
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("protocol", [pytest.param("classic", marks=pytest.mark.soak), "consumer"])
 async def test_a_member_is_killed_in_the_middle(
     kafka: EmbeddedKafka, anyio_backend: Any, tmp_path: Path, protocol: str
