@@ -309,6 +309,8 @@ class Sending:
             client.purge()
 
     async def stop(self, timeout_s: float) -> None:
+        """Stop the threads; each record has its outcome by then."""
+        self._lookups.close()
         for client in self._clients():
             await client.stop(timeout_s)
 

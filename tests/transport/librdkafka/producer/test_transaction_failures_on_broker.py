@@ -141,6 +141,7 @@ async def test_a_batch_that_the_broker_refuses_is_sent_anew_record_by_record(
         failures.send(producer, Message(topic, b"behind"))
         await producer.commit(None, CALL_S)
         assert not failures.errors
+    await until(lambda: "sdml-kafka-topics" not in threads(), 5)
     await read(world, p0, [*(each.value for each in messages), b"behind"])
 
 
