@@ -303,7 +303,8 @@ class KafkaProducer(Enterable):
             ProducerFenced: Another producer has taken the transactional id, or this transaction has
                 taken too long. Nothing of it has happened, and this producer has ended.
             ProducerFailed: The producer has failed; the transaction may have been committed.
-            ConfigurationError: The producer has no `transactional_id`.
+            ConfigurationError: The producer has no `transactional_id`, or the task has a
+                transaction of it open already.
             ClientClosed: The producer was left.
         """
         if self._actors.transactions is None:

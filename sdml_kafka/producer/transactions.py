@@ -36,6 +36,10 @@ NOT_OPEN = (
     "this producer has a transactional_id, so each of its records is part of a transaction: "
     "`async with producer.transaction() as transaction: await transaction.send(...)`"
 )
+NESTED = (
+    "a transaction of this producer is open in this task already, and would never end: send in "
+    "that one, or take another producer with an id of its own"
+)
 
 
 class SendOne[R](Protocol):
@@ -229,9 +233,12 @@ class TransactionOutbox(Outbox):
             TransactionFailed: Nothing of it has happened.
             TransactionInDoubt: No broker has answered within `timeout_s`.
             ProducerFailed: The producer has failed.
+            ConfigurationError: The task has a transaction open already.
         """
         if self._lock is None:
             self._lock = anyio.Lock()
+        if self._lock.statistics().owner == anyio.get_current_task():
+            raise ConfigurationError(NESTED)
         async with self._lock:
             producer = await self._borrowed(timeout_s)
             try:

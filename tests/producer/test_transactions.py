@@ -57,6 +57,19 @@ async def test_records_are_read_once_the_body_has_ended() -> None:
         assert (producer.status().sent, producer.status().waiting) == (4, 0)
 
 
+async def test_a_transaction_inside_of_another_one_is_an_error() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with producing(broker) as producer:
+        with pytest.raises(ConfigurationError, match="open in this task already"):
+            async with producer.transaction() as outer:
+                await outer.send("topic", b"outer")
+                async with producer.transaction():
+                    pass
+        async with producer.transaction() as transaction:
+            await transaction.send("topic", b"after")
+    assert values(broker) == [b"after"]
+
+
 async def test_an_error_in_the_body_aborts() -> None:
     broker = MemoryBroker({"topic": 1})
     async with producing(broker) as producer:
