@@ -3,6 +3,10 @@
 A message that the broker refuses spoils its whole transaction. So its record fails the next time
 that it comes, without a call of its handler, with the same error and at the same attempt as if the
 message alone had been refused. A dead letter goes on where it was.
+
+What is known of a record is forgotten once it has finished, and not before: until its transaction
+is committed another message that is refused may make it come again. If each record that comes again
+were as new, two of them whose messages are refused could spoil each other's transactions for ever.
 """
 
 from collections.abc import Collection
@@ -70,8 +74,9 @@ class Memory:
         self._note(job, Remembered(job.attempt, cause, forward, why))
 
     def note_attempt(self, job: Job) -> None:
-        """Note the attempt of a record, if that is not the first one."""
-        if job.attempt > 1 and self.of(job) is None:
+        """Note the attempt of a record, if that is not the first one, or known."""
+        known = self.of(job)
+        if job.attempt > (1 if known is None else known.attempt):
             self._note(job, Remembered(job.attempt))
 
     def _note(self, job: Job, remembered: Remembered) -> None:

@@ -72,7 +72,13 @@ class StagedOutcomes(Outcomes):
         for job in jobs:
             if job.finish():
                 self.counts.finished += 1
+                self._memory.forget(job)
                 self._on_left(job)
+
+    def leave_out(self, job: Job) -> None:
+        """Finish a record that has not ended well, and forget what was known of it."""
+        super().leave_out(job)
+        self._memory.forget(job)
 
     def _fail(self, item: Item, failures: Sequence[Failure]) -> None:
         """Decide about records that have failed, but for those of which that was decided before."""

@@ -40,14 +40,12 @@ class StagedWork(Work):
         refused: list[Job] = []
         for job in item.jobs:
             known = self._memory.of(job)
-            if known is None:
+            if known is None or known.attempt < job.attempt:
                 continue
             job.attempt = known.attempt
             if known.error is not None:
                 job.verdict = known.error
                 refused.append(job)
-            if known.forward is None:
-                self._memory.forget(job)
         if not refused:
             return await self._handle_anew(item)
         if not isinstance(item, JobBatch):

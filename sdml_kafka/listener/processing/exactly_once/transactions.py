@@ -175,6 +175,7 @@ class Transactions(Forwards):
             self.hold(forward, why)
             return
         forward.tries += 1
+        self._memory.note_dead_letter(forward, None)
         on_committed = partial(self._forward_committed, forward)
         self.add(Ended((forward.job,), (forward.message,), on_committed, forward))
 
@@ -190,6 +191,7 @@ class Transactions(Forwards):
     def _forward_committed(self, forward: Forward) -> None:
         self._held.discard(forward)
         forward.on_sent()
+        self._memory.forget(forward.job)
 
     def _send_messages(self, ended: Ended) -> None:
         for message in ended.messages:
@@ -265,8 +267,6 @@ class Transactions(Forwards):
             return
         for ended in members:
             ended.on_committed()
-            for job in ended.jobs:
-                self._memory.forget(job)
         for tenancy, committed in progress.items():
             if tenancy.open:
                 tenancy.note_committed(committed)

@@ -1,5 +1,6 @@
 """A processor whose sends and offsets are committed together, on the twin."""
 
+from collections import Counter
 from functools import partial
 from typing import Any
 
@@ -146,6 +147,37 @@ async def test_a_refused_message_fails_its_record_alone() -> None:
     assert outputs(broker, f"{TOPIC}-dlt") == ["42"]
     assert sorted(map(int, outputs(broker))) == [n for n in range(COUNT) if n != 42]
     assert in_order_of_keys(outputs(broker))
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_messages_that_are_refused_do_not_spoil_each_other_for_ever(attempts: int) -> None:
+    broker, calls = broker_with_outputs(COUNT, max_record_bytes=9000), Counter[str]()
+    broker.create_topic(f"{TOPIC}-dlt")
+    delays = {"0": 0.0, "1": 0.1, "2": 0.07, "3": 0.15}
+
+    async def handle(value: str, delivery: Delivery[str]) -> Send:
+        calls[value] += 1
+        await anyio.sleep(delays.get(value, 0.0))
+        return Send(OUT.topic, b"x" * 9999 if value in delays else value.encode())
+
+    options: dict[str, Any] = {
+        "retry": Retry(attempts=attempts, backoff_s=0.05, jitter=0.0),
+        "on_failure": DeadLetter(max_consecutive=len(delays)),
+        "order": "key",
+        "exactly_once": True,
+    }
+    async with (
+        exactly_once_on(broker) as listener,
+        processing(listener, handle, name="a", **options),
+    ):
+        with anyio.fail_after(60.0):
+            await until(lambda: broker.committed(GROUP, P0) == COUNT)
+        status = listener.status().processors["a"]
+        assert (status.failures, status.dead_letters) == (len(delays), len(delays))
+    aborts = attempts * len(delays)  # each may cut off the handlers of the other records
+    assert max(calls[value] for value in delays) <= aborts + attempts
+    assert sorted(outputs(broker, f"{TOPIC}-dlt")) == sorted(delays)
+    assert sorted(map(int, outputs(broker))) == list(range(len(delays), COUNT))
 
 
 async def test_a_dead_letter_that_is_refused_is_held_until_its_topic_is_there() -> None:
