@@ -33,6 +33,7 @@ class _Kind:
     next_at: float
     last: tuple[int, str, tuple[object, ...]]
     """The level, the text and the arguments of the latest line."""
+    last_at: float
     left_out: int = 0
 
 
@@ -57,20 +58,27 @@ class RateLimitedLog:
         now, last = self._clock(), (level, text, tuple(map(_shown, args)))
         known = self._kinds.get(kind)
         if known is not None and now < known.next_at:
-            known.left_out, known.last = known.left_out + 1, last
+            known.left_out, known.last, known.last_at = known.left_out + 1, last, now
             return
         if known is None and len(self._kinds) >= MAX_KINDS:
             self.flush(at_once=True)
             self._kinds.clear()
         self._write(last, 0 if known is None else known.left_out, error)
-        self._kinds[kind] = _Kind(now + LOG_INTERVAL_S, last)
+        self._kinds[kind] = _Kind(now + LOG_INTERVAL_S, last, now)
 
     def flush(self, *, at_once: bool = False) -> None:
-        """Write the last line that was left out of each kind whose interval is over, or of all."""
+        """Write the last line that was left out of each kind whose interval is over, or of all.
+
+        The line says how long ago it was. Its traceback is gone: an error that was kept would keep
+        records alive.
+        """
         now = self._clock()
         for known in self._kinds.values():
             if known.left_out and (at_once or now >= known.next_at):
-                self._write(known.last, known.left_out - 1)
+                level, text, args = known.last
+                if (age_s := now - known.last_at) >= 1:
+                    text += f" ({age_s:.0f} s ago)"
+                self._write((level, text, args), known.left_out - 1)
                 known.next_at, known.left_out = now + LOG_INTERVAL_S, 0
 
     def _write(

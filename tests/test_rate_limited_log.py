@@ -53,7 +53,7 @@ def test_what_was_left_out_is_written_when_its_time_is_over(
     clock.now += LOG_INTERVAL_S
     limited.flush()
     limited.flush()
-    assert caplog.messages[1:] == ["a 4 (3 more like this since the last line)"]
+    assert caplog.messages[1:] == ["a 4 (30 s ago) (3 more like this since the last line)"]
     warn(limited, "a", 5)
     assert len(caplog.messages) == 2  # the summary was a line of its kind
 

@@ -41,6 +41,9 @@ NOT_IN_A_FILE = {
 SECRETS = ("password", "secret", "passphrase", "key.pem")
 """Parts of the names of options that nobody else should read."""
 
+ADVICE_FOR_PROGRAMS = ": see auto_commit="
+"""How the end of an error begins that names what commands do not have."""
+
 TRUTHS = {"true": True, "false": False}
 
 
@@ -65,7 +68,7 @@ def read_config(
 
 
 def _source(path: str | None, typed: Sequence[tuple[str, str]]) -> str:
-    """Return where options were given."""
+    """Return where options were given, an empty text if none were."""
     file = [] if path is None else [f"--config {path}"]
     return " and ".join(file + ["-o"] * bool(typed))
 
@@ -107,7 +110,8 @@ def _of_librdkafka(
         try:
             for_consumer, for_producer = split_librdkafka_options(given)
         except ConfigurationError as error:
-            raise ValueError(str(error).removeprefix("client_options: ")) from None
+            text, *_ = str(error).removeprefix("client_options: ").split(ADVICE_FOR_PROGRAMS)
+            raise ValueError(text) from None
     return ClientConfig(bootstrap, for_consumer, given, for_producer, "librdkafka")
 
 
@@ -124,7 +128,7 @@ def _named(source: str) -> Generator[None]:
     try:
         yield
     except ValueError as error:
-        raise ArgumentTypeError(f"{source}: {error}") from None
+        raise ArgumentTypeError(f"{source}: {error}" if source else str(error)) from None
 
 
 def _parsed(path: str) -> dict[str, Any]:

@@ -65,8 +65,8 @@ class ListenerStatus:
     """How the members of the group agree: "classic" or "consumer" (KIP-848), empty until known."""
     session_timeout_s: float | None = None
     """Seconds after which a member that is not heard of loses its partitions. None until that is
-    known, and with KIP-848, where the broker decides: `group.consumer.session.timeout.ms`, by
-    default 45 s."""
+    known. With KIP-848 the broker decides and is asked once, after joining: it stays None where
+    this client may not ask (DESCRIBE_CONFIGS on the group), or gets no answer."""
 
 
 def listener_status(

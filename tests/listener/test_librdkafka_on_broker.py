@@ -9,13 +9,27 @@ from sdml_kafka import (
     AuthenticationFailed,
     AuthorizationFailed,
     BrokerUnreachable,
+    Delivery,
     KafkaListener,
+    KafkaProducer,
+    Send,
 )
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.guarded_kafka import GUEST, PASSWORD, SUPER_USER, login_of
+from tests.support.guarded_kafka import (
+    CLERK,
+    GUEST,
+    PASSWORD,
+    SUPER_USER,
+    Resource,
+    Right,
+    grant,
+    login,
+    login_of,
+)
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import listener_on as any_listener_on
 from tests.support.listener_on_broker import read, texts
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(120)]
 
@@ -32,8 +46,8 @@ async def test_it_reads_and_goes_on_behind_its_commits(embedded_kafka: EmbeddedK
     async with listener_on(embedded_kafka, topic, group_id=group) as listener:
         assert listener.status().client == "librdkafka"
         first = await read(listener, 100)
-        status = listener.status()
-        assert (status.group_protocol, status.session_timeout_s) == ("consumer", None)
+        assert listener.status().group_protocol == "consumer"
+        await until(lambda: listener.status().session_timeout_s == 6.0, within_s=15)
     await produce(bootstrap, topic, ["more", "and more"])
     async with listener_on(embedded_kafka, topic, group_id=group) as listener:
         second = await read(listener, 2)
@@ -60,6 +74,31 @@ async def test_a_broker_that_refuses_the_member(
         async with listener_on(guarded_kafka, "topic", **login):
             pytest.fail("entered")
     assert PASSWORD not in f"{caught.value!r}{caught.value.__cause__!r}{caplog.text}"
+
+
+async def test_what_exactly_once_needs_to_be_granted(guarded_kafka: EmbeddedKafka) -> None:
+    """The rights that docs/processing.md names suffice, with the name of the group as a prefix."""
+    servers, group = guarded_kafka.bootstrap_servers, unique("group")
+    orders, invoices = [
+        await create_topic(servers, unique(name), 1, login=login()) for name in ("in", "out")
+    ]
+    boss, clerk = (login_of("librdkafka", user) for user in (SUPER_USER, CLERK))
+    await grant(guarded_kafka, Resource.TOPIC, orders, Right.READ)
+    await grant(guarded_kafka, Resource.TOPIC, invoices, Right.WRITE)
+    await grant(guarded_kafka, Resource.GROUP, group, Right.READ)
+    ids = Resource.TRANSACTIONAL_ID, f"{group}-"
+    await grant(guarded_kafka, *ids, Right.WRITE, Right.DESCRIBE, is_prefix=True)
+    listener = listener_on(guarded_kafka, orders, group_id=group, **clerk)
+
+    @listener.processor(str, exactly_once=True, name="bill")
+    async def bill(order: str, delivery: Delivery[str]) -> Send:
+        return Send(invoices, order.encode())
+
+    producer = KafkaProducer(bootstrap_servers=servers, client="librdkafka", **boss)
+    async with producer, listener:
+        await producer.send(orders, b"figs")
+        await until(lambda: listener.status().processors["bill"].transactions > 0, within_s=30)
+        assert listener.status().session_timeout_s is None  # that is another right
 
 
 async def test_a_broker_that_is_not_there(free_tcp_port: int) -> None:

@@ -12,7 +12,7 @@ from tests.support.kafka_from_outside import on_asyncio
 PASSWORD = "hunter2-is-secret"
 SUPER_USER, GUEST, CLERK = "alice", "guest", "clerk"
 
-LITERAL, ALLOW = 3, 3
+LITERAL, PREFIX, ALLOW = 3, 4, 3
 
 
 class Resource(IntEnum):
@@ -21,6 +21,7 @@ class Resource(IntEnum):
     TOPIC = 2
     GROUP = 3
     CLUSTER = 4
+    TRANSACTIONAL_ID = 5
 
 
 class Right(IntEnum):
@@ -76,15 +77,18 @@ def login_of(client: str, user: str = SUPER_USER, password: str = PASSWORD) -> d
     }
 
 
-async def grant(kafka: EmbeddedKafka, resource: Resource, name: str, *rights: Right) -> None:
+async def grant(
+    kafka: EmbeddedKafka, resource: Resource, name: str, *rights: Right, is_prefix: bool = False
+) -> None:
     """Let `CLERK` do this with a topic, a group, or the cluster ("kafka-cluster")."""
+    pattern = PREFIX if is_prefix else LITERAL
 
     async def ask() -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers, **login())
         await admin.start()
         try:
             for right in rights:
-                what = resource.value, name, LITERAL, f"User:{CLERK}", "*", right.value, ALLOW
+                what = resource.value, name, pattern, f"User:{CLERK}", "*", right.value, ALLOW
                 answer = await admin._send_request(CreateAclsRequest(*what))
                 assert [error for error, _ in answer.creation_responses] == [0]
         finally:

@@ -194,6 +194,6 @@ def _check_action(
             else "--to, --same-partition, --new-time, --dry-run and --progress are for replay alone"
         )
     if action == "replay" and given.client != "aiokafka":
-        parser.error(f"replay sends in transactions, which --client {given.client} makes none of")
+        parser.error("replay works over aiokafka alone: leave --client out")
     if given.to == given.topic:
         parser.error("--to is the topic of the dead letters itself")

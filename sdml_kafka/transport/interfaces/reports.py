@@ -98,8 +98,9 @@ class Membership:
     """How the members of the group agree: "consumer" is the protocol of KIP-848. It is empty for a
     consumer in no group."""
     session_timeout_s: float | None = None
-    """Seconds after which a member that is not heard of loses its partitions. None where the broker
-    decides, as it does with KIP-848 (`group.consumer.session.timeout.ms`, by default 45 s)."""
+    """Seconds after which a member that is not heard of loses its partitions. None until that is
+    known: with KIP-848 the broker decides (`group.consumer.session.timeout.ms`, by default 45 s)
+    and has to be asked."""
 
 
 @frozen

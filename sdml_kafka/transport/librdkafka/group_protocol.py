@@ -28,6 +28,8 @@ class GroupProtocol:
     """The configuration to take if the broker does not have the protocol, None for none."""
     is_incremental: bool
     """Whether partitions come and go while others stay."""
+    decided_by: tuple[str, ...] = ()
+    """The options that stand for the classic protocol, where `group.protocol` was not given."""
 
 
 def group_protocol(settings: Settings) -> GroupProtocol:
@@ -38,8 +40,10 @@ def group_protocol(settings: Settings) -> GroupProtocol:
     strategy = str(settings.get(STRATEGY, COOPERATIVE))
     session_ms = min(SESSION_MS, int(settings.get(POLL_INTERVAL, POLL_INTERVAL_MS)))
     classic = {SESSION: session_ms, **settings, STRATEGY: strategy}
-    if protocol == "classic" or CLASSIC_GROUPS.intersection(settings):
-        return GroupProtocol(classic, None, "cooperative" in strategy)
+    of_classic = tuple(sorted(CLASSIC_GROUPS.intersection(settings)))
+    if protocol == "classic" or of_classic:
+        decided_by = () if protocol else of_classic
+        return GroupProtocol(classic, None, "cooperative" in strategy, decided_by)
     return GroupProtocol({**settings, PROTOCOL: "consumer"}, classic, True)
 
 

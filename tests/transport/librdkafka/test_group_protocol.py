@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sdml_kafka.transport.interfaces.reports import Membership
+from sdml_kafka.transport.librdkafka.consumer.adapter import connect
 from sdml_kafka.transport.librdkafka.group_protocol import (
     group_protocol,
     membership_of,
@@ -35,6 +36,30 @@ def test_what_was_asked_for_is_final(options: dict[str, Any], is_incremental: bo
     assert options.items() <= chosen.settings.items()
     assert chosen.fallback is None
     assert chosen.is_incremental == is_incremental
+
+
+@pytest.mark.parametrize(
+    ("options", "decided_by"),
+    [
+        ({}, ()),
+        ({"group.protocol": "classic", "session.timeout.ms": 6000}, ()),
+        (
+            {"session.timeout.ms": 6000, "heartbeat.interval.ms": 300},
+            ("heartbeat.interval.ms", "session.timeout.ms"),
+        ),
+    ],
+)
+@pytest.mark.anyio
+async def test_a_line_says_which_options_have_chosen_the_protocol(
+    options: dict[str, Any], decided_by: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g", **options}
+    assert group_protocol(settings).decided_by == decided_by
+    async with connect(settings)():
+        pass
+    lines = [line for line in caplog.messages if "classic group protocol" in line]
+    assert len(lines) == bool(decided_by)
+    assert all(f"{name!r}" in line for line in lines for name in decided_by)
 
 
 def test_the_session_is_not_longer_than_the_time_between_polls() -> None:

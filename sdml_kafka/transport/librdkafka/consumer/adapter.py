@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from logging import getLogger
 from time import monotonic
 from typing import Any
 
@@ -47,6 +48,8 @@ CLOSED = "the consumer is closed"
 SEEK_RETRY_S = 0.1
 AUTO_COMMIT_INTERVAL_S = 5.0
 
+_log = getLogger("sdml_kafka.transport")
+
 
 def connect(settings: Settings) -> Connect:
     """Return the port's `Connect` over consumers with this configuration (`options.py`)."""
@@ -54,12 +57,25 @@ def connect(settings: Settings) -> Connect:
     @asynccontextmanager
     async def open_consumer() -> AsyncGenerator[Consumer]:
         consumer = LibrdkafkaConsumer(settings)
+        if consumer.settings.group_id:
+            _log_choice(group_protocol(settings).decided_by)
         try:
             yield consumer
         finally:
             await consumer.close(CLOSE_TIMEOUT_S)
 
     return open_consumer
+
+
+def _log_choice(decided_by: Collection[str]) -> None:
+    """Log that options have chosen the group protocol, which nobody asked for by its name."""
+    if decided_by:
+        _log.warning(
+            "%s: this option is of the classic group protocol, so the member joins by that one and "
+            "not by KIP-848's. Give 'group.protocol': 'classic' if that is meant; else leave the "
+            "option out, since with KIP-848 the broker decides it",
+            ", ".join(map(repr, decided_by)),
+        )
 
 
 def settings_of(settings: Settings) -> ConsumerSettings:

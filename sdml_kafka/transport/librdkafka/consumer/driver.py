@@ -72,6 +72,7 @@ from sdml_kafka.transport.librdkafka.group_protocol import (
     membership_of,
     without_group,
 )
+from sdml_kafka.transport.librdkafka.group_session import SessionLookup
 from sdml_kafka.transport.librdkafka.logs import ClientLog
 from sdml_kafka.transport.librdkafka.options import Settings, made, secrets_of
 from sdml_kafka.transport.librdkafka.owner_thread import OwnerThread, ProgramLoop
@@ -133,6 +134,7 @@ class ConsumerDriver:
         self._obstacles = Obstacles(settings, self.exchange.fail)
         self._has_started = False
         self._is_connected = False
+        self._session: SessionLookup | None = None
         self._health_at = self._retry_at = self._coordinator_at = 0.0
         self._set_up_member(self._protocol.settings)
         self._fetcher: Consumer = self._made_fetcher()
@@ -283,6 +285,8 @@ class ConsumerDriver:
         if not self._assignments.epoch:
             self._assignments.look_whether_joined()
             self._look_for_coordinator(monotonic())
+        elif self._session is None and self._shows_brokers_session:
+            self._look_up_session()
         gone = self._assignments.take_released(commit_in_flight=self._commits.in_flight)
         if gone:
             self.fetching_thread.call_soon(partial(self._fetching.close, gone))
@@ -313,6 +317,19 @@ class ConsumerDriver:
         except KafkaException as error:
             reason = error_of(error)
         self._obstacles.note_coordinator(reason)
+
+    @property
+    def _shows_brokers_session(self) -> bool:
+        return self._membership.protocol == "consumer" and not self._start.is_tail
+
+    def _look_up_session(self) -> None:
+        def on_found(seconds: float) -> None:
+            self.member_thread.call_soon(partial(self._note_session, seconds))
+
+        self._session = SessionLookup(self._settings, self._log, on_found)
+
+    def _note_session(self, seconds: float) -> None:
+        self._membership = evolve(self._membership, session_timeout_s=seconds)
 
     def _program_stands_still(self) -> bool:
         """Return whether the program has not polled for so long that it is to lose its partitions.
@@ -555,6 +572,8 @@ class ConsumerDriver:
         self._assignments.close()
         self._member.close()
         self._stable_commits.close()
+        if self._session is not None:
+            self._session.close()
 
     def _end_fetching(self) -> None:
         self._fetcher.close()
