@@ -56,6 +56,9 @@ COMMON_DEFAULTS: Mapping[str, Any] = {
     # A broker that comes back is found within a second; librdkafka's default is 10 s.
     "reconnect.backoff.max.ms": 1000,
     "log.connection.close": False,  # idle connections are closed all the time
+    # Where no broker was reached for a while, librdkafka forgets them all and begins anew. But as a
+    # group's coordinator it goes on to wait for one that it has forgotten, without an end.
+    "metadata.recovery.strategy": "none",
 }
 
 CONSUMER_DEFAULTS: Mapping[str, Any] = {

@@ -129,6 +129,29 @@ async def test_a_member_is_killed_in_the_middle(
     await run.judge()
 
 
+@pytest.mark.one_loop
+async def test_the_only_broker_dies_and_comes_back(
+    kafka: EmbeddedKafka, anyio_backend: Any, tmp_path: Path
+) -> None:
+    """All that librdkafka knows of the cluster is gone at once, in the middle of transactions."""
+    run = Run(kafka.bootstrap_servers, anyio_backend, tmp_path, "consumer")
+    await run.create_topics()
+    await run.feed(3000)
+    try:
+        await run.fleet.join(2)
+        await run.until_read(200)
+        kafka.kill(0)
+        await anyio.sleep(3)
+        await kafka.restart_async(0)
+        await run.until_read(run.sent, 90.0)
+        while len(run.fleet):
+            await run.fleet.leave()
+    finally:
+        (tmp_path / "logs").write_text(run.fleet.logs())
+        run.fleet.close()
+    await run.judge()
+
+
 @pytest.fixture
 def cluster() -> Iterator[EmbeddedKafka]:
     with EmbeddedKafka(nodes=3) as kafka:
