@@ -7,7 +7,7 @@ group refuses a member that it has replaced. Both are committed with what was se
 finish, before anybody else commits.
 
 What the broker has not answered in time is asked again, until it is known. A cut short at a
-hand-over, or a client that fails meanwhile, leaves the transaction in doubt. Then nothing of
+hand-over, or a client that fails or learns nothing for long, leaves the transaction in doubt. Then nothing of
 its partitions is committed or handled here any more, and the group is joined anew: the next owner
 of a partition, this listener or another one, is given its offset once no transaction is pending.
 
@@ -61,6 +61,8 @@ COMMIT_TIMEOUT_S = 5.0
 MEMBERSHIP_TIMEOUT_S = 2.0
 IN_DOUBT_PAUSE_S = 0.1
 """Seconds between two requests for the same commit."""
+MOST_DOUBT_S = 30.0
+"""Seconds after which a client is replaced that does not learn what became of a commit."""
 GRACE_S = 1.0
 """Seconds that a commit under way gets when its processor is cancelled."""
 
@@ -314,6 +316,7 @@ class Transactions(Forwards):
             TransactionFailed, ProducerFenced, AuthorizationFailed: It was not committed.
         """
         doubt: Exception = TransactionInDoubt("it was cut short by a hand-over")
+        since = self._clock()
         with anyio.CancelScope(shield=True) as self._committing:
             self._limit(self._grace_s)
             try:
@@ -324,6 +327,8 @@ class Transactions(Forwards):
                         doubt = error
                         text = "%s: a transaction is asked for again that is in doubt: %s"
                         self._log.log(WARNING, f"doubt {self._name}", text, self._name, error)
+                        if self._clock() >= since + MOST_DOUBT_S:
+                            return error
                         await anyio.sleep(IN_DOUBT_PAUSE_S)
                     else:
                         return None

@@ -223,6 +223,23 @@ async def test_a_commit_in_doubt_is_asked_for_until_it_is_known() -> None:
     assert len(outputs(broker)) == COUNT
 
 
+async def test_a_client_that_never_learns_of_a_commit_is_replaced() -> None:
+    broker = broker_with_outputs(COUNT)
+    broker.hold_transactions()
+    policy = Transaction(every=10)
+    async with (
+        exactly_once_on(broker) as listener,
+        processing(listener, pass_on, order="key", exactly_once=policy, name="a"),
+    ):
+        await anyio.sleep(40.0)
+        assert listener.status().processors["a"].aborted >= 1
+        assert outputs(broker) == []
+        broker.release_transactions()
+        await until(lambda: broker.committed(GROUP, P0) == COUNT)
+    assert in_order_of_keys(outputs(broker))
+    assert len(outputs(broker)) == COUNT
+
+
 @pytest.mark.parametrize("applied", [False, True])
 async def test_what_nobody_knows_is_learned_from_the_group(applied: bool) -> None:
     from sdml_kafka.errors import ProducerFailed
