@@ -15,6 +15,7 @@ from sdml_kafka.transport.librdkafka.error_mapping import (
 
 HINT = "Check the address, the network and that Kafka runs; security.protocol has to fit too."
 BOOTSTRAP, COORDINATOR = "bootstrap", "GroupCoordinator"
+HANDSHAKE = "in state SSL_HANDSHAKE"
 
 _TEXT = re.compile(
     r"(?:(?:\w+://)?(?P<place>\S+)/(?P<node>bootstrap|\d+)|GroupCoordinator: (?P<coordinator>\S+))"
@@ -63,7 +64,9 @@ class Failure(NamedTuple):
                 return reason
         if NO_LOGIN in self.what:
             return f"it takes no login, and security.protocol is {protocol!r}"
-        if self.error.code() == KafkaError._SSL or "SSL handshake failed" in self.what:
+        # A broker may also close the connection before librdkafka has read what it is not.
+        in_handshake = "SSL handshake failed" in self.what or HANDSHAKE in self.error.str()
+        if self.error.code() == KafkaError._SSL or in_handshake:
             return (
                 f"it does not speak TLS as security.protocol {protocol!r} needs it "
                 f"({self.what:.200})"
