@@ -301,7 +301,8 @@ class KafkaProducer(Enterable):
             TransactionFailed: Nothing of it has happened: a record was not taken.
             TransactionInDoubt: No broker has said within `timeout_s` what became of it.
             ProducerFenced: Another producer has taken the transactional id, or this transaction has
-                taken too long. Nothing of it has happened, and this producer has ended.
+                taken too long. Nothing of it has happened, and this producer makes no more: each
+                further transaction raises the same.
             ProducerFailed: The producer has failed; the transaction may have been committed.
             ConfigurationError: The producer has no `transactional_id`, or the task has a
                 transaction of it open already.

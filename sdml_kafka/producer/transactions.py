@@ -3,7 +3,8 @@
 How this works. An actor keeps a producer of transactions, as the sender keeps a producer. A
 transaction borrows it: its records go through the table of those that wait, and at its end the
 producer commits or aborts. If nobody knows what became of that, the producer is replaced, since a
-new one with the same id first ends what the one before has left.
+new one with the same id first ends what the one before has left. A producer that was fenced is not
+replaced: its transaction raises that, and so does each one after it.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -182,6 +183,8 @@ class TransactionOutbox(Outbox):
         """What the present producer has failed with."""
         self._end: ProducerFailed | None = None
         """Why no producer can be had any more."""
+        self._was_raised: bool = False
+        """Whether a transaction has raised that, so that the program knows."""
 
     @property
     def connected(self) -> bool:
@@ -211,7 +214,8 @@ class TransactionOutbox(Outbox):
         """Lend a producer until it is spent.
 
         Raises:
-            ProducerFailed: It has failed, and not only to answer in time.
+            ProducerFailed: It has failed, and not only to answer in time; but a producer that was
+                fenced only if no transaction has raised that.
         """
         self._lent, self._is_spent, self._failure = producer, anyio.Event(), None
         if self._has_lent is not None:
@@ -220,8 +224,13 @@ class TransactionOutbox(Outbox):
             await self._is_spent.wait()
         finally:
             self._lent = None
-        if self._failure is not None:
+        if self._failure is not None and not self.is_over:
             raise self._failure
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no producer can be had any more, and the program knows why."""
+        return self._end is not None and self._was_raised
 
     # -- a transaction's side ------------------------------------------------------------
 
@@ -251,7 +260,9 @@ class TransactionOutbox(Outbox):
                 is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
                 patience_s = MAX_CANCELLED_END_S if is_cancelled else timeout_s
                 failure = await self._clean_up(producer, patience_s)
+                self._was_raised = error is self._end
                 if isinstance(error, TransactionFailed) and isinstance(failure, ProducerFenced):
+                    self._was_raised = True
                     raise failure from error  # which is why
                 raise
             self.counts.committed += 1
@@ -330,11 +341,12 @@ class TransactionKeeper(Actor):
     async def run(self, life: Life) -> None:
         """Lend one producer after another."""
         with life.cancel_on_stop():
-            while True:
+            while not self._outbox.is_over:
                 deadline = anyio.current_time() + self._start_timeout_s
                 async with connected(self._connect, _start, deadline) as producer:
                     life.started()
                     await self._outbox.lend(producer)
+            await anyio.sleep_forever()
 
 
 async def _start(producer: TransactionalProducer, left_s: float) -> None:

@@ -143,18 +143,44 @@ async def test_transactions_wait_for_each_other() -> None:
 
 async def test_who_is_fenced_ends() -> None:
     broker = MemoryBroker({"topic": 1})
-    with pytest.raises(ProducerFenced, match="id"):
-        async with producing(broker) as former:
-            async with former.transaction() as transaction:
-                await transaction.send("topic", b"former")
-            async with producing(broker) as latter:
-                async with latter.transaction() as transaction:
-                    await transaction.send("topic", b"latter")
-                with pytest.raises(ProducerFenced):
+    async with producing(broker) as former:
+        async with former.transaction() as transaction:
+            await transaction.send("topic", b"former")
+        async with producing(broker) as latter:
+            async with latter.transaction() as transaction:
+                await transaction.send("topic", b"latter")
+            for _ in range(3):
+                with pytest.raises(ProducerFenced, match="id"):
                     async with former.transaction() as transaction:
                         await transaction.send_soon("topic", b"late")
-                await anyio.sleep_forever()
+                await anyio.sleep(1.0)  # the program that has caught it goes on
+            assert (former.status().connected, former.status().restarts) == (False, 0)
     assert values(broker) == [b"former", b"latter"]
+
+
+async def test_who_was_fenced_ends_if_no_transaction_has_raised_that() -> None:
+    broker = MemoryBroker({"topic": 1})
+    with pytest.raises(ProducerFenced, match="id"):
+        async with producing(broker) as former, producing(broker) as latter:
+            async with latter.transaction() as transaction:
+                await transaction.send("topic", b"latter")
+            with pytest.raises(ValueError, match="mine"):
+                async with former.transaction() as transaction:
+                    await transaction.send_soon("topic", b"late")
+                    raise ValueError("mine")
+            await anyio.sleep_forever()
+    assert values(broker) == [b"latter"]
+
+
+async def test_a_transaction_that_was_fenced_may_end_the_program() -> None:
+    broker = MemoryBroker({"topic": 1})
+    with pytest.raises(ProducerFenced, match="id"):
+        async with producing(broker) as former, producing(broker) as latter:
+            async with latter.transaction() as transaction:
+                await transaction.send("topic", b"latter")
+            async with former.transaction() as transaction:
+                await transaction.send("topic", b"late")
+    assert values(broker) == [b"latter"]
 
 
 @pytest.mark.parametrize("applied", [True, False])

@@ -309,11 +309,20 @@ class Outcomes:
                 self._note(job, "skip", "it is skipped", error)
                 self.leave_out(job)
             case Stop():
+                self._note_stop(job, error)
                 self._stop([job], error)
 
     def _note(self, job: Job, kind: str, what: str, error: Exception) -> None:
         args = self._name, _place(job), what
         self._log.log(ERROR, f"{kind} {self._name}", "%s failed with %s: %s", *args, error=error)
+
+    def _note_stop(self, job: Job, error: Exception) -> None:
+        text = "%s failed with %s, and the listener stops: %s: %s"
+        args = self._name, _place(job), type(error).__name__, error
+        self._log.log(ERROR, f"stop {self._name}", text, *args)
+        note = f"{self._name} failed with "
+        if not any(each.startswith(note) for each in getattr(error, "__notes__", ())):
+            error.add_note(note + _place(job))  # the first one, if all of a batch has failed with it
 
     def _verdict(self, job: Job, error: Exception) -> Verdict:
         on_failure = self._policies.on_failure

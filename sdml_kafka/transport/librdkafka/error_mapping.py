@@ -219,13 +219,24 @@ def from_init(error: KafkaError, id_: str) -> SdmlKafkaError:
     return from_transaction(error, id_)
 
 
-def from_transaction(error: KafkaError, id_: str) -> SdmlKafkaError:
-    """Return the error of a commit or an abort of a transaction."""
+def from_transaction(
+    error: KafkaError, id_: str, too_long_s: float | None = None
+) -> SdmlKafkaError:
+    """Return the error of a commit or an abort of a transaction.
+
+    `too_long_s` is for how long it was open, if that is longer than the broker allows.
+    """
     if error.code() in _FENCED and error.fatal():
+        if too_long_s is not None:
+            return ProducerFenced(
+                f"The transaction of {id_!r} was open for {too_long_s:.1f} s, which is longer than "
+                f"'transaction.timeout.ms', so the broker has aborted it ({shown(error)}). Make "
+                "transactions shorter, or give a larger 'transaction.timeout.ms' in "
+                "client_options; and give each producer that runs an id of its own."
+            )
         return ProducerFenced(
-            f"Another producer has taken the transactional id {id_!r}, or the transaction was open "
-            "for longer than 'transaction.timeout.ms' and the broker has aborted it "
-            f"({shown(error)}). Give each producer that runs an id of its own."
+            f"Another producer has taken the transactional id {id_!r}, or the broker has forgotten "
+            f"this one ({shown(error)}). Give each producer that runs an id of its own."
         )
     if is_authorization(error):
         return _may_not_transact(error, id_)

@@ -11,6 +11,7 @@ from sdml_kafka.errors import (
     ConfigurationError,
     PayloadTooLarge,
     ProducerFailed,
+    ProducerFenced,
     RecordRefused,
     SdmlKafkaError,
     SendFailed,
@@ -110,3 +111,13 @@ def test_a_certificate_that_is_not_accepted() -> None:
     assert "certificate was not accepted" in str(error)
     plain = KafkaError(KafkaError._SSL, "SSL handshake failed: wrong version number")
     assert error_mapping.refused_credentials(plain) is None
+
+
+def test_who_was_fenced_learns_of_a_transaction_that_was_too_long() -> None:
+    code = KafkaError._FENCED  # pyright: ignore[reportPrivateUsage]
+    error = KafkaError(code, "fenced", True)
+    other, too_long = (error_mapping.from_transaction(error, "id", each) for each in (None, 8.24))
+    assert type(other) is type(too_long) is ProducerFenced
+    assert "Another producer" in str(other)
+    assert "timeout" not in str(other)
+    assert "'id' was open for 8.2 s, which is longer than 'transaction.timeout.ms'" in str(too_long)

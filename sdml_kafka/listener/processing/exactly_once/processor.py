@@ -107,7 +107,7 @@ class Life(Processor):
         )
 
     def _work_class(self) -> Callable[..., Work]:
-        return partial(StagedWork, memory=self._lasting.memory)
+        return partial(StagedWork, memory=self._lasting.memory, transactions=self._forwards)
 
     def _free_lanes(self, ended: Ended) -> None:
         self._work.free_lanes(ended)

@@ -5,6 +5,9 @@ the order of the ends. The first one begins it, and says when it is due. While i
 ends waits for the next one. A record that sends nothing while nothing is open finishes at once: no
 record before it can be handled again.
 
+Handlers are faster than commits. So a transaction takes no more than so many records and bytes,
+what waits for the next one no more than that again, and nothing begins while there is no room.
+
 A record that others read as well (a stream, a processor of another type) may enter only once these
 have finished it, since a commit could not say otherwise that it has finished. Until then its lane
 stays busy. Two processors with transactions would wait for each other, so that is an error.
@@ -16,7 +19,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Sequence
 from math import inf
 
-from attrs import define
+from attrs import define, field
 
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
 from sdml_kafka.errors import ConfigurationError
@@ -25,6 +28,10 @@ from sdml_kafka.listener.processing.job import Job
 from sdml_kafka.listener.processing.policies import Transaction
 from sdml_kafka.transport.interfaces.producer import Message
 
+MOST_BYTES = 16 << 20
+"""The bytes of messages after which a transaction is committed; so many may wait for the next."""
+MESSAGE_BYTES = 100
+"""The bytes that a message is taken for beside its key, value and headers."""
 LOOK_S = 0.05
 """Seconds between two looks at records that others read as well."""
 
@@ -39,6 +46,12 @@ class Ended:
     """Called when a transaction with them was committed, or if none is needed."""
     forward: Forward | None = None
     """What sends the record on, if that is a dead letter."""
+    size: int = field(init=False)
+    """The number of bytes that the messages take, about."""
+
+    @size.default
+    def _size_of_all(self) -> int:
+        return sum(map(_size_of, self.messages))
 
     @property
     def is_settled(self) -> bool:
@@ -52,6 +65,16 @@ class Ended:
     def places(self) -> list[tuple[Chunk, int]]:
         """Return the chunk of each record, and its place there."""
         return [job.place for job in self.jobs]
+
+
+def _size_of(message: Message) -> int:
+    _, value, key, headers, *_ = message
+    size = MESSAGE_BYTES
+    try:
+        size += len(value or b"") + len(key or b"")
+        return size + sum(len(name) + len(content or b"") for name, content in headers)
+    except (TypeError, ValueError):  # it will be refused
+        return size
 
 
 class SharedRecords:
@@ -109,10 +132,17 @@ class Stage:
         """When the open transaction is to be committed."""
         self.is_ending: bool = False
         """Whether each transaction is due at once, since the processor ends."""
-        self._count = 0
+        self._count = self._bytes = 0
+        """How much is in the open transaction, or waits for the next one once it is closed."""
+        self._shared_bytes = 0
         self._waiting: deque[Ended] = deque()
         self._shared: deque[Ended] = deque()
         self._is_closed = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more records may begin."""
+        return self._count < self._policy.every and self._bytes + self._shared_bytes < MOST_BYTES
 
     def add(self, ended: Ended, now: float) -> None:
         """Take records whose handler has ended.
@@ -122,12 +152,14 @@ class Stage:
         """
         if ended.is_shared():
             self._shared.append(ended)
+            self._shared_bytes += ended.size
             self._all_shared.add(ended)
         else:
             self._take(ended, now)
 
     def _take(self, ended: Ended, now: float) -> None:
         if self._is_closed:
+            self._count_in(ended)
             self._free_lanes(ended)
             self._waiting.append(ended)
         elif self.members or ended.messages:
@@ -140,10 +172,15 @@ class Stage:
         if not self.members:
             self.due_at = now + self._policy.interval_s
         self.members.append(ended)
-        self._count += len(ended.jobs)
-        if self._count >= self._policy.every or self.is_ending or ended.jobs[0].is_gone:
+        self._count_in(ended)
+        is_full = self._count >= self._policy.every or self._bytes >= MOST_BYTES
+        if is_full or self.is_ending or ended.jobs[0].is_gone:
             self.due_at = now
         self._send(ended)
+
+    def _count_in(self, ended: Ended) -> None:
+        self._count += len(ended.jobs)
+        self._bytes += ended.size
 
     def hurry(self, now: float) -> None:
         """Have the open transaction committed now if one of its partitions is being revoked."""
@@ -156,6 +193,7 @@ class Stage:
             ended = self._shared.popleft()
             if ended.is_settled or not ended.is_shared():
                 self._all_shared.remove(ended)
+                self._shared_bytes -= ended.size
                 if not ended.is_settled:
                     self._take(ended, now)
             else:
@@ -166,11 +204,13 @@ class Stage:
     def close(self) -> Sequence[Ended]:
         """Let nothing more enter, and return what the transaction holds."""
         self._is_closed = True
+        self._count = self._bytes = 0
         return self.members
 
     def open_next(self, now: float) -> None:
         """Let what waits enter the next transaction, since the one before was committed."""
-        self.members, self._count, self.due_at = [], 0, inf
+        self.members, self.due_at = [], inf
+        self._count = self._bytes = 0
         self._is_closed = False
         waiting, self._waiting = self._waiting, deque()
         for ended in waiting:

@@ -6,6 +6,7 @@ from typing import Any
 
 from sdml_kafka.listener.processing.exactly_once.memory import Memory
 from sdml_kafka.listener.processing.exactly_once.stage import Ended
+from sdml_kafka.listener.processing.exactly_once.transactions import Transactions
 from sdml_kafka.listener.processing.job import Item, Job, JobBatch
 from sdml_kafka.listener.processing.outcomes import LEFT_OUT
 from sdml_kafka.listener.processing.work import Work
@@ -17,20 +18,31 @@ class StagedWork(Work):
     now: float
     handle: Callable[[Any], Coroutine[Any, Any, object]]
 
-    def __init__(self, *parts: Any, memory: Memory) -> None:
-        """Join what a processor consists of; see `Work`. `memory` has what is known of records."""
+    def __init__(self, *parts: Any, memory: Memory, transactions: Transactions) -> None:
+        """Join what a processor consists of; see `Work`.
+
+        Args:
+            *parts: The parts of all processors.
+            memory: Has what is known of records from the lives before.
+            transactions: Say whether there is room for more.
+        """
         super().__init__(*parts)
         self._memory = memory
+        self._transactions = transactions
         self._staged: set[Job] = set()
         """The records whose lanes are free, and who have not left."""
         self._handle_anew, self.handle = self.handle, self._handle
 
     def take(self) -> Item | None:
         """Return what the handler is to be called for next, None if nothing may begin."""
-        item = super().take()
+        item = super().take() if self._transactions.has_room else None
         if item is not None:
             item.tenancy.must_fit = True
         return item
+
+    def waiting(self, most: int) -> int:
+        """Return how many records may begin, counted up to `most`."""
+        return super().waiting(most) if self._transactions.has_room else 0
 
     def _handle(self, item: Item) -> Coroutine[Any, Any, object]:
         return self._handle_known(item) if self._memory else self._handle_anew(item)

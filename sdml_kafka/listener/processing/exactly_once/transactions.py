@@ -195,6 +195,11 @@ class Transactions(Forwards):
         forward.on_sent()
         self._memory.forget(forward.job)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether more records may begin."""
+        return self.ending is None and self.stage.has_room
+
     def _send_messages(self, ended: Ended) -> None:
         for message in ended.messages:
             self._producer.send(message, partial(self._not_taken, ended))
@@ -223,11 +228,17 @@ class Transactions(Forwards):
                 await self._commit()
 
     async def _wait_due(self) -> None:
-        while (at := self.stage.look_at(now := self._clock())) > now or not self.stage.members:
+        while (at := self._look(now := self._clock())) > now or not self.stage.members:
             self._woken, self._wakes_at = anyio.Event(), at
             with anyio.move_on_after(at - now):
                 await self._woken.wait()
         self._wakes_at = -inf
+
+    def _look(self, now: float) -> float:
+        had_room, at = self.stage.has_room, self.stage.look_at(now)
+        if not had_room and self.stage.has_room:
+            self._on_progress()
+        return at
 
     def _look_at(self, now: float) -> None:
         """Have the next look no later than the transaction is due."""
@@ -260,6 +271,7 @@ class Transactions(Forwards):
 
     async def _commit_in_turn(self) -> None:
         members = self.stage.close()
+        self._on_progress()  # there is room for the next transaction
         progress = self._progress()
         offsets = await self._group_offsets(progress)
         doubt = await self._commit_until_known(offsets)

@@ -6,6 +6,7 @@ several records in them nobody knows, and they are sent anew, each in a batch of
 """
 
 from collections.abc import Callable, Sequence
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -71,13 +72,14 @@ class TransactionalSending(Sending):
         self.was_refused: bool = False
         """True if the broker has refused a batch. The client then counts batches wrong, so that the
         next transaction would fail as well."""
-        self.has_records: bool = False
-        """True if the transaction has records."""
+        self.began_at: float | None = None
+        """When the transaction got its first record, None if it has none."""
 
     def send(
         self, message: Record, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:
-        self.has_records = True
+        if self.began_at is None:
+            self.began_at = monotonic()
         was_idle = self._taken == self._settled
         super().send(message, on_sent, is_wanted)
         if was_idle:
@@ -131,7 +133,7 @@ class TransactionalSending(Sending):
     def begin(self) -> None:
         """Forget the last transaction."""
         self.fault, self.is_to_blame, self.was_refused = None, False, False
-        self.has_records = False
+        self.began_at = None
 
     async def call(self, command: Callable[[Producer], None]) -> None:
         """Call the client in its thread; see `ReportingProducer.call`."""

@@ -20,6 +20,7 @@ Rules for whoever edits this file:
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from math import inf
 from time import monotonic
 from uuid import uuid4
 
@@ -41,7 +42,7 @@ from sdml_kafka.transport.interfaces.transactions import (
     TransactionalProducer,
 )
 from sdml_kafka.transport.librdkafka import error_mapping
-from sdml_kafka.transport.librdkafka.options import ID, Settings
+from sdml_kafka.transport.librdkafka.options import ID, TRANSACTION_TIMEOUT, Settings
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop, ThreadEnded
 from sdml_kafka.transport.librdkafka.producer.admin import Admin
 from sdml_kafka.transport.librdkafka.producer.ending import Attempt, Ending
@@ -175,7 +176,7 @@ class LibrdkafkaTransactions:
                     raise TransactionFailed(f"a record was not taken: {sending.fault}") from (
                         sending.fault
                     )
-                if not sending.has_records and offsets is None:
+                if sending.began_at is None and offsets is None:
                     return
                 self._ending = Ending(offsets, commits=True)
         if not self._ending.commits:
@@ -199,6 +200,8 @@ class LibrdkafkaTransactions:
             await self._replace(deadline, alone=True)
 
     async def _end(self, ending: Ending, deadline: float) -> None:
+        sending = self._started()
+
         def step(attempt: Attempt, producer: Producer) -> None:
             ending.carry_out(producer, attempt)
 
@@ -209,13 +212,15 @@ class LibrdkafkaTransactions:
             if not ending.commits and error.args[0].code() == KafkaError.INVALID_TXN_STATE:
                 await self._go_on_anew(deadline)
                 return
-            failure = error_mapping.from_transaction(error.args[0], self._id)
+            began_at, timeout_ms = sending.began_at, self._settings.get(TRANSACTION_TIMEOUT, inf)
+            open_s = 0.0 if began_at is None else monotonic() - began_at
+            too_long_s = open_s if open_s * 1000 >= timeout_ms else None
+            failure = error_mapping.from_transaction(error.args[0], self._id, too_long_s)
             if isinstance(failure, TransactionFailed | AuthorizationFailed):
                 self._ending = None
             elif not isinstance(failure, TransactionInDoubt):
                 self._failed(failure)
             raise failure from error
-        sending = self._started()
         await sending.flush(PURGE_TIMEOUT_S)
         self._ending = None
         sending.begin()
@@ -260,7 +265,9 @@ class LibrdkafkaTransactions:
 
     async def _abort_quietly(self, sending: TransactionalSending, timeout_s: float) -> None:
         """Abort what is open, so that those who read committed records need not wait."""
-        is_open = sending.has_records and (self._ending is None or not self._ending.commits)
+        is_open = sending.began_at is not None and (
+            self._ending is None or not self._ending.commits
+        )
         if self._failure is None and is_open:
             with suppress(SdmlKafkaError):  # the broker does it once it has taken too long
                 await self.abort(timeout_s)
