@@ -322,7 +322,7 @@ class Outcomes:
         self._log.log(ERROR, f"stop {self._name}", text, *args)
         note = f"{self._name} failed with "
         if not any(each.startswith(note) for each in getattr(error, "__notes__", ())):
-            error.add_note(note + _place(job))  # the first one, if all of a batch has failed with it
+            error.add_note(note + _place(job))  # the first one, if a batch has failed with it
 
     def _verdict(self, job: Job, error: Exception) -> Verdict:
         on_failure = self._policies.on_failure

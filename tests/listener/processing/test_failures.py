@@ -321,3 +321,15 @@ async def test_a_send_at_an_impossible_time_stops_the_listener() -> None:
 async def test_no_failure_in_a_row_cannot_be_the_limit() -> None:
     with pytest.raises(ConfigurationError, match="max_consecutive is a whole number, 1 or more"):
         DeadLetter(max_consecutive=0)
+
+
+async def test_an_error_that_stops_names_the_first_record_that_failed_with_it() -> None:
+    broker = broker_with("one", "two", "three")
+
+    async def handle(deliveries: list[Delivery[str]]) -> None:
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine") as raised:
+        async with processing_on(broker) as listener:
+            await listener.process(str, handle, batch=Batch(size=3), name="billing")
+    assert raised.value.__notes__ == [f"billing failed with {TOPIC!r} partition 0 offset 0"]

@@ -49,9 +49,8 @@ class Ended:
     size: int = field(init=False)
     """The number of bytes that the messages take, about."""
 
-    @size.default
-    def _size_of_all(self) -> int:
-        return sum(map(_size_of, self.messages))
+    def __attrs_post_init__(self) -> None:
+        self.size = sum(map(_size_of, self.messages))
 
     @property
     def is_settled(self) -> bool:
