@@ -7,9 +7,10 @@ group refuses a member that it has replaced. Both are committed with what was se
 finish, before anybody else commits.
 
 What the broker has not answered in time is asked again, until it is known. A cut short at a
-hand-over, or a client that fails or learns nothing for long, leaves the transaction in doubt. Then nothing of
-its partitions is committed or handled here any more, and the group is joined anew: the next owner
-of a partition, this listener or another one, is given its offset once no transaction is pending.
+hand-over, or a client that fails or learns nothing for long, leaves the transaction in doubt. Then
+nothing of its partitions is committed or handled here any more, and the group is joined anew: the
+next owner of a partition, this listener or another one, is given its offset once no transaction is
+pending.
 
 Whatever else goes wrong aborts the transaction, and ends this life of the processor: everything in
 hand is given back, and handled again in the order of the offsets. The life after has a new object
