@@ -89,12 +89,12 @@ def guarded_kafka() -> Iterator[EmbeddedKafka]:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return the number of processes for `-n auto`, 0 if all tests shall run in this one.
 
-    There are two more than cores, since a test with a broker waits most of its time. A run of named
+    There is one more than cores, since a test with a broker waits most of its time. A run of named
     folders, files or tests is mostly over before other processes have started.
     """
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return 0
-    return min(MAX_WORKERS, (os.cpu_count() or 1) + 2)
+    return min(MAX_WORKERS, (os.cpu_count() or 1) + 1)
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist's own hook reads the groups
@@ -109,26 +109,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.soak)
     # Long tests first, so that no process is left with one at the end.
     items.sort(key=lambda item: -_expected_s(item))
-    if items and hasattr(items[0].config, "workerinput"):  # one of several processes
-        items[:] = _mixed(items)
     for item in items:
         if isinstance(item, pytest.Function) and (shared := _shared_fixtures(item)):
             item.add_marker(pytest.mark.xdist_group("-".join(shared)))
-
-
-def _mixed(items: list[pytest.Item]) -> list[pytest.Item]:
-    """Return the tests with those that compute among those that wait for a broker.
-
-    So the cores have something to do from the beginning to the end.
-    """
-    waiting = [item for item in items if item.get_closest_marker("broker") is not None]
-    computing = [item for item in items if item.get_closest_marker("broker") is None]
-    places = {
-        item: number / len(each)
-        for each in (waiting, computing)
-        for number, item in enumerate(each)
-    }
-    return sorted(items, key=places.__getitem__)
 
 
 def _expected_s(item: pytest.Item) -> float:

@@ -22,7 +22,6 @@ def listener_on(kafka: EmbeddedKafka, topic: str, **options: Any) -> KafkaListen
     return any_listener_on(kafka, topic, auto_commit={"every": 200, "interval_s": 0.5}, **options)
 
 
-@pytest.mark.librdkafka_too
 @pytest.mark.uvloop_too
 @pytest.mark.trio_asyncio_too
 async def test_the_stream_goes_on_over_a_restart_of_the_broker(mortal_kafka: EmbeddedKafka) -> None:

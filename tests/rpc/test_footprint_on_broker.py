@@ -26,7 +26,6 @@ async def enter_call_and_leave(kafka: EmbeddedKafka, topic: str, group: str, tim
             assert await rpc.request(topic, b"abc") == b"cba"
 
 
-@pytest.mark.librdkafka_too
 @pytest.mark.parametrize(
     "times", [10, pytest.param(50, marks=(pytest.mark.soak, pytest.mark.timeout(600)))]
 )

@@ -26,7 +26,6 @@ pytestmark = [
 ]
 
 
-@pytest.mark.librdkafka_too
 async def test_a_group_that_two_clients_share_by_mistake(embedded_kafka: EmbeddedKafka) -> None:
     reply = await create_topic(embedded_kafka.bootstrap_servers, unique("reply"), 4)
     shared: dict[str, Any] = {

@@ -29,7 +29,6 @@ async def hold(value: bytes, call: Call) -> bytes:
     return value[::-1]
 
 
-@pytest.mark.librdkafka_too
 @pytest.mark.parametrize("group", [None, "own"])
 async def test_every_call_gets_its_reply_while_its_reply_topic_grows(
     embedded_kafka: EmbeddedKafka, group: str | None

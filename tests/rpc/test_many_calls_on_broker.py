@@ -23,7 +23,6 @@ pytestmark = [
 ]
 
 
-@pytest.mark.librdkafka_too
 async def test_2000_calls_at_once(embedded_kafka: EmbeddedKafka) -> None:
     requests = values(2000)
     with anyio.fail_after(60):
@@ -36,7 +35,6 @@ async def test_2000_calls_at_once(embedded_kafka: EmbeddedKafka) -> None:
     assert status.counters.late_replies == status.counters.foreign_replies == 0
 
 
-@pytest.mark.librdkafka_too
 async def test_callers_that_are_cancelled_at_random_harm_no_other(
     embedded_kafka: EmbeddedKafka,
 ) -> None:

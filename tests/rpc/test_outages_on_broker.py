@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 
 @pytest.mark.usefixtures("client")
-@pytest.mark.librdkafka_too
 @pytest.mark.uvloop_too
 @pytest.mark.trio_asyncio_too
 async def test_calls_settle_over_a_broker_that_freezes_and_thaws(
@@ -46,7 +45,6 @@ async def test_calls_settle_over_a_broker_that_freezes_and_thaws(
 
 
 @pytest.mark.usefixtures("client")
-@pytest.mark.librdkafka_too
 async def test_with_the_broker_gone_for_good_calls_end_at_their_deadlines(
     strict_kafka: EmbeddedKafka,
 ) -> None:

@@ -34,7 +34,6 @@ async def test_a_missing_request_topic_is_reported_soon(strict_kafka: EmbeddedKa
 @pytest.mark.usefixtures("client")
 @pytest.mark.uvloop_too
 @pytest.mark.trio_asyncio_too
-@pytest.mark.librdkafka_too
 async def test_a_payload_over_the_brokers_limit_fails_its_own_call_alone(
     embedded_kafka: EmbeddedKafka,
 ) -> None:

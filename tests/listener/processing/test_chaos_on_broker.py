@@ -25,7 +25,6 @@ async def check(kafka: EmbeddedKafka, seed: int, total: int) -> Watch:
     return watch
 
 
-@pytest.mark.librdkafka_too
 async def test_keys_keep_their_order_and_nothing_is_lost(embedded_kafka: EmbeddedKafka) -> None:
     await check(embedded_kafka, seed=1, total=800)
 

@@ -445,6 +445,7 @@ class ConsumerDriver:
         Raises:
             CommitRejected: Some of them are not this member's any more.
         """
+        # The group would take offsets from any member of it (findings/kafka-transaction-owner.sh).
         self._check_may_commit(epoch, keys)
         metadata: bytes = self._member.consumer_group_metadata()
         if not is_member(metadata):  # Kafka would take offsets of nobody without a check
