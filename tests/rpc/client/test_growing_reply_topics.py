@@ -44,7 +44,7 @@ async def test_new_partitions_are_asked_for_once_they_are_read() -> None:
     broker = MemoryBroker({REQUEST: 1, REPLY: 1})
     asked: set[bytes | None] = set()
     async with hand(broker) as server:
-        for number in range(20):
+        for number in range(40):
             async with client_on(broker, group=f"{number}") as rpc, callers(rpc) as tasks:
                 if not number:
                     broker.add_partitions(REPLY, 3)

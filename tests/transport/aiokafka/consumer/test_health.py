@@ -34,7 +34,7 @@ async def test_thousands_of_partitions_are_looked_at_less_often(
     monkeypatch.setattr(health, "asyncio", SimpleNamespace(get_running_loop=lambda: loop))
     monkeypatch.setattr(internals, "last_fetches", lambda *_: ())
     consumer: Any = SimpleNamespace(
-        _isolation_level="read_uncommitted", _client=SimpleNamespace(_conns={})
+        _group_id=None, _isolation_level="read_uncommitted", _client=SimpleNamespace(_conns={})
     )
     topics: Any = SimpleNamespace(missing=frozenset, nearest={})
     connecting: Any = SimpleNamespace(unreachable=lambda: None)
