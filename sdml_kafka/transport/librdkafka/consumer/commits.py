@@ -17,6 +17,7 @@ from sdml_kafka.errors import CommitFailed, CommitRejected, SdmlKafkaError
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.client_partitions import with_commits
 from sdml_kafka.transport.librdkafka.consumer.lookups import error_of
 from sdml_kafka.transport.rules.commit_requests import commit_requests
 
@@ -106,8 +107,7 @@ class Commits:
                 self._sent = call
 
     def _send(self, commits: Mapping[TopicPartition, Commit]) -> None:
-        offsets = [_as_client(each, commit) for each, commit in commits.items()]
-        self._consumer.commit(offsets=offsets, asynchronous=True)
+        self._consumer.commit(offsets=with_commits(commits), asynchronous=True)
 
     def on_commit(self, error: KafkaError | None, offsets: list[ClientPartition]) -> None:
         """Take librdkafka's answer."""
@@ -148,9 +148,3 @@ class Commits:
         """Settle what waits."""
         while self._calls:
             self._settle(self._calls[0], CommitRejected("the consumer is closed"))
-
-
-def _as_client(key: TopicPartition, commit: Commit) -> ClientPartition:
-    if not commit.metadata:  # an empty text would be sent as a zero byte
-        return ClientPartition(*key, commit.offset)
-    return ClientPartition(*key, commit.offset, commit.metadata)

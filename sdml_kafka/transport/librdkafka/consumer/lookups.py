@@ -14,15 +14,15 @@ the question.
 """
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from time import monotonic
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
-from confluent_kafka import TopicPartition as ClientPartition
 
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.client_partitions import as_client, at_offsets
 from sdml_kafka.transport.librdkafka.group_protocol import without_group
 from sdml_kafka.transport.librdkafka.logs import ClientLog
 from sdml_kafka.transport.librdkafka.options import Settings, made
@@ -34,16 +34,6 @@ COORDINATOR_TIMEOUT_S = 0.3
 MAX_TIMEOUT_S = 5.0
 FIRST, END = -2, -1
 """The times that stand for the two ends of a log in a request for offsets."""
-
-
-def as_client(keys: Iterable[TopicPartition]) -> list[ClientPartition]:
-    """Return partitions as the client takes them."""
-    return [ClientPartition(*each) for each in keys]
-
-
-def at_offsets(offsets: Mapping[TopicPartition, int]) -> list[ClientPartition]:
-    """Return partitions as the client takes them, each with an offset or a time."""
-    return [ClientPartition(topic, number, at) for (topic, number), at in offsets.items()]
 
 
 def error_of(error: KafkaException) -> KafkaError:

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from confluent_kafka import KafkaException, Producer
-from confluent_kafka import TopicPartition as ClientPartition
 
 from sdml_kafka.transport.interfaces.transactions import GroupOffsets
+from sdml_kafka.transport.librdkafka.client_partitions import with_commits
 
 SLICE_S = 0.25
 """Seconds of one call, after which the thread looks whether somebody still waits."""
@@ -96,10 +96,7 @@ class Ending:
     def _send_offsets(self, producer: Producer, attempt: Attempt) -> None:
         assert self._offsets is not None
         membership, commits = self._offsets
-        offsets = [
-            ClientPartition(*each, commit.offset, commit.metadata)
-            for each, commit in commits.items()
-        ]
+        offsets = with_commits(commits)
         # Its time is not sliced: when that is over, the transaction has failed.
         attempt.repeat(
             lambda _: producer.send_offsets_to_transaction(
