@@ -23,7 +23,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Revocation,
     Tail,
 )
-from sdml_kafka.transport.interfaces.transactions import Membership
+from sdml_kafka.transport.interfaces.transactions import GroupMetadata
 
 
 @frozen
@@ -177,9 +177,9 @@ class ConsumerWithoutGroup:
         """Keep the offsets in memory."""
         self._read_to.update((key, commit.offset) for key, commit in commits.items())
 
-    async def membership(
+    async def group_metadata(
         self, epoch: int, partitions: Collection[TopicPartition], timeout_s: float
-    ) -> Membership:
+    ) -> GroupMetadata:
         """Reject every transaction: nothing is committed for anybody."""
         raise CommitRejected("the consumer is in no group")
 

@@ -18,7 +18,7 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.testing.memory.ends import KnownEnds
 from sdml_kafka.testing.memory.faults import next_failure
-from sdml_kafka.testing.memory.group import Group, MemoryMembership
+from sdml_kafka.testing.memory.group import Group, MemoryGroupMetadata
 from sdml_kafka.testing.memory.log import Misuse
 from sdml_kafka.testing.memory.member import Member, Standing, TailPositions
 from sdml_kafka.testing.memory.state import CommitRequest, State, now
@@ -36,7 +36,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Revocation,
     Tail,
 )
-from sdml_kafka.transport.interfaces.transactions import Membership
+from sdml_kafka.transport.interfaces.transactions import GroupMetadata
 from sdml_kafka.transport.record_checks import nearest_topics
 from sdml_kafka.transport.rules.seek_rules import within_logs
 
@@ -375,16 +375,16 @@ class MemoryConsumer:
 
     # -- commit --------------------------------------------------------------------------
 
-    async def membership(
+    async def group_metadata(
         self, epoch: int, partitions: Collection[TopicPartition], timeout_s: float
-    ) -> Membership:
+    ) -> GroupMetadata:
         await anyio.lowlevel.checkpoint()
         self._group.advance(now())
         if self._closed:
             raise CommitRejected("the consumer is closed")
         if self._group.is_over(self._member, epoch, partitions):
             raise CommitRejected("the assignment that the transaction belongs to is over")
-        return MemoryMembership(self._group, self._member, epoch, self._group.generation)
+        return MemoryGroupMetadata(self._group, self._member, epoch, self._group.generation)
 
     async def commit(
         self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float

@@ -297,7 +297,7 @@ class Group:
     # -- commits of transactions ---------------------------------------------------------
 
     def stage(
-        self, by: "MemoryMembership", commits: Mapping[TopicPartition, Commit]
+        self, by: "MemoryGroupMetadata", commits: Mapping[TopicPartition, Commit]
     ) -> "StagedOffsets | str":
         """Take the offsets of a transaction that is not committed yet, or say why not."""
         if by.generation != self.generation:
@@ -384,7 +384,7 @@ class Group:
 
 
 @frozen
-class MemoryMembership:
+class MemoryGroupMetadata:
     """A member at one moment, as a transaction commits in its name."""
 
     group: Group
@@ -398,5 +398,5 @@ class MemoryMembership:
 class StagedOffsets:
     """The offsets that a transaction commits if it is committed."""
 
-    by: MemoryMembership
+    by: MemoryGroupMetadata
     commits: Mapping[TopicPartition, Commit]

@@ -24,7 +24,7 @@ from sdml_kafka.errors import (
     TransactionInDoubt,
 )
 from sdml_kafka.testing.memory.faults import next_failure
-from sdml_kafka.testing.memory.group import MemoryMembership
+from sdml_kafka.testing.memory.group import MemoryGroupMetadata
 from sdml_kafka.testing.memory.log import Misuse
 from sdml_kafka.testing.memory.placement import Placement
 from sdml_kafka.testing.memory.state import State, Transaction, now, soon
@@ -180,10 +180,10 @@ class MemoryTransactions:
     def _prepare(self, transaction: Transaction, offsets: GroupOffsets | None) -> None:
         """Raise what keeps the transaction from being committed; stage its offsets."""
         if transaction.fault is None and offsets is not None and transaction.staged is None:
-            membership, commits = offsets
-            if not isinstance(membership, MemoryMembership):
-                raise Misuse(f"{membership!r} is no membership of this broker")
-            staged = membership.group.stage(membership, commits)
+            metadata, commits = offsets
+            if not isinstance(metadata, MemoryGroupMetadata):
+                raise Misuse(f"{metadata!r} is no group metadata of this broker")
+            staged = metadata.group.stage(metadata, commits)
             if isinstance(staged, str):
                 transaction.fault = TransactionFailed(f"the group refuses the offsets: {staged}")
             else:

@@ -13,7 +13,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Revocation,
     Tail,
 )
-from sdml_kafka.transport.interfaces.transactions import Membership
+from sdml_kafka.transport.interfaces.transactions import GroupMetadata
 
 Target = int | Literal["earliest", "latest"] | datetime
 """Where to read from: an offset, the first or the last end of the log, or the first record that is
@@ -194,9 +194,9 @@ class Consumer(Protocol):
             AuthorizationFailed: The broker does not let this group commit.
         """
 
-    async def membership(
+    async def group_metadata(
         self, epoch: int, partitions: Collection[TopicPartition], timeout_s: float
-    ) -> Membership:
+    ) -> GroupMetadata:
         """Return this member as it is now, for a transaction that commits offsets in its name.
 
         The group refuses the offsets once it has rebalanced since, so ask right before each commit.

@@ -8,16 +8,16 @@ from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
 
-Membership = object
-"""What a consumer returns for a transaction that commits in its name; only its own driver looks
-into it."""
+GroupMetadata = object
+"""A member of a group, as of a moment ago, for a transaction that commits in its name; only the
+driver that it is of looks into it."""
 
 
 class GroupOffsets(NamedTuple):
     """Offsets that a transaction commits for a consumer group."""
 
-    membership: Membership
-    """The member that commits, as of a moment ago: the group refuses one that it has replaced."""
+    group_metadata: GroupMetadata
+    """The member that commits: the group refuses one that it has replaced since."""
     commits: Mapping[TopicPartition, Commit]
 
 
@@ -73,7 +73,7 @@ class TransactionalProducer(Protocol):
 
         Raises:
             TransactionFailed: Nothing of it has happened or will; `abort` has to follow. The group
-                has refused the membership, or a record was not taken.
+                has refused the member, or a record was not taken.
             AuthorizationFailed: The broker does not let this client commit for the group. Nothing
                 of it has happened or will; `abort` has to follow.
             TransactionInDoubt: No answer came in time. The same call once more goes on with it.

@@ -75,7 +75,7 @@ class LibrdkafkaTransactionsWorld:
         return await anyio.to_thread.run_sync(ask)
 
     async def prepare(self, offsets: GroupOffsets) -> Callable[[], Awaitable[object]]:
-        membership, commits = offsets
+        metadata, commits = offsets
         settings = {"bootstrap.servers": self._servers, "transactional.id": self.name()}
         producer = Producer(settings)
 
@@ -84,7 +84,7 @@ class LibrdkafkaTransactionsWorld:
             producer.begin_transaction()
             producer.send_offsets_to_transaction(
                 [ClientPartition(*each, at.offset, at.metadata) for each, at in commits.items()],
-                membership,
+                metadata,
                 CALL_S,
             )
 

@@ -223,7 +223,7 @@ class TransactionsContract:
                 (kept,) = first.partitions
                 (lost,) = second.partitions
                 with pytest.raises(CommitRejected):
-                    await first.consumer.membership(epoch, [lost], CALL_S)
+                    await first.consumer.group_metadata(epoch, [lost], CALL_S)
                 failures.send(producer, Message(topic, b"", partition=0))
                 await producer.commit(await offsets_of(first, {kept: 0}), CALL_S)
                 await committed(world, group, kept, 0)
@@ -238,7 +238,7 @@ class TransactionsContract:
                 await share_out(2, member)
                 offsets = await offsets_of(member, {p0: 0})
             with pytest.raises(CommitRejected):
-                await member.consumer.membership(member.last_epoch, [p0], CALL_S)
+                await member.consumer.group_metadata(member.last_epoch, [p0], CALL_S)
             failures.send(producer, Message(topic, b"", partition=0))
             with pytest.raises(TransactionFailed):
                 await producer.commit(offsets, CALL_S)

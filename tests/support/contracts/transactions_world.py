@@ -68,5 +68,5 @@ async def started(connect: ConnectTransactions) -> AsyncGenerator[TransactionalP
 
 async def offsets_of(seat: Seat, offsets: Mapping[TopicPartition, int]) -> GroupOffsets:
     """Return what a member commits in a transaction, as it is now."""
-    membership = await seat.consumer.membership(seat.last_epoch, list(offsets), CALL_S)
-    return GroupOffsets(membership, {each: Commit(at, "map") for each, at in offsets.items()})
+    metadata = await seat.consumer.group_metadata(seat.last_epoch, list(offsets), CALL_S)
+    return GroupOffsets(metadata, {each: Commit(at, "map") for each, at in offsets.items()})

@@ -59,7 +59,7 @@ from sdml_kafka.transport.interfaces.transactions import (
 
 COMMIT_TIMEOUT_S = 5.0
 """Seconds after which a commit that was not answered is asked for again."""
-MEMBERSHIP_TIMEOUT_S = 2.0
+METADATA_TIMEOUT_S = 2.0
 IN_DOUBT_PAUSE_S = 0.1
 """Seconds between two requests for the same commit."""
 MOST_DOUBT_S = 30.0
@@ -319,8 +319,8 @@ class Transactions(Forwards):
             for tenancy, each in progress.items()
         }
         epoch = max(tenancy.epoch for tenancy in progress)
-        member = await consumer.membership(epoch, commits.keys(), MEMBERSHIP_TIMEOUT_S)
-        return GroupOffsets(member, commits)
+        metadata = await consumer.group_metadata(epoch, commits.keys(), METADATA_TIMEOUT_S)
+        return GroupOffsets(metadata, commits)
 
     async def _commit_until_known(self, offsets: GroupOffsets) -> Exception | None:
         """Commit; return None if it was committed, or why nobody knows.

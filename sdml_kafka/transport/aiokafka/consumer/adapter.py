@@ -29,7 +29,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Revocation,
     Tail,
 )
-from sdml_kafka.transport.interfaces.transactions import Membership
+from sdml_kafka.transport.interfaces.transactions import GroupMetadata
 
 BUILD_TIMEOUT_S = 5.0
 POLL_RECORDS_IN_A_THREAD = 8000
@@ -128,9 +128,9 @@ class AiokafkaConsumer:
     ) -> None:
         await self._home.call(partial(self._driver.commit, epoch, commits, timeout_s))
 
-    async def membership(
+    async def group_metadata(
         self, epoch: int, partitions: Collection[TopicPartition], timeout_s: float
-    ) -> Membership:
+    ) -> GroupMetadata:
         raise ConfigurationError(
             "aiokafka's transactions do not say which member of the group commits, so the group "
             "could not refuse one that it has replaced: use client='librdkafka'"

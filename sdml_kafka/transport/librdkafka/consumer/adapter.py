@@ -28,7 +28,7 @@ from sdml_kafka.transport.interfaces.reports import (
     Revocation,
     Tail,
 )
-from sdml_kafka.transport.interfaces.transactions import Membership
+from sdml_kafka.transport.interfaces.transactions import GroupMetadata
 from sdml_kafka.transport.librdkafka.consumer.assignments import PendingRevocation
 from sdml_kafka.transport.librdkafka.consumer.driver import ConsumerDriver
 from sdml_kafka.transport.librdkafka.group_protocol import (
@@ -191,12 +191,12 @@ class LibrdkafkaConsumer:
         if outcomes[0] is not None:
             raise outcomes[0]
 
-    async def membership(
+    async def group_metadata(
         self, epoch: int, partitions: Collection[TopicPartition], timeout_s: float
-    ) -> Membership:
+    ) -> GroupMetadata:
         if self._is_closed:
             raise CommitRejected(CLOSED)
-        ask = partial(self._driver.membership, epoch, frozenset(partitions))
+        ask = partial(self._driver.group_metadata, epoch, frozenset(partitions))
         try:
             with anyio.move_on_after(timeout_s):
                 return await self._member.call(ask)

@@ -439,7 +439,7 @@ class ConsumerDriver:
         if any(epochs.get(key, epoch + 1) > epoch for key in keys):
             raise CommitRejected("the assignment that this commit belongs to is over")
 
-    def membership(self, epoch: int, keys: Collection[TopicPartition]) -> bytes:
+    def group_metadata(self, epoch: int, keys: Collection[TopicPartition]) -> bytes:
         """Return what a transaction needs to commit for these partitions; in the member's thread.
 
         Raises:

@@ -95,11 +95,11 @@ class Ending:
 
     def _send_offsets(self, producer: Producer, attempt: Attempt) -> None:
         assert self._offsets is not None
-        membership, commits = self._offsets
+        metadata, commits = self._offsets
         offsets = with_commits(commits)
         # Its time is not sliced: when that is over, the transaction has failed.
         attempt.repeat(
             lambda _: producer.send_offsets_to_transaction(
-                offsets, membership, max(attempt.left_s, SLICE_S)
+                offsets, metadata, max(attempt.left_s, SLICE_S)
             )
         )
