@@ -4,7 +4,6 @@ SIGTERM makes it leave by plan.
 """
 
 import random
-import signal
 import sys
 from typing import Any
 
@@ -13,6 +12,7 @@ import anyio
 from sdml_kafka import Delivery, KafkaListener, Send
 from sdml_kafka.listener.processing.policies import DeadLetter, Retry, Transaction
 from tests.support.backends import BACKENDS
+from tests.support.leaving import stay_until_sigterm
 from tests.support.listener_on_broker import texts
 
 CLASSIC = {"group.protocol": "classic", "session.timeout.ms": 6000, "heartbeat.interval.ms": 300}
@@ -51,19 +51,7 @@ async def main(
             raise ValueError(value)
         return Send(output, value.encode(), key=delivery.record.key)
 
-    async with anyio.create_task_group() as tasks:
-
-        async def leave_on_sigterm() -> None:
-            with anyio.open_signal_receiver(signal.SIGTERM) as signals:
-                async for _ in signals:
-                    leave.set()
-
-        leave = anyio.Event()
-        tasks.start_soon(leave_on_sigterm)
-        async with listener:
-            print("ready", flush=True)
-            await leave.wait()  # a cancellation would wait for no handler
-        tasks.cancel_scope.cancel()
+    await stay_until_sigterm(listener)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ plan.
 
 import os
 import random
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from sdml_kafka import Delivery, KafkaListener, Record, Retry, Send, Skip
 from sdml_kafka.listener.processing.job import Job
 from tests.support import clients
 from tests.support.backends import BACKENDS
+from tests.support.leaving import stay_until_sigterm
 from tests.support.listener_on_broker import texts
 
 SESSION_TIMEOUT_MS = 3000
@@ -76,19 +76,7 @@ async def main(
         send = Send(output, b"%d %d" % (record.partition, record.offset), key=record.key)
         return send if record.offset % 3 else [send, send]
 
-    async with anyio.create_task_group() as tasks:
-
-        async def leave_on_sigterm() -> None:
-            with anyio.open_signal_receiver(signal.SIGTERM) as signals:
-                async for _ in signals:
-                    leave.set()
-
-        leave = anyio.Event()
-        tasks.start_soon(leave_on_sigterm)
-        async with listener:
-            print("ready", flush=True)
-            await leave.wait()  # a cancellation would wait for no handler
-        tasks.cancel_scope.cancel()
+    await stay_until_sigterm(listener)
 
 
 if __name__ == "__main__":
