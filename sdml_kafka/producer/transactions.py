@@ -7,8 +7,8 @@ new one with the same id first ends what the one before has left. A producer tha
 replaced: its transaction raises that, and so does each one after it.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Protocol
 
 import anyio
@@ -66,14 +66,20 @@ class TransactionState:
         self._is_over = False
         self._fault: Exception | None = None
 
-    def check_open(self) -> None:
-        """Raise ConfigurationError once the transaction is over."""
+    @contextmanager
+    def taking(self) -> Generator[None]:
+        """Let a record be sent inside the context, whose failure spoils the transaction.
+
+        Raises:
+            ConfigurationError: The transaction is over.
+        """
         if self._is_over:
             raise ConfigurationError("The transaction is over: open a new one")
-
-    def spoil(self, error: Exception) -> None:
-        """Note that a record was not taken."""
-        self._fault = self._fault or error
+        try:
+            yield
+        except Exception as error:
+            self._fault = self._fault or error
+            raise
 
     def close(self) -> None:
         """Take no more records, and raise what has spoiled the transaction."""
@@ -117,14 +123,16 @@ class OpenTransaction:
             SendFailed: The record was not taken; see `KafkaProducer.send` for its kinds.
             ConfigurationError: The transaction is over, or no broker could take the record.
         """
-        self._state.check_open()
-        options = {"key": key, "headers": headers, "partition": partition}
-        times = {"timestamp_ms": timestamp_ms, "timeout_s": timeout_s}
-        try:
-            return await self._send(topic, value, **options, **times)  # type: ignore[arg-type]  # as named
-        except Exception as error:
-            self._state.spoil(error)
-            raise
+        with self._state.taking():
+            return await self._send(
+                topic,
+                value,
+                key=key,
+                headers=headers,
+                partition=partition,
+                timestamp_ms=timestamp_ms,
+                timeout_s=timeout_s,
+            )
 
     async def send_soon(
         self,
@@ -138,14 +146,16 @@ class OpenTransaction:
         timeout_s: float | None = None,
     ) -> PendingSend:
         """Send a record in this transaction, and wait for room only; else as `send`."""
-        self._state.check_open()
-        options = {"key": key, "headers": headers, "partition": partition}
-        times = {"timestamp_ms": timestamp_ms, "timeout_s": timeout_s}
-        try:
-            return await self._send_soon(topic, value, **options, **times)  # type: ignore[arg-type]  # as named
-        except Exception as error:
-            self._state.spoil(error)
-            raise
+        with self._state.taking():
+            return await self._send_soon(
+                topic,
+                value,
+                key=key,
+                headers=headers,
+                partition=partition,
+                timestamp_ms=timestamp_ms,
+                timeout_s=timeout_s,
+            )
 
 
 class _Receipt:

@@ -242,8 +242,8 @@ class ExactlyOnceProcessor:
 
     async def _pause(self) -> None:
         """Wait before the next life, the longer the more of them have failed in a row."""
-        longest = min(FIRST_PAUSE_S * 2 ** min(self._failures, 10), LONGEST_PAUSE_S)
-        await anyio.sleep(longest)
+        pause_s = min(FIRST_PAUSE_S * 2 ** min(self._failures, 10), LONGEST_PAUSE_S)
+        await anyio.sleep(pause_s)
 
     def cut_off(self, tenancies: Collection[Tenancy] | None = None) -> bool:
         """Give back what is in hand of these tenancies, or all; return whether there was any."""
