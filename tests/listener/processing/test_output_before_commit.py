@@ -1,129 +1,47 @@
-"""What a handler returns is there whenever its record is committed, wherever it is cut off.
+"""What a handler returns is there whenever its record is committed, wherever it is cut off."""
 
-What a kill leaves is what the broker has at that moment. So the broker is looked at in each turn of
-the event loop, and the listener is cancelled in each of them in turn.
-"""
+from functools import partial
 
-from typing import Any
-
-import anyio
-import anyio.lowlevel
 import pytest
 
-from sdml_kafka import Batch, DeadLetter, Delivery, KafkaListener, Retry, Send, TopicPartition
-from sdml_kafka.consuming.offset_map import decode
+from sdml_kafka import KafkaListener, TopicPartition
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from tests.support.listener_on_twin import GROUP, P0, TOPIC
+from tests.support.cutting_off import (
+    COUNT,
+    LETTERS,
+    OUTPUT,
+    CuttingOff,
+    declare,
+    done,
+    full_broker,
+)
 from tests.support.processing_on_twin import processing_on
-from tests.support.tasks import task_count
 from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(120)]
 
-COUNT = 5
-OUT, LETTERS = TopicPartition("out", 0), TopicPartition(f"{TOPIC}-dlt", 0)
 TURNS = 15
-"""Turns of the loop in which something may go on before time has to pass."""
 
 
-def full_broker(latency_s: float) -> MemoryBroker:
-    broker = MemoryBroker({TOPIC: 1, OUT.topic: 1, LETTERS.topic: 1})
-    for number in range(COUNT):
-        broker.produce(TOPIC, b"%d" % number, partition=0, key=b"%d" % (number % 3))
-    broker.slow_down(commit_s=latency_s, send_s=latency_s)
-    return broker
-
-
-def missing(broker: MemoryBroker) -> set[int]:
-    """Return the records that are committed although their output is not there."""
-    offset = broker.committed(GROUP, P0) or 0
-    beyond = decode(offset, broker.committed_metadata(GROUP, P0) or "")
-    done = {*range(offset), *(at for some in beyond for at in range(*some))}
-    there = [each.value for each in (*broker.records(OUT), *broker.records(LETTERS))]
-    return {number for number in done if b"%d" % number not in there}
+def check(broker: MemoryBroker) -> None:
+    """Fail unless the output of each record that is committed is there, and in the end of all."""
+    topics = OUTPUT, LETTERS
+    there = {each.value for topic in topics for each in broker.records(TopicPartition(topic, 0))}
+    finished = {b"%d" % number for number in done(broker)}
+    assert finished - there == set()
+    if len(finished) == COUNT:
+        assert there == finished
 
 
 def listener_for(broker: MemoryBroker, *, in_batches: bool) -> KafkaListener:
-    """Return a listener that sends on each record; one fails once, and one for good."""
     listener = processing_on(broker, auto_commit={"every": 1}, drain_timeout=0.5)
-
-    async def work(value: str, delivery: Delivery[str]) -> Send:
-        await anyio.lowlevel.checkpoint()
-        if value == "3" or (value == "1" and delivery.attempt == 1):
-            raise ValueError(value)
-        return Send(OUT.topic, value.encode())
-
-    async def work_together(deliveries: list[Delivery[str]]) -> list[Send]:
-        sends = list[Send]()
-        for delivery in deliveries:
-            try:
-                sends.append(await work(delivery.value, delivery))
-            except ValueError as error:
-                delivery.fail(error)
-        return sends
-
-    options: dict[str, Any] = {
-        "order": "key",
-        "retry": Retry(attempts=2, backoff_s=0.1, jitter=0.0),
-        "on_failure": DeadLetter(),
-    }
-    if in_batches:
-        listener.processor(str, batch=Batch(size=2, interval_s=0.1), **options)(work_together)
-    else:
-        listener.processor(str, **options)(work)
-    return listener
-
-
-async def finish_rest(broker: MemoryBroker, *, in_batches: bool) -> None:
-    """Let a successor handle what was not committed, and see that nothing is lost."""
-    async with listener_for(broker, in_batches=in_batches):
-        with anyio.fail_after(60):
-            while broker.committed(GROUP, P0) != COUNT:
-                assert missing(broker) == set()
-                await anyio.sleep(0.01)
-    there = {each.value for each in (*broker.records(OUT), *broker.records(LETTERS))}
-    assert there == {b"%d" % number for number in range(COUNT)}
-
-
-async def cut_off_in(turn: int, broker: MemoryBroker, *, in_batches: bool) -> bool:
-    """Cancel a listener in this turn of the loop; return whether it came so far.
-
-    The broker is looked at in each turn.
-    """
-    with anyio.CancelScope() as scope:
-        async with anyio.create_task_group() as tasks:
-            at = 0
-
-            async def look() -> None:
-                nonlocal at
-                while broker.committed(GROUP, P0) != COUNT:
-                    for _ in range(TURNS):
-                        assert missing(broker) == set()
-                        if at == turn:
-                            scope.cancel()
-                        at += 1
-                        await anyio.lowlevel.checkpoint()
-                    await anyio.sleep(0.1)
-                tasks.cancel_scope.cancel()
-
-            tasks.start_soon(look)
-            async with listener_for(broker, in_batches=in_batches):
-                await anyio.sleep_forever()
-    assert missing(broker) == set()
-    return at > turn
+    return declare(listener, in_batches=in_batches)
 
 
 @pytest.mark.parametrize(("latency_s", "in_batches"), [(0.0, False), (0.07, False), (0.07, True)])
 async def test_the_output_is_there_wherever_the_listener_is_cut_off(
     latency_s: float, in_batches: bool
 ) -> None:
-    turn, tasks = 0, task_count()
-    while True:
-        broker = full_broker(latency_s)
-        if not await cut_off_in(turn, broker, in_batches=in_batches):
-            break
-        assert broker.members(GROUP) == {}
-        await finish_rest(broker, in_batches=in_batches)
-        assert task_count() == tasks
-        turn += 1
-    assert turn > TURNS
+    make_broker = partial(full_broker, latency_s, send_s=latency_s)
+    make_listener = partial(listener_for, in_batches=in_batches)
+    await CuttingOff(make_broker, make_listener, check, TURNS, rest_s=0.1).in_each_turn()
