@@ -28,7 +28,7 @@ class ClientConfig:
 
     @property
     def reset(self) -> Any:
-        """What the options say of where a group begins that has no commit, None for nothing."""
+        """The place where a group begins that has no commit, None if the options do not say."""
         return self.for_consumer.get(_RESET[self.client])
 
     def consumer_options(self, client_id: str, reset: str | None = None) -> dict[str, Any]:

@@ -42,7 +42,7 @@ SECRETS = ("password", "secret", "passphrase", "key.pem")
 """Parts of the names of options that nobody else should read."""
 
 ADVICE_FOR_PROGRAMS = ": see auto_commit="
-"""How the end of an error begins that names what commands do not have."""
+"""The beginning of that end of an error which names what commands do not have."""
 
 TRUTHS = {"true": True, "false": False}
 

@@ -193,9 +193,9 @@ class Tenancy:
     is_watched: bool = field(default=False, init=False)
     """Whether somebody waits for records to finish."""
     must_fit: bool = field(default=False, init=False)
-    """Whether transactions commit records of it, whose offset map has to say all of them."""
+    """True if transactions commit records of it, whose offset map has to say all of them."""
     in_doubt: bool = field(default=False, init=False)
-    """Whether nobody knows what a transaction has committed of it, so that nothing else may be."""
+    """True if nobody knows what a transaction has committed of it, so that nothing else may be."""
     begins_below: int = field(default=NEVER, init=False)
     """The offset from which on nothing may begin, since the offset map would be too long, or
     before another look at its length."""

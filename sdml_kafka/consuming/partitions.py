@@ -97,7 +97,7 @@ class Intake:
     _held_back: set[TopicPartition]
     """The partitions that are not read yet though others are."""
     must_rejoin: bool = False
-    """Whether the group has to be joined anew, which alone knows what is committed."""
+    """True if the group has to be joined anew, which alone knows what is committed."""
 
     def __init__(
         self,

@@ -60,7 +60,7 @@ class SendOne[R](Protocol):
 
 
 class TransactionState:
-    """Whether a transaction takes records, and what has spoiled it."""
+    """Knows if a transaction takes records, and the error that has spoiled it."""
 
     def __init__(self) -> None:
         self._is_over = False
@@ -190,15 +190,15 @@ class TransactionOutbox(Outbox):
         self._has_lent: anyio.Event | None = None
         self._is_spent: anyio.Event | None = None
         self._failure: ProducerFailed | None = None
-        """What the present producer has failed with."""
+        """The error that the present producer has failed with."""
         self._end: ProducerFailed | None = None
         """Why no producer can be had any more."""
         self._was_raised: bool = False
-        """Whether a transaction has raised that, so that the program knows."""
+        """True if a transaction has raised that, so that the program knows."""
 
     @property
     def connected(self) -> bool:
-        """Whether there is a producer."""
+        """True if there is a producer."""
         return self._lent is not None
 
     def _keep(
@@ -239,7 +239,7 @@ class TransactionOutbox(Outbox):
 
     @property
     def is_over(self) -> bool:
-        """Whether no producer can be had any more, and the program knows why."""
+        """True if no producer can be had any more, and the program knows why."""
         return self._end is not None and self._was_raised
 
     # -- a transaction's side ------------------------------------------------------------

@@ -35,8 +35,8 @@ class ClientChoice(NamedTuple):
 
 AIOKAFKA = ClientChoice("aiokafka", None)
 
-RESET = "auto.offset.reset"
-"""librdkafka's name for where a group begins."""
+LIBRDKAFKAS_RESET = "auto.offset.reset"
+"""librdkafka's option that says where a group begins."""
 
 DEFAULT_ADDRESS = "127.0.0.1:9092"
 """The address that a producer connects to when only a `consumer_factory` is given."""
@@ -126,7 +126,7 @@ def rpc_server_transport(
         )
     else:
         # A request that came before the first start is served, if its deadline allows it.
-        if not (isinstance(choice.options, Mapping) and RESET in choice.options):
+        if not (isinstance(choice.options, Mapping) and LIBRDKAFKAS_RESET in choice.options):
             client_options = {"auto_offset_reset": "earliest", **client_options}
     factories = consumer_factory, producer_factory
     return rpc_transport(

@@ -39,7 +39,7 @@ class ProcessOptions(TypedDict, total=False):
     on_failure: OnFailure
     """What becomes of a record that has failed for good; by default `Stop()`."""
     exactly_once: bool | Transaction
-    """Whether what handlers return as `Send`, dead letters included, and the offsets of their
+    """True if what handlers return as `Send`, dead letters included, and the offsets of their
     records are committed in one transaction, or not at all; a `Transaction` says how often. Needs
     `client="librdkafka"`."""
     name: str
@@ -62,7 +62,7 @@ class Options:
     """How a record is tried again after that, by way of topics."""
     on_failure: OnFailure
     transaction: Transaction | None = None
-    """How often transactions are committed, None for a processor without them."""
+    """Says how often transactions are committed, None for a processor without them."""
 
     @property
     def turn(self) -> int:

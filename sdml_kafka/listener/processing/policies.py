@@ -220,7 +220,7 @@ class Batch:
 
 @frozen
 class Transaction:
-    """How often a processor with `exactly_once` commits its transactions.
+    """Commit transactions so often, for a processor with `exactly_once`.
 
     It commits after `every` records whose handlers have ended, or `interval_s` seconds after the
     first of them, whichever comes first. Whoever reads committed records sees what handlers send

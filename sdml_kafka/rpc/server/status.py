@@ -97,7 +97,7 @@ class ServerStatus:
     client: str = "other"
     """The Kafka client: "aiokafka", "librdkafka", or "other" if a `transport` was given."""
     group_protocol: str = ""
-    """How the members of the group agree: "classic" or "consumer" (KIP-848), empty until known."""
+    """The group protocol of the members: "classic" or "consumer" (KIP-848), empty until known."""
     session_timeout_s: float | None = None
     """Seconds after which a member that is not heard of loses its partitions. None until that is
     known. With KIP-848 the broker decides and is asked once, after joining: it stays None where

@@ -1,4 +1,4 @@
-"""Where a record that was sent belongs, or why the in-memory broker refuses it."""
+"""Find where a record that was sent belongs, or why the in-memory broker refuses it."""
 
 from itertools import count
 
@@ -30,7 +30,7 @@ class Placement:
         self._max_record_bytes = max_record_bytes
         self._turns = count()
         self.creates_topics: bool = True
-        """Whether the producer lets the broker create topics."""
+        """True if the producer lets the broker create topics."""
 
     def place(self, message: Message) -> TopicPartition | Exception:
         """Return the partition that a record goes into, or why it is refused."""

@@ -108,14 +108,14 @@ class Transaction:
 
     logs: Mapping[TopicPartition, Log]
     expires_at: float
-    """When the broker aborts it, and fences its producer."""
+    """The time at which the broker aborts it, and fences its producer."""
     partitions: set[TopicPartition] = field(factory=set[TopicPartition], init=False)
     """The partitions that it has written to."""
     staged: StagedOffsets | None = field(default=None, init=False)
     fault: Exception | None = field(default=None, init=False)
     """Why it cannot be committed."""
     outcome: str | None = field(default=None, init=False)
-    """What became of it, "committed" or "aborted"; None while it is open."""
+    """Its outcome, "committed" or "aborted"; None while it is open."""
 
     def end(self, *, committed: bool) -> None:
         """Commit it or abort it, unless it has ended."""

@@ -60,7 +60,7 @@ class MemoryTransactions:
         self._failure: ProducerFailed | None = None
         self._transaction: Transaction | None = None
         self._in_doubt: Literal["commit", "abort"] | None = None
-        """What has to be called once more."""
+        """The call that has to be made once more."""
         self._waiting: deque[tuple[Message, OnFailed]] = deque()
         """The records that have not reached the broker."""
         self._reports: deque[Callable[[], object]] = deque()

@@ -92,10 +92,10 @@ class End(NamedTuple):
 
 @frozen
 class Membership:
-    """How a consumer is a member of its group."""
+    """The terms on which a consumer is a member of its group."""
 
     protocol: Literal["", "classic", "consumer"] = ""
-    """How the members of the group agree: "consumer" is the protocol of KIP-848. It is empty for a
+    """The group protocol of the members: "consumer" is that of KIP-848. It is empty for a
     consumer in no group."""
     session_timeout_s: float | None = None
     """Seconds after which a member that is not heard of loses its partitions. None until that is
@@ -129,7 +129,7 @@ class Health:
     nearest_topics: Mapping[str, str] = {}
     """For topics that were missing at the start, the existing one with the most similar name."""
     membership: Membership = Membership()
-    """How the consumer is a member of its group."""
+    """The terms on which the consumer is a member of its group."""
 
 
 @frozen

@@ -53,7 +53,7 @@ class Failure(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the broker is called in a text."""
+        """The name of the broker in a text."""
         kind = "the group's coordinator" if self.node == COORDINATOR else f"broker {self.node}"
         return f"{kind} at {self.place}"
 

@@ -33,8 +33,8 @@ CONNECTIONS_MAX_IDLE_MS = 180_000
 ID = "transactional.id"
 TRANSACTION_TIMEOUT = "transaction.timeout.ms"
 TRANSACTION_TIMEOUT_MS = 10_000
-"""Until then those who read committed records wait for a transaction whose producer is gone, and so
-do the next owners of the partitions whose offsets it commits. librdkafka's default is 60 s."""
+"""The time for which readers of committed records wait for a transaction whose producer is gone,
+and so do the next owners of the partitions whose offsets it commits. librdkafka's is 60 s."""
 SESSION_MS = 45_000
 """librdkafka's default of a classic group. It must not be longer than `max.poll.interval.ms`."""
 

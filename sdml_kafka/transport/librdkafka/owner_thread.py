@@ -109,7 +109,7 @@ class OwnerThread:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the client is to be closed once the command in hand has been carried out."""
+        """True if the client is to be closed once the command in hand has been carried out."""
         return self._is_stopping
 
     def call_soon(self, command: Command) -> None:

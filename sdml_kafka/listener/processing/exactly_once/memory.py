@@ -1,4 +1,4 @@
-"""What has become of records whose transaction was aborted, for when they are handled again.
+"""Remember records whose transaction was aborted, for when they are handled again.
 
 A message that the broker refuses spoils its whole transaction. So its record fails the next time
 that it comes, without a call of its handler, with the same error and at the same attempt as if the
@@ -25,11 +25,11 @@ HELD_S = 0.5
 
 @frozen
 class Remembered:
-    """What is known of a record that comes again."""
+    """The past of a record that comes again."""
 
     attempt: int
     error: Exception | None = None
-    """What it fails with without a call of its handler."""
+    """The error that it fails with, without a call of its handler."""
     forward: Forward | None = None
     """Its dead letter, if it has one."""
     why: Exception | None = None

@@ -44,11 +44,11 @@ FIRST_PAUSE_S = 0.1
 """Seconds between a life that was aborted and the next one; they double each time."""
 LONGEST_PAUSE_S = 2.0
 NOTHING = ProcessorStatus(0, 0, 0, None, None, None, 0, 0, 0, 0, ())
-"""What a processor is doing before its first life."""
+"""The status of a processor before its first life."""
 
 
 class LongLived:
-    """What goes on over all lives of a processor."""
+    """The parts that go on over all lives of a processor."""
 
     def __init__(self, policy: Transaction, on_failure: object) -> None:
         """Begin before the first life."""

@@ -1,4 +1,4 @@
-"""What the open transaction holds, and what waits for the next one. Pure.
+"""Hold the records of the open transaction, and those that wait for the next one. Pure.
 
 How this works. Records whose handler has ended enter the open transaction with their messages, in
 the order of the ends. The first one begins it, and says when it is due. While it is committed what
@@ -45,7 +45,7 @@ class Ended:
     on_committed: Callable[[], None]
     """Called when a transaction with them was committed, or if none is needed."""
     forward: Forward | None = None
-    """What sends the record on, if that is a dead letter."""
+    """Sends the record on, if that is a dead letter."""
     size: int = field(init=False)
     """The number of bytes that the messages take, about."""
 
@@ -54,7 +54,7 @@ class Ended:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the records were given back meanwhile, which happens to all of them."""
+        """True if the records were given back meanwhile, which happens to all of them."""
         return self.jobs[0].is_settled
 
     def is_shared(self) -> bool:
@@ -126,13 +126,13 @@ class Stage:
         self._send = send
         self._free_lanes = free_lanes
         self.members: list[Ended] = []
-        """What is in the open transaction."""
+        """The records of the open transaction."""
         self.due_at: float = inf
-        """When the open transaction is to be committed."""
+        """The time at which the open transaction is to be committed."""
         self.is_ending: bool = False
-        """Whether each transaction is due at once, since the processor ends."""
+        """True if each transaction is due at once, since the processor ends."""
         self._count = self._bytes = 0
-        """How much is in the open transaction, or waits for the next one once it is closed."""
+        """The size of the open transaction, or of what waits for the next one once it is closed."""
         self._shared_bytes = 0
         self._waiting: deque[Ended] = deque()
         self._shared: deque[Ended] = deque()
@@ -140,7 +140,7 @@ class Stage:
 
     @property
     def has_room(self) -> bool:
-        """Whether more records may begin."""
+        """True if more records may begin."""
         return self._count < self._policy.every and self._bytes + self._shared_bytes < MOST_BYTES
 
     def add(self, ended: Ended, now: float) -> None:

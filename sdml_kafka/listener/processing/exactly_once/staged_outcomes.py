@@ -1,4 +1,4 @@
-"""What becomes of a record of a processor with transactions when its handler has ended."""
+"""Decide what becomes of a record of a processor with transactions, once its handler has ended."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial

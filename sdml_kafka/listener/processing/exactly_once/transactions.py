@@ -70,12 +70,12 @@ GRACE_S = 1.0
 
 @frozen
 class Transacting:
-    """What the processors of a listener need for transactions."""
+    """The things that the processors of a listener need for transactions."""
 
     connect: ConnectTransactions | None
     """Opens a producer of transactions; None if the client has none."""
     keeps_maps: bool
-    """Whether commits say what has finished beyond their offset."""
+    """True if commits say what has finished beyond their offset."""
     max_every: int
     """The number of records that are committed together at most, since more are not in hand."""
     committer: Committer
@@ -109,9 +109,9 @@ class Ending:
 
     reason: Exception
     is_spent: bool = False
-    """Whether a new producer is needed."""
+    """True if a new producer is needed."""
     is_refusal: bool = False
-    """Whether it ends for a message that was refused, which is remembered."""
+    """True if it ends for a message that was refused, which is remembered."""
 
 
 class Transactions(Forwards):
@@ -198,7 +198,7 @@ class Transactions(Forwards):
 
     @property
     def has_room(self) -> bool:
-        """Whether more records may begin."""
+        """True if more records may begin."""
         return self.ending is None and self.stage.has_room
 
     def _send_messages(self, ended: Ended) -> None:

@@ -50,7 +50,7 @@ class PendingRevocation:
     epoch: int
     partitions: frozenset[TopicPartition]
     lost: bool
-    """Whether nothing may be committed any more: the member is out of its group, or the rebalance
+    """True if nothing may be committed any more: the member is out of its group, or the rebalance
     has gone on without a release."""
     deadline: float
     """When the rebalance goes on without a release."""
@@ -193,7 +193,7 @@ class Assignments:
 
     @property
     def may_be_positioned(self) -> bool:
-        """Whether partitions were given, none of which the program has yet to release."""
+        """True if partitions were given, none of which the program has yet to release."""
         if self.to_position is None:
             return False
         self._overdue = [each for each in self._overdue if not each.is_released]

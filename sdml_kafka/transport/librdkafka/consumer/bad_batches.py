@@ -31,7 +31,7 @@ class BadBatch:
 
     @property
     def is_found(self) -> bool:
-        """Whether the end of the batch is known, which is `trying`."""
+        """True if the end of the batch is known, which is `trying`."""
         return self._outside == self.trying == self._inside + 1
 
     def failed(self, base: int | None) -> None:

@@ -1,4 +1,4 @@
-"""What was fetched for the program, and the poll that waits for it.
+"""Hold what was fetched for the program, and the poll that waits for it.
 
 How this works. The owner thread puts in what librdkafka hands over, and the program's polls take it
 out, both under one lock and without waiting. A poll that finds nothing asks librdkafka itself while
@@ -23,7 +23,7 @@ from sdml_kafka.transport.interfaces.reports import Assignment, Health, Jump, Po
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
 
 MAX_TRIES = 4
-"""How often a poll takes records before it waits for some of the partitions that it asks for."""
+"""The number of times that a poll takes records before it waits for some that it asks for."""
 
 
 @define(eq=False)

@@ -115,12 +115,12 @@ class Fetching:
         self._bad: dict[TopicPartition, BadBatch] = {}
         """The partitions in which the end of a batch is looked for that does not decode."""
         self._garbled_until: dict[TopicPartition, float] = {}
-        """Until when librdkafka's position in a partition may be of no meaning."""
+        """The time until which librdkafka's position in a partition may be of no meaning."""
         self._stale: set[TopicPartition] = set()
         """The partitions that were moved since the messages in hand were taken."""
         self._supply = Supply(consumer, exchange)
         self._left: list[Message] | Exception = []
-        """What a poll has met with and leaves to the thread."""
+        """The messages or the error that a poll has met with and leaves to the thread."""
 
     def turn(self) -> None:
         """Take what was fetched, or wait for it; in the thread."""

@@ -50,7 +50,7 @@ class Lookups:
         self._consumer_now = consumer
         self._timeout_s = START_TIMEOUT_S
         self.deadline: float | None = None
-        """When the start is to be over, None once that does not matter any more."""
+        """The time at which the start is to be over, None once that does not matter any more."""
 
     @property
     def _consumer(self) -> Consumer:

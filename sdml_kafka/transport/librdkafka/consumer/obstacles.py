@@ -1,4 +1,4 @@
-"""What keeps one consumer from its partitions, as far as librdkafka has said so.
+"""Note what keeps one consumer from its partitions, as far as librdkafka has said so.
 
 It tries again for ever, and says why once, by an error that comes with a poll of the member. What
 is noted here in the member's thread is read in the other one: objects are replaced as a whole.
@@ -41,7 +41,7 @@ class Obstacles:
         self.refusal: SdmlKafkaError | None = None
         """The error that no waiting mends."""
         self.all_down: bool = False
-        """Whether no broker could be reached since one has answered."""
+        """True if no broker could be reached since one has answered."""
 
     def note(self, error: KafkaError) -> None:
         """Note what librdkafka says."""

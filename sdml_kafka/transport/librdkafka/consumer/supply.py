@@ -1,4 +1,4 @@
-"""What librdkafka has fetched, a batch at a time, and whether there is room for more of it.
+"""Take what librdkafka has fetched, a batch at a time, while there is room for it.
 
 A partition that polls do not ask for is being worked on, or it is stuck, or a program has paused
 it. While its records fill their room here, nothing is taken of any partition, and if that lasts, it
@@ -24,7 +24,7 @@ BATCH_BYTES = 1 << 19
 MAX_WAITING = 4000
 """The number of records that wait for the partitions that polls ask for, before more are taken."""
 MAX_UNWANTED, UNWANTED_BYTES = 2000, 1 << 20
-"""What waits of a partition for a poll to ask for it."""
+"""The records and bytes of a partition that may wait for a poll to ask for it."""
 PAUSED_AFTER_S = 0.1
 """Seconds after which a partition is paused that nobody asks for and that has no room."""
 
@@ -39,7 +39,7 @@ class Supply:
         """Held by whoever uses the client, from the beginning on."""
         self.right.acquire()
         self.has_much: bool = False
-        """Whether more may be there than was taken last."""
+        """True if more may be there than was taken last."""
         self.only_topic: str | None = None
         """The topic of all messages, None if there are several."""
         self._topics: set[str] = set()
@@ -47,7 +47,7 @@ class Supply:
         """The size of a record in the last batch."""
         self._paused: set[TopicPartition] = set()
         self._full_since: dict[TopicPartition, float] = {}
-        """When partitions that nobody asks for had no room any more."""
+        """The time at which a partition that nobody asks for had no room any more."""
 
     def more(self) -> list[Message]:
         """Return a batch of what was fetched by now."""

@@ -48,9 +48,9 @@ class ReportingProducer:
     """A producer whose delivery reports and errors come in the program's thread."""
 
     unasked: int = 0
-    """How many records were acknowledged whose senders need not know."""
+    """The number of records that were acknowledged whose senders need not know."""
     reports_all: bool = False
-    """Whether those are reported as well."""
+    """True if those are reported as well."""
 
     def __init__(
         self,

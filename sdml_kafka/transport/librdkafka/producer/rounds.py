@@ -1,4 +1,4 @@
-"""When records are handed to librdkafka, and to which of two producers.
+"""Choose when records are handed to librdkafka, and to which of two producers.
 
 How this works
 --------------
@@ -60,7 +60,7 @@ class Rounds:
 
     @property
     def unasked(self) -> int:
-        """How many records were acknowledged whose senders need not know."""
+        """The number of records that were acknowledged whose senders need not know."""
         return sum(each.unasked for each in self.clients)
 
     def begin(self) -> bool:

@@ -24,7 +24,7 @@ ABOUT_BATCHES = error_mapping.ABOUT_RECORDS | {KafkaError._INVALID_DIFFERENT_REC
 
 
 class OnFailed:
-    """What a record's failure is reported to; a success is nobody's news."""
+    """Takes a record's failure; a success is nobody's news."""
 
     __slots__ = ("_on_failed",)
 
@@ -73,7 +73,7 @@ class TransactionalSending(Sending):
         """True if the broker has refused a batch. The client then counts batches wrong, so that the
         next transaction would fail as well."""
         self.began_at: float | None = None
-        """When the transaction got its first record, None if it has none."""
+        """The time at which the transaction got its first record, None if it has none."""
 
     def send(
         self, message: Record, on_sent: OnSent, is_wanted: Callable[[], bool] = always
