@@ -25,6 +25,7 @@ Rules for whoever edits this file:
 """
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from logging import getLogger
 from time import monotonic
 
@@ -56,6 +57,7 @@ LOOK_S = 0.02
 """Seconds between two looks at a poll that waits while nothing may be taken for it."""
 BATCHES_OF_A_POLL = 3
 """The number of batches that a poll takes itself, in less than a millisecond."""
+LEADERS_TIMEOUT_S = 0.2
 RETRY_HELD_S = 2.0
 """Seconds after which a batch that does not decode is tried again."""
 GARBLED_S = 5.0
@@ -335,8 +337,15 @@ class Fetching:
 
     def open(self, positions: Mapping[TopicPartition, int]) -> None:
         """Fetch partitions from their positions on."""
-        self._supply.note_opened(positions)
+        new = self._supply.note_opened(positions)
         self._consumer.incremental_assign(at_offsets(positions))
+        self._find_leaders(new)
+
+    def _find_leaders(self, topics: Collection[str]) -> None:
+        """Ask for the leaders of topics, which librdkafka itself does up to a second later."""
+        with suppress(KafkaException):  # since it asks again for what is missing
+            for topic in topics:
+                self._consumer.list_topics(topic, LEADERS_TIMEOUT_S)
 
     def close(self, keys: Collection[TopicPartition]) -> None:
         """Fetch nothing more of partitions."""

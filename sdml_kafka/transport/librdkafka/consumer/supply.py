@@ -63,10 +63,12 @@ class Supply:
         most = min(MAX_WAITING, BATCH_BYTES // self._record_bytes)
         return waiting < most
 
-    def note_opened(self, keys: Collection[TopicPartition]) -> None:
-        """Note of which partitions messages may come, also after they are closed."""
-        self._topics.update(key.topic for key in keys)
+    def note_opened(self, keys: Collection[TopicPartition]) -> set[str]:
+        """Note of which partitions messages may come, also once closed; return the new topics."""
+        new = {key.topic for key in keys} - self._topics
+        self._topics |= new
         self.only_topic = next(iter(self._topics)) if len(self._topics) == 1 else None
+        return new
 
     def note(self, key: TopicPartition, records: RecordColumns, count: int) -> None:
         """Note which records were taken last, and how many of their partition wait."""

@@ -36,6 +36,8 @@ class Client:
         self.calls: Counter[str] = Counter()
         """The calls that take something, by the thread that made them."""
         self.paused: list[int] = []
+        self.looked_up: list[str] = []
+        """The topics whose leaders were asked for."""
 
     def _next(self) -> Message | None:
         round_, at = divmod(self._taken, self._run)
@@ -59,6 +61,9 @@ class Client:
 
     def incremental_assign(self, partitions: object) -> None:
         """Take anything."""
+
+    def list_topics(self, topic: str, timeout_s: float) -> None:
+        self.looked_up.append(topic)
 
     def pause(self, partitions: list[Any]) -> None:
         self.paused += [each.partition for each in partitions]
@@ -135,3 +140,18 @@ async def test_what_nobody_asks_for_for_long_is_paused() -> None:
                 await exchange.poll(KEYS[1:], 8000, 0.02, 0)
     assert client.paused == [0]
     assert exchange.partitions[KEYS[0]].count < 3 * supply.MAX_UNWANTED
+
+
+async def test_the_leaders_of_a_topic_are_asked_for_once() -> None:
+    """Left alone, librdkafka asks up to a second later, and begins to fetch then."""
+    client = Client(COUNT)
+    taker = Fetching(
+        client,  # type: ignore[arg-type]  # does what is used here
+        Exchange(ProgramLoop(), lambda: False, lambda: None),
+        lambda s: None,
+        skips_corrupt=False,
+        reads_what_is_left=True,
+    )
+    taker.open({KEYS[0]: 0, KEYS[1]: 0})
+    taker.open({KEYS[2]: 0, TopicPartition("bills", 0): 0})
+    assert client.looked_up == ["orders", "bills"]
