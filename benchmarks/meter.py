@@ -35,15 +35,13 @@ class ReadingSample:
     """The cost of one run of one contestant that reads."""
 
     seconds: float
-    """From the first request for records to the last record."""
+    """From the first record to the last, since `start` measures how long joining a group takes."""
     cpu_us: float
     """CPU time of the process for each record, in microseconds, in the same time."""
     collections: float
     """Collections of the youngest generation of the garbage collector, per 100,000 records."""
     max_rss_mb: float
     """The largest memory of the process, in megabytes."""
-    first_s: float
-    """Seconds from starting the client to the first record."""
 
     @property
     def rate(self) -> float:
@@ -66,19 +64,10 @@ def memory_now_mb() -> float:
 class ReadingMeter:
     """Measures one run."""
 
-    def __init__(self) -> None:
-        """Begin before the client is started."""
-        self._entered = time.perf_counter()
-
     def start(self) -> None:
-        """Begin the measured part."""
+        """Begin the measured part, with the first record."""
         self._usage = Usage.now()
         self._began = time.perf_counter()
-        self._first = 0.0
-
-    def first(self) -> None:
-        """Note that the first record is there."""
-        self._first = time.perf_counter()
 
     def stop(self, records: int) -> ReadingSample:
         """End the measured part."""
@@ -89,7 +78,6 @@ class ReadingMeter:
             used.cpu_s / records * 1e6,
             used.collections / records * 1e5,
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-            self._first - self._entered,
         )
 
 
