@@ -5,7 +5,7 @@ How this works
 librdkafka reports a rebalance by a callback within a poll, and goes on once the application has
 called one of its functions to (un)assign. Until then it fetches nothing of any partition, also of
 those that stay. So the client that is in the group is assigned nothing, ever, and a second one
-fetches (`fetching.py`), whose partitions are no group's affair. Nothing waits here: commits and
+fetches (`records/`), whose partitions are no group's affair. Nothing waits here: commits and
 commands go on through a rebalance. Measured with Kafka 4.1 under KIP-848, `cooperative-sticky` and
 `range`:
 

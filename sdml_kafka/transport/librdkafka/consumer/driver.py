@@ -54,9 +54,7 @@ from sdml_kafka.transport.librdkafka.consumer.assignments import (
 )
 from sdml_kafka.transport.librdkafka.consumer.commits import Commits
 from sdml_kafka.transport.librdkafka.consumer.ends import Ends
-from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange
 from sdml_kafka.transport.librdkafka.consumer.failures import lacks_consumer_protocol
-from sdml_kafka.transport.librdkafka.consumer.fetching import Fetching
 from sdml_kafka.transport.librdkafka.consumer.lookups import (
     END,
     FIRST,
@@ -65,6 +63,8 @@ from sdml_kafka.transport.librdkafka.consumer.lookups import (
     error_of,
 )
 from sdml_kafka.transport.librdkafka.consumer.obstacles import Obstacles
+from sdml_kafka.transport.librdkafka.consumer.records.exchange import Exchange
+from sdml_kafka.transport.librdkafka.consumer.records.fetching import Fetching
 from sdml_kafka.transport.librdkafka.consumer.starting import CommittedStart, Start, TailStart
 from sdml_kafka.transport.librdkafka.consumer.topics import Topics
 from sdml_kafka.transport.librdkafka.group_protocol import (

@@ -14,8 +14,8 @@ from confluent_kafka import (
 
 from sdml_kafka.transport.fetched_record import RecordColumns
 from sdml_kafka.transport.interfaces.records import TopicPartition
-from sdml_kafka.transport.librdkafka.consumer import batches
-from sdml_kafka.transport.librdkafka.consumer.batches import Undecodable, in_order
+from sdml_kafka.transport.librdkafka.consumer.records import batches
+from sdml_kafka.transport.librdkafka.consumer.records.batches import Undecodable, in_order
 
 
 def message(

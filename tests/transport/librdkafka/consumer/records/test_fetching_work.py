@@ -16,9 +16,9 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Assignment, Health
-from sdml_kafka.transport.librdkafka.consumer import fetching, supply
-from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange
-from sdml_kafka.transport.librdkafka.consumer.fetching import Fetching
+from sdml_kafka.transport.librdkafka.consumer.records import fetching, supply
+from sdml_kafka.transport.librdkafka.consumer.records.exchange import Exchange
+from sdml_kafka.transport.librdkafka.consumer.records.fetching import Fetching
 from sdml_kafka.transport.librdkafka.owner_thread import OwnerThread, ProgramLoop
 
 pytestmark = pytest.mark.anyio

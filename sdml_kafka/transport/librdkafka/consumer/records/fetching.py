@@ -37,17 +37,17 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import DELETED, REPLACED, Jump
 from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.librdkafka.client_partitions import as_client, at_offsets
-from sdml_kafka.transport.librdkafka.consumer.bad_batches import BadBatch
-from sdml_kafka.transport.librdkafka.consumer.batches import (
+from sdml_kafka.transport.librdkafka.consumer.failures import final
+from sdml_kafka.transport.librdkafka.consumer.lookups import FIRST
+from sdml_kafka.transport.librdkafka.consumer.records.bad_batches import BadBatch
+from sdml_kafka.transport.librdkafka.consumer.records.batches import (
     Undecodable,
     are_records,
     in_order,
     runs,
 )
-from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange, Fetched
-from sdml_kafka.transport.librdkafka.consumer.failures import final
-from sdml_kafka.transport.librdkafka.consumer.lookups import FIRST
-from sdml_kafka.transport.librdkafka.consumer.supply import Supply
+from sdml_kafka.transport.librdkafka.consumer.records.exchange import Exchange, Fetched
+from sdml_kafka.transport.librdkafka.consumer.records.supply import Supply
 
 _log = getLogger("sdml_kafka.transport")
 

@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaException, Message
 from sdml_kafka.transport.fetched_record import RecordColumns
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.librdkafka.client_partitions import as_client
-from sdml_kafka.transport.librdkafka.consumer.exchange import Exchange
+from sdml_kafka.transport.librdkafka.consumer.records.exchange import Exchange
 
 MAX_BATCH = 400
 """The number of records that are taken from librdkafka at once. Their messages live so shortly that

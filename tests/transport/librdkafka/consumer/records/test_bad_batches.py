@@ -5,7 +5,7 @@ from math import log2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdml_kafka.transport.librdkafka.consumer.bad_batches import BadBatch
+from sdml_kafka.transport.librdkafka.consumer.records.bad_batches import BadBatch
 
 REASON = "damaged"
 
