@@ -221,6 +221,7 @@ class ListenerActors:
             self._current,
             self._note_doubt,
             SharedRecords(),
+            transport.reads_committed,
         )
 
     def _note_doubt(self, tenancies: Collection[Tenancy]) -> None:

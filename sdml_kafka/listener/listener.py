@@ -508,7 +508,12 @@ def _transport(given: Connect | Transport | None) -> ListenerTransport | None:
         return None
     if isinstance(given, Transport):
         open_consumer, open_producer = given.consumer, given.producer
-        return ListenerTransport(open_consumer, open_producer, transactions=given.transactions)
+        return ListenerTransport(
+            open_consumer,
+            open_producer,
+            transactions=given.transactions,
+            reads_committed=given.reads_committed,
+        )
     return ListenerTransport(given, None)
 
 

@@ -72,8 +72,11 @@ def listener_transport(
         if not group_id:
             raise ConfigurationError("Give group_id: listeners with the same one share partitions")
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
-        consumer, producer, transactions = clients_of(*where, own_names, choice.options or {})
-        return ListenerTransport(consumer, producer, choice.name, transactions)
+        options = choice.options or {}
+        consumer, producer, transactions = clients_of(*where, own_names, options)
+        reads_committed = options.get("isolation.level") == "read_committed"
+        parts = consumer, producer, choice.name, transactions
+        return ListenerTransport(*parts, reads_committed=reads_committed)
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
     if consumer_factory is not None:

@@ -10,20 +10,26 @@ from typing import Any
 import anyio
 
 from sdml_kafka import Delivery, KafkaListener, Send
-from sdml_kafka.listener.processing.policies import DeadLetter, Retry, Transaction
+from sdml_kafka.listener.processing.policies import DeadLetter, Retry, RetryTopics, Transaction
 from tests.support.backends import BACKENDS
 from tests.support.leaving import stay_until_sigterm
 from tests.support.listener_on_broker import texts
 
 CLASSIC = {"group.protocol": "classic", "session.timeout.ms": 6000, "heartbeat.interval.ms": 300}
 """Settings of a group whose members are given up soon."""
+RETRIES: dict[str, Retry | RetryTopics] = {
+    "in place": Retry(attempts=3, backoff_s=0.01),
+    "by topics": RetryTopics(0.2, first=Retry(attempts=2, backoff_s=0.01)),
+}
 
 
 async def main(
-    bootstrap: str, topic: str, output: str, group: str, protocol: str, name: str
+    bootstrap: str, topic: str, output: str, group: str, protocol: str, retry: str, name: str
 ) -> None:
     chance = random.Random(name)
     options: dict[str, Any] = dict(CLASSIC) if protocol == "classic" else {}
+    if retry == "by topics":
+        options["isolation.level"] = "read_committed"
     listener = KafkaListener(
         texts(topic),
         client="librdkafka",
@@ -40,7 +46,7 @@ async def main(
         str,
         order="key",
         concurrency=16,
-        retry=Retry(attempts=3, backoff_s=0.01),
+        retry=RETRIES[retry],
         on_failure=DeadLetter(),
         exactly_once=Transaction(every=100, interval_s=0.1),
     )
@@ -56,5 +62,5 @@ async def main(
 
 if __name__ == "__main__":
     backend, *arguments = sys.argv[1:]
-    bootstrap, topic, output, group, protocol, name = arguments
-    anyio.run(main, bootstrap, topic, output, group, protocol, name, **BACKENDS[backend])
+    bootstrap, topic, output, group, protocol, retry, name = arguments
+    anyio.run(main, bootstrap, topic, output, group, protocol, retry, name, **BACKENDS[backend])

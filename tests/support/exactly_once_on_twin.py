@@ -24,12 +24,15 @@ def fill_keyed(broker: MemoryBroker, count: int, keys: int = 5, first: int = 0) 
         broker.produce(TOPIC, b"%d" % number, key=b"%d" % (number % keys))
 
 
-def exactly_once_on(broker: MemoryBroker, group: str = GROUP, **options: Any) -> KafkaListener:
+def exactly_once_on(
+    broker: MemoryBroker, group: str = GROUP, *, reads_committed: bool = True, **options: Any
+) -> KafkaListener:
     """Return a listener of texts whose processors may have transactions."""
     connect = broker.connect(group, auto_offset_reset="earliest")
     options.setdefault("parsers", [TEXTS])
     producers = broker.connect_producer(), "memory", broker.connect_transactions()
-    return KafkaListener(transport=Transport(connect, *producers), **options)
+    transport = Transport(connect, *producers, reads_committed=reads_committed)
+    return KafkaListener(transport=transport, **options)
 
 
 def outputs(broker: MemoryBroker, topic: str = OUT.topic) -> list[str]:

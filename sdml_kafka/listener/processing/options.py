@@ -106,21 +106,16 @@ def compile_options(
     in_place = retry.first if isinstance(retry, RetryTopics) else retry
     check_failure_policy(on_failure)
     name = options.get("name", compiled.name)
-    policies = in_place, topics, on_failure, _transaction(options.get("exactly_once", False), retry)
+    policies = in_place, topics, on_failure, _transaction(options.get("exactly_once", False))
     return Options(compiled, name, concurrency, order, null_key, batch, *policies)
 
 
-def _transaction(exactly_once: object, retry: Retry | RetryTopics) -> Transaction | None:
+def _transaction(exactly_once: object) -> Transaction | None:
     """Return how often transactions are committed, None without any."""
     if exactly_once is False:
         return None
     if exactly_once is not True and not isinstance(exactly_once, Transaction):
         raise ConfigurationError(
             f"exactly_once is True, False or a Transaction(...), not {exactly_once!r:.300}"
-        )
-    if isinstance(retry, RetryTopics):
-        raise ConfigurationError(
-            "exactly_once goes with retry=Retry(...), not with RetryTopics: a listener reads "
-            "uncommitted records by default, so it would handle those of aborted transactions"
         )
     return Transaction() if exactly_once is True else exactly_once

@@ -68,7 +68,7 @@ class Processors:
         """
         connect, policy, around = self._connect_producer, options.retry_topics, self._around
         if options.transaction is not None:
-            self._transacting.check()
+            self._transacting.check(retry_topics=policy is not None)
         if options.needs_producer and connect is None:
             raise ConfigurationError(NO_PRODUCER)
         if isinstance(options.on_failure, DeadLetter):
@@ -109,9 +109,8 @@ class Processors:
     ) -> Processor | ExactlyOnceProcessor:
         if options.transaction is None:
             return Processor(options, queue, self._around, plan)
-        assert isinstance(queue, TypedQueue)  # there are no retry topics then
         parts = self._around, self._transacting, self._start_timeout_s
-        return ExactlyOnceProcessor(options, queue, *parts)
+        return ExactlyOnceProcessor(options, queue, *parts, plan)
 
     def _forget(self, name: str) -> None:
         self._last[name] = self._running.pop(name).status()

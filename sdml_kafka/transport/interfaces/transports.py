@@ -31,6 +31,9 @@ class Transport:
     """The name of the Kafka client that they open, for `status()`."""
     transactions: ConnectTransactions | None = None
     """The function that opens a producer of transactions, for a listener's processors."""
+    reads_committed: bool = True
+    """Whether the consumer sees no record of a transaction before its commit, and none after an
+    abort."""
 
 
 @frozen
@@ -44,3 +47,6 @@ class ListenerTransport:
     transactions: ConnectTransactions | None = None
     """The function that opens a producer of transactions, with an id of its own each time; None for
     a client without transactions that commit offsets in the name of a member."""
+    reads_committed: bool = True
+    """Whether the consumer sees no record of a transaction before its commit, and none after an
+    abort."""

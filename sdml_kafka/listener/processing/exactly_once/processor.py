@@ -32,6 +32,8 @@ from sdml_kafka.listener.processing.outcomes import Counts, Outcomes
 from sdml_kafka.listener.processing.policies import Transaction
 from sdml_kafka.listener.processing.processor import Processor, Surroundings
 from sdml_kafka.listener.processing.retrying.creation import RetryTopicMaker
+from sdml_kafka.listener.processing.retrying.plan import RetryPlan
+from sdml_kafka.listener.processing.retrying.queues import RetryQueues
 from sdml_kafka.listener.processing.status import ProcessorStatus
 from sdml_kafka.listener.processing.work import Work
 from sdml_kafka.listener.typed_queue import TypedQueue
@@ -68,16 +70,17 @@ class Life(Processor):
     def __init__(
         self,
         options: Options,
-        queue: TypedQueue,
+        queue: TypedQueue | RetryQueues,
         around: Surroundings,
         transacting: Transacting,
         lasting: LongLived,
+        plan: RetryPlan | None,
         producer: TransactionalProducer,
     ) -> None:
         """Join the parts; `producer` has no open transaction."""
         self._transacting, self._lasting, self._producer = transacting, lasting, producer
         self._scope = anyio.CancelScope()
-        super().__init__(options, queue, around)
+        super().__init__(options, queue, around, plan)
 
     def _make_forwards(self, name: str) -> Forwards:
         lasting, around = self._lasting, self._around
@@ -112,10 +115,10 @@ class Life(Processor):
     def _free_lanes(self, ended: Ended) -> None:
         self._work.free_lanes(ended)
 
-    async def live(self) -> Ending | None:
+    async def live(self, maker: RetryTopicMaker | None) -> Ending | None:
         """Handle records; return why this life has ended, None if there is nothing more to do."""
         with self._scope:
-            await super().run()
+            await super().run(maker)
             return None
         return self._forwards.ending
 
@@ -156,10 +159,11 @@ class ExactlyOnceProcessor:
     def __init__(
         self,
         options: Options,
-        queue: TypedQueue,
+        queue: TypedQueue | RetryQueues,
         around: Surroundings,
         transacting: Transacting,
         start_timeout_s: float,
+        plan: RetryPlan | None = None,
     ) -> None:
         """Begin before the first life.
 
@@ -169,7 +173,7 @@ class ExactlyOnceProcessor:
         every = min(options.transaction.every, transacting.max_every)
         policy = evolve(options.transaction, every=every)
         self._options, self._queue, self._around = options, queue, around
-        self._transacting, self._start_timeout_s = transacting, start_timeout_s
+        self._transacting, self._start_timeout_s, self._plan = transacting, start_timeout_s, plan
         self._connect = transacting.check()
         self._lasting = LongLived(policy, options.on_failure)
         self._life: Life | None = None
@@ -181,33 +185,33 @@ class ExactlyOnceProcessor:
         self._is_over = False
 
     async def run(self, maker: RetryTopicMaker | None = None) -> None:
-        """Handle records until the listener is left."""
+        """Handle records until the listener is left, and create retry topics meanwhile."""
         with self._between_lives:
             while not self._is_over:
                 try:
-                    await self._use_one_producer()
+                    await self._use_one_producer(maker)
                 except (BrokerUnreachable, ProducerFailed) as reason:
                     text = "%s: the producer of transactions does not connect, and tries again: %s"
                     name = self._options.name
                     self._around.log.log(WARNING, f"unreachable {name}", text, name, reason)
                     await self._pause()
 
-    async def _use_one_producer(self) -> None:
+    async def _use_one_producer(self, maker: RetryTopicMaker | None) -> None:
         deadline = anyio.current_time() + self._start_timeout_s
         async with connected(self._connect, self._start, deadline) as producer:
-            while not self._is_over and await self._live(producer):
+            while not self._is_over and await self._live(producer, maker):
                 pass
 
     async def _start(self, producer: TransactionalProducer, left_s: float) -> None:
         await producer.start(left_s)
 
-    async def _live(self, producer: TransactionalProducer) -> bool:
+    async def _live(self, producer: TransactionalProducer, maker: RetryTopicMaker | None) -> bool:
         """Live once; return whether the producer may be used again."""
         parts = self._options, self._queue, self._around, self._transacting, self._lasting
-        self._life = life = Life(*parts, producer)
+        self._life = life = Life(*parts, self._plan, producer)
         committed = self._lasting.counts.transactions
         try:
-            ending = await life.live()
+            ending = await life.live(maker)
         finally:
             self._life, self._last_status = None, life.status()
         if ending is None:

@@ -12,6 +12,7 @@ from sdml_kafka.listener.processing.forwards import Forward
 from sdml_kafka.listener.processing.job import Item, Job
 from sdml_kafka.listener.processing.limits import FailureLimits
 from sdml_kafka.listener.processing.outcomes import Counts, Failure, Outcomes
+from sdml_kafka.listener.processing.retrying.plan import RetryPlan
 from sdml_kafka.transport.interfaces.producer import Message
 
 
@@ -93,7 +94,7 @@ class StagedOutcomes(Outcomes):
             super()._fail(item, undecided)
 
     def _go_on(self, job: Job, forward: Forward, why: Exception | None) -> None:
-        """Send the dead letter of a record that has come again."""
+        """Send the retry record or dead letter of a record that has come again."""
         forward.job = job
         forward.on_sent = lambda: self._forwarded(job, forward.purpose)
         forward.on_lost = lambda: self.give_back(job)
@@ -101,6 +102,10 @@ class StagedOutcomes(Outcomes):
             self._forwards.send(forward)
         else:
             self._transactions.hold(forward, why)
+
+    def _try_later(self, job: Job, plan: RetryPlan, error: Exception) -> None:
+        job.verdict = error  # for the case that its retry record is refused
+        super()._try_later(job, plan, error)
 
     def _give_up(self, job: Job, error: Exception) -> None:
         job.verdict = error  # for the case that its dead letter is refused

@@ -83,9 +83,14 @@ class Transacting:
     on_doubt: Callable[[Collection[Tenancy]], None]
     """Called with the partitions of which nobody knows what is committed."""
     shared: SharedRecords
+    reads_committed: bool
+    """True if the listener sees no records of transactions that are open or were aborted."""
 
-    def check(self) -> ConnectTransactions:
+    def check(self, *, retry_topics: bool = False) -> ConnectTransactions:
         """Return the function that opens a producer of transactions.
+
+        Args:
+            retry_topics: Whether records go through topics that the listener reads itself.
 
         Raises:
             ConfigurationError: There can be no transactions.
@@ -99,6 +104,12 @@ class Transacting:
             raise ConfigurationError(
                 "exactly_once needs the listener's offset_map, so that a commit can say of each "
                 "record of a transaction that it has finished"
+            )
+        if retry_topics and not self.reads_committed:
+            raise ConfigurationError(
+                "exactly_once with RetryTopics needs client_options={'isolation.level': "
+                "'read_committed'}: else the listener handles what aborted transactions have "
+                "written to the retry topics"
             )
         return self.connect
 
@@ -171,7 +182,7 @@ class Transactions(Forwards):
         self._look_at(now)
 
     def send(self, forward: Forward) -> None:
-        """Send a dead letter in a transaction, or hold it while its topic takes none."""
+        """Send a retry record or dead letter in a transaction, or hold it if nothing takes it."""
         self._memory.avoid_missing(forward)
         why = self._memory.reason_to_hold(forward.message.topic, self._clock())
         if why is not None:

@@ -19,7 +19,7 @@ from sdml_kafka.errors import (
     TransactionFailed,
     TransactionInDoubt,
 )
-from sdml_kafka.listener.processing.policies import DeadLetter, Retry, Transaction
+from sdml_kafka.listener.processing.policies import DeadLetter, Retry, RetryTopics, Transaction
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.exactly_once_on_twin import (
     OUT,
@@ -37,6 +37,8 @@ pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(180)]
 
 COUNT, PARTITIONS, KEYS = 240, 3, 12
 DLT = f"{TOPIC}-dlt"
+IN_PLACE = Retry(attempts=4, backoff_s=0.1)
+BY_TOPICS = RetryTopics(0.2, 1.0, first=Retry(attempts=2, backoff_s=0.1))
 ERRORS = (
     TransactionFailed("ordered"),
     TransactionInDoubt("ordered"),
@@ -48,9 +50,9 @@ ERRORS = (
 class World:
     """Members that come and go, and a broker that has its moods."""
 
-    def __init__(self, seed: int, order: str, rebalances: Any) -> None:
+    def __init__(self, seed: int, order: str, rebalances: Any, retry: Retry | RetryTopics) -> None:
         self.draw = random.Random(seed)
-        self.order = order
+        self.order, self.retry = order, retry
         self.broker: MemoryBroker = broker_with_outputs(
             COUNT // 2, KEYS, PARTITIONS, rebalances=rebalances
         )
@@ -72,7 +74,7 @@ class World:
         options: dict[str, Any] = {
             "order": self.order,
             "concurrency": 8,
-            "retry": Retry(attempts=4, backoff_s=0.1),
+            "retry": self.retry,
             "on_failure": DeadLetter(),
             "exactly_once": Transaction(every=self.draw.choice((1, 5, 50)), interval_s=0.1),
         }
@@ -120,7 +122,23 @@ class World:
 async def test_each_output_is_read_once_in_the_order_of_its_key(
     rebalances: str, order: str, seed: int
 ) -> None:
-    world = World(seed, order, rebalances)
+    world = World(seed, order, rebalances, IN_PLACE)
+    await go_on_to_the_end(world)
+    assert in_order_of_keys(outputs(world.broker), KEYS)
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 40))]
+)
+@pytest.mark.parametrize("rebalances", ["eager", "incremental"])
+async def test_each_output_is_read_once_with_retry_topics(rebalances: str, seed: int) -> None:
+    world = World(seed, "key", rebalances, BY_TOPICS)
+    await go_on_to_the_end(world)
+    assert world.broker.end_offset(TopicPartition(f"{TOPIC}-retry-1000", 0)) > 0
+
+
+async def go_on_to_the_end(world: World) -> None:
+    """Disturb members, and check what readers of committed records have seen at the end."""
     broker = world.broker
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(world.disturb)
@@ -134,13 +152,16 @@ async def test_each_output_is_read_once_in_the_order_of_its_key(
     broker.release_transactions()
     broker.up()
     places = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
+    good = [n for n in range(COUNT) if n % 10 not in (3, 7)]
+    dead = [n for n in range(COUNT) if n % 10 == 7]
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(world.member, 1000.0)
         await until(
             lambda: all(broker.committed(GROUP, each) == broker.end_offset(each) for each in places)
         )
+        await until(lambda: len(outputs(broker, DLT)) >= len(dead), within_s=60.0)
+        await until(lambda: len(outputs(broker)) >= len(good), within_s=60.0)
+        await anyio.sleep(5.0)  # in which what is repeated would come
         tasks.cancel_scope.cancel()
-    good = [n for n in range(COUNT) if n % 10 not in (3, 7)]
     assert sorted(map(int, outputs(broker))) == good
-    assert sorted(map(int, outputs(broker, DLT))) == [n for n in range(COUNT) if n % 10 == 7]
-    assert in_order_of_keys(outputs(broker), KEYS)
+    assert sorted(map(int, outputs(broker, DLT))) == dead

@@ -316,15 +316,18 @@ async def test_types_of_one_topic_with_a_processor_each() -> None:
 
 
 async def test_what_cannot_be() -> None:
-    for options in (
-        {"exactly_once": 1},
-        {"exactly_once": True, "retry": RetryTopics(1.0)},
-    ):
-        with pytest.raises(ConfigurationError, match="exactly_once"):
-            exactly_once_on(MemoryBroker()).processor(str, **options)(pass_on)
+    with pytest.raises(ConfigurationError, match="exactly_once"):
+        exactly_once_on(MemoryBroker()).processor(str, exactly_once=1)(pass_on)  # type: ignore[call-overload]
     for wrong in ({"every": 0}, {"interval_s": -1}, {"interval_s": 60}):
         with pytest.raises(ConfigurationError):
             Transaction(**wrong)
+
+
+async def test_retry_topics_are_for_readers_of_committed_records() -> None:
+    broker, retry = broker_with_outputs(1), RetryTopics(1.0)
+    async with exactly_once_on(broker, reads_committed=False) as listener:
+        with pytest.raises(ConfigurationError, match="read_committed"):
+            await listener.process(str, pass_on, exactly_once=True, retry=retry)
 
 
 async def test_a_client_without_transactions_says_so() -> None:
