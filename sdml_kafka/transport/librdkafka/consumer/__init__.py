@@ -1,6 +1,6 @@
 """The consumer over librdkafka.
 
-`adapter.py` is the program's side, and `driver.py` owns the two clients of a consumer: the member
-of the group (`assignments.py`, `commits.py`, `lookups.py`), and the one that fetches
-(`records/`), through which records reach the program. Nothing here knows the producer.
+`adapter.py` is the program's side, and `driver.py` owns the threads of the two clients: the member
+of the group (`member.py`, with what it asks brokers for in `positions/`), and the one that fetches
+(`reading.py`, `records/`). Nothing here knows the producer.
 """

@@ -196,7 +196,7 @@ class LibrdkafkaConsumer:
     ) -> GroupMetadata:
         if self._is_closed:
             raise CommitRejected(CLOSED)
-        ask = partial(self._driver.group_metadata, epoch, frozenset(partitions))
+        ask = partial(self._driver.member.group_metadata, epoch, frozenset(partitions))
         try:
             with anyio.move_on_after(timeout_s):
                 return await self._member.call(ask)
@@ -214,9 +214,8 @@ class LibrdkafkaConsumer:
         within_log: bool = False,
     ) -> Mapping[TopicPartition, int]:
         deadline = monotonic() + timeout_s
-        look_up = partial(
-            self._driver.look_up_targets, epoch, targets, deadline, within_log=within_log
-        )
+        seeks = self._driver.seeks
+        look_up = partial(seeks.look_up, epoch, targets, deadline, within_log=within_log)
         try:
             found = await self._member.call(look_up)
             while found is None:

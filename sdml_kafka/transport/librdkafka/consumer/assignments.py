@@ -199,6 +199,10 @@ class Assignments:
         self._overdue = [each for each in self._overdue if not each.is_released]
         return all(each.partitions.isdisjoint(self.to_position) for each in self._overdue)
 
+    def note_positioned(self) -> None:
+        """Note that it was found out where the partitions that were given are read from."""
+        self.to_position = None
+
     def _go_on(self) -> None:
         self._forget(self._revoked)
         with suppress(KafkaException):

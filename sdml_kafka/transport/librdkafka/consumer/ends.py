@@ -11,6 +11,8 @@ from attrs import frozen
 
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import End
+from sdml_kafka.transport.librdkafka.consumer.lookups import END, Lookups
+from sdml_kafka.transport.librdkafka.consumer.obstacles import Obstacles
 
 ASK_INTERVAL_S = 1.0
 """Seconds between two requests for ends."""
@@ -29,7 +31,9 @@ class _Seen:
 class Ends:
     """The ends of one consumer's partitions."""
 
-    def __init__(self, *, reads_committed: bool) -> None:
+    def __init__(self, lookups: Lookups, obstacles: Obstacles, *, reads_committed: bool) -> None:
+        self._lookups = lookups
+        self._obstacles = obstacles
         self._reads_committed = reads_committed
         self._fetched: dict[TopicPartition, _Seen] = {}
         self._looked_at = monotonic()
@@ -42,10 +46,22 @@ class Ends:
         """Whether it is time to ask the brokers."""
         return monotonic() >= self._ask_at
 
-    def asked(
+    def ask(self, keys: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Ask brokers, and return what they have answered; in the member's thread."""
+        asked_at, ends = monotonic(), dict[TopicPartition, int]()
+        try:
+            if keys:
+                ends = self._lookups.offsets(dict.fromkeys(keys, END))
+                self._obstacles.note_connection()
+        finally:
+            if keys and len(ends) == len(keys):
+                self._obstacles.answered()
+            self._note(ends, asked_at, all_have_answered=len(ends) == len(keys))
+        return ends
+
+    def _note(
         self, ends: Mapping[TopicPartition, int], asked_at: float, *, all_have_answered: bool
     ) -> None:
-        """Note what brokers have answered."""
         self._asked = {
             **self._asked,
             **{key: _Seen(end, asked_at) for key, end in ends.items() if end >= 0},

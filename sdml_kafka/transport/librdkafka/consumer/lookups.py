@@ -49,8 +49,12 @@ class Lookups:
         """Ask by the consumer that the function returns."""
         self._consumer_now = consumer
         self._timeout_s = START_TIMEOUT_S
-        self.deadline: float | None = None
+        self._deadline: float | None = None
         """The time at which the start is to be over, None once that does not matter any more."""
+
+    def limit(self, deadline: float | None) -> None:
+        """Let no request wait beyond a deadline from now on, None for no limit."""
+        self._deadline = deadline
 
     @property
     def _consumer(self) -> Consumer:
@@ -110,14 +114,14 @@ class Lookups:
 
     def _asked[T](self, ask: Callable[[float], T]) -> T:
         timeout_s = self._timeout_s
-        if self.deadline is not None:
-            timeout_s = max(MIN_TIMEOUT_S, min(timeout_s, self.deadline - monotonic()))
+        if self._deadline is not None:
+            timeout_s = max(MIN_TIMEOUT_S, min(timeout_s, self._deadline - monotonic()))
         try:
             answer = ask(timeout_s)
         except KafkaException:
             self._timeout_s = min(MAX_TIMEOUT_S, 2 * self._timeout_s)
             raise
-        self._timeout_s = FIRST_TIMEOUT_S if self.deadline is None else START_TIMEOUT_S
+        self._timeout_s = FIRST_TIMEOUT_S if self._deadline is None else START_TIMEOUT_S
         return answer
 
 

@@ -42,13 +42,15 @@ class Obstacles:
         """The error that no waiting mends."""
         self.all_down: bool = False
         """True if no broker could be reached since one has answered."""
+        self.is_connected: bool = False
+        """True if a broker has answered lately."""
 
     def note(self, error: KafkaError) -> None:
         """Note what librdkafka says."""
         if (failed := Failure.of(error)) is not None:
             self._failures = {**self._failures, f"{failed.place}/{failed.node}": failed}
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self.all_down = True
+            self.all_down, self.is_connected = True, False
         elif is_full(error):
             self._of_group = error
         if (failure := final(error, self._group)) is not None:
@@ -59,6 +61,14 @@ class Obstacles:
         """Note why the group's coordinator does not answer, None if it does."""
         if self._of_group is None or not is_full(self._of_group):
             self._of_group = error
+
+    def note_connection(self) -> None:
+        """Note that a broker has answered."""
+        self.is_connected = True
+
+    def note_silence(self) -> None:
+        """Note that a broker did not answer."""
+        self.is_connected = False
 
     def answered(self) -> None:
         """Note that all brokers have answered that were asked."""
@@ -74,15 +84,14 @@ class Obstacles:
         by_place = {each.place: each for each in failures}
         return unreachable(by_place, self._servers, self._protocol, timeout_s)
 
-    def find(self, *, has_joined: bool, is_connected: bool) -> SdmlKafkaError | None:
+    def find(self, *, has_joined: bool) -> SdmlKafkaError | None:
         """Return what keeps the consumer from getting or reading partitions, None if unknown.
 
         Args:
             has_joined: Whether the group has given partitions, which are to be positioned.
-            is_connected: Whether a broker has answered lately.
         """
         failures = self._failures.values()
-        if not is_connected:
+        if not self.is_connected:
             return self._unreachable(failures) if failures else None
         if has_joined:
             away = [each for each in failures if each.node != BOOTSTRAP]
