@@ -1,6 +1,6 @@
 """The actors of a listener, and what they share."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from logging import getLogger
 
@@ -19,6 +19,7 @@ from sdml_kafka.consuming.moving.start_from import StartFrom
 from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake, check_max_bytes
 from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, ConfigurationError
+from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, check_timeouts, is_expected
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
@@ -41,7 +42,7 @@ from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.producing.serializers import Serializers
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
+from sdml_kafka.runtime import ChildSpec, Restarts, Supervisor
 from sdml_kafka.transport.connect import OnCorrupt, check_create_topics, clock_of, skips_corrupt
 from sdml_kafka.transport.interfaces.consumer import Connect
 from sdml_kafka.transport.interfaces.reports import ConsumerSettings
@@ -110,7 +111,7 @@ class ListenerActors:
         callbacks: RebalanceCallbacks,
         on_parse_error: OnParseError | DeadLetter,
         restarts: Restarts,
-        on_event: Callable[[Event], None] | None,
+        hooks: Hooks,
         declared: Sequence[Declared] = (),
     ) -> None:
         """Build everything, and start nothing; the arguments are those of `KafkaListener`."""
@@ -137,7 +138,7 @@ class ListenerActors:
             restarts=restarts,
             is_fatal=self._is_fatal,
             is_expected=is_expected,
-            on_event=on_event,
+            on_event=hooks.on_event,
         )
 
     def _make_router(self, specs: Sequence[CompiledSpec], options: ReadOptions) -> Router:

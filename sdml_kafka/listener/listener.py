@@ -15,6 +15,8 @@ from sdml_kafka.consuming.moving.seeks import Seeks
 from sdml_kafka.consuming.moving.start_from import Start, StartFrom, check_partition, check_target
 from sdml_kafka.consuming.partitions import MAX_BYTES_IN_FLIGHT
 from sdml_kafka.errors import ClientClosed, ConfigurationError
+from sdml_kafka.hooks.calls import hooks_of
+from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle
 from sdml_kafka.listener.actor_tree import ListenerActors, ReadOptions, Timeouts
 from sdml_kafka.listener.batch_parser import OnParseError
@@ -113,6 +115,7 @@ class KafkaListener(Enterable):
             has committed. Those that come later, in a rebalance, are read on.
         restarts: How often a failed actor is restarted before the failure is raised.
         on_event: Called for each start, crash, restart and stop of an actor.
+        hooks: Observers of what happens; see `Hook`.
         client: "aiokafka", or "librdkafka", which needs the extra of that name.
         client_options: librdkafka's options by its own names: `{"fetch.wait.max.ms": 50}`.
         transport: Another client than these: `MemoryBroker.connect(...)` in a test.
@@ -148,6 +151,7 @@ class KafkaListener(Enterable):
         force: bool = False,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
+        hooks: Sequence[Hook] = (),
         client: Client = "aiokafka",
         client_options: Mapping[str, Any] | None = None,
         transport: Connect | Transport | None = None,
@@ -160,15 +164,18 @@ class KafkaListener(Enterable):
         choice = ClientChoice(client, client_options)
         driver = _transport(transport) or listener_transport(*where, most, _own_names(), choice)
         what = compile_specs(parsers), _auto_commit(auto_commit), callbacks_of(rebalance_listener)
-        failing = _on_parse_error(on_parse_error), restarts or Restarts(), on_event
-        parts = reading, timeouts, driver, Serializers(serializers or {}), *what, *failing
-        self._build, self._declared = partial(ListenerActors, *parts), list[Declared]()
-        self._actors, self._lifecycle = self._build(), self._make_lifecycle(timeouts)
+        seen = hooks_of("listener", group_id, client_options, aiokafka_options, hooks, on_event)
+        failing = _on_parse_error(on_parse_error), restarts or Restarts(), seen
+        self._prepare(reading, timeouts, driver, Serializers(serializers or {}), *what, *failing)
 
-    def _make_lifecycle(self, timeouts: Timeouts) -> Lifecycle:
+    def _prepare(self, reading: ReadOptions, timeouts: Timeouts, *parts: Any) -> None:
+        self._build: Callable[..., ListenerActors] = partial(
+            ListenerActors, reading, timeouts, *parts
+        )
+        self._actors, self._declared = self._build(), list[Declared]()
         self._streams = WeakSet[TypeStream[Any]]()  # which end with the life
-        hooks = self._end_streams, self._forsake_streams, "subscribe() or start()"
-        return Lifecycle("listener", timeouts.start_s, timeouts.stop_s, *hooks)
+        ends = self._end_streams, self._forsake_streams, "subscribe() or start()"
+        self._lifecycle = Lifecycle("listener", timeouts.start_s, timeouts.stop_s, *ends)
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:

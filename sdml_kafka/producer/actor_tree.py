@@ -12,13 +12,14 @@ from sdml_kafka.errors import (
     ConfigurationError,
     ProducerFenced,
 )
+from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, is_expected
 from sdml_kafka.producer.pending_sends import PendingSends
 from sdml_kafka.producer.status import ProducerStatus
 from sdml_kafka.producer.transactions import TransactionKeeper, TransactionOutbox
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.runtime import Actor, ChildSpec, Event, Life, Restarts, Supervisor
+from sdml_kafka.runtime import Actor, ChildSpec, Life, Restarts, Supervisor
 from sdml_kafka.runtime.snapshot import all_actors
 from sdml_kafka.transport.interfaces.producer import ConnectProducer
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
@@ -57,7 +58,7 @@ class ProducerActors:
         max_waiting: int,
         start_timeout_s: float,
         restarts: Restarts,
-        on_event: Callable[[Event], None] | None,
+        hooks: Hooks,
     ) -> None:
         self._client = client
         self.log: RateLimitedLog = RateLimitedLog(_log)
@@ -81,7 +82,7 @@ class ProducerActors:
             restarts=restarts,
             is_fatal=lambda error: isinstance(error, FATAL),
             is_expected=is_expected,
-            on_event=on_event,
+            on_event=hooks.on_event,
         )
 
     def status(self) -> ProducerStatus:

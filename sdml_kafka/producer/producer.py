@@ -10,6 +10,8 @@ from typing import Any, Self
 import anyio
 
 from sdml_kafka.errors import ClientClosed, ConfigurationError, SendFailed
+from sdml_kafka.hooks.calls import hooks_of
+from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.producer.actor_tree import ProducerActors
 from sdml_kafka.producer.pending_sends import PendingSend, Sent
@@ -68,6 +70,7 @@ class KafkaProducer(Enterable):
         stop_timeout: Seconds that leaving may take. What waits is sent meanwhile.
         restarts: How often a failed actor is restarted before the failure is raised.
         on_event: Called for each start, crash, restart and stop of an actor.
+        hooks: Observers of what happens; see `Hook`.
         client: "aiokafka", or "librdkafka", which needs the extra of that name.
         client_options: librdkafka's options by its own names: `{"compression.type": "lz4"}`.
         transactional_id: With it records are sent in transactions alone (`transaction()`), with
@@ -92,6 +95,7 @@ class KafkaProducer(Enterable):
         stop_timeout: float = 10.0,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
+        hooks: Sequence[Hook] = (),
         client: Client = "aiokafka",
         client_options: Mapping[str, Any] | None = None,
         transactional_id: str | None = None,
@@ -110,7 +114,8 @@ class KafkaProducer(Enterable):
         if transactional_id is not None:
             self.send = self.send_soon = _refuse  # type: ignore[method-assign]  # free for the others
         name = "other" if transport else client
-        parts = *connects, name, max_waiting, start_timeout, restarts or Restarts(), on_event
+        seen = hooks_of("producer", None, client_options, aiokafka_options, hooks, on_event)
+        parts = *connects, name, max_waiting, start_timeout, restarts or Restarts(), seen
         self._build = partial(ProducerActors, *parts)
         self._actors: ProducerActors = self._build()
         timeouts, by = (start_timeout, stop_timeout), "send() or start()"

@@ -12,6 +12,7 @@ from sdml_kafka.errors import (
     ConfigurationError,
     TopicMissing,
 )
+from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, is_expected
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rpc.client.call_builder import CallBuilder
@@ -55,7 +56,7 @@ class ClientActors:
         extract: CorrelationFromRecord | None,
         start_timeout_s: float,
         restarts: Restarts,
-        on_event: Callable[[Event], None] | None,
+        hooks: Hooks,
         *,
         own_partition: bool,
     ) -> None:
@@ -63,7 +64,7 @@ class ClientActors:
         topics = choose_topics(name)
         self.failure: BaseException | None = None
         """What the client has failed with, once its supervisor gave up."""
-        self._on_event, self._client = on_event, transport.client
+        self._on_event, self._client = hooks.on_event, transport.client
         self.id_prefix: bytes = f"{name.rpartition('-')[2]}-".encode()
         self.outbox: Outbox = Outbox()
         self.groups: ServerGroups = ServerGroups(self.outbox)

@@ -9,6 +9,8 @@ from typing import Any, Self, Unpack, overload
 import anyio
 
 from sdml_kafka.errors import CallTimeout
+from sdml_kafka.hooks.calls import hooks_of
+from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.parsing.exact_class import Exactly, K, V
 from sdml_kafka.parsing.parsers import ParserSpec
@@ -77,6 +79,7 @@ class KafkaRPC(Enterable):
         stop_timeout: The seconds that leaving may take.
         restarts: How often a failed actor is restarted before its failure comes out.
         on_event: Called for each start, crash, restart and stop of an actor.
+        hooks: Observers of what happens; see `Hook`.
         client: "aiokafka", or "librdkafka", which needs the extra of that name.
         client_options: librdkafka's options by its own names.
         transport: Another transport than these, for tests with `MemoryBroker`.
@@ -108,6 +111,7 @@ class KafkaRPC(Enterable):
         stop_timeout: float = 10.0,
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
+        hooks: Sequence[Hook] = (),
         client: Client = "aiokafka",
         client_options: Mapping[str, Any] | None = None,
         transport: Transport | None = None,
@@ -120,7 +124,8 @@ class KafkaRPC(Enterable):
         topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
         choose_topics = partial(choose_reply_topics, parsers, topics)
         ids = wire_of(corr_header_keys), correlation_from_record
-        parts = transport, choose_topics, *ids, start_timeout, restarts or Restarts(), on_event
+        seen = hooks_of("rpc", group_id, client_options, aiokafka_options, hooks, on_event)
+        parts = transport, choose_topics, *ids, start_timeout, restarts or Restarts(), seen
         self._build = partial(ClientActors, *parts, own_partition=own_partition)
         self._actors: ClientActors = self._build()
         timeouts, by = (start_timeout, stop_timeout), "A call or start()"

@@ -19,6 +19,7 @@ from sdml_kafka.errors import (
     ConfigurationError,
     RestartsExhausted,
 )
+from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import (
     ACTOR_GRACE_S,
     SUPERVISOR_GRACE_S,
@@ -41,7 +42,7 @@ from sdml_kafka.rpc.server.request_intake import OwnIds, RequestIntake
 from sdml_kafka.rpc.server.request_queue import RequestQueue
 from sdml_kafka.rpc.server.status import Counts, ServerStatus, server_status
 from sdml_kafka.rpc.server.threads import Threads
-from sdml_kafka.runtime import ChildSpec, Event, Restarts, Supervisor
+from sdml_kafka.runtime import ChildSpec, Restarts, Supervisor
 from sdml_kafka.runtime.waiter import clock, waiter_maker
 from sdml_kafka.transport.connect import OnCorrupt, check_create_topics, skips_corrupt
 from sdml_kafka.transport.interfaces.reports import ConsumerSettings
@@ -114,7 +115,7 @@ class ServerActors:
         intake_options: IntakeOptions,
         reply_options: ReplyOptions,
         restarts: Restarts | None,
-        on_event: Callable[[Event], None] | None,
+        hooks: Hooks,
     ) -> None:
         self._transport = transport
         self._bounds = bounds
@@ -143,7 +144,7 @@ class ServerActors:
             restarts=restarts,
             is_fatal=_is_fatal,
             is_expected=is_expected,
-            on_event=on_event,
+            on_event=hooks.on_event,
         )
 
     def status(self) -> ServerStatus:

@@ -9,6 +9,8 @@ import anyio
 
 from sdml_kafka.consuming.partitions import MAX_BYTES_IN_FLIGHT
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.hooks.calls import hooks_of
+from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle
 from sdml_kafka.parsing.parsers import Parser, Skip
 from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, CorrelationFromRecord
@@ -97,6 +99,7 @@ class KafkaRPCServer(Enterable):
             status shows, or "skip" it, counted in `status().counters.corrupt` and logged.
         restarts: How often a failed actor is restarted before the failure comes out.
         on_event: Called for each start, crash, restart and stop of an actor.
+        hooks: Observers of what happens; see `Hook`.
         clock: Returns the time in seconds since the epoch, to compare with the timestamps of
             requests that were in the log before this server could see them come. By default
             `time.time`, or the clock of the `MemoryBroker` that `transport` is of.
@@ -132,6 +135,7 @@ class KafkaRPCServer(Enterable):
         on_corrupt: OnCorrupt = "hold",
         restarts: Restarts | None = None,
         on_event: Callable[[Event], None] | None = None,
+        hooks: Sequence[Hook] = (),
         clock: Callable[[], float] | None = None,
         client: Client = "aiokafka",
         client_options: Mapping[str, Any] | None = None,
@@ -141,14 +145,20 @@ class KafkaRPCServer(Enterable):
         timeouts = start_timeout, stop_timeout, drain_timeout
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
         own, choice = KafkaRPCServer.__init__.__kwdefaults__, ClientChoice(client, client_options)
-        bounds = self._bounds = Bounds(concurrency, max_bytes_in_flight, *timeouts)
+        bounds = Bounds(concurrency, max_bytes_in_flight, *timeouts)
         transport = transport or rpc_server_transport(*where, max_bytes_in_flight, own, choice)
-        self._handlers: dict[str, Handler] = {}
         ids, now = (corr_header_keys, correlation_from_record), clock or clock_of(transport)
         requests = IntakeOptions(*ids, dedupe, max_age_s, now, create_topics, on_corrupt)
-        options = bounds, requests, ReplyOptions(reply_topics, most_reply_topics, expose_errors)
-        self._build = partial(ServerActors, self._handlers, transport, *options, restarts, on_event)
-        self._actors, self._lifecycle = self._build(), Lifecycle("server", *timeouts[:2])
+        options = requests, ReplyOptions(reply_topics, most_reply_topics, expose_errors)
+        seen = hooks_of("server", group_id, client_options, aiokafka_options, hooks, on_event)
+        self._prepare(bounds, transport, *options, restarts, seen)
+
+    def _prepare(self, bounds: Bounds, transport: Transport, *parts: Any) -> None:
+        self._handlers: dict[str, Handler] = {}
+        self._bounds = bounds
+        self._build = partial(ServerActors, self._handlers, transport, bounds, *parts)
+        self._actors = self._build()
+        self._lifecycle = Lifecycle("server", bounds.start_timeout_s, bounds.stop_timeout_s)
 
     @overload
     def handler(

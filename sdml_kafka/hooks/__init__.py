@@ -1,0 +1,7 @@
+"""What observers of a program are called with: hooks, events, and messages that they may add to.
+
+Listeners, clients, servers and producers call hooks; `observability/` consists of hooks, and so
+may a program. `hook.py` has the class to derive from, `events.py` what has happened,
+`participation.py` what a hook may take part in, `calls.py` how the parts call hooks. Knows the
+records of the port, and nothing of the parts that call it.
+"""

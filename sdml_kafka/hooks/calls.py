@@ -1,0 +1,248 @@
+"""How the parts call hooks: each gets the functions that somebody has overridden, or None.
+
+How this works. `Hooks` is made once for a listener, client, server or producer. It has an attribute
+for each method of `Hook`: a function that calls all hooks which override the method, or None if
+none does. A part looks at that once, for a batch of records or when it is built, so that
+what nobody observes costs nothing. Whoever adds a place that calls a hook looks for a batch.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from inspect import iscoroutinefunction
+from logging import getLogger
+from typing import Any
+
+from attrs import evolve
+
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.hooks.events import (
+    Assigned,
+    BrokerBack,
+    BrokerGone,
+    CallBegun,
+    CallSettled,
+    Committed,
+    Crashed,
+    DeadLettered,
+    Delivered,
+    Drained,
+    Finished,
+    Kind,
+    Lost,
+    Origin,
+    RequestHandled,
+    Restarted,
+    Retried,
+)
+from sdml_kafka.hooks.hook import Hook
+from sdml_kafka.hooks.participation import Handling, OnOutcome, Outgoing
+from sdml_kafka.runtime import ActorCrashed, ActorStarted, Event
+
+type Calls[E] = Callable[[E], None] | None
+"""Calls all hooks that override a method; None if none does."""
+type OnEvent = Callable[[Event], None]
+type Leave = Callable[[BaseException | None], None]
+"""Leaves what hooks have entered around a handler, with its exception."""
+
+_log = getLogger("sdml_kafka.hooks")
+
+
+class Hooks:
+    """The hooks of one listener, client, server or producer."""
+
+    delivered: Calls[Delivered]
+    finished: Calls[Finished]
+    committed: Calls[Committed]
+    retried: Calls[Retried]
+    dead_lettered: Calls[DeadLettered]
+    call_begun: Calls[CallBegun]
+    call_settled: Calls[CallSettled]
+    request_handled: Calls[RequestHandled]
+    assigned: Calls[Assigned]
+    drained: Calls[Drained]
+    lost: Calls[Lost]
+    actor_crashed: Calls[Crashed]
+    actor_restarted: Calls[Restarted]
+    broker_gone: Calls[BrokerGone]
+    broker_back: Calls[BrokerBack]
+
+    def __init__(
+        self, hooks: Sequence[Hook], origin: Origin, on_event: OnEvent | None = None
+    ) -> None:
+        """Look at which methods are overridden.
+
+        Args:
+            hooks: What the program gave.
+            origin: What events say of where they happened.
+            on_event: The program's own observer of actors, which is called as well.
+
+        Raises:
+            ConfigurationError: One of them is no `Hook`, or has a method that would be awaited.
+        """
+        self.origin: Origin = origin
+        hooks = _checked(hooks)
+        for name in EVENTS:
+            setattr(self, name, _calls_of(hooks, name))
+        self.enter: Callable[[Handling], Leave] | None = None
+        """Enters what hooks return for an attempt; None if no hook overrides `handling`."""
+        if around := _guarded(hooks, "handling"):
+            self.enter = partial(_enter, around)
+        self.sending: Callable[[Outgoing], OnOutcome | None] | None = None
+        """Has hooks take part in a message; None if no hook overrides `sending`."""
+        if sending := _guarded(hooks, "sending"):
+            self.sending = partial(_send, sending)
+        self.wants_record_in_hand: bool = any(hook.wants_record_in_hand for hook in hooks)
+        self.on_event: OnEvent | None = on_event
+        """Takes what the supervisors report."""
+        if self.actor_crashed is not None or self.actor_restarted is not None:
+            self.on_event = partial(self._note_event, on_event)
+
+    def note_group(self, group_id: str) -> None:
+        """Note the group of a consumer that has started; a factory may have named it."""
+        if group_id != self.origin.group_id:
+            self.origin = evolve(self.origin, group_id=group_id)
+
+    def _note_event(self, on_event: OnEvent | None, event: Event) -> None:
+        if isinstance(event, ActorCrashed) and self.actor_crashed is not None:
+            self.actor_crashed(Crashed(self.origin, event.path, event.error))
+        if isinstance(event, ActorStarted) and event.restarts and self.actor_restarted is not None:
+            self.actor_restarted(Restarted(self.origin, event.path, event.restarts))
+        if on_event is not None:
+            on_event(event)
+
+
+def hooks_of(
+    kind: Kind,
+    group_id: str | None,
+    client_options: Mapping[str, Any] | None,
+    aiokafka_options: Mapping[str, Any],
+    hooks: Sequence[Hook],
+    on_event: OnEvent | None,
+) -> Hooks:
+    """Return the hooks of an object that is made with these options."""
+    client_id = (client_options or {}).get("client.id", aiokafka_options.get("client_id"))
+    return Hooks(hooks, Origin(kind, group_id or "", str(client_id or "")), on_event)
+
+
+EVENTS = (
+    "delivered",
+    "finished",
+    "committed",
+    "retried",
+    "dead_lettered",
+    "call_begun",
+    "call_settled",
+    "request_handled",
+    "assigned",
+    "drained",
+    "lost",
+    "actor_crashed",
+    "actor_restarted",
+    "broker_gone",
+    "broker_back",
+)
+"""The methods of `Hook` that learn of what has happened."""
+
+
+class _Guarded:
+    """A method of a hook, whose errors harm nothing and are logged once."""
+
+    __slots__ = ("_has_failed", "_method")
+
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self._method = method
+        self._has_failed = False
+
+    def __call__(self, argument: object) -> Any:
+        try:
+            return self._method(argument)
+        except Exception as error:
+            self.note(error)
+            return None
+
+    def note(self, error: Exception) -> None:
+        """Log an error, unless the method has raised before."""
+        if not self._has_failed:
+            self._has_failed = True
+            name = getattr(self._method, "__qualname__", repr(self._method))
+            text = "the hook %s raised, which is logged this once; all else goes on"
+            _log.error(text, name, exc_info=error)
+
+    def guard(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """Call what the method has returned."""
+        try:
+            return function(*arguments)
+        except Exception as error:
+            self.note(error)
+            return None
+
+
+def _checked(hooks: object) -> list[Hook]:
+    if not isinstance(hooks, Sequence) or not all(isinstance(each, Hook) for each in hooks):  # pyright: ignore[reportUnknownVariableType]
+        raise ConfigurationError(f"hooks is a list of Hook objects, not {hooks!r:.300}")
+    checked: list[Hook] = list(hooks)  # pyright: ignore[reportUnknownArgumentType]
+    for hook in checked:
+        for name in (*EVENTS, "handling", "sending"):
+            if iscoroutinefunction(getattr(hook, name)):
+                raise ConfigurationError(
+                    f"{type(hook).__name__}.{name} is async, and hooks are not awaited: make it a "
+                    "plain function"
+                )
+    return checked
+
+
+def _guarded(hooks: Sequence[Hook], name: str) -> list[_Guarded]:
+    """Return this method of the hooks that override it."""
+    methods = [getattr(hook, name) for hook in hooks]
+    own = getattr(Hook, name)
+    return [_Guarded(method) for method in methods if getattr(method, "__func__", None) is not own]
+
+
+def _calls_of(hooks: Sequence[Hook], name: str) -> Calls[Any]:
+    methods = _guarded(hooks, name)
+    if len(methods) < 2:
+        return methods[0] if methods else None
+
+    def call_all(event: object) -> None:
+        for method in methods:
+            method(event)
+
+    return call_all
+
+
+def _enter(methods: Sequence[_Guarded], handling: Handling) -> Leave:
+    entered: list[tuple[_Guarded, AbstractContextManager[object]]] = []
+    for method in methods:
+        around = method(handling)
+        if around is not None:
+            try:
+                around.__enter__()
+            except Exception as error:
+                method.note(error)
+            else:
+                entered.append((method, around))
+
+    def leave(error: BaseException | None) -> None:
+        trace = None if error is None else error.__traceback__
+        for method, around in reversed(entered):
+            kind = None if error is None else type(error)
+            try:
+                around.__exit__(kind, error, trace)
+            except Exception as failure:
+                if failure is not error:  # a generator raises what was thrown into it
+                    method.note(failure)
+
+    return leave
+
+
+def _send(methods: Sequence[_Guarded], message: Outgoing) -> OnOutcome | None:
+    ends = [(method, end) for method in methods if (end := method(message)) is not None]
+    if not ends:
+        return None
+
+    def end_all(error: Exception | None) -> None:
+        for method, end in ends:
+            method.guard(end, error)
+
+    return end_all

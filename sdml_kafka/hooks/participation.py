@@ -1,0 +1,96 @@
+"""What a hook may take part in: a handler that runs, and a message that leaves."""
+
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from typing import Literal, Protocol
+
+from attrs import define, frozen
+
+from sdml_kafka.hooks.events import Origin
+from sdml_kafka.transport.interfaces.records import Record
+
+Purpose = Literal["send", "retry", "dead letter", "request", "notification", "reply"]
+"""What a message is: a program's own ("send"), a record on its way to a retry topic ("retry") or a
+dead letter's ("dead letter"), or part of a call."""
+
+
+@frozen(eq=False)
+class Handling:
+    """One attempt of a handler at a record, or at several; it can be a key of a weak dictionary.
+
+    A `Delivery` of a stream that is entered with `async with` counts as one as well.
+    """
+
+    origin: Origin
+    handler: str
+    """The name of the processor, or of the server's handler; of a stream the name of its type."""
+    records: Sequence[Record]
+    """The record, or those of a batch, made when somebody asks for them."""
+    attempt: int
+    """The number of the attempt: 1, 2, ..."""
+    is_batch: bool = False
+    """Whether the handler takes batches."""
+    call_id: bytes | None = None
+    """The correlation id of a request, None if it has none."""
+
+
+@define(eq=False)
+class Outgoing:
+    """A message that is about to leave."""
+
+    origin: Origin
+    purpose: Purpose
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    """The headers as they will be sent, those included that hooks have set."""
+    partition: int | None = None
+    """The partition if the sender has chosen it; once acknowledged the one that it is in, as far
+    as that is known: records of a `KafkaProducer` have it."""
+    handling: Handling | None = None
+    """The latest attempt of the handler that the message comes from: it has returned the message,
+    or failed, or the message is its reply. None for what a program sends by itself, and if no
+    hook overrides `handling`."""
+    record: Record | None = None
+    """The record that is sent on to a retry topic or as a dead letter, or whose handler has
+    returned the message; the first one of a batch. None for all else."""
+    call_id: bytes | None = None
+    """The correlation id of a request or a reply, None if it has none."""
+    offset: int | None = None
+    """Once acknowledged the offset, as far as that is known."""
+
+    def set_header(self, name: str, value: bytes) -> None:
+        """Set a header in place of any others of that name."""
+        kept = [header for header in self.headers if header[0] != name]
+        self.headers = (*kept, (name, value))
+
+    def add_header(self, name: str, value: bytes) -> None:
+        """Add a header behind the others, which may have the same name."""
+        self.headers = (*self.headers, (name, value))
+
+
+OnOutcome = Callable[[Exception | None], None]
+"""Called once in the program's thread: with None when the broker has acknowledged the message, or
+with the error if it is not sent."""
+
+
+class InHand(Protocol):
+    """Knows the record that a loop has in hand."""
+
+    def record(self) -> Record | None:
+        """Return the record, None once it has finished or was given back."""
+
+
+IN_HAND: ContextVar[InHand | None] = ContextVar("sdml_kafka_in_hand", default=None)
+
+
+def record_in_hand() -> Record | None:
+    """Return the record of the `async for` over a stream in whose body this is called.
+
+    Returns:
+        The record; None if it has finished or was given back, outside of a loop, and if no hook of
+        the listener has `wants_record_in_hand`.
+    """
+    in_hand = IN_HAND.get()
+    return None if in_hand is None else in_hand.record()
