@@ -55,6 +55,21 @@ async def test_a_member_joins_and_leaves_and_nothing_is_lost_or_repeated(
 
 
 @pytest.mark.usefixtures("client")
+async def test_a_member_without_partitions_leaves_at_once(embedded_kafka: EmbeddedKafka) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic, group = await create_topic(bootstrap, unique("one"), 1), unique("group")
+    await produce(bootstrap, topic, ["a"])
+    with anyio.fail_after(30):  # less than a session
+        async with (
+            member(embedded_kafka, topic, group),
+            member(embedded_kafka, topic, group) as idle,
+        ):
+            assert not idle.assigned_table()
+        async with reading(member(embedded_kafka, topic, group)) as last:
+            await last.has_seen(1)
+
+
+@pytest.mark.usefixtures("client")
 async def test_a_member_that_is_killed_loses_nothing(embedded_kafka: EmbeddedKafka) -> None:
     bootstrap = embedded_kafka.bootstrap_servers
     topic, group = await create_topic(bootstrap, unique("killed")), unique("group")

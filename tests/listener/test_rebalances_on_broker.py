@@ -77,7 +77,9 @@ async def test_a_static_member_leaves_and_comes_back_without_a_rebalance(
     with anyio.fail_after(30):
         async with member("one") as one:
             async with member("two") as two:
+                # Where the rest goes on, the second one has its partition a rebalance later.
                 await until(lambda: len(one.assigned_table().get(topic, ())) == 1)
+                await until(lambda: len(two.assigned_table().get(topic, ())) == 1)
                 before = one.status().counters.rebalances
                 owned = two.assigned_table()
             async with member("two") as two:

@@ -38,7 +38,7 @@ def arguments(**given: Any) -> dict[str, Any]:
         return given
     own = {name: value for name, value in given.items() if name not in NAMES}
     options = dict(own.pop("client_options", {}))
-    for name in given.keys() - own.keys():
+    for name in given.keys() & NAMES.keys():
         theirs = NAMES[name]
         if variant() == "librdkafka-classic" or theirs not in CLASSIC_GROUPS:
             options[theirs] = given[name]

@@ -14,6 +14,7 @@ PROTOCOL = "group.protocol"
 STRATEGY = "partition.assignment.strategy"
 COOPERATIVE = "cooperative-sticky"
 SESSION, POLL_INTERVAL = "session.timeout.ms", "max.poll.interval.ms"
+STATIC_NAME = "group.instance.id"
 POLL_INTERVAL_MS = 300_000
 """librdkafka's default."""
 
@@ -56,5 +57,5 @@ def membership_of(settings: Settings) -> Membership:
 
 def without_group(settings: Settings) -> Settings:
     """Return the configuration of a client that joins no group."""
-    names = CLASSIC_GROUPS | {PROTOCOL, POLL_INTERVAL, "group.instance.id"}
+    names = CLASSIC_GROUPS | {PROTOCOL, POLL_INTERVAL, STATIC_NAME}
     return {name: value for name, value in settings.items() if name not in names}

@@ -215,9 +215,17 @@ class Assignments:
         for key in keys:
             self.epochs.pop(key, None)
 
-    def close(self) -> None:
-        """Let a rebalance go on that waits, and later ones at once: the consumer leaves."""
+    def close(self, *, unsubscribes: bool = False) -> None:
+        """Let a rebalance go on that waits, and later ones at once: the consumer leaves.
+
+        With `unsubscribes`, it leaves before it is closed if it has no partition. Of
+        `cooperative-sticky` it would else not leave at all
+        (findings/librdkafka-silent-leave.sh).
+        """
         self._is_closing = True
+        if unsubscribes and not self.epochs and self._pending is None:
+            with suppress(KafkaException):
+                self._consumer.unsubscribe()
         self.epochs.clear()
         self.to_position = None
         if self._pending is not None:

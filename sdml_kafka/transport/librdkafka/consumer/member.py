@@ -25,7 +25,11 @@ from sdml_kafka.transport.librdkafka.consumer.commits import Commits
 from sdml_kafka.transport.librdkafka.consumer.failures import lacks_consumer_protocol
 from sdml_kafka.transport.librdkafka.consumer.lookups import Lookups, StableCommits, error_of
 from sdml_kafka.transport.librdkafka.consumer.obstacles import Obstacles
-from sdml_kafka.transport.librdkafka.group_protocol import group_protocol, membership_of
+from sdml_kafka.transport.librdkafka.group_protocol import (
+    STATIC_NAME,
+    group_protocol,
+    membership_of,
+)
 from sdml_kafka.transport.librdkafka.group_session import SessionLookup
 from sdml_kafka.transport.librdkafka.logs import ClientLog
 from sdml_kafka.transport.librdkafka.options import Settings, made
@@ -196,7 +200,9 @@ class Member:
     def close(self) -> None:
         """Settle commits that wait, leave the group, and close the client."""
         self.commits.close()
-        self.assignments.close()
+        # A static member stays in its group, and so it may not unsubscribe.
+        is_static = STATIC_NAME in self._settings
+        self.assignments.close(unsubscribes=self._own.incremental and not is_static)
         self._client.close()
         self.stable_commits.close()
         if self._session is not None:
