@@ -29,7 +29,7 @@ from sdml_kafka.errors import (
     SdmlKafkaError,
 )
 from sdml_kafka.runtime import Supervisor, supervise
-from sdml_kafka.runtime.errors import RuntimeFailure
+from sdml_kafka.runtime.errors import RuntimeFailure, describe
 from sdml_kafka.runtime.waiter import on_trio
 
 _log = getLogger("sdml_kafka")
@@ -87,7 +87,9 @@ class Lifecycle:
             started_by: What starts the object without `async with`, for errors.
         """
         self.state: Literal["new", "starting", "running", "closed", "forked"] = "new"
-        self._what = what
+        self.what: str = what
+        self.failure: str | None = None
+        """What the context has ended with, as text; None if it has not ended with an error."""
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
         self._on_ended = on_ended
@@ -102,7 +104,7 @@ class Lifecycle:
         Args:
             supervisor: The root of the object's actors.
         """
-        self.state = "starting"
+        self.state, self.failure = "starting", None
         _entered.add(self)
         try:
             async with supervise(
@@ -115,6 +117,9 @@ class Lifecycle:
                     yield
                 finally:
                     self.state = "closed"
+        except Exception as error:
+            self.failure = describe(error)
+            raise
         finally:
             self._has_ended()
 
@@ -135,8 +140,8 @@ class Lifecycle:
 
     def _forked_error(self) -> EnteredBeforeFork:
         return EnteredBeforeFork(
-            f"This {self._what} was entered before this process was forked, and belongs to the "
-            f"process that entered it: enter a {self._what} after the fork. One that was made "
+            f"This {self.what} was entered before this process was forked, and belongs to the "
+            f"process that entered it: enter a {self.what} after the fork. One that was made "
             "before the fork will do, as long as nobody has entered it."
         )
 
@@ -149,18 +154,18 @@ class Lifecycle:
         self.check_process()
         if self.state in ("starting", "running") and self.was_started:
             raise ClientClosed(
-                f"{self._started_by} has started this {self._what} already: enter it with "
+                f"{self._started_by} has started this {self.what} already: enter it with "
                 "`async with` first and use it inside, or leave `async with` out and end it with "
                 "stop()"
             )
         if self.state != "new":
-            raise ClientClosed(f"A {self._what} can be entered once: make a new one")
+            raise ClientClosed(f"A {self.what} can be entered once: make a new one")
 
     def check_open(self) -> None:
         """Raise ClientClosed when the object has been left."""
         self.check_process()
         if self.state == "closed":
-            raise ClientClosed(f"The {self._what} was left: make and enter a new one")
+            raise ClientClosed(f"The {self.what} was left: make and enter a new one")
 
     @property
     def runs_in_own_task(self) -> bool:
@@ -200,10 +205,10 @@ class Lifecycle:
                         break
                 elif self.state == "starting":
                     raise ClientNotStarted(
-                        f"The {self._what} is being entered: use it inside its `async with`"
+                        f"The {self.what} is being entered: use it inside its `async with`"
                     )
                 else:
-                    self._task = _OwnTask(client, f"sdml-kafka {self._what}", self._task_ended)
+                    self._task = _OwnTask(client, f"sdml-kafka {self.what}", self._task_ended)
         return not patience.cancelled_caught
 
     def _task_ended(self, failure: Exception | None, *, is_known: bool) -> None:
@@ -212,7 +217,7 @@ class Lifecycle:
             return
         self._task = None
         if failure is not None and not is_known:
-            _log.warning("the %s did not start, and nobody waits for it: %s", self._what, failure)
+            _log.warning("the %s did not start, and nobody waits for it: %s", self.what, failure)
 
     async def stop(self) -> None:
         """Leave what `start()` entered, and raise what it failed with.

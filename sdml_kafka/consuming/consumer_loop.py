@@ -186,6 +186,7 @@ class ConsumerLoop(Actor):
                 life.started()
             if polled.health is not None:
                 intake.note_health(polled.health, asked_at)
+                self._log.looked(polled_at)
                 if on_health is not None:
                     on_health(polled.health, asked_at, polled_at)
             if not life.ready and anyio.current_time() >= join_deadline:

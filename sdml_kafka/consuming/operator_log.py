@@ -20,6 +20,7 @@ from sdml_kafka.consuming.trouble_logs import (
     stuck_log,
     unread_log,
 )
+from sdml_kafka.health.standing import Outage, Standing
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime.waiter import clock
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -59,7 +60,7 @@ class OperatorLog:
         self._is_sending = is_sending
         self._flush = flush
         self._may_wait = may_wait
-        self._outage = outage_log(log, "nothing is read or committed")
+        self._outage_log = outage_log(log, "nothing is read or committed")
         self._nodes = node_log(log)
         self._missing = missing_log(log)
         self._held = held_log(log)
@@ -67,7 +68,9 @@ class OperatorLog:
         self._unread = unread_log(log)
         self._look_for_stuck_at = 0.0
         self._late_finishes = 0
-        self._group_id, self._is_incremental = "", False
+        self.standing: Standing = Standing()
+        self.outage: Outage = Outage()
+        self._is_incremental = False
         self._assigned = frozenset[TopicPartition]()
         self._has_joined = False
         self._revoked_at: float | None = None
@@ -76,21 +79,25 @@ class OperatorLog:
 
     def began(self, settings: ConsumerSettings) -> None:
         """Note that a life has begun."""
-        self._group_id, self._is_incremental = settings.group_id, settings.incremental
+        self._is_incremental = settings.incremental
+        self.standing.begins(settings.group_id, anyio.current_time())
 
     def joined(self, assignment: Assignment) -> None:
         """Log an assignment."""
+        self.standing.joined(anyio.current_time())
         before, self._assigned = self._assigned, frozenset(assignment.positions)
         if assignment.adds:
             self._assigned |= before
         if not self._has_joined:
             self._has_joined = True
-            self._log.info("joined group %r: this member %s", self._group_id, self._reads())
+            self._log.info("joined group %r: this member %s", self.standing.group_id, self._reads())
         elif assignment.positions or not assignment.adds:
             self._log_rebalance(before, None if assignment.adds else self._revoked_at)
 
     def released(self, revocation: Revocation) -> None:
         """Log that partitions were released, if no assignment need follow that says so."""
+        if revocation.lost or not self._is_incremental:
+            self.standing.left(anyio.current_time())
         if self._is_incremental:
             before, self._assigned = self._assigned, self._assigned - revocation.partitions
             if not revocation.lost:
@@ -100,7 +107,7 @@ class OperatorLog:
         took = "" if since is None else f" in {anyio.current_time() - since:.1f} s"
         self._log.info(
             "group %r has rebalanced%s: this member %s (%s)",
-            self._group_id,
+            self.standing.group_id,
             took,
             self._reads(),
             _difference(before, self._assigned),
@@ -119,7 +126,7 @@ class OperatorLog:
                 "this member was out of group %r, so others may read %s by now, and its %d records "
                 "in hand come again: the broker was away for longer than session_timeout_ms, or "
                 "the event loop stood still, or a drain took longer than rebalance_timeout_ms",
-                self._group_id,
+                self.standing.group_id,
                 partitions(revocation.partitions),
                 _in_hand(tenancies),
             )
@@ -129,9 +136,10 @@ class OperatorLog:
         left = _in_hand(tenancies)
         rest = "records in hand have not finished in time, and come again"
         if is_leaving:
+            self.standing.left(anyio.current_time())
             self._has_joined, self._assigned = False, frozenset[TopicPartition]()
             more = f"; {left} {rest}" if left else ""
-            self._log.info("leaves group %r%s", self._group_id, more)
+            self._log.info("leaves group %r%s", self.standing.group_id, more)
         elif left:
             self.limited.log(
                 WARNING,
@@ -139,7 +147,7 @@ class OperatorLog:
                 f"%d {rest}: a rebalance of group %r takes their partitions away. Allow more with "
                 "drain_timeout, or make the work on one record shorter",
                 left,
-                self._group_id,
+                self.standing.group_id,
             )
 
     def jumped(self, jumps: Sequence[Jump]) -> None:
@@ -151,6 +159,11 @@ class OperatorLog:
         """Log each batch that was skipped, since it does not decode."""
         for jump in corrupt:
             self.limited.log(ERROR, f"corrupt {jump.partition} {jump.expected}", "%s", jump)
+
+    def looked(self, now: float) -> None:
+        """Note whether a broker can be reached, now that the client's health is known."""
+        is_connected = self._intake.health.connected and self._is_sending()
+        self.outage.note(now, is_connected=is_connected)
 
     # -- what lasts ----------------------------------------------------------------------
 
@@ -168,9 +181,9 @@ class OperatorLog:
         health = self._intake.health
         connected = health.connected and self._is_sending()
         reason = next(iter(health.unreachable.values()), "there is no connection")
-        self._outage.look(now, {} if connected else {None: reason})
+        self._outage_log.look(now, {} if connected else {None: reason})
         self._nodes.look(now, health.unreachable if connected else {})
-        self._missing.look(now, dict.fromkeys(health.missing_topics, _hint(health.nearest_topics)))
+        self._missing.look(now, dict.fromkeys(health.missing_topics, hints(health.nearest_topics)))
         self._held.look(now, health.held)
         if now >= self._look_for_stuck_at:
             self._look_for_stuck_at = now + STUCK_LOOK_S
@@ -234,7 +247,7 @@ def _in_hand(tenancies: Collection[Tenancy]) -> int:
     return sum(max(0, tenancy.in_hand) for tenancy in tenancies)
 
 
-def _hint(nearest_topics: Mapping[str, str]) -> str:
+def hints(nearest_topics: Mapping[str, str]) -> str:
     """Return the question that ends the line on missing topics, empty if no topic is near."""
     pairs = [f"{near!r} for {topic!r}" for topic, near in sorted(nearest_topics.items())]
     return f"; did you mean {', '.join(pairs)}?" if pairs else ""

@@ -1,9 +1,16 @@
-"""What is known of a partition that is being read, as a frozen value."""
+"""What is known of the partitions that are read, for `status()` and for `health()`."""
+
+from collections.abc import Callable, Mapping
 
 import anyio
 from attrs import frozen
 
+from sdml_kafka.consuming.operator_log import OperatorLog, hints
 from sdml_kafka.consuming.partitions import Intake, Partition
+from sdml_kafka.health.facts import Facts, GroupFacts, PartitionFacts, Sightings
+from sdml_kafka.lifecycle import Lifecycle
+from sdml_kafka.runtime import ActorSnapshot
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 @frozen
@@ -40,6 +47,12 @@ class PartitionStatus:
     full or held, as the broker is asked then. It grows while no broker answers."""
     paused: bool = False
     """Whether the program has paused the partition."""
+    frontier: int = 0
+    """The offset below which every record has finished: that of the lowest unfinished record, if
+    `in_flight` is not 0."""
+    in_hand: int = 0
+    """The number of records that the program has taken and not finished, out of `in_flight`; the
+    others wait."""
 
 
 def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
@@ -62,4 +75,72 @@ def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
         bytes_in_flight=tenancy.held.count,
         lag_age_s=age_s,
         paused=partition.key in intake.paused,
+        frontier=tenancy.frontier(),
+        in_hand=max(0, tenancy.in_hand),
     )
+
+
+class ConsumerFacts:
+    """Collects what is known of a consumer's partitions, its group and its brokers."""
+
+    def __init__(
+        self,
+        intake: Intake,
+        log: OperatorLog,
+        is_read: Callable[[str], bool] = lambda topic: True,
+        may_wait: Callable[[str], bool] = lambda topic: False,
+    ) -> None:
+        """Begin without having looked.
+
+        Args:
+            intake: The partitions that are assigned.
+            log: Knows where the consumer stands, and since when no broker can be reached.
+            is_read: Returns whether somebody reads a topic.
+            may_wait: Returns whether the records of a topic wait on purpose.
+        """
+        self._intake = intake
+        self._log = log
+        self._is_read = is_read
+        self._may_wait = may_wait
+        self._sightings = Sightings[TopicPartition, tuple[int, int]]()
+
+    def collect(
+        self,
+        lifecycle: Lifecycle,
+        tree: ActorSnapshot,
+        partitions: Mapping[TopicPartition, PartitionStatus],
+    ) -> Facts:
+        """Return the facts at this moment; `partitions` are those of the status."""
+        now, health = anyio.current_time(), self._intake.health
+        seen = {key: (each.position, each.frontier) for key, each in partitions.items()}
+        unmoved_s, hint = self._sightings.look(now, seen), hints(health.nearest_topics)
+        return Facts(
+            what=lifecycle.what,
+            state=lifecycle.state,
+            tree=tree,
+            failure=lifecycle.failure,
+            away_s=self._log.outage.seconds(now),
+            away_why=next(iter(health.unreachable.values()), ""),
+            group=self._group(now),
+            missing_topics=dict.fromkeys(sorted(health.missing_topics), hint),
+            partitions=[
+                self._partition(key, partitions[key], unmoved_s[key]) for key in sorted(partitions)
+            ],
+        )
+
+    def _group(self, now: float) -> GroupFacts:
+        standing, obstacle = self._log.standing, self._intake.health.obstacle
+        return GroupFacts(
+            standing.group_id,
+            standing.is_member,
+            None if standing.since is None else now - standing.since,
+            standing.was_member,
+            "" if obstacle is None else str(obstacle),
+        )
+
+    def _partition(
+        self, key: TopicPartition, status: PartitionStatus, unmoved_s: float
+    ) -> PartitionFacts:
+        is_read, may_wait = self._is_read(key.topic), self._may_wait(key.topic)
+        is_draining = self._intake.partitions[key].is_revoked
+        return PartitionFacts(key, status, unmoved_s, is_read, may_wait, is_draining)

@@ -5,7 +5,7 @@ from functools import partial
 from logging import getLogger
 
 import anyio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.consuming.committer import CommitScheduler, Committer
@@ -18,9 +18,13 @@ from sdml_kafka.consuming.moving.seeks import Seeks
 from sdml_kafka.consuming.moving.start_from import StartFrom
 from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake, check_max_bytes
+from sdml_kafka.consuming.status import ConsumerFacts
 from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, ConfigurationError
+from sdml_kafka.health.facts import Limits
+from sdml_kafka.health.rules import judge
+from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import Hooks
-from sdml_kafka.lifecycle import ACTOR_GRACE_S, check_timeouts, is_expected
+from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, check_timeouts, is_expected
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.dispatcher import Dispatcher
@@ -128,7 +132,7 @@ class ListenerActors:
         parts = transport, serializers, log, timeouts, self._make_transacting(transport, options)
         self.processors: Processors = self._make_processors(*parts)
         self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self._cut_off)
-        self._log = self._make_log(log)
+        self._log, self._health_facts = self._make_watches(log)
         self.seeks: Seeks = self._make_seeks(paused, options)
         self.supervisor: Supervisor = Supervisor(
             "listener",
@@ -157,9 +161,11 @@ class ListenerActors:
         moves = self.intake, paused, self.router.withdraw, self.committer, self.drain
         return Seeks(*moves, options.start_from)
 
-    def _make_log(self, log: RateLimitedLog) -> OperatorLog:
-        flush, may_wait = self.readers.flush, self.router.is_retry_topic
-        return OperatorLog(_log, log, self.intake, flush=flush, may_wait=may_wait)
+    def _make_watches(self, log: RateLimitedLog) -> tuple[OperatorLog, ConsumerFacts]:
+        router = self.router
+        flush, may_wait = self.readers.flush, router.is_retry_topic
+        watch = OperatorLog(_log, log, self.intake, flush=flush, may_wait=may_wait)
+        return watch, ConsumerFacts(self.intake, watch, router.is_read, may_wait)
 
     def _make_failures(
         self,
@@ -328,7 +334,16 @@ class ListenerActors:
             () if failures is None else failures.held(),
             0 if failures is None else failures.counted_twice,
             self._client,
+            self._log.standing.group_id,
+            self.supervisor.recent_events(),
         )
+
+    def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:
+        """Return whether the listener does its work."""
+        status = self.status()
+        facts = self._health_facts.collect(lifecycle, status.tree, status.partitions)
+        held = [*status.held, *(held for each in status.processors.values() for held in each.held)]
+        return judge(evolve(facts, not_taken=held, processors=status.processors), limits)
 
     def _routes_changed(self) -> None:
         self._current.nudge()

@@ -15,6 +15,8 @@ from sdml_kafka.consuming.moving.seeks import Seeks
 from sdml_kafka.consuming.moving.start_from import Start, StartFrom, check_partition, check_target
 from sdml_kafka.consuming.partitions import MAX_BYTES_IN_FLIGHT
 from sdml_kafka.errors import ClientClosed, ConfigurationError
+from sdml_kafka.health.facts import Limits
+from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import hooks_of
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle
@@ -504,6 +506,21 @@ class KafkaListener(Enterable):
         """
         self._lifecycle.check_process()
         return self._actors.status()
+
+    def health(self, *, stuck_after_s: float = 60.0, away_after_s: float = 1.0) -> Health:
+        """Return whether the listener does its work, and if not, why. Cheap: no broker is asked.
+
+        It answers in every state, and once the context has ended with an error as well.
+
+        Args:
+            stuck_after_s: Seconds that the lowest unfinished record of a partition may take
+                before its partition counts as stuck.
+            away_after_s: Seconds that there may be no connection to any broker.
+
+        Returns:
+            A frozen value, with a reason for the whole and for each part.
+        """
+        return self._actors.health(self._lifecycle, Limits(stuck_after_s, away_after_s))
 
 
 def _own_names() -> Collection[str]:

@@ -9,6 +9,7 @@ from sdml_kafka.consuming.status import PartitionStatus, partition_status
 from sdml_kafka.listener.processing.forwards import Held
 from sdml_kafka.listener.processing.status import ProcessorStatus
 from sdml_kafka.runtime import ActorSnapshot
+from sdml_kafka.runtime.events import RecentEvent
 from sdml_kafka.runtime.snapshot import all_actors
 from sdml_kafka.transport.interfaces.records import TopicPartition
 
@@ -67,6 +68,10 @@ class ListenerStatus:
     """Seconds after which a member that is not heard of loses its partitions. None until that is
     known. With KIP-848 the broker decides and is asked once, after joining: it stays None where
     this client may not ask (DESCRIBE_CONFIGS on the group), or gets no answer."""
+    group_id: str = ""
+    """The consumer group, empty until the consumer has been made."""
+    recent: Sequence[RecentEvent] = ()
+    """The last crashes and restarts of actors, the latest last; at most 50."""
 
 
 def listener_status(
@@ -77,6 +82,8 @@ def listener_status(
     held: Sequence[Held] = (),
     counted_twice: int = 0,
     client: str = "other",
+    group_id: str = "",
+    recent: Sequence[RecentEvent] = (),
 ) -> ListenerStatus:
     """Return the status, from a ledger that is up to date with the readers.
 
@@ -106,4 +113,6 @@ def listener_status(
         client=client,
         group_protocol=intake.health.membership.protocol,
         session_timeout_s=intake.health.membership.session_timeout_s,
+        group_id=group_id,
+        recent=recent,
     )

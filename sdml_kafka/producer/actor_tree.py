@@ -12,8 +12,12 @@ from sdml_kafka.errors import (
     ConfigurationError,
     ProducerFenced,
 )
+from sdml_kafka.health.facts import Facts, Limits
+from sdml_kafka.health.rules import judge
+from sdml_kafka.health.standing import Outage
+from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import Hooks
-from sdml_kafka.lifecycle import ACTOR_GRACE_S, is_expected
+from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, is_expected
 from sdml_kafka.producer.pending_sends import PendingSends
 from sdml_kafka.producer.status import ProducerStatus
 from sdml_kafka.producer.transactions import TransactionKeeper, TransactionOutbox
@@ -35,8 +39,9 @@ _log = getLogger("sdml_kafka.producer")
 class DeadlineWatch(Actor):
     """Fails records that are not acknowledged in time."""
 
-    def __init__(self, sends: PendingSends) -> None:
+    def __init__(self, sends: PendingSends, look: Callable[[float], None]) -> None:
         self._sends = sends
+        self._look = look
 
     async def run(self, life: Life) -> None:
         """Look at the deadlines now and then, which costs nothing for each record."""
@@ -44,7 +49,8 @@ class DeadlineWatch(Actor):
         with life.cancel_on_stop():
             while True:
                 await anyio.sleep(LOOK_S)
-                self._sends.expire(anyio.current_time())
+                self._sends.expire(now := anyio.current_time())
+                self._look(now)
 
 
 class ProducerActors:
@@ -60,7 +66,7 @@ class ProducerActors:
         restarts: Restarts,
         hooks: Hooks,
     ) -> None:
-        self._client = client
+        self._client, self._outage = client, Outage()
         self.log: RateLimitedLog = RateLimitedLog(_log)
         self.transactions: TransactionOutbox | None = None
         self.outbox: Outbox
@@ -77,12 +83,29 @@ class ProducerActors:
             "producer",
             [
                 ChildSpec("sender", sender, start_timeout_s=start_timeout_s + ACTOR_GRACE_S),
-                ChildSpec("deadlines", partial(DeadlineWatch, self.sends)),
+                ChildSpec("deadlines", partial(DeadlineWatch, self.sends, self._look)),
             ],
             restarts=restarts,
             is_fatal=lambda error: isinstance(error, FATAL),
             is_expected=is_expected,
             on_event=hooks.on_event,
+        )
+
+    def _look(self, now: float) -> None:
+        self._outage.note(now, is_connected=self.outbox.connected)
+
+    def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:
+        """Return whether the producer does its work."""
+        return judge(
+            Facts(
+                what=lifecycle.what,
+                state=lifecycle.state,
+                tree=self.supervisor.snapshot(),
+                failure=lifecycle.failure,
+                away_s=self._outage.seconds(anyio.current_time()),
+                under_way={"sends": self.sends.waiting},
+            ),
+            limits,
         )
 
     def status(self) -> ProducerStatus:
@@ -98,4 +121,5 @@ class ProducerActors:
             client=self._client,
             committed=0 if self.transactions is None else self.transactions.counts.committed,
             aborted=0 if self.transactions is None else self.transactions.counts.aborted,
+            recent=self.supervisor.recent_events(),
         )

@@ -10,6 +10,8 @@ from typing import Any, Self
 import anyio
 
 from sdml_kafka.errors import ClientClosed, ConfigurationError, SendFailed
+from sdml_kafka.health.facts import Limits
+from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import hooks_of
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
@@ -332,6 +334,19 @@ class KafkaProducer(Enterable):
         """Return what the producer is doing right now. Cheap: no broker is asked."""
         self._lifecycle.check_process()
         return self._actors.status()
+
+    def health(self, *, away_after_s: float = 1.0) -> Health:
+        """Return whether the producer does its work, and if not, why. Cheap: no broker is asked.
+
+        It answers in every state, and once the context has ended with an error as well.
+
+        Args:
+            away_after_s: Seconds that there may be no connection to any broker.
+
+        Returns:
+            A frozen value, with a reason for the whole and for each part.
+        """
+        return self._actors.health(self._lifecycle, Limits(away_after_s=away_after_s))
 
 
 async def _refuse(*_: Any, **__: Any) -> Any:

@@ -1,8 +1,11 @@
 """What a producer is doing, as a frozen value."""
 
+from collections.abc import Sequence
+
 from attrs import frozen
 
 from sdml_kafka.runtime import ActorSnapshot
+from sdml_kafka.runtime.events import RecentEvent
 
 
 @frozen
@@ -27,3 +30,5 @@ class ProducerStatus:
     """The number of transactions that were committed since the producer was entered."""
     aborted: int = 0
     """The number of transactions that were aborted."""
+    recent: Sequence[RecentEvent] = ()
+    """The last crashes and restarts of actors, the latest last; at most 50."""

@@ -1,6 +1,11 @@
-"""What a supervisor reports to its observer: a frozen class for each thing that happens."""
+"""What a supervisor reports to its observer, and what it remembers of that itself."""
+
+from collections import deque
+from collections.abc import Callable
 
 from attrs import frozen
+
+from sdml_kafka.runtime.errors import describe
 
 
 @frozen
@@ -56,3 +61,57 @@ class SupervisorGaveUp(Event):
     """The supervisor at `path` restarts no more and fails with `error`."""
 
     error: BaseException
+
+
+MAX_EVENTS = 50
+"""The number of events that a tree remembers."""
+
+
+@frozen
+class RecentEvent:
+    """A crash, a restart or the end of an actor, of which only the text is left."""
+
+    ago_s: float
+    """Seconds since it happened."""
+    what: str
+    """What happened: "crashed", "restarting", "restarted", "gave up"."""
+    actor: str
+    """The names from the root down to the actor, joined by slashes."""
+    error: str | None = None
+    """Class and text of the error, None if the event has none."""
+    delay_s: float | None = None
+    """Seconds until the actor is started again, None unless it is being restarted."""
+
+
+class RecentEvents:
+    """The last events of a tree that are worth a look; nothing is kept for ordinary starts."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._events: deque[tuple[float, RecentEvent]] = deque(maxlen=MAX_EVENTS)
+
+    def note(self, event: Event) -> None:
+        """Remember an event if it is a crash, a restart or an end."""
+        actor, at = "/".join(event.path), self._now()
+        match event:
+            case ActorCrashed() | SupervisorGaveUp():
+                what = "crashed" if isinstance(event, ActorCrashed) else "gave up"
+                self._events.append((at, RecentEvent(0.0, what, actor, describe(event.error))))
+            case ActorRestarting():
+                self._events.append(
+                    (at, RecentEvent(0.0, "restarting", actor, delay_s=event.delay_s))
+                )
+            case ActorStarted() if event.restarts:
+                self._events.append((at, RecentEvent(0.0, "restarted", actor)))
+            case _:
+                pass
+
+    def seen(self) -> tuple[RecentEvent, ...]:
+        """Return what is remembered, the latest last."""
+        if not self._events:
+            return ()
+        now = self._now()
+        return tuple(
+            RecentEvent(now - at, event.what, event.actor, event.error, event.delay_s)
+            for at, event in self._events
+        )

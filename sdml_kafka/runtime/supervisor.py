@@ -36,7 +36,13 @@ from sdml_kafka.runtime.decide import (
     wants_restart,
 )
 from sdml_kafka.runtime.errors import RestartsExhausted, SupervisorReused, describe, is_interrupt
-from sdml_kafka.runtime.events import ActorCrashed, Event, SupervisorGaveUp
+from sdml_kafka.runtime.events import (
+    ActorCrashed,
+    Event,
+    RecentEvent,
+    RecentEvents,
+    SupervisorGaveUp,
+)
 from sdml_kafka.runtime.restarts import Restarts, Strategy, check_choice
 from sdml_kafka.runtime.snapshot import ActorSnapshot, ActorState
 from sdml_kafka.runtime.spec import ChildSpec
@@ -102,6 +108,7 @@ class Supervisor(Actor):
         self._is_expected = is_expected
         self._log = RateLimitedLog(_logger, clock)
         self._on_event = on_event
+        self._recent = RecentEvents(clock)
         self._random = random
         self._children = [Child(i, spec, self) for i, spec in enumerate(children)]
         self._state = ActorState.NEW
@@ -143,6 +150,10 @@ class Supervisor(Actor):
             age_s=self.now() - self._born_at if alive else 0.0,
             children=self.members(),
         )
+
+    def recent_events(self) -> tuple[RecentEvent, ...]:
+        """Return the last crashes, restarts and ends in the tree from here down."""
+        return self._recent.seen()
 
     # The life of the supervisor
 
@@ -288,6 +299,7 @@ class Supervisor(Actor):
 
     def emit(self, event: Event) -> None:
         """Report an event to the observer, and log what the observer raises."""
+        self._recent.note(event)
         observer = self._on_event
         if observer is None and self._life is not None:
             observer = self._life.report

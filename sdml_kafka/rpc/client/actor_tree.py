@@ -5,6 +5,8 @@ from functools import partial
 from secrets import randbits, token_hex
 from weakref import finalize
 
+import anyio
+
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
@@ -12,8 +14,11 @@ from sdml_kafka.errors import (
     ConfigurationError,
     TopicMissing,
 )
+from sdml_kafka.health.facts import Facts, GroupFacts, Limits
+from sdml_kafka.health.rules import judge
+from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import Hooks
-from sdml_kafka.lifecycle import ACTOR_GRACE_S, is_expected
+from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, is_expected
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rpc.client.call_builder import CallBuilder
 from sdml_kafka.rpc.client.call_plans import CallPlans
@@ -139,6 +144,30 @@ class ClientActors:
             in_flight=len(self.calls.table),
             reply_partitions=self.reading.partitions,
             client=self._client,
+            recent=self.supervisor.recent_events(),
+        )
+
+    def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:
+        """Return whether the client does its work."""
+        health = self.reading.health
+        return judge(
+            Facts(
+                what=lifecycle.what,
+                state=lifecycle.state,
+                tree=self.supervisor.snapshot(),
+                failure=lifecycle.failure,
+                away_s=self.reading.outage.seconds(anyio.current_time()),
+                away_why=next(iter(health.unreachable.values()), ""),
+                group=GroupFacts(
+                    "replies",
+                    bool(self.reading.partitions) and self.reading.trouble is None,
+                    None,
+                    self.reading.was_opened,
+                    str(self.reading.trouble or health.obstacle or ""),
+                ),
+                under_way={"calls": len(self.calls.table)},
+            ),
+            limits,
         )
 
     @property

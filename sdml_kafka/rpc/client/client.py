@@ -9,6 +9,8 @@ from typing import Any, Self, Unpack, overload
 import anyio
 
 from sdml_kafka.errors import CallTimeout
+from sdml_kafka.health.facts import Limits
+from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import hooks_of
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
@@ -410,6 +412,19 @@ class KafkaRPC(Enterable):
         """Return what the client is doing right now, as a frozen value; this asks no broker."""
         self._lifecycle.check_process()
         return self._actors.status()
+
+    def health(self, *, away_after_s: float = 1.0) -> Health:
+        """Return whether the client does its work, and if not, why. Cheap: no broker is asked.
+
+        It answers in every state, and once the context has ended with an error as well.
+
+        Args:
+            away_after_s: Seconds that there may be no connection to any broker.
+
+        Returns:
+            A frozen value, with a reason for the whole and for each part.
+        """
+        return self._actors.health(self._lifecycle, Limits(away_after_s=away_after_s))
 
     async def _get_ready(self, timeout: float | None, server_group: str | None) -> float | None:
         """Start a client that was not entered, check the group; return what is left of the time."""

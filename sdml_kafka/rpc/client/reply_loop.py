@@ -99,8 +99,10 @@ class ReplyLoop(Actor):
                     self._reading.partitions, REPLIES_AT_ONCE, POLL_TIMEOUT_S
                 )
                 if polled.health is not None:
-                    self._reading.health = polled.health
-                    self._log.look(polled.health, is_sending=self._outbox.connected)
+                    self._reading.health, is_sending = polled.health, self._outbox.connected
+                    is_connected = polled.health.connected and is_sending
+                    self._reading.outage.note(anyio.current_time(), is_connected=is_connected)
+                    self._log.look(polled.health, is_sending=is_sending)
                 if polled.jumps:
                     self._log.jumped(polled.jumps)
                 if polled.assignment is not None:

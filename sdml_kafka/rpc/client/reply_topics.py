@@ -14,6 +14,7 @@ from sdml_kafka.errors import (
     SendFailed,
     TopicMissing,
 )
+from sdml_kafka.health.standing import Outage
 from sdml_kafka.parsing.parsers import ParserSpec, parse_bytes
 from sdml_kafka.parsing.specs import CompiledSpec, compile_specs
 from sdml_kafka.rpc.client.request_options import check_positive
@@ -161,6 +162,8 @@ class Reading:
     positions: dict[TopicPartition, int] = field(factory=dict[TopicPartition, int], init=False)
     """The offsets to go on at, also of partitions that the client is to get back."""
     health: Health = field(default=Health(False, {}), init=False)
+    outage: Outage = field(factory=Outage, init=False)
+    """Since when no broker can be reached."""
     was_opened: bool = field(default=False, init=False)
     """Whether all of the topics have existed at once."""
     trouble: Exception | None = field(default=None, init=False)

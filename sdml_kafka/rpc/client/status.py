@@ -1,10 +1,11 @@
 """What a client is doing, as a frozen value, and the counts behind it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from attrs import define, frozen
 
 from sdml_kafka.runtime import ActorSnapshot
+from sdml_kafka.runtime.events import RecentEvent
 from sdml_kafka.runtime.snapshot import all_actors
 from sdml_kafka.transport.interfaces.records import TopicPartition
 
@@ -42,6 +43,8 @@ class RPCStatus:
     counters: RPCCounters
     client: str = "other"
     """The Kafka client: "aiokafka", "librdkafka", or "other" if a `transport` was given."""
+    recent: Sequence[RecentEvent] = ()
+    """The last crashes and restarts of actors, the latest last; at most 50."""
 
 
 @define(eq=False)
@@ -65,6 +68,7 @@ def rpc_status(
     in_flight: int,
     reply_partitions: Iterable[TopicPartition],
     client: str,
+    recent: Sequence[RecentEvent],
 ) -> RPCStatus:
     """Return the status of a client with these actors and counts."""
     return RPCStatus(
@@ -83,4 +87,5 @@ def rpc_status(
             restarts=sum(actor.restarts for actor in all_actors(tree)),
         ),
         client=client,
+        recent=recent,
     )

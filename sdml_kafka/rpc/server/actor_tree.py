@@ -13,16 +13,21 @@ from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
 from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake, check_max_bytes
+from sdml_kafka.consuming.status import ConsumerFacts
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
     ConfigurationError,
     RestartsExhausted,
 )
+from sdml_kafka.health.facts import Limits
+from sdml_kafka.health.rules import judge
+from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import (
     ACTOR_GRACE_S,
     SUPERVISOR_GRACE_S,
+    Lifecycle,
     check_timeouts,
     is_expected,
 )
@@ -127,6 +132,7 @@ class ServerActors:
         self._current = CurrentConsumer()
         self.intake: Intake = Intake(lambda topic: True, self._current, bounds.max_bytes_in_flight)
         self._log = OperatorLog(_log, log, self.intake, lambda: self.outbox.connected)
+        self._health_facts = ConsumerFacts(self.intake, self._log)
         self._committer = Committer(self.intake.ledger, self._current, _commit_policy, log)
         self.pool: Pool[ServerCall, Answer] = Pool(bounds.concurrency)
         self.replies: Replies = Replies(self.outbox, self._counts, log, self.pool.wake)
@@ -149,9 +155,20 @@ class ServerActors:
 
     def status(self) -> ServerStatus:
         """Return what the server is doing at this moment."""
-        is_sending = self.outbox.connected
-        tree, client = self.supervisor.snapshot(), self._transport.client
-        return server_status(self.intake, tree, self._counts, is_sending, client)
+        return server_status(
+            self.intake,
+            self.supervisor.snapshot(),
+            self._counts,
+            self.outbox.connected,
+            self._transport.client,
+            self._log.standing.group_id,
+            self.supervisor.recent_events(),
+        )
+
+    def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:
+        """Return whether the server does its work."""
+        status = self.status()
+        return judge(self._health_facts.collect(lifecycle, status.tree, status.partitions), limits)
 
     def _request_intake(
         self, handlers: Mapping[str, Handler], requests: IntakeOptions, replies: ReplyOptions

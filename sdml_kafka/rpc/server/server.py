@@ -9,6 +9,8 @@ import anyio
 
 from sdml_kafka.consuming.partitions import MAX_BYTES_IN_FLIGHT
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.health.facts import Limits
+from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import hooks_of
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle
@@ -313,3 +315,18 @@ class KafkaRPCServer(Enterable):
         """Return what the server is doing at this moment, as a frozen value, without waiting."""
         self._lifecycle.check_process()
         return self._actors.status()
+
+    def health(self, *, stuck_after_s: float = 60.0, away_after_s: float = 1.0) -> Health:
+        """Return whether the server does its work, and if not, why. Cheap: no broker is asked.
+
+        It answers in every state, and once the context has ended with an error as well.
+
+        Args:
+            stuck_after_s: Seconds that the lowest unfinished request of a partition may take
+                before its partition counts as stuck.
+            away_after_s: Seconds that there may be no connection to any broker.
+
+        Returns:
+            A frozen value, with a reason for the whole and for each part.
+        """
+        return self._actors.health(self._lifecycle, Limits(stuck_after_s, away_after_s))

@@ -1,12 +1,13 @@
 """What a server shows of itself as frozen values, and the counts behind them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from attrs import define, field, frozen
 
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.consuming.status import PartitionStatus, partition_status
 from sdml_kafka.runtime import ActorSnapshot
+from sdml_kafka.runtime.events import RecentEvent
 from sdml_kafka.runtime.snapshot import all_actors
 from sdml_kafka.transport.interfaces.records import TopicPartition
 
@@ -102,10 +103,20 @@ class ServerStatus:
     """Seconds after which a member that is not heard of loses its partitions. None until that is
     known. With KIP-848 the broker decides and is asked once, after joining: it stays None where
     this client may not ask (DESCRIBE_CONFIGS on the group), or gets no answer."""
+    group_id: str = ""
+    """The consumer group, empty until the consumer has been made."""
+    recent: Sequence[RecentEvent] = ()
+    """The last crashes and restarts of actors, the latest last; at most 50."""
 
 
 def server_status(
-    intake: Intake, tree: ActorSnapshot, counts: Counts, is_sending: bool, client: str
+    intake: Intake,
+    tree: ActorSnapshot,
+    counts: Counts,
+    is_sending: bool,
+    client: str,
+    group_id: str,
+    recent: Sequence[RecentEvent],
 ) -> ServerStatus:
     """Return what the parts of a server show at this moment."""
     bytes_in_flight = intake.recount()
@@ -138,4 +149,6 @@ def server_status(
         client=client,
         group_protocol=intake.health.membership.protocol,
         session_timeout_s=intake.health.membership.session_timeout_s,
+        group_id=group_id,
+        recent=recent,
     )

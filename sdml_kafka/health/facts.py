@@ -1,0 +1,153 @@
+"""What the rules judge by: facts about one object at one moment, as plain values."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from math import inf
+from typing import Literal, Protocol
+
+from attrs import frozen
+
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.runtime.snapshot import ActorSnapshot
+from sdml_kafka.transport.interfaces.records import TopicPartition
+
+
+@frozen
+class Limits:
+    """How long something may last before it is trouble."""
+
+    stuck_after_s: float = 60.0
+    """Seconds that the lowest unfinished record of a partition, or a handler, may take."""
+    away_after_s: float = 1.0
+    """Seconds that there may be no connection to any broker."""
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("stuck_after_s", "away_after_s"):
+            seconds: object = getattr(self, name)
+            if not isinstance(seconds, int | float) or not 0 <= seconds <= inf:
+                raise ConfigurationError(f"{name} is in seconds, 0 or more, not {seconds!r:.300}")
+
+
+class PartitionValues(Protocol):
+    """The fields of a `PartitionStatus` that the rules read."""
+
+    @property
+    def frontier(self) -> int: ...
+    @property
+    def frontier_age_s(self) -> float: ...
+    @property
+    def position(self) -> int: ...
+    @property
+    def in_flight(self) -> int: ...
+    @property
+    def in_hand(self) -> int: ...
+    @property
+    def lag(self) -> int | None: ...
+    @property
+    def lag_age_s(self) -> float | None: ...
+    @property
+    def held(self) -> str | None: ...
+    @property
+    def parsing(self) -> int: ...
+    @property
+    def paused(self) -> bool: ...
+
+
+@frozen
+class PartitionFacts:
+    """A partition that is assigned."""
+
+    key: TopicPartition
+    status: PartitionValues
+    unmoved_s: float = 0.0
+    """Seconds since somebody first looked and its position and frontier were the present ones."""
+    is_read: bool = True
+    """Whether a stream, a processor or a server reads it."""
+    may_wait: bool = False
+    """Whether its records wait on purpose, as those of a retry topic do."""
+    is_draining: bool = False
+    """Whether it is being taken away, and what is in hand finishes."""
+
+
+class NotTaken(Protocol):
+    """A message that cannot be written, for which its record is held; see `Held`."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def to(self) -> str: ...
+    @property
+    def purpose(self) -> str: ...
+    @property
+    def why(self) -> str: ...
+    @property
+    def for_s(self) -> float: ...
+
+
+class ProcessorValues(Protocol):
+    """The fields of a `ProcessorStatus` that the rules read."""
+
+    @property
+    def running(self) -> int: ...
+    @property
+    def queued(self) -> int: ...
+    @property
+    def oldest_s(self) -> float | None: ...
+
+
+@frozen
+class GroupFacts:
+    """Where a consumer stands in its group."""
+
+    group_id: str
+    is_member: bool
+    """Whether it has an assignment, an empty one included."""
+    since_s: float | None
+    """Seconds that it has been a member, or has not."""
+    was_member: bool = False
+    """Whether it has had an assignment before."""
+    obstacle: str = ""
+    """What keeps it from getting one, empty if nothing is known to."""
+
+
+@frozen
+class Facts:
+    """What is known of an object."""
+
+    what: str
+    """The word for the object: "listener", "client", "server", "producer"."""
+    state: Literal["new", "starting", "running", "closed", "forked"]
+    tree: ActorSnapshot
+    failure: str | None = None
+    """What its context has ended with, None if it has not ended with an error."""
+    away_s: float | None = None
+    """Seconds since no broker can be reached, None while one can."""
+    away_why: str = ""
+    """Why not, empty if that is not known."""
+    group: GroupFacts | None = None
+    """Where its consumer stands, None if it has none."""
+    missing_topics: Mapping[str, str] = {}
+    """The topics that do not exist, with what may help."""
+    partitions: Sequence[PartitionFacts] = ()
+    not_taken: Sequence[NotTaken] = ()
+    processors: Mapping[str, ProcessorValues] = {}
+    under_way: Mapping[Literal["calls", "sends"], int] = {}
+    """The number of calls or records that wait for an answer."""
+
+
+class Sightings[K: Hashable, V]:
+    """When each thing was first seen to be as it is now."""
+
+    def __init__(self) -> None:
+        self._first: dict[K, tuple[V, float]] = {}
+
+    def look(self, now: float, values: Mapping[K, V]) -> Mapping[K, float]:
+        """Return for how many seconds each value has been the same, and forget all other keys."""
+        before, self._first = self._first, dict[K, tuple[V, float]]()
+        for key, value in values.items():
+            known = before.get(key)
+            self._first[key] = known if known and known[0] == value else (value, now)
+        return {key: now - since for key, (_, since) in self._first.items()}

@@ -1,0 +1,212 @@
+"""Judge whether an object does its work, and say why it does not.
+
+How this works. `judge` looks at the life of the object first: what has failed is not live, what
+does not run is not ready. For an object that runs it makes parts, and the worst is the state of the
+object. The partitions and processors are always among the parts, the rest only in trouble.
+
+Rules for whoever edits this file:
+
+- A reason names the record, the topic or the option, and says what to do. It is made of what the
+  program knows, and never of a record's contents.
+- What passes by itself in a moment is no trouble: a limit says how long it may last.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from sdml_kafka.health.facts import Facts, GroupFacts, Limits, NotTaken, PartitionFacts
+from sdml_kafka.health.verdicts import Health, PartHealth, State, rank
+from sdml_kafka.runtime.snapshot import ActorSnapshot, ActorState
+from sdml_kafka.transport.interfaces.records import TopicPartition
+
+SILENT_S = 12.0
+"""Seconds after which the end of a partition is too old: a broker that answers names it every ten
+seconds at least, since it is asked if nothing is fetched."""
+
+
+def judge(facts: Facts, limits: Limits) -> Health:
+    """Return the health of an object."""
+    failure = facts.failure or facts.tree.last_error
+    if facts.state == "forked":
+        return Health(False, False, "failed", f"this {facts.what} belongs to another process")
+    if failure is not None:
+        again = "" if facts.state != "new" else ", and may be entered again"
+        text = f"the {facts.what} has ended with an error{again}: {failure}"
+        return Health(False, False, "failed", text)
+    if facts.state == "new":
+        return Health(True, False, "new", f"the {facts.what} has not been entered")
+    if facts.state == "closed":
+        return Health(True, False, "ended", f"the {facts.what} was left")
+    parts = tuple(_parts(facts, limits))
+    if facts.state == "starting":
+        return _starting(facts, parts)
+    worst = max(parts, key=lambda part: rank(part.state), default=None)
+    if worst is None:
+        return Health(True, True, "idle", "there is nothing to do")
+    of_several = f"{worst.name}: " if worst.kind in ("partition", "processor") else ""
+    reason = f"{of_several}{worst.reason}"
+    is_ready = all(part.ok for part in parts)
+    return Health(True, is_ready, worst.state, reason, worst.since_s, parts)
+
+
+def _starting(facts: Facts, parts: Sequence[PartHealth]) -> Health:
+    for part in parts:
+        if part.kind == "broker":
+            return Health(True, False, part.state, part.reason, part.since_s, tuple(parts))
+    obstacle = "" if facts.group is None else facts.group.obstacle
+    reason = f"the {facts.what} is being entered{obstacle and ': '}{obstacle}"
+    return Health(True, False, "starting", reason, facts.tree.age_s, tuple(parts))
+
+
+def _parts(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
+    away = _broker(facts, limits)
+    if away is not None:
+        yield away
+    if facts.group is not None:
+        yield from _group(facts.group, has_partitions=bool(facts.partitions))
+    yield from _actors(facts.tree, ())
+    for topic, hint in facts.missing_topics.items():
+        text = f"the topic does not exist; it is read as soon as it does{hint}"
+        yield PartHealth("topic", topic, "topic missing", text)
+    not_taken = _first_of_each(facts.not_taken)
+    for partition in facts.partitions:
+        yield _partition(partition, not_taken.get(partition.key), away, limits)
+    for name, processor in facts.processors.items():
+        age_s = processor.oldest_s
+        state: State = "moving" if processor.running or processor.queued else "idle"
+        text = f"{processor.running} handlers run, {processor.queued} records wait"
+        if age_s is not None and age_s >= limits.stuck_after_s:
+            state = "stuck"
+            text = f"a handler has run for {age_s:.0f} s: does what it waits for have a timeout?"
+        yield PartHealth("processor", name, state, text, age_s)
+    for kind, count in facts.under_way.items():
+        what = "calls wait for replies" if kind == "calls" else "records wait for acknowledgements"
+        yield PartHealth(kind, kind, "moving" if count else "idle", f"{count} {what}")
+
+
+def _broker(facts: Facts, limits: Limits) -> PartHealth | None:
+    if facts.away_s is None or facts.away_s < limits.away_after_s:
+        return None
+    why = f": {facts.away_why}" if facts.away_why else ""
+    text = f"no broker can be reached{why}. It is tried again and again"
+    return PartHealth("broker", "brokers", "broker away", text, facts.away_s)
+
+
+def _group(group: GroupFacts, *, has_partitions: bool) -> Iterator[PartHealth]:
+    if not group.is_member:
+        doing = "joins again" if group.was_member else "joins"
+        why = group.obstacle or "a rebalance waits until each member has drained or timed out"
+        text = f"this member {doing} its group, and reads nothing meanwhile: {why}"
+        yield PartHealth("group", group.group_id, "rejoining", text, group.since_s)
+    elif not has_partitions:
+        text = (
+            "the group has given this member no partition: it has as many members as partitions, "
+            "or more. This one takes over when another ends"
+        )
+        yield PartHealth("group", group.group_id, "no partitions", text, group.since_s)
+
+
+def _actors(actor: ActorSnapshot, above: tuple[str, ...]) -> Iterator[PartHealth]:
+    path = (*above, actor.name)
+    if above and actor.state in (ActorState.CRASHED, ActorState.RESTARTING, ActorState.STARTING):
+        why = f", last for {actor.last_error}" if actor.last_error else ""
+        text = f"it is being restarted{why}; restarted {actor.restarts} times so far"
+        yield PartHealth("actor", "/".join(path), "restarting", text)
+    for child in actor.children:
+        yield from _actors(child, path)
+
+
+def _first_of_each(not_taken: Sequence[NotTaken]) -> dict[TopicPartition, NotTaken]:
+    """Return the one with the lowest offset of each partition."""
+    firsts: dict[TopicPartition, NotTaken] = {}
+    for each in sorted(not_taken, key=lambda each: each.offset):
+        firsts.setdefault(TopicPartition(each.topic, each.partition), each)
+    return firsts
+
+
+def _partition(
+    facts: PartitionFacts, not_taken: NotTaken | None, away: PartHealth | None, limits: Limits
+) -> PartHealth:
+    state, reason, since_s = (
+        _blocked(facts, not_taken)
+        or _overdue(facts, limits)
+        or _silent(facts, away)
+        or _as_usual(facts)
+    )
+    name = f"{facts.key.topic} {facts.key.partition}"
+    return PartHealth("partition", name, state, reason, since_s)
+
+
+Judged = tuple[State, str, float | None]
+
+
+def _blocked(facts: PartitionFacts, not_taken: NotTaken | None) -> Judged | None:
+    """Judge what holds a partition, None if nothing does."""
+    if not_taken is not None:
+        what, to = not_taken.purpose, not_taken.to
+        text = (
+            f"record {not_taken.offset} is held, since its {what} is not taken by {to!r}: "
+            f"{not_taken.why}. It is sent again every 15 s at least: make {to!r} take it"
+        )
+        return "dead letter not taken", text, not_taken.for_s
+    if facts.status.held is not None:
+        text = f"{facts.status.held}. Skip it with on_corrupt='skip', or seek behind it"
+        return "held", text, None
+    if facts.is_draining:
+        text = f"it is being taken away; {facts.status.in_hand} records in hand finish first"
+        return "draining", text, None
+    return None
+
+
+def _overdue(facts: PartitionFacts, limits: Limits) -> Judged | None:
+    """Judge a partition in which nothing has moved for too long, None if it is not so."""
+    status = facts.status
+    if status.in_flight and status.frontier_age_s >= limits.stuck_after_s and not facts.may_wait:
+        seconds, offset = status.frontier_age_s, status.frontier
+        if status.in_hand:
+            text = (
+                f"record {offset} was handed out {seconds:.0f} s ago and has not finished, and "
+                "nothing behind it is committed: does the work on it have a timeout?"
+            )
+            return "stuck", text, seconds
+        text = f"record {offset} has waited for {seconds:.0f} s for a loop to take it"
+        return "unread", f"{text}: is the stream read on, and fast enough?", seconds
+    is_waiting = not status.in_flight and bool(status.lag or status.parsing)
+    if is_waiting and facts.is_read and not status.paused and facts.unmoved_s >= _fetch_s(limits):
+        doing = "its parser has not returned" if status.parsing else "nothing of it is fetched"
+        text = f"{status.lag} records wait from offset {status.position} on, and {doing}"
+        return "stuck", text, facts.unmoved_s
+    return None
+
+
+def _fetch_s(limits: Limits) -> float:
+    # A fetch may take its time: of a large batch over a slow network.
+    return max(limits.stuck_after_s, SILENT_S)
+
+
+def _silent(facts: PartitionFacts, away: PartHealth | None) -> Judged | None:
+    """Judge a partition whose broker does not answer, None if it does."""
+    if away is not None:
+        return "broker away", away.reason, away.since_s
+    age_s = facts.status.lag_age_s
+    if age_s is not None and age_s >= SILENT_S:
+        text = f"its broker has not answered for {age_s:.0f} s: is it frozen, or cut off?"
+        return "broker away", text, age_s
+    return None
+
+
+def _as_usual(facts: PartitionFacts) -> Judged:
+    status = facts.status
+    lag = "an unknown number of" if status.lag is None else str(status.lag)
+    if status.paused:
+        return "paused", f"the program has paused it; {lag} records wait", None
+    if status.in_flight and facts.may_wait:
+        return "waiting", f"its records wait until they are due, from {status.frontier} on", None
+    if status.in_flight:
+        text = f"{status.in_flight} records are in flight, from {status.frontier} on"
+        return "moving", text, status.frontier_age_s
+    if not status.lag and not status.parsing:
+        return "idle", f"all has finished up to {status.frontier}", None
+    if not facts.is_read:
+        text = f"no stream or processor reads it now; {lag} records wait from {status.position} on"
+        return "waiting", text, None
+    return "moving", f"{lag} records wait from {status.position} on", None

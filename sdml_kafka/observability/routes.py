@@ -1,0 +1,83 @@
+"""The answers of the application: /live, /ready and /status.json."""
+
+import json
+from collections.abc import Sequence
+from typing import Literal, TypedDict
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.health.facts import Limits
+from sdml_kafka.observability.document_shape import HealthDocument, StatusDocument
+from sdml_kafka.observability.status_document import (
+    Observed,
+    health_document,
+    health_of,
+    named,
+    status_json,
+)
+
+
+class Answer(TypedDict):
+    """What /live and /ready answer with."""
+
+    live: bool
+    ready: bool
+    objects: dict[str, HealthDocument]
+
+
+class Routes:
+    """Answers for some objects. Every answer is made on the event loop, without waiting."""
+
+    def __init__(
+        self, objects: Sequence[Observed], stuck_after_s: float, away_after_s: float
+    ) -> None:
+        if not objects:
+            raise ConfigurationError("observability.app(listener): it needs an object to look at")
+        self._objects = named(objects)
+        self._limits = stuck_after_s, away_after_s
+        Limits(*self._limits)
+
+    def application(self) -> Starlette:
+        """Return the application."""
+        return Starlette(
+            routes=[
+                Route("/live", self._live),
+                Route("/ready", self._ready),
+                Route("/status.json", self._status),
+            ]
+        )
+
+    def status(self) -> StatusDocument:
+        """Return what all objects do now."""
+        stuck_after_s, away_after_s = self._limits
+        objects = self._objects.values()
+        return status_json(*objects, stuck_after_s=stuck_after_s, away_after_s=away_after_s)
+
+    async def _live(self, request: Request) -> Response:
+        return self._health("live")
+
+    async def _ready(self, request: Request) -> Response:
+        return self._health("ready")
+
+    def _health(self, asked: Literal["live", "ready"]) -> Response:
+        healths = {
+            name: health_document(health_of(each, *self._limits))
+            for name, each in self._objects.items()
+        }
+        live = all(each["live"] for each in healths.values())
+        ready = all(each["ready"] for each in healths.values())
+        answer = Answer(live=live, ready=ready, objects=healths)
+        return _json(answer, 200 if answer[asked] else 503)
+
+    async def _status(self, request: Request) -> Response:
+        return _json(self.status(), 200)
+
+
+def _json(document: object, status: int) -> Response:
+    body = json.dumps(document, ensure_ascii=True, allow_nan=False)
+    headers = {"Cache-Control": "no-store"}
+    return Response(body, status, headers, media_type="application/json")
