@@ -11,6 +11,7 @@ from sdml_kafka.cli import help as help_texts
 from sdml_kafka.cli.broker.arguments import BrokerOptions, add_broker
 from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions, add_dead_letters
 from sdml_kafka.cli.demo.arguments import DemoOptions, add_demo
+from sdml_kafka.cli.doctor.arguments import DoctorOptions, add_doctor
 from sdml_kafka.cli.listen.arguments import ListenOptions, add_listen
 from sdml_kafka.cli.request.arguments import RequestOptions, add_request
 from sdml_kafka.cli.send.arguments import SendOptions, add_send
@@ -20,6 +21,7 @@ Options = (
     ListenOptions
     | DeadLettersOptions
     | DemoOptions
+    | DoctorOptions
     | BrokerOptions
     | RequestOptions
     | SendOptions
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         add_request,
         add_serve,
         add_dead_letters,
+        add_doctor,
         add_broker,
     ):
         add(commands)

@@ -15,8 +15,9 @@ examples:
   sdml-kafka dead-letters orders-dlt --bootstrap localhost:9092
   sdml-kafka serve shout --bootstrap localhost:9092 --group shouters -- tr a-z A-Z
   sdml-kafka request shout hello --bootstrap localhost:9092
+  sdml-kafka doctor orders --group billing --bootstrap localhost:9092     what is wrong?
 
-listen, send, dead-letters, serve and request connect to what the environment variable
+listen, send, dead-letters, doctor, serve and request connect to what the environment variable
 SDML_KAFKA_BOOTSTRAP holds where no --bootstrap is given. Options of the client, such as those for
 TLS and SASL, are given in a file: see --config of these commands, and --client and -o beside it.
 """
@@ -135,6 +136,35 @@ exit codes:
   2    wrong arguments, or something is not installed
   3    replay left out records whose headers name no topic to send to
   130  Ctrl-C during a replay, 143 SIGTERM
+"""
+
+DOCTOR = """\
+Say what is wrong, and what to change: whether each broker can be reached at the address that it
+advertises, and agrees with the others; versions and controllers; the clock; topics, their copies,
+limits and cleanup; what this client may not do; a group with its lag, its members and their shares;
+time-outs that contradict each other, of the options in --config, the brokers and the group.
+
+Nothing is written, joined, committed or created: brokers are only asked. A broker that is away or
+frozen is a finding; each has --timeout once. The topics are those that are named and those of the
+group; the copies of all others are looked at as well. A group that has something to read is looked
+at twice.
+
+With --json the report is one object: `schema` (1), `cluster`, `bootstrap`, `brokers`, `clock`,
+`topics`, `group`, `counts`, `exit_code`, and `findings`, each with `severity` (error, warning or
+note), `code`, `about`, `found` and `change`. A `code` does not change its meaning. Everything but
+ASCII is escaped, so that nothing from the wire acts on a terminal.
+---
+examples:
+  sdml-kafka doctor --bootstrap localhost:9092
+  sdml-kafka doctor orders orders-dlt --group billing --bootstrap localhost:9092
+  sdml-kafka doctor --group billing --config client.toml --json | jq -r .findings[].found
+
+exit codes:
+  0    nothing is wrong; there may be notes
+  1    there are errors: something does not work
+  2    wrong arguments, or something is not installed
+  3    there are warnings, and no errors
+  130  Ctrl-C, 143 SIGTERM
 """
 
 REQUEST = """\

@@ -6,6 +6,7 @@ from sdml_kafka.cli.arguments import Options, parse_arguments
 from sdml_kafka.cli.broker.arguments import BrokerOptions
 from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
 from sdml_kafka.cli.demo.arguments import DemoOptions
+from sdml_kafka.cli.doctor.arguments import DoctorOptions
 from sdml_kafka.cli.listen.arguments import ListenOptions
 from sdml_kafka.cli.request.arguments import RequestOptions
 from sdml_kafka.cli.send.arguments import SendOptions
@@ -39,6 +40,10 @@ def _run(options: Options) -> int:
             from sdml_kafka.cli.dead_letters.command import run_dead_letters
 
             return run_dead_letters(options)
+        case DoctorOptions():
+            from sdml_kafka.cli.doctor.command import run_doctor
+
+            return run_doctor(options)
         case RequestOptions():
             from sdml_kafka.cli.request.command import run_request
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
+from sdml_kafka.transport.interfaces.inspection import Inspector
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, ProducerFactory
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport
@@ -267,6 +268,32 @@ def transactions(
 
     factory = defaults.default_producer_factory(bootstrap_servers, client_options, id_)
     return open_transactions(factory, start_timeout_s)
+
+
+def inspector(options: Mapping[str, Any]) -> AbstractAsyncContextManager[Inspector]:
+    """Return the context that opens an inspector, which logs in with aiokafka's options.
+
+    Raises:
+        ConfigurationError: An option cannot work.
+    """
+    from sdml_kafka.transport.aiokafka.inspector import open_inspector
+    from sdml_kafka.transport.aiokafka.option_values import check_values
+
+    check_values(options)
+    return open_inspector(options)
+
+
+def effective_options(
+    for_consumer: Mapping[str, Any], for_producer: Mapping[str, Any]
+) -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Return what holds in a listener and in a producer over aiokafka that get these options."""
+    from sdml_kafka.transport.aiokafka import factory
+
+    consumer, producer = factory.option_defaults()
+    return (
+        {**consumer, **factory.DEFAULTS, **for_consumer},
+        {**producer, **factory.PRODUCER_DEFAULTS, **for_producer},
+    )
 
 
 def client_options() -> tuple[Mapping[str, object], Mapping[str, object]]:
