@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         TransactionInDoubt,
         UnknownType,
     )
+    from sdml_kafka.health.verdicts import Health, PartHealth
     from sdml_kafka.hooks.events import (
         Assigned,
         BrokerBack,
@@ -154,6 +155,7 @@ __all__ = [
     "GroupFull",
     "GroupShared",
     "Handling",
+    "Health",
     "Held",
     "Hook",
     "JoinTimeout",
@@ -170,6 +172,7 @@ __all__ = [
     "ParseFailed",
     "Parser",
     "ParserSpec",
+    "PartHealth",
     "PartitionStatus",
     "PayloadTooLarge",
     "PendingSend",
@@ -261,6 +264,7 @@ _MODULES = {
     "GroupFull": "errors",
     "GroupShared": "errors",
     "Handling": "hooks.participation",
+    "Health": "health.verdicts",
     "Held": "listener.processing.forwards",
     "Hook": "hooks.hook",
     "JoinTimeout": "errors",
@@ -277,6 +281,7 @@ _MODULES = {
     "ParseFailed": "errors",
     "Parser": "parsing.parsers",
     "ParserSpec": "parsing.parsers",
+    "PartHealth": "health.verdicts",
     "PartitionStatus": "consuming.status",
     "PayloadTooLarge": "errors",
     "PendingSend": "producer.pending_sends",

@@ -121,19 +121,20 @@ class ConsumerFacts:
             failure=lifecycle.failure,
             away_s=self._log.outage.seconds(now),
             away_why=next(iter(health.unreachable.values()), ""),
-            group=self._group(now),
+            group=self._group(now, len(partitions)),
             missing_topics=dict.fromkeys(sorted(health.missing_topics), hint),
             partitions=[
                 self._partition(key, partitions[key], unmoved_s[key]) for key in sorted(partitions)
             ],
         )
 
-    def _group(self, now: float) -> GroupFacts:
+    def _group(self, now: float, partitions: int) -> GroupFacts:
         standing, obstacle = self._log.standing, self._intake.health.obstacle
         return GroupFacts(
             standing.group_id,
             standing.is_member,
             None if standing.since is None else now - standing.since,
+            partitions,
             standing.was_member,
             "" if obstacle is None else str(obstacle),
         )

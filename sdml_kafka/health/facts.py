@@ -107,6 +107,8 @@ class GroupFacts:
     """Whether it has an assignment, an empty one included."""
     since_s: float | None
     """Seconds that it has been a member, or has not."""
+    partitions: int
+    """The number of partitions that it has."""
     was_member: bool = False
     """Whether it has had an assignment before."""
     obstacle: str = ""

@@ -39,12 +39,14 @@ def judge(facts: Facts, limits: Limits) -> Health:
     parts = tuple(_parts(facts, limits))
     if facts.state == "starting":
         return _starting(facts, parts)
-    worst = max(parts, key=lambda part: rank(part.state), default=None)
-    if worst is None:
-        return Health(True, True, "idle", "there is nothing to do")
-    of_several = f"{worst.name}: " if worst.kind in ("partition", "processor") else ""
-    reason = f"{of_several}{worst.reason}"
+    worst = max(parts, key=lambda part: rank(part.state))
     is_ready = all(part.ok for part in parts)
+    if worst.state in ("idle", "moving") and facts.partitions:
+        lag = sum(each.status.lag or 0 for each in facts.partitions)
+        reason = f"{len(facts.partitions)} partitions are read, {lag} records are unfinished"
+    else:
+        of_several = f"{worst.name}: " if worst.kind in ("partition", "processor", "actor") else ""
+        reason = f"{of_several}{worst.reason}"
     return Health(True, is_ready, worst.state, reason, worst.since_s, parts)
 
 
@@ -62,7 +64,7 @@ def _parts(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
     if away is not None:
         yield away
     if facts.group is not None:
-        yield from _group(facts.group, has_partitions=bool(facts.partitions))
+        yield from _group(facts.group)
     yield from _actors(facts.tree, ())
     for topic, hint in facts.missing_topics.items():
         text = f"the topic does not exist; it is read as soon as it does{hint}"
@@ -91,13 +93,13 @@ def _broker(facts: Facts, limits: Limits) -> PartHealth | None:
     return PartHealth("broker", "brokers", "broker away", text, facts.away_s)
 
 
-def _group(group: GroupFacts, *, has_partitions: bool) -> Iterator[PartHealth]:
+def _group(group: GroupFacts) -> Iterator[PartHealth]:
     if not group.is_member:
         doing = "joins again" if group.was_member else "joins"
         why = group.obstacle or "a rebalance waits until each member has drained or timed out"
         text = f"this member {doing} its group, and reads nothing meanwhile: {why}"
         yield PartHealth("group", group.group_id, "rejoining", text, group.since_s)
-    elif not has_partitions:
+    elif not group.partitions:
         text = (
             "the group has given this member no partition: it has as many members as partitions, "
             "or more. This one takes over when another ends"

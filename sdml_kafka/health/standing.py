@@ -1,5 +1,7 @@
 """Where a consumer stands: in its group or out of it, with brokers or without, and since when."""
 
+from math import inf
+
 from attrs import define
 
 
@@ -31,18 +33,23 @@ class Standing:
             self.is_member, self.since = False, now
 
 
+MAX_LOOK_S = 0.5
+"""Seconds between two looks at connections, unless the event loop stood still meanwhile."""
+
+
 class Outage:
     """Since when no broker can be reached."""
 
     def __init__(self) -> None:
         self._since: float | None = None
+        self._seen_up_at = -inf
 
     def note(self, now: float, *, is_connected: bool) -> None:
-        """Note whether a broker can be reached now."""
+        """Note whether a broker can be reached now. The outage began after the last look."""
         if is_connected:
-            self._since = None
+            self._seen_up_at, self._since = now, None
         elif self._since is None:
-            self._since = now
+            self._since = max(self._seen_up_at, now - MAX_LOOK_S)
 
     def seconds(self, now: float) -> float | None:
         """Return how long no broker can be reached, None while one can or nobody has looked."""

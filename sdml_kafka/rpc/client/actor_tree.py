@@ -162,6 +162,7 @@ class ClientActors:
                     "replies",
                     bool(self.reading.partitions) and self.reading.trouble is None,
                     None,
+                    len(self.reading.partitions),
                     self.reading.was_opened,
                     str(self.reading.trouble or health.obstacle or ""),
                 ),

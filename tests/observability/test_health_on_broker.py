@@ -1,0 +1,117 @@
+"""Health with real brokers that are killed, frozen and come back, and records that get stuck."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+import pytest
+
+from sdml_kafka import Health, KafkaListener, KafkaProducer, KafkaRPC, KafkaRPCServer
+from sdml_kafka.testing import EmbeddedKafka
+from tests.support.clients import arguments
+from tests.support.kafka_from_outside import create_topic, produce, unique
+from tests.support.listener_on_broker import Reader, listener_on
+from tests.support.rpc_on_broker import client_on, reverse, server_on
+
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
+
+KILLED_S, FROZEN_S, BACK_S = 2.0, 15.0, 3.0
+"""What is promised: seconds until a broker that was killed, was frozen or is back shows."""
+LOAD_S = 1.0
+"""Seconds that a busy machine may take on top."""
+
+Observed = KafkaListener | KafkaRPC | KafkaRPCServer | KafkaProducer
+
+
+@asynccontextmanager
+async def one_of_each(kafka: EmbeddedKafka) -> AsyncGenerator[Mapping[str, Observed]]:
+    servers = kafka.bootstrap_servers
+    orders = await create_topic(servers, unique("orders"), 2)
+    requests = await create_topic(servers, unique("requests"), 2)
+    objects: dict[str, Observed] = {
+        "listener": listener_on(kafka, orders),
+        "server": server_on(kafka, requests, reverse),
+        "rpc": client_on(kafka),
+        "producer": KafkaProducer(**arguments(bootstrap_servers=servers)),
+    }
+    async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
+        for each in objects.values():
+            await stack.enter_async_context(each)
+        listener = objects["listener"]
+        assert isinstance(listener, KafkaListener)
+        tasks.start_soon(Reader(listener).read)
+        yield objects
+        tasks.cancel_scope.cancel()
+
+
+async def all_become(objects: Mapping[str, Observed], *, ready: bool) -> dict[str, float]:
+    """Return after how many seconds each was ready, or was not any more."""
+    began, after = anyio.current_time(), dict[str, float]()
+    with anyio.fail_after(60):
+        while len(after) < len(objects):
+            for name, each in objects.items():
+                if name not in after and each.health().ready is ready:
+                    after[name] = anyio.current_time() - began
+            await anyio.sleep(0.02)
+    return after
+
+
+def healths(objects: Mapping[str, Observed]) -> dict[str, Health]:
+    return {name: each.health() for name, each in objects.items()}
+
+
+@pytest.mark.librdkafka_too
+async def test_a_broker_that_is_killed_and_one_that_is_frozen(mortal_kafka: EmbeddedKafka) -> None:
+    async with one_of_each(mortal_kafka) as objects:
+        await all_become(objects, ready=True)
+        await anyio.to_thread.run_sync(mortal_kafka.kill)
+        killed = await all_become(objects, ready=False)
+        shown = healths(objects)
+        await anyio.to_thread.run_sync(mortal_kafka.restart)
+        restarted = await all_become(objects, ready=True)
+        await anyio.to_thread.run_sync(mortal_kafka.freeze)
+        try:
+            frozen = await all_become(objects, ready=False)
+        finally:
+            await anyio.to_thread.run_sync(mortal_kafka.thaw)
+        thawed = await all_become(objects, ready=True)
+    assert {each.state for each in shown.values()} == {"broker away"}
+    assert all(each.live for each in shown.values())
+    assert max(killed.values()) < KILLED_S + LOAD_S, killed
+    assert max(restarted.values()) < BACK_S + LOAD_S, restarted
+    assert max(frozen.values()) < FROZEN_S + LOAD_S, frozen
+    assert max(thawed.values()) < BACK_S + LOAD_S, thawed
+
+
+@pytest.mark.librdkafka_too
+async def test_a_record_that_hangs_is_stuck_and_one_that_goes_on_is_not(
+    kafka: EmbeddedKafka,
+) -> None:
+    topic = await create_topic(kafka.bootstrap_servers, unique("hanging"), 1)
+    await produce(kafka.bootstrap_servers, topic, ["a", "b", "c"])
+    hangs = anyio.Event()
+    async with listener_on(kafka, topic) as listener, anyio.create_task_group() as tasks:
+
+        async def read() -> None:
+            async for value in await listener.subscribe(str):
+                if value == "b":
+                    await hangs.wait()
+
+        tasks.start_soon(read)
+        with anyio.fail_after(20):
+            while not listener.status().partitions or not listener.status().counters.finished:
+                await anyio.sleep(0.02)
+        began = anyio.current_time()
+        with anyio.fail_after(20):
+            while listener.health(stuck_after_s=2.0).state != "stuck":
+                assert listener.health(stuck_after_s=2.0).ready
+                await anyio.sleep(0.02)
+        told_after_s = anyio.current_time() - began
+        reason = listener.health(stuck_after_s=2.0).reason
+        hangs.set()
+        with anyio.fail_after(3):
+            while not listener.health(stuck_after_s=2.0).ready:
+                await anyio.sleep(0.02)
+        tasks.cancel_scope.cancel()
+    assert f"{topic} 0: record 1 was handed out" in reason
+    assert told_after_s < 2.0 + 1.0
