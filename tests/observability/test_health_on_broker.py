@@ -12,6 +12,7 @@ from tests.support.clients import arguments
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import Reader, listener_on
 from tests.support.rpc_on_broker import client_on, reverse, server_on
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
@@ -98,9 +99,7 @@ async def test_a_record_that_hangs_is_stuck_and_one_that_goes_on_is_not(
                     await hangs.wait()
 
         tasks.start_soon(read)
-        with anyio.fail_after(20):
-            while not listener.status().partitions or not listener.status().counters.finished:
-                await anyio.sleep(0.02)
+        await until(lambda: listener.status().counters.finished > 0, within_s=20.0)
         began = anyio.current_time()
         with anyio.fail_after(20):
             while listener.health(stuck_after_s=2.0).state != "stuck":
@@ -109,9 +108,7 @@ async def test_a_record_that_hangs_is_stuck_and_one_that_goes_on_is_not(
         told_after_s = anyio.current_time() - began
         reason = listener.health(stuck_after_s=2.0).reason
         hangs.set()
-        with anyio.fail_after(3):
-            while not listener.health(stuck_after_s=2.0).ready:
-                await anyio.sleep(0.02)
+        await until(lambda: listener.health(stuck_after_s=2.0).ready, within_s=3.0)
         tasks.cancel_scope.cancel()
     assert f"{topic} 0: record 1 was handed out" in reason
     assert told_after_s < 2.0 + 1.0
