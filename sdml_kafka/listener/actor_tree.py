@@ -28,6 +28,7 @@ from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, check_timeouts, is_ex
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.dispatcher import Dispatcher
+from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.parse_failures import ParseFailures, ParseFailuresActor
 from sdml_kafka.listener.processing.exactly_once.stage import SharedRecords
 from sdml_kafka.listener.processing.exactly_once.transactions import Transacting
@@ -119,7 +120,7 @@ class ListenerActors:
         declared: Sequence[Declared] = (),
     ) -> None:
         """Build everything, and start nothing; the arguments are those of `KafkaListener`."""
-        self._auto_commit, self._client = auto_commit, transport.client
+        self._auto_commit, self._client, self._hooks = auto_commit, transport.client, hooks
         self._current, paused = CurrentConsumer(), Pauses()
         self.signal: DispatchSignal = DispatchSignal()
         self.router: Router = self._make_router(specs, options)
@@ -187,6 +188,7 @@ class ListenerActors:
             self._group,
             self.router.first_topic,
             self.signal.fail,
+            RecordHooks(self._hooks, ""),
         )
 
     def _withdrawn(self) -> None:
@@ -214,6 +216,7 @@ class ListenerActors:
             clock_of(transport),
             self.signal.fail,
             can_send=transport.producer is not None,
+            hooks=self._hooks,
         )
         parts = transport.producer, timeouts.start_s, transacting
         return Processors(self.router, around, *parts)

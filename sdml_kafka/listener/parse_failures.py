@@ -13,6 +13,7 @@ import anyio
 
 from sdml_kafka.consuming.ledger import Chunk, Ledger, Tenancy
 from sdml_kafka.errors import TooManyDeadLetters
+from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.processing.forwards import Forwards, Held, forward_of
 from sdml_kafka.listener.processing.job import Job, new_job
 from sdml_kafka.listener.processing.limits import FailureLimits
@@ -41,6 +42,7 @@ class ParseFailures:
         group: Callable[[], str],
         first_topic: Callable[[str], str],
         on_failure: Callable[[Exception], None],
+        hooks: RecordHooks,
     ) -> None:
         """Begin with no failure.
 
@@ -53,6 +55,7 @@ class ParseFailures:
             group: Returns the name of the consumer group.
             first_topic: Returns the topic that the records of a topic came from at first.
             on_failure: Called with the error that has to stop the listener.
+            hooks: Observe the dead letters.
         """
         self._policy = policy
         self._outbox = outbox
@@ -61,7 +64,7 @@ class ParseFailures:
         self._log = log
         self._group = group
         self._first_topic = first_topic
-        self._on_failure = on_failure
+        self._on_failure, self._hooks = on_failure, hooks
         self._limits = FailureLimits()
         self._limits.prepare(policy)
         self._forwards = self._make_forwards()
@@ -118,8 +121,10 @@ class ParseFailures:
             topic,
             dead_letter_headers(record, error, self._group()),
             "dead letter",
-            lambda: self._buried(job),
+            lambda: self._buried(job, error, topic),
             lambda: self._give_back(job),
+            lambda: None,
+            self._hooks.take_part,
             to_same_partition=policy.partition == "same",
         )
         self._forwards.send(forward)
@@ -142,9 +147,10 @@ class ParseFailures:
             self._announced += count
             self._limits.note_good(anyio.current_time(), count)
 
-    def _buried(self, job: Job) -> None:
+    def _buried(self, job: Job, error: Exception, topic: str) -> None:
         self._jobs.discard(job)
-        job.finish()
+        if job.finish():
+            self._hooks.dead_lettered(job, error, topic)
 
     def _give_back(self, job: Job) -> None:
         self._jobs.discard(job)

@@ -18,6 +18,7 @@ from sdml_kafka.health.standing import Outage
 from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, is_expected
+from sdml_kafka.producer.hooked_sends import sends_with
 from sdml_kafka.producer.pending_sends import PendingSends
 from sdml_kafka.producer.status import ProducerStatus
 from sdml_kafka.producer.transactions import TransactionKeeper, TransactionOutbox
@@ -78,7 +79,9 @@ class ProducerActors:
             assert connect is not None
             self.outbox = Outbox()
             sender = partial(Sender, connect, self.outbox, start_timeout_s, creates_topics=True)
-        self.sends: PendingSends = PendingSends(self.outbox, max_waiting, self.log)
+        self.sends: PendingSends = PendingSends(
+            self.outbox, max_waiting, self.log, sends_with(hooks)
+        )
         self.supervisor: Supervisor = Supervisor(
             "producer",
             [

@@ -197,14 +197,22 @@ class PendingSend:
 class PendingSends:
     """All records of a producer that wait for their acknowledgements."""
 
-    def __init__(self, outbox: Outbox, max_waiting: int, log: RateLimitedLog) -> None:
+    def __init__(
+        self,
+        outbox: Outbox,
+        max_waiting: int,
+        log: RateLimitedLog,
+        make: "Callable[..., PendingSend] | None" = None,
+    ) -> None:
         """Begin without records.
 
         Args:
             outbox: Sends the records.
             max_waiting: The number of records that may wait.
             log: Where failures are logged that nobody waits for.
+            make: Makes a `PendingSend` of another kind than usual.
         """
+        self._make: Callable[..., PendingSend] = make or PendingSend
         self.counts: Counts = Counts()
         self.waiting: int = 0
         """The number of records that wait."""
@@ -246,7 +254,7 @@ class PendingSends:
         table = self._by_timeout.get(timeout_s)
         if table is None:
             table = self._by_timeout[timeout_s] = {}
-        pending = PendingSend(topic, self, table, timeout_s, now + timeout_s)
+        pending = self._make(topic, self, table, timeout_s, now + timeout_s)
         table[pending] = None
         self.waiting += 1
         return pending

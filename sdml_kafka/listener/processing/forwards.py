@@ -19,8 +19,10 @@ from sdml_kafka.errors import (
     ConfigurationError,
     PayloadTooLarge,
     RecordRefused,
+    SendFailed,
     TopicMissing,
 )
+from sdml_kafka.hooks.receipts import settle
 from sdml_kafka.listener.processing.job import Job
 from sdml_kafka.listener.processing.spring_headers import Headers, shortened
 from sdml_kafka.listener.processing.timetable import Timetable
@@ -42,6 +44,8 @@ LONGEST_WAIT_S = 15.0
 """The longest wait before a record is sent again, in seconds."""
 
 Purpose = Literal["send", "retry", "dead letter"]
+TakePart = Callable[[Message, Purpose, Job], Message]
+"""Has hooks take part in the message of a record."""
 
 
 @define(eq=False)
@@ -60,9 +64,17 @@ class Forward:
     """Called when the broker refuses the message; None holds the record instead."""
     fallback: Message | None = None
     """The message to send instead if the topic does not have the partition."""
+    note: Callable[[], None] = lambda: None
+    """Calls hooks for what `on_sent` does."""
     tries: int = field(default=0, init=False)
     held_since: float | None = field(default=None, init=False)
     why: str = field(default="", init=False)
+
+    def lose(self, error: Exception | None = None) -> None:
+        """Give the message up, and with it the record."""
+        text = "the record that it belongs to was given back"
+        settle(self.message, error or SendFailed(text, in_doubt=True))
+        self.on_lost()
 
     def shorten(self) -> bool:
         """Leave out the long headers of an error; return False if there is nothing to leave out."""
@@ -81,6 +93,8 @@ def forward_of(
     purpose: Purpose,
     on_sent: Callable[[], None],
     on_lost: Callable[[], None],
+    note: Callable[[], None],
+    take_part: TakePart,
     *,
     to_same_partition: bool,
 ) -> Forward:
@@ -89,8 +103,8 @@ def forward_of(
     A partition that the topic does not have falls back on the key.
     """
     record = job.record
-    message = Message(topic, record.value, record.key, headers)
-    forward = Forward(job, message, purpose, on_sent, on_lost)
+    message = take_part(Message(topic, record.value, record.key, headers), purpose, job)
+    forward = Forward(job, message, purpose, on_sent, on_lost, note=note)
     if to_same_partition:
         forward.fallback = forward.message
         forward.message = forward.message._replace(partition=record.partition)
@@ -152,6 +166,8 @@ class Forwards:
     def _sent(self, forward: Forward, error: Exception | None) -> None:
         if error is None:
             self._held.discard(forward)
+            if forward.message.receipt is not None:
+                settle(forward.message, None)
             forward.on_sent()
             self._on_progress()
         elif forward.fallback is not None and isinstance(error, ConfigurationError):
@@ -161,11 +177,12 @@ class Forwards:
             self.send(forward)
         elif forward.on_refused is not None and isinstance(error, REFUSALS):
             self._held.discard(forward)
+            settle(forward.message, error)
             forward.on_refused(error)
             self._on_progress()
         elif forward.job.is_gone or self._is_closed:
             self._held.discard(forward)
-            forward.on_lost()
+            forward.lose(error)
         else:
             self._hold(forward, error)
 
@@ -186,14 +203,14 @@ class Forwards:
         """Give back what is held of partitions that were revoked."""
         for forward in self._waiting.take_if(lambda forward: forward.job.is_gone):
             self._held.discard(forward)
-            forward.on_lost()
+            forward.lose()
 
     def close(self) -> None:
         """Give back what is held, and send nothing again."""
         self._is_closed = True
         self._held.clear()
         for forward in self._waiting.take_if(lambda forward: True):
-            forward.on_lost()
+            forward.lose()
 
     def held(self) -> list[Held]:
         """Return what is held now."""

@@ -10,6 +10,7 @@ import anyio
 from attrs import define, field
 
 from sdml_kafka.consuming.ledger import Chunk, Tenancy
+from sdml_kafka.hooks.participation import Handling
 from sdml_kafka.listener.batch_parser import Unparsed
 from sdml_kafka.listener.delivery import Delivery, check_error
 from sdml_kafka.listener.typed_queue import Parcel
@@ -32,6 +33,7 @@ class Job(Delivery[Any]):
         "batch",
         "began",
         "begins_at",
+        "handling",
         "home",
         "is_settled",
         "key",
@@ -60,6 +62,8 @@ class Job(Delivery[Any]):
     """When a record of a retry topic may begin, by the clock of the event loop; others have none.
     """
     running_scope: anyio.CancelScope | None
+    handling: Handling
+    """The latest attempt, as hooks see it; none has it where no hook takes part in handlers."""
     due: float = inf
     """A handler has no deadline."""
     _made: Record | None

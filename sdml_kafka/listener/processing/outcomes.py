@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from logging import ERROR, WARNING
 from typing import Any, Protocol, cast
 
 from attrs import define, frozen
 
 from sdml_kafka.errors import ConfigurationError, TooManyDeadLetters, unwrapped
+from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.processing.forwards import Forward, Forwards, Purpose, forward_of
 from sdml_kafka.listener.processing.job import DONE, Item, Job, JobBatch
 from sdml_kafka.listener.processing.limits import FailureLimits
@@ -107,6 +109,7 @@ class Outcomes:
         on_left: OnLeft,
         on_given_back: Callable[[Job], None],
         on_failure: Callable[[Exception], None],
+        hooks: RecordHooks,
     ) -> None:
         """Begin without a failure.
 
@@ -122,6 +125,7 @@ class Outcomes:
             on_left: Called when a record has left, and whether the next one of its lane may begin.
             on_given_back: Called before that with a record that has not finished.
             on_failure: Called with the error that has to stop the listener.
+            hooks: Observe what becomes of records.
         """
         self.counts: Counts = Counts()
         self._policies, self._name, self._group = policies, name, group
@@ -131,7 +135,7 @@ class Outcomes:
         self._clock = clock
         self._on_left = on_left
         self._on_given_back = on_given_back
-        self._stop_listener = on_failure
+        self._stop_listener, self._hooks = on_failure, hooks
         self.limits: FailureLimits = FailureLimits()
         self.limits.prepare(policies.on_failure)
 
@@ -220,9 +224,7 @@ class Outcomes:
         Those that have failed wait as well: all of a batch that is tried again is tried at once.
         """
         try:
-            messages = [self._message(send) for send in _sends(result)]
-            if messages and not self._policies.can_send:
-                raise ConfigurationError(NO_PRODUCER)
+            messages = self._messages(item, _sends(result))
         except ConfigurationError as error:
             self._stop(item.jobs, error)
         except Exception as error:  # which a serializer has raised
@@ -238,6 +240,14 @@ class Outcomes:
         messages: list[Message],
     ) -> None:
         _Bundle(item, good, failures, messages, self).send(self._forwards)
+
+    def _messages(self, item: Item, sends: Sequence[Send]) -> list[Message]:
+        messages = [self._message(send) for send in sends]
+        if messages and not self._policies.can_send:
+            raise ConfigurationError(NO_PRODUCER)
+        if not self._hooks.takes_part:
+            return messages
+        return [self._hooks.take_part(message, "send", item.jobs[0]) for message in messages]
 
     def _message(self, send: Send) -> Message:
         value = send.value
@@ -279,6 +289,8 @@ class Outcomes:
         if isinstance(item, JobBatch):
             item.jobs = jobs
         self._again.add(self._clock() + delay_s, item)
+        for job in jobs:
+            self._hooks.retried(job, error, job.attempt, delay_s, None)
         text = "%s failed with %s (%r), attempt %d follows in %.1f s"
         args = self._name, _place(jobs[0]), error, jobs[0].attempt, delay_s
         self._log.log(WARNING, f"retry {self._name}", text, *args)
@@ -294,7 +306,8 @@ class Outcomes:
         text = "%s failed with %s (%r), attempt %d follows in %.1f s by way of %r"
         args = self._name, _place(job), error, attempt, delay_s, topic
         self._log.log(WARNING, f"retry {self._name}", text, *args)
-        self._forward(job, topic, headers, "retry", same_partition=True)
+        note = partial(self._hooks.retried, job, error, attempt, delay_s, topic)
+        self._forward(job, topic, headers, "retry", note, same_partition=True)
 
     def _give_up(self, job: Job, error: Exception) -> None:
         self.counts.failures += 1
@@ -355,11 +368,19 @@ class Outcomes:
             first_topic, headers = record.topic, dead_letter_headers(record, error, group)
         topic = policy.topic_for(first_topic)
         self._note(job, "dead letter", f"it goes to {topic!r}", error)
+        note = partial(self._hooks.dead_lettered, job, error, topic)
         same = policy.partition == "same"
-        self._forward(job, topic, headers, "dead letter", same_partition=same)
+        self._forward(job, topic, headers, "dead letter", note, same_partition=same)
 
     def _forward(
-        self, job: Job, topic: str, headers: Headers, purpose: Purpose, *, same_partition: bool
+        self,
+        job: Job,
+        topic: str,
+        headers: Headers,
+        purpose: Purpose,
+        note: Callable[[], None],
+        *,
+        same_partition: bool,
     ) -> None:
         """Send a record to another topic, and finish it once that is acknowledged."""
         self._forwards.send(
@@ -368,18 +389,21 @@ class Outcomes:
                 topic,
                 headers,
                 purpose,
-                lambda: self._forwarded(job, purpose),
+                lambda: self._forwarded(job, purpose, note),
                 lambda: self.give_back(job),
+                note,
+                self._hooks.take_part,
                 to_same_partition=same_partition,
             )
         )
 
-    def _forwarded(self, job: Job, purpose: Purpose) -> None:
+    def _forwarded(self, job: Job, purpose: Purpose, note: Callable[[], None]) -> None:
         if job.finish():
             if purpose == "retry":
                 self.counts.retries += 1
             else:
                 self.counts.dead_letters += 1
+            note()
             self._on_left(job)
 
 

@@ -7,7 +7,9 @@ import anyio
 from attrs import frozen
 
 from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.listener.batch_parser import BatchParser
+from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.processing.batch_lanes import BatchLanes
 from sdml_kafka.listener.processing.forwards import Forwards
 from sdml_kafka.listener.processing.job import BatchLane, Item, Job
@@ -45,6 +47,7 @@ class Surroundings:
     """Called with the error that has to stop the listener."""
     can_send: bool
     """True if there is a producer."""
+    hooks: Hooks
 
 
 class Processor:
@@ -65,6 +68,7 @@ class Processor:
         self._due = Timetable[BatchLane](self._batch_due)
         self._later = Timetable[Job](self._repeat)
         self._lanes = self._make_lanes(options, plan)
+        self._hooks = hooks = RecordHooks(around.hooks, options.name)
         self._again = Timetable[Item](self._repeat)
         self._forwards = self._make_forwards(options.name)
         self._outcomes = self._outcomes_class()(
@@ -79,9 +83,10 @@ class Processor:
             self._left,
             self._put_back,
             self._stop_listener,
+            hooks,
         )
         parts = self._lanes, around.parser, self._outcomes, self._pool.workers
-        self._work = self._work_class()(options, queue, *parts, self._wake, now)
+        self._work = self._work_class()(options, queue, *parts, self._wake, now, hooks)
 
     # A processor with transactions has others of these parts.
 

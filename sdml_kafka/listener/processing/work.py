@@ -11,6 +11,7 @@ import anyio
 
 from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
+from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.processing.job import Item, Job, JobBatch
 from sdml_kafka.listener.processing.options import Options
 from sdml_kafka.listener.processing.outcomes import GIVEN_BACK, LEFT_OUT, Failed, Outcomes
@@ -57,6 +58,7 @@ class Work:
         workers: Collection[Worker[Any, object]],
         wake: Callable[[], None],
         clock: Callable[[], float],
+        hooks: RecordHooks,
     ) -> None:
         """Join what a processor consists of.
 
@@ -86,7 +88,8 @@ class Work:
         self.times: deque[float] = deque(maxlen=1000)
         """Seconds that the last handlers took."""
         self.handle: Callable[[Any], Coroutine[Any, Any, object]] = self._way_to_handle()
-        self._call: Callable[..., Any] = handler.function if handler.is_async else self._call_plain
+        call: Callable[..., Any] = handler.function if handler.is_async else self._call_plain
+        self._call: Callable[..., Any] = hooks.around(call, takes_batches=handler.takes_batches)
 
     def _way_to_handle(self) -> Callable[[Any], Coroutine[Any, Any, object]]:
         if self._handler.takes_batches:

@@ -16,6 +16,7 @@ from sdml_kafka.errors import (
     TransactionFailed,
     TransactionInDoubt,
 )
+from sdml_kafka.hooks.receipts import Unsettled
 from sdml_kafka.listener.processing.exactly_once.memory import Memory
 from sdml_kafka.listener.processing.exactly_once.stage import Ended
 from sdml_kafka.listener.processing.exactly_once.staged_outcomes import StagedOutcomes
@@ -80,6 +81,7 @@ class Life(Processor):
         """Join the parts; `producer` has no open transaction."""
         self._transacting, self._lasting, self._producer = transacting, lasting, producer
         self._scope = anyio.CancelScope()
+        self._unsettled = None if around.hooks.sending is None else Unsettled()
         super().__init__(options, queue, around, plan)
 
     def _make_forwards(self, name: str) -> Forwards:
@@ -97,6 +99,7 @@ class Life(Processor):
             self._wake,
             self._free_lanes,
             self._scope.cancel,
+            self._unsettled,
         )
 
     def _outcomes_class(self) -> Callable[..., Outcomes]:
@@ -150,6 +153,10 @@ class Life(Processor):
 
     def _give_all_back(self) -> None:
         self._forwards.stage.forget()
+        if self._unsettled is not None:
+            ending = self._forwards.ending
+            gone = TransactionFailed("the processor has ended")
+            self._unsettled.abort(gone if ending is None else ending.reason)
         super()._give_all_back()
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.errors import ConfigurationError, SendFailed
+from sdml_kafka.hooks.receipts import settle_all
 from sdml_kafka.listener.processing.exactly_once.memory import Memory
 from sdml_kafka.listener.processing.exactly_once.stage import Ended
 from sdml_kafka.listener.processing.exactly_once.transactions import Transactions
@@ -66,6 +67,8 @@ class StagedOutcomes(Outcomes):
                 self._transactions.add(ended)
             except ConfigurationError as error:
                 self._stop(good, error)
+        else:
+            settle_all(messages, SendFailed("all records that it belongs to have failed"))
         if failures:
             self._fail(item, failures)
 
@@ -96,7 +99,7 @@ class StagedOutcomes(Outcomes):
     def _go_on(self, job: Job, forward: Forward, why: Exception | None) -> None:
         """Send the retry record or dead letter of a record that has come again."""
         forward.job = job
-        forward.on_sent = lambda: self._forwarded(job, forward.purpose)
+        forward.on_sent = lambda: self._forwarded(job, forward.purpose, forward.note)
         forward.on_lost = lambda: self.give_back(job)
         if why is None:
             self._forwards.send(forward)

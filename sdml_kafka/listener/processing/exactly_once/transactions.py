@@ -42,6 +42,7 @@ from sdml_kafka.errors import (
     TransactionFailed,
     TransactionInDoubt,
 )
+from sdml_kafka.hooks.receipts import Unsettled
 from sdml_kafka.listener.processing.exactly_once.memory import Memory
 from sdml_kafka.listener.processing.exactly_once.stage import Ended, SharedRecords, Stage
 from sdml_kafka.listener.processing.forwards import Forward, Forwards
@@ -142,6 +143,7 @@ class Transactions(Forwards):
         on_progress: Callable[[], None],
         free_lanes: Callable[[Ended], None],
         on_ending: Callable[[], None],
+        unsettled: Unsettled | None,
     ) -> None:
         """Begin with nothing to send.
 
@@ -158,6 +160,7 @@ class Transactions(Forwards):
             on_progress: Called after records have gone on, so that others may begin.
             free_lanes: Lets the next records of the lanes of these begin.
             on_ending: Called when this life has to end.
+            unsettled: Takes the messages if hooks take part in them.
         """
         super().__init__(outbox, log, clock, on_progress)
         self._name, self._producer, self._transacting = name, producer, transacting
@@ -167,7 +170,7 @@ class Transactions(Forwards):
         self._wakes_at = inf
         self._woken = anyio.Event()
         self._committing: anyio.CancelScope | None = None
-        self._grace_s = inf
+        self._grace_s, self._unsettled = inf, unsettled
 
     # -- what is sent --------------------------------------------------------------------
 
@@ -178,6 +181,8 @@ class Transactions(Forwards):
             ConfigurationError: They can never be in a transaction.
         """
         now = self._clock()
+        if self._unsettled is not None:
+            self._unsettled.add(ended.messages)
         self.stage.add(ended, now)
         self._look_at(now)
 
@@ -291,6 +296,8 @@ class Transactions(Forwards):
             self._transacting.on_doubt(progress.keys())
             self.end(Ending(doubt, is_spent=True))
             return
+        if self._unsettled is not None:
+            self._unsettled.committed(message for each in members for message in each.messages)
         for ended in members:
             ended.on_committed()
         for tenancy, committed in progress.items():
