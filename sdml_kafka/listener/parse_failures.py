@@ -57,10 +57,8 @@ class ParseFailures:
             on_failure: Called with the error that has to stop the listener.
             hooks: Observe the dead letters.
         """
-        self._policy = policy
-        self._outbox = outbox
-        self._ledger = ledger
-        self._flush = flush
+        self._policy, self._outbox = policy, outbox
+        self._ledger, self._flush = ledger, flush
         self._log = log
         self._group = group
         self._first_topic = first_topic

@@ -131,10 +131,8 @@ class Outcomes:
         self._policies, self._name, self._group = policies, name, group
         self._forwards, self._serializers = forwards, serializers
         self._again = again
-        self._log = log
-        self._clock = clock
-        self._on_left = on_left
-        self._on_given_back = on_given_back
+        self._log, self._clock = log, clock
+        self._on_left, self._on_given_back = on_left, on_given_back
         self._stop_listener, self._hooks = on_failure, hooks
         self.limits: FailureLimits = FailureLimits()
         self.limits.prepare(policies.on_failure)

@@ -66,15 +66,13 @@ class Work:
         run in copies of the context that this is called in.
         """
         self._handler = handler = options.handler
-        self._queue = queue
-        self._lanes = lanes
+        self._queue, self._lanes = queue, lanes
         self._parser = parser
         self._outcomes = outcomes
         self._counts = outcomes.counts
         self._limits = outcomes.limits
         self._workers = workers
-        self._wake = wake
-        self._clock = clock
+        self._wake, self._clock = wake, clock
         self._context = copy_context()
         self._threads = Threads()
         self._pending: set[Job] = set()

@@ -129,6 +129,9 @@ class Ending:
 class Transactions(Forwards):
     """Sends in transactions what follows from records, and commits them."""
 
+    ending: Ending | None = None
+    _committing: anyio.CancelScope | None = None
+
     def __init__(
         self,
         name: str,
@@ -166,10 +169,8 @@ class Transactions(Forwards):
         self._name, self._producer, self._transacting = name, producer, transacting
         self._memory, self._counts, self._on_ending = memory, counts, on_ending
         self.stage: Stage = Stage(policy, transacting.shared, self._send_messages, free_lanes)
-        self.ending: Ending | None = None
         self._wakes_at = inf
         self._woken = anyio.Event()
-        self._committing: anyio.CancelScope | None = None
         self._grace_s, self._unsettled = inf, unsettled
 
     # -- what is sent --------------------------------------------------------------------
