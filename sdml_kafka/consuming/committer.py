@@ -8,7 +8,8 @@ import anyio
 
 from sdml_kafka.consuming.commit_schedule import AutoCommit, CommitSchedule
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
-from sdml_kafka.consuming.ledger import Ledger, Progress
+from sdml_kafka.consuming.offsets.ledger import Ledger
+from sdml_kafka.consuming.offsets.tenancy import Progress
 from sdml_kafka.errors import CommitFailed, CommitRejected
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
@@ -142,7 +143,7 @@ class CommitScheduler(Actor):
     async def run(self, life: Life) -> None:
         """Wait until a commit is due, commit, and so on."""
         schedule = CommitSchedule(
-            self._committer.policy, anyio.current_time(), self._ledger.finished
+            self._committer.policy, anyio.current_time(), self._ledger.finishes.count
         )
         life.started()
         with life.cancel_on_stop():
@@ -151,17 +152,17 @@ class CommitScheduler(Actor):
                 await self._commit(schedule)
 
     async def _wait_due(self, schedule: CommitSchedule) -> None:
-        while not schedule.is_due(anyio.current_time(), self._ledger.finished):
+        while not schedule.is_due(anyio.current_time(), self._ledger.finishes.count):
             due = anyio.Event()
             count, at = schedule.due_count(), schedule.due_at()
             if count is not None:
-                self._ledger.notify_when(count, due.set)
+                self._ledger.finishes.notify_when(count, due.set)
             timeout_s = None if at is None else max(0.0, at - anyio.current_time())
             with anyio.move_on_after(timeout_s):
                 await due.wait()
 
     async def _commit(self, schedule: CommitSchedule) -> None:
-        finished = self._ledger.finished
+        finished = self._ledger.finishes.count
         try:
             await self._committer.commit()
         except CommitRejected:

@@ -39,8 +39,8 @@ from attrs import evolve
 from sdml_kafka.consuming.committer import Committer
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
-from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.consuming.moving.seeks import Seeks
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.errors import ConsumerFailed, JoinTimeout

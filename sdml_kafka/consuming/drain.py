@@ -5,7 +5,7 @@ from math import inf
 
 import anyio
 
-from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 
 CUT_OFF_S = 0.5
 """Seconds that those who were cut off get to end."""

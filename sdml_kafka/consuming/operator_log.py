@@ -9,8 +9,8 @@ from logging import ERROR, WARNING, Logger
 
 import anyio
 
-from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.consuming.loop_stalls import LoopStalls, Stall
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.consuming.trouble_logs import (
     held_log,
@@ -189,7 +189,7 @@ class OperatorLog:
             self._look_for_stuck_at = now + STUCK_LOOK_S
             self._flush()
             self._look_for_stuck(now)
-        late = self._intake.ledger.late_finishes - self._late_finishes
+        late = self._intake.ledger.finishes.late - self._late_finishes
         if late:
             self._late_finishes += late
             self.limited.log(

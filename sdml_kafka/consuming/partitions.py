@@ -14,8 +14,9 @@ from attrs import define, field
 from sdml_kafka.consuming.backlog import Backlog
 from sdml_kafka.consuming.byte_budget import ByteBudget
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
-from sdml_kafka.consuming.ledger import Ledger, Tenancy
-from sdml_kafka.consuming.offset_map import Interval, decode, outside
+from sdml_kafka.consuming.offsets.ledger import Ledger
+from sdml_kafka.consuming.offsets.offset_map import Interval, decode, outside
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.fetched_record import offset_at, offsets_of
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition

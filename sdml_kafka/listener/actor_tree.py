@@ -12,10 +12,10 @@ from sdml_kafka.consuming.committer import CommitScheduler, Committer
 from sdml_kafka.consuming.consumer_loop import ConsumerLoop
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.drain import Drain
-from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.consuming.moving.pauses import Pauses
 from sdml_kafka.consuming.moving.seeks import Seeks
 from sdml_kafka.consuming.moving.start_from import StartFrom
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake, check_max_bytes
 from sdml_kafka.consuming.status import ConsumerFacts

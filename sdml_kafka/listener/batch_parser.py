@@ -9,7 +9,8 @@ import anyio
 import anyio.lowlevel
 from attrs import define, field, frozen
 
-from sdml_kafka.consuming.ledger import Chunk
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import ParseFailed
 from sdml_kafka.parsing.parsers import SKIP, Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
@@ -43,7 +44,13 @@ class DeadLetterWriter(Protocol):
     """Writes records that did not parse to a topic of dead letters."""
 
     def bury(
-        self, record: Record, error: Exception, chunk: Chunk, index: int, *, is_in_hand: bool
+        self,
+        record: Record,
+        error: Exception,
+        chunk: Chunk[Tenancy],
+        index: int,
+        *,
+        is_in_hand: bool,
     ) -> None:
         """Keep a record from finishing until its dead letter is acknowledged.
 
@@ -140,7 +147,7 @@ class BatchParser:
         return parsed
 
     async def settle_one(
-        self, spec: CompiledSpec, record: Record, made: object, chunk: Chunk, index: int
+        self, spec: CompiledSpec, record: Record, made: object, chunk: Chunk[Tenancy], index: int
     ) -> object:
         """Return the value of a record that somebody has in hand, `SKIP` if it may finish.
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from types import TracebackType
 
-from sdml_kafka.consuming.ledger import Chunk
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.transport.interfaces.records import Record
 
@@ -80,7 +81,7 @@ class StreamDelivery[T](Delivery[T]):
 
     __slots__ = ("_chunk", "_index", "_on_failure", "_queue", "_record", "_settled", "_sharers")
 
-    _chunk: Chunk
+    _chunk: Chunk[Tenancy]
     _index: int
     _record: Record
     _settled: bool

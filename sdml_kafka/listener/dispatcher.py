@@ -166,7 +166,7 @@ class Dispatcher(Actor):
         room = min(MAX_SLICE, len(partition.backlog))
         free = self._max_in_flight - tenancy.in_flight
         if tenancy.behind:  # what waits behind a busy key must not hold up the other keys
-            free += max(0, min(tenancy.behind, MAX_BEHIND - tenancy.ledger.behind()))
+            free += max(0, min(tenancy.behind, MAX_BEHIND - self._intake.ledger.behind()))
         if free < room:
             # A full partition goes on when half of its records have finished, not at each one.
             tenancy.call_when_low(self._max_in_flight // 2, self._signal.notify)

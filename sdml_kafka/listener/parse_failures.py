@@ -11,7 +11,9 @@ from logging import ERROR
 
 import anyio
 
-from sdml_kafka.consuming.ledger import Chunk, Ledger, Tenancy
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.ledger import Ledger
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import TooManyDeadLetters
 from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.processing.forwards import Forwards, Held, forward_of
@@ -87,7 +89,13 @@ class ParseFailures:
                 self._give_back(job)
 
     def bury(
-        self, record: Record, error: Exception, chunk: Chunk, index: int, *, is_in_hand: bool
+        self,
+        record: Record,
+        error: Exception,
+        chunk: Chunk[Tenancy],
+        index: int,
+        *,
+        is_in_hand: bool,
     ) -> None:
         """Keep a record from finishing until its dead letter is acknowledged.
 

@@ -17,7 +17,8 @@ from weakref import WeakSet
 import anyio
 import anyio.lowlevel
 
-from sdml_kafka.consuming.ledger import Chunk, Ledger
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.ledger import Ledger
 from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP

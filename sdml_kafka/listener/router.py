@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
-from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import ConfigurationError, UnknownType
 from sdml_kafka.listener.typed_queue import TypedQueue
 from sdml_kafka.parsing.specs import CompiledSpec

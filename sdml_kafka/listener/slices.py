@@ -7,7 +7,8 @@ from operator import itemgetter
 import anyio
 import anyio.lowlevel
 
-from sdml_kafka.consuming.ledger import Chunk
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.listener.batch_parser import (
     MAX_PARSING_S,
@@ -92,7 +93,7 @@ class Slice:
 
     def _bury(
         self,
-        chunk: Chunk,
+        chunk: Chunk[Tenancy],
         records: Sequence[Record],
         left: Sequence[int],
         unparsed: Mapping[int, Unparsed],

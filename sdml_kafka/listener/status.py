@@ -97,9 +97,9 @@ def listener_status(
         missing_topics=intake.health.missing_topics,
         counters=Counters(
             delivered=ledger.delivered() - counted_twice,
-            finished=ledger.finished,
+            finished=ledger.finishes.count,
             parse_errors=parse_errors,
-            late_finishes=ledger.late_finishes,
+            late_finishes=ledger.finishes.late,
             restarts=sum(actor.restarts for actor in all_actors(tree)),
             rebalances=intake.rebalances,
             jumps=intake.jumps,

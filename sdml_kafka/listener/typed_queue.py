@@ -7,7 +7,8 @@ from typing import Any
 
 from attrs import define, field
 
-from sdml_kafka.consuming.ledger import Chunk, Tenancy
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.runtime.wait_queue import WaitQueue
 from sdml_kafka.transport.fetched_record import RecordColumns
@@ -26,7 +27,7 @@ TURN = 64
 class Parcel:
     """Records of one chunk, which its readers take one by one."""
 
-    chunk: Chunk
+    chunk: Chunk[Tenancy]
     values: Sequence[object]
     """What the records were parsed to; if the reader has to parse, what `parse` takes."""
     indices: Sequence[int]

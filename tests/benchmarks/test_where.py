@@ -42,8 +42,8 @@ USER = "by_listener (/sdml_kafka/benchmarks/reading.py:124)"
             "poll (transport/aiokafka/consumer/driver.py)",
         ),
         (
-            ["__init__ (<attrs generated methods sdml_kafka.consuming.ledger.Chunk>:16)"],
-            "ours: consuming",
+            ["__init__ (<attrs generated methods sdml_kafka.consuming.offsets.chunks.Chunk>:16)"],
+            "ours: consuming.offsets",
             "Chunk.__init__ (attrs)",
         ),
         (["0x7f00 (/usr/lib/libc.so.6)"], where.REST, "0x7f00"),

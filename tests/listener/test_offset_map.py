@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Delivery, KafkaListener
-from sdml_kafka.consuming import offset_map
+from sdml_kafka.consuming.offsets import offset_map
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.testing import MemoryBroker
 from tests.support.listener_on_twin import (

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Delivery, KafkaListener
-from sdml_kafka.consuming.offset_map import decode
+from sdml_kafka.consuming.offsets.offset_map import decode
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.group_member import lines_of
 from tests.support.kafka_from_outside import commit, commits, create_topic, produce, unique

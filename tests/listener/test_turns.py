@@ -3,7 +3,8 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sdml_kafka.consuming.ledger import Ledger, Tenancy
+from sdml_kafka.consuming.offsets.ledger import Ledger
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.listener.typed_queue import TURN, Parcel, TypedQueue
 from tests.support.records import make_record
 

@@ -4,7 +4,7 @@ import struct
 
 from attrs import frozen
 
-from sdml_kafka.consuming.offset_map import Interval, decode
+from sdml_kafka.consuming.offsets.offset_map import Interval, decode
 from sdml_kafka.transport.interfaces.records import Record
 from tests.support.processing_on_broker import records_of
 

@@ -11,7 +11,7 @@ import anyio
 import anyio.lowlevel
 
 from sdml_kafka import Batch, DeadLetter, Delivery, KafkaListener, Retry, Send
-from sdml_kafka.consuming.offset_map import decode
+from sdml_kafka.consuming.offsets.offset_map import decode
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.listener_on_twin import GROUP, P0, TOPIC
 from tests.support.tasks import task_count

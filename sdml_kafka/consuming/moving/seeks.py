@@ -25,9 +25,9 @@ from attrs import define, field
 
 from sdml_kafka.consuming.committer import Committer
 from sdml_kafka.consuming.drain import Drain
-from sdml_kafka.consuming.ledger import Tenancy
 from sdml_kafka.consuming.moving.pauses import Pauses
 from sdml_kafka.consuming.moving.start_from import StartFrom
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.errors import ConfigurationError, ConsumerFailed, OffsetBeyondEnd, SeekFailed
 from sdml_kafka.transport.interfaces.consumer import Consumer, Target

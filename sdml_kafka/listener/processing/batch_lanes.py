@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 
-from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.listener.processing.job import BatchLane, Job, JobBatch, new_job, new_jobs
 from sdml_kafka.listener.processing.lanes import NullKey
 from sdml_kafka.listener.processing.policies import Batch, Order

@@ -9,7 +9,8 @@ from typing import Any
 import anyio
 from attrs import define, field
 
-from sdml_kafka.consuming.ledger import Chunk, Tenancy
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.hooks.participation import Handling
 from sdml_kafka.listener.batch_parser import Unparsed
 from sdml_kafka.listener.delivery import Delivery, check_error
@@ -91,7 +92,7 @@ class Job(Delivery[Any]):
         return record
 
     @property
-    def place(self) -> tuple[Chunk, int]:
+    def place(self) -> tuple[Chunk[Tenancy], int]:
         """The chunk that the record was delivered with, and its place there."""
         return self.parcel.chunk, self.parcel.indices[self.at]
 

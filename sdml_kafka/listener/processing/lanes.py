@@ -24,7 +24,7 @@ from typing import Literal
 
 from attrs import define, field
 
-from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.listener.processing.job import Job, new_job
 from sdml_kafka.listener.processing.policies import Order
 from sdml_kafka.listener.typed_queue import Parcel

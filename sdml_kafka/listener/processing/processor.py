@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 from attrs import frozen
 
-from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.listener.batch_parser import BatchParser
 from sdml_kafka.listener.hooked.records import RecordHooks

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import frozen
 
-from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.lifecycle import ACTOR_GRACE_S
 from sdml_kafka.listener.processing.exactly_once.processor import ExactlyOnceProcessor

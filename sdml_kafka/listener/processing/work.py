@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
 from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.processing.job import Item, Job, JobBatch

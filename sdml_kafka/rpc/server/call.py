@@ -6,7 +6,8 @@ from typing import Any, NamedTuple, Protocol, cast, override
 
 import anyio
 
-from sdml_kafka.consuming.ledger import Chunk
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.rpc.dialects.messages import OK, FlatHeaders, Request
 from sdml_kafka.rpc.server.handlers import Handler
 from sdml_kafka.runtime.waiter import Waiter
@@ -156,7 +157,7 @@ class ServerCall(Call):
         self,
         request: Request,
         handler: Handler,
-        chunk: Chunk,
+        chunk: Chunk[Tenancy],
         index: int,
         due: float,
         reply_topics: tuple[str, ...],
@@ -171,7 +172,7 @@ class ServerCall(Call):
         self.request_id, self.id_name, _, _, self.reply_partition, _, _ = request
         self.reply_topics = reply_topics
         self.handler = handler
-        self.chunk: Chunk = chunk
+        self.chunk: Chunk[Tenancy] = chunk
         self.index: int = index
         self.due: float = due
         self.timestamp: int = timestamp

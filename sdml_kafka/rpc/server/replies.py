@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from logging import ERROR, WARNING
 
-from sdml_kafka.consuming.ledger import Chunk
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import (
     ConfigurationError,
     PayloadTooLarge,
@@ -177,7 +178,7 @@ class Replies:
         self._counts.replies += len(calls)
         self._counts.in_flight -= len(calls)
         size = 0
-        finished: dict[Chunk, list[int]] = {}
+        finished: dict[Chunk[Tenancy], list[int]] = {}
         for call in calls:
             call.open = 0
             size += len(call.message[1] or b"")

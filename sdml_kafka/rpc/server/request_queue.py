@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from math import inf
 
 from sdml_kafka.consuming.end_sightings import EndSightings
-from sdml_kafka.consuming.ledger import Chunk, Tenancy
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.rpc.server.call import ServerCall
 from sdml_kafka.rpc.server.handlers import Handler
@@ -40,7 +41,7 @@ class Lane:
         self.partition: Partition = partition
         self.handler: Handler = handler
         self.sightings: EndSightings = sightings
-        self.chunk: Chunk
+        self.chunk: Chunk[Tenancy]
         self.calls: list[ServerCall] = []
         """The next calls, the first one last."""
         self.sent_after: float = -inf

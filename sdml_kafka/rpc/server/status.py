@@ -137,7 +137,7 @@ def server_status(
             duplicates=counts.duplicates,
             cancelled=counts.cancelled,
             unknown_cancels=counts.unknown_cancels,
-            late_finishes=intake.ledger.late_finishes,
+            late_finishes=intake.ledger.finishes.late,
             restarts=sum(actor.restarts for actor in all_actors(tree)),
             rebalances=intake.rebalances,
             jumps=intake.jumps,

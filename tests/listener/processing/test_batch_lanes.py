@@ -5,7 +5,8 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdml_kafka.consuming.ledger import Ledger, Tenancy
+from sdml_kafka.consuming.offsets.ledger import Ledger
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.listener.processing.batch_lanes import BatchLanes
 from sdml_kafka.listener.processing.job import BatchLane, JobBatch
 from sdml_kafka.listener.processing.lanes import NullKey

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Delivery, TopicPartition
-from sdml_kafka.consuming.offset_map import decode
+from sdml_kafka.consuming.offsets.offset_map import decode
 from sdml_kafka.listener.processing.policies import DeadLetter, Retry
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.listener_on_twin import GROUP, P0, TOPIC, broker_with

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Delivery, TopicPartition
-from sdml_kafka.consuming.ledger import Chunk
+from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.listener.processing.job import Job
 from sdml_kafka.listener.processing.policies import DeadLetter
 from sdml_kafka.listener.typed_queue import Parcel

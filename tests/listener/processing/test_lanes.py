@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sdml_kafka.consuming.ledger import Ledger, Tenancy
+from sdml_kafka.consuming.offsets.ledger import Ledger
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.listener.processing.job import Job
 from sdml_kafka.listener.processing.lanes import Lanes, NullKey
 from sdml_kafka.listener.processing.policies import Order

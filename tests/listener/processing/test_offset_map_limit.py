@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Batch, Delivery
-from sdml_kafka.consuming import ledger, offset_map
+from sdml_kafka.consuming.offsets import map_limit, offset_map, tenancy
 from tests.support.listener_on_twin import GROUP, P0, TOPIC, broker_with
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
@@ -21,9 +21,10 @@ RECORDS = 400
 @pytest.fixture(autouse=True)
 def small_maps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a map be full with some 60 offsets, and take 120."""
-    monkeypatch.setattr(ledger, "ALWAYS_FITS", 40)
-    monkeypatch.setattr(ledger, "FULL_TEXT", 16)
-    monkeypatch.setattr(ledger, "LOOK_EVERY", 4)
+    for module in (map_limit, tenancy):
+        monkeypatch.setattr(module, "ALWAYS_FITS", 40)
+    monkeypatch.setattr(map_limit, "FULL_TEXT", 16)
+    monkeypatch.setattr(map_limit, "LOOK_EVERY", 4)
     monkeypatch.setattr(offset_map, "MAX_TEXT", 24)
 
 

@@ -6,8 +6,8 @@ import anyio
 import pytest
 
 from sdml_kafka import Delivery
-from sdml_kafka.consuming.ledger import Chunk
-from sdml_kafka.consuming.offset_map import decode
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.offset_map import decode
 from sdml_kafka.listener.processing.job import Job
 from sdml_kafka.listener.typed_queue import Parcel
 from tests.support.listener_on_twin import GROUP, P0, TOPIC, broker_with

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Call, TopicPartition
-from sdml_kafka.consuming.offset_map import decode
+from sdml_kafka.consuming.offsets.offset_map import decode
 from tests.support.client_by_hand import GROUP, P0, REPLY, ask, new_broker, replies, serving
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until

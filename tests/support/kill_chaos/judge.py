@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from attrs import frozen
 
-from sdml_kafka.consuming.offset_map import FULL_TEXT
+from sdml_kafka.consuming.offsets.offset_map import FULL_TEXT
 from tests.support.commit_log import LoggedCommit
 from tests.support.kill_chaos.member import BEGUN, ENDED
 

@@ -13,7 +13,7 @@ from collections.abc import Collection
 
 from attrs import frozen
 
-from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import ConfigurationError, PayloadTooLarge
 from sdml_kafka.listener.processing.exactly_once.stage import Ended
 from sdml_kafka.listener.processing.forwards import REFUSALS, Forward

@@ -7,7 +7,7 @@ from logging import WARNING
 import anyio
 from attrs import evolve
 
-from sdml_kafka.consuming.ledger import Tenancy
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import (
     AuthorizationFailed,
     BrokerUnreachable,

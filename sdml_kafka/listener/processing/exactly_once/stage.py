@@ -21,7 +21,8 @@ from math import inf
 
 from attrs import define, field
 
-from sdml_kafka.consuming.ledger import Chunk, Tenancy
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.listener.processing.forwards import Forward
 from sdml_kafka.listener.processing.job import Job
@@ -61,7 +62,7 @@ class Ended:
         """Return whether others have yet to finish one of the records."""
         return any(chunk.left[index] > 1 for chunk, index in self.places())
 
-    def places(self) -> list[tuple[Chunk, int]]:
+    def places(self) -> list[tuple[Chunk[Tenancy], int]]:
         """Return the chunk of each record, and its place there."""
         return [job.place for job in self.jobs]
 
@@ -81,7 +82,7 @@ class SharedRecords:
 
     def __init__(self) -> None:
         """Begin without records."""
-        self._waiting: Counter[tuple[Chunk, int]] = Counter()
+        self._waiting: Counter[tuple[Chunk[Tenancy], int]] = Counter()
 
     def add(self, ended: Ended) -> None:
         """Note that a processor waits.

@@ -32,7 +32,7 @@ from attrs import frozen
 
 from sdml_kafka.consuming.committer import Committer
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
-from sdml_kafka.consuming.ledger import Progress, Tenancy
+from sdml_kafka.consuming.offsets.tenancy import Progress, Tenancy
 from sdml_kafka.errors import (
     AuthorizationFailed,
     CommitFailed,

@@ -202,3 +202,16 @@ def merged(intervals: Iterable[Interval]) -> list[Interval]:
         else:
             result.append((start, end))
     return result
+
+
+def without(intervals: Iterable[Interval], offsets: Sequence[int]) -> Iterator[Interval]:
+    """Return intervals without some of the offsets in them, both in order."""
+    at = 0
+    for start, end in intervals:
+        while at < len(offsets) and offsets[at] < end:
+            if start < offsets[at]:
+                yield start, offsets[at]
+            start = offsets[at] + 1
+            at += 1
+        if start < end:
+            yield start, end

@@ -9,9 +9,14 @@ from typing import Any
 
 import pytest
 
-from sdml_kafka.consuming import ledger, offset_map
-from sdml_kafka.consuming.ledger import Chunk, Ledger, Tenancy
-from sdml_kafka.consuming.offset_map import FULL_TEXT, MAX_TEXT, Interval, decode
+from sdml_kafka.consuming.offsets import map_limit, offset_map
+from sdml_kafka.consuming.offsets import tenancy as tenancies
+from sdml_kafka.consuming.offsets.chunks import Chunk, Chunks
+from sdml_kafka.consuming.offsets.ledger import Ledger
+from sdml_kafka.consuming.offsets.offset_map import FULL_TEXT, MAX_TEXT, Interval, decode
+from sdml_kafka.consuming.offsets.tenancy import Tenancy
+
+type ManyChunks = list[Chunk[Tenancy]]
 
 
 class Steps:
@@ -36,7 +41,7 @@ def counted() -> Iterator[Steps]:
         sys.settrace(before)
 
 
-def delivered(chunks: int, size: int = 1) -> tuple[Tenancy, list[Chunk]]:
+def delivered(chunks: int, size: int = 1) -> tuple[Tenancy, ManyChunks]:
     """Return a tenancy with a record that does not finish, and so many chunks behind it."""
     tenancy = Ledger().open("topic", 0, 1, 0, 0, keeps_map=True)
     tenancy.deliver(range(1), b"\1", 0.0)
@@ -47,18 +52,18 @@ def delivered(chunks: int, size: int = 1) -> tuple[Tenancy, list[Chunk]]:
     return tenancy, each
 
 
-def backwards(chunks: list[Chunk]) -> None:
+def backwards(chunks: ManyChunks) -> None:
     chunks.reverse()
 
 
-def shuffled(chunks: list[Chunk]) -> None:
+def shuffled(chunks: ManyChunks) -> None:
     Random(1).shuffle(chunks)
 
 
 @pytest.mark.parametrize("order", [backwards, shuffled])
 @pytest.mark.parametrize("is_watched", [False, True])
 def test_a_finish_costs_the_same_however_far_ahead_it_is(
-    order: Callable[[list[Chunk]], None], is_watched: bool
+    order: Callable[[ManyChunks], None], is_watched: bool
 ) -> None:
     costs: list[float] = []
     for count in (10, 100, 5000):  # Python counts nothing the first time
@@ -80,7 +85,7 @@ def test_no_finish_goes_through_the_chunks(monkeypatch: pytest.MonkeyPatch) -> N
     for number in range(5):
         tenancy.call_when_drained(lambda: None)
         tenancy.call_when_low(number, lambda: None)
-    monkeypatch.setattr(Tenancy, "_chunks", lambda _: pytest.fail("all chunks were looked at"))
+    monkeypatch.setattr(Chunks, "__iter__", lambda _: pytest.fail("all chunks were looked at"))
     shuffled(chunks)
     for chunk in chunks:
         assert tenancy.in_flight > 0
@@ -133,7 +138,8 @@ def test_a_record_and_a_commit_cost_the_same_however_far_ahead_it_is(
         encoded += 1
         return offset_map.encode(base, finished)
 
-    monkeypatch.setattr(ledger, "encode", count)
+    monkeypatch.setattr(map_limit, "encode", count)
+    monkeypatch.setattr(tenancies, "encode", count)
     tenancy = Ledger().open("topic", 0, 1, 0, 0, keeps_map=True)
     for at in range(0, stuck * 100, 100):
         assert tenancy.may_begin(at + 99)
@@ -159,12 +165,12 @@ def test_a_record_and_a_commit_cost_the_same_however_far_ahead_it_is(
         assert 0 < many < 1.1 * few + 50, costs
 
 
-def fill_up(tenancy: Tenancy, chance: Random) -> tuple[int, list[Chunk], list[Chunk]]:
+def fill_up(tenancy: Tenancy, chance: Random) -> tuple[int, ManyChunks, ManyChunks]:
     """Begin records until none may begin; return the offset of that, and what has not finished.
 
     Those in hand are twenty at most, and finish in any order, or never.
     """
-    in_hand, stuck = list[Chunk](), list[Chunk]()
+    in_hand, stuck = list[Chunk[Tenancy]](), list[Chunk[Tenancy]]()
     offset = 0
     while tenancy.may_begin(offset):
         assert offset < 60_000, "it never becomes full"

@@ -10,8 +10,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from sdml_kafka.consuming.ledger import NEVER, Chunk, Ledger, Progress, Tenancy
-from sdml_kafka.consuming.offset_map import ALWAYS_FITS, FULL_TEXT, Interval, decode, merged
+from sdml_kafka.consuming.offsets.chunks import Chunk
+from sdml_kafka.consuming.offsets.finishes import NEVER
+from sdml_kafka.consuming.offsets.ledger import Ledger
+from sdml_kafka.consuming.offsets.offset_map import ALWAYS_FITS, FULL_TEXT, Interval, decode, merged
+from sdml_kafka.consuming.offsets.tenancy import Progress, Tenancy
 
 PARTITIONS = (0, 1, 2)
 
@@ -19,7 +22,7 @@ PARTITIONS = (0, 1, 2)
 @define(eq=False)
 class ModelRecord:
     stay: Stay
-    chunk: Chunk
+    chunk: Chunk[Tenancy]
     index: int
     offset: int
     left: int
@@ -270,8 +273,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(ahead=st.integers(1, 8))
     def ask_to_be_notified(self, ahead: int) -> None:
-        self.notify_at = self.ledger.finished + ahead
-        self.ledger.notify_when(self.notify_at, self._on_notify)
+        self.notify_at = self.ledger.finishes.count + ahead
+        self.ledger.finishes.notify_when(self.notify_at, self._on_notify)
 
     @invariant()
     def frontier_is_the_lowest_unfinished(self) -> None:
@@ -304,10 +307,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @invariant()
     def counts_are_exact(self) -> None:
-        assert self.ledger.finished == self.finished
-        assert self.ledger.late_finishes == self.late
+        assert self.ledger.finishes.count == self.finished
+        assert self.ledger.finishes.late == self.late
         assert self.notified == self.notifications_due
-        assert self.ledger.notify_at == self.notify_at
+        assert self.ledger.finishes.notify_at == self.notify_at
         for stay in self.stays.values():
             assert stay.tenancy.in_flight == len(stay.unfinished())
             assert stay.tenancy.in_hand == sum(record.in_hand for record in stay.records)
@@ -369,7 +372,7 @@ def test_everybody_who_waits_for_the_drain_is_called_also_after_the_tenancy_ende
     chunk.finish_run(range(2))
 
     assert calls == ["a", "b"]
-    assert ledger.late_finishes == 2
+    assert ledger.finishes.late == 2
 
 
 def test_notify_may_ask_for_the_next_count() -> None:
@@ -378,10 +381,10 @@ def test_notify_may_ask_for_the_next_count() -> None:
     notified_at = list[int]()
 
     def rearm() -> None:
-        notified_at.append(ledger.finished)
-        ledger.notify_when(ledger.finished + 3, rearm)
+        notified_at.append(ledger.finishes.count)
+        ledger.finishes.notify_when(ledger.finishes.count + 3, rearm)
 
-    ledger.notify_when(3, rearm)
+    ledger.finishes.notify_when(3, rearm)
     chunk = tenancy.deliver(range(10), [1] * 10, now=0.0)
     for index in reversed(range(10)):
         chunk.finish(index)
@@ -392,7 +395,7 @@ def test_notify_may_ask_for_the_next_count() -> None:
 def test_notify_comes_also_when_many_finish_at_once() -> None:
     ledger = Ledger()
     notified_at = list[int]()
-    ledger.notify_when(3, lambda: notified_at.append(ledger.finished))
+    ledger.finishes.notify_when(3, lambda: notified_at.append(ledger.finishes.count))
     tenancy = ledger.open("topic", 0, epoch=1, start=0, committed=None)
 
     for _ in range(2):

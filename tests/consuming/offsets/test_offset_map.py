@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdml_kafka.consuming import offset_map
-from sdml_kafka.consuming.offset_map import (
+from sdml_kafka.consuming.offsets import offset_map
+from sdml_kafka.consuming.offsets.offset_map import (
     ALWAYS_FITS,
     FULL_TEXT,
     INTERVAL_TEXT,
