@@ -22,6 +22,7 @@ HEADER = """\
 
 MODULES = (
     "sdml_kafka",
+    "sdml_kafka.observability.opentelemetry",
     "sdml_kafka.runtime",
     "sdml_kafka.testing",
     "sdml.kafka_client.clients",

@@ -1,0 +1,73 @@
+"""Spans by batch: of records that were delivered together, and of commits."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from time import time_ns
+
+from opentelemetry.trace import SpanContext, SpanKind
+
+from sdml_kafka.hooks.events import Committed, Delivered
+from sdml_kafka.observability.opentelemetry.names import (
+    BATCH_COUNT,
+    OFFSET,
+    PARTITION,
+    Operation,
+    Value,
+)
+from sdml_kafka.observability.opentelemetry.propagation import NOTHING
+from sdml_kafka.observability.opentelemetry.spans import MAX_LINKS, Telemetry
+from sdml_kafka.transport.interfaces.records import Record
+
+
+class BatchSpans:
+    """Makes the spans of batches, each of which is a trace by itself with links to others."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+        self._poll = Operation(telemetry.conventions, "poll", "receive")
+        self._commit = Operation(telemetry.conventions, "commit", "settle")
+
+    def delivered(self, event: Delivered) -> None:
+        """Make a span with links to the records of a batch, the first of them if they are many.
+
+        The requests of a server have spans of their own, and theirs would come on top of each.
+        """
+        topic, partition = event.partition
+        description = self._poll.on(topic, event.origin)
+        count = len(event.records)
+        self._telemetry.metrics.consumed.add(count, description.of_metrics)
+        if event.origin.kind == "server":
+            return
+        span = self._telemetry.tracer.start_span(
+            description.span_name, NOTHING, SpanKind.CLIENT, description.attributes
+        )
+        if span.is_recording():
+            span.set_attributes({PARTITION: str(partition), BATCH_COUNT: count})
+            for linked in self._contexts(event.records):
+                span.add_link(linked)
+        span.end()
+
+    def committed(self, event: Committed) -> None:
+        """Make a span for a commit."""
+        topics = {partition.topic for partition in event.offsets}
+        description = self._commit.on(topics.pop() if len(topics) == 1 else None, event.origin)
+        end = time_ns()
+        span = self._telemetry.tracer.start_span(
+            description.span_name,
+            NOTHING,
+            SpanKind.CLIENT,
+            description.attributes,
+            start_time=end - int(event.seconds * 1e9),
+        )
+        if span.is_recording() and len(event.offsets) == 1:
+            ((partition, offset),) = event.offsets.items()
+            attributes: dict[str, Value] = {PARTITION: str(partition.partition), OFFSET: offset}
+            span.set_attributes(self._telemetry.conventions.complete(attributes))
+        span.end(end)
+        self._telemetry.metrics.operation.record(event.seconds, description.of_metrics)
+
+    def _contexts(self, records: Sequence[Record]) -> Iterator[SpanContext]:
+        for record in islice(records, MAX_LINKS):
+            found = self._telemetry.propagation.span_context(record.headers)
+            if found is not None:
+                yield found

@@ -1,0 +1,142 @@
+"""Spans around handlers: one for each attempt, which is current in the handler.
+
+The span of a single record is a child of the context in its headers, so that a record and what
+handles it are one trace, and has a link to it as well, as the conventions ask. Records without a
+context, and batches, begin a trace; batches have links to the contexts of their records. The span
+that is current where the handler is called, if any, becomes a link: a handler's task inherits that
+of the program's start, whose trace would never end.
+"""
+
+from contextvars import Token
+from time import perf_counter
+from types import TracebackType
+from weakref import WeakKeyDictionary
+
+from opentelemetry import context, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind
+
+from sdml_kafka.hooks.participation import Handling
+from sdml_kafka.observability.opentelemetry.metrics import with_error
+from sdml_kafka.observability.opentelemetry.names import (
+    ATTEMPT,
+    BATCH_COUNT,
+    CONVERSATION_ID,
+    HANDLER,
+    Operation,
+    Value,
+    error_type,
+    id_text,
+)
+from sdml_kafka.observability.opentelemetry.propagation import NOTHING
+from sdml_kafka.observability.opentelemetry.spans import MAX_LINKS, Telemetry, fail
+
+
+class ProcessSpans:
+    """Makes the spans around handlers, and remembers them for what the handlers send."""
+
+    def __init__(self, telemetry: Telemetry, rpc_system: str) -> None:
+        self.telemetry: Telemetry = telemetry
+        conventions = telemetry.conventions
+        self._process = Operation(conventions, "process", "process")
+        self._serve = Operation(conventions, "process", "process", rpc_system)
+        self._contexts = WeakKeyDictionary[Handling, Context]()
+
+    def around(self, handling: Handling) -> "Attempt":
+        """Return what makes a span around an attempt."""
+        return Attempt(self, handling)
+
+    def context_of(self, handling: Handling) -> Context | None:
+        """Return the context of an attempt, None if it has no span."""
+        return self._contexts.get(handling)
+
+    def remember(self, handling: Handling, context: Context) -> None:
+        """Keep the context of an attempt, as long as the attempt is known."""
+        self._contexts[handling] = context
+
+    def operation_of(self, handling: Handling) -> Operation:
+        """Return what an attempt is to the conventions: a call is a request with an id."""
+        return self._process if handling.call_id is None else self._serve
+
+
+class Attempt:
+    """A span around one attempt of a handler."""
+
+    __slots__ = ("_began", "_description", "_handling", "_span", "_spans", "_token")
+
+    _began: float
+    _span: Span
+    _token: Token[Context]
+
+    def __init__(self, spans: ProcessSpans, handling: Handling) -> None:
+        self._spans, self._handling = spans, handling
+        topic = handling.records[0].topic
+        self._description = spans.operation_of(handling).on(topic, handling.origin)
+
+    def __enter__(self) -> None:
+        """Start the span, and make it current."""
+        handling, telemetry = self._handling, self._spans.telemetry
+        parent, links = NOTHING, list[Link]()
+        if not handling.is_batch:
+            parent = telemetry.propagation.extract(handling.records[0].headers)
+            if parent is not NOTHING:
+                _add_link(links, parent)
+        else:
+            for record in handling.records[:MAX_LINKS]:
+                _add_link(links, telemetry.propagation.extract(record.headers))
+        _add_link(links, context.get_current())
+        description = self._description
+        self._span = span = telemetry.tracer.start_span(
+            description.span_name,
+            parent,
+            SpanKind.CONSUMER if handling.call_id is None else SpanKind.SERVER,
+            description.attributes,
+            links,
+        )
+        if span.is_recording():
+            span.set_attributes(self._more_attributes())
+        inner = trace.set_span_in_context(span, parent)
+        self._spans.remember(handling, inner)
+        self._token = context.attach(inner)
+        self._began = perf_counter()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        """End the span; an error becomes its status."""
+        seconds = perf_counter() - self._began
+        span = self._span
+        context.detach(self._token)
+        type_ = None
+        if error is not None:
+            type_ = error_type(error)
+            if span.is_recording():
+                if isinstance(error, Exception):
+                    span.record_exception(error)
+                fail(span, type_, str(error)[:1000])
+        span.end()
+        if self._handling.call_id is None:
+            attributes = with_error(self._description.of_metrics, type_)
+            self._spans.telemetry.metrics.process.record(seconds, attributes)
+
+    def _more_attributes(self) -> dict[str, Value]:
+        handling = self._handling
+        if handling.is_batch:
+            attributes: dict[str, Value] = {BATCH_COUNT: len(handling.records)}
+        else:
+            attributes = self._spans.telemetry.conventions.of_record(handling.records[0])
+        attributes[HANDLER] = handling.handler
+        if handling.attempt > 1:
+            attributes[ATTEMPT] = handling.attempt
+        if handling.call_id is not None:
+            attributes[CONVERSATION_ID] = id_text(handling.call_id)
+        return attributes
+
+
+def _add_link(links: list[Link], to: Context) -> None:
+    span = trace.get_current_span(to).get_span_context()
+    if span.is_valid:
+        links.append(Link(span))
