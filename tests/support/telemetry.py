@@ -1,7 +1,7 @@
 """OpenTelemetry's SDK with what it would export kept in memory."""
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -48,15 +48,20 @@ class Seen:
 
     def points(self, name: str) -> list[tuple[Mapping[str, Any], Any]]:
         """Return the attributes of a metric's points, and their number or their count."""
-        data = cast(Any, self._reader.get_metrics_data())
         return [
             (dict(point.attributes or {}), getattr(point, "count", getattr(point, "value", None)))
-            for resource in ([] if data is None else data.resource_metrics)
-            for scope in resource.scope_metrics
-            for metric in scope.metrics
-            if metric.name == name
-            for point in metric.data.data_points
+            for point in _points_of(self._reader.get_metrics_data(), name)
         ]
+
+
+def _points_of(data: Any, name: str) -> Iterator[Any]:
+    if data is None:
+        return
+    for resource in data.resource_metrics:
+        for scope in resource.scope_metrics:
+            for metric in scope.metrics:
+                if metric.name == name:
+                    yield from metric.data.data_points
 
 
 def trace_of(span: ReadableSpan | Span) -> int:

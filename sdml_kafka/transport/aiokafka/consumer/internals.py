@@ -64,6 +64,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from inspect import getattr_static, unwrap
 from time import monotonic
 from typing import Any
 
@@ -270,8 +271,18 @@ def reads_its_own_way(consumer: Client) -> bool:
     return (
         consumer._key_deserializer is not None
         or consumer._value_deserializer is not None
-        or type(consumer).getmany is not AIOKafkaConsumer.getmany
+        or not _has_getmany_of_aiokafka(consumer)
     )
+
+
+def _has_getmany_of_aiokafka(consumer: Client) -> bool:
+    """Return whether no class of the program's own has overridden `getmany`.
+
+    Instrumentation wraps the method of aiokafka's class itself, which is the same for all. Each
+    access through such a wrapper makes another object, so what is compared is the wrapper.
+    """
+    own: object = getattr_static(type(consumer), "getmany")
+    return own is getattr_static(AIOKafkaConsumer, "getmany")
 
 
 def fetched_partitions(consumer: Client) -> Sequence[Any]:
@@ -305,9 +316,13 @@ async def take_by_aiokafka(
 ) -> Mapping[TopicPartition, Sequence[Record]]:
     """Take records that are there. The room that this makes is filled by `fetch_next`."""
     fetcher = consumer._fetcher
+    getmany = consumer.getmany
+    if _has_getmany_of_aiokafka(consumer):
+        # Instrumentation that has wrapped it would make spans beside those of the hooks.
+        getmany = unwrap(getmany)
     room_made, fetcher._wait_consume_future = fetcher._wait_consume_future, None
     try:
-        taken: Mapping[Any, Sequence[Record]] = await consumer.getmany(
+        taken: Mapping[Any, Sequence[Record]] = await getmany(
             *wanted, timeout_ms=0, max_records=max_records
         )
     finally:

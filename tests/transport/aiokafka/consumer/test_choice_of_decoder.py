@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from opentelemetry.instrumentation.aiokafka import AIOKafkaInstrumentor
 
 from sdml_kafka.transport.aiokafka.consumer import record_batches
 from sdml_kafka.transport.aiokafka.consumer.record_batches import decodes_here, is_supported
@@ -57,6 +58,15 @@ async def test_a_getmany_of_somebody_else_is_used() -> None:
     consumer = Traced()
     assert not decodes_here(consumer)
     await consumer.stop()
+
+
+async def test_instrumentation_changes_nothing(consumer: Any) -> None:
+    instrumentor = AIOKafkaInstrumentor()
+    instrumentor.instrument()
+    try:
+        assert decodes_here(consumer)
+    finally:
+        instrumentor.uninstrument()
 
 
 async def test_other_internals_are_noticed_and_logged_once(
