@@ -71,6 +71,13 @@ def trace_of(span: ReadableSpan | Span) -> int:
     return context.trace_id
 
 
+def id_of(span: ReadableSpan | Span) -> int:
+    """Return the number of a span."""
+    context = span.get_span_context()
+    assert context is not None
+    return context.span_id
+
+
 def is_child(child: ReadableSpan, parent: ReadableSpan | Span) -> bool:
     """Return whether a span has this one as its parent."""
     context = parent.get_span_context()
