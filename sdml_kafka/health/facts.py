@@ -138,6 +138,8 @@ class Facts:
     processors: Mapping[str, ProcessorValues] = {}
     under_way: Mapping[Literal["calls", "sends"], int] = {}
     """The number of calls or records that wait for an answer."""
+    silent_s: float | None = None
+    """Seconds since a record was sent after which none was acknowledged, None if there is none."""
 
 
 class Sightings[K: Hashable, V]:

@@ -19,8 +19,8 @@ from sdml_kafka.runtime.snapshot import ActorSnapshot, ActorState
 from sdml_kafka.transport.interfaces.records import TopicPartition
 
 SILENT_S = 12.0
-"""Seconds after which the end of a partition is too old: a broker that answers names it every ten
-seconds at least, since it is asked if nothing is fetched."""
+"""Seconds after which a broker should have answered. One that does names the end of each partition
+every ten seconds at least, since it is asked if nothing is fetched."""
 
 
 def judge(facts: Facts, limits: Limits) -> Health:
@@ -83,6 +83,9 @@ def _parts(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
     for kind, count in facts.under_way.items():
         what = "calls wait for replies" if kind == "calls" else "records wait for acknowledgements"
         yield PartHealth(kind, kind, "moving" if count else "idle", f"{count} {what}")
+    if facts.silent_s is not None and facts.silent_s >= SILENT_S:
+        text = f"for {facts.silent_s:.0f} s no record was acknowledged: is a broker frozen?"
+        yield PartHealth("sends", "acknowledgements", "stuck", text, facts.silent_s)
 
 
 def _broker(facts: Facts, limits: Limits) -> PartHealth | None:

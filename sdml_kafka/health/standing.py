@@ -33,6 +33,39 @@ class Standing:
             self.is_member, self.since = False, now
 
 
+FORGET_S = 15.0
+"""Seconds after which records that timed out say nothing any more, unless others wait."""
+
+
+@define(eq=False)
+class Silence:
+    """Since when records have been on their way of which none was acknowledged."""
+
+    _since: float | None = None
+    _acknowledged: int = 0
+    _timed_out: int = 0
+    _timed_out_at: float = -inf
+
+    def note(
+        self, now: float, acknowledged: int, timed_out: int, waits_since: float | None
+    ) -> None:
+        """Note how many have come to an end, and since when the oldest waits, None if none does.
+
+        Those that the broker has refused are no sign of silence, those that timed out are.
+        """
+        if timed_out != self._timed_out:
+            self._timed_out, self._timed_out_at = timed_out, now
+        is_quiet = waits_since is None and now - self._timed_out_at >= FORGET_S
+        if acknowledged != self._acknowledged or is_quiet:
+            self._acknowledged, self._timed_out_at, self._since = acknowledged, -inf, None
+        if self._since is None:
+            self._since = waits_since
+
+    def seconds(self, now: float) -> float | None:
+        """Return how long it has lasted, None if nothing is on its way."""
+        return None if self._since is None else now - self._since
+
+
 MAX_LOOK_S = 0.5
 """Seconds between two looks at connections, unless the event loop stood still meanwhile."""
 

@@ -14,7 +14,7 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.health.facts import Facts, Limits
 from sdml_kafka.health.rules import judge
-from sdml_kafka.health.standing import Outage
+from sdml_kafka.health.standing import Outage, Silence
 from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, is_expected
@@ -67,7 +67,7 @@ class ProducerActors:
         restarts: Restarts,
         hooks: Hooks,
     ) -> None:
-        self._client, self._outage = client, Outage()
+        self._client, self._outage, self._silence = client, Outage(), Silence()
         self.log: RateLimitedLog = RateLimitedLog(_log)
         self.transactions: TransactionOutbox | None = None
         self.outbox: Outbox
@@ -96,6 +96,8 @@ class ProducerActors:
 
     def _look(self, now: float) -> None:
         self._outage.note(now, is_connected=self.outbox.connected)
+        sends = self.sends
+        self._silence.note(now, sends.counts.sent, sends.timed_out, sends.waits_since())
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:
         """Return whether the producer does its work."""
@@ -107,6 +109,7 @@ class ProducerActors:
                 failure=lifecycle.failure,
                 away_s=self._outage.seconds(anyio.current_time()),
                 under_way={"sends": self.sends.waiting},
+                silent_s=self._silence.seconds(anyio.current_time()),
             ),
             limits,
         )

@@ -216,6 +216,8 @@ class PendingSends:
         self.counts: Counts = Counts()
         self.waiting: int = 0
         """The number of records that wait."""
+        self.timed_out: int = 0
+        """The number of records that were not acknowledged in time."""
         self.new_waiter: Callable[[], Waiter]
         self.outbox: Outbox = outbox
         self._max_waiting = max_waiting
@@ -285,10 +287,16 @@ class PendingSends:
                 if pending.due > now:
                     next_due = min(next_due, pending.due)
                     break
+                self.timed_out += 1
                 self.fail(pending, _timeout(pending))
             else:
                 del self._by_timeout[timeout_s]
         return next_due
+
+    def waits_since(self) -> float | None:
+        """Return when the oldest record that waits was sent, None if none waits."""
+        oldest = [next(iter(table)) for table in self._by_timeout.values() if table]
+        return min((each.due - each.timeout_s for each in oldest), default=None)
 
     async def wait_settled(self) -> None:
         """Wait until no record waits."""

@@ -12,7 +12,7 @@ from sdml_kafka import ConfigurationError, Held, TopicPartition
 from sdml_kafka.consuming.status import PartitionStatus
 from sdml_kafka.health.facts import Facts, GroupFacts, Limits, PartitionFacts, Sightings
 from sdml_kafka.health.rules import judge
-from sdml_kafka.health.standing import Outage, Standing
+from sdml_kafka.health.standing import Outage, Silence, Standing
 from sdml_kafka.health.verdicts import Health
 from sdml_kafka.runtime import ActorSnapshot, ActorState
 
@@ -191,6 +191,37 @@ def test_an_outage_begins_after_the_last_look_that_saw_a_connection() -> None:
     assert outage.seconds(12.0) is None
     outage.note(16.0, is_connected=False)  # the event loop stood still
     assert outage.seconds(16.0) == 0.5
+
+
+def test_silence_begins_with_the_oldest_record_that_nothing_was_acknowledged_after() -> None:
+    silence = Silence()
+    silence.note(1.0, 0, 0, None)
+    assert silence.seconds(1.0) is None
+    silence.note(2.0, 0, 0, 2.0)
+    silence.note(5.0, 0, 3, None)  # it has timed out
+    assert silence.seconds(14.0) == 12.0
+    silence.note(13.0, 0, 3, 13.0)
+    assert silence.seconds(14.0) == 12.0
+    silence.note(13.5, 1, 3, 13.5)
+    assert silence.seconds(14.0) == 0.5
+    silence.note(14.0, 1, 3, None)  # it was refused
+    assert silence.seconds(15.0) is None
+
+
+def test_silence_is_forgotten_once_nothing_is_sent_any_more() -> None:
+    silence = Silence()
+    silence.note(2.0, 0, 0, 2.0)
+    silence.note(5.0, 0, 1, None)
+    silence.note(19.0, 0, 1, None)
+    assert silence.seconds(19.0) == 17.0
+    silence.note(20.0, 0, 1, None)
+    assert silence.seconds(20.0) is None
+
+
+def test_a_producer_without_acknowledgements_is_stuck() -> None:
+    known = Facts("producer", "running", tree(), under_way={"sends": 2}, silent_s=11.9)
+    assert state_of(judge(known, LIMITS)) == (True, True, "moving")
+    assert state_of(judge(evolve(known, silent_s=12.0), LIMITS)) == (True, False, "stuck")
 
 
 def test_a_member_that_was_fenced_is_none_until_its_next_assignment() -> None:
