@@ -16,6 +16,7 @@ from sdml_kafka.cli.listen.arguments import ListenOptions, add_listen
 from sdml_kafka.cli.request.arguments import RequestOptions, add_request
 from sdml_kafka.cli.send.arguments import SendOptions, add_send
 from sdml_kafka.cli.serve.arguments import ServeOptions, add_serve
+from sdml_kafka.cli.top.arguments import TopOptions, add_top
 
 Options = (
     ListenOptions
@@ -26,6 +27,7 @@ Options = (
     | RequestOptions
     | SendOptions
     | ServeOptions
+    | TopOptions
 )
 
 
@@ -78,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         add_serve,
         add_dead_letters,
         add_doctor,
+        add_top,
         add_broker,
     ):
         add(commands)

@@ -16,6 +16,7 @@ examples:
   sdml-kafka serve shout --bootstrap localhost:9092 --group shouters -- tr a-z A-Z
   sdml-kafka request shout hello --bootstrap localhost:9092
   sdml-kafka doctor orders --group billing --bootstrap localhost:9092     what is wrong?
+  sdml-kafka top http://localhost:8000     what a program is doing
 
 listen, send, dead-letters, doctor, serve and request connect to what the environment variable
 SDML_KAFKA_BOOTSTRAP holds where no --bootstrap is given. Options of the client, such as those for
@@ -165,6 +166,25 @@ exit codes:
   2    wrong arguments, or something is not installed
   3    there are warnings, and no errors
   130  Ctrl-C, 143 SIGTERM
+"""
+
+TOP = """\
+Show what a program is doing: its listeners, servers and clients, each partition with its lag and
+what is in hand, processors, actors with their restarts, and what is in trouble, with the reason.
+
+The program has to serve `sdml_kafka.observability.app(...)`; its /status.json is asked for again
+and again. Where the output is no terminal, one picture is written, in plain words.
+---
+examples:
+  sdml-kafka top http://localhost:8000
+  sdml-kafka top localhost:8000/ops --interval 5
+  sdml-kafka top localhost:8000 --once | less
+
+exit codes:
+  0    the picture was written
+  1    the program does not answer, or not with its status
+  2    wrong arguments, or something is not installed
+  130  Ctrl-C
 """
 
 REQUEST = """\

@@ -12,6 +12,7 @@ from sdml_kafka.cli.request.arguments import RequestOptions
 from sdml_kafka.cli.send.arguments import SendOptions
 from sdml_kafka.cli.serve.arguments import ServeOptions
 from sdml_kafka.cli.terminal import CannotRun, complain
+from sdml_kafka.cli.top.arguments import TopOptions
 
 CANNOT_RUN = 2
 INTERRUPTED = 130
@@ -56,6 +57,10 @@ def _run(options: Options) -> int:
             from sdml_kafka.cli.serve.command import run_serve
 
             return run_serve(options)
+        case TopOptions():
+            from sdml_kafka.cli.top.command import run_top
+
+            return run_top(options)
         case DemoOptions():
             from sdml_kafka.cli.demo.command import run_demo
 

@@ -114,7 +114,7 @@ def _actors(actor: ActorSnapshot, above: tuple[str, ...]) -> Iterator[PartHealth
     path = (*above, actor.name)
     if above and actor.state in (ActorState.CRASHED, ActorState.RESTARTING, ActorState.STARTING):
         why = f", last for {actor.last_error}" if actor.last_error else ""
-        text = f"it is being restarted{why}; restarted {actor.restarts} times so far"
+        text = f"it is being restarted{why}; restarts so far: {actor.restarts}"
         yield PartHealth("actor", "/".join(path), "restarting", text)
     for child in actor.children:
         yield from _actors(child, path)

@@ -1,12 +1,12 @@
 """Health with real brokers that are killed, frozen and come back, and records that get stuck."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import anyio
 import pytest
 
-from sdml_kafka import Health, KafkaListener, KafkaProducer, KafkaRPC, KafkaRPCServer
+from sdml_kafka import Health, KafkaListener, KafkaProducer, KafkaRPC, KafkaRPCServer, SendFailed
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.clients import arguments
 from tests.support.kafka_from_outside import create_topic, produce, unique
@@ -33,7 +33,7 @@ async def one_of_each(kafka: EmbeddedKafka) -> AsyncGenerator[Mapping[str, Obser
         "listener": listener_on(kafka, orders),
         "server": server_on(kafka, requests, reverse),
         "rpc": client_on(kafka),
-        "producer": KafkaProducer(**arguments(bootstrap_servers=servers)),
+        "producer": (producer := producer_on(kafka)),
     }
     async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
         for each in objects.values():
@@ -41,8 +41,23 @@ async def one_of_each(kafka: EmbeddedKafka) -> AsyncGenerator[Mapping[str, Obser
         listener = objects["listener"]
         assert isinstance(listener, KafkaListener)
         tasks.start_soon(Reader(listener).read)
+        tasks.start_soon(send_now_and_then, producer, orders)
         yield objects
         tasks.cancel_scope.cancel()
+
+
+def producer_on(kafka: EmbeddedKafka) -> KafkaProducer:
+    options = arguments(bootstrap_servers=kafka.bootstrap_servers)
+    options.get("client_options", {}).pop("group.protocol", None)
+    return KafkaProducer(**options)
+
+
+async def send_now_and_then(producer: KafkaProducer, topic: str) -> None:
+    """Send on: a producer that sends nothing is not answered, and notices a frozen broker late."""
+    while True:
+        with suppress(SendFailed):
+            await producer.send(topic, b"order", timeout_s=5.0)
+        await anyio.sleep(0.1)
 
 
 async def all_become(objects: Mapping[str, Observed], *, ready: bool) -> dict[str, float]:
@@ -86,12 +101,12 @@ async def test_a_broker_that_is_killed_and_one_that_is_frozen(mortal_kafka: Embe
 
 @pytest.mark.librdkafka_too
 async def test_a_record_that_hangs_is_stuck_and_one_that_goes_on_is_not(
-    kafka: EmbeddedKafka,
+    embedded_kafka: EmbeddedKafka,
 ) -> None:
-    topic = await create_topic(kafka.bootstrap_servers, unique("hanging"), 1)
-    await produce(kafka.bootstrap_servers, topic, ["a", "b", "c"])
+    topic = await create_topic(embedded_kafka.bootstrap_servers, unique("hanging"), 1)
+    await produce(embedded_kafka.bootstrap_servers, topic, ["a", "b", "c"])
     hangs = anyio.Event()
-    async with listener_on(kafka, topic) as listener, anyio.create_task_group() as tasks:
+    async with listener_on(embedded_kafka, topic) as listener, anyio.create_task_group() as tasks:
 
         async def read() -> None:
             async for value in await listener.subscribe(str):

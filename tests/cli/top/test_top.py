@@ -1,0 +1,131 @@
+"""`sdml-kafka top` as a program, on what answers over HTTP."""
+
+import json
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from sdml_kafka.cli.arguments import parse_arguments
+from sdml_kafka.cli.top.arguments import TopOptions
+from sdml_kafka.cli.top.fetching import NoAnswer, read
+from sdml_kafka.observability import status_json
+from tests.support.command_line import EXIT_TIMEOUT_S, PROGRAM
+from tests.support.listener_on_twin import broker_with, listener_on
+
+pytestmark = pytest.mark.timeout(60)
+
+
+@contextmanager
+def answering(body: bytes, status: int = 200) -> Iterator[str]:
+    """Answer every request with this, and yield the address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/ops/status.json" else 404)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/ops"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def top(url: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PYTHONIOENCODING": "utf-8", "COLUMNS": "120", "no_proxy": "127.0.0.1"}
+    return subprocess.run(
+        [PROGRAM, "top", url],
+        capture_output=True,
+        text=True,
+        timeout=EXIT_TIMEOUT_S,
+        env=environment,
+        check=False,
+    )
+
+
+def document() -> dict[str, Any]:
+    listener = listener_on(broker_with())
+    written: dict[str, Any] = json.loads(json.dumps(status_json(listener)))
+    return written
+
+
+@pytest.mark.anyio
+async def test_a_pipe_gets_one_picture() -> None:
+    with answering(json.dumps(document()).encode()) as url:
+        done = top(url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "live, NOT READY" in done.stdout
+    assert "! new: the listener has not been entered" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
+def test_a_program_that_serves_something_else_is_said() -> None:
+    with answering(b"", status=503) as url:
+        done = top(url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{url}/status.json answers 503: is observability.app served there?" in done.stderr
+
+
+def test_nobody_there_is_said() -> None:
+    with answering(b"") as url:
+        pass
+    done = top(url)
+    assert done.returncode == 1
+    assert "does not answer: [Errno 111] Connection refused" in done.stderr
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"version": 2}, "another version"),
+        ({"objects": [1]}, "not the status"),
+        ({"at": "now"}, "not the status"),
+        ({"live": None}, "not the status"),
+    ],
+)
+async def test_what_is_no_status_is_refused(change: dict[str, Any], error: str) -> None:
+    with pytest.raises(NoAnswer, match=error):
+        read("http://here", json.dumps(document() | change).encode())
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"\xff", b"[" * 100_000, b"{}", b"null"])
+def test_hostile_bodies_are_refused(body: bytes) -> None:
+    with pytest.raises(NoAnswer):
+        read("http://here", body)
+
+
+@pytest.mark.anyio
+async def test_fields_that_were_added_later_do_not_matter() -> None:
+    assert read("http://here", json.dumps(document() | {"more": 1}).encode())["version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "url"),
+    [
+        ("localhost:8000", "http://localhost:8000/status.json"),
+        ("https://host/ops/", "https://host/ops/status.json"),
+        ("http://[::1]:80/status.json?token=x", "http://[::1]:80/status.json?token=x"),
+    ],
+)
+def test_scheme_and_path_may_be_left_out(typed: str, url: str) -> None:
+    assert parse_arguments(["top", typed]) == TopOptions(url)
+
+
+@pytest.mark.parametrize("typed", ["", "file:///etc/passwd", "http://", "http://host:port", "a b"])
+def test_other_addresses_are_refused(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(["top", typed])
+    assert "is not like http://localhost:8000/ops" in capsys.readouterr().err
