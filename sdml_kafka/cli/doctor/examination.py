@@ -73,7 +73,7 @@ class Examination:
             facts = await self._examine_group(facts, speaker)
             facts = await self._examine_topics(facts, speaker)
             facts = await self._examine_logs(facts)
-            facts = await self._look_again(facts)
+            facts = self._with_failures(await self._look_again(facts))
             # The last, since the broker that is asked waits for the controllers.
             facts = await self._compare_clocks(facts, speaker)
         return evolve(facts, now_ms=int(time.time() * 1000))
@@ -182,6 +182,17 @@ class Examination:
         )
         ask = partial(self._asking.ask, leader, read=logs.read_offsets)
         return [await ask(request) or {} for request in requests]
+
+    def _with_failures(self, facts: Facts) -> Facts:
+        """Return the facts with the failures of brokers that answered at first."""
+        failures = self._asking.failures
+        return evolve(
+            facts,
+            brokers={
+                node: evolve(each, failure=failures.get(each.address, each.failure))
+                for node, each in facts.brokers.items()
+            },
+        )
 
     async def _compare_clocks(self, facts: Facts, speaker: Address) -> Facts:
         """Ask for the state of the controllers, and the clock of the active one.

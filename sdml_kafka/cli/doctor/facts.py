@@ -26,6 +26,7 @@ class Contact:
 
     address: Address
     failure: Failure | None = None
+    """Why there was no answer; with `metadata` the answer to a later question."""
     versions: Versions | None = None
     metadata: Metadata | None = None
     seconds: float = 0.0

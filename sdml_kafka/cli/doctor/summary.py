@@ -27,6 +27,8 @@ _RELEASES = (
 """The highest level of the feature metadata.version in each release, as far as they are known."""
 MAX_MEMBERS = 200
 """Members that are written down one by one."""
+_OFFERS = (("group.version", 1, "groups of KIP-848"), ("transaction.version", 2, "transactions v2"))
+"""Features, the least level of each that counts, and what it is called."""
 _SETTINGS = (
     "min.insync.replicas",
     "max.message.bytes",
@@ -81,7 +83,7 @@ def _contact(contact: Contact) -> dict[str, Any]:
 
 def _topic(facts: Facts, topic: Topic) -> dict[str, Any]:
     config = facts.configs.get(topic.name)
-    values = {} if config is None else config.values
+    values = dict[str, str]() if config is None else config.values
     return {
         "name": topic.name,
         "error": topic.error or None,
@@ -133,7 +135,10 @@ def as_lines(facts: Facts) -> Iterator[str]:
     data = as_data(facts)
     if (cluster := data["cluster"]) is not None:
         release = f", features of Kafka {cluster['release']}" if cluster["release"] else ""
-        yield f"cluster  {cluster['id']}, controller {cluster['controller']}{release}"
+        offers = "".join(
+            f", {what}" for name, level, what in _OFFERS if facts.features.get(name, 0) >= level
+        )
+        yield f"cluster  {cluster['id']}, controller {cluster['controller']}{release}{offers}"
     for broker in data["brokers"]:
         answer = f"answers in {broker['milliseconds']:g} ms" if broker["answers"] else "is away"
         yield f"broker   {broker['node']} at {broker['address']} {answer}"

@@ -85,11 +85,11 @@ class _Links:
         self._open: dict[Address, Any] = {}
 
     async def ask(self, address: Address, request: Request, timeout_s: float) -> bytes:
-        connection = self._open.pop(address, None)
+        connection: Any = self._open.pop(address, None)
         try:
             async with asyncio.timeout(timeout_s):
                 if connection is None or not connection.connected():
-                    limit_ms = timeout_s * 1000
+                    limit_ms = int(timeout_s * 1000)
                     connection = AIOKafkaConnection(
                         *address, request_timeout_ms=limit_ms, **self._options
                     )

@@ -97,6 +97,11 @@ def test_a_broker_that_is_away_with_copies() -> None:
     )
 
 
+def test_a_broker_that_stops_answering() -> None:
+    facts = well(brokers={0: contact(0, failure=Failure("it takes connections"))})
+    assert codes(facts) == ["broker-stopped"]
+
+
 def test_a_slow_broker() -> None:
     assert codes(well(brokers={0: contact(0, seconds=0.7)})) == ["broker-slow"]
 

@@ -45,7 +45,7 @@ def test_a_report_for_people() -> None:
     facts = well(group=group(look(member("a", 0), member("b", 1), committed={0: 3, 1: 10})))
     lines = as_text(facts, findings_of(facts)).decode().splitlines()
     assert lines[:4] == [
-        "cluster  cluster, controller 0",
+        "cluster  cluster, controller 0, groups of KIP-848, transactions v2",
         "broker   0 at kafka-0.example.com:9092 answers in 10 ms",
         "broker   1 at kafka-1.example.com:9092 answers in 10 ms",
         "broker   2 at kafka-2.example.com:9092 answers in 10 ms",

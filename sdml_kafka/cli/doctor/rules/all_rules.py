@@ -15,6 +15,7 @@ RULES: Sequence[Rule] = (
     brokers.check_agreement,
     brokers.check_absent,
     brokers.check_controllers,
+    brokers.check_later_answers,
     brokers.check_speed,
     clocks.check_clock,
     topics.check_existence,

@@ -137,6 +137,19 @@ def check_absent(facts: Facts) -> Findings:
         )
 
 
+def check_later_answers(facts: Facts) -> Findings:
+    """Find brokers that answered at first, and then no more."""
+    for node, contact in facts.brokers.items():
+        if contact.metadata is not None and contact.failure is not None:
+            yield error(
+                "broker-stopped",
+                f"broker {node} at {place(contact.address)}",
+                f"it answered at first, and a later question had no answer: "
+                f"{contact.failure.reason}",
+                "ask again; if it is so again, see that broker's log and load",
+            )
+
+
 def check_speed(facts: Facts) -> Findings:
     """Find brokers that answer slowly."""
     for node, contact in facts.brokers.items():

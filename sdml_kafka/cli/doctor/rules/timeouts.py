@@ -66,7 +66,7 @@ def check_new_sessions(facts: Facts) -> Findings:
     group = facts.group
     if group is None or not group.looks or group.looks[-1].group.kind != "consumer":
         return
-    values = {} if group.config is None else group.config.values
+    values = dict[str, str]() if group.config is None else group.config.values
     session_ms = _ms(values, "consumer.session.timeout.ms")
     beat_ms = _ms(values, "consumer.heartbeat.interval.ms")
     if session_ms is None or beat_ms is None:
