@@ -12,6 +12,7 @@ from confluent_kafka import libversion
 
 from benchmarks import (
     calls,
+    hooks,
     idle,
     keys,
     memory,
@@ -31,6 +32,7 @@ from sdml_kafka import json_library
 BENCHMARKS: dict[str, Any] = {
     "reading": reading,
     "calls": calls,
+    "hooks": hooks,
     "processing": processing,
     "sending": sending,
     "keys": keys,

@@ -24,6 +24,7 @@ from attrs import asdict, frozen
 from benchmarks.contest import Children, Column, Comparison, Note, compare
 from benchmarks.event_loops import EVENT_LOOPS, LIBRDKAFKA, LIBRDKAFKA_LOOPS, run_on
 from benchmarks.meter import Usage
+from benchmarks.observers import NAMES
 from benchmarks.pairs import PAYLOADS, client_by_hand, our_client, our_server, server_by_hand
 from benchmarks.sampling import allow_sampling
 from sdml_kafka.testing import EmbeddedKafka
@@ -64,6 +65,16 @@ CONTESTANTS: dict[str, tuple[str, Callable[..., Any], Callable[..., Any]]] = {
         for loop in LIBRDKAFKA_LOOPS
     },
 }
+OBSERVED: dict[str, tuple[str, Callable[..., Any], Callable[..., Any]]] = {
+    f"{name}, {loop}": (
+        loop,
+        partial(our_client, observer=name),
+        partial(our_server, observer=name),
+    )
+    for loop in ("asyncio", "trio")
+    for name in NAMES
+}
+"""The same pair, observed by hooks."""
 
 
 @frozen
@@ -101,12 +112,17 @@ COLUMNS = [
 ]
 
 
+def contestant(name: str) -> tuple[str, Callable[..., Any], Callable[..., Any]]:
+    """Return the event loop, the client and the server of a contestant."""
+    return {**OBSERVED, **CONTESTANTS}[name]
+
+
 # -- in the processes of the pair --------------------------------------------------------
 
 
 async def run_server(name: str, bootstrap: str, topic: str, case: Case) -> None:
     """Serve, and answer each line on stdin with what the process has used."""
-    async with CONTESTANTS[name][2](bootstrap, topic, PAYLOADS[case.payload]):
+    async with contestant(name)[2](bootstrap, topic, PAYLOADS[case.payload]):
         report("ready")
         while await anyio.to_thread.run_sync(sys.stdin.readline):
             report(asdict(Usage.now()))
@@ -117,7 +133,7 @@ async def run_client(name: str, bootstrap: str, topic: str, case: Case) -> None:
     payload = PAYLOADS[case.payload]
     make, belongs = payload.make(case.size, 1000), payload.belongs
     clock, numbers = time.perf_counter, count()
-    async with CONTESTANTS[name][1](bootstrap, topic, payload) as request:
+    async with contestant(name)[1](bootstrap, topic, payload) as request:
 
         async def caller(until: float, times: list[float]) -> None:
             while clock() < until:
@@ -224,7 +240,12 @@ async def create(bootstrap: str, topic: str) -> None:
 
 
 def run(
-    rounds: int, names: Sequence[str], cases: Sequence[Case], note: Note, beside: Path | None
+    rounds: int,
+    names: Sequence[str],
+    cases: Sequence[Case],
+    note: Note,
+    beside: Path | None,
+    columns: Sequence[Column] = COLUMNS,
 ) -> Iterator[list[Comparison]]:
     """Let the pairs take turns, and yield each case's comparison with the first pair."""
     children = Children("benchmarks.calls", beside)
@@ -245,14 +266,14 @@ def run(
                     for name in names if round_ % 2 else reversed(names):
                         samples[name].append(pairs[name].turn(TURN_S))
                     note(f"{case}: round {round_ + 1} of {rounds}")
-            yield compare(str(case), samples, COLUMNS)
+            yield compare(str(case), samples, columns)
 
 
 def run_one(role: str, bootstrap: str, topic: str, case: str, name: str) -> None:
     """Run one side of a pair in this process."""
     allow_sampling()
     side = run_server if role == "server" else run_client
-    run_on(CONTESTANTS[name][0], side, name, bootstrap, topic, CASES[int(case)])
+    run_on(contestant(name)[0], side, name, bootstrap, topic, CASES[int(case)])
 
 
 if __name__ == "__main__":

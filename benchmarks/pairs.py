@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from attrs import frozen
 
 from benchmarks.documents import nested
+from benchmarks.observers import NO_HOOKS, options_of
 from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, parse_bytes, parse_json, to_json
 from sdml_kafka.transport.connect import Client
 
@@ -150,11 +151,19 @@ async def client_by_hand(bootstrap: str, topic: str, payload: Payload) -> AsyncG
 
 @asynccontextmanager
 async def our_server(
-    bootstrap: str, topic: str, payload: Payload, client: Client = "aiokafka"
+    bootstrap: str,
+    topic: str,
+    payload: Payload,
+    client: Client = "aiokafka",
+    observer: str = NO_HOOKS,
 ) -> AsyncGenerator[None]:
     """Serve with this package."""
-    group = f"{topic}-server"
-    server = KafkaRPCServer(group_id=group, bootstrap_servers=bootstrap, client=client)
+    server = KafkaRPCServer(
+        group_id=f"{topic}-server",
+        bootstrap_servers=bootstrap,
+        client=client,
+        **options_of(observer),
+    )
     serializer: Any = None if payload.serializer is _same else payload.serializer
 
     async def echo(value: Any, call: Call) -> Any:
@@ -167,13 +176,18 @@ async def our_server(
 
 @asynccontextmanager
 async def our_client(
-    bootstrap: str, topic: str, payload: Payload, client: Client = "aiokafka"
+    bootstrap: str,
+    topic: str,
+    payload: Payload,
+    client: Client = "aiokafka",
+    observer: str = NO_HOOKS,
 ) -> AsyncGenerator[Request]:
     """Call with this package."""
     type_: Any = payload.type_
     parsers: Any = [{"topics": [f"{topic}-reply"], "type": type_, "parser": payload.parser}]
     serialize = payload.serializer
-    async with KafkaRPC(parsers, bootstrap_servers=bootstrap, client=client) as rpc:
+    seen = options_of(observer)
+    async with KafkaRPC(parsers, bootstrap_servers=bootstrap, client=client, **seen) as rpc:
 
         async def request(value: Any) -> Any:
             return await rpc.request(topic, serialize(value), res_expect_type=type_)

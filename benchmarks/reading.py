@@ -20,6 +20,7 @@ from benchmarks.contest import Children, Column, Comparison, Note, compare
 from benchmarks.documents import documents
 from benchmarks.event_loops import EVENT_LOOPS, LIBRDKAFKA, LIBRDKAFKA_LOOPS, run_on
 from benchmarks.meter import ReadingMeter, ReadingSample, SampledReadingMeter
+from benchmarks.observers import NAMES, NO_HOOKS, options_of
 from benchmarks.parsers import PARSERS
 from sdml_kafka import KafkaListener, TypeStream
 from sdml_kafka.testing import EmbeddedKafka
@@ -41,19 +42,23 @@ class Case:
     codec: str | None = None
     filled: int = 0
     """The number of partitions that have records, if not all have."""
+    traced: bool = False
+    """Whether each record has the context of a trace in its headers."""
 
     def __str__(self) -> str:
         size = f"1 to {self.size}" if self.shape == "mixed" else self.size
         partitions = f"{self.partitions} partition{'s' * (self.partitions > 1)}"
         if self.filled:
             partitions += f" of which {self.filled} filled"
-        parts = self.shape, f"{size} bytes", partitions, self.parser, self.codec
+        traced = "traced" if self.traced else None
+        parts = self.shape, f"{size} bytes", partitions, self.parser, self.codec, traced
         return ", ".join(part for part in parts if part is not None)
 
     @property
     def topic(self) -> str:
         """The topic that holds the records; cases that differ in the parser share it."""
-        return f"reading-{self.shape}-{self.size}-{self.partitions}-{self.codec}-{self.filled}"
+        parts = self.shape, self.size, self.partitions, self.codec, self.filled, self.traced
+        return "-".join(map(str, ("reading", *parts)))
 
 
 CASES = [
@@ -69,6 +74,12 @@ CASES = [
     Case("nested", 512, 12, "json", 100_000, "lz4"),
     Case("mixed", 1_000_000, 12, "not parsed", 3_000),
 ]
+TRACED = [
+    Case("nested", 512, 12, "json", 300_000, traced=True),
+    Case("nested", 512, 12, "not parsed", 300_000, traced=True),
+]
+"""What is read by those that hooks observe."""
+TRACEPARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 def consumer(bootstrap: str, group: str, **options: Any) -> AIOKafkaConsumer:
@@ -150,12 +161,14 @@ async def by_listener(
     new_meter: type[ReadingMeter],
     fetching: Mapping[str, Any] = MappingProxyType({}),
     client: str = "aiokafka",
+    observer: str = NO_HOOKS,
     **options: Any,
 ) -> ReadingSample:
     """Read by `async for`; a commit goes out every thousand records.
 
     `fetching` are options of aiokafka's consumer, `options` those of the listener.
     """
+    options |= options_of(observer)
     if client == LIBRDKAFKA:
         where = {"bootstrap_servers": bootstrap, "group_id": group, "client": client}
         options |= {**where, "auto_offset_reset": "earliest"}
@@ -206,6 +219,12 @@ CHOICES: dict[str, tuple[str, Contestant]] = {
     name: ("asyncio", partial(by_listener, **settings)) for name, settings in SETTINGS.items()
 }
 """The same listener with other settings, beside those of the benchmark."""
+OBSERVED: dict[str, tuple[str, Contestant]] = {
+    f"{name}, {loop}": (loop, partial(by_listener, observer=name))
+    for loop in ("asyncio", "trio")
+    for name in NAMES
+}
+"""The same listener, observed by hooks."""
 
 METERS: dict[str, type[ReadingMeter]] = {"alone": ReadingMeter, "sampled": SampledReadingMeter}
 
@@ -219,8 +238,8 @@ COLUMNS = [
 
 def run_one(bootstrap: str, group: str, case: str, meter: str, name: str) -> None:
     """Run one contestant in this process, and print its sample."""
-    loop, contestant = {**CHOICES, **CONTESTANTS}[name]
-    chosen = next(each for each in CASES if str(each) == case)
+    loop, contestant = {**CHOICES, **OBSERVED, **CONTESTANTS}[name]
+    chosen = next(each for each in [*CASES, *TRACED] if str(each) == case)
     run_on(loop, contestant, bootstrap, group, chosen, METERS[meter]).print()
 
 
@@ -239,7 +258,8 @@ async def fill(bootstrap: str, case: Case) -> None:
     ) as producer:
         for number, value in enumerate(documents(case.shape, case.size, case.records)):
             partition = number % (case.filled or case.partitions)
-            await producer.send(case.topic, value, partition=partition)
+            headers = [("traceparent", TRACEPARENT)] if case.traced else []
+            await producer.send(case.topic, value, partition=partition, headers=headers)
         await producer.flush()
 
 
@@ -257,7 +277,12 @@ async def check_commits(bootstrap: str, group: str, case: Case) -> None:
 
 
 def run(
-    rounds: int, names: Sequence[str], cases: Sequence[Case], note: Note, beside: Path | None
+    rounds: int,
+    names: Sequence[str],
+    cases: Sequence[Case],
+    note: Note,
+    beside: Path | None,
+    columns: Sequence[Column] = COLUMNS,
 ) -> Iterator[list[Comparison]]:
     """Let the contestants take turns, and yield each case's comparison with the loop by hand."""
     children = Children("benchmarks.reading", beside)
@@ -275,7 +300,7 @@ def run(
                     if "by hand" not in name:
                         asyncio.run(check_commits(bootstrap, group, case))
                 note(f"{case}: round {round_ + 1} of {rounds}")
-            yield compare(str(case), samples, COLUMNS)
+            yield compare(str(case), samples, columns)
 
 
 if __name__ == "__main__":

@@ -92,7 +92,7 @@ def test_no_more_than_a_number_of_topics_is_kept() -> None:
     operation = Operation(Conventions(), "send", "send")
     for number in range(MAX_TOPICS * 2 + 1):
         operation.on(f"topic{number}", ORIGIN)
-    assert len(operation._known) <= MAX_TOPICS
+    assert len(operation._known) <= MAX_TOPICS  # pyright: ignore[reportPrivateUsage]  # nothing shows it
     assert operation.on("topic0", ORIGIN) is operation.on("topic0", ORIGIN)
 
 
