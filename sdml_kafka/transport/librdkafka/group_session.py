@@ -55,8 +55,9 @@ class SessionLookup:
         with suppress(KafkaException, SdmlKafkaError, TimeoutError):
             group = ConfigResource(ConfigResource.Type.GROUP, str(self._settings["group.id"]))
             client: Any = made(AdminClient, without_group(self._settings), self._log)
-            answers = client.describe_configs([group], request_timeout=TIMEOUT_S)
-            entries = self._awaited(answers[group])
+            with client:
+                answers = client.describe_configs([group], request_timeout=TIMEOUT_S)
+                entries = self._awaited(answers[group])
             if SESSION in entries and self._is_wanted:
                 self._on_found(int(entries[SESSION].value) / 1000)
 

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
+from traceback import clear_frames
 from typing import Any
 
 import anyio
@@ -149,6 +150,8 @@ class OwnerThread:
         try:
             call.result = call.command()
         except Exception as error:
+            # What its frames refer to would be kept as long as the error, and so would a client.
+            clear_frames(error.__traceback__)
             call.error = error
         self._loop.call_soon(partial(wake, call.waiter))
 

@@ -64,8 +64,10 @@ class Startup:
         settings = {**without_group(self._settings), "error_cb": self._member.note_error}
         client: Any = made(AdminClient, settings, self._log)  # its requests are not typed
         try:
-            asked = client.create_topics([NewTopic(topic, -1)], request_timeout=CREATE_TIMEOUT_S)
-            asked[topic].result(CREATE_TIMEOUT_S)
+            with client:  # an error would else keep it
+                new = [NewTopic(topic, -1)]
+                asked = client.create_topics(new, request_timeout=CREATE_TIMEOUT_S)
+                asked[topic].result(CREATE_TIMEOUT_S)
         except KafkaException as error:
             if error_of(error).code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 return False

@@ -153,4 +153,6 @@ class LibrdkafkaProducer:
                 await sending.flush(PURGE_TIMEOUT_S)
                 await sending.stop(timeout_s / 2)
         self._is_up = False
-        self._admin = None
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None

@@ -2,7 +2,9 @@
 # The results of librdkafka's requests are not typed.
 """Create, delete and describe: requests about topics and groups, over a client of their own.
 
-librdkafka answers in a thread of its own, which wakes the task that waits here.
+librdkafka answers in a thread of its own, which wakes the task that waits here. That thread runs
+Python, and so the garbage collector at times. librdkafka ends the whole program when one of its own
+threads frees a client. So a client is always closed, and never left to the collector.
 """
 
 from collections.abc import Callable, Collection, Coroutine, Mapping
@@ -16,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from sdml_kafka.errors import ConfigurationError, SendFailed
-from sdml_kafka.runtime.waiter import wake
+from sdml_kafka.runtime.waiter import Waiter, wake
 from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.librdkafka.connection_failures import Failure, unreachable
 from sdml_kafka.transport.librdkafka.logs import ClientLog
@@ -49,13 +51,25 @@ class Admin:
         self._protocol = str(settings.get("security.protocol", "plaintext"))
         self._failures: dict[str, Failure] = {}
         self._all_down = False
+        self._waiters: set[Waiter] = set()
+        """Those of the calls that wait for an answer."""
         settings = {**settings, "enable.idempotence": False, "error_cb": self._note_error}
-        self._client: AdminClient = made(AdminClient, settings, ClientLog(secrets_of(settings)))
+        self._is_closed = False
+        self._made: AdminClient = made(AdminClient, settings, ClientLog(secrets_of(settings)))
+
+    @property
+    def _client(self) -> AdminClient:
+        if self._is_closed:
+            raise SendFailed("Nothing was asked: the producer is closed.")
+        return self._made
 
     def close(self) -> None:
-        """Let go of the client, which would else be closed at some time."""
-        if hasattr(self, "_client"):
-            del self._client
+        """Close the client, which takes a millisecond, and fail the calls that wait."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._made.__exit__(None, None, None)
+            for waiter in self._waiters:
+                wake(waiter)
 
     def _note_error(self, error: KafkaError) -> None:
         if (failure := Failure.of(error)) is not None:
@@ -105,9 +119,9 @@ class Admin:
 
     def probe(self, timeout_s: float, answered: Callable[[bool], object]) -> None:
         """Ask for a broker, and call back in the program's thread with whether one answered."""
-        asked = self._client.describe_cluster(request_timeout=timeout_s)
+        asked, loop = self._client.describe_cluster(request_timeout=timeout_s), self._loop
         asked.add_done_callback(
-            lambda done: self._loop.call_soon(partial(answered, done.exception() is None))
+            lambda done: loop.call_soon(partial(answered, done.exception() is None))
         )
         self._client.poll(0)  # the errors of the last one
 
@@ -191,10 +205,20 @@ class Admin:
         return found
 
     async def _error_of(self, future: "Future[Any]") -> KafkaError | None:
-        """Wait for an answer, and return its error."""
-        waiter = self._loop.new_waiter()
-        future.add_done_callback(lambda _: self._loop.call_soon(partial(wake, waiter)))
-        await waiter
+        """Wait for an answer, and return its error.
+
+        Raises:
+            SendFailed: The client was closed meanwhile; librdkafka drops what is not answered then.
+        """
+        waiter, loop = self._loop.new_waiter(), self._loop
+        future.add_done_callback(lambda _: loop.call_soon(partial(wake, waiter)))
+        self._waiters.add(waiter)
+        try:
+            await waiter
+        finally:
+            self._waiters.discard(waiter)
+        if self._is_closed:
+            raise SendFailed("No answer came before the producer was closed.", in_doubt=True)
         error = future.exception()
         if error is None:
             return None

@@ -1,11 +1,13 @@
 """Producers that cannot start: no Kafka at the address, or none that trusts them."""
 
+import gc
 import re
 import threading
 from pathlib import Path
 from typing import Any
 
 import anyio
+import psutil
 import pytest
 
 from sdml_kafka.errors import AuthenticationFailed, BrokerUnreachable, SdmlKafkaError, SendFailed
@@ -14,6 +16,7 @@ from sdml_kafka.transport.librdkafka.options import producer_settings
 from sdml_kafka.transport.librdkafka.producer.adapter import connect_producer
 from tests.support.contracts.producer_world import Outcomes
 from tests.support.other_servers import answering, untrusted_server
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +89,28 @@ async def test_a_start_that_is_cut_off_leaves_no_thread(free_tcp_port: int) -> N
                     await producer.start(LIMIT_S)
             assert scope.cancelled_caught
     assert ours() == []
+
+
+async def test_no_client_is_left_to_the_garbage_collector() -> None:
+    """A thread of librdkafka may be the one that collects it, which ends the program."""
+
+    def threads() -> set[int]:
+        return {each.id for each in psutil.Process().threads()}
+
+    gc.collect()
+    before = threads()
+    gc.disable()
+    try:
+        with answering(None) as address:
+            connect = connect_producer(producer_settings(address, {}))
+            with anyio.move_on_after(0.1):
+                async with connect() as producer:
+                    await producer.start(LIMIT_S)
+            error = await error_of_starting(address, 0.1)
+        assert type(error) is BrokerUnreachable
+        await until(lambda: threads() <= before, LIMIT_S)
+    finally:
+        gc.enable()
 
 
 async def test_what_is_sent_before_the_start_is_reported() -> None:
