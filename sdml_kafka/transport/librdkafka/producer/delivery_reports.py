@@ -207,5 +207,10 @@ class ReportingProducer:
         await self._thread.stop(timeout_s)
 
     def _drop(self) -> None:
-        del self.produce, self.outstanding
+        # The program may still take reports, if its loop had no time for that while this ended.
+        self.outstanding, self.produce = int, _refuse
         self._producer = None
+
+
+def _refuse(*_: object) -> None:
+    raise KafkaException(KafkaError(KafkaError._DESTROY))
