@@ -7,6 +7,7 @@ own. Tests that share another broker stay together in one process.
 import logging
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.connect import Client
+from tests.support import crash_notes
 from tests.support.clients import VARIABLE, VARIANTS, chosen
 from tests.support.guarded_kafka import guarded_kafka as guarded_kafka_with_users
 from tests.support.rebalance_delay import set_rebalance_delay
@@ -95,6 +97,27 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return 0
     return min(MAX_WORKERS, (os.cpu_count() or 1) + 1)
+
+
+CRASHES = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+@pytest.hookimpl(trylast=True)  # pytest's own hook has stacks written to stderr
+def pytest_configure(config: pytest.Config) -> None:
+    if (worker := getattr(config, "workerinput", None)) is not None:
+        crash_notes.begin_worker(worker["workerid"])
+    elif config.getoption("numprocesses", None):
+        config.stash[CRASHES] = crash_notes.begin_run()
+        config.add_cleanup(config.stash[CRASHES].cleanup)
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if (folder := config.stash.get(CRASHES, None)) is not None:
+        for process, text in crash_notes.notes(folder.name):
+            terminalreporter.section(f"{process} has crashed")
+            terminalreporter.write(text)
 
 
 @pytest.hookimpl(tryfirst=True)  # xdist's own hook reads the groups
