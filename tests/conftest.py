@@ -6,6 +6,7 @@ own. Tests that share another broker stay together in one process.
 
 import logging
 import os
+import re
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -23,6 +24,9 @@ from tests.support.rebalance_delay import set_rebalance_delay
 ASYNCIO = pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio")
 UVLOOP = pytest.param(("asyncio", {"use_uvloop": True}), id="uvloop")
 TRIO = pytest.param(("trio", {}), id="trio")
+
+OTHER_LOOP = re.compile(r"\b(asyncio|uvloop)\b")
+"""In the name of a test: it runs on another loop than trio."""
 
 MAX_WORKERS = 4
 
@@ -128,7 +132,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "uvloop" not in item.name or item.get_closest_marker("uvloop_too") is not None
     ]
     for item in items:
-        if item.get_closest_marker("one_loop") is not None and "trio" not in item.name:
+        if item.get_closest_marker("one_loop") is not None and OTHER_LOOP.search(item.name):
             item.add_marker(pytest.mark.soak)
     # Long tests first, so that no process is left with one at the end.
     items.sort(key=lambda item: -_expected_s(item))

@@ -20,7 +20,7 @@ from tests.support.fleet import Fleet
 from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.sqlite_member import SESSION_TIMEOUT_MS
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop, pytest.mark.timeout(240)]
 
 PARTITIONS, RATE = 4, 200
 

@@ -14,7 +14,7 @@ from sdml_kafka.transport.interfaces.reports import Revocation
 from tests.support.contracts.librdkafka_consumer_world import GroupProtocol, librdkafka_world
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop, pytest.mark.timeout(120)]
 
 PARTITIONS = 4
 DRAIN_S = 2.0

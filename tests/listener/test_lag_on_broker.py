@@ -11,7 +11,12 @@ from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import listener_on
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.one_loop,
+    pytest.mark.usefixtures("client"),
+]
 
 
 def has_session(listener: KafkaListener, protocol: str, timeout_s: float) -> bool:

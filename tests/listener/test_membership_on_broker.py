@@ -7,7 +7,12 @@ from sdml_kafka.testing import EmbeddedKafka
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import listener_on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.one_loop,
+    pytest.mark.usefixtures("client"),
+]
 
 
 async def test_a_handler_slower_than_the_poll_interval_keeps_its_membership(

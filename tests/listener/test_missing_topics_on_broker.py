@@ -17,7 +17,7 @@ from tests.support.listener_on_broker import listener_on, read
 from tests.support.rpc_on_broker import server_on
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 OFTEN = {"metadata_max_age_ms": 500}
 """Lets a deletion be noticed soon."""

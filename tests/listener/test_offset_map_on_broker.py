@@ -17,7 +17,12 @@ from tests.support.listener_on_broker import listener_on
 from tests.support.processing_member import running_processor
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.one_loop,
+    pytest.mark.usefixtures("client"),
+]
 
 
 class Handler:

@@ -16,7 +16,7 @@ from tests.support.listener_on_broker import Reader, texts
 from tests.support.listener_on_broker import listener_on as any_listener_on
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 
 def listener_on(kafka: EmbeddedKafka, *topics: str, **options: Any) -> KafkaListener:

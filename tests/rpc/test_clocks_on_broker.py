@@ -13,7 +13,12 @@ from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.rpc_on_broker import all_of, client_on, reverse, server_on, values
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.one_loop,
+    pytest.mark.usefixtures("client"),
+]
 
 IDLE_S = 2.5
 """Seconds in which a server that has nothing to do has seen the end of its partitions."""

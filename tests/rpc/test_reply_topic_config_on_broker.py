@@ -9,7 +9,12 @@ from sdml_kafka import Call, ConfigurationError, RemoteError
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.rpc_on_broker import client_on, pair_on
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.one_loop,
+    pytest.mark.usefixtures("client"),
+]
 
 MB = 1 << 20
 

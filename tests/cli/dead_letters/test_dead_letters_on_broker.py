@@ -195,6 +195,7 @@ def test_each_is_sent_once_however_often_it_is_cut_off(topics: Topics, backend: 
 
 
 @BACKENDS
+@pytest.mark.one_loop
 def test_each_is_sent_once_however_often_it_is_killed(topics: Topics, backend: str) -> None:
     count, argv = 5_000, topics.argv("replay", "--backend", backend)
     topics.fill([topics.first] * count)
@@ -216,6 +217,7 @@ def test_each_is_sent_once_however_often_it_is_killed(topics: Topics, backend: s
 
 
 @BACKENDS
+@pytest.mark.one_loop
 def test_what_comes_before_a_record_that_is_not_taken_is_sent(topics: Topics, backend: str) -> None:
     missing = unique("missing")
     topics.fill([topics.first, topics.first, topics.first, topics.first, missing, topics.first])

@@ -16,7 +16,7 @@ from tests.support.guarded_kafka import CLERK, Resource, Right, grant, login
 from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.processing_on_broker import records_of
 
-pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.broker, pytest.mark.one_loop, pytest.mark.timeout(180)]
 
 
 async def prepare(kafka: EmbeddedKafka) -> tuple[str, str]:

@@ -16,6 +16,7 @@ TIMEOUT_S = 100.0
 
 
 @BACKENDS
+@pytest.mark.one_loop
 @pytest.mark.parametrize("over", ["aiokafka", pytest.param("librdkafka", marks=pytest.mark.soak)])
 def test_the_books_balance(backend: str, over: str) -> None:
     argv = [*PROGRAM_WITH_A_BROKER, "demo", "--seconds", "8", "--backend", backend]

@@ -9,6 +9,7 @@ from tests.support.processing_chaos import Watch, fill, stir
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.broker,
+    pytest.mark.one_loop,
     pytest.mark.timeout(400),
     pytest.mark.usefixtures("client"),
 ]

@@ -16,6 +16,7 @@ from tests.support.waiting import until
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.broker,
+    pytest.mark.one_loop,
     pytest.mark.timeout(120),
     pytest.mark.usefixtures("client"),
 ]

@@ -31,6 +31,7 @@ from tests.support.processing_on_broker import records_of
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.broker,
+    pytest.mark.one_loop,
     pytest.mark.timeout(300),
     pytest.mark.usefixtures("client"),
 ]

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.broker
 
 
 @pytest.mark.anyio
+@pytest.mark.one_loop
 async def test_async_with(temp: Path) -> None:
     async with EmbeddedKafka() as kafka:
         values = await anyio.to_thread.run_sync(round_trip, kafka.bootstrap_servers, "async")

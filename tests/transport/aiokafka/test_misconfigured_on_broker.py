@@ -25,7 +25,7 @@ from tests.support.entering import client, each, error_of_entering, listener, se
 from tests.support.guarded_kafka import GUEST, SUPER_USER, login
 from tests.support.misconfigured_kafka import misconfigured_kafka
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 
 @pytest.fixture(scope="module")

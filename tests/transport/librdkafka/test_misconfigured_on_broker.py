@@ -44,7 +44,7 @@ from tests.support.listener_on_broker import texts
 from tests.support.misconfigured_kafka import misconfigured_kafka
 from tests.support.other_servers import untrusted_server
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 SOON_S = 2.0
 """One second is the promise; the machine is shared."""

@@ -25,7 +25,7 @@ from tests.support.contracts.consumer_world import (
 )
 from tests.support.kafka_from_outside import on_asyncio
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 PARTITIONS = fetch_sessions.MIN_PARTITIONS
 

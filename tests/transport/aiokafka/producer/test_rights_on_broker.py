@@ -13,7 +13,7 @@ from tests.support.contracts.producer_rights import check_each_call_says_what_it
 from tests.support.contracts.producer_world import started
 from tests.support.guarded_kafka import GUEST, SUPER_USER, login
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 
 def connect_as(kafka: EmbeddedKafka, user: str, **options: Any) -> ConnectProducer:

@@ -17,7 +17,7 @@ from tests.support.contracts.aiokafka_producer_world import AiokafkaWorld, world
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
 from tests.support.kafka_from_outside import delete_topic, grow_topic, topics_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 
 async def test_a_topic_that_the_broker_creates_is_waited_for(

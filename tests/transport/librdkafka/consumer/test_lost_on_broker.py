@@ -15,7 +15,7 @@ from tests.support.contracts.consumer_world import (
 )
 from tests.support.contracts.librdkafka_consumer_world import GroupProtocol, librdkafka_world
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop, pytest.mark.timeout(90)]
 
 POLL_INTERVAL_S = 2.0
 

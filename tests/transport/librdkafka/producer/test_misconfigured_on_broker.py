@@ -9,7 +9,7 @@ from sdml_kafka.transport.librdkafka.options import producer_settings
 from sdml_kafka.transport.librdkafka.producer.adapter import connect_producer
 from tests.support.misconfigured_kafka import misconfigured_kafka
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 
 def _free_port() -> int:

@@ -19,7 +19,7 @@ from tests.support.contracts.producer_rights import check_each_call_says_what_it
 from tests.support.contracts.producer_world import CALL_S, started
 from tests.support.guarded_kafka import GUEST, SUPER_USER, login_of
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 
 def options_of(user: str, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from sdml_kafka.testing import EmbeddedKafka
 from tests.support.contracts.librdkafka_transactions_world import LibrdkafkaTransactionsWorld
 from tests.support.contracts.transactions import TransactionsContract
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 
 class TestLibrdkafkaTransactions(TransactionsContract):

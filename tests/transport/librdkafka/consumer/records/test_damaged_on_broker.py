@@ -16,7 +16,7 @@ from tests.support.damaged_batch import damage
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.undecodable_batch import produce_poison
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop, pytest.mark.timeout(60)]
 
 
 class Reading:
