@@ -11,6 +11,7 @@ from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.offsets.ledger import Ledger
 from sdml_kafka.consuming.offsets.tenancy import Progress
 from sdml_kafka.errors import CommitFailed, CommitRejected
+from sdml_kafka.hooks.batches import OnCommitted
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -34,6 +35,7 @@ class Committer:
         choose_policy: Callable[[ConsumerSettings], AutoCommit | None],
         log: RateLimitedLog,
         flush: Callable[[], None] = lambda: None,
+        on_committed: OnCommitted | None = None,
     ) -> None:
         """Begin without a commit under way.
 
@@ -44,12 +46,15 @@ class Committer:
                 user's own calls commit, even when partitions are revoked or the listener is left.
             log: The log of the part that this committer works for.
             flush: Brings the ledger up to date with the readers that have records in hand.
+            on_committed: Called with what was committed, if hooks observe that.
         """
         self._ledger = ledger
         self._current = current
         self._choose_policy = choose_policy
         self._log = log
         self._flush = flush
+        self.on_committed: OnCommitted | None = on_committed
+        """Called with what was committed, also by transactions; None if nobody observes."""
         self._lock = anyio.Lock()
 
     @property
@@ -121,8 +126,10 @@ class Committer:
             TopicPartition(*key): Commit(progress.offset, progress.map)
             for key, progress in moves.items()
         }
-        remaining_s = max(MIN_COMMIT_TIMEOUT_S, deadline - anyio.current_time())
-        await consumer.commit(epoch, commits, remaining_s)
+        now = anyio.current_time()
+        await consumer.commit(epoch, commits, max(MIN_COMMIT_TIMEOUT_S, deadline - now))
+        if self.on_committed is not None:
+            self.on_committed(commits, anyio.current_time() - now)
 
 
 class CommitScheduler(Actor):

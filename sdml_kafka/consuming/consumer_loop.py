@@ -304,8 +304,9 @@ class ConsumerLoop(Actor):
         if revocation.lost:
             self._drain.cut_off(tenancies)
         if not revocation.lost:
+            began = anyio.current_time()
             await self._drain.wait(tenancies, limit_s=revocation.deadline_s - 2 * step_s)
-            self._log.drained(tenancies, is_leaving=False)
+            self._log.drained(tenancies, began, is_leaving=False)
         with anyio.move_on_after(step_s):
             await self._call(self._on_revoked, lambda: partitions, step_s / 2)
         if not revocation.lost:
@@ -317,8 +318,9 @@ class ConsumerLoop(Actor):
     async def _leave(self) -> None:
         self._intake.note_revoked(list(self._intake.partitions))
         tenancies = self._withdraw(frozenset(self._intake.partitions))
+        began = anyio.current_time()
         await self._drain.wait(tenancies, shield=True)
-        self._log.drained(tenancies, is_leaving=True)
+        self._log.drained(tenancies, began, is_leaving=True)
         with anyio.move_on_after(BLOCKING_STEP_S + 1.0, shield=True):
             await self._committer.commit_by_policy(BLOCKING_STEP_S)
         self._intake.close(list(self._intake.partitions))

@@ -21,6 +21,8 @@ from sdml_kafka.consuming.trouble_logs import (
     unread_log,
 )
 from sdml_kafka.health.standing import Outage, Standing
+from sdml_kafka.hooks.calls import Hooks
+from sdml_kafka.hooks.group import GroupHooks
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime.waiter import clock
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -35,6 +37,8 @@ STUCK_LOOK_S = 5.0
 class OperatorLog:
     """Logs what happens to one consumer, over all of its lives."""
 
+    _revoked_at: float | None
+
     def __init__(
         self,
         log: Logger,
@@ -43,6 +47,8 @@ class OperatorLog:
         is_sending: Callable[[], bool] = lambda: True,
         flush: Callable[[], None] = lambda: None,
         may_wait: Callable[[str], bool] = lambda topic: False,
+        *,
+        hooks: Hooks,
     ) -> None:
         """Begin before the first life.
 
@@ -53,27 +59,26 @@ class OperatorLog:
             is_sending: Returns whether the producer beside the consumer has a connection.
             flush: Brings the ledger up to date with the readers that have records in hand.
             may_wait: Returns whether the records of a topic wait on purpose.
+            hooks: Observe the same.
         """
         self._log = log
         self.limited: RateLimitedLog = limited
         self._intake = intake
         self._is_sending = is_sending
-        self._flush = flush
-        self._may_wait = may_wait
+        self._flush, self._may_wait = flush, may_wait
         self._outage_log = outage_log(log, "nothing is read or committed")
         self._nodes = node_log(log)
         self._missing = missing_log(log)
         self._held = held_log(log)
         self._stuck = stuck_log(log)
         self._unread = unread_log(log)
-        self._look_for_stuck_at = 0.0
-        self._late_finishes = 0
+        self._look_for_stuck_at, self._late_finishes = 0.0, 0
+        self._hooks = GroupHooks(hooks)
         self.standing: Standing = Standing()
         self.outage: Outage = Outage()
         self._is_incremental = False
         self._assigned = frozenset[TopicPartition]()
-        self._has_joined = False
-        self._revoked_at: float | None = None
+        self._has_joined, self._revoked_at = False, None
 
     # -- what happens --------------------------------------------------------------------
 
@@ -81,6 +86,7 @@ class OperatorLog:
         """Note that a life has begun."""
         self._is_incremental = settings.incremental
         self.standing.begins(settings.group_id, anyio.current_time())
+        self._hooks.began(settings.group_id)
 
     def joined(self, assignment: Assignment) -> None:
         """Log an assignment."""
@@ -88,6 +94,8 @@ class OperatorLog:
         before, self._assigned = self._assigned, frozenset(assignment.positions)
         if assignment.adds:
             self._assigned |= before
+        if assignment.positions or not assignment.adds:
+            self._hooks.assigned(anyio.current_time(), frozenset(assignment.positions))
         if not self._has_joined:
             self._has_joined = True
             self._log.info("joined group %r: this member %s", self.standing.group_id, self._reads())
@@ -118,8 +126,10 @@ class OperatorLog:
 
     def revoking(self, revocation: Revocation, tenancies: Sequence[Tenancy]) -> None:
         """Log a revocation that found the member out of its group already."""
-        self._revoked_at = anyio.current_time()
+        self._revoked_at = now = anyio.current_time()
+        self._hooks.revoking(now)
         if revocation.lost:
+            self._hooks.lost(revocation.partitions, _in_hand(tenancies))
             self.limited.log(
                 WARNING,
                 "lost",
@@ -131,9 +141,14 @@ class OperatorLog:
                 _in_hand(tenancies),
             )
 
-    def drained(self, tenancies: Sequence[Tenancy], *, is_leaving: bool) -> None:
-        """Log what had not finished when partitions are released, and that the member leaves."""
-        left = _in_hand(tenancies)
+    def drained(self, tenancies: Sequence[Tenancy], since: float, *, is_leaving: bool) -> None:
+        """Log what had not finished when partitions are released, and that the member leaves.
+
+        `since` is when the drain began.
+        """
+        left, took_s = _in_hand(tenancies), anyio.current_time() - since
+        places = [(tenancy.topic, tenancy.partition) for tenancy in tenancies]
+        self._hooks.drained(places, took_s, left, is_leaving=is_leaving)
         rest = "records in hand have not finished in time, and come again"
         if is_leaving:
             self.standing.left(anyio.current_time())
@@ -182,6 +197,7 @@ class OperatorLog:
         connected = health.connected and self._is_sending()
         reason = next(iter(health.unreachable.values()), "there is no connection")
         self._outage_log.look(now, {} if connected else {None: reason})
+        self._hooks.outage.look(now, None if connected else reason)
         self._nodes.look(now, health.unreachable if connected else {})
         self._missing.look(now, dict.fromkeys(health.missing_topics, hints(health.nearest_topics)))
         self._held.look(now, health.held)

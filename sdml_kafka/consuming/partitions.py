@@ -14,10 +14,12 @@ from attrs import define, field
 from sdml_kafka.consuming.backlog import Backlog
 from sdml_kafka.consuming.byte_budget import ByteBudget
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
+from sdml_kafka.consuming.offsets.finishes import Finishes
 from sdml_kafka.consuming.offsets.ledger import Ledger
 from sdml_kafka.consuming.offsets.offset_map import Interval, decode, outside
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.hooks.batches import OnFinished
 from sdml_kafka.transport.fetched_record import offset_at, offsets_of
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import Assignment, Commit, End, Health, Jump, Polled
@@ -108,6 +110,7 @@ class Intake:
         *,
         keeps_maps: bool = True,
         paused: Container[TopicPartition] = frozenset(),
+        on_finished: OnFinished | None = None,
     ) -> None:
         """Begin without partitions.
 
@@ -118,12 +121,12 @@ class Intake:
             keeps_maps: Whether what finishes beyond the frontier is committed as well, and not
                 delivered again; see `offset_map`.
             paused: The partitions that are not to be read for now.
+            on_finished: Called with records that have finished, if hooks observe that.
         """
         self._is_read = is_read
-        self._current = current
-        self._keeps_maps = keeps_maps
+        self._current, self._keeps_maps = current, keeps_maps
         self.budget: ByteBudget = ByteBudget(max_bytes, current.nudge)
-        self.ledger: Ledger = Ledger(self.budget)
+        self.ledger: Ledger = Ledger(self.budget, Finishes(on_finished))
         self.partitions: dict[TopicPartition, Partition] = {}
         self.paused, self._held_back = paused, set[TopicPartition]()
         self.seeks: int = 0

@@ -23,12 +23,14 @@ from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, Configu
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.rules import judge
 from sdml_kafka.health.verdicts import Health
+from sdml_kafka.hooks.batches import on_committed, on_delivered, on_finished
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, check_timeouts, is_expected
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.dispatcher import Dispatcher
 from sdml_kafka.listener.hooked.records import RecordHooks
+from sdml_kafka.listener.hooked.streams import loops_with
 from sdml_kafka.listener.parse_failures import ParseFailures, ParseFailuresActor
 from sdml_kafka.listener.processing.exactly_once.stage import SharedRecords
 from sdml_kafka.listener.processing.exactly_once.transactions import Transacting
@@ -128,7 +130,7 @@ class ListenerActors:
         self.outbox, log = Outbox(), RateLimitedLog(_log, anyio.current_time)
         self._parse_failures = failures = self._make_failures(on_parse_error, transport, log)
         self._parser = BatchParser(_policy(on_parse_error), self.signal.fail, log, failures)
-        self.readers: Readers = Readers(self._parser, _max_run(auto_commit))
+        self.readers: Readers = Readers(self._parser, _max_run(auto_commit), *loops_with(hooks))
         self.committer: Committer = self._make_committer(log)
         parts = transport, serializers, log, timeouts, self._make_transacting(transport, options)
         self.processors: Processors = self._make_processors(*parts)
@@ -152,11 +154,12 @@ class ListenerActors:
 
     def _make_intake(self, options: ReadOptions, paused: Pauses) -> Intake:
         reads = self.router.is_read, self._current, options.max_bytes
-        return Intake(*reads, keeps_maps=options.offset_map, paused=paused)
+        observe = on_finished(self._hooks)
+        return Intake(*reads, keeps_maps=options.offset_map, paused=paused, on_finished=observe)
 
     def _make_committer(self, log: RateLimitedLog) -> Committer:
         of = self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush
-        return Committer(*of)
+        return Committer(*of, on_committed(self._hooks))
 
     def _make_seeks(self, paused: Pauses, options: ReadOptions) -> Seeks:
         moves = self.intake, paused, self.router.withdraw, self.committer, self.drain
@@ -165,7 +168,9 @@ class ListenerActors:
     def _make_watches(self, log: RateLimitedLog) -> tuple[OperatorLog, ConsumerFacts]:
         router = self.router
         flush, may_wait = self.readers.flush, router.is_retry_topic
-        watch = OperatorLog(_log, log, self.intake, flush=flush, may_wait=may_wait)
+        watch = OperatorLog(
+            _log, log, self.intake, flush=flush, may_wait=may_wait, hooks=self._hooks
+        )
         return watch, ConsumerFacts(self.intake, watch, router.is_read, may_wait)
 
     def _make_failures(
@@ -264,7 +269,12 @@ class ListenerActors:
 
         def dispatcher() -> Dispatcher:
             return Dispatcher(
-                self.signal, self.intake, self.router, self._parser, options.max_in_flight
+                self.signal,
+                self.intake,
+                self.router,
+                self._parser,
+                options.max_in_flight,
+                on_delivered(self._hooks),
             )
 
         def commit_scheduler() -> CommitScheduler:

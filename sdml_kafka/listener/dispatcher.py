@@ -9,6 +9,7 @@ import anyio.abc
 import anyio.lowlevel
 
 from sdml_kafka.consuming.partitions import Intake, Partition
+from sdml_kafka.hooks.batches import OnDelivered
 from sdml_kafka.listener.batch_parser import BatchParser, Parsed
 from sdml_kafka.listener.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.router import Route, Router
@@ -34,13 +35,14 @@ class Dispatcher(Actor):
         router: Router,
         parser: BatchParser,
         max_in_flight: int,
+        on_delivered: OnDelivered | None = None,
     ) -> None:
         self.mailbox: Mailbox[Any] | None = signal.mailbox
         self._signal = signal
         self._intake = intake
         self._router = router
         self._parser = parser
-        self._max_in_flight = max_in_flight
+        self._max_in_flight, self._on_delivered = max_in_flight, on_delivered
         self._ready: deque[GradualSlice] = deque()
         self._waiting = WaitQueue()
         self._rounds = 0
@@ -157,7 +159,8 @@ class Dispatcher(Actor):
         count = self._room(partition, routes)
         if count <= 0:
             return None
-        return Slice(self._intake, partition, routes, count, self._parser.dead_letters)
+        writer, observe = self._parser.dead_letters, self._on_delivered
+        return Slice(self._intake, partition, routes, count, writer, observe)
 
     def _room(self, partition: Partition, routes: Sequence[Route]) -> int:
         tenancy = partition.tenancy

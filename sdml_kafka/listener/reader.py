@@ -20,6 +20,7 @@ import anyio.lowlevel
 from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.ledger import Ledger
 from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
+from sdml_kafka.listener.delivery import StreamDelivery
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP
 
@@ -34,8 +35,23 @@ _NOTHING = Parcel(Chunk(Ledger().open("", 0, 0, 0, None), (), 0, bytearray(), 0.
 class Readers:
     """All readers of a listener."""
 
-    def __init__(self, parser: BatchParser, max_run: int = MAX_RUN) -> None:
-        """Begin without readers; each may take `max_run` records before the ledger learns of it."""
+    def __init__(
+        self,
+        parser: BatchParser,
+        max_run: int = MAX_RUN,
+        make: "Callable[..., Reader[Any]] | None" = None,
+        make_delivery: Callable[..., StreamDelivery[Any]] = StreamDelivery,
+    ) -> None:
+        """Begin without readers.
+
+        Args:
+            parser: What parses the records.
+            max_run: The number of records that each may take before the ledger learns of it.
+            make: Makes a reader of another kind than usual.
+            make_delivery: Makes the deliveries.
+        """
+        self.make: Callable[..., Reader[Any]] = make or Reader
+        self.make_delivery: Callable[..., StreamDelivery[Any]] = make_delivery
         self._all: WeakSet[Reader[Any]] = WeakSet()
         self.parser: BatchParser = parser
         self.max_run = max_run

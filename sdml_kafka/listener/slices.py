@@ -10,6 +10,7 @@ import anyio.lowlevel
 from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.partitions import Intake, Partition
+from sdml_kafka.hooks.batches import OnDelivered
 from sdml_kafka.listener.batch_parser import (
     MAX_PARSING_S,
     NOT_CALLED,
@@ -22,6 +23,7 @@ from sdml_kafka.listener.batch_parser import (
 from sdml_kafka.listener.router import Route
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.parsing.parsers import SKIP
+from sdml_kafka.parsing.type_checks import name_of
 from sdml_kafka.transport.fetched_record import offsets_of, values_of
 from sdml_kafka.transport.interfaces.records import Record
 
@@ -36,6 +38,7 @@ class Slice:
         routes: Sequence[Route],
         count: int,
         dead_letters: DeadLetterWriter | None,
+        on_delivered: OnDelivered | None = None,
     ) -> None:
         """Reserve room for the first `count` records of the backlog, which stay there for now.
 
@@ -45,7 +48,7 @@ class Slice:
         self.routes: Sequence[Route] = routes
         self.records: Sequence[Record] = partition.backlog.first(count)
         self._intake = intake
-        self._dead_letters = dead_letters
+        self._dead_letters, self._on_delivered = dead_letters, on_delivered
         self._handed = 0
         self._queues = [queue for route in routes for queue in route.queues]
         partition.parsing = count
@@ -81,6 +84,8 @@ class Slice:
         for index in unparsed:
             left[index] += 1  # what finishes it is its dead letter
         chunk = partition.tenancy.deliver(offsets_of(records), left, anyio.current_time(), sizes)
+        if self._on_delivered is not None:
+            self._on_delivered(partition.key, records, self._names())
         for route, result in zip(routes, parsed, strict=True):
             kept = [records[index] for index in result.indices] if result.dropped else records
             for queue in route.queues:
@@ -114,6 +119,8 @@ class Slice:
         chunk = self.partition.tenancy.deliver(
             offsets_of(records), b"\1" * count, anyio.current_time(), sizes
         )
+        if self._on_delivered is not None:
+            self._on_delivered(self.partition.key, records, self._names())
         (route,) = self.routes
         (queue,) = route.queues
         spec = route.spec
@@ -124,6 +131,9 @@ class Slice:
             records = list(records)
             parcel = Parcel(chunk, records, range(count), records, spec, route.queues, spec.parser)
         queue.put(parcel)
+
+    def _names(self) -> tuple[str, ...]:
+        return tuple(name_of(route.spec.type) for route in self.routes)
 
     def end(self) -> None:
         """Give the room back that was reserved for records which were not handed out."""

@@ -66,7 +66,8 @@ class TypeStream[T]:
         Returns:
             An async iterator of `Delivery` objects.
         """
-        return _Deliveries[T](self._reader(), self._queue, self._on_failure)
+        make = self._readers.make_delivery
+        return _Deliveries[T](self._reader(), self._queue, self._on_failure, make)
 
     async def aclose(self) -> None:
         """Close this stream: its loops end, and items that are not finished are given back."""
@@ -102,22 +103,26 @@ class TypeStream[T]:
     def _reader(self) -> Reader[T]:
         if self._closed:
             raise ClientClosed("This stream is closed: subscribe again")
-        reader = Reader[T](self._queue, self._readers, lambda: self._closed)
+        reader: Reader[T] = self._readers.make(self._queue, self._readers, lambda: self._closed)
         self._own.add(reader)
         return reader
 
 
 class _Deliveries[T]:
     def __init__(
-        self, reader: Reader[T], queue: TypedQueue, on_failure: Callable[[Exception], None]
+        self,
+        reader: Reader[T],
+        queue: TypedQueue,
+        on_failure: Callable[[Exception], None],
+        make: Callable[..., StreamDelivery[T]],
     ) -> None:
         self._reader = reader
         self._queue = queue
-        self._on_failure = on_failure
+        self._on_failure, self._make = on_failure, make
 
     def __aiter__(self) -> "_Deliveries[T]":
         return self
 
     async def __anext__(self) -> Delivery[T]:
         value = await anext(self._reader)
-        return StreamDelivery(value, *self._reader.take(), self._queue, self._on_failure)
+        return self._make(value, *self._reader.take(), self._queue, self._on_failure)

@@ -17,6 +17,7 @@ from sdml_kafka.health.rules import judge
 from sdml_kafka.health.standing import Outage, Silence
 from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import Hooks
+from sdml_kafka.hooks.group import OutageHooks
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, is_expected
 from sdml_kafka.producer.hooked_sends import sends_with
 from sdml_kafka.producer.pending_sends import PendingSends
@@ -68,6 +69,7 @@ class ProducerActors:
         hooks: Hooks,
     ) -> None:
         self._client, self._outage, self._silence = client, Outage(), Silence()
+        self._outage_hooks = OutageHooks(hooks)
         self.log: RateLimitedLog = RateLimitedLog(_log)
         self.transactions: TransactionOutbox | None = None
         self.outbox: Outbox
@@ -95,8 +97,9 @@ class ProducerActors:
         )
 
     def _look(self, now: float) -> None:
-        self._outage.note(now, is_connected=self.outbox.connected)
-        sends = self.sends
+        is_connected, sends = self.outbox.connected, self.sends
+        self._outage.note(now, is_connected=is_connected)
+        self._outage_hooks.look(now, None if is_connected else "there is no connection")
         self._silence.note(now, sends.counts.sent, sends.timed_out, sends.waits_since())
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:

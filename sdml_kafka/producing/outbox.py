@@ -33,6 +33,15 @@ class _Send(Protocol):
     ) -> None: ...
 
 
+class Outgoing(Protocol):
+    """Takes records to be sent: an `Outbox`, or what has hooks take part first."""
+
+    @property
+    def send(self) -> _Send:
+        """Sends a record, as `Producer.send` does."""
+        ...
+
+
 class Outbox:
     """Takes records at any time: while there is no producer they wait for the next one."""
 

@@ -33,6 +33,8 @@ _UNFINISHED = pattern(rb"[^\0]+")
 class Owner(Protocol):
     """What a chunk has to know of the tenancy whose records it has."""
 
+    topic: str
+    partition: int
     open: bool
     is_watched: bool
     in_flight: int
@@ -183,6 +185,8 @@ class Chunks[T: Owner]:
 
         Records may finish any distance ahead of the frontier.
         """
+        if (on_finished := chunk.tenancy.finishes.on_finished) is not None:
+            on_finished(chunk)
         before, after = chunk.before, chunk.after
         chunk.before = chunk.after = None  # whoever still has this chunk must not keep the others
         if before is None:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from attrs import define, field
 
+from sdml_kafka.hooks.batches import OnFinished
+
 NEVER = 1 << 62
 """A number of finished records that is never reached."""
 
@@ -12,6 +14,8 @@ NEVER = 1 << 62
 class Finishes:
     """The number of finished records, which somebody may wait for."""
 
+    on_finished: OnFinished | None = None
+    """Called with each chunk that has finished, and with what has of others as a tenancy ends."""
     count: int = 0
     """The number of records finished since the beginning, over all tenancies."""
     late: int = 0

@@ -28,7 +28,7 @@ class Ledger:
     tenancies: dict[tuple[str, int], Tenancy] = field(
         factory=dict[tuple[str, int], Tenancy], init=False
     )
-    finishes: Finishes = field(factory=Finishes, init=False)
+    finishes: Finishes = field(factory=Finishes)
     _taken_before: int = field(default=0, init=False)
 
     def open(

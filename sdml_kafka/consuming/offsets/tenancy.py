@@ -170,6 +170,10 @@ class Tenancy:
 
     def end(self) -> None:
         """Count whatever finishes from now on as late, and nothing as held."""
+        if (on_finished := self.finishes.on_finished) is not None:
+            for chunk in self.chunks:
+                if chunk.unfinished < len(chunk.left):
+                    on_finished(chunk)
         self.open = False
         self.held.release(self.held.count)
         self.held = HeldBytes(ByteBudget())

@@ -23,6 +23,7 @@ from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rpc.client.call_builder import CallBuilder
 from sdml_kafka.rpc.client.call_plans import CallPlans
 from sdml_kafka.rpc.client.expectations import Expectations
+from sdml_kafka.rpc.client.hooked.calls import calls_of
 from sdml_kafka.rpc.client.pending_calls import CallRegistry, PendingCalls
 from sdml_kafka.rpc.client.reply_dispatcher import (
     Backlog,
@@ -69,12 +70,12 @@ class ClientActors:
         topics = choose_topics(name)
         self.failure: BaseException | None = None
         """What the client has failed with, once its supervisor gave up."""
-        self._on_event, self._client = hooks.on_event, transport.client
+        self._hooks, self._on_event, self._client = hooks, hooks.on_event, transport.client
         self.id_prefix: bytes = f"{name.rpartition('-')[2]}-".encode()
         self.outbox: Outbox = Outbox()
         self.groups: ServerGroups = ServerGroups(self.outbox)
-        self.calls: PendingCalls = PendingCalls(
-            self.outbox, self.trouble_now, self._ask_for_other_partitions
+        self.calls: PendingCalls = calls_of(
+            hooks, self.outbox, self.trouble_now, self._ask_for_other_partitions
         )
         self.reading: Reading = Reading(
             randbits(31) if own_partition else None,
@@ -108,7 +109,7 @@ class ClientActors:
             self.reading,
             backlog,
             self.outbox,
-            ReplyLog(),
+            ReplyLog(self._hooks),
             start_timeout_s,
             self._plans.forget_all,
         )

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import anyio
 
 from sdml_kafka.errors import CallIdInUse, CallTimeout, ClientClosed, ReplyInvalid, SendFailed
-from sdml_kafka.producing.outbox import Outbox
+from sdml_kafka.producing.outbox import Outgoing
 from sdml_kafka.rpc.client.call_table import Call, CallTable
 from sdml_kafka.rpc.client.expectations import Expectation
 from sdml_kafka.rpc.client.status import Counts
@@ -113,8 +113,8 @@ class PendingCall(Call):
         """Give the call its outcome and wake its caller; do nothing if it has one."""
         if not self.settled:
             self.settled = True
-            self.calls.table.remove(self)
             self.value, self.error = value, error
+            self.calls.table.remove(self)
             waiter = self.waiter
             if not waiter.done():  # as `wake` does
                 waiter.set_result(None)
@@ -122,7 +122,7 @@ class PendingCall(Call):
     def forget(self) -> None:
         """End the call without an outcome, since its caller waits no more."""
         self.settled = True
-        self.calls.table.remove(self)
+        self.calls.forget(self)
 
     def send_cancel(self) -> None:
         """Let a server that asked for it know that nobody reads any more; streams alone do."""
@@ -177,9 +177,10 @@ class PendingCalls:
 
     def __init__(
         self,
-        outbox: Outbox,
+        outbox: Outgoing,
         trouble_now: Callable[[], Exception | None],
         on_timeouts: Callable[[], object],
+        table: CallTable[PendingCall] | None = None,
     ) -> None:
         """Begin without calls.
 
@@ -188,11 +189,12 @@ class PendingCalls:
             trouble_now: Returns what is wrong with the connection at this moment, for the error of
                 a call that times out.
             on_timeouts: Called when calls have timed out.
+            table: A table of another kind than usual.
         """
         self._outbox = outbox
         self._trouble_now = trouble_now
         self._on_timeouts = on_timeouts
-        self.table: CallTable[PendingCall] = CallTable()
+        self.table: CallTable[PendingCall] = CallTable() if table is None else table
         self.counts: Counts = Counts()
         self.closed: bool = False
         self._wakes_at = inf
@@ -217,6 +219,10 @@ class PendingCalls:
             self._earlier.set()
         self.counts.calls += 1
         self._outbox.send(call.message, call, call)
+
+    def forget(self, call: PendingCall) -> None:
+        """Remove a call whose caller waits no more."""
+        self.table.remove(call)
 
     def send(self, call: PendingCall) -> None:
         """Send the call's record again."""

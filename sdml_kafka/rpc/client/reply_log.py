@@ -6,6 +6,8 @@ from logging import ERROR, INFO, WARNING, getLogger
 import anyio
 
 from sdml_kafka.consuming.trouble_logs import node_log, outage_log
+from sdml_kafka.hooks.calls import Hooks
+from sdml_kafka.hooks.group import OutageHooks
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Health, Jump
@@ -17,7 +19,8 @@ _log = getLogger("sdml_kafka.rpc")
 class ReplyLog:
     """Logs what happens to a client's connection and replies, over all lives of its actors."""
 
-    def __init__(self) -> None:
+    def __init__(self, hooks: Hooks) -> None:
+        self._outage_hooks = OutageHooks(hooks)
         self._limited = RateLimitedLog(_log, anyio.current_time)
         self._outage = outage_log(_log, "calls wait for their deadline")
         self._nodes = node_log(_log)
@@ -28,6 +31,7 @@ class ReplyLog:
         now, connected = anyio.current_time(), health.connected and is_sending
         reason = next(iter(health.unreachable.values()), "there is no connection")
         self._outage.look(now, {} if connected else {None: reason})
+        self._outage_hooks.look(now, None if connected else reason)
         self._nodes.look(now, health.unreachable if connected else {})
         self._limited.flush()
 

@@ -23,6 +23,7 @@ from sdml_kafka.errors import (
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.rules import judge
 from sdml_kafka.health.verdicts import Health
+from sdml_kafka.hooks.batches import on_committed, on_finished
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import (
     ACTOR_GRACE_S,
@@ -39,8 +40,9 @@ from sdml_kafka.rpc.server.call import Answer, ServerCall
 from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle, WorkerPool
 from sdml_kafka.rpc.server.cancellations import Cancellations
 from sdml_kafka.rpc.server.dedupe import Dedupe, Repeats
-from sdml_kafka.rpc.server.handler_runner import HandlerRunner
 from sdml_kafka.rpc.server.handlers import Handler, check_concurrency
+from sdml_kafka.rpc.server.hooked.replies import Handlings, replies_of
+from sdml_kafka.rpc.server.hooked.requests import delivering, lifecycle_of, runner_of
 from sdml_kafka.rpc.server.replies import Replies
 from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopicPolicy, ReplyTopics
 from sdml_kafka.rpc.server.request_intake import OwnIds, RequestIntake
@@ -127,22 +129,19 @@ class ServerActors:
         self._restarts = restarts = restarts or Restarts()
         self._intake_options, self._reply_options = intake_options, reply_options
         self._limited_log = log = RateLimitedLog(_log)
-        self._counts = Counts()
+        self._counts, self._hooks = Counts(), hooks
+        self._handlings: Handlings | None = None if hooks.enter is None else {}
         self.outbox: Outbox = Outbox()
-        self._current = CurrentConsumer()
-        self.intake: Intake = Intake(lambda topic: True, self._current, bounds.max_bytes_in_flight)
-        self._log = OperatorLog(_log, log, self.intake, lambda: self.outbox.connected)
-        self._health_facts = ConsumerFacts(self.intake, self._log)
-        self._committer = Committer(self.intake.ledger, self._current, _commit_policy, log)
         self.pool: Pool[ServerCall, Answer] = Pool(bounds.concurrency)
-        self.replies: Replies = Replies(self.outbox, self._counts, log, self.pool.wake)
+        self._make_reading(bounds, log)
+        out = hooks, self._handlings, self.outbox
+        self.replies: Replies = replies_of(*out, self._counts, log, self.pool.wake)
         self.request_intake: RequestIntake = self._request_intake(
             handlers, intake_options, reply_options
         )
         requests = self.request_intake
-        self.queue: RequestQueue = RequestQueue(
-            self.intake, handlers, requests.cancellations.look_ahead, requests.calls_of
-        )
+        look_ahead, calls_of = requests.cancellations.look_ahead, delivering(hooks, requests)
+        self.queue: RequestQueue = RequestQueue(self.intake, handlers, look_ahead, calls_of)
         self.supervisor: Supervisor = Supervisor(
             "server",
             self._children(),
@@ -152,6 +151,20 @@ class ServerActors:
             is_expected=is_expected,
             on_event=hooks.on_event,
         )
+
+    def _make_reading(self, bounds: Bounds, log: RateLimitedLog) -> None:
+        """Make what reads and commits requests."""
+        self._current, hooks = CurrentConsumer(), self._hooks
+        self.intake: Intake = Intake(
+            lambda topic: True,
+            self._current,
+            bounds.max_bytes_in_flight,
+            on_finished=on_finished(hooks),
+        )
+        self._log = OperatorLog(_log, log, self.intake, lambda: self.outbox.connected, hooks=hooks)
+        self._health_facts = ConsumerFacts(self.intake, self._log)
+        commits = self.intake.ledger, self._current, _commit_policy, log
+        self._committer = Committer(*commits, on_committed=on_committed(hooks))
 
     def status(self) -> ServerStatus:
         """Return what the server is doing at this moment."""
@@ -259,16 +272,17 @@ class ServerActors:
         ]
 
     def _lifecycle(self) -> CallLifecycle:
-        runner = HandlerRunner(
+        runner = runner_of(
+            self._hooks,
+            self._handlings,
             self.replies,
             Threads(self._give_place),
             self._limited_log,
             waiter_maker(),
             expose_errors=self._reply_options.expose_errors,
         )
-        return CallLifecycle(
-            self.queue, self.request_intake, self.replies, self._counts, runner, clock()
-        )
+        parts = self.queue, self.request_intake, self.replies, self._counts, runner
+        return lifecycle_of(self._hooks, self._handlings, *parts, clock())
 
     # -- what the parts call -------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from sdml_kafka.errors import (
     SendFailed,
     TopicMissing,
 )
-from sdml_kafka.producing.outbox import Outbox
+from sdml_kafka.producing.outbox import Outgoing
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import OK
 from sdml_kafka.rpc.dialects.native import ok_headers, reply_headers
@@ -38,7 +38,7 @@ _new_message: Callable[[tuple[object, ...]], Message]
 _new_message = partial(tuple.__new__, Message)  # pyright: ignore[reportUnknownMemberType]
 
 
-class _Reply:
+class Reply:
     """A reply of a call that gets several, or an error."""
 
     __slots__ = ("call", "is_error", "message", "replies")
@@ -60,7 +60,7 @@ class Replies:
     """Sends replies, sends them again if that may help, and finishes their requests."""
 
     def __init__(
-        self, outbox: Outbox, counts: Counts, log: RateLimitedLog, on_room: Callable[[], None]
+        self, outbox: Outgoing, counts: Counts, log: RateLimitedLog, on_room: Callable[[], None]
     ) -> None:
         """Begin without replies.
 
@@ -78,7 +78,7 @@ class Replies:
         self._bytes = 0
         self.is_full: bool = False
         """Whether no further request may start, which bounds what waits for the broker."""
-        self._to_resend: list[tuple[float, _Reply | ServerCall]] = []
+        self._to_resend: list[tuple[float, Reply | ServerCall]] = []
         self.resend_timer: DeadlineTimer = DeadlineTimer(self._resend)
 
     def _add(self, replies: int, size: int) -> None:
@@ -149,7 +149,7 @@ class Replies:
         self._add(len(topics), len(value) * len(topics))
         for topic in topics:
             message = Message(topic, value, key, headers, call.reply_partition, is_stream)
-            self._outbox.send(message, _Reply(self, call, message, status != OK))
+            self._outbox.send(message, Reply(self, call, message, status != OK))
 
     def add_waiting(self) -> None:
         """Count a call that waits for another call's answer as if it waited for the broker."""
@@ -191,7 +191,7 @@ class Replies:
         if self._remove(len(calls), size):
             self._on_room()
 
-    def sent(self, reply: "_Reply | ServerCall", error: Exception | None) -> None:
+    def sent(self, reply: "Reply | ServerCall", error: Exception | None) -> None:
         """Finish with a reply that the broker has, or that failed; or send something for it."""
         if error is None:
             self._counts.replies += 1
@@ -208,7 +208,7 @@ class Replies:
         if has_made_room:
             self._on_room()
 
-    def _mended(self, reply: "_Reply | ServerCall", error: Exception) -> bool:
+    def _mended(self, reply: "Reply | ServerCall", error: Exception) -> bool:
         """Return whether the reply, or another in its place, was or will be sent again."""
         message, call = reply.message, reply.call
         is_refused = isinstance(error, PayloadTooLarge | RecordRefused) and not error.in_doubt
@@ -240,7 +240,7 @@ class Replies:
         )
         return False
 
-    def _replace_by_error(self, reply: "_Reply | ServerCall", error: Exception) -> None:
+    def _replace_by_error(self, reply: "Reply | ServerCall", error: Exception) -> None:
         call, message = reply.call, reply.message
         self._counts.error(INTERNAL)
         is_too_large = isinstance(error, PayloadTooLarge)

@@ -292,11 +292,14 @@ class Transactions(Forwards):
         self._on_progress()  # there is room for the next transaction
         progress = self._progress()
         offsets = await self._group_offsets(progress)
+        since = self._clock()
         doubt = await self._commit_until_known(offsets)
         if doubt is not None:
             self._transacting.on_doubt(progress.keys())
             self.end(Ending(doubt, is_spent=True))
             return
+        if (on_committed := self._transacting.committer.on_committed) is not None:
+            on_committed(offsets.commits, self._clock() - since)
         if self._unsettled is not None:
             self._unsettled.committed(message for each in members for message in each.messages)
         for ended in members:

@@ -1,0 +1,69 @@
+"""Replies in which hooks take part."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sdml_kafka.hooks.calls import Hooks
+from sdml_kafka.hooks.participation import Handling
+from sdml_kafka.hooks.receipts import HookReceipt, settle, take_part
+from sdml_kafka.producing.outbox import Outbox
+from sdml_kafka.rpc.server.call import ServerCall
+from sdml_kafka.rpc.server.replies import Replies, Reply
+from sdml_kafka.transport.interfaces.producer import Message, OnSent, always
+
+Handlings = dict[ServerCall, Handling]
+"""What hooks have entered, by the call whose handler runs, until its answer is sent."""
+
+
+def replies_of(hooks: Hooks, handlings: Handlings | None, outbox: Outbox, *parts: Any) -> Replies:
+    """Return what sends replies, in which hooks take part if one of them wants to."""
+    if hooks.sending is None:
+        return Replies(outbox, *parts)
+    return HookedReplies(_HookedOutbox(hooks, handlings, outbox), *parts)
+
+
+class _HookedOutbox:
+    """Sends replies in which hooks take part when they are sent first."""
+
+    def __init__(self, hooks: Hooks, handlings: Handlings | None, outbox: Outbox) -> None:
+        self._hooks = hooks
+        self._handlings: Handlings = {} if handlings is None else handlings
+        self._outbox = outbox
+
+    def send(
+        self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
+    ) -> None:
+        reply: Any = on_sent
+        if type(message.receipt) is not HookReceipt:
+            call: ServerCall = reply.call
+            handling = self._handlings.get(call)
+            message = take_part(self._hooks, message, "reply", handling, call_id=call.id)
+            reply.message = message
+        self._outbox.send(message, on_sent, is_wanted)
+
+
+class HookedReplies(Replies):
+    """Sends replies whose outcomes hooks learn of."""
+
+    def acknowledged(self, calls: Sequence[ServerCall]) -> None:
+        """Finish with replies that the broker has, each the only one of its call."""
+        for call in calls:
+            settle(call.message, None)
+        super().acknowledged(calls)
+
+    def sent(self, reply: "Reply | ServerCall", error: Exception | None) -> None:
+        """Finish with a reply that the broker has, or that failed; or send something for it."""
+        if error is None:
+            settle(reply.message, None)
+        super().sent(reply, error)
+
+    def _replace_by_error(self, reply: "Reply | ServerCall", error: Exception) -> None:
+        settle(reply.message, error)
+        reply.message = reply.message._replace(receipt=None)  # they take part anew
+        super()._replace_by_error(reply, error)
+
+    def _mended(self, reply: "Reply | ServerCall", error: Exception) -> bool:
+        is_mended = super()._mended(reply, error)
+        if not is_mended:
+            settle(reply.message, error)
+        return is_mended

@@ -1,0 +1,113 @@
+"""Requests that hooks observe: as they are delivered, as handlers run for them, and their ends."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sdml_kafka.hooks.batches import on_delivered
+from sdml_kafka.hooks.calls import Hooks
+from sdml_kafka.hooks.events import RequestHandled
+from sdml_kafka.hooks.participation import Handling
+from sdml_kafka.rpc.dialects.messages import OK
+from sdml_kafka.rpc.server.call import Answer, ServerCall
+from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle
+from sdml_kafka.rpc.server.handler_runner import HandlerRunner
+from sdml_kafka.rpc.server.hooked.replies import Handlings
+from sdml_kafka.rpc.server.request_intake import RequestIntake
+from sdml_kafka.rpc.server.request_queue import CallsOf, Lane
+from sdml_kafka.transport.interfaces.records import Record
+
+
+def delivering(hooks: Hooks, intake: RequestIntake) -> CallsOf:
+    """Return what makes calls of records, and calls hooks for these before."""
+    observe = on_delivered(hooks)
+    if observe is None:
+        return intake.calls_of
+
+    def observed(lane: Lane, records: Sequence[Record], now: float) -> list[ServerCall]:
+        observe(lane.partition.key, records, (lane.handler.name,))
+        return intake.calls_of(lane, records, now)
+
+    return observed
+
+
+def runner_of(
+    hooks: Hooks, handlings: Handlings | None, *parts: Any, **options: Any
+) -> HandlerRunner:
+    """Return what runs handlers, inside of what hooks enter if one of them wants to."""
+    if hooks.enter is None or handlings is None:
+        return HandlerRunner(*parts, **options)
+    return HookedRunner(hooks, handlings, *parts, **options)
+
+
+class HookedRunner(HandlerRunner):
+    """Runs handlers inside of what hooks enter, their parsers included."""
+
+    def __init__(self, hooks: Hooks, handlings: Handlings, *parts: Any, **options: Any) -> None:
+        super().__init__(*parts, **options)
+        self._hooks = hooks
+        self._handlings = handlings
+        self._errors: dict[ServerCall, BaseException] = {}
+
+    async def answer(self, call: ServerCall) -> Answer:
+        """Return the answer to a call; see `HandlerRunner.answer`."""
+        hooks = self._hooks
+        assert hooks.enter is not None
+        handling = Handling(hooks.origin, call.handler.name, (call.record,), 1, call_id=call.id)
+        self._handlings[call] = handling
+        leave = hooks.enter(handling)
+        try:
+            answer = await super().answer(call)
+        except BaseException as error:
+            leave(error)
+            raise
+        leave(self._errors.pop(call, None))
+        return answer
+
+    def _invalid(self, call: ServerCall, error: BaseException) -> Answer:
+        self._errors[call] = error
+        return super()._invalid(call, error)
+
+    def failed(self, call: ServerCall, error: BaseException) -> Answer:
+        """Return the answer to a call whose handler raised `error`."""
+        self._errors[call] = error
+        return super().failed(call, error)
+
+
+def lifecycle_of(hooks: Hooks, handlings: Handlings | None, *parts: Any) -> CallLifecycle:
+    """Return the lifecycle of calls, whose ends hooks observe if one of them wants to."""
+    if hooks.request_handled is None and handlings is None:
+        return CallLifecycle(*parts)
+    return HookedLifecycle(hooks, handlings, *parts)
+
+
+class HookedLifecycle(CallLifecycle):
+    """The calls as the workers' jobs, whose ends hooks observe."""
+
+    def __init__(self, hooks: Hooks, handlings: Handlings | None, *parts: Any) -> None:
+        super().__init__(*parts)
+        self._hooks = hooks
+        self._handlings: Handlings = {} if handlings is None else handlings
+        self._began: dict[ServerCall, float] = {}
+
+    def take(self) -> ServerCall | None:
+        """Return the next call that needs a handler; see `CallLifecycle.take`."""
+        call = super().take()
+        if call is not None:
+            self._began[call] = self.now
+        return call
+
+    def ended(self, call: ServerCall, answer: Answer, *, is_repeatable: bool = True) -> None:
+        """Send the answer of a call whose handler has ended; see `CallLifecycle.ended`."""
+        seconds = self._clock() - self._began.pop(call, self._clock())
+        if (handled := self._hooks.request_handled) is not None:
+            status = "ok" if answer.status == OK else answer.status
+            parts = call.topic, call.handler.name, seconds, status
+            handled(RequestHandled(self._hooks.origin, *parts))
+        super().ended(call, answer, is_repeatable=is_repeatable)
+        self._handlings.pop(call, None)
+
+    def abandon(self, call: ServerCall) -> None:
+        """Give back a call that has neither ended nor finished; see `CallLifecycle.abandon`."""
+        self._began.pop(call, None)
+        self._handlings.pop(call, None)
+        super().abandon(call)
