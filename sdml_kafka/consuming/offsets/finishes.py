@@ -1,10 +1,9 @@
 """Count the records that have finished, over all partitions of one consumer. Pure."""
 
 from collections.abc import Callable
+from typing import Any
 
 from attrs import define, field
-
-from sdml_kafka.hooks.batches import OnFinished
 
 NEVER = 1 << 62
 """A number of finished records that is never reached."""
@@ -14,7 +13,7 @@ NEVER = 1 << 62
 class Finishes:
     """The number of finished records, which somebody may wait for."""
 
-    on_finished: OnFinished | None = None
+    on_finished: Callable[[Any], None] | None = None
     """Called with each chunk that has finished, and with what has of others as a tenancy ends."""
     count: int = 0
     """The number of records finished since the beginning, over all tenancies."""
