@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import psutil
 import pytest
 
 from sdml_kafka import KafkaListener, parse_text
@@ -54,6 +55,13 @@ def doctor(kafka: EmbeddedKafka | str, *words: str) -> subprocess.CompletedProce
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
+
+
+def wait_for_connection(pid: int, port: int) -> None:
+    """Return when the process is connected to the port."""
+    process = psutil.Process(pid)
+    while port not in {each.raddr.port for each in process.net_connections() if each.raddr}:
+        pass
 
 
 def report(kafka: EmbeddedKafka | str, *words: str) -> Mapping[str, Any]:
@@ -242,7 +250,7 @@ def test_ctrl_c_ends_it(mortal_kafka: EmbeddedKafka, backend: str) -> None:
         with subprocess.Popen(
             [*argv, "--backend", backend], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
-            time.sleep(BUSY_S)  # there is nothing that shows that it waits
+            wait_for_connection(process.pid, mortal_kafka.ports[0])
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=EXIT_TIMEOUT_S)
     finally:
