@@ -47,13 +47,17 @@ class ProgramLoop:
     def __init__(self) -> None:
         self.new_waiter: Callable[[], Waiter] = waiter_maker()
         self._schedule: Callable[[Command], object]
+        self.call_next: Callable[[Command], object]
+        """Runs a function once what is ready to run has run; for the program's own thread."""
         if on_trio():
             import trio
 
             self._schedule = trio.lowlevel.current_trio_token().run_sync_soon
+            self.call_next = self._schedule
         else:
-            schedule = asyncio.get_running_loop().call_soon_threadsafe
-            self._schedule = partial(schedule, context=_context_of_asyncio())
+            loop, context = asyncio.get_running_loop(), _context_of_asyncio()
+            self._schedule = partial(loop.call_soon_threadsafe, context=context)
+            self.call_next = partial(loop.call_soon, context=context)
 
     def call_soon(self, function: Command) -> None:
         """Run a function on the loop, which is left out if the loop has ended."""

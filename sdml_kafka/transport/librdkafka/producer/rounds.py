@@ -11,7 +11,13 @@ processor is busy with nothing else. It also sends the first record of a burst a
   time nothing waits for anything.
 - What comes meanwhile is held back until all of those have their outcome, and then goes together,
   over a second producer that waits for a millisecond. So each round is one request for a partition.
-- Where too many are held back, or an answer takes too long, they are handed over all the same.
+- While such rounds follow each other closely, no record goes ahead of its round: it waits for those
+  that come in the same turn of the program's loop (`is_busy`). Those that may go to any partition
+  go to one, up to `MOST_TOGETHER` of them. librdkafka sends a request for each partition, and each
+  of these costs the broker, this client and whoever reads more than the records in it.
+- Where too many are held back, or an answer takes too long, they are handed over all the same. If
+  they wait for a broker that is as slow as all others, librdkafka would be busy with them and sends
+  none sooner, so this takes longer while nothing is answered.
 
 Rules for whoever edits this file:
 
@@ -29,10 +35,16 @@ from sdml_kafka.transport.librdkafka.producer.delivery_reports import ReportingP
 MOST_ALONE = 4
 MOST_HELD = 500
 PATIENCE_S = 0.2
-"""Seconds that records are held back at most."""
+"""Seconds that records are held back once some of those on their way have their outcome: a broker
+or a partition is slower than another one."""
+LONG_PATIENCE_S = 1.0
+"""Seconds that records are held back at most: before that all is slow, and those that are held back
+would be sent no sooner."""
 FREE_S = 2.0
 """Seconds for which none are held back once an answer has taken too long, as in an outage."""
 LINGER_MS = 1
+BUSY_S = 0.2
+"""Seconds within which a round follows another one while there is much to send."""
 
 Make = Callable[[Settings], ReportingProducer]
 
@@ -50,7 +62,11 @@ class Rounds:
         self._most: float = MOST_ALONE if _has_rounds(settings) else inf
         self.most: float = self._most
         """The number of records on their way from which on others are held back."""
-        self._held_at = self._free_until = 0.0
+        self.is_busy: bool = False
+        """Whether rounds of many records follow each other closely."""
+        self._held_at = self._free_until = self._many_at = 0.0
+        self._under_way = 0
+        """The number of records on their way when the first one was held back."""
         self._is_flushing = False
 
     @property
@@ -67,33 +83,41 @@ class Rounds:
         """Return whether a record is to be held back, the first one of a round."""
         self.report_all(is_flushing=self._is_flushing, is_holding=True)
         self._held_at = monotonic()
+        self._under_way = self.current.outstanding()
         # Of the last two one may have been counted already without a report.
-        return self.current.outstanding() > 1
+        return self._under_way > 1
 
     def may_end(self, count: int) -> bool:
         """Return whether so many records that are held back are to be handed over now."""
         now = monotonic()
-        if now >= self._free_until:
+        under_way = self.current.outstanding()
+        if now >= self._free_until or not under_way:
             self.most = self._most
-        if not self.current.outstanding():
-            self._choose(count)
+        if now >= self._many_at + BUSY_S:
+            self.is_busy = False
+        if not under_way:
+            self._choose(count, now)
         elif count < MOST_HELD:
-            if not count or now < self._held_at + PATIENCE_S:
+            patience_s = PATIENCE_S if under_way < self._under_way else LONG_PATIENCE_S
+            if not count or now < self._held_at + patience_s:
                 return False
-            self.most, self._free_until = inf, now + FREE_S
+            self.most, self._free_until, self.is_busy = inf, now + FREE_S, False
         return True
 
-    def _choose(self, count: int) -> None:
+    def _choose(self, count: int, now: float) -> None:
         if count > MOST_ALONE and self._most != inf:
             if self._together is None:
                 self._together = self._make({**self._settings, "linger.ms": LINGER_MS})
             self.current = self._together
+            self.is_busy, self._many_at = now < self._many_at + BUSY_S, now
         else:
             self.current = self._alone
+            self.is_busy = self.is_busy and not count
 
     def end(self) -> None:
         """Note that nothing is held back any more."""
-        self.report_all(is_flushing=self._is_flushing, is_holding=self.most > self._most)
+        is_holding = self.is_busy or self.most > self._most
+        self.report_all(is_flushing=self._is_flushing, is_holding=is_holding)
 
     def report_all(self, *, is_flushing: bool, is_holding: bool) -> None:
         """Have all records reported, if somebody waits for that."""

@@ -34,6 +34,7 @@ from sdml_kafka.transport.interfaces.producer import Message as Record
 from sdml_kafka.transport.interfaces.producer import OnSent, always
 from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
+from sdml_kafka.transport.librdkafka.producer.client_records import as_bytes, checked
 from sdml_kafka.transport.librdkafka.producer.delivery_reports import (
     Entry,
     Report,
@@ -48,6 +49,8 @@ LOOK_S = 0.1
 """Seconds between two looks at what is not reported."""
 FRESH_S = 0.4
 """Seconds within which no record gets too old: what the broker refuses then, it refuses again."""
+MOST_TOGETHER = 50
+"""The number of records of a round that go to one partition, where any will do (`rounds.py`)."""
 BY_KEY = -1
 """The number of a partition that librdkafka chooses by the record's key."""
 Partitions = tuple[int, Iterator[int]]
@@ -91,6 +94,10 @@ class Sending:
         self._sought = self._lookups.waiting
         self._topics: dict[str, Partitions] = {}
         self._waiting: deque[Entry] = deque()
+        self._parts = 0
+        """The number of parts of rounds that were given to one partition each."""
+        self._part: int | None = None
+        """The number of such a part while it is handed over."""
         self._all_settled = anyio.Event()
         self._refusal: str | None = None
 
@@ -107,6 +114,10 @@ class Sending:
             self._waiting.append(entry)
             if len(self._waiting) == MOST_HELD:
                 self._send_waiting()
+        elif self._rounds.is_busy:
+            self._rounds.begin()
+            self._waiting.append(entry)
+            self._loop.call_next(self._send_waiting)
         elif self._rounds.current.outstanding() >= self._rounds.most and self._rounds.begin():
             self._waiting.append(entry)
         else:
@@ -121,15 +132,21 @@ class Sending:
                 self._look_up(entry)
                 return
             if partition is None:
-                partition = next(known[1]) if key is None or not by_key else BY_KEY
+                partition = (
+                    BY_KEY
+                    if key is not None and by_key
+                    else next(known[1])
+                    if self._part is None
+                    else self._part % known[0]
+                )
             elif type(partition) is not int or not 0 <= partition < known[0]:
                 self._look_up(entry)  # it was added lately, or is none
                 return
             if value is not None and value.__class__ is not bytes:
-                value = _as_bytes(value)
+                value = as_bytes(value)
             if key is not None and key.__class__ is not bytes:
-                key = _as_bytes(key)
-            pairs = _checked(headers) if headers else None
+                key = as_bytes(key)
+            pairs = checked(headers) if headers else None
             client = self._rounds.current
             asked = receipt is not None or getattr(entry[1], "waits_for_ack", True)
             delivered = partial(client.delivered if asked else client.delivered_unasked, entry)
@@ -169,16 +186,21 @@ class Sending:
 
     def _found(self, topic: str, count: int, entries: deque[Entry]) -> None:
         self._topics[topic] = count, cycle(range(count))
+        found = list[Entry]()
+        waits = bool(self._waiting)
         for entry in entries:
             partition = entry[0].partition
             if not entry[2]():
                 self._count_settled(1)
             elif partition is not None and partition >= count:
                 self._report(entry, no_such_partition(topic, partition, count))
+            elif waits:
+                found.append(entry)
             elif self._waiting:  # room that there is since then is for the first of these
                 self._waiting.append(entry)
             else:
                 self._send(entry)
+        self._waiting.extendleft(reversed(found))  # what waits for the same topic came later
 
     def _not_found(self, topic: str, error: KafkaError, entries: deque[Entry]) -> None:
         self._topics.pop(topic, None)
@@ -212,7 +234,10 @@ class Sending:
         """Hand over the records that wait, if it is time to."""
         if not self._rounds.may_end(len(self._waiting)):
             return
-        for _ in range(len(self._waiting)):
+        is_busy = self._rounds.is_busy
+        for number in range(len(self._waiting)):
+            if is_busy and not number % MOST_TOGETHER:
+                self._part = self._parts = self._parts + 1
             entry = self._waiting.popleft()
             if not entry[2]():
                 self._count_settled(1)
@@ -221,7 +246,9 @@ class Sending:
             self._send(entry)
             if len(self._waiting) > waiting:  # still full: it is the last now, and was the first
                 self._waiting.rotate(1)
+                self._part = None
                 return
+        self._part = None
         self._rounds.end()
 
     def _send_alone(self, entry: Entry) -> None:
@@ -241,7 +268,7 @@ class Sending:
                 partial(self._single.delivered, entry),
                 None,
                 0 if timestamp_ms is None else timestamp_ms or 1,
-                _checked(headers),
+                checked(headers),
             )
         except KafkaException as error:
             self._report(entry, self._error(error.args[0], topic))
@@ -334,22 +361,3 @@ def _may_be_taken_now(entry: Entry, error: KafkaError, message: Message) -> bool
     if error.code() != KafkaError.INVALID_TIMESTAMP or entry[0].timestamp_ms is not None:
         return False
     return (message.latency() or 0.0) > FRESH_S and entry[2]()
-
-
-def _as_bytes(value: object) -> bytes:
-    """Return bytes-like data as bytes. Raises TypeError for anything else, such as a text."""
-    if not isinstance(value, bytearray | memoryview):
-        raise TypeError(f"bytes are needed, not {type(value).__name__}")
-    return bytes(value)  # pyright: ignore[reportUnknownArgumentType]
-
-
-def _checked(headers: Sequence[tuple[str, bytes]]) -> list[tuple[str, bytes | None]]:
-    """Return headers as librdkafka takes them. Raises TypeError or ValueError for any others."""
-    pairs: list[tuple[str, bytes | None]] = []
-    for name, value in headers:
-        if name.__class__ is not str:
-            raise TypeError("a header's name is a text")
-        if value is not None and value.__class__ is not bytes:  # pyright: ignore[reportUnnecessaryComparison]
-            value = _as_bytes(value)
-        pairs.append((name, value))
-    return pairs

@@ -6,7 +6,9 @@ import pytest
 
 from sdml_kafka.transport.librdkafka.producer import rounds
 from sdml_kafka.transport.librdkafka.producer.rounds import (
+    BUSY_S,
     FREE_S,
+    LONG_PATIENCE_S,
     MOST_ALONE,
     MOST_HELD,
     PATIENCE_S,
@@ -96,6 +98,7 @@ def test_an_answer_that_takes_long_holds_up_nothing_for_a_while(now: list[float]
     own = made()
     alone = under_way(own, MOST_ALONE)
     assert own.begin()
+    under_way(own, MOST_ALONE - 1)  # so that one is slower than another
     now[0] += PATIENCE_S
     assert own.may_end(1)
     own.end()
@@ -107,7 +110,51 @@ def test_an_answer_that_takes_long_holds_up_nothing_for_a_while(now: list[float]
     assert own.most == MOST_ALONE
 
 
+def test_where_nothing_is_answered_records_wait_longer(now: list[float]) -> None:
+    own = made()
+    under_way(own, MOST_ALONE)
+    assert own.begin()
+    now[0] += PATIENCE_S
+    assert not own.may_end(1)
+    now[0] += LONG_PATIENCE_S - PATIENCE_S
+    assert own.may_end(1)
+    own.end()
+    assert own.most > MOST_HELD
+    under_way(own, 0)
+    assert own.may_end(1)
+    assert own.most == MOST_ALONE  # all has been answered
+
+
+def test_rounds_of_many_that_follow_each_other_are_busy(now: list[float]) -> None:
+    own = made()
+    assert own.may_end(20)
+    assert not own.is_busy
+    assert own.may_end(20)
+    own.end()
+    assert own.is_busy
+    assert under_way(own, 20).reports_all  # a report for each would be waited for in the thread
+    under_way(own, 0)
+    assert own.may_end(MOST_ALONE)
+    assert not own.is_busy
+
+
+def test_what_was_busy_is_so_no_longer_once_nothing_comes(now: list[float]) -> None:
+    own = made()
+    for _ in range(2):
+        assert own.may_end(20)
+    assert own.is_busy
+    now[0] += BUSY_S
+    assert own.may_end(0)
+    own.end()
+    assert not own.is_busy
+    assert not under_way(own, 0).reports_all
+
+
 @pytest.mark.parametrize("name", ["linger.ms", "queue.buffering.max.ms"])
 def test_whoever_chose_to_linger_or_wants_no_idempotence_has_no_rounds(name: str) -> None:
-    assert made(**{name: 5}).most > MOST_HELD
+    own = made(**{name: 5})
+    assert own.most > MOST_HELD
+    assert own.may_end(20)
+    assert own.may_end(20)
+    assert not own.is_busy
     assert made(**{"enable.idempotence": False}).most > MOST_HELD
