@@ -1,0 +1,31 @@
+"""A producer whose broker is away waits for it without computing."""
+
+import time
+
+import anyio
+import pytest
+
+from sdml_kafka import KafkaProducer
+from sdml_kafka.testing import EmbeddedKafka
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+
+WATCHED_S = 3.0
+MAX_CPU_S = 0.6
+"""The processor time of this process while it watches. It was more than a core's before."""
+
+
+async def test_looking_for_a_broker_costs_next_to_nothing(mortal_kafka: EmbeddedKafka) -> None:
+    servers = mortal_kafka.bootstrap_servers
+    async with KafkaProducer(bootstrap_servers=servers, client="librdkafka") as producer:
+        await anyio.to_thread.run_sync(mortal_kafka.kill)
+        try:
+            await until(lambda: not producer.status().connected)
+            before = time.process_time()
+            await anyio.sleep(WATCHED_S)
+            used_s = time.process_time() - before
+        finally:
+            await anyio.to_thread.run_sync(mortal_kafka.restart)
+        await until(lambda: producer.status().connected)
+    assert used_s < MAX_CPU_S
