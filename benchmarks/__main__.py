@@ -14,6 +14,7 @@ from benchmarks import (
     calls,
     hooks,
     idle,
+    joining,
     keys,
     memory,
     processing,
@@ -39,12 +40,13 @@ BENCHMARKS: dict[str, Any] = {
     "stuck-key": stuck_key,
     "idle": idle,
     "start": start,
+    "joining": joining,
     "memory": memory,
 }
 PROFILED = ("reading", "calls")
 RARE = frozenset({"uvloop", "trio-asyncio", "our parser"})
 """Parts of the names of contestants that are left out of profiles, and beside both clients."""
-BOTH_CLIENTS = ("reading", "calls", "sending", "memory", "idle", "start")
+BOTH_CLIENTS = ("reading", "calls", "sending", "memory", "idle", "start", "joining")
 
 
 def note(text: str) -> None:
