@@ -71,6 +71,11 @@ def trace_of(span: ReadableSpan | Span) -> int:
     return context.trace_id
 
 
+def about(span: ReadableSpan) -> dict[str, Any]:
+    """Return the attributes of a span."""
+    return dict(span.attributes or {})
+
+
 def id_of(span: ReadableSpan | Span) -> int:
     """Return the number of a span."""
     context = span.get_span_context()

@@ -16,6 +16,7 @@ from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
+from sdml_kafka.errors import RemoteError
 from sdml_kafka.hooks.participation import Handling
 from sdml_kafka.observability.opentelemetry.metrics import with_error
 from sdml_kafka.observability.opentelemetry.names import (
@@ -23,6 +24,7 @@ from sdml_kafka.observability.opentelemetry.names import (
     BATCH_COUNT,
     CONVERSATION_ID,
     HANDLER,
+    RPC_STATUS,
     Operation,
     Value,
     error_type,
@@ -113,6 +115,10 @@ class Attempt:
         type_ = None
         if error is not None:
             type_ = error_type(error)
+            is_call = self._handling.call_id is not None
+            if is_call and isinstance(error, RemoteError) and not error.received:
+                span.set_attribute(RPC_STATUS, error.status)
+                type_ = error.status
             if span.is_recording():
                 if isinstance(error, Exception):
                     span.record_exception(error)

@@ -12,7 +12,7 @@ from sdml_kafka import Batch, DeadLetter, Delivery, Retry, RetryTopics, Send, To
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.listener_on_twin import TOPIC, broker_with
 from tests.support.processing_on_twin import processing, processing_on
-from tests.support.telemetry import Seen, id_of, is_child, links_of, trace_of, traceparent
+from tests.support.telemetry import Seen, about, id_of, is_child, links_of, trace_of, traceparent
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
@@ -60,7 +60,7 @@ async def test_a_handler_has_its_span_and_what_it_returns_is_a_child() -> None:
     handled, sent = seen.one(f"process {TOPIC}"), seen.one("send out")
     assert id_of(handled) == inside[0]
     assert trace_of(handled) == of_record
-    assert (handled.attributes or {})["sdml_kafka.handler"] == "bill"
+    assert about(handled)["sdml_kafka.handler"] == "bill"
     assert is_child(sent, handled)
     assert header_in(broker, OUT) == traceparent(sent)
 
@@ -95,7 +95,7 @@ async def test_a_record_that_is_tried_again_in_its_place_is_one_trace() -> None:
         await until(lambda: seen.named(f"send {DLT}"))
     attempts, letter = seen.named(f"process {TOPIC}"), seen.one(f"send {DLT}")
     assert statuses(attempts) == [StatusCode.ERROR] * 3
-    assert [(each.attributes or {}).get("sdml_kafka.attempt") for each in attempts] == [None, 2, 3]
+    assert [about(each).get("sdml_kafka.attempt") for each in attempts] == [None, 2, 3]
     assert {trace_of(each) for each in (*attempts, letter)} == {of_record}
     assert is_child(letter, attempts[-1])
     assert letter.kind is SpanKind.PRODUCER

@@ -19,7 +19,7 @@ from sdml_kafka import (
 )
 from sdml_kafka.observability.opentelemetry import OpenTelemetry
 from tests.support.records import make_record
-from tests.support.telemetry import Seen, is_child, links_of, trace_of, traceparent
+from tests.support.telemetry import Seen, about, is_child, links_of, trace_of, traceparent
 
 LISTENER = Origin("listener", "group")
 CLIENT = Origin("rpc", "", "client")
@@ -70,7 +70,7 @@ def test_a_handler_runs_in_a_span_that_is_a_child_of_its_record(seen: Seen) -> N
     assert is_child(span, sender)
     assert links_of(span) == {sender.get_span_context().span_id}
     assert span.status.status_code is StatusCode.UNSET
-    assert dict(span.attributes or {}) == {
+    assert about(span) == {
         "messaging.system.name": "kafka",
         "messaging.operation.name": "process",
         "messaging.operation.type": "process",
@@ -137,7 +137,7 @@ def test_a_message_has_a_span_until_it_is_acknowledged(seen: Seen) -> None:
     span = seen.one("send out")
     assert span.kind is SpanKind.PRODUCER
     assert list(message.headers) == [traceparent(span)]
-    assert dict(span.attributes or {}) == {
+    assert about(span) == {
         "messaging.system.name": "kafka",
         "messaging.operation.name": "send",
         "messaging.operation.type": "send",
@@ -154,7 +154,7 @@ def test_a_message_that_is_not_sent_has_the_error(seen: Seen) -> None:
     acknowledge(seen.hook(), outgoing(), OSError("gone"))
     span = seen.one("send out")
     assert span.status.status_code is StatusCode.ERROR
-    assert (span.attributes or {})["error.type"] == "OSError"
+    assert about(span)["error.type"] == "OSError"
     ((attributes, _),) = seen.points("messaging.client.sent.messages")
     assert attributes["error.type"] == "OSError"
 
@@ -261,8 +261,8 @@ def test_a_call_that_fails_has_the_status_of_the_server(seen: Seen) -> None:
     settle(hook, outcome="RemoteError", error=RemoteError("unavailable", "later"))
     span = seen.one("request prices")
     assert span.status.status_code is StatusCode.ERROR
-    assert (span.attributes or {})["rpc.status_code"] == "unavailable"
-    assert (span.attributes or {})["error.type"] == "unavailable"
+    assert about(span)["rpc.status_code"] == "unavailable"
+    assert about(span)["error.type"] == "unavailable"
     ((attributes, _),) = seen.points("rpc.client.call.duration")
     assert attributes["error.type"] == "unavailable"
 
@@ -271,7 +271,7 @@ def test_a_status_of_a_stranger_is_in_the_span_and_in_no_metric(seen: Seen) -> N
     hook = seen.hook()
     begin(hook)
     settle(hook, outcome="RemoteError", error=RemoteError("one-of-a-million", "no"))
-    assert (seen.one("request prices").attributes or {})["rpc.status_code"] == "one-of-a-million"
+    assert about(seen.one("request prices"))["rpc.status_code"] == "one-of-a-million"
     ((attributes, _),) = seen.points("rpc.client.call.duration")
     assert attributes["error.type"] == "RemoteError"
 
@@ -282,10 +282,7 @@ def test_calls_of_two_clients_with_one_id_keep_apart(seen: Seen) -> None:
     assert first.headers != second.headers
     settle(hook, outcome="CallTimeout")
     settle(hook, origin=other)
-    by_client = {
-        (span.attributes or {})["messaging.client.id"]: span
-        for span in seen.named("request prices")
-    }
+    by_client = {about(span)["messaging.client.id"]: span for span in seen.named("request prices")}
     assert by_client["client"].status.status_code is StatusCode.ERROR
     assert by_client["other"].status.status_code is StatusCode.UNSET
 
@@ -313,8 +310,8 @@ def test_records_that_were_delivered_together_are_links_of_one_span(seen: Seen) 
     assert span.kind is SpanKind.CLIENT
     assert span.parent is None
     assert links_of(span) == {sender.get_span_context().span_id}
-    assert (span.attributes or {})["messaging.batch.message_count"] == 2
-    assert (span.attributes or {})["messaging.operation.type"] == "receive"
+    assert about(span)["messaging.batch.message_count"] == 2
+    assert about(span)["messaging.operation.type"] == "receive"
     assert [count for _, count in seen.points("messaging.client.consumed.messages")] == [2]
 
 
@@ -326,14 +323,14 @@ def test_a_commit_is_a_span_that_lasts_as_long(seen: Seen) -> None:
     assert span.start_time is not None
     assert span.end_time is not None
     assert span.end_time - span.start_time == 500_000_000
-    assert (span.attributes or {})["kafka.offset"] == 7
-    assert (span.attributes or {})["messaging.operation.type"] == "settle"
+    assert about(span)["kafka.offset"] == 7
+    assert about(span)["messaging.operation.type"] == "settle"
 
 
 def test_a_commit_of_several_topics_names_none(seen: Seen) -> None:
     offsets = {TopicPartition("a", 0): 1, TopicPartition("b", 0): 1}
     seen.hook().committed(Committed(LISTENER, offsets, 0.1))
-    assert "messaging.destination.name" not in (seen.one("commit").attributes or {})
+    assert "messaging.destination.name" not in about(seen.one("commit"))
 
 
 # -- without spans -----------------------------------------------------------------------
