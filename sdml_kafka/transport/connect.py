@@ -6,7 +6,7 @@ when it is chosen, so that an import of this module loads no Kafka client.
 """
 
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple, get_args
@@ -15,6 +15,7 @@ from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
 from sdml_kafka.transport.interfaces.inspection import Inspector
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, ProducerFactory
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport
 from sdml_kafka.transport.transactions import Transactions
@@ -294,6 +295,27 @@ def effective_options(
         {**consumer, **factory.DEFAULTS, **for_consumer},
         {**producer, **factory.PRODUCER_DEFAULTS, **for_producer},
     )
+
+
+def group_offsets(
+    bootstrap_servers: str,
+    client_options: Mapping[str, Any],
+    group_id: str,
+    topic: str,
+    timeout_s: float,
+) -> Awaitable[Mapping[TopicPartition, int | None]]:
+    """Look up the offset that a group has committed for each partition of a topic.
+
+    Raises:
+        ConfigurationError: An option cannot work.
+        SdmlKafkaError: The offsets cannot be known; raised by the call that is awaited.
+    """
+    from sdml_kafka.transport.aiokafka import factory as defaults
+    from sdml_kafka.transport.aiokafka.producer.group_offsets import group_offsets
+
+    plain = {**client_options, "enable_idempotence": False}  # for which a user may have no right
+    factory = defaults.default_producer_factory(bootstrap_servers, plain)
+    return group_offsets(factory, group_id, topic, timeout_s)
 
 
 def client_options() -> tuple[Mapping[str, object], Mapping[str, object]]:

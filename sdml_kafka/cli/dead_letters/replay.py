@@ -1,12 +1,13 @@
 """Sends dead letters anew, each once: a group of its own remembers which ones were sent.
 
 How this works. Some of a partition's dead letters at a time are sent in a transaction that also
-commits their offsets. A kill leaves an open transaction, which the next run has aborted before it
-reads where to go on. So readers of committed records get each once. The listener itself commits
-nothing: a commit of its own between could take back what a transaction has committed.
+commits their offsets for the group. A kill leaves an open transaction, which the next run has
+aborted before it reads where to go on. So readers of committed records get each once. No run is a
+member of the group: one that was killed would keep partitions until its session has ended.
 
-Where the broker allows no transactions, each is sent and then committed. Then a kill may have what
-was on its way sent again.
+Where the broker allows no transactions, each is sent and then committed, by a member of the group,
+since runs at the same time have to share the partitions. Then a kill may have what was on its way
+sent again.
 """
 
 import signal
@@ -21,7 +22,6 @@ import anyio.abc
 
 from sdml_kafka import (
     SKIP,
-    AutoCommit,
     Batch,
     Delivery,
     KafkaListener,
@@ -33,30 +33,32 @@ from sdml_kafka import (
 from sdml_kafka.cli.dead_letters.anew import NoTarget, record_for, target_of
 from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
 from sdml_kafka.cli.dead_letters.filters import Filters
+from sdml_kafka.cli.dead_letters.group_watch import GroupWatch
 from sdml_kafka.cli.dead_letters.letter import Letter, as_json, moment, read_letter
-from sdml_kafka.cli.dead_letters.never_creating import NeverCreating
+from sdml_kafka.cli.dead_letters.sources import (
+    CLIENT_ID,
+    START_TIMEOUT_S,
+    Offsets,
+    committed_offsets,
+    member,
+    reader,
+)
 from sdml_kafka.cli.listen.command import check_topics
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
 from sdml_kafka.cli.listen.end_watch import EndWatch
 from sdml_kafka.cli.output import Output
 from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.progress import ProgressReport
-from sdml_kafka.cli.terminal import say, set_up_logging
-from sdml_kafka.transport.connect import listener_transport, producer_connect, transactions
+from sdml_kafka.cli.terminal import CannotRun, say, set_up_logging
+from sdml_kafka.transport.connect import transactions
 from sdml_kafka.transport.interfaces.producer import Message
-from sdml_kafka.transport.interfaces.transports import Transport
 from sdml_kafka.transport.transactions import NoTransactions, RecordsFailed, Transactions
 
-CLIENT_ID = "sdml-kafka-replay"
-MAX_BYTES = 64 << 20
-"""The bytes of records that are in hand."""
 AT_ONCE = 100
 """The number of records of a transaction, and without transactions of those on their way."""
 MAX_SHOWN = 20
 """The number of dead letters without a target, and of topics, that are reported one by one."""
 DEFAULT_RETENTION_S = 7 * 24 * 3600
-START_TIMEOUT_S = 30.0
-"""A run that was killed is missed by the broker only after its session."""
 TRANSACTIONS_TIMEOUT_S = 15.0
 """Seconds that a broker may take to find the coordinator of transactions, which it may not have."""
 
@@ -80,6 +82,8 @@ class Replay:
         """The number of records that were sent to each topic, or would be."""
         self._announced: set[str] = set()
         self._transactions: Transactions | None = None
+        self._sent_to: dict[TopicPartition, int] = {}
+        """The offsets behind the last dead letters that were committed."""
         self._shows_progress = options.progress or sys.stderr.isatty()
         self._ended = anyio.Event()
         self._has_begun = False
@@ -123,14 +127,22 @@ class Replay:
     async def _send(self, tasks: anyio.abc.TaskGroup) -> None:
         async with AsyncExitStack() as stack:
             self._transactions = await self._open_transactions(stack)
-            listener = await stack.enter_async_context(self._listener())
+            offsets = await committed_offsets(self._options, self._group)
+            watch: EndWatch | GroupWatch
+            if self._transactions is None:
+                watch, listener = GroupWatch(len(offsets), START_TIMEOUT_S), self._member()
+            else:
+                watch, listener = EndWatch(), self._reader(offsets)
+            await stack.enter_async_context(listener)
             self._has_begun = True
             check_topics(listener)
             set_up_logging()
             progress = ProgressReport(listener.status, lambda: sum(self._targets.values()))
             tasks.start_soon(progress.run, self._shows_progress)
-            tasks.start_soon(EndWatch().run, listener.status, self._ended.set)
+            tasks.start_soon(watch.run, listener.status, self._ended.set)
             await self._ended.wait()
+            if isinstance(watch, GroupWatch) and watch.is_partial:
+                raise CannotRun("another run has the other partitions: see what it sends")
 
     async def _open_transactions(self, stack: AsyncExitStack) -> Transactions | None:
         """Return what makes transactions, None if the broker does not allow that."""
@@ -146,34 +158,18 @@ class Replay:
             )
             return None
 
-    def _listener(self) -> KafkaListener:
-        options, in_transactions = self._options, self._transactions is not None
-        consumer = options.config.consumer_options(CLIENT_ID)
-        consumer["auto_offset_reset"] = "earliest"
-        if in_transactions:
-            consumer["enable_auto_commit"] = False
-        where = options.bootstrap, self._group, consumer
-        connect = producer_connect(
-            None, options.bootstrap, options.config.producer_options(CLIENT_ID)
+    def _reader(self, offsets: Offsets) -> KafkaListener:
+        listener = reader(self._options, offsets, Letter, self._read)
+        batch = Batch(size=AT_ONCE, interval_s=0.05)
+        listener.processor(Letter, batch=batch, concurrency=1)(self._send_together)
+        return listener
+
+    def _member(self) -> KafkaListener:
+        listener = member(self._options, self._group, Letter, self._read)
+        sends = listener.processor(
+            Letter, concurrency=AT_ONCE, order="key", on_failure=self._give_up, name="replay"
         )
-        listener = KafkaListener(
-            [{"topics": [options.topic], "type": Letter, "parser": self._read}],
-            transport=Transport(
-                listener_transport(None, None, *where, MAX_BYTES).consumer, NeverCreating(connect)
-            ),
-            max_bytes_in_flight=MAX_BYTES,
-            auto_commit=None if in_transactions else AutoCommit(every=1),
-            start_timeout=START_TIMEOUT_S,
-            stop_timeout=8.0,
-        )
-        if in_transactions:
-            batch = Batch(size=AT_ONCE, interval_s=0.05)
-            listener.processor(Letter, batch=batch, concurrency=1)(self._send_together)
-        else:
-            sends = listener.processor(
-                Letter, concurrency=AT_ONCE, order="key", on_failure=self._give_up, name="replay"
-            )
-            sends(self._send_one)
+        sends(self._send_one)
         return listener
 
     def _read(self, record: Record) -> Letter:
@@ -183,8 +179,12 @@ class Replay:
         return letter
 
     async def _send_together(self, deliveries: list[Delivery[Letter]]) -> None:
-        """Send records of a partition in a transaction."""
-        await self._commit([(each, self._prepare(each.value)) for each in deliveries])
+        """Send records of a partition in a transaction, unless a former consumer brought them."""
+        new = [
+            each for each in deliveries if each.record.offset >= self._sent_to.get(_place(each), 0)
+        ]
+        if new:
+            await self._commit([(each, self._prepare(each.value)) for each in new])
 
     async def _commit(self, prepared: Sequence[Prepared]) -> None:
         """Send and commit all in one transaction; those before one that is not taken by themselves.
@@ -193,7 +193,7 @@ class Replay:
         """
         assert self._transactions is not None
         last = prepared[-1][0].record
-        offsets = {TopicPartition(last.topic, last.partition): last.offset + 1}
+        offsets = {_place(prepared[-1][0]): last.offset + 1}
         messages = [_message(send) for _, send in prepared if send is not None]
         try:
             await self._transactions.send(messages, offsets, self._group)
@@ -205,6 +205,7 @@ class Replay:
             await self._commit(prepared[:half])
             await self._commit(prepared[half:])
         else:
+            self._sent_to |= offsets
             self._targets.update(message.topic for message in messages)
 
     async def _send_one(self, letter: Letter, delivery: Delivery[Letter]) -> Send | None:
@@ -265,18 +266,9 @@ class Replay:
 
     async def _list(self, tasks: anyio.abc.TaskGroup) -> None:
         """Write what would be sent, without committing."""
-        options, writer = self._options, DeliveryWriter(self._output, None)
-        client = options.config.consumer_options(CLIENT_ID)
-        client["auto_offset_reset"], client["enable_auto_commit"] = "earliest", False
-        listener = KafkaListener(
-            [{"topics": [options.topic], "type": bytes, "parser": self._as_line}],
-            bootstrap_servers=options.bootstrap,
-            group_id=self._group,
-            start_timeout=START_TIMEOUT_S,
-            stop_timeout=8.0,
-            **client,
-        )
-        async with listener:
+        writer = DeliveryWriter(self._output, None)
+        offsets = await committed_offsets(self._options, self._group)
+        async with reader(self._options, offsets, bytes, self._as_line) as listener:
             check_topics(listener)
             set_up_logging()
             stream = await listener.subscribe(bytes)
@@ -290,6 +282,10 @@ class Replay:
             raise SKIP
         self._targets[topic] += 1
         return as_json(letter, to=topic)
+
+
+def _place(delivery: Delivery[Letter]) -> TopicPartition:
+    return TopicPartition(delivery.record.topic, delivery.record.partition)
 
 
 def _message(send: Send) -> Message:

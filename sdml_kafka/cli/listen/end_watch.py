@@ -15,6 +15,8 @@ class EndWatch:
 
     def __init__(self) -> None:
         self._ends: dict[TopicPartition, int] = {}
+        self._assignments = 0
+        """The number of assignments when partitions were assigned last."""
 
     async def run(self, status: Callable[[], ListenerStatus], on_end: Callable[[], None]) -> None:
         """Call `on_end` when all is done."""
@@ -28,6 +30,10 @@ class EndWatch:
             return False
         if not status.connected:
             return False
+        if status.partitions:
+            self._assignments = status.counters.rebalances
+        elif self._assignments == status.counters.rebalances:
+            return False  # between two assignments
         for key, partition in status.partitions.items():
             if partition.high_watermark is None or partition.lag is None:
                 return False

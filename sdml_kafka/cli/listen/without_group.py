@@ -46,10 +46,19 @@ def connect_without_group(config: ClientConfig, bootstrap: str, client_id: str) 
 class WithoutGroup:
     """Opens consumers that are in no group; a `Connect`."""
 
-    def __init__(self, connect: Connect, reading: Reading) -> None:
+    def __init__(
+        self, connect: Connect, reading: Reading, read_to: Mapping[TopicPartition, int] = {}
+    ) -> None:
+        """Begin.
+
+        Args:
+            connect: Opens the client's consumers.
+            reading: The records to read.
+            read_to: The offsets to begin at where that is somewhere else.
+        """
         self._connect = connect
         self._reading = reading
-        self._read_to: dict[TopicPartition, int] = {}
+        self._read_to = dict(read_to)
 
     @asynccontextmanager
     async def __call__(self) -> AsyncGenerator[Consumer]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from sdml_kafka.cli.dead_letters.filters import Filters
 from sdml_kafka.cli.dead_letters.replay import AT_ONCE
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM
@@ -214,6 +215,24 @@ def test_each_is_sent_once_however_often_it_is_killed(topics: Topics, backend: s
     assert set(values) == {b"%d" % number for number in range(count)}
     # Who reads what is not committed as well may see a part of each run twice.
     assert len(topics.records(topics.first)) <= count + 2 * AT_ONCE
+
+
+@BACKENDS
+@pytest.mark.one_loop
+def test_a_member_that_is_gone_keeps_no_dead_letters(topics: Topics, backend: str) -> None:
+    """A process that was killed is a member of its group until its session has ended."""
+    topics.fill([topics.first] * 20)
+
+    async def replay_beside_a_member() -> subprocess.CompletedProcess[bytes]:
+        group = Filters().group_for(topics.dead, None)
+        where = {"bootstrap_servers": topics.servers, "group_id": group}
+        async with AIOKafkaConsumer(topics.dead, **where, enable_auto_commit=False):
+            return await asyncio.to_thread(topics.run, "replay", "--backend", backend)
+
+    ended = asyncio.run(replay_beside_a_member())
+    assert ended.returncode == 0
+    assert ended.stderr.endswith(f"20 records sent ({topics.first}: 20)\n".encode())
+    assert len(topics.committed(topics.first)) == 20
 
 
 @BACKENDS

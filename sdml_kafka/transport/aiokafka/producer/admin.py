@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import errors as kafka
 from aiokafka.client import CoordinationType
 from aiokafka.protocol.admin import DeleteTopicsRequest, DescribeGroupsRequest
+from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
 from sdml_kafka.errors import ConfigurationError, SendFailed
@@ -21,6 +22,7 @@ from sdml_kafka.transport.aiokafka.topic_requests import (
     create_topic,
     may_succeed_later,
 )
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
 CHECK_INTERVAL_S = 0.01
@@ -120,6 +122,25 @@ class Admin:
 
         what = f"look at the group {group_id!r}"
         return await self._within(lambda: self._retried(describe), timeout_s, what)
+
+    async def committed(self, group_id: str, timeout_s: float) -> Mapping[TopicPartition, int]:
+        """Return the offsets that a group has committed, those of topics that may be read."""
+
+        async def fetch() -> Mapping[TopicPartition, int]:
+            node = await self._client.coordinator_lookup(CoordinationType.GROUP, group_id)
+            answer = await self._client.send(node, OffsetFetchRequest(group_id, None))
+            found = [
+                (TopicPartition(topic, number), offset, code)
+                for topic, partitions in answer.topics
+                for number, offset, _, code in partitions
+            ]
+            for code in (answer.error_code, *(code for _, _, code in found)):
+                if (error := kafka.for_code(code)) is not kafka.NoError:
+                    raise error(group_id)
+            return {key: offset for key, offset, _ in found if offset >= 0}
+
+        what = f"look up what the group {group_id!r} has committed"
+        return await self._within(lambda: self._retried(fetch), timeout_s, what)
 
     async def _retried[T](self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Call until there is an answer that a retry would not change. The caller bounds it."""

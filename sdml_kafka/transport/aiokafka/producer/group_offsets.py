@@ -1,0 +1,53 @@
+# pyright: basic
+# aiokafka is not typed.
+"""Look up what a group has committed, over a producer's connections, without joining the group."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
+from sdml_kafka.transport.aiokafka.connecting import Connecting
+from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
+from sdml_kafka.transport.aiokafka.producer.admin import Admin
+from sdml_kafka.transport.aiokafka.producer.startup import explain_start
+from sdml_kafka.transport.aiokafka.startup import Startup
+from sdml_kafka.transport.asyncio_loop import open_home
+from sdml_kafka.transport.interfaces.records import TopicPartition
+
+Offsets = Mapping[TopicPartition, int | None]
+
+
+async def group_offsets(
+    producer_factory: Callable[[], Any], group_id: str, topic: str, timeout_s: float
+) -> Offsets:
+    """Return the offset that a group has committed for each partition of a topic.
+
+    Raises:
+        SdmlKafkaError: It is not known; the error says why.
+    """
+    with limited_logs():
+        async with open_home() as home:
+            home.call_soon(own_context)
+            return await home.call(partial(_look_up, producer_factory, group_id, topic, timeout_s))
+
+
+async def _look_up(
+    producer_factory: Callable[[], Any], group_id: str, topic: str, timeout_s: float
+) -> Offsets:
+    producer = producer_factory()
+    startup = Startup(producer, Connecting(producer.client), explain_start)
+    try:
+        await startup.run(timeout_s)
+        admin = Admin(producer)
+        count = (await admin.partition_counts([topic], timeout_s))[topic]
+        committed = await admin.committed(group_id, timeout_s)
+        places = [TopicPartition(topic, number) for number in range(count)]
+        return {place: committed.get(place) for place in places}
+    finally:
+        await startup.cancel()
+        with suppress(Exception):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await producer.stop()
