@@ -22,6 +22,9 @@ SILENT_S = 12.0
 """Seconds after which a broker should have answered. One that does names the end of each partition
 every ten seconds at least, since it is asked if nothing is fetched."""
 
+UNACKNOWLEDGED_S = 10.0
+"""Seconds after which one of the records that a producer sends should have been acknowledged."""
+
 
 def judge(facts: Facts, limits: Limits) -> Health:
     """Return the health of an object."""
@@ -83,7 +86,7 @@ def _parts(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
     for kind, count in facts.under_way.items():
         what = "calls wait for replies" if kind == "calls" else "records wait for acknowledgements"
         yield PartHealth(kind, kind, "moving" if count else "idle", f"{count} {what}")
-    if facts.silent_s is not None and facts.silent_s >= SILENT_S:
+    if facts.silent_s is not None and facts.silent_s >= UNACKNOWLEDGED_S:
         text = f"for {facts.silent_s:.0f} s no record was acknowledged: is a broker frozen?"
         yield PartHealth("sends", "acknowledgements", "stuck", text, facts.silent_s)
 
@@ -98,9 +101,9 @@ def _broker(facts: Facts, limits: Limits) -> PartHealth | None:
 
 def _group(group: GroupFacts) -> Iterator[PartHealth]:
     if not group.is_member:
-        doing = "joins again" if group.was_member else "joins"
+        again = " again" if group.was_member else ""
         why = group.obstacle or "a rebalance waits until each member has drained or timed out"
-        text = f"this member {doing} its group, and reads nothing meanwhile: {why}"
+        text = f"this member joins its group{again}, and reads nothing meanwhile: {why}"
         yield PartHealth("group", group.group_id, "rejoining", text, group.since_s)
     elif not group.partitions:
         text = (

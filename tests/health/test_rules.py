@@ -219,9 +219,9 @@ def test_silence_is_forgotten_once_nothing_is_sent_any_more() -> None:
 
 
 def test_a_producer_without_acknowledgements_is_stuck() -> None:
-    known = Facts("producer", "running", tree(), under_way={"sends": 2}, silent_s=11.9)
+    known = Facts("producer", "running", tree(), under_way={"sends": 2}, silent_s=9.9)
     assert state_of(judge(known, LIMITS)) == (True, True, "moving")
-    assert state_of(judge(evolve(known, silent_s=12.0), LIMITS)) == (True, False, "stuck")
+    assert state_of(judge(evolve(known, silent_s=10.0), LIMITS)) == (True, False, "stuck")
 
 
 def test_a_member_that_was_fenced_is_none_until_its_next_assignment() -> None:
