@@ -18,8 +18,9 @@ from math import inf
 
 from attrs import define, field
 
-EXPECTED_SIZE = 8192
-"""The size in bytes that records are taken for before the first have come."""
+EXPECTED_SIZE = 1 << 20
+"""The size in bytes that records are taken for before the first have come: Kafka's limit, since a
+client may have fetched many large ones by then."""
 POLL_BYTES = 4 << 20
 """The bytes that a poll is to take at most; so many records of 512 bytes are the most a poll takes
 anyway."""
