@@ -13,6 +13,7 @@ def app(*objects: Observed, stuck_after_s: float = 60.0, away_after_s: float = 1
     """Make an ASGI application to be served by itself, or mounted in another (extra `page`).
 
     - `/live` and `/ready` answer 200 or 503, with the health of each object as JSON.
+    - `/` is a page for people, which shows what goes on as it does.
     - `/status.json` is all that can be seen of them; `sdml-kafka top` shows it in a terminal.
 
     It has to be served by the event loop that the objects live on, since it looks at them where

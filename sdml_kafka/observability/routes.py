@@ -1,4 +1,4 @@
-"""The answers of the application: /live, /ready and /status.json."""
+"""The answers of the application: /live, /ready, /status.json, and the page."""
 
 import json
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from starlette.routing import Route
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.observability.document_shape import HealthDocument, StatusDocument
+from sdml_kafka.observability.page.files import page_routes
 from sdml_kafka.observability.status_document import (
     Observed,
     health_document,
@@ -48,6 +49,7 @@ class Routes:
                 Route("/live", self._live),
                 Route("/ready", self._ready),
                 Route("/status.json", self._status),
+                *page_routes(),
             ]
         )
 
