@@ -185,13 +185,15 @@ class Examination:
 
     def _with_failures(self, facts: Facts) -> Facts:
         """Return the facts with the failures of brokers that answered at first."""
-        failures = self._asking.failures
+
+        def with_failure(contact: Contact) -> Contact:
+            failure = self._asking.failures.get(contact.address, contact.failure)
+            return evolve(contact, failure=failure)
+
         return evolve(
             facts,
-            brokers={
-                node: evolve(each, failure=failures.get(each.address, each.failure))
-                for node, each in facts.brokers.items()
-            },
+            bootstrap=tuple(map(with_failure, facts.bootstrap)),
+            brokers={node: with_failure(each) for node, each in facts.brokers.items()},
         )
 
     async def _compare_clocks(self, facts: Facts, speaker: Address) -> Facts:

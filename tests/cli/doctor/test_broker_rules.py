@@ -97,6 +97,14 @@ def test_a_broker_that_is_away_with_copies() -> None:
     )
 
 
+def test_a_cluster_whose_brokers_do_not_serve_yet() -> None:
+    starting = contact(0, metadata=metadata(nodes=0))
+    facts = well(
+        bootstrap=(starting,), brokers={}, overview=metadata(nodes=0), wanted=(), group=None
+    )
+    assert codes(facts) == ["no-brokers"]
+
+
 def test_a_broker_that_stops_answering() -> None:
     facts = well(brokers={0: contact(0, failure=Failure("it takes connections"))})
     assert codes(facts) == ["broker-stopped"]

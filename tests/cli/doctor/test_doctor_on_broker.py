@@ -20,6 +20,7 @@ from sdml_kafka.cli.doctor.facts import Ours
 from sdml_kafka.cli.doctor.rules.all_rules import findings_of
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.connect import inspector
+from sdml_kafka.transport.inspection.brokers import metadata_request, read_metadata
 from sdml_kafka.transport.interfaces.inspection import Address, Inspector, Request
 from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM
 from tests.support.guarded_kafka import CLERK, PASSWORD, Resource, Right, grant, login
@@ -210,6 +211,7 @@ async def test_a_kafka_that_freezes_is_waited_for_once(
     try:
         async with inspector({}) as opened:
             freezing = Freezing(opened, mortal_kafka, answers)
+            await serves_clients(opened, ("127.0.0.1", port))  # it may have been thawed just now
             begun = time.monotonic()
             facts = await Examination(freezing, plan, Ours()).run()
             taken_s = time.monotonic() - begun
@@ -218,6 +220,15 @@ async def test_a_kafka_that_freezes_is_waited_for_once(
     found = {each.code for each in findings_of(facts)}
     assert found & {"bootstrap-unreachable", "broker-unreachable", "broker-stopped"}
     assert FROZEN_S <= taken_s < FROZEN_S + BUSY_S
+
+
+async def serves_clients(inspector: Inspector, address: Address) -> None:
+    """Return when the broker names brokers to its clients."""
+    with anyio.fail_after(EXIT_TIMEOUT_S):
+        while not read_metadata(
+            await inspector.ask(address, metadata_request(()), EXIT_TIMEOUT_S)
+        ).brokers:
+            pass
 
 
 class Freezing:

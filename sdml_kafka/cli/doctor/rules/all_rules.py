@@ -13,6 +13,7 @@ RULES: Sequence[Rule] = (
     brokers.check_advertised,
     brokers.check_shared_addresses,
     brokers.check_agreement,
+    brokers.check_presence,
     brokers.check_absent,
     brokers.check_controllers,
     brokers.check_later_answers,

@@ -119,6 +119,19 @@ def check_agreement(facts: Facts) -> Findings:
         )
 
 
+def check_presence(facts: Facts) -> Findings:
+    """Find a cluster in which no broker serves clients."""
+    answers = [each.metadata for each in facts.bootstrap if each.metadata is not None]
+    if answers and not any(metadata.brokers for metadata in answers):
+        yield error(
+            "no-brokers",
+            "the cluster",
+            "a broker answers, and says that none serves clients yet",
+            "the brokers are starting, or cut off from the controller: ask again, then see their "
+            "logs",
+        )
+
+
 def check_absent(facts: Facts) -> Findings:
     """Find brokers that hold copies of partitions and are not in the cluster now."""
     if facts.overview is None:
@@ -139,11 +152,12 @@ def check_absent(facts: Facts) -> Findings:
 
 def check_later_answers(facts: Facts) -> Findings:
     """Find brokers that answered at first, and then no more."""
-    for node, contact in facts.brokers.items():
+    contacts = {each.address: each for each in (*facts.bootstrap, *facts.brokers.values())}
+    for address, contact in contacts.items():
         if contact.metadata is not None and contact.failure is not None:
             yield error(
                 "broker-stopped",
-                f"broker {node} at {place(contact.address)}",
+                f"the broker at {place(address)}",
                 f"it answered at first, and a later question had no answer: "
                 f"{contact.failure.reason}",
                 "ask again; if it is so again, see that broker's log and load",
