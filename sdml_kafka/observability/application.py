@@ -14,6 +14,8 @@ def app(*objects: Observed, stuck_after_s: float = 60.0, away_after_s: float = 1
 
     - `/live` and `/ready` answer 200 or 503, with the health of each object as JSON.
     - `/` is a page for people, which shows what goes on as it does.
+    - `/metrics` is what Prometheus reads: the state of the objects, and whatever is registered with
+      prometheus-client, such as the hook `Prometheus` (extra `prometheus`).
     - `/status.json` is all that can be seen of them; `sdml-kafka top` shows it in a terminal.
 
     It has to be served by the event loop that the objects live on, since it looks at them where

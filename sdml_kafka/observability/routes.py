@@ -1,4 +1,4 @@
-"""The answers of the application: /live, /ready, /status.json, and the page."""
+"""The answers of the application: /live, /ready, /metrics, /status.json, and the page."""
 
 import json
 from collections.abc import Sequence
@@ -49,6 +49,7 @@ class Routes:
                 Route("/live", self._live),
                 Route("/ready", self._ready),
                 Route("/status.json", self._status),
+                Route("/metrics", self._metrics),
                 *page_routes(),
             ]
         )
@@ -64,6 +65,14 @@ class Routes:
 
     async def _ready(self, request: Request) -> Response:
         return self._health("ready")
+
+    async def _metrics(self, request: Request) -> Response:
+        try:
+            from sdml_kafka.observability.prometheus.exposition import exposition
+        except ConfigurationError as error:  # prometheus-client is not installed
+            return Response(str(error), 501, media_type="text/plain")
+        body, content_type = exposition(self._objects.values())
+        return Response(body, headers={"content-type": content_type})
 
     def _health(self, asked: Literal["live", "ready"]) -> Response:
         healths = {

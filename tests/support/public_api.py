@@ -23,6 +23,7 @@ HEADER = """\
 MODULES = (
     "sdml_kafka",
     "sdml_kafka.observability.opentelemetry",
+    "sdml_kafka.observability.prometheus",
     "sdml_kafka.runtime",
     "sdml_kafka.testing",
     "sdml.kafka_client.clients",

@@ -1,0 +1,199 @@
+"""The collector, which reads `status()` when Prometheus asks."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+
+from attrs import frozen
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector as BaseCollector
+
+from sdml_kafka.consuming.status import PartitionStatus
+from sdml_kafka.listener.status import ListenerStatus
+from sdml_kafka.observability.prometheus.series import Sums
+from sdml_kafka.observability.status_document import Observed, named
+from sdml_kafka.producer.status import ProducerStatus
+from sdml_kafka.rpc.client.status import RPCStatus
+from sdml_kafka.rpc.server.status import ServerStatus
+from sdml_kafka.transport.interfaces.records import TopicPartition
+
+type Sample = tuple[str, tuple[str, ...], float]
+"""The name of a metric, the values of its labels, and its value."""
+
+PLACE = ("consumergroup", "topic", "partition")
+OBJECT = ("object",)
+PROCESSOR = ("object", "processor")
+
+
+@frozen
+class Description:
+    """What a metric is."""
+
+    kind: Literal["counter", "gauge"]
+    labels: tuple[str, ...]
+    text: str
+
+
+def _gauge(text: str, labels: tuple[str, ...] = OBJECT) -> Description:
+    return Description("gauge", labels, text)
+
+
+def _counter(text: str, labels: tuple[str, ...] = OBJECT) -> Description:
+    return Description("counter", labels, text)
+
+
+METRICS = {
+    "kafka_consumergroup_lag": _gauge("Offsets between what has finished and the end.", PLACE),
+    "kafka_consumergroup_current_offset": _gauge("The offset that is committed.", PLACE),
+    "sdml_kafka_connected": _gauge("1 if a broker can be reached, else 0."),
+    "sdml_kafka_restarts": _counter("Restarts of actors."),
+    "sdml_kafka_partitions": _gauge("Partitions that are assigned."),
+    "sdml_kafka_held_partitions": _gauge("Partitions that cannot be read on."),
+    "sdml_kafka_records_in_flight": _gauge("Records that were delivered and have not finished."),
+    "sdml_kafka_bytes_in_flight": _gauge("Bytes that were fetched and have not finished."),
+    "sdml_kafka_records_delivered": _counter("Records delivered."),
+    "sdml_kafka_records_finished": _counter("Records finished."),
+    "sdml_kafka_parse_errors": _counter("Records that did not parse."),
+    "sdml_kafka_late_finishes": _counter("Records finished after their partition was revoked."),
+    "sdml_kafka_rebalances": _counter("Assignments received."),
+    "sdml_kafka_lost_offsets": _counter("Offsets passed over, since they were gone."),
+    "sdml_kafka_corrupt_offsets": _counter("Offsets skipped, since they do not decode."),
+    "sdml_kafka_handlers_running": _gauge("Handlers that run.", PROCESSOR),
+    "sdml_kafka_records_queued": _gauge("Records that wait for a handler.", PROCESSOR),
+    "sdml_kafka_records_processed": _counter("Records finished.", PROCESSOR),
+    "sdml_kafka_retries": _counter("Further attempts.", PROCESSOR),
+    "sdml_kafka_failures": _counter("Records that have failed for good.", PROCESSOR),
+    "sdml_kafka_dead_letters": _counter("Dead letters acknowledged.", PROCESSOR),
+    "sdml_kafka_held_records": _gauge("Records whose message is not taken.", PROCESSOR),
+    "sdml_kafka_calls_in_flight": _gauge("Calls that wait for their outcome."),
+    "sdml_kafka_calls": _counter("Calls begun."),
+    "sdml_kafka_call_timeouts": _counter("Calls that timed out."),
+    "sdml_kafka_replies": _counter("Replies received by a client, or acknowledged for a server."),
+    "sdml_kafka_late_replies": _counter("Replies that came after their call was over."),
+    "sdml_kafka_requests_in_flight": _gauge("Requests in hand."),
+    "sdml_kafka_requests": _counter("Requests received."),
+    "sdml_kafka_request_errors": _counter("Requests answered with an error.", ("object", "status")),
+    "sdml_kafka_undeliverable_replies": _counter("Replies that could not be delivered."),
+    "sdml_kafka_sends_waiting": _gauge("Records that wait to be acknowledged."),
+    "sdml_kafka_sends_acknowledged": _counter("Records acknowledged."),
+    "sdml_kafka_sends_failed": _counter("Records that were not sent."),
+}
+"""All metrics that are collected. Those of handlers, calls, commits and rebalances over time are
+the hook's."""
+
+
+class Collector(BaseCollector):
+    """Collects metrics out of `status()`: `registry.register(Collector(listener, rpc))`.
+
+    It has to be asked on the event loop that the objects live on, as `observability.app` does.
+
+    Args:
+        *objects: Listeners, clients and servers of calls, and producers.
+    """
+
+    def __init__(self, *objects: Observed) -> None:
+        self._objects = named(objects)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the metrics without values, since nothing may be entered yet."""
+        return [_family(name, METRICS[name]) for name in METRICS]
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics as they are now."""
+        sums = {name: Sums(len(each.labels)) for name, each in METRICS.items()}
+        for name, each in self._objects.items():
+            for metric, labels, value in _samples(name, each.status()):
+                sums[metric].add(labels, value)
+        for name, description in METRICS.items():
+            if items := sums[name].items():
+                family = _family(name, description)
+                for labels, value in items:
+                    family.add_metric(labels, value)
+                yield family
+
+
+def _family(name: str, description: Description) -> CounterMetricFamily | GaugeMetricFamily:
+    make = CounterMetricFamily if description.kind == "counter" else GaugeMetricFamily
+    return make(name, description.text, labels=description.labels)
+
+
+def _samples(
+    name: str, status: ListenerStatus | RPCStatus | ServerStatus | ProducerStatus
+) -> Iterator[Sample]:
+    of = (name,)
+    yield "sdml_kafka_connected", of, status.connected
+    if isinstance(status, ListenerStatus):
+        yield from _reading(of, status)
+        yield from _listening(of, status)
+    elif isinstance(status, ServerStatus):
+        yield from _reading(of, status)
+        yield from _serving(of, status)
+    elif isinstance(status, RPCStatus):
+        yield from _calling(of, status)
+    else:
+        yield "sdml_kafka_restarts", of, status.restarts
+        yield "sdml_kafka_sends_waiting", of, status.waiting
+        yield "sdml_kafka_sends_acknowledged", of, status.sent
+        yield "sdml_kafka_sends_failed", of, status.failed
+
+
+def _reading(of: tuple[str], status: ListenerStatus | ServerStatus) -> Iterator[Sample]:
+    counters, partitions = status.counters, status.partitions
+    yield from _lags(status.group_id, partitions)
+    yield "sdml_kafka_partitions", of, len(partitions)
+    held = sum(each.held is not None for each in partitions.values())
+    yield "sdml_kafka_held_partitions", of, held
+    in_flight = sum(each.in_flight for each in partitions.values())
+    yield "sdml_kafka_records_in_flight", of, in_flight
+    yield "sdml_kafka_bytes_in_flight", of, status.bytes_in_flight
+    yield "sdml_kafka_restarts", of, counters.restarts
+    yield "sdml_kafka_rebalances", of, counters.rebalances
+    yield "sdml_kafka_late_finishes", of, counters.late_finishes
+    yield "sdml_kafka_lost_offsets", of, counters.lost_offsets
+    yield "sdml_kafka_corrupt_offsets", of, counters.corrupt
+
+
+def _lags(group_id: str, partitions: Mapping[TopicPartition, PartitionStatus]) -> Iterator[Sample]:
+    for (topic, partition), each in partitions.items():
+        place = group_id, topic, str(partition)
+        if each.lag is not None:
+            yield "kafka_consumergroup_lag", place, each.lag
+        if each.committed is not None:
+            yield "kafka_consumergroup_current_offset", place, each.committed
+
+
+def _listening(of: tuple[str], status: ListenerStatus) -> Iterator[Sample]:
+    counters = status.counters
+    yield "sdml_kafka_records_delivered", of, counters.delivered
+    yield "sdml_kafka_records_finished", of, counters.finished
+    yield "sdml_kafka_parse_errors", of, counters.parse_errors
+    for name, each in status.processors.items():
+        labels = *of, name
+        yield "sdml_kafka_handlers_running", labels, each.running
+        yield "sdml_kafka_records_queued", labels, each.queued
+        yield "sdml_kafka_records_processed", labels, each.finished
+        yield "sdml_kafka_retries", labels, each.retries
+        yield "sdml_kafka_failures", labels, each.failures
+        yield "sdml_kafka_dead_letters", labels, each.dead_letters
+        yield "sdml_kafka_held_records", labels, len(each.held)
+    if status.held:
+        yield "sdml_kafka_held_records", (*of, ""), len(status.held)
+
+
+def _calling(of: tuple[str], status: RPCStatus) -> Iterator[Sample]:
+    counters = status.counters
+    yield "sdml_kafka_restarts", of, counters.restarts
+    yield "sdml_kafka_calls_in_flight", of, status.in_flight
+    yield "sdml_kafka_calls", of, counters.calls
+    yield "sdml_kafka_call_timeouts", of, counters.timeouts
+    yield "sdml_kafka_replies", of, counters.replies
+    yield "sdml_kafka_late_replies", of, counters.late_replies
+
+
+def _serving(of: tuple[str], status: ServerStatus) -> Iterator[Sample]:
+    counters = status.counters
+    yield "sdml_kafka_requests_in_flight", of, status.in_flight
+    yield "sdml_kafka_requests", of, counters.requests
+    yield "sdml_kafka_replies", of, counters.replies
+    yield "sdml_kafka_undeliverable_replies", of, counters.undeliverable
+    for error, count in counters.errors.items():
+        yield "sdml_kafka_request_errors", (*of, error), count

@@ -1,0 +1,114 @@
+"""What Prometheus reads, as its own parser understands it."""
+
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from sdml_kafka import Call, DeadLetter, Delivery, KafkaProducer, KafkaRPC, KafkaRPCServer, Retry
+from sdml_kafka.observability import app
+from sdml_kafka.observability.prometheus import Collector, Prometheus
+from sdml_kafka.testing.memory.broker import MemoryBroker
+from sdml_kafka.transport.interfaces.transports import Transport
+from tests.support.listener_on_twin import GROUP, P0, TOPIC, broker_with, fill
+from tests.support.processing_on_twin import processing, processing_on
+from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
+
+
+class Samples:
+    """What was read, by the name of the sample and some of its labels."""
+
+    def __init__(self, text: str) -> None:
+        self.families = list(text_string_to_metric_families(text))
+
+    def value(self, name: str, **labels: str) -> float:
+        (found,) = [
+            sample.value
+            for family in self.families
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+        return float(found)
+
+
+def read(registry: CollectorRegistry) -> Samples:
+    return Samples(generate_latest(registry).decode())
+
+
+async def test_a_listener_and_its_processor() -> None:
+    registry = CollectorRegistry()
+    broker = broker_with()
+    broker.create_topic(f"{TOPIC}-dlt")
+    fill(broker, ["good", "bad"])
+
+    async def handle(value: str, delivery: Delivery[str]) -> None:
+        if value == "bad":
+            raise ValueError("bad")
+
+    listener = processing_on(broker, hooks=[Prometheus(registry)])
+    registry.register(Collector(listener))
+    options: dict[str, Any] = {"retry": Retry(2, 0.1), "on_failure": DeadLetter(), "name": "bills"}
+    async with listener, processing(listener, handle, **options):
+        await until(lambda: listener.status().counters.finished == 2)
+        await listener.commit()
+        broker.produce(TOPIC, b"next", partition=0)
+        samples = read(registry)
+    place = {"consumergroup": GROUP, "topic": TOPIC, "partition": "0"}
+    assert samples.value("kafka_consumergroup_current_offset", **place) == 2
+    assert samples.value("kafka_consumergroup_lag", **place) in (0, 1)
+    assert samples.value("sdml_kafka_records_finished_total", object="listener") == 2
+    bills = {"object": "listener", "processor": "bills"}
+    assert samples.value("sdml_kafka_retries_total", **bills) == 1
+    assert samples.value("sdml_kafka_dead_letters_total", **bills) == 1
+    assert samples.value("sdml_kafka_connected", object="listener") == 1
+    handlers = {"kind": "listener", "handler": "bills"}
+    assert samples.value("sdml_kafka_handler_seconds_count", **handlers) >= 3
+    assert samples.value("sdml_kafka_commits_total", consumergroup=GROUP) >= 1
+    assert broker.committed(GROUP, P0) is not None
+
+
+async def test_calls_requests_and_sends() -> None:
+    registry = CollectorRegistry()
+    metrics = Prometheus(registry)
+    broker = MemoryBroker({"requests": 1, "sent": 1})
+    server = KafkaRPCServer(
+        transport=Transport(broker.connect("servers"), broker.connect_producer()), hooks=[metrics]
+    )
+
+    @server.handler("requests")
+    async def answer(value: bytes, call: Call) -> bytes:
+        return value
+
+    rpc = KafkaRPC(
+        transport=Transport(broker.connect(""), broker.connect_producer()), hooks=[metrics]
+    )
+    producer = KafkaProducer(transport=broker.connect_producer())
+    registry.register(Collector(server, rpc, producer))
+    async with server, rpc, producer:
+        await rpc.request("requests", b"x", res_timeout=5.0)
+        await producer.send("sent", b"x")
+        samples = read(registry)
+    call = {"topic": "requests", "outcome": "ok"}
+    assert samples.value("sdml_kafka_call_seconds_count", **call) == 1
+    assert samples.value("sdml_kafka_handler_seconds_count", kind="server") == 1
+    assert samples.value("sdml_kafka_calls_total", object="rpc") == 1
+    assert samples.value("sdml_kafka_requests_total", object="server") == 1
+    assert samples.value("sdml_kafka_sends_acknowledged_total", object="producer") == 1
+
+
+async def test_the_application_answers_with_metrics() -> None:
+    listener = processing_on(broker_with("a"))
+    transport = httpx.ASGITransport(app(listener))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        new = await client.get("/metrics")
+        async with listener:
+            running = await client.get("/metrics")
+    assert new.status_code == running.status_code == 200
+    assert new.headers["content-type"].startswith("text/plain")
+    assert Samples(new.text).value("sdml_kafka_connected", object="listener") == 0
+    assert Samples(running.text).value("sdml_kafka_connected", object="listener") == 1
