@@ -7,6 +7,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from prometheus_client import CollectorRegistry
 
 NO_HOOKS = "no hooks"
 """The contestant that is observed by nobody."""
@@ -34,6 +35,13 @@ def spans_and_metrics() -> list[Any]:
     return [OpenTelemetry(_tracers(), MeterProvider([InMemoryMetricReader()]))]
 
 
+def prometheus() -> list[Any]:
+    """Return the hook of Prometheus with a registry of its own."""
+    from sdml_kafka.observability.prometheus import Prometheus
+
+    return [Prometheus(CollectorRegistry())]
+
+
 def _tracers() -> TracerProvider:
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(Dropping()))
@@ -41,6 +49,7 @@ def _tracers() -> TracerProvider:
 
 
 OBSERVERS: dict[str, Callable[[], list[Any]]] = {
+    "Prometheus": prometheus,
     "OpenTelemetry": spans,
     "OpenTelemetry with metrics": spans_and_metrics,
 }

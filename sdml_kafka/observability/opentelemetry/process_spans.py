@@ -81,7 +81,7 @@ class Attempt:
         parent, links = NOTHING, list[Link]()
         if not handling.is_batch:
             parent = telemetry.propagation.extract(handling.records[0].headers)
-            if parent is not NOTHING:
+            if parent is not NOTHING and handling.call_id is None:
                 _add_link(links, parent)
         else:
             for record in handling.records[:MAX_LINKS]:
@@ -130,6 +130,8 @@ class Attempt:
 
     def _more_attributes(self) -> dict[str, Value]:
         handling = self._handling
+        if handling.call_id is not None:  # calls are many, and each attribute costs
+            return {CONVERSATION_ID: id_text(handling.call_id)}
         if handling.is_batch:
             attributes: dict[str, Value] = {BATCH_COUNT: len(handling.records)}
         else:
@@ -137,8 +139,6 @@ class Attempt:
         attributes[HANDLER] = handling.handler
         if handling.attempt > 1:
             attributes[ATTEMPT] = handling.attempt
-        if handling.call_id is not None:
-            attributes[CONVERSATION_ID] = id_text(handling.call_id)
         return attributes
 
 
