@@ -66,4 +66,4 @@ async def main(bootstrap: str = "127.0.0.1:9092", port: str = "8000") -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, *sys.argv[1:])
+    trio.run(lambda: main(*sys.argv[1:]))

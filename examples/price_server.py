@@ -38,4 +38,4 @@ async def main(bootstrap: str = "127.0.0.1:9092") -> None:
 
 if __name__ == "__main__":
     with suppress(KeyboardInterrupt):
-        anyio.run(main, *sys.argv[1:])
+        anyio.run(lambda: main(*sys.argv[1:]))
