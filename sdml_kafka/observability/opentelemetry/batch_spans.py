@@ -15,8 +15,11 @@ from sdml_kafka.observability.opentelemetry.names import (
     Value,
 )
 from sdml_kafka.observability.opentelemetry.propagation import NOTHING
-from sdml_kafka.observability.opentelemetry.spans import MAX_LINKS, Telemetry
+from sdml_kafka.observability.opentelemetry.spans import Telemetry
 from sdml_kafka.transport.interfaces.records import Record
+
+MAX_POLL_LINKS = 16
+"""The most links of a batch that was handed out. Each costs more than reading a record does."""
 
 
 class BatchSpans:
@@ -67,7 +70,7 @@ class BatchSpans:
         self._telemetry.metrics.operation.record(event.seconds, description.of_metrics)
 
     def _contexts(self, records: Sequence[Record]) -> Iterator[SpanContext]:
-        for record in islice(records, MAX_LINKS):
+        for record in islice(records, MAX_POLL_LINKS):
             found = self._telemetry.propagation.span_context(record.headers)
             if found is not None:
                 yield found

@@ -86,7 +86,8 @@ class Attempt:
         else:
             for record in handling.records[:MAX_LINKS]:
                 _add_link(links, telemetry.propagation.extract(record.headers))
-        _add_link(links, context.get_current())
+        if trace.get_current_span() is not trace.INVALID_SPAN:
+            _add_link(links, context.get_current())
         description = self._description
         self._span = span = telemetry.tracer.start_span(
             description.span_name,

@@ -315,6 +315,15 @@ def test_records_that_were_delivered_together_are_links_of_one_span(seen: Seen) 
     assert [count for _, count in seen.points("messaging.client.consumed.messages")] == [2]
 
 
+def test_many_records_have_the_links_of_the_first(seen: Seen) -> None:
+    senders = [seen.span("sender") for _ in range(50)]
+    records = [make_record(offset=n, headers=[traceparent(each)]) for n, each in enumerate(senders)]
+    seen.hook().delivered(Delivered(LISTENER, TopicPartition("topic", 0), records, ("Order",)))
+    assert links_of(seen.one("poll topic")) == {
+        each.get_span_context().span_id for each in senders[:16]
+    }
+
+
 def test_a_commit_is_a_span_that_lasts_as_long(seen: Seen) -> None:
     offsets = {TopicPartition("orders", 1): 7}
     seen.hook().committed(Committed(LISTENER, offsets, 0.5))
