@@ -29,8 +29,11 @@ from sdml_kafka.transport.librdkafka.producer.sending import Sending
 CLOSED = "the producer is closed"
 CLOSE_TIMEOUT_S = 2.0
 PURGE_TIMEOUT_S = 1.0
-PROBE_S = 1.0
-"""Seconds that a request for a broker waits, while none can be reached."""
+PROBE_S = 0.25
+"""Seconds that a request for a broker waits, while none can be reached. Two threads of librdkafka
+compute as long as it waits, so it does not wait for long."""
+PROBE_INTERVAL_S = 1.0
+"""Seconds between two of these requests."""
 
 
 def connect_producer(settings: Settings) -> ConnectProducer:
@@ -56,6 +59,7 @@ class LibrdkafkaProducer:
         self._admin: Admin | None = None
         self._sending: Sending | None = None
         self._is_up = False
+        self._is_probing = False
         self._closing = False
         self._failure: SdmlKafkaError | None = None
         self._failed = anyio.Event()
@@ -87,7 +91,11 @@ class LibrdkafkaProducer:
     # -- health --------------------------------------------------------------------------
 
     async def watch(self) -> None:
-        await self._failed.wait()
+        while not self._failed.is_set():
+            with anyio.move_on_after(PROBE_INTERVAL_S):
+                await self._failed.wait()
+            if not self._is_up:
+                self._probe()
         assert self._failure is not None
         raise self._failure
 
@@ -101,17 +109,16 @@ class LibrdkafkaProducer:
             self._fail(error_mapping.from_fatal(error))
         elif error.code() == KafkaError._ALL_BROKERS_DOWN and self._is_up:
             self._is_up = False
-            self._probe()
 
     def _probe(self) -> None:
-        if self._admin is not None and not self._closing:
+        if self._admin is not None and not self._closing and not self._is_probing:
+            self._is_probing = True
             self._admin.probe(PROBE_S, self._take_probe)
 
     def _take_probe(self, answered: bool) -> None:
+        self._is_probing = False
         if answered and not self._closing:
             self._is_up = True
-        else:
-            self._probe()
 
     # -- topics and groups ---------------------------------------------------------------
 

@@ -33,9 +33,6 @@ ATTEMPT_S = 2.0
 """Seconds that a broker gets to answer before it is asked again."""
 CREATED_LATELY_S = 0.05
 """Seconds within which a broker knows of a topic that another one has created."""
-REBOOTSTRAPS = {"metadata.recovery.strategy": "rebootstrap"}
-"""With "none" a request that waits for a broker keeps two of librdkafka's threads busy, as long as
-none can be reached. The reason for "none" is about members of groups, see `COMMON_DEFAULTS`."""
 MAX_TIMEOUT_S = 3600.0
 """The longest that librdkafka takes, for requests about groups: the caller waits as it wants."""
 
@@ -56,8 +53,7 @@ class Admin:
         self._all_down = False
         self._waiters: set[Waiter] = set()
         """Those of the calls that wait for an answer."""
-        own = {"enable.idempotence": False, **REBOOTSTRAPS, "error_cb": self._note_error}
-        settings = {**settings, **own}
+        settings = {**settings, "enable.idempotence": False, "error_cb": self._note_error}
         self._is_closed = False
         self._made: AdminClient = made(AdminClient, settings, ClientLog(secrets_of(settings)))
 

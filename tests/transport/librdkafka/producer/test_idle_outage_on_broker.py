@@ -12,8 +12,8 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 WATCHED_S = 3.0
-MAX_CPU_S = 0.6
-"""The processor time of this process while it watches. It was more than a core's before."""
+MAX_CPU_S = 1.2
+"""The processor time of this process while it watches; it was nearly all of it before."""
 
 
 async def test_looking_for_a_broker_costs_next_to_nothing(mortal_kafka: EmbeddedKafka) -> None:
