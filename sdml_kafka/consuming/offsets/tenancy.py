@@ -109,7 +109,7 @@ class Tenancy:
         `left` has for each record the number of destinations that have to finish it. A record
         with 0 is finished already. `sizes` has the bytes of each record, which are held already.
         """
-        chunk = Chunk(self, offsets, offsets[-1] + 1, bytearray(left), now, sizes)
+        chunk: Chunk[Tenancy] = Chunk(self, offsets, offsets[-1] + 1, bytearray(left), now, sizes)
         self.finishes.add(len(left) - chunk.unfinished)
         self.in_flight += chunk.unfinished
         self.chunks.append(chunk)

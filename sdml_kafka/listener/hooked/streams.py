@@ -94,4 +94,5 @@ def loops_with(hooks: Hooks) -> tuple[MakeReader, MakeDelivery]:
     """Return what makes the readers and the deliveries of streams."""
     # Plain classes, since calling one with its type argument takes several times as long.
     make: MakeReader = HookedReader if hooks.wants_record_in_hand else Reader
-    return make, StreamDelivery if hooks.enter is None else partial(HookedDelivery, hooks)
+    plain: MakeDelivery = StreamDelivery
+    return make, plain if hooks.enter is None else partial(HookedDelivery[Any], hooks)

@@ -69,6 +69,9 @@ class _HookedTable(CallTable[PendingCall]):
         super().__init__()
         self._on_settled = on_settled
 
+    def drop(self, call: PendingCall) -> None:
+        super().remove(call)
+
     def remove(self, call: PendingCall) -> bool:
         is_removed = super().remove(call)
         self._on_settled(call)
@@ -86,8 +89,8 @@ class HookedCalls(PendingCalls):
         on_timeouts: Callable[[], object],
     ) -> None:
         sends: Outgoing = outbox if hooks.sending is None else _HookedOutbox(outbox)
-        super().__init__(sends, trouble_now, on_timeouts, _HookedTable(self._settled))
-        self._hooks = hooks
+        self._hooks, self._own_table = hooks, _HookedTable(self._settled)
+        super().__init__(sends, trouble_now, on_timeouts, self._own_table)
         self._now: Callable[[], float] | None = None
 
     def begin(self, call: PendingCall) -> None:
@@ -113,7 +116,7 @@ class HookedCalls(PendingCalls):
 
     def forget(self, call: PendingCall) -> None:
         """Remove a call whose caller waits no more."""
-        CallTable.remove(self.table, call)
+        self._own_table.drop(call)
         self._report(call, None, "cancelled")
 
     def _report(self, call: PendingCall, error: BaseException | None, outcome: str) -> None:
