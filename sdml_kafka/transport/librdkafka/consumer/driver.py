@@ -46,6 +46,7 @@ from sdml_kafka.transport.librdkafka.consumer.positions.starting import (
 from sdml_kafka.transport.librdkafka.consumer.reading import Reading
 from sdml_kafka.transport.librdkafka.consumer.records.exchange import Exchange
 from sdml_kafka.transport.librdkafka.consumer.records.fetching import Fetching
+from sdml_kafka.transport.librdkafka.consumer.records.outage import Outage
 from sdml_kafka.transport.librdkafka.consumer.startup import Startup
 from sdml_kafka.transport.librdkafka.consumer.topics import Topics
 from sdml_kafka.transport.librdkafka.group_protocol import without_group
@@ -100,7 +101,7 @@ class ConsumerDriver:
         self._topics: Topics
         self._positioning: Positioning
         self._reading: Reading
-        self._fetcher: Consumer = self._made_fetcher()
+        self._fetcher, self._outage = self._made_fetcher()
         self.member_thread: OwnerThread = OwnerThread(
             "sdml-kafka-member", loop, self._turn_member, self._end_member, self._failed
         )
@@ -108,11 +109,11 @@ class ConsumerDriver:
             "sdml-kafka-fetching", loop, self._turn_fetching, self._end_fetching, self._failed
         )
 
-    def _made_fetcher(self) -> Consumer:
+    def _made_fetcher(self) -> tuple[Consumer, Outage]:
+        outage = Outage()
         ours = {"auto.offset.reset": "error", "enable.partition.eof": True, "check.crcs": True}
-        settings = {**without_group(self._settings), **ours}
-        fetcher: Consumer = made(Consumer, settings, self._log)
-        return fetcher
+        settings = {**without_group(self._settings), **ours, "error_cb": outage.note}
+        return made(Consumer, settings, self._log), outage
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, KafkaException):
@@ -141,6 +142,7 @@ class ConsumerDriver:
             self._fetcher,
             self.exchange,
             self.fetching_thread.rest,
+            self._outage,
             skips_corrupt=skips_corrupt or tail is not None,
             reads_what_is_left=_reset_of(self._settings) != "none",
         )

@@ -21,6 +21,7 @@ Rules for whoever edits this file:
 - What is no record comes in the same queue, and its place in the order counts.
 - `consume` waits until it has as many as asked for, or its time is over; `poll` until it has one.
 - A pause drops what was fetched, so it is for partitions that nobody reads for long.
+- While no broker can be reached nothing is fetched (`outage.py` says why).
 - After a seek nothing of what was taken before counts any more (`_stale`), least of all an error.
 """
 
@@ -47,6 +48,7 @@ from sdml_kafka.transport.librdkafka.consumer.records.batches import (
     runs,
 )
 from sdml_kafka.transport.librdkafka.consumer.records.exchange import Exchange, Fetched
+from sdml_kafka.transport.librdkafka.consumer.records.outage import Outage
 from sdml_kafka.transport.librdkafka.consumer.records.supply import Supply
 
 _log = getLogger("sdml_kafka.transport")
@@ -90,6 +92,7 @@ class Fetching:
         consumer: Consumer,
         exchange: Exchange,
         rest: Callable[[float], object],
+        outage: Outage,
         *,
         skips_corrupt: bool,
         reads_what_is_left: bool,
@@ -100,15 +103,15 @@ class Fetching:
             consumer: A client that subscribes to nothing.
             exchange: Takes the records.
             rest: Waits in the thread, for so many seconds at most.
+            outage: Takes the client's errors.
             skips_corrupt: Whether to go on behind batches that do not decode.
             reads_what_is_left: Whether to go on at the log's beginning where the offset to be read
                 next is gone, which is an error otherwise.
         """
         self._consumer = consumer
         self._exchange = exchange
-        self._rest = rest
-        self._skips_corrupt = skips_corrupt
-        self._reads_what_is_left = reads_what_is_left
+        self._rest, self._outage = rest, outage
+        self._skips_corrupt, self._reads_what_is_left = skips_corrupt, reads_what_is_left
         self.held: dict[TopicPartition, str] = {}
         """The partitions that cannot be read on, with the reason."""
         self._retried: set[TopicPartition] = set()
@@ -127,6 +130,9 @@ class Fetching:
     def turn(self) -> None:
         """Take what was fetched, or wait for it; in the thread."""
         exchange, supply = self._exchange, self._supply
+        if self._outage.is_on:
+            self._wait_for_leaders()
+            return
         if self.held and monotonic() >= self._retry_held_at:
             self._retry_held()
         has_room = supply.has_room()
@@ -139,6 +145,24 @@ class Fetching:
             if supply.has_much and exchange.may_wake():
                 self._rest_for(REST_S)
         exchange.wake()
+
+    def _wait_for_leaders(self) -> None:
+        """Fetch nothing until the outage is over, and go on then where reading has ended."""
+        consumer, outage, partitions = self._consumer, self._outage, self._exchange.partitions
+        if not outage.has_paused:
+            consumer.pause(as_client(partitions))
+            outage.has_paused = True
+        if (first := consumer.poll(TURN_S)) is not None:  # which hands over errors and log lines
+            self._sort_in([first])
+        self._exchange.wake()
+        if outage.is_over(consumer, partitions):
+            outage.end()
+            self._supply.forget(partitions)
+            read = [key for key in partitions if key not in self.held or key in self._retried]
+            for key in read:
+                bad = self._bad.get(key)
+                self._seek(key, partitions[key].next if bad is None else bad.trying)
+            consumer.resume(as_client(read))
 
     def _rest_for(self, timeout_s: float) -> None:
         """Let polls take what was fetched, until one waits or there is something else to do."""
@@ -339,6 +363,7 @@ class Fetching:
         """Fetch partitions from their positions on."""
         new = self._supply.note_opened(positions)
         self._consumer.incremental_assign(at_offsets(positions))
+        self._outage.has_paused = False  # since these are not
         self._find_leaders(new)
 
     def _find_leaders(self, topics: Collection[str]) -> None:
@@ -363,7 +388,8 @@ class Fetching:
             self._forget_trouble(key)
         self._exchange.sought(positions, number)
         self._supply.forget(positions)
-        self._consumer.resume(as_client(positions))
+        if not self._outage.is_on:
+            self._consumer.resume(as_client(positions))
 
     def _seek(self, key: TopicPartition, position: int) -> None:
         self._stale.add(key)

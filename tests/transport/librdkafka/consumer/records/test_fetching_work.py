@@ -19,6 +19,7 @@ from sdml_kafka.transport.interfaces.reports import Assignment, Health
 from sdml_kafka.transport.librdkafka.consumer.records import fetching, supply
 from sdml_kafka.transport.librdkafka.consumer.records.exchange import Exchange
 from sdml_kafka.transport.librdkafka.consumer.records.fetching import Fetching
+from sdml_kafka.transport.librdkafka.consumer.records.outage import Outage
 from sdml_kafka.transport.librdkafka.owner_thread import OwnerThread, ProgramLoop
 
 pytestmark = pytest.mark.anyio
@@ -74,7 +75,12 @@ async def fetching_from(client: Any) -> AsyncGenerator[Exchange]:
     loop = ProgramLoop()
     exchange = Exchange(loop, lambda: taker.take_now(), lambda: thread.wake())
     taker = Fetching(
-        client, exchange, lambda s: thread.rest(s), skips_corrupt=False, reads_what_is_left=True
+        client,
+        exchange,
+        lambda s: thread.rest(s),
+        Outage(),
+        skips_corrupt=False,
+        reads_what_is_left=True,
     )
     thread = OwnerThread("fetching", loop, taker.turn, lambda: None, exchange.fail)  # type: ignore[arg-type]  # fails with anything
     positions = dict.fromkeys(KEYS, 0)
@@ -149,6 +155,7 @@ async def test_the_leaders_of_a_topic_are_asked_for_once() -> None:
         client,  # type: ignore[arg-type]  # does what is used here
         Exchange(ProgramLoop(), lambda: False, lambda: None),
         lambda s: None,
+        Outage(),
         skips_corrupt=False,
         reads_what_is_left=True,
     )

@@ -1,0 +1,64 @@
+"""An outage of all brokers, from which on nothing is fetched until partitions have leaders again.
+
+librdkafka 2.16 ends the program with a segmentation fault on some answers of a broker that begins
+its work. It makes room for each partition whose leader has changed, fills in those alone that have
+a leader already, and takes what memory held before for the rest
+(`rd_kafka_handle_Fetch_metadata_update`). A broker answers so for a moment after the start of a
+cluster. So fetching begins anew only once all leaders are known.
+"""
+
+from collections.abc import Collection
+from time import monotonic
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from sdml_kafka.transport.interfaces.records import TopicPartition
+
+LOOK_INTERVAL_S = 0.1
+LOOK_TIMEOUT_S = 0.2
+MAX_LEADERLESS_S = 3.0
+"""Seconds after the first answer for which partitions without a leader hold up the others."""
+
+
+class Outage:
+    """Notes that no broker can be reached, and sees when fetching may begin anew."""
+
+    def __init__(self) -> None:
+        self.is_on: bool = False
+        """True if nothing is to be fetched."""
+        self.has_paused: bool = False
+        """True if the partitions are paused for it."""
+        self._look_at = 0.0
+        self._answered_at: float | None = None
+
+    def note(self, error: KafkaError) -> None:
+        """Take an error of the client that fetches, which hands it over while it is polled."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.is_on, self._answered_at = True, None
+
+    def is_over(self, consumer: Consumer, keys: Collection[TopicPartition]) -> bool:
+        """Return whether the partitions may be fetched, by a look at brokers now and then."""
+        now = monotonic()
+        if now < self._look_at:
+            return False
+        self._look_at = now + LOOK_INTERVAL_S
+        try:
+            has_leaders = self._have_leaders(consumer, keys)
+        except KafkaException:  # nobody has answered
+            return False
+        if self._answered_at is None:
+            self._answered_at = now
+        return has_leaders or now > self._answered_at + MAX_LEADERLESS_S
+
+    def _have_leaders(self, consumer: Consumer, keys: Collection[TopicPartition]) -> bool:
+        for topic in {key.topic for key in keys}:
+            found = consumer.list_topics(topic, LOOK_TIMEOUT_S).topics.get(topic)
+            known = {} if found is None else found.partitions
+            own = [key.partition for key in keys if key.topic == topic]
+            if any(number not in known or known[number].leader < 0 for number in own):
+                return False
+        return True
+
+    def end(self) -> None:
+        """Note that the partitions are fetched again."""
+        self.is_on = self.has_paused = False
