@@ -59,7 +59,8 @@ def _url(text: str) -> str:
         has_host = bool(urlsplit(f"//{place}").hostname)
         urlsplit(f"//{place}").port  # noqa: B018  what is no port raises
     except ValueError:
-        scheme, has_host = "", False
+        scheme = place = path = query = ""
+        has_host = False
     if scheme not in ("http", "https") or not has_host or not text.isprintable() or " " in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not like http://localhost:8000/ops")
     if not path.endswith(PATH):

@@ -1,10 +1,9 @@
 """Fetches the document of a program, and checks that it has the shape that it should have."""
 
 import json
-from collections.abc import Mapping
 from http.client import HTTPException
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -43,12 +42,11 @@ def read(url: str, body: bytes) -> StatusDocument:
         document: Any = json.loads(body)
     except (ValueError, RecursionError):
         raise NoAnswer(f"{url} answers with something that is no JSON") from None
-    if isinstance(document, Mapping) and document.get("version") != 1:
+    if isinstance(document, dict) and cast(dict[str, Any], document).get("version") != 1:
         raise NoAnswer(f"{url} answers in another version: use the sdml-kafka of that program")
     if not _conforms(document, StatusDocument):
         raise NoAnswer(f"{url} answers with JSON that is not the status of a program")
-    status: StatusDocument = document
-    return status
+    return cast(StatusDocument, document)
 
 
 MAX_DEPTH = 50
@@ -70,11 +68,13 @@ def _conforms(value: Any, shape: Any, depth: int = 0) -> bool:
         return any(_conforms(value, each, depth) for each in arguments)
     if origin is list:
         return isinstance(value, list) and all(
-            _conforms(each, arguments[0], depth + 1) for each in value
+            _conforms(each, arguments[0], depth + 1)
+            for each in value  # pyright: ignore[reportUnknownVariableType]
         )
     if origin is dict:
         return isinstance(value, dict) and all(
-            _conforms(each, arguments[1], depth + 1) for each in value.values()
+            _conforms(each, arguments[1], depth + 1)
+            for each in cast(dict[str, Any], value).values()
         )
     if shape is float:
         return type(value) in (int, float)
