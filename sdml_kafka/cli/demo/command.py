@@ -21,6 +21,7 @@ from sdml_kafka.cli.demo.director import Director
 from sdml_kafka.cli.demo.display.display import Display
 from sdml_kafka.cli.demo.event_log import EventLog
 from sdml_kafka.cli.demo.frame_source import FrameSource
+from sdml_kafka.cli.demo.live_page import HOW_TO_GET_IT, live_page
 from sdml_kafka.cli.demo.load.order_sender import OrderSender, sending
 from sdml_kafka.cli.demo.load.topics import demo_topics
 from sdml_kafka.cli.demo.participants.cashier import Cashier, dead_letters_of
@@ -193,20 +194,33 @@ class Demo:
             )
             books = self._record_book, self._call_book
             director = Director(self._plan, cast, *books, clock, log, self._kafka, tasks)
-            frames = FrameSource(self._title(servers), director, cast, *books, clock, log)
-            tasks.start_soon(self._keep_showing, frames)
-            await director.gather()
-            outbox = Outbox()
-            senders = [
-                OrderSender(name, outbox, orders, RATE, self._record_book) for name in SENDERS
-            ]
-            async with sending(transport.producer, outbox, senders, log):
-                self._has_begun = True
-                await director.play()
-            await director.settle()
-            await director.dismiss()
+            with live_page(self._options.backend, cast.observed) as page:
+                address = None if page is None else page.address
+                frames = FrameSource(
+                    self._title(servers), address, director, cast, *books, clock, log
+                )
+                tasks.start_soon(self._keep_showing, frames)
+                await director.gather()
+                if page is None:
+                    log.add(f"no live page, which takes {HOW_TO_GET_IT}")
+                else:
+                    tasks.start_soon(page.serve)
+                    log.add(f"live page: {address}")
+                await self._play(transport, orders, director, log)
             self._display.show(frames.next_frame())
             tasks.cancel_scope.cancel()
+
+    async def _play(
+        self, transport: Transport, orders: str, director: Director, log: EventLog
+    ) -> None:
+        """Send orders while the plan is carried out, wait for the rest, and let everybody leave."""
+        outbox = Outbox()
+        senders = [OrderSender(name, outbox, orders, RATE, self._record_book) for name in SENDERS]
+        async with sending(transport.producer, outbox, senders, log):
+            self._has_begun = True
+            await director.play()
+        await director.settle()
+        await director.dismiss()
 
     async def _keep_showing(self, frames: FrameSource) -> None:
         while True:

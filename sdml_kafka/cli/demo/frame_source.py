@@ -25,6 +25,7 @@ class FrameSource:
     def __init__(
         self,
         title: str,
+        page: str | None,
         director: Director,
         cast: Cast,
         record_book: RecordBook,
@@ -33,6 +34,7 @@ class FrameSource:
         log: EventLog,
     ) -> None:
         self._title = title
+        self._page = page
         self._director = director
         self._cast = cast
         self._record_book = record_book
@@ -64,6 +66,7 @@ class FrameSource:
             history=self._finished.history(),
             calls=self._calls_view(now_s),
             lines=tuple(self._log.lines),
+            page=self._page,
         )
 
     def _calls_view(self, now_s: float) -> CallsView:

@@ -3,7 +3,12 @@
 import re
 import signal
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Timer
 
+import httpx
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
@@ -15,16 +20,56 @@ pytestmark = pytest.mark.broker
 TIMEOUT_S = 100.0
 
 
+@contextmanager
+def running(argv: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Run the demo, and kill it if it takes too long."""
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        timer = Timer(TIMEOUT_S, process.kill)
+        timer.start()
+        try:
+            yield process
+        finally:
+            timer.cancel()
+            process.kill()
+
+
+def seen_until(process: subprocess.Popen[str], wanted: str) -> tuple[str, str]:
+    """Return the lines up to the one that is wanted, and what the group in it matches."""
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if (found := re.search(wanted, line)) is not None:
+            return seen, found[1]
+    raise AssertionError(f"no {wanted!r} in {seen}")
+
+
+def see_a_stuck_record(address: str) -> None:
+    """Return when the page's status shows that a partition is stuck."""
+    deadline, states = time.monotonic() + 30, set[str]()
+    with httpx.Client(base_url=address, timeout=30) as browser:
+        while "stuck" not in states:
+            assert time.monotonic() < deadline, states
+            status = browser.get("/status.json").json()
+            states |= {part["state"] for one in status["objects"] for part in one["partitions"]}
+            time.sleep(0.1)
+
+
 @BACKENDS
 @pytest.mark.one_loop
 @pytest.mark.parametrize("over", ["aiokafka", pytest.param("librdkafka", marks=pytest.mark.soak)])
 def test_the_books_balance(backend: str, over: str) -> None:
     argv = [*PROGRAM_WITH_A_BROKER, "demo", "--seconds", "8", "--backend", backend]
     argv += ["--client", over]
-    ended = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    shown = ended.stdout
-    assert ended.returncode == 0, shown + ended.stderr
-    assert ended.stderr == ""
+    with running(argv) as process:
+        shown, address = seen_until(process, r"live page: (\S+)")
+        see_a_stuck_record(address)
+        rest, errors = process.communicate()
+    shown += rest
+    assert process.returncode == 0, shown + errors
+    assert errors == ""
     counts = dict(re.findall(r"^  +(\w[^\n]*?) +([\d,]+)$", shown, re.MULTILINE))
     assert counts["sent: acknowledged by Kafka"] == counts["finished: by the loops of a listener"]
     assert counts["lost"] == counts["unexplained"] == "0"
@@ -44,6 +89,9 @@ def test_the_books_balance(backend: str, over: str) -> None:
         "the broker is back",
         "cashier: bill 20 failed, and was paid at attempt 2",
         "cashier: bill 45 is a dead letter in 'bills-dlt': card declined",
+        "live page: http://127.0.0.1:",
+        "cashier: stuck, bills ",
+        "cashier: bill 63 is stuck no more",
         "cashier: 96 bills of 8 customers, up to ",
         " at once, each customer's in order",
         "all of them finished",
@@ -58,15 +106,17 @@ def test_the_books_balance(backend: str, over: str) -> None:
 
 def test_ctrl_c_ends_it_tidily(embedded_kafka: EmbeddedKafka) -> None:
     argv = [PROGRAM, "demo", "--bootstrap", embedded_kafka.bootstrap_servers]
-    with subprocess.Popen(
-        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "records begin to flow" in line:
-                process.send_signal(signal.SIGINT)
-                break
-        shown, errors = process.communicate(timeout=TIMEOUT_S)
+    with running(argv) as process:
+        _, address = seen_until(process, r"live page: (\S+)")
+        seen_until(process, "(records begin to flow)")
+        with httpx.Client(base_url=address, timeout=30) as browser:  # whose connection stays open
+            page, status = browser.get("/"), browser.get("/status.json").json()
+            process.send_signal(signal.SIGINT)
+            shown, errors = process.communicate()
+    assert "<title>sdml-kafka</title>" in page.text
+    assert {"listener", "listener 2", "server", "rpc"} <= {
+        each["name"] for each in status["objects"]
+    }
     assert process.returncode == 130
     assert errors == ""
     assert "cut short" in shown.splitlines()[-1]

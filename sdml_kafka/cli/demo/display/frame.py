@@ -68,6 +68,8 @@ class Frame:
     """The number of records finished per second, for each half second."""
     calls: CallsView
     lines: tuple[LogLine, ...]
+    page: str | None = None
+    """The address of the live page; None if none is served."""
 
     @property
     def lag(self) -> str:

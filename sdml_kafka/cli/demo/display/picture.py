@@ -52,7 +52,7 @@ def picture(frame: Frame, width: int, height: int) -> RenderableType:
         _header(frame),
         *tree_panels,
         _side_by_side([_partitions(frame.partitions), _flow(frame)], widths=[None, FLOW_WIDTH]),
-        _log(frame.lines, max(3, log_height)),
+        _log(frame.lines, max(3, log_height), frame.page),
     )
 
 
@@ -165,7 +165,7 @@ def _flow(frame: Frame) -> Panel:
     return _panel(Group(table, latencies), "flow", height=PARTITIONS_HEIGHT, subtitle=spark)
 
 
-def _log(lines: Sequence[LogLine], height: int) -> Panel:
+def _log(lines: Sequence[LogLine], height: int, page: str | None) -> Panel:
     shown = lines[-height:]
     texts = [
         Text.assemble((f"{line.at_s:5.1f} s  ", "dim"), (one_line(line.text), TONES[line.tone]))
@@ -173,7 +173,8 @@ def _log(lines: Sequence[LogLine], height: int) -> Panel:
     ]
     for text in texts:
         text.no_wrap, text.overflow = True, "ellipsis"
-    return _panel(Group(*texts), "what happened", height=height + 2)
+    subtitle = None if page is None else f"live page: {page}"
+    return _panel(Group(*texts), "what happened", height=height + 2, subtitle=subtitle)
 
 
 def sparkline(values: Sequence[float], width: int) -> str:

@@ -12,13 +12,17 @@ from sdml_kafka import (
 )
 from sdml_kafka.cli.demo.books.bill_book import BillBook
 from sdml_kafka.cli.demo.event_log import EventLog
+from sdml_kafka.cli.demo.live_page import STUCK_AFTER_S
 from sdml_kafka.transport.interfaces.transports import Transport
 
 CUSTOMERS = 8
 BILLS = 12 * CUSTOMERS
 WORK_S = 0.02
-FAILS_ONCE, FAILS = 20, 45
-"""The bill that is paid at the second attempt, and the one that never is."""
+SLOW_S = 3.0
+"""Seconds that the bank takes for the bill that is stuck meanwhile."""
+FAILS_ONCE, FAILS, SLOW = 20, 45, 63
+"""The bill that is paid at the second attempt, the one that never is, and the one that is stuck."""
+CHECK_EVERY_S = 0.05
 
 
 class NoAnswer(Exception):
@@ -47,6 +51,11 @@ class Cashier:
         self._book = book
         self._log = log
         self._has_ended = anyio.Event()
+        self._listener: KafkaListener | None = None
+
+    def observed(self) -> KafkaListener | None:
+        """Return what the live page shows, None unless the cashier is there."""
+        return self._listener
 
     async def wait_ended(self) -> None:
         """Wait until every bill was handled or is a dead letter."""
@@ -54,7 +63,13 @@ class Cashier:
 
     async def run(self) -> None:
         """Handle all bills, and log what has happened."""
-        async with KafkaProducer(transport=self._transport) as producer, self._listener():
+        self._listener = self._new_listener()
+        async with (
+            KafkaProducer(transport=self._transport) as producer,
+            self._listener,
+            anyio.create_task_group() as tasks,
+        ):
+            tasks.start_soon(self._watch, self._listener)
             waiting = [
                 await producer.send_soon(self._topic, b"%d" % number, key=_customer(number))
                 for number in range(1, BILLS + 1)
@@ -64,6 +79,8 @@ class Cashier:
             self._book.sent = len(waiting)
             self._look_whether_ended()
             await self._has_ended.wait()
+            tasks.cancel_scope.cancel()
+        self._listener = None
         book = self._book
         count, most = book.sent, book.most_at_once
         text = f"cashier: {count} bills of {CUSTOMERS} customers, up to {most} at once"
@@ -72,7 +89,13 @@ class Cashier:
         else:
             self._log.add(f"{text}, each customer's in order", "good")
 
-    def _listener(self) -> KafkaListener:
+    async def _watch(self, listener: KafkaListener) -> None:
+        """Log what the health says of the bill that is stuck."""
+        while (health := listener.health(stuck_after_s=STUCK_AFTER_S)).state != "stuck":  # noqa: ASYNC110  (health has no event)
+            await anyio.sleep(CHECK_EVERY_S)
+        self._log.add(f"cashier: stuck, {health.reason}", "bad")
+
+    def _new_listener(self) -> KafkaListener:
         dead_letters = dead_letters_of(self._topic)
         listener = KafkaListener(
             [
@@ -95,13 +118,15 @@ class Cashier:
         customer, attempt = (delivery.record.key or b"").decode(), delivery.attempt
         self._book.begin(customer, number, attempt)
         try:
-            await anyio.sleep(WORK_S)
+            await anyio.sleep(SLOW_S if number == SLOW else WORK_S)
             if number == FAILS_ONCE and attempt == 1:
                 raise NoAnswer("no answer")
             if number == FAILS:
                 raise CardDeclined("card declined")
         finally:
             self._book.end(customer)
+        if number == SLOW:
+            self._log.add(f"cashier: bill {number} is stuck no more", "good")
         if attempt > 1:
             self._log.add(f"cashier: bill {number} failed, and was paid at attempt {attempt}")
         self._book.handled.add(number)

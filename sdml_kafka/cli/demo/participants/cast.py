@@ -9,6 +9,7 @@ from sdml_kafka.cli.demo.participants.listener_member import ListenerMember
 from sdml_kafka.cli.demo.participants.participant import Participant
 from sdml_kafka.cli.demo.participants.pricing_client import PricingClient
 from sdml_kafka.cli.demo.participants.pricing_server import PricingServer
+from sdml_kafka.observability.status_document import Observed
 
 
 @frozen
@@ -22,3 +23,8 @@ class Cast:
     def all(self) -> Sequence[Participant]:
         """Return all participants that join and leave."""
         return (*self.listeners, *self.servers, self.client)
+
+    def observed(self) -> Sequence[Observed]:
+        """Return what those have for the live page who are there now."""
+        seen = *(each.observed() for each in self.all()), self.cashier.observed()
+        return [each for each in seen if each is not None]

@@ -51,6 +51,9 @@ class ListenerMember(Participant):
         """Return the listener's status, None while the member is away."""
         return None if self._listener is None else self._listener.status()
 
+    def observed(self) -> KafkaListener | None:
+        return self._listener
+
     def _tree(self) -> ActorSnapshot | None:
         status = self.status()
         return None if status is None else status.tree

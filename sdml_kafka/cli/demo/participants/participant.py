@@ -11,6 +11,7 @@ import anyio.abc
 from sdml_kafka import SdmlKafkaError
 from sdml_kafka.cli.demo.display.frame import ParticipantView
 from sdml_kafka.cli.terminal import first_of
+from sdml_kafka.observability.status_document import Observed
 from sdml_kafka.runtime import ActorSnapshot, RuntimeFailure
 
 AWAY = "away"
@@ -58,6 +59,10 @@ class Participant(ABC):
             self._state = AWAY
             self._joined.set()
             self._left.set()
+
+    @abstractmethod
+    def observed(self) -> Observed | None:
+        """Return what the live page shows, None while the participant is away."""
 
     @abstractmethod
     def _taking_part(self) -> AbstractAsyncContextManager[None]:

@@ -92,6 +92,9 @@ class PricingClient(Participant):
         self.latencies.add(now_s, now_s - since_s)
         self._book.add_reply(question, reply, price_of(value))
 
+    def observed(self) -> KafkaRPC | None:
+        return self._rpc
+
     def _tree(self) -> ActorSnapshot | None:
         return None if self._rpc is None else self._rpc.status().tree
 

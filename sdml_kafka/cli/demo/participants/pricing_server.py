@@ -61,6 +61,9 @@ class PricingServer(Participant):
         await anyio.sleep(WORK_S)
         return price_of(question)
 
+    def observed(self) -> KafkaRPCServer | None:
+        return self._server
+
     def _tree(self) -> ActorSnapshot | None:
         return None if self._server is None else self._server.status().tree
 
