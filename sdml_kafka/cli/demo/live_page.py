@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -39,16 +40,11 @@ class LivePage:
         # Imported late, since the demo also runs where there is no web server.
         from hypercorn.config import Config
 
-        if self._backend == "trio":
-            from hypercorn.trio import serve
-        else:
-            from hypercorn.asyncio import serve  # type: ignore[assignment]  # the same arguments
-
+        serve: Any = import_module(f"hypercorn.{self._backend}").serve
         config = Config()
         config.bind = [f"fd://{self._listening.detach()}"]  # which the server closes
         config.accesslog = config.errorlog = None
-        application: Any = self._answer
-        await serve(application, config, shutdown_trigger=_never, mode="asgi")
+        await serve(self._answer, config, shutdown_trigger=_never, mode="asgi")
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
