@@ -19,7 +19,7 @@ def balanced_record_book() -> RecordBook:
 
 
 def balanced_bill_book() -> BillBook:
-    """Return a book with a bill that was handled, and one that is a dead letter."""
+    """Return a book with a bill that was handled, and a dead letter that was paid when it was sent anew."""
     book = BillBook()
     book.sent = 2
     for number in (1, 2):
@@ -27,6 +27,7 @@ def balanced_bill_book() -> BillBook:
         book.end("ada")
     book.handled.add(1)
     book.dead_letters.add(2)
+    book.replayed.add(2)
     return book
 
 

@@ -76,6 +76,7 @@ def test_the_books_balance(backend: str, over: str) -> None:
     assert counts["calls made"] == counts["calls settled"]
     assert (counts["bills sent"], counts["handled, each customer's in order"]) == ("96", "95")
     assert counts["handled after a retry"] == counts["dead letters"] == "1"
+    assert counts["sent anew, and paid"] == "1"
     assert counts["with the right reply"] == counts["with a reply"] != "0"
     assert counts["timed out: unexplained"] == "0"
     for text in (
@@ -91,6 +92,7 @@ def test_the_books_balance(backend: str, over: str) -> None:
         "cashier: bill 45 is a dead letter in 'bills-dlt': card declined",
         "live page: http://127.0.0.1:",
         "cashier: stuck, bills ",
+        "cashier: bill 45, sent anew, was paid",
         "cashier: bill 63 is stuck no more",
         "cashier: 96 bills of 8 customers, up to ",
         " at once, each customer's in order",

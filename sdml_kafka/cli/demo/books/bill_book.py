@@ -13,6 +13,8 @@ class BillBook:
     handled: set[int] = field(factory=set[int], init=False)
     dead_letters: set[int] = field(factory=set[int], init=False)
     """The bills that were read from the topic of the dead letters."""
+    replayed: set[int] = field(factory=set[int], init=False)
+    """The dead letters that were sent anew, and paid then."""
     retried: set[int] = field(factory=set[int], init=False)
     out_of_order: set[int] = field(factory=set[int], init=False)
     """The bills that were begun after a later one, or beside another one, of their customer."""
@@ -39,11 +41,12 @@ class BillBook:
 
     @property
     def missing(self) -> int:
-        """The number of bills that were sent, and are neither handled nor dead letters."""
-        return self.sent - len(self.handled | self.dead_letters)
+        """The number of bills that were sent, and are neither handled nor paid as dead letters."""
+        return self.sent - len(self.handled | self.replayed)
 
     @property
     def holds(self) -> bool:
-        """Whether each bill was handled or is a dead letter, never both, and none overtook."""
+        """Whether each bill was handled or was a dead letter, never both, and none overtook."""
         is_split = not self.missing and not self.handled & self.dead_letters
+        is_split = is_split and self.replayed == self.dead_letters
         return is_split and not self.out_of_order

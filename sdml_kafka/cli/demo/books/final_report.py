@@ -68,6 +68,7 @@ def _bill_entries(bills: BillBook) -> Iterator[tuple[str, int]]:
     yield "  handled, each customer's in order", len(bills.handled - bills.out_of_order)
     yield "  handled after a retry", len(bills.handled & bills.retried)
     yield "  dead letters", len(bills.dead_letters)
+    yield "  sent anew, and paid", len(bills.replayed)
     if bills.out_of_order:
         yield "  out of order", len(bills.out_of_order)
 

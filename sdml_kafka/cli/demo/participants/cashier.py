@@ -9,6 +9,7 @@ from sdml_kafka import (
     KafkaProducer,
     Record,
     Retry,
+    Send,
 )
 from sdml_kafka.cli.demo.books.bill_book import BillBook
 from sdml_kafka.cli.demo.event_log import EventLog
@@ -21,7 +22,8 @@ WORK_S = 0.02
 SLOW_S = 3.0
 """Seconds that the bank takes for the bill that is stuck meanwhile."""
 FAILS_ONCE, FAILS, SLOW = 20, 45, 63
-"""The bill that is paid at the second attempt, the one that never is, and the one that is stuck."""
+"""The bill that is paid at the second attempt, the one that is paid when its dead letter
+is sent anew, and the one that is stuck."""
 CHECK_EVERY_S = 0.05
 
 
@@ -58,7 +60,7 @@ class Cashier:
         return self._listener
 
     async def wait_ended(self) -> None:
-        """Wait until every bill was handled or is a dead letter."""
+        """Wait until every bill was handled, or paid as a dead letter that was sent anew."""
         await self._has_ended.wait()
 
     async def run(self) -> None:
@@ -121,7 +123,7 @@ class Cashier:
             await anyio.sleep(SLOW_S if number == SLOW else WORK_S)
             if number == FAILS_ONCE and attempt == 1:
                 raise NoAnswer("no answer")
-            if number == FAILS:
+            if number == FAILS and number not in self._book.dead_letters:
                 raise CardDeclined("card declined")
         finally:
             self._book.end(customer)
@@ -129,16 +131,21 @@ class Cashier:
             self._log.add(f"cashier: bill {number} is stuck no more", "good")
         if attempt > 1:
             self._log.add(f"cashier: bill {number} failed, and was paid at attempt {attempt}")
-        self._book.handled.add(number)
+        if number in self._book.dead_letters:
+            self._log.add(f"cashier: bill {number}, sent anew, was paid", "good")
+            self._book.replayed.add(number)
+        else:
+            self._book.handled.add(number)
         self._look_whether_ended()
 
-    async def _show(self, number: DeadBill, delivery: Delivery[DeadBill]) -> None:
+    async def _show(self, number: DeadBill, delivery: Delivery[DeadBill]) -> Send:
+        """Log a dead letter, and send it anew, since the customer has another card now."""
         headers = dict(delivery.record.headers)
         why = headers["kafka_dlt-exception-message"].decode()
         text = f"cashier: bill {number} is a dead letter in {delivery.record.topic!r}: {why}"
         self._log.add(text, "bad")
         self._book.dead_letters.add(int(number))
-        self._look_whether_ended()
+        return Send(self._topic, delivery.record.value or b"", key=delivery.record.key)
 
     def _look_whether_ended(self) -> None:
         if self._book.sent and not self._book.missing:

@@ -23,6 +23,12 @@ def test_what_is_both_is_not() -> None:
     assert not book.holds
 
 
+def test_a_dead_letter_that_was_not_sent_anew_is_missing() -> None:
+    book = balanced_bill_book()
+    book.replayed.clear()
+    assert (book.missing, book.holds) == (1, False)
+
+
 def test_an_earlier_bill_of_a_customer_is_out_of_order() -> None:
     book = BillBook()
     begin_and_end(book, 3, 2)
