@@ -26,11 +26,12 @@ TLS and SASL, are given in a file: see --config of these commands, and --client 
 DEMO = """\
 Send real records and calls through supervised actors on a real Kafka, while things go wrong: a
 listener leaves its group and comes back, so does a server, an actor crashes, the broker is
-restarted. Bills are handled side by side, each customer's in order; one is tried again, one becomes
-a dead letter that is sent anew, and one is stuck for a moment. A live page shows all of it to a browser on this
-machine, at the address that the demo writes. At the end the demo shows its books: that every record
-that was sent was finished and none was lost, and why a record came twice; that every bill was
-handled or is a dead letter; that every call settled with the right reply, or why it timed out.
+restarted. Bills are handled side by side, each customer's in order; one is tried again, one
+becomes a dead letter that is sent anew, and one is stuck for a moment. A live page shows all of it
+to a browser on this machine, at the address that the demo writes. At the end the demo shows its
+books: that every record that was sent was finished and none was lost, and why a record came twice;
+that every bill was handled or is a dead letter; that every call settled with the right reply, or
+why it timed out.
 ---
 examples:
   sdml-kafka demo                          takes half a minute and starts its own Kafka
