@@ -19,7 +19,7 @@ def balanced_record_book() -> RecordBook:
 
 
 def balanced_bill_book() -> BillBook:
-    """Return a book with a bill that was handled, and a dead letter that was paid when it was sent anew."""
+    """Return a book with a bill that was handled, and one that was paid as a dead letter."""
     book = BillBook()
     book.sent = 2
     for number in (1, 2):
