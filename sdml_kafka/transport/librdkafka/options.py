@@ -79,6 +79,11 @@ PRODUCER_DEFAULTS: Mapping[str, Any] = {
     "enable.idempotence": True,
     "message.timeout.ms": 0,
     "linger.ms": 0,
+    # A leader that learns of its partition just now may refuse a batch, and take the next one. If
+    # that was on its way already, librdkafka takes the refused one for acknowledged as well
+    # (findings/librdkafka-refused-batch.sh). Kafka answers the requests of a connection one after
+    # another anyway.
+    "max.in.flight.requests.per.connection": 1,
     # As large as with aiokafka, and within what Kafka takes by default; librdkafka's is smaller.
     "message.max.bytes": 1 << 20,
     # Every client of this package agrees on a key's partition, and so does Java's.

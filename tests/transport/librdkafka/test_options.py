@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.transport.librdkafka.option_names import ALIASES
 from sdml_kafka.transport.librdkafka.options import (
     consumer_settings,
     producer_settings,
@@ -104,6 +105,15 @@ def test_what_is_right_is_taken_and_overrides_our_defaults() -> None:
 
 def test_a_producer_that_waits_for_fewer_acknowledgements_is_not_idempotent() -> None:
     assert producer_settings(SERVERS, {"acks": 1})["enable.idempotence"] is False
+
+
+@pytest.mark.parametrize("name", ["max.in.flight", "max.in.flight.requests.per.connection"])
+def test_whoever_wants_more_requests_on_their_way_may_have_them(name: str) -> None:
+    names = "max.in.flight", ALIASES["max.in.flight"]
+    settings = producer_settings(SERVERS, {name: 5})
+    # librdkafka takes the last of two names of an option.
+    assert [value for each, value in settings.items() if each in names][-1] == 5
+    assert [value for each, value in producer_settings(SERVERS, {}).items() if each in names] == [1]
 
 
 def test_a_login_that_asks_another_server_is_not_tried() -> None:
