@@ -65,14 +65,15 @@ async def test_a_broker_that_dies_and_comes_back_gets_each_record_once(
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(keep_sending)
+            tasks.start_soon(producer.watch)
             await outcomes.wait_for(100)
             await anyio.to_thread.run_sync(world.kafka.kill)
             await until(lambda: not producer.connected, CALL_S)
             await anyio.to_thread.run_sync(world.kafka.restart)
             await outcomes.wait_for(count + 100)
+            await until(lambda: producer.connected, CALL_S)
             tasks.cancel_scope.cancel()
         assert await producer.flush(PATIENCE_S)
-        await until(lambda: producer.connected, CALL_S)
     assert len(outcomes.reported) == count
     assert all(reported == [None] for reported in outcomes.reported.values())
     arrived = [
