@@ -9,6 +9,7 @@ cluster. So fetching begins anew only once all leaders are known.
 
 from collections.abc import Collection
 from time import monotonic
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
@@ -52,8 +53,9 @@ class Outage:
 
     def _have_leaders(self, consumer: Consumer, keys: Collection[TopicPartition]) -> bool:
         for topic in {key.topic for key in keys}:
-            found = consumer.list_topics(topic, LOOK_TIMEOUT_S).topics.get(topic)
-            known = {} if found is None else found.partitions
+            answer: Any = consumer.list_topics(topic, LOOK_TIMEOUT_S)  # which is not typed
+            found = answer.topics.get(topic)
+            known: dict[int, Any] = {} if found is None else found.partitions
             own = [key.partition for key in keys if key.topic == topic]
             if any(number not in known or known[number].leader < 0 for number in own):
                 return False
