@@ -74,16 +74,16 @@ async def test_what_is_parsed_does_not_wait_for_what_is_not(kind: str, hint: Any
 
 @each_kind
 async def test_the_status_shows_what_is_being_parsed(kind: str) -> None:
-    slow = SlowAt("3")
-    broker, gate = broker_with(*"012345"), Gate()
+    slow = SlowAt("1")
+    broker, gate = broker_with(*"0123"), Gate()
     async with listener_on(broker, parsers=parsed_by(getattr(slow, kind))) as listener:
         stream = await listener.subscribe(str)
         async with loops(stream, work=gate):
-            await until(lambda: listener.status().partitions[P0].in_flight == 3)
+            await until(lambda: listener.status().partitions[P0].in_flight == 1)
             partition = listener.status().partitions[P0]
-            assert (partition.position, partition.parsing, partition.lag) == (3, 3, 6)
+            assert (partition.position, partition.parsing, partition.lag) == (1, 3, 4)
             await anyio.sleep(30)
-            await until(lambda: listener.status().partitions[P0].in_flight == 6)
+            await until(lambda: listener.status().partitions[P0].in_flight == 4)
             assert listener.status().partitions[P0].parsing == 0
             gate.open()
 
