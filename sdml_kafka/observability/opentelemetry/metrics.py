@@ -1,12 +1,27 @@
 """The metrics of the conventions, recorded where the durations and counts are known."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from opentelemetry.metrics import Counter, Histogram, Meter
 
 from sdml_kafka.observability.opentelemetry.names import ERROR_TYPE, Attributes, Value
 
-SECONDS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
+SECONDS: Sequence[float] = [
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.075,
+    0.1,
+    0.25,
+    0.5,
+    0.75,
+    1,
+    2.5,
+    5,
+    7.5,
+    10,
+]
 """The bounds that the conventions recommend."""
 
 
