@@ -1,10 +1,7 @@
 """An outage of all brokers, from which on nothing is fetched until partitions have leaders again.
 
-librdkafka 2.16 ends the program with a segmentation fault on some answers of a broker that begins
-its work. It makes room for each partition whose leader has changed, fills in those alone that have
-a leader already, and takes what memory held before for the rest
-(`rd_kafka_handle_Fetch_metadata_update`). A broker answers so for a moment after the start of a
-cluster. So fetching begins anew only once all leaders are known.
+librdkafka 2.16 may end the program with a segmentation fault while it fetches from brokers that
+begin their work after an outage. So fetching begins anew only once all leaders are known.
 """
 
 from collections.abc import Collection
