@@ -34,7 +34,7 @@ class Order(BaseModel):
 def make_app(bootstrap: str) -> FastAPI:
     common: Any = {"bootstrap_servers": bootstrap, "hooks": [OpenTelemetry(), Prometheus()]}
     producer, rpc = KafkaProducer(**common), KafkaRPC(**common)
-    orders: Any = {"topics": ["orders"], "type": Order, "parser": parse_pydantic(Order)}
+    orders: Any = {"topics": ["sales"], "type": Order, "parser": parse_pydantic(Order)}
     listener = KafkaListener([orders], group_id="observed-example", **common)
     bills: dict[str, int] = {}
 
@@ -52,7 +52,7 @@ def make_app(bootstrap: str) -> FastAPI:
 
     @app.post("/orders", status_code=202)
     async def order(order: Order) -> None:
-        await producer.send("orders", order.model_dump_json().encode())
+        await producer.send("sales", order.model_dump_json().encode())
 
     app.mount("/ops", observability.app(listener, rpc, producer))
     return app

@@ -7,6 +7,7 @@ POST an order, {"item": "bread"}, to /orders, and look at http://localhost:8000/
 is ready when the topic exists. Spans go to stdout here; other exporters send them elsewhere.
 """
 
+import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -31,7 +32,7 @@ from sdml_kafka.observability.prometheus import Prometheus
 def make_app(bootstrap: str) -> Starlette:
     common: Any = {"bootstrap_servers": bootstrap, "hooks": [OpenTelemetry(), Prometheus()]}
     producer, rpc, bills = KafkaProducer(**common), KafkaRPC(**common), dict[str, int]()
-    orders: Any = {"topics": ["orders"], "type": dict, "parser": parse_json}
+    orders: Any = {"topics": ["sales"], "type": dict, "parser": parse_json}
     listener = KafkaListener([orders], group_id="observed-trio-example", **common)
 
     @listener.processor(dict, concurrency=10)
@@ -45,7 +46,7 @@ def make_app(bootstrap: str) -> Starlette:
             yield
 
     async def order(request: Request) -> JSONResponse:
-        await producer.send("orders", await request.body())
+        await producer.send("sales", await request.body())
         return JSONResponse(None, status_code=202)
 
     async def show(request: Request) -> JSONResponse:
@@ -56,13 +57,18 @@ def make_app(bootstrap: str) -> Starlette:
     return Starlette(routes=routes, lifespan=lifespan)
 
 
+async def ctrl_c() -> None:
+    with trio.open_signal_receiver(signal.SIGINT) as signals:
+        await anext(signals)
+
+
 async def main(bootstrap: str = "127.0.0.1:9092", port: str = "8000") -> None:
     provider, config = TracerProvider(), Config()
     provider.add_span_processor(BatchSpanProcessor(ConsoleSpanExporter()))
     trace.set_tracer_provider(provider)
     config.bind = [f"127.0.0.1:{port}"]
     app: Any = make_app(bootstrap)
-    await serve(app, config)  # until Ctrl-C
+    await serve(app, config, shutdown_trigger=ctrl_c)
 
 
 if __name__ == "__main__":

@@ -76,7 +76,7 @@ def asked(process: subprocess.Popen[str], url: str, wanted: Callable[[Any], bool
 @pytest.fixture(scope="module")
 def bootstrap(embedded_kafka: EmbeddedKafka) -> str:
     """The address of a Kafka with the topics, so that the programs are ready at once."""
-    for topic in ("orders", "quotes"):  # which other tests may have created
+    for topic in ("sales", "quotes"):  # which other tests may have created
         asyncio.run(create_topic(embedded_kafka.bootstrap_servers, topic))
     return embedded_kafka.bootstrap_servers
 
@@ -109,7 +109,7 @@ def test_an_order_is_billed_and_seen(bootstrap: str, name: str) -> None:
     assert '<main id="objects">' in page.text
     assert "status.json" in script.text
     traces = {each["name"]: each["context"]["trace_id"] for each in (*spans, *theirs)}
-    steps = "send orders", "process orders", "request quotes", "process quotes"
+    steps = "send sales", "process sales", "request quotes", "process quotes"
     assert len({traces[step] for step in steps}) == 1  # over both processes
 
 
