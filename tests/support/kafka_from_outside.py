@@ -8,6 +8,17 @@ from uuid import uuid4
 import anyio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    NotControllerError,
+    RequestTimedOutError,
+    TopicAlreadyExistsError,
+)
+
+TRIED_AGAIN = {
+    each.errno for each in (InvalidReplicationFactorError, NotControllerError, RequestTimedOutError)
+}
+"""The errors of a broker that has started and does not count yet."""
 
 
 def unique(name: str) -> str:
@@ -26,6 +37,12 @@ async def wait_for_controller(admin: AIOKafkaAdminClient) -> None:
         await client.force_metadata_update()
 
 
+def error_code_of(response: Any) -> int:
+    """Return the error code of the one topic that was to be created; aiokafka does not raise it."""
+    code: int = response.topic_errors[0][1]
+    return code
+
+
 async def create_topic(
     bootstrap: str,
     name: str,
@@ -40,7 +57,11 @@ async def create_topic(
         await admin.start()
         try:
             await wait_for_controller(admin)
-            await admin.create_topics([NewTopic(name, partitions, copies, topic_configs=config)])
+            topics = [NewTopic(name, partitions, copies, topic_configs=config)]
+            async with asyncio.timeout(60):
+                while (code := error_code_of(await admin.create_topics(topics))) in TRIED_AGAIN:  # noqa: ASYNC110  a broker has no event
+                    await asyncio.sleep(0.05)
+            assert code in (0, TopicAlreadyExistsError.errno), code
         finally:
             await admin.close()
 
