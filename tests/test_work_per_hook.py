@@ -128,13 +128,18 @@ async def call(hooks: Sequence[Hook]) -> Work:
     return work
 
 
+def allowance(work: Work) -> float:
+    """Return how many calls more are chance: calls of more turns of the loop, by a few percent."""
+    return max(COUNT / 3, 0.04 * work.calls)
+
+
 @pytest.mark.parametrize("do", [read, process, send, call])
 async def test_hooks_that_override_nothing_cost_nothing(
     do: Callable[[Sequence[Hook]], Awaitable[Work]],
 ) -> None:
     without, with_hooks = await do([]), await do([Hook(), Hook()])
     # The number of batches differs a little from run to run; one call for each record is COUNT.
-    assert with_hooks.calls - without.calls < COUNT / 3
+    assert with_hooks.calls - without.calls < allowance(without)
 
 
 @pytest.mark.parametrize("do", [read, process])
@@ -142,4 +147,4 @@ async def test_hooks_for_batches_cost_hardly_anything(
     do: Callable[[Sequence[Hook]], Awaitable[Work]],
 ) -> None:
     without, with_hooks = await do([]), await do([Batches()])
-    assert with_hooks.calls - without.calls < COUNT / 3
+    assert with_hooks.calls - without.calls < allowance(without)
