@@ -117,7 +117,9 @@ async def test_what_is_not_started_waits_unread() -> None:
         await until(lambda: busy.now == 5)
         await anyio.sleep(10)
         assert server.status().in_flight == 5
-        assert server.status().partitions[P0].position <= 2 * 64
+        assert (
+            server.status().partitions[P0].position <= 4 + 64
+        )  # of the first poll, and of a full one
         assert len(server._actors.intake.partitions[P0].backlog) < 3000
 
 
