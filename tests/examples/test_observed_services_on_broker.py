@@ -6,43 +6,21 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from threading import Timer
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
+from tests.support.example_programs import EXAMPLES, running
 from tests.support.kafka_from_outside import create_topic
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(150)]
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 PATIENCE_S = 45.0
 SERVICES = "observed_service", "observed_service_trio"
-
-
-@contextmanager
-def running(name: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the example as a program with warnings as errors, and kill it if it takes too long."""
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        timer = Timer(PATIENCE_S, process.kill)
-        timer.start()
-        try:
-            yield process
-        finally:
-            timer.cancel()
-            process.kill()
 
 
 def ended(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
@@ -87,7 +65,8 @@ def test_an_order_is_billed_and_seen(bootstrap: str, name: str) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    with running("price_server", bootstrap) as prices, running(name, bootstrap, str(port)) as shop:
+    shop_program = running(f"{name}.py", bootstrap, str(port))
+    with running("price_server.py", bootstrap) as prices, shop_program as shop:
         assert prices.stdout is not None
         assert prices.stdout.readline() == "answers\n"
         ready = asked(shop, f"{url}/ops/ready", lambda answer: answer.status_code == 200).json()
