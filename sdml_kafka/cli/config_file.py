@@ -14,9 +14,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from sdml_kafka.cli.client_config import ClientConfig
 from sdml_kafka.cli.terminal import say
 from sdml_kafka.cli.tls import TLS_OPTIONS, make_tls_context
+from sdml_kafka.client_config import ClientConfig
 from sdml_kafka.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from sdml_kafka.cli import values
-from sdml_kafka.cli.client_config import NO_CONFIG, ClientConfig
+from sdml_kafka.client_config import NO_CONFIG, ClientConfig
 
 BOOTSTRAP = "SDML_KAFKA_BOOTSTRAP"
 """The environment variable that holds the address where none is typed."""

@@ -5,28 +5,13 @@ import sys
 from importlib.util import find_spec
 from typing import Literal
 
-Backend = Literal["asyncio", "trio"]
+from sdml_kafka.printable import one_line
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+Backend = Literal["asyncio", "trio"]
 
 
 class CannotRun(Exception):
     """A command cannot run with these arguments, or on this machine; the text says what to do."""
-
-
-def one_line(text: object) -> str:
-    """Return the text with line ends as spaces and other control characters escaped."""
-    return str(text).replace("\n", " ").translate(_ESCAPES)
-
-
-def printable(data: bytes) -> str:
-    """Return the bytes as text that is safe to show on a terminal.
-
-    Control characters other than line ends and tabs are escaped, and so are bytes that are not
-    UTF-8.
-    """
-    text = data.decode("utf-8", "backslashreplace")
-    return text.translate({code: to for code, to in _ESCAPES.items() if code not in (0x09, 0x0A)})
 
 
 def say(text: object) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from sdml_kafka.cli.arguments import parse_arguments
-from sdml_kafka.cli.client_config import ClientConfig
 from sdml_kafka.cli.config_file import read_config
 from sdml_kafka.cli.listen.arguments import ListenOptions
 from sdml_kafka.cli.main import main
+from sdml_kafka.client_config import ClientConfig
 
 SECRET = "hunter2-is-secret"
 LISTEN = ["listen", "orders", "--bootstrap", "a:9092", "--group", "g"]

@@ -10,9 +10,8 @@ import anyio.abc
 
 from sdml_kafka import SdmlKafkaError
 from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
-from sdml_kafka.cli.dead_letters.filters import Filters
 from sdml_kafka.cli.dead_letters.listing import Listing
-from sdml_kafka.cli.dead_letters.replay import Replay
+from sdml_kafka.cli.dead_letters.replaying import Replaying
 from sdml_kafka.cli.output import Output
 from sdml_kafka.cli.signals import cancel_on_signal, on_signal
 from sdml_kafka.cli.terminal import (
@@ -23,6 +22,7 @@ from sdml_kafka.cli.terminal import (
     say,
     set_up_logging,
 )
+from sdml_kafka.dead_letters.filters import Filters
 from sdml_kafka.runtime import RuntimeFailure
 
 DONE, FAILED, LEFT_OUT = 0, 1, 3
@@ -52,22 +52,23 @@ async def _list(options: DeadLettersOptions) -> int:
 
 
 async def _replay(options: DeadLettersOptions) -> int:
-    replay = Replay(options, _filters(options), Output(sys.stdout.fileno()))
+    replaying = Replaying(options, _filters(options), Output(sys.stdout.fileno()))
+    replay = replaying.replay
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
 
         def leave(number: signal.Signals) -> None:
-            replay.leave(number, tasks.cancel_scope)
+            replaying.leave(number, tasks.cancel_scope)
 
         await tasks.start(on_signal, leave)
-        failure = await _failure_of(replay.run, tasks)
+        failure = await _failure_of(replaying.run, tasks)
         tasks.cancel_scope.cancel()
     if failure is not None:
         complain(f"dead-letters: {replay.failed}{failure}")
     if failure is None or replay.has_sent:
-        say(replay.summary())
-    if replay.signal is not None:
-        return 128 + replay.signal
+        say(replaying.summary())
+    if replaying.signal is not None:
+        return 128 + replaying.signal
     if failure is not None:
         return FAILED
     return LEFT_OUT if replay.left_out else DONE

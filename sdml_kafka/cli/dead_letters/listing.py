@@ -7,16 +7,15 @@ import anyio.abc
 
 from sdml_kafka import SKIP, KafkaListener, Record
 from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
-from sdml_kafka.cli.dead_letters.filters import Filters
-from sdml_kafka.cli.dead_letters.letter import Letter, as_json, as_text, read_letter
 from sdml_kafka.cli.listen.arguments import Offset
-from sdml_kafka.cli.listen.command import check_topics
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
-from sdml_kafka.cli.listen.end_watch import EndWatch
-from sdml_kafka.cli.listen.without_group import Reading, WithoutGroup, connect_without_group
 from sdml_kafka.cli.output import Output
 from sdml_kafka.cli.progress import TroubleReport
 from sdml_kafka.cli.terminal import CannotRun, say, set_up_logging
+from sdml_kafka.consuming.without_group import Reading, WithoutGroup, connect_without_group
+from sdml_kafka.dead_letters.filters import Filters
+from sdml_kafka.dead_letters.letter import Letter, as_json, as_text, read_letter
+from sdml_kafka.listener.end_watch import EndWatch, check_topics
 
 CLIENT_ID = "sdml-kafka-dead-letters"
 

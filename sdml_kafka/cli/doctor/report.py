@@ -11,7 +11,7 @@ from sdml_kafka.cli.doctor.facts import Facts
 from sdml_kafka.cli.doctor.rules.finding import Finding, Severity
 from sdml_kafka.cli.doctor.summary import as_data, as_lines
 from sdml_kafka.cli.plurals import counted
-from sdml_kafka.cli.terminal import one_line
+from sdml_kafka.printable import one_line
 
 SCHEMA = 1
 """The number of the shape of the JSON; it changes when something is taken away or means another."""

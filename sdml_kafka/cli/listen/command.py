@@ -7,12 +7,10 @@ from typing import Any
 import anyio
 import anyio.abc
 
-from sdml_kafka import AutoCommit, KafkaListener, SdmlKafkaError, TopicMissing
+from sdml_kafka import AutoCommit, KafkaListener, SdmlKafkaError
 from sdml_kafka.cli.listen.arguments import ListenOptions
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
-from sdml_kafka.cli.listen.end_watch import EndWatch
 from sdml_kafka.cli.listen.json_lines import as_line
-from sdml_kafka.cli.listen.without_group import Reading, WithoutGroup, connect_without_group
 from sdml_kafka.cli.output import Output
 from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.progress import ProgressReport
@@ -25,6 +23,8 @@ from sdml_kafka.cli.terminal import (
     say,
     set_up_logging,
 )
+from sdml_kafka.consuming.without_group import Reading, WithoutGroup, connect_without_group
+from sdml_kafka.listener.end_watch import EndWatch, check_topics
 from sdml_kafka.runtime import RuntimeFailure
 
 CLIENT_ID = "sdml-kafka-listen"
@@ -94,15 +94,3 @@ class ListenRun:
             auto_commit=AutoCommit(every=10_000, interval_s=1.0),
             stop_timeout=8.0,
         )
-
-
-def check_topics(listener: KafkaListener) -> None:
-    """Raise TopicMissing if a topic does not exist."""
-    status = listener.status()
-    if status.missing_topics:
-        texts = (
-            f"{topic!r}" + (f" (did you mean {near!r}?)" if near else "")
-            for topic in sorted(status.missing_topics)
-            for near in (status.nearest_topics.get(topic),)
-        )
-        raise TopicMissing(f"there is no topic {', '.join(texts)}")

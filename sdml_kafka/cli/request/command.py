@@ -21,11 +21,11 @@ from sdml_kafka.cli.terminal import (
     CannotRun,
     complain,
     first_of,
-    printable,
     require_backend,
     say,
     set_up_logging,
 )
+from sdml_kafka.printable import printable
 from sdml_kafka.rpc.client.request_options import RequestOptions as RPCOptions
 from sdml_kafka.runtime import RuntimeFailure
 

@@ -8,7 +8,6 @@ from attrs import frozen
 
 from sdml_kafka.cli import help as help_texts
 from sdml_kafka.cli import values
-from sdml_kafka.cli.client_config import NO_CONFIG, ClientConfig
 from sdml_kafka.cli.options import (
     add_backend,
     add_command,
@@ -18,6 +17,7 @@ from sdml_kafka.cli.options import (
     bootstrap_of,
 )
 from sdml_kafka.cli.terminal import Backend
+from sdml_kafka.client_config import NO_CONFIG, ClientConfig
 
 
 @frozen

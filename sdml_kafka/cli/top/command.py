@@ -42,9 +42,9 @@ def _show_live(options: TopOptions) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from sdml_kafka.cli.terminal import one_line
     from sdml_kafka.cli.top.history import History
     from sdml_kafka.cli.top.picture import picture
+    from sdml_kafka.printable import one_line
 
     history, shown = History(), Group()
     with Live(console=Console(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:

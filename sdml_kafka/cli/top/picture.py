@@ -8,7 +8,6 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from sdml_kafka.cli.terminal import one_line
 from sdml_kafka.cli.top.history import History, lag_of
 from sdml_kafka.observability.document_shape import (
     ActorDocument,
@@ -17,6 +16,7 @@ from sdml_kafka.observability.document_shape import (
     ProcessorDocument,
     StatusDocument,
 )
+from sdml_kafka.printable import one_line
 
 MAX_ROWS = 20
 """The rows of a table; the number of the others is named."""

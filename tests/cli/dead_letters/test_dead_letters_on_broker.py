@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from sdml_kafka.cli.dead_letters.filters import Filters
-from sdml_kafka.cli.dead_letters.replay import AT_ONCE
+from sdml_kafka.dead_letters.filters import Filters
+from sdml_kafka.dead_letters.replay import AT_ONCE
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM
 from tests.support.dead_letters import failure_headers

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from sdml_kafka.cli.dead_letters.filters import Filters
+from sdml_kafka.dead_letters.filters import Filters
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM
 from tests.support.dead_letters import failure_headers

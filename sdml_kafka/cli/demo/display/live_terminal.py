@@ -12,7 +12,7 @@ from sdml_kafka.cli.demo.books.final_report import FinalReport
 from sdml_kafka.cli.demo.display.frame import Frame
 from sdml_kafka.cli.demo.display.picture import picture
 from sdml_kafka.cli.demo.event_log import LogLine
-from sdml_kafka.cli.terminal import one_line
+from sdml_kafka.printable import one_line
 
 
 class LiveTerminalDisplay:

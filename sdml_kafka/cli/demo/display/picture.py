@@ -13,7 +13,7 @@ from sdml_kafka.cli.demo.display import actor_rows
 from sdml_kafka.cli.demo.display.frame import Frame, ParticipantView, PartitionView
 from sdml_kafka.cli.demo.event_log import LogLine
 from sdml_kafka.cli.progress import lag_text
-from sdml_kafka.cli.terminal import one_line
+from sdml_kafka.printable import one_line
 from sdml_kafka.runtime import ActorSnapshot, ActorState
 
 STATES = {

@@ -6,7 +6,7 @@ from sdml_kafka.cli.demo.books.final_report import FinalReport
 from sdml_kafka.cli.demo.display import actor_rows
 from sdml_kafka.cli.demo.display.frame import Frame, ParticipantView
 from sdml_kafka.cli.demo.event_log import LogLine
-from sdml_kafka.cli.terminal import one_line
+from sdml_kafka.printable import one_line
 
 SUMMARY_EVERY_S = 2.0
 

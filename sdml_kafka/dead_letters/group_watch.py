@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import anyio
 
-from sdml_kafka import ListenerStatus
-from sdml_kafka.cli.listen.end_watch import CHECK_EVERY_S, EndWatch
+from sdml_kafka.listener.end_watch import CHECK_EVERY_S, EndWatch
+from sdml_kafka.listener.status import ListenerStatus
 
 
 class GroupWatch:

@@ -5,7 +5,7 @@ import json
 
 from attrs import frozen
 
-from sdml_kafka.cli.dead_letters.letter import Letter
+from sdml_kafka.dead_letters.letter import Letter
 
 
 @frozen

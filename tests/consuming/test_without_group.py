@@ -7,8 +7,8 @@ import pytest
 
 from sdml_kafka import ConfigurationError, KafkaListener, TopicPartition
 from sdml_kafka.cli.listen.arguments import Offset
-from sdml_kafka.cli.listen.end_watch import EndWatch
-from sdml_kafka.cli.listen.without_group import Reading, WithoutGroup
+from sdml_kafka.consuming.without_group import Reading, WithoutGroup
+from sdml_kafka.listener.end_watch import EndWatch
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.virtual_time import in_virtual_time
 

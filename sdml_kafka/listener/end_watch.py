@@ -4,8 +4,11 @@ from collections.abc import Callable
 
 import anyio
 
-from sdml_kafka import ListenerStatus, TopicPartition
+from sdml_kafka.errors import TopicMissing
+from sdml_kafka.listener.listener import KafkaListener
+from sdml_kafka.listener.status import ListenerStatus
 from sdml_kafka.runtime import ActorState
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 CHECK_EVERY_S = 0.1
 
@@ -41,3 +44,15 @@ class EndWatch:
             if partition.high_watermark - partition.lag < end:
                 return False
         return not status.missing_topics
+
+
+def check_topics(listener: KafkaListener) -> None:
+    """Raise TopicMissing if a topic does not exist."""
+    status = listener.status()
+    if status.missing_topics:
+        texts = (
+            f"{topic!r}" + (f" (did you mean {near!r}?)" if near else "")
+            for topic in sorted(status.missing_topics)
+            for near in (status.nearest_topics.get(topic),)
+        )
+        raise TopicMissing(f"there is no topic {', '.join(texts)}")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdml_kafka.cli.dead_letters.letter import as_json, as_text, read_letter
+from sdml_kafka.dead_letters.letter import as_json, as_text, read_letter
 from sdml_kafka.listener.processing.spring_headers import retry_headers
 from tests.support.dead_letters import Broken, failure_headers
 from tests.support.records import make_record

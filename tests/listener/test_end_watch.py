@@ -7,8 +7,8 @@ import pytest
 from attrs import evolve
 
 from sdml_kafka import ListenerStatus, TopicPartition
-from sdml_kafka.cli.dead_letters.group_watch import GroupWatch
-from sdml_kafka.cli.listen.end_watch import EndWatch
+from sdml_kafka.dead_letters.group_watch import GroupWatch
+from sdml_kafka.listener.end_watch import EndWatch
 from sdml_kafka.listener.status import Counters
 from sdml_kafka.runtime import ActorState
 from tests.support.demo_frames import actor, partition_status

@@ -10,54 +10,42 @@ since runs at the same time have to share the partitions. Then a kill may have w
 sent again.
 """
 
-import signal
-import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 import anyio
-import anyio.abc
+from attrs import frozen
 
-from sdml_kafka import (
-    SKIP,
-    Batch,
-    Delivery,
-    KafkaListener,
-    Record,
-    Send,
-    Stop,
-    TopicPartition,
-)
-from sdml_kafka.cli.dead_letters.anew import NoTarget, record_for, target_of
-from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
-from sdml_kafka.cli.dead_letters.filters import Filters
-from sdml_kafka.cli.dead_letters.group_watch import GroupWatch
-from sdml_kafka.cli.dead_letters.letter import Letter, as_json, moment, read_letter
-from sdml_kafka.cli.dead_letters.sources import (
+from sdml_kafka.dead_letters.anew import NoTarget, record_for, target_of
+from sdml_kafka.dead_letters.filters import Filters
+from sdml_kafka.dead_letters.group_watch import GroupWatch
+from sdml_kafka.dead_letters.letter import Letter, moment, read_letter
+from sdml_kafka.dead_letters.sources import (
     CLIENT_ID,
     START_TIMEOUT_S,
     Offsets,
+    Source,
     committed_offsets,
     member,
     reader,
 )
-from sdml_kafka.cli.listen.command import check_topics
-from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
-from sdml_kafka.cli.listen.end_watch import EndWatch
-from sdml_kafka.cli.output import Output
-from sdml_kafka.cli.plurals import counted
-from sdml_kafka.cli.progress import ProgressReport
-from sdml_kafka.cli.terminal import CannotRun, say, set_up_logging
+from sdml_kafka.listener.delivery import Delivery
+from sdml_kafka.listener.end_watch import EndWatch, check_topics
+from sdml_kafka.listener.listener import KafkaListener
+from sdml_kafka.listener.processing.policies import Batch, Send, Stop
+from sdml_kafka.listener.status import ListenerStatus
+from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.transport.connect import transactions
 from sdml_kafka.transport.interfaces.producer import Message
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.transactions import NoTransactions, RecordsFailed, Transactions
 
 AT_ONCE = 100
 """The number of records of a transaction, and without transactions of those on their way."""
-MAX_SHOWN = 20
-"""The number of dead letters without a target, and of topics, that are reported one by one."""
+MAX_REPORTED = 20
+"""The number of dead letters without a target that are reported one by one."""
 DEFAULT_RETENTION_S = 7 * 24 * 3600
 TRANSACTIONS_TIMEOUT_S = 15.0
 """Seconds that a broker may take to find the coordinator of transactions, which it may not have."""
@@ -66,117 +54,126 @@ Prepared = tuple[Delivery[Letter], Send | None]
 """A dead letter and what to send for it, None for nothing."""
 
 
-class Replay:
-    """One replay, or what it would send."""
+@frozen
+class Sending:
+    """Where dead letters are sent, and how."""
 
-    def __init__(self, options: DeadLettersOptions, filters: Filters, output: Output) -> None:
+    to: str | None = None
+    """The topic to send to; None for where each one came from."""
+    same_partition: bool = False
+    new_time: bool = False
+    """Whether records get the time of sending, and not the time that they had."""
+
+
+class Replay:
+    """One replay of the dead letters that are there now and were not sent before."""
+
+    def __init__(
+        self,
+        source: Source,
+        filters: Filters,
+        sending: Sending,
+        report: Callable[[str], None],
+        *,
+        only_tries: bool = False,
+    ) -> None:
+        """Begin.
+
+        Args:
+            source: What to read.
+            filters: Which of the dead letters are meant.
+            sending: Where they go.
+            report: Called with lines for a person: what is special, not each record.
+            only_tries: Whether nothing will be sent, and lines are not about sending.
+        """
         self.left_out: int = 0
         """The number of dead letters whose headers name no topic to send to."""
         self.failed: str = ""
         """The place of the dead letter that was not taken; empty if there is none."""
-        self._options = options
-        self._filters = filters
-        self._output = output
-        self._group = filters.group_for(options.topic, options.to)
-        self._targets = Counter[str]()
+        self.targets = Counter[str]()
         """The number of records that were sent to each topic, or would be."""
+        self.group: str = filters.group_for(source.topic, sending.to)
+        self.has_begun: bool = False
+        """Whether something may be on its way, so that `end` has to be called for an end."""
+        self.is_partial: bool = False
+        """Whether another run keeps partitions, and sends what is in them."""
+        self._source = source
+        self._filters = filters
+        self._sending = sending
+        self._report = report
+        self._only_tries = only_tries
         self._announced: set[str] = set()
         self._transactions: Transactions | None = None
         self._sent_to: dict[TopicPartition, int] = {}
         """The offsets behind the last dead letters that were committed."""
-        self._shows_progress = options.progress or sys.stderr.isatty()
         self._ended = anyio.Event()
-        self._has_begun = False
         self._has_warned = False
-        self.signal: signal.Signals | None = None
-
-    def leave(self, number: signal.Signals, scope: anyio.CancelScope) -> None:
-        """End because of a signal: finish what is on its way, if there may be something."""
-        self.signal = self.signal or number
-        if self._has_begun:
-            self._ended.set()
-        else:
-            scope.cancel("a signal")
-
-    async def run(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Send the dead letters that are there now and were not sent before."""
-        say(f"the group {self._group} remembers what was sent")
-        if self._options.dry_run:
-            await self._list(tasks)
-        else:
-            await self._send(tasks)
 
     @property
     def has_sent(self) -> bool:
         """Whether records were sent."""
-        return any(self._targets.values())
+        return any(self.targets.values())
 
-    def summary(self) -> str:
-        """Return what was sent, and where."""
-        what = "would be sent" if self._options.dry_run else "sent"
-        count = sum(self._targets.values())
-        targets = self._targets.most_common(MAX_SHOWN)
-        where = ", ".join(f"{topic}: {each:,}" for topic, each in targets)
-        text = f"{counted(count, 'record')} {what}" + (f" ({where})" if count else "")
-        if self.left_out:
-            text += f", {self.left_out:,} left out, whose headers name no topic to send to"
-        return text
+    def end(self) -> None:
+        """Let `run` return once what is on its way is done."""
+        self._ended.set()
 
-    # -- sending -------------------------------------------------------------------------
-
-    async def _send(self, tasks: anyio.abc.TaskGroup) -> None:
+    async def run(self, on_begin: Callable[[Callable[[], ListenerStatus]], None]) -> None:
+        """Send the dead letters, and call `on_begin` with a status when the first may go out."""
         async with AsyncExitStack() as stack:
             self._transactions = await self._open_transactions(stack)
-            offsets = await committed_offsets(self._options, self._group)
+            offsets = await committed_offsets(self._source, self.group)
             watch: EndWatch | GroupWatch
             if self._transactions is None:
                 watch, listener = GroupWatch(len(offsets), START_TIMEOUT_S), self._member()
             else:
                 watch, listener = EndWatch(), self._reader(offsets)
             await stack.enter_async_context(listener)
-            self._has_begun = True
+            self.has_begun = True
             check_topics(listener)
-            set_up_logging()
-            progress = ProgressReport(listener.status, lambda: sum(self._targets.values()))
-            tasks.start_soon(progress.run, self._shows_progress)
-            tasks.start_soon(watch.run, listener.status, self._ended.set)
-            await self._ended.wait()
-            if isinstance(watch, GroupWatch) and watch.is_partial:
-                raise CannotRun("another run has the other partitions: see what it sends")
+            on_begin(listener.status)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(watch.run, listener.status, self._ended.set)
+                await self._ended.wait()
+                tasks.cancel_scope.cancel()
+            self.is_partial = isinstance(watch, GroupWatch) and watch.is_partial
 
     async def _open_transactions(self, stack: AsyncExitStack) -> Transactions | None:
         """Return what makes transactions, None if the broker does not allow that."""
-        options = self._options
-        client = options.config.producer_options(CLIENT_ID)
-        opening = transactions(options.bootstrap, client, self._group, TRANSACTIONS_TIMEOUT_S)
+        source = self._source
+        client = source.config.producer_options(CLIENT_ID)
+        opening = transactions(source.bootstrap, client, self.group, TRANSACTIONS_TIMEOUT_S)
         try:
             return await stack.enter_async_context(opening)
         except NoTransactions as why:
-            say(
+            self._report(
                 f"warning: without transactions, since {why}: after a kill, up to {AT_ONCE} "
                 "records may be sent again"
             )
             return None
 
     def _reader(self, offsets: Offsets) -> KafkaListener:
-        listener = reader(self._options, offsets, Letter, self._read)
+        listener = reader(self._source, offsets, Letter, self.read)
         batch = Batch(size=AT_ONCE, interval_s=0.05)
         listener.processor(Letter, batch=batch, concurrency=1)(self._send_together)
         return listener
 
     def _member(self) -> KafkaListener:
-        listener = member(self._options, self._group, Letter, self._read)
+        listener = member(self._source, self.group, Letter, self.read)
         sends = listener.processor(
             Letter, concurrency=AT_ONCE, order="key", on_failure=self._give_up, name="replay"
         )
         sends(self._send_one)
         return listener
 
-    def _read(self, record: Record) -> Letter:
+    def read(self, record: Record) -> Letter:
+        """Return a record's dead letter if it is meant; else raise SKIP."""
         letter = read_letter(record)
         if not self._filters.admit(letter):
             raise SKIP
         return letter
+
+    # -- in transactions -----------------------------------------------------------------
 
     async def _send_together(self, deliveries: list[Delivery[Letter]]) -> None:
         """Send records of a partition in a transaction, unless a former consumer brought them."""
@@ -196,7 +193,7 @@ class Replay:
         offsets = {_place(prepared[-1][0]): last.offset + 1}
         messages = [_message(send) for _, send in prepared if send is not None]
         try:
-            await self._transactions.send(messages, offsets, self._group)
+            await self._transactions.send(messages, offsets, self.group)
         except RecordsFailed as failure:
             half = len(prepared) // 2
             if not half:
@@ -206,22 +203,31 @@ class Replay:
             await self._commit(prepared[half:])
         else:
             self._sent_to |= offsets
-            self._targets.update(message.topic for message in messages)
+            self.targets.update(message.topic for message in messages)
+
+    # -- without transactions ------------------------------------------------------------
 
     async def _send_one(self, letter: Letter, delivery: Delivery[Letter]) -> Send | None:
         send = self._prepare(letter)
         if send is not None:
-            self._targets[send.topic] += 1
+            self.targets[send.topic] += 1
         return send
+
+    def _give_up(self, delivery: Delivery[Letter], error: Exception) -> Stop:
+        self._note_failed(delivery.record)
+        self.targets[target_of(delivery.value, self._sending.to)] -= 1
+        return Stop()
+
+    # -- what is sent --------------------------------------------------------------------
 
     def _prepare(self, letter: Letter) -> Send | None:
         """Return what to send for a dead letter, None if its headers name no topic."""
-        topic = self._target(letter)
+        topic = self.target(letter)
         if topic is None:
             return None
-        options = self._options
+        sending = self._sending
         send = record_for(
-            letter, topic, same_partition=options.same_partition, new_time=options.new_time
+            letter, topic, same_partition=sending.same_partition, new_time=sending.new_time
         )
         self._warn_if_old(send)
         return send
@@ -232,56 +238,30 @@ class Replay:
             return
         if record.timestamp_ms < (time.time() - DEFAULT_RETENTION_S) * 1000:
             self._has_warned = True
-            say(
+            self._report(
                 f"warning: records of {moment(record.timestamp_ms)} are sent with the time that "
                 "they had, and a topic deletes what is older than its retention.ms, by default 7 "
                 "days; see --new-time"
             )
 
-    def _target(self, letter: Letter) -> str | None:
+    def target(self, letter: Letter) -> str | None:
         """Return where the dead letter goes, and report each topic before its first record."""
         record = letter.record
         place = f"partition {record.partition} offset {record.offset}"
         try:
-            topic = target_of(letter, self._options.to)
+            topic = target_of(letter, self._sending.to)
         except NoTarget as why:
             self.left_out += 1
-            if self.left_out <= MAX_SHOWN:
-                say(f"{place} is left out: {why}; see --to")
+            if self.left_out <= MAX_REPORTED:
+                self._report(f"{place} is left out: {why}; see --to")
             return None
-        if topic not in self._announced and not self._options.dry_run:
+        if topic not in self._announced and not self._only_tries:
             self._announced.add(topic)
-            say(f"sending to {topic}, first {place}")
+            self._report(f"sending to {topic}, first {place}")
         return topic
-
-    def _give_up(self, delivery: Delivery[Letter], error: Exception) -> Stop:
-        self._note_failed(delivery.record)
-        self._targets[target_of(delivery.value, self._options.to)] -= 1
-        return Stop()
 
     def _note_failed(self, record: Record) -> None:
         self.failed = self.failed or f"partition {record.partition} offset {record.offset}: "
-
-    # -- what would be sent --------------------------------------------------------------
-
-    async def _list(self, tasks: anyio.abc.TaskGroup) -> None:
-        """Write what would be sent, without committing."""
-        writer = DeliveryWriter(self._output, None)
-        offsets = await committed_offsets(self._options, self._group)
-        async with reader(self._options, offsets, bytes, self._as_line) as listener:
-            check_topics(listener)
-            set_up_logging()
-            stream = await listener.subscribe(bytes)
-            tasks.start_soon(EndWatch().run, listener.status, writer.stop)
-            await writer.run(stream.deliveries())
-
-    def _as_line(self, record: Record) -> bytes:
-        letter = self._read(record)
-        topic = self._target(letter)
-        if topic is None:
-            raise SKIP
-        self._targets[topic] += 1
-        return as_json(letter, to=topic)
 
 
 def _place(delivery: Delivery[Letter]) -> TopicPartition:

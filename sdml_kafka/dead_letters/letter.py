@@ -10,8 +10,6 @@ from typing import Any
 
 from attrs import frozen
 
-from sdml_kafka import Record
-from sdml_kafka.cli.terminal import one_line, printable
 from sdml_kafka.listener.processing.policies import MAX_ATTEMPTS
 from sdml_kafka.listener.processing.spring_headers import (
     DEAD_LETTER_SET,
@@ -22,6 +20,8 @@ from sdml_kafka.listener.processing.spring_headers import (
     dead_letter_origin,
     text_number,
 )
+from sdml_kafka.printable import one_line, printable
+from sdml_kafka.transport.interfaces.records import Record
 
 MAX_NAME = 300
 """Characters of a name that are read."""

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sdml_kafka.cli.dead_letters.filters import Filters
-from sdml_kafka.cli.dead_letters.letter import Letter, read_letter
+from sdml_kafka.dead_letters.filters import Filters
+from sdml_kafka.dead_letters.letter import Letter, read_letter
 from tests.support.dead_letters import Broken, failure_headers
 from tests.support.records import make_record
 

@@ -1,7 +1,7 @@
 """Decides where a dead letter is sent, and what is sent. Pure."""
 
-from sdml_kafka import Send
-from sdml_kafka.cli.dead_letters.letter import Letter
+from sdml_kafka.dead_letters.letter import Letter
+from sdml_kafka.listener.processing.policies import Send
 from sdml_kafka.listener.processing.spring_headers import SHARE_GROUP_SET, without_failure
 from sdml_kafka.transport.record_checks import is_topic_of_calls
 

@@ -6,11 +6,11 @@ the options say. What is committed is kept in memory, for the next consumer afte
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from typing import Literal
 
 from attrs import evolve, frozen
 
-from sdml_kafka.cli.client_config import ClientConfig
-from sdml_kafka.cli.listen.arguments import Offset
+from sdml_kafka.client_config import ClientConfig
 from sdml_kafka.errors import CommitRejected, ConfigurationError
 from sdml_kafka.transport.connect import rpc_transport
 from sdml_kafka.transport.interfaces.consumer import Connect, Consumer, Target
@@ -32,7 +32,7 @@ class Reading:
 
     partitions: frozenset[int]
     """The numbers of the partitions; empty for all of them."""
-    offset: Offset
+    offset: int | Literal["earliest", "latest"]
     option_prefix: str = "--"
     """The text before `partition` and `offset` in errors, empty unless these are options."""
 

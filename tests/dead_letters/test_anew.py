@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdml_kafka import Send
-from sdml_kafka.cli.dead_letters.anew import NoTarget, record_for, target_of
-from sdml_kafka.cli.dead_letters.letter import Letter, read_letter
+from sdml_kafka.dead_letters.anew import NoTarget, record_for, target_of
+from sdml_kafka.dead_letters.letter import Letter, read_letter
 from sdml_kafka.transport.record_checks import is_topic_name
 from tests.support.dead_letters import failure_headers
 from tests.support.records import make_record

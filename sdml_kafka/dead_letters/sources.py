@@ -1,0 +1,83 @@
+"""Opens the listeners that a replay reads the dead letters with."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from sdml_kafka.client_config import ClientConfig
+from sdml_kafka.consuming.commit_schedule import AutoCommit
+from sdml_kafka.consuming.without_group import Reading, WithoutGroup, connect_without_group
+from sdml_kafka.dead_letters.never_creating import NeverCreating
+from sdml_kafka.listener.listener import KafkaListener
+from sdml_kafka.transport.connect import group_offsets, listener_transport, producer_connect
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.transports import Transport
+
+CLIENT_ID = "sdml-kafka-replay"
+MAX_BYTES = 64 << 20
+"""The bytes of records that are in hand."""
+START_TIMEOUT_S = 30.0
+"""A member of the group that was killed is missed by the broker only after its session."""
+
+Offsets = Mapping[TopicPartition, int | None]
+
+
+@frozen
+class Source:
+    """The topic of dead letters that a replay reads, and the client that it reads with."""
+
+    topic: str
+    bootstrap: str
+    config: ClientConfig
+    partitions: frozenset[int] = frozenset()
+    """The partitions that are read where that is in no group; empty for all."""
+
+
+async def committed_offsets(source: Source, group: str) -> Offsets:
+    """Return what the group has committed, for each partition of the dead letters."""
+    client = source.config.producer_options(CLIENT_ID)
+    return await group_offsets(source.bootstrap, client, group, source.topic, START_TIMEOUT_S)
+
+
+def reader(
+    source: Source, offsets: Offsets, type_: type, parser: Callable[[Record], object]
+) -> KafkaListener:
+    """Return a listener that is in no group, and begins at these offsets."""
+    connect = connect_without_group(source.config, source.bootstrap, CLIENT_ID)
+    begun = {place: offset for place, offset in offsets.items() if offset is not None}
+    return _listener(
+        source,
+        type_,
+        parser,
+        transport=WithoutGroup(connect, Reading(source.partitions, "earliest"), begun),
+    )
+
+
+def member(
+    source: Source, group: str, type_: type, parser: Callable[[Record], object]
+) -> KafkaListener:
+    """Return a listener that is a member of the group, and commits each record."""
+    consumer = source.config.consumer_options(CLIENT_ID)
+    consumer["auto_offset_reset"] = "earliest"
+    transport = listener_transport(None, None, source.bootstrap, group, consumer, MAX_BYTES)
+    connect = producer_connect(None, source.bootstrap, source.config.producer_options(CLIENT_ID))
+    return _listener(
+        source,
+        type_,
+        parser,
+        transport=Transport(transport.consumer, NeverCreating(connect)),
+        auto_commit=AutoCommit(every=1),
+    )
+
+
+def _listener(
+    source: Source, type_: type, parser: Callable[[Record], object], **where: Any
+) -> KafkaListener:
+    return KafkaListener(
+        [{"topics": [source.topic], "type": type_, "parser": parser}],
+        max_bytes_in_flight=MAX_BYTES,
+        start_timeout=START_TIMEOUT_S,
+        stop_timeout=8.0,
+        **where,
+    )
