@@ -84,9 +84,15 @@ def _text(headers: Mapping[str, bytes], name: str, most: int) -> str | None:
 
 def as_json(letter: Letter, **more: object) -> bytes:
     """Return why, when and where from, as one line of printable ASCII."""
-    record = letter.record
-    message = letter.message
-    fields = {
+    # DEL is the only control character that json does not escape.
+    text = json.dumps({**summary(letter), **more}).replace("\x7f", "\\u007f")
+    return text.encode() + b"\n"
+
+
+def summary(letter: Letter) -> dict[str, Any]:
+    """Return why, when and where from, as plain values that are bounded."""
+    record, message = letter.record, letter.message
+    return {
         "partition": record.partition,
         "offset": record.offset,
         "when": moment(record.timestamp),
@@ -96,10 +102,7 @@ def as_json(letter: Letter, **more: object) -> bytes:
         "exception": letter.exception,
         "cause": letter.cause,
         "message": None if message is None else message[:MAX_MESSAGE],
-        **more,
     }
-    # DEL is the only control character that json does not escape.
-    return json.dumps(fields).replace("\x7f", "\\u007f").encode() + b"\n"
 
 
 def _origin_fields(origin: Origin) -> dict[str, Any]:

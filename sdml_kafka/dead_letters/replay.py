@@ -8,6 +8,9 @@ member of the group: one that was killed would keep partitions until its session
 Where the broker allows no transactions, each is sent and then committed, by a member of the group,
 since runs at the same time have to share the partitions. Then a kill may have what was on its way
 sent again.
+
+A dead letter that was sent by itself is in the metadata of the group's commit (`sent_letters.py`),
+and is not sent with the others.
 """
 
 import time
@@ -22,12 +25,13 @@ from sdml_kafka.dead_letters.anew import NoTarget, record_for, target_of
 from sdml_kafka.dead_letters.filters import Filters
 from sdml_kafka.dead_letters.group_watch import GroupWatch
 from sdml_kafka.dead_letters.letter import Letter, moment, read_letter
+from sdml_kafka.dead_letters.sent_letters import SentLetters
 from sdml_kafka.dead_letters.sources import (
     CLIENT_ID,
     START_TIMEOUT_S,
-    Offsets,
+    Commits,
     Source,
-    committed_offsets,
+    committed,
     member,
     reader,
 )
@@ -104,8 +108,8 @@ class Replay:
         self._only_tries = only_tries
         self._announced: set[str] = set()
         self._transactions: Transactions | None = None
-        self._sent_to: dict[TopicPartition, int] = {}
-        """The offsets behind the last dead letters that were committed."""
+        self.sent: SentLetters = SentLetters()
+        """What was sent, in former runs as well."""
         self._ended = anyio.Event()
         self._has_warned = False
 
@@ -122,12 +126,13 @@ class Replay:
         """Send the dead letters, and call `on_begin` with a status when the first may go out."""
         async with AsyncExitStack() as stack:
             self._transactions = await self._open_transactions(stack)
-            offsets = await committed_offsets(self._source, self.group)
+            commits = await committed(self._source, self.group)
+            self.sent.remember(commits)
             watch: EndWatch | GroupWatch
             if self._transactions is None:
-                watch, listener = GroupWatch(len(offsets), START_TIMEOUT_S), self._member()
+                watch, listener = GroupWatch(len(commits), START_TIMEOUT_S), self._member()
             else:
-                watch, listener = EndWatch(), self._reader(offsets)
+                watch, listener = EndWatch(), self._reader(commits)
             await stack.enter_async_context(listener)
             self.has_begun = True
             check_topics(listener)
@@ -152,8 +157,8 @@ class Replay:
             )
             return None
 
-    def _reader(self, offsets: Offsets) -> KafkaListener:
-        listener = reader(self._source, offsets, Letter, self.read)
+    def _reader(self, commits: Commits) -> KafkaListener:
+        listener = reader(self._source, commits, Letter, self.read)
         batch = Batch(size=AT_ONCE, interval_s=0.05)
         listener.processor(Letter, batch=batch, concurrency=1)(self._send_together)
         return listener
@@ -167,19 +172,20 @@ class Replay:
         return listener
 
     def read(self, record: Record) -> Letter:
-        """Return a record's dead letter if it is meant; else raise SKIP."""
+        """Return a record's dead letter if it is meant and was not sent; else raise SKIP."""
         letter = read_letter(record)
-        if not self._filters.admit(letter):
+        if not self._filters.admit(letter) or self._was_sent(record):
             raise SKIP
         return letter
+
+    def _was_sent(self, record: Record) -> bool:
+        return self.sent.has(TopicPartition(record.topic, record.partition), record.offset)
 
     # -- in transactions -----------------------------------------------------------------
 
     async def _send_together(self, deliveries: list[Delivery[Letter]]) -> None:
         """Send records of a partition in a transaction, unless a former consumer brought them."""
-        new = [
-            each for each in deliveries if each.record.offset >= self._sent_to.get(_place(each), 0)
-        ]
+        new = [each for each in deliveries if not self._was_sent(each.record)]
         if new:
             await self._commit([(each, self._prepare(each.value)) for each in new])
 
@@ -190,10 +196,11 @@ class Replay:
         """
         assert self._transactions is not None
         last = prepared[-1][0].record
-        offsets = {_place(prepared[-1][0]): last.offset + 1}
-        messages = [_message(send) for _, send in prepared if send is not None]
+        place = TopicPartition(last.topic, last.partition)
+        commit = self.sent.up_to(place, last.offset + 1)
+        messages = [message_of(send) for _, send in prepared if send is not None]
         try:
-            await self._transactions.send(messages, offsets, self.group)
+            await self._transactions.send(messages, {place: commit}, self.group)
         except RecordsFailed as failure:
             half = len(prepared) // 2
             if not half:
@@ -202,7 +209,7 @@ class Replay:
             await self._commit(prepared[:half])
             await self._commit(prepared[half:])
         else:
-            self._sent_to |= offsets
+            self.sent.note(place, commit)
             self.targets.update(message.topic for message in messages)
 
     # -- without transactions ------------------------------------------------------------
@@ -264,10 +271,6 @@ class Replay:
         self.failed = self.failed or f"partition {record.partition} offset {record.offset}: "
 
 
-def _place(delivery: Delivery[Letter]) -> TopicPartition:
-    return TopicPartition(delivery.record.topic, delivery.record.partition)
-
-
-def _message(send: Send) -> Message:
+def message_of(send: Send) -> Message:
     record = send.topic, send.value, send.key, send.headers, send.partition
     return Message(*record, timestamp_ms=send.timestamp_ms)

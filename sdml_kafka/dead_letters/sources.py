@@ -12,6 +12,7 @@ from sdml_kafka.dead_letters.never_creating import NeverCreating
 from sdml_kafka.listener.listener import KafkaListener
 from sdml_kafka.transport.connect import group_offsets, listener_transport, producer_connect
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.interfaces.transports import Transport
 
 CLIENT_ID = "sdml-kafka-replay"
@@ -20,7 +21,7 @@ MAX_BYTES = 64 << 20
 START_TIMEOUT_S = 30.0
 """A member of the group that was killed is missed by the broker only after its session."""
 
-Offsets = Mapping[TopicPartition, int | None]
+Commits = Mapping[TopicPartition, Commit | None]
 
 
 @frozen
@@ -34,18 +35,18 @@ class Source:
     """The partitions that are read where that is in no group; empty for all."""
 
 
-async def committed_offsets(source: Source, group: str) -> Offsets:
+async def committed(source: Source, group: str, timeout_s: float = START_TIMEOUT_S) -> Commits:
     """Return what the group has committed, for each partition of the dead letters."""
     client = source.config.producer_options(CLIENT_ID)
-    return await group_offsets(source.bootstrap, client, group, source.topic, START_TIMEOUT_S)
+    return await group_offsets(source.bootstrap, client, group, source.topic, timeout_s)
 
 
 def reader(
-    source: Source, offsets: Offsets, type_: type, parser: Callable[[Record], object]
+    source: Source, commits: Commits, type_: type, parser: Callable[[Record], object]
 ) -> KafkaListener:
-    """Return a listener that is in no group, and begins at these offsets."""
+    """Return a listener that is in no group, and begins at what is committed."""
     connect = connect_without_group(source.config, source.bootstrap, CLIENT_ID)
-    begun = {place: offset for place, offset in offsets.items() if offset is not None}
+    begun = {place: commit.offset for place, commit in commits.items() if commit is not None}
     return _listener(
         source,
         type_,

@@ -16,6 +16,7 @@ from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
 from sdml_kafka.transport.interfaces.inspection import Inspector
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, ProducerFactory
 from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport
 from sdml_kafka.transport.transactions import Transactions
@@ -303,8 +304,8 @@ def group_offsets(
     group_id: str,
     topic: str,
     timeout_s: float,
-) -> Awaitable[Mapping[TopicPartition, int | None]]:
-    """Look up the offset that a group has committed for each partition of a topic.
+) -> Awaitable[Mapping[TopicPartition, Commit | None]]:
+    """Look up what a group has committed for each partition of a topic.
 
     Raises:
         ConfigurationError: An option cannot work.

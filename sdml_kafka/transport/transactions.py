@@ -5,6 +5,7 @@ from typing import Protocol
 
 from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 
 
 class NoTransactions(Exception):
@@ -27,7 +28,7 @@ class Transactions(Protocol):
     """Makes one transaction after another."""
 
     async def send(
-        self, messages: Sequence[Message], offsets: Mapping[TopicPartition, int], group: str
+        self, messages: Sequence[Message], offsets: Mapping[TopicPartition, Commit], group: str
     ) -> None:
         """Send records, and commit offsets for a group, in one transaction.
 

@@ -17,7 +17,7 @@ from sdml_kafka.cli.terminal import CannotRun, say, set_up_logging
 from sdml_kafka.dead_letters.filters import Filters
 from sdml_kafka.dead_letters.letter import as_json
 from sdml_kafka.dead_letters.replay import Replay, Sending
-from sdml_kafka.dead_letters.sources import Source, committed_offsets, reader
+from sdml_kafka.dead_letters.sources import Source, committed, reader
 from sdml_kafka.listener.end_watch import EndWatch, check_topics
 
 MAX_SHOWN = 20
@@ -76,8 +76,9 @@ class Replaying:
     async def _list(self, tasks: anyio.abc.TaskGroup) -> None:
         """Write what would be sent, without committing."""
         writer = DeliveryWriter(self._output, None)
-        offsets = await committed_offsets(self._source, self.replay.group)
-        async with reader(self._source, offsets, bytes, self._as_line) as listener:
+        commits = await committed(self._source, self.replay.group)
+        self.replay.sent.remember(commits)
+        async with reader(self._source, commits, bytes, self._as_line) as listener:
             check_topics(listener)
             set_up_logging()
             stream = await listener.subscribe(bytes)

@@ -23,6 +23,7 @@ from sdml_kafka.transport.aiokafka.topic_requests import (
     may_succeed_later,
 )
 from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
 CHECK_INTERVAL_S = 0.01
@@ -123,21 +124,21 @@ class Admin:
         what = f"look at the group {group_id!r}"
         return await self._within(lambda: self._retried(describe), timeout_s, what)
 
-    async def committed(self, group_id: str, timeout_s: float) -> Mapping[TopicPartition, int]:
-        """Return the offsets that a group has committed, those of topics that may be read."""
+    async def committed(self, group_id: str, timeout_s: float) -> Mapping[TopicPartition, Commit]:
+        """Return what a group has committed, for topics that may be read."""
 
-        async def fetch() -> Mapping[TopicPartition, int]:
+        async def fetch() -> Mapping[TopicPartition, Commit]:
             node = await self._client.coordinator_lookup(CoordinationType.GROUP, group_id)
             answer = await self._client.send(node, OffsetFetchRequest(group_id, None))
             found = [
-                (TopicPartition(topic, number), offset, code)
+                (TopicPartition(topic, number), Commit(offset, metadata or ""), code)
                 for topic, partitions in answer.topics
-                for number, offset, _, code in partitions
+                for number, offset, metadata, code in partitions
             ]
             for code in (answer.error_code, *(code for _, _, code in found)):
                 if (error := kafka.for_code(code)) is not kafka.NoError:
                     raise error(group_id)
-            return {key: offset for key, offset, _ in found if offset >= 0}
+            return {key: commit for key, commit, _ in found if commit.offset >= 0}
 
         what = f"look up what the group {group_id!r} has committed"
         return await self._within(lambda: self._retried(fetch), timeout_s, what)

@@ -16,14 +16,15 @@ from sdml_kafka.transport.aiokafka.producer.startup import explain_start
 from sdml_kafka.transport.aiokafka.startup import Startup
 from sdml_kafka.transport.asyncio_loop import open_home
 from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 
-Offsets = Mapping[TopicPartition, int | None]
+Offsets = Mapping[TopicPartition, Commit | None]
 
 
 async def group_offsets(
     producer_factory: Callable[[], Any], group_id: str, topic: str, timeout_s: float
 ) -> Offsets:
-    """Return the offset that a group has committed for each partition of a topic.
+    """Return what a group has committed for each partition of a topic.
 
     Raises:
         SdmlKafkaError: It is not known; the error says why.

@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 from aiokafka import TopicPartition as Partition
 from aiokafka import errors as kafka
+from aiokafka.structs import OffsetAndMetadata
 
 from sdml_kafka.errors import BrokerUnreachable, ProducerFailed, SdmlKafkaError
 from sdml_kafka.transport.aiokafka import error_mapping
@@ -27,6 +28,7 @@ from sdml_kafka.transport.aiokafka.startup import Startup
 from sdml_kafka.transport.asyncio_loop import Home, open_home
 from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.record_checks import fault_of, no_such_partition, no_such_topic
 from sdml_kafka.transport.transactions import NoTransactions, RecordsFailed
 from sdml_kafka.transport.transactions import Transactions as Port
@@ -78,14 +80,17 @@ class ProducerTransactions:
                     await producer.stop()
 
     async def send(
-        self, messages: Sequence[Message], offsets: Mapping[TopicPartition, int], group: str
+        self, messages: Sequence[Message], offsets: Mapping[TopicPartition, Commit], group: str
     ) -> None:
         producer = self._producer or await self.start()
         await self._look_up(producer, {message.topic for message in messages})
         for message in messages:
             if (fault := self._fault_of(message)) is not None:
                 raise RecordsFailed(fault)
-        commits = {Partition(*each): offset for each, offset in offsets.items()}
+        commits = {
+            Partition(*each): OffsetAndMetadata(commit.offset, commit.metadata)
+            for each, commit in offsets.items()
+        }
         try:
             await producer.begin_transaction()
             await _send_all(producer, messages)
@@ -161,7 +166,7 @@ class CrossingTransactions:
         self._transactions = transactions
 
     async def send(
-        self, messages: Sequence[Message], offsets: Mapping[TopicPartition, int], group: str
+        self, messages: Sequence[Message], offsets: Mapping[TopicPartition, Commit], group: str
     ) -> None:
         await self._home.call(partial(self._transactions.send, messages, offsets, group))
 
