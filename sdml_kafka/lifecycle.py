@@ -28,6 +28,7 @@ from sdml_kafka.errors import (
     EnteredBeforeFork,
     SdmlKafkaError,
 )
+from sdml_kafka.log_fields import fields
 from sdml_kafka.runtime import Supervisor, supervise
 from sdml_kafka.runtime.errors import RuntimeFailure, describe
 from sdml_kafka.runtime.waiter import on_trio
@@ -217,7 +218,8 @@ class Lifecycle:
             return
         self._task = None
         if failure is not None and not is_known:
-            _log.warning("the %s did not start, and nobody waits for it: %s", self.what, failure)
+            text = "the %s did not start, and nobody waits for it: %s"
+            _log.warning(text, self.what, failure, extra=fields(error=failure))
 
     async def stop(self) -> None:
         """Leave what `start()` entered, and raise what it failed with.

@@ -3,36 +3,37 @@
 from collections.abc import Callable, Collection, Mapping
 from logging import INFO, WARNING, Logger
 from time import monotonic
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from attrs import define
+
+from sdml_kafka.log_fields import LEFT_OUT, escaped
 
 LOG_INTERVAL_S = 30.0
 """Seconds between two lines of the same kind."""
 MAX_KINDS = 1000
-MAX_TEXT = 400
-"""Characters of a text out of an error or a record that are logged."""
-
-
-def escaped(value: object, most: int = MAX_TEXT) -> str:
-    """Return the text of a value in one line, escaped and bounded: it may hold bytes of others."""
-    try:
-        text = str(value)
-    except Exception:  # the class may be the user's
-        return f"{type(value).__name__}, whose text raises"
-    cut = "..." if len(text) > most else ""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:most]) + cut
+NOTHING: Mapping[str, object] = MappingProxyType({})
+type Common = Callable[[], Mapping[str, object]]
+"""Returns the fields that all lines of a log have."""
 
 
 def _shown(arg: object) -> object:
     return arg if isinstance(arg, int | float) else escaped(arg)
 
 
+class _Line(NamedTuple):
+    level: int
+    text: str
+    args: tuple[object, ...]
+    extra: Mapping[str, object]
+
+
 @define
 class _Kind:
     next_at: float
-    last: tuple[int, str, tuple[object, ...]]
-    """The level, the text and the arguments of the latest line."""
+    last: _Line
+    """The latest line."""
     last_at: float
     left_out: int = 0
 
@@ -40,12 +41,23 @@ class _Kind:
 class RateLimitedLog:
     """Writes each kind of line at most once in 30 s, with the number of lines left out since."""
 
-    def __init__(self, log: Logger, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, log: Logger, clock: Callable[[], float] = monotonic, common: Common = dict
+    ) -> None:
         self._log = log
         self._clock = clock
+        self._common = common
         self._kinds: dict[str, _Kind] = {}
 
-    def log(self, level: int, kind: str, text: str, *args: Any, error: Any = None) -> None:
+    def log(
+        self,
+        level: int,
+        kind: str,
+        text: str,
+        *args: Any,
+        error: Any = None,
+        extra: Mapping[str, object] = NOTHING,
+    ) -> None:
         """Write a line with the traceback of `error`, or count it as left out.
 
         Args:
@@ -54,8 +66,11 @@ class RateLimitedLog:
             text: The line, with a placeholder for each of `args`.
             args: What the placeholders stand for. All but numbers are escaped and bounded.
             error: An exception, or None for a line without a traceback.
+            extra: The fields of the line, beside those that all lines of this log have.
         """
-        now, last = self._clock(), (level, text, tuple(map(_shown, args)))
+        if not self._log.isEnabledFor(level):
+            return
+        now, last = self._clock(), _Line(level, text, tuple(map(_shown, args)), extra)
         known = self._kinds.get(kind)
         if known is not None and now < known.next_at:
             known.left_out, known.last, known.last_at = known.left_out + 1, last, now
@@ -75,19 +90,18 @@ class RateLimitedLog:
         now = self._clock()
         for known in self._kinds.values():
             if known.left_out and (at_once or now >= known.next_at):
-                level, text, args = known.last
+                last = known.last
                 if (age_s := now - known.last_at) >= 1:
-                    text += f" ({age_s:.0f} s ago)"
-                self._write((level, text, args), known.left_out - 1)
+                    last = last._replace(text=f"{last.text} ({age_s:.0f} s ago)")
+                self._write(last, known.left_out - 1)
                 known.next_at, known.left_out = now + LOG_INTERVAL_S, 0
 
-    def _write(
-        self, line: tuple[int, str, tuple[object, ...]], more: int, error: Any = None
-    ) -> None:
-        level, text, args = line
+    def _write(self, line: _Line, more: int, error: Any = None) -> None:
+        text, extra = line.text, {**self._common(), **line.extra}
         if more:
             text += f" ({more} more like this since the last line)"
-        self._log.log(level, text, *args, exc_info=error)
+            extra[LEFT_OUT] = more
+        self._log.log(line.level, text, *line.args, exc_info=error, extra=extra)
 
 
 class TroubleLog[K]:
@@ -104,6 +118,7 @@ class TroubleLog[K]:
         begins: str,
         ends: str,
         patience_s: float = 0.0,
+        fields: Callable[[Collection[K]], Mapping[str, object]] = lambda keys: NOTHING,
     ) -> None:
         """Begin with nothing wrong.
 
@@ -113,12 +128,14 @@ class TroubleLog[K]:
             begins: The WARNING, with `{names}` and `{why}`, the reason of the first key.
             ends: The INFO, with `{names}` and `{seconds}`, how long the first key was wrong.
             patience_s: Seconds for which it may be wrong without a line.
+            fields: Returns the fields of a line on some keys.
         """
         self._log = log
         self._name = name
         self._begins = begins
         self._ends = ends
         self._patience_s = patience_s
+        self._fields = fields
         self._since: dict[K, float] = {}
         self._said: set[K] = set()
         self._next_at = 0.0
@@ -132,7 +149,7 @@ class TroubleLog[K]:
             self._said -= ended
             seconds = now - min(self._since[key] for key in ended)
             text = self._ends.format(names=self._name(ended), seconds=f"{seconds:.0f}")
-            self._log.log(INFO, "%s", text)
+            self._log.log(INFO, "%s", text, extra=self._fields(ended))
         for key in right:
             del self._since[key]
         due = [
@@ -144,4 +161,5 @@ class TroubleLog[K]:
             self._next_at = now + LOG_INTERVAL_S
             self._said.update(due)
             why = escaped(wrong[due[0]])
-            self._log.log(WARNING, "%s", self._begins.format(names=self._name(due), why=why))
+            text = self._begins.format(names=self._name(due), why=why)
+            self._log.log(WARNING, "%s", text, extra=self._fields(due))

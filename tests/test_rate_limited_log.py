@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from sdml_kafka.rate_limited_log import LOG_INTERVAL_S, RateLimitedLog, TroubleLog, escaped
+from sdml_kafka.log_fields import escaped
+from sdml_kafka.rate_limited_log import LOG_INTERVAL_S, RateLimitedLog, TroubleLog
 
 LOG = logging.getLogger("sdml_kafka.test")
 

@@ -12,6 +12,7 @@ from sdml_kafka.consuming.offsets.ledger import Ledger
 from sdml_kafka.consuming.offsets.tenancy import Progress
 from sdml_kafka.errors import CommitFailed, CommitRejected
 from sdml_kafka.hooks.batches import OnCommitted
+from sdml_kafka.log_fields import fields
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -99,7 +100,7 @@ class Committer:
             await self.commit(timeout_s)
         except CommitFailed as error:
             text = "the last finished records were not committed, so they will come again: %s"
-            self._log.log(WARNING, "last commit", text, error)
+            self._log.log(WARNING, "last commit", text, error, extra=fields(error=error))
 
     async def _commit(self, deadline: float) -> None:
         self._flush()
@@ -178,7 +179,7 @@ class CommitScheduler(Actor):
             # The log says of an outage that there is one; a commit that fails in it is no news.
             level = WARNING if self._is_connected() else DEBUG
             text = "a commit failed and will be tried again: %s"
-            self._log.log(level, f"commit {level}", text, error)
+            self._log.log(level, f"commit {level}", text, error, extra=fields(error=error))
             schedule.failed(anyio.current_time(), RETRY_S)
             return
         schedule.committed(anyio.current_time(), finished)

@@ -44,6 +44,7 @@ from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.errors import ConsumerFailed, JoinTimeout
+from sdml_kafka.log_fields import fields
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.runtime.waiter import clock
 from sdml_kafka.transport.connect_retry import connected
@@ -247,7 +248,8 @@ class ConsumerLoop(Actor):
             await self._call(self._on_assigned, partial(self._new_of, assignment), inf)
         if scope.cancelled_caught:
             text = "on_partitions_assigned took over %g s and was cut off"
-            self._log.limited.log(WARNING, "on_assigned", text, ON_ASSIGNED_TIMEOUT_S)
+            extra, limit_s = fields(seconds=ON_ASSIGNED_TIMEOUT_S), ON_ASSIGNED_TIMEOUT_S
+            self._log.limited.log(WARNING, "on_assigned", text, limit_s, extra=extra)
 
     def _new_of(self, assignment: Assignment) -> frozenset[TopicPartition] | None:
         """Return what an assignment has brought; None if nothing of what it added is here still."""
@@ -274,7 +276,8 @@ class ConsumerLoop(Actor):
                 await callback(called_for)
         except Exception as error:  # the user's code must not end the revocation
             text = "the rebalance listener raised"
-            self._log.limited.log(ERROR, "rebalance listener", text, error=error)
+            extra = fields(error=error)
+            self._log.limited.log(ERROR, "rebalance listener", text, error=error, extra=extra)
         finally:
             if not waiting.cancelled_caught:
                 self._callback.release()

@@ -14,15 +14,18 @@ from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.consuming.trouble_logs import (
     held_log,
+    jump_fields,
     missing_log,
     node_log,
     outage_log,
+    partition_fields,
     stuck_log,
     unread_log,
 )
 from sdml_kafka.health.standing import Outage, Standing
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.hooks.group import GroupHooks
+from sdml_kafka.log_fields import fields
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime.waiter import clock
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -61,17 +64,17 @@ class OperatorLog:
             may_wait: Returns whether the records of a topic wait on purpose.
             hooks: Observe the same.
         """
-        self._log = log
+        self._log, self._intake = log, intake
         self.limited: RateLimitedLog = limited
-        self._intake = intake
         self._is_sending = is_sending
         self._flush, self._may_wait = flush, may_wait
-        self._outage_log = outage_log(log, "nothing is read or committed")
-        self._nodes = node_log(log)
-        self._missing = missing_log(log)
-        self._held = held_log(log)
-        self._stuck = stuck_log(log)
-        self._unread = unread_log(log)
+        self._common = common = hooks.log_fields
+        self._outage_log = outage_log(log, "nothing is read or committed", common)
+        self._nodes = node_log(log, common)
+        self._missing = missing_log(log, common)
+        self._held = held_log(log, common)
+        self._stuck = stuck_log(log, common)
+        self._unread = unread_log(log, common)
         self._look_for_stuck_at, self._late_finishes = 0.0, 0
         self._hooks = GroupHooks(hooks)
         self.standing: Standing = Standing()
@@ -98,7 +101,8 @@ class OperatorLog:
             self._hooks.assigned(anyio.current_time(), frozenset(assignment.positions))
         if not self._has_joined:
             self._has_joined = True
-            self._log.info("joined group %r: this member %s", self.standing.group_id, self._reads())
+            text = "joined group %r: this member %s"
+            self._log.info(text, self.standing.group_id, self._reads(), extra=self._common())
         elif assignment.positions or not assignment.adds:
             self._log_rebalance(before, None if assignment.adds else self._revoked_at)
 
@@ -119,6 +123,7 @@ class OperatorLog:
             took,
             self._reads(),
             _difference(before, self._assigned),
+            extra=self._common(),
         )
 
     def _reads(self) -> str:
@@ -139,6 +144,7 @@ class OperatorLog:
                 self.standing.group_id,
                 partitions(revocation.partitions),
                 _in_hand(tenancies),
+                extra=partition_fields(revocation.partitions, records=_in_hand(tenancies)),
             )
 
     def drained(self, tenancies: Sequence[Tenancy], since: float, *, is_leaving: bool) -> None:
@@ -154,7 +160,8 @@ class OperatorLog:
             self.standing.left(anyio.current_time())
             self._has_joined, self._assigned = False, frozenset[TopicPartition]()
             more = f"; {left} {rest}" if left else ""
-            self._log.info("leaves group %r%s", self.standing.group_id, more)
+            extra = {**self._common(), **fields(records=left, seconds=took_s)}
+            self._log.info("leaves group %r%s", self.standing.group_id, more, extra=extra)
         elif left:
             self.limited.log(
                 WARNING,
@@ -163,17 +170,19 @@ class OperatorLog:
                 "drain_timeout, or make the work on one record shorter",
                 left,
                 self.standing.group_id,
+                extra=fields(records=left, seconds=took_s),
             )
 
     def jumped(self, jumps: Sequence[Jump]) -> None:
         """Log that reading goes on elsewhere."""
         for jump in jumps:
-            self.limited.log(WARNING, f"jump {jump.reason}", "%s", jump)
+            self.limited.log(WARNING, f"jump {jump.reason}", "%s", jump, extra=jump_fields(jump))
 
     def skipped(self, corrupt: Sequence[Jump]) -> None:
         """Log each batch that was skipped, since it does not decode."""
         for jump in corrupt:
-            self.limited.log(ERROR, f"corrupt {jump.partition} {jump.expected}", "%s", jump)
+            kind = f"corrupt {jump.partition} {jump.expected}"
+            self.limited.log(ERROR, kind, "%s", jump, extra=jump_fields(jump))
 
     def looked(self, now: float) -> None:
         """Note whether a broker can be reached, now that the client's health is known."""
@@ -214,6 +223,7 @@ class OperatorLog:
                 "%d records finished after their partition was taken away: they come again, and "
                 "whoever reads it now may have handled them as well",
                 late,
+                extra=fields(records=late),
             )
         self.limited.flush()
 
@@ -244,6 +254,7 @@ class OperatorLog:
             stall.seconds,
             what,
             limit_s,
+            extra=fields(seconds=stall.seconds),
         )
 
     def close(self) -> None:

@@ -37,6 +37,7 @@ from sdml_kafka.hooks.events import (
 )
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.hooks.participation import Handling, OnOutcome, Outgoing
+from sdml_kafka.log_fields import fields
 from sdml_kafka.runtime import ActorCrashed, ActorStarted, Event
 
 type Calls[E] = Callable[[E], None] | None
@@ -103,6 +104,10 @@ class Hooks:
         if group_id != self.origin.group_id:
             self.origin = evolve(self.origin, group_id=group_id)
 
+    def log_fields(self) -> dict[str, object]:
+        """Return the fields that all log lines of the object have."""
+        return fields(group=self.origin.group_id, client_id=self.origin.client_id)
+
     def _note_event(self, on_event: OnEvent | None, event: Event) -> None:
         if isinstance(event, ActorCrashed) and self.actor_crashed is not None:
             self.actor_crashed(Crashed(self.origin, event.path, event.error))
@@ -167,7 +172,7 @@ class _Guarded:
             self._has_failed = True
             name = getattr(self._method, "__qualname__", repr(self._method))
             text = "the hook %s raised, which is logged this once; all else goes on"
-            _log.error(text, name, exc_info=error)
+            _log.error(text, name, exc_info=error, extra=fields(error=error))
 
     def guard(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Call what the method has returned."""

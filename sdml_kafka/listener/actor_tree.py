@@ -127,7 +127,7 @@ class ListenerActors:
         self.signal: DispatchSignal = DispatchSignal()
         self.router: Router = self._make_router(specs, options)
         self.intake: Intake = self._make_intake(options, paused)
-        self.outbox, log = Outbox(), RateLimitedLog(_log, anyio.current_time)
+        self.outbox, log = Outbox(), RateLimitedLog(_log, anyio.current_time, hooks.log_fields)
         self._parse_failures = failures = self._make_failures(on_parse_error, transport, log)
         self._parser = BatchParser(_policy(on_parse_error), self.signal.fail, log, failures)
         self.readers: Readers = Readers(self._parser, _max_run(auto_commit), *loops_with(hooks))

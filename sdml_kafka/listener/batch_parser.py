@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import ParseFailed
+from sdml_kafka.log_fields import record_fields
 from sdml_kafka.parsing.parsers import SKIP, Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.parsing.type_checks import name_of
@@ -261,7 +262,8 @@ class BatchParser:
             text = "skipped a record that did not parse as %s: %s: %s"
             yields = name_of(spec.type)
             kind = f"parse {record.topic} {yields} {type(error).__name__}"
-            self._log.log(WARNING, kind, text, yields, where, why)
+            extra = record_fields(record, error=error)
+            self._log.log(WARNING, kind, text, yields, where, why, extra=extra)
             return SKIP
         try:
             if isinstance(self._on_parse_error, str):

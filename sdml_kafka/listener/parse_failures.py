@@ -22,6 +22,7 @@ from sdml_kafka.listener.processing.limits import FailureLimits
 from sdml_kafka.listener.processing.policies import DeadLetter
 from sdml_kafka.listener.processing.spring_headers import dead_letter_headers
 from sdml_kafka.listener.typed_queue import Parcel
+from sdml_kafka.log_fields import record_fields
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
@@ -121,7 +122,8 @@ class ParseFailures:
         self._jobs.add(job)
         topic = policy.topic_for(self._first_topic(record.topic))
         text = "%s did not parse, and goes to %r"
-        self._log.log(ERROR, f"unparsed {topic}", text, where, topic, error=error)
+        extra = record_fields(record, to_topic=topic, error=error)
+        self._log.log(ERROR, f"unparsed {topic}", text, where, topic, error=error, extra=extra)
         forward = forward_of(
             job,
             topic,

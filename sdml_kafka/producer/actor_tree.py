@@ -70,7 +70,7 @@ class ProducerActors:
     ) -> None:
         self._client, self._outage, self._silence = client, Outage(), Silence()
         self._outage_hooks = OutageHooks(hooks)
-        self.log: RateLimitedLog = RateLimitedLog(_log)
+        self.log: RateLimitedLog = RateLimitedLog(_log, common=hooks.log_fields)
         self.transactions: TransactionOutbox | None = None
         self.outbox: Outbox
         sender: Callable[[], Actor]

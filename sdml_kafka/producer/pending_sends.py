@@ -24,6 +24,7 @@ from typing import NamedTuple
 from attrs import define
 
 from sdml_kafka.errors import ClientClosed, SendFailed
+from sdml_kafka.log_fields import fields
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime.wait_queue import WaitQueue
@@ -267,7 +268,8 @@ class PendingSends:
         if not pending.end(error):
             topic = pending.topic
             text = "a record for %r was not sent, and nobody waits for it: %s"
-            self._log.log(WARNING, f"not sent {topic}", text, topic, error)
+            extra = fields(topic=topic, error=error)
+            self._log.log(WARNING, f"not sent {topic}", text, topic, error, extra=extra)
 
     def one_has_left(self) -> None:
         """Count a record that waits no more, and wake whoever waits for that."""

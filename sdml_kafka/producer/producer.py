@@ -15,6 +15,7 @@ from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import hooks_of
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
+from sdml_kafka.log_fields import fields
 from sdml_kafka.producer.actor_tree import ProducerActors
 from sdml_kafka.producer.pending_sends import PendingSend, Sent
 from sdml_kafka.producer.status import ProducerStatus
@@ -149,7 +150,7 @@ class KafkaProducer(Enterable):
         if topics := actors.sends.close():
             shown = ", ".join(f"{topic!r}: {count}" for topic, count in topics.most_common(20))
             text = "the producer was left before these records were acknowledged: %s"
-            actors.log.log(WARNING, "unsent", text, shown)
+            actors.log.log(WARNING, "unsent", text, shown, extra=fields(records=topics.total()))
 
     def _forsake(self, error: Exception) -> None:
         self._actors.sends.forsake(error)

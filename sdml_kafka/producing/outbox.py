@@ -9,6 +9,7 @@ from typing import Protocol
 import anyio
 
 from sdml_kafka.errors import BrokerUnreachable, SendFailed
+from sdml_kafka.log_fields import fields
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.connect_retry import connected
@@ -147,9 +148,11 @@ class Sender(Actor):
                         raise
                     # Whoever reads meanwhile must not be ended by it, since reading goes on.
                     text = "the producer does not connect, and tries again: %s"
-                    self._limited_log.log(WARNING, "unreachable", text, reason)
+                    extra = fields(error=reason)
+                    self._limited_log.log(WARNING, "unreachable", text, reason, extra=extra)
                 except ProducerSpent as reason:
-                    self._limited_log.log(WARNING, "spent", "the producer is replaced: %s", reason)
+                    text, extra = "the producer is replaced: %s", fields(error=reason)
+                    self._limited_log.log(WARNING, "spent", text, reason, extra=extra)
                 await anyio.sleep_until(began + MIN_REPLACE_S)
 
     async def _send_with_one_producer(self, life: Life, deadline: float) -> None:

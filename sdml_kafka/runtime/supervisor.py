@@ -25,7 +25,8 @@ from collections.abc import Callable, Iterable, Sequence
 import anyio
 import anyio.abc
 
-from sdml_kafka.rate_limited_log import RateLimitedLog, escaped
+from sdml_kafka.log_fields import escaped, fields
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime.actor import Actor, Life
 from sdml_kafka.runtime.child import Child
 from sdml_kafka.runtime.decide import (
@@ -252,7 +253,9 @@ class Supervisor(Actor):
             path = "/".join(failed.path)
             why = escaped(describe(error) if (error := failed.last_error) is not None else "")
             took_s = self.now() - failed_at
-            _logger.info("actor %s runs again after %.1f s, restarted for %s", path, took_s, why)
+            text = "actor %s runs again after %.1f s, restarted for %s"
+            extra = fields(actor=path, seconds=took_s, error=error)
+            _logger.info(text, path, took_s, why, extra=extra)
 
     # What the children's tasks call
 
@@ -272,20 +275,23 @@ class Supervisor(Actor):
 
     def _log_crash(self, child: Child, error: BaseException) -> None:
         path, text = "/".join(child.path), describe(error)
-        kind = f"{path} {type(error).__name__}"
+        kind, extra = f"{path} {type(error).__name__}", fields(actor=path, error=error)
         if isinstance(error, Exception) and self._is_expected(error):
-            self._log.log(logging.WARNING, kind, "actor %s failed: %s", path, text)
-            _logger.debug("actor %s failed", path, exc_info=error)
+            self._log.log(logging.WARNING, kind, "actor %s failed: %s", path, text, extra=extra)
+            _logger.debug("actor %s failed", path, exc_info=error, extra=extra)
         else:
-            self._log.log(logging.ERROR, kind, "actor %s crashed: %s", path, text, error=error)
+            line = "actor %s crashed: %s"
+            self._log.log(logging.ERROR, kind, line, path, text, error=error, extra=extra)
 
     def _is_final(self, error: Exception) -> bool:
         if self.closing:  # nothing is restarted any more
             return False
         try:
             return self._is_fatal(error)
-        except Exception:
-            _logger.exception("is_fatal of %s raised; that counts as yes", "/".join(self.path))
+        except Exception as failure:
+            path = "/".join(self.path)
+            extra = fields(actor=path, error=failure)
+            _logger.exception("is_fatal of %s raised; that counts as yes", path, extra=extra)
             return True
 
     def _fail(self, error: BaseException) -> None:
@@ -307,8 +313,10 @@ class Supervisor(Actor):
             return
         try:
             observer(event)
-        except Exception:
-            _logger.exception("on_event of %s raised at %s", "/".join(self.path), event)
+        except Exception as error:
+            path = "/".join(self.path)
+            extra = fields(actor=path, error=error)
+            _logger.exception("on_event of %s raised at %s", path, event, extra=extra)
 
 
 def _logged_below(actor: Actor | None, error: BaseException) -> bool:

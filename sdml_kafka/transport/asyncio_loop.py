@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import anyio
 
+from sdml_kafka.log_fields import fields
 from sdml_kafka.runtime.waiter import on_trio
 from sdml_kafka.transport.driven_loop import DrivenLoop, can_be_driven
 from sdml_kafka.transport.thread_loop import ThreadLoop
@@ -77,9 +78,11 @@ async def open_home(*, has_heartbeats: bool = False) -> AsyncGenerator[Home]:
         with anyio.move_on_after(HOME_END_TIMEOUT_S, shield=True) as scope:
             await home.stop()
         if scope.cancelled_caught:
-            _log.error(
-                "the Kafka client's asyncio side did not end within %s s", HOME_END_TIMEOUT_S
+            text, limit_s = (
+                "the Kafka client's asyncio side did not end within %s s",
+                HOME_END_TIMEOUT_S,
             )
+            _log.error(text, limit_s, extra=fields(seconds=limit_s))
 
 
 class _RunningLoop:

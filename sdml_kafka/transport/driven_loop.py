@@ -30,6 +30,7 @@ from math import inf
 
 import anyio
 
+from sdml_kafka.log_fields import fields
 from sdml_kafka.runtime.waiter import Waiter, wake
 from sdml_kafka.transport.crossing_loop import CrossingLoop
 
@@ -192,8 +193,9 @@ class DrivenLoop(CrossingLoop):
                     self._timer.deadline = due
         except PausedError:
             wake(self._woken)
-        except BaseException:  # a SystemExit, say, out of a task or a callback
-            _log.exception("something on the Kafka client's asyncio side wanted to end the program")
+        except BaseException as error:  # a SystemExit, say, out of a task or a callback
+            text = "something on the Kafka client's asyncio side wanted to end the program"
+            _log.exception(text, extra=fields(error=error))
             wake(self._woken)
         else:  # something has stopped the loop, which others use
             wake(self._woken)

@@ -5,9 +5,15 @@ from logging import ERROR, INFO, WARNING, getLogger
 
 import anyio
 
-from sdml_kafka.consuming.trouble_logs import node_log, outage_log
+from sdml_kafka.consuming.trouble_logs import (
+    jump_fields,
+    node_log,
+    outage_log,
+    partition_fields,
+)
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.hooks.group import OutageHooks
+from sdml_kafka.log_fields import fields
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Health, Jump
@@ -21,9 +27,10 @@ class ReplyLog:
 
     def __init__(self, hooks: Hooks) -> None:
         self._outage_hooks = OutageHooks(hooks)
-        self._limited = RateLimitedLog(_log, anyio.current_time)
-        self._outage = outage_log(_log, "calls wait for their deadline")
-        self._nodes = node_log(_log)
+        common = hooks.log_fields
+        self._limited = RateLimitedLog(_log, anyio.current_time, common)
+        self._outage = outage_log(_log, "calls wait for their deadline", common)
+        self._nodes = node_log(_log, common)
         self._reads = frozenset[TopicPartition]()
 
     def look(self, health: Health, *, is_sending: bool) -> None:
@@ -39,13 +46,15 @@ class ReplyLog:
         """Log which partitions are read, if that is news."""
         if self._reads != own:
             self._reads = own
-            self._limited.log(INFO, "reads", "reads replies from %s", partitions(own))
+            extra = partition_fields(own)
+            self._limited.log(INFO, "reads", "reads replies from %s", partitions(own), extra=extra)
 
     def jumped(self, jumps: Sequence[Jump]) -> None:
         """Log that reading goes on elsewhere."""
         for jump in jumps:
-            self._limited.log(WARNING, f"jump {jump.reason}", "%s", jump)
+            self._limited.log(WARNING, f"jump {jump.reason}", "%s", jump, extra=jump_fields(jump))
 
     def trouble(self, error: Exception, advice: str = "") -> None:
         """Log why replies may not come."""
-        self._limited.log(ERROR, type(error).__name__, "%s%s", error, advice)
+        extra = fields(error=error)
+        self._limited.log(ERROR, type(error).__name__, "%s%s", error, advice, extra=extra)

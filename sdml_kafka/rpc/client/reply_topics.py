@@ -15,6 +15,7 @@ from sdml_kafka.errors import (
     TopicMissing,
 )
 from sdml_kafka.health.standing import Outage
+from sdml_kafka.log_fields import fields
 from sdml_kafka.parsing.parsers import ParserSpec, parse_bytes
 from sdml_kafka.parsing.specs import CompiledSpec, compile_specs
 from sdml_kafka.rpc.client.request_options import check_positive
@@ -67,7 +68,7 @@ class ReplyTopics:
                     ) from error
                 return error
             if created:
-                _log.info("created the reply topic %r", topic)
+                _log.info("created the reply topic %r", topic, extra=fields(topic=topic))
         return None
 
     async def delete(self, producer: Producer) -> None:
@@ -77,7 +78,10 @@ class ReplyTopics:
                 try:
                     await producer.delete_topic(topic, DELETE_TIMEOUT_S)
                 except (AuthorizationFailed, SendFailed, BrokerUnreachable) as error:
-                    _log.warning("the reply topic %r was not deleted: %s", topic, error)
+                    extra = fields(topic=topic, error=error)
+                    _log.warning(
+                        "the reply topic %r was not deleted: %s", topic, error, extra=extra
+                    )
 
 
 class ReplyTopicSpec(NamedTuple):

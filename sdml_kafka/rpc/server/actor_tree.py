@@ -128,7 +128,7 @@ class ServerActors:
         self._bounds = bounds
         self._restarts = restarts = restarts or Restarts()
         self._intake_options, self._reply_options = intake_options, reply_options
-        self._limited_log = log = RateLimitedLog(_log)
+        self._limited_log = log = RateLimitedLog(_log, common=hooks.log_fields)
         self._counts, self._hooks = Counts(), hooks
         self._handlings: Handlings | None = None if hooks.enter is None else {}
         self.outbox: Outbox = Outbox()

@@ -11,6 +11,7 @@ from logging import ERROR, WARNING
 from typing import Any
 
 from sdml_kafka.errors import RemoteError, unwrapped
+from sdml_kafka.log_fields import record_fields
 from sdml_kafka.parsing.parsers import Skip, forget_raise
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, is_status
@@ -140,6 +141,7 @@ class HandlerRunner:
             record.partition,
             record.offset,
             error=error,
+            extra=record_fields(record, handler=name, call_id=call.id, error=error),
         )
 
 

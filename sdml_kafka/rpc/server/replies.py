@@ -16,6 +16,7 @@ from sdml_kafka.errors import (
     SendFailed,
     TopicMissing,
 )
+from sdml_kafka.log_fields import record_fields
 from sdml_kafka.producing.outbox import Outgoing
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import OK
@@ -237,6 +238,7 @@ class Replies:
             "a reply to %r could not be delivered, its request counts as finished: %s",
             message.topic,
             error,
+            extra=_fields_of(reply, error),
         )
         return False
 
@@ -251,6 +253,7 @@ class Replies:
             call.handler.name,
             "is too large" if is_too_large else "is refused",
             error,
+            extra=_fields_of(reply, error),
         )
         headers = reply_headers(
             call,
@@ -276,3 +279,11 @@ class Replies:
         for reply in due:
             self._outbox.send(reply.message, reply)
         return min((at for at, _ in self._to_resend), default=float("inf"))
+
+
+def _fields_of(reply: "Reply | ServerCall", error: Exception) -> dict[str, object]:
+    call, to_topic = reply.call, reply.message.topic
+    handler, call_id = call.handler.name, call.id
+    return record_fields(
+        call.record, handler=handler, call_id=call_id, to_topic=to_topic, error=error
+    )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from logging import ERROR
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.log_fields import fields
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, Request
 
@@ -71,5 +72,6 @@ class ReplyTopicPolicy:
         try:
             return bool(self._allowed(topic))
         except Exception as error:
-            self._log.log(ERROR, "reply_topics", "reply_topics raised", error=error)
+            extra = fields(to_topic=topic, error=error)
+            self._log.log(ERROR, "reply_topics", "reply_topics raised", error=error, extra=extra)
             return False

@@ -10,6 +10,7 @@ from math import inf
 
 from attrs import define
 
+from sdml_kafka.log_fields import record_fields
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import (
@@ -49,9 +50,8 @@ class OwnIds:
             if id_ is not None and is_id(id_):
                 return request._replace(id=id_, id_name=self.id_name)
         except Exception as error:  # a stranger wrote the record
-            self.log.log(
-                WARNING, "correlation_from_record", "correlation_from_record raised", error=error
-            )
+            text, extra = "correlation_from_record raised", record_fields(record, error=error)
+            self.log.log(WARNING, "correlation_from_record", text, error=error, extra=extra)
         return request._replace(id=None, id_name=None)
 
 

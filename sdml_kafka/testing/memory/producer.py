@@ -15,6 +15,7 @@ from sdml_kafka.errors import (
     ProducerFailed,
     SendFailed,
 )
+from sdml_kafka.log_fields import fields
 from sdml_kafka.testing.memory.faults import next_failure
 from sdml_kafka.testing.memory.log import MemoryRecord, Misuse
 from sdml_kafka.testing.memory.placement import Placement
@@ -271,8 +272,9 @@ def _report(sending: Sending, error: Exception | None, record: MemoryRecord | No
         if receipt is not None and error is None and record is not None:
             receipt.acknowledged(record.partition, record.offset, None)
         sending.on_sent(error)
-    except Exception:
-        _log.exception("on_sent raised, which it must not")
+    except Exception as failure:
+        extra = fields(topic=sending.message.topic, error=failure)
+        _log.exception("on_sent raised, which it must not", extra=extra)
 
 
 @asynccontextmanager

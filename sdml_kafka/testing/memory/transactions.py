@@ -23,6 +23,7 @@ from sdml_kafka.errors import (
     TransactionFailed,
     TransactionInDoubt,
 )
+from sdml_kafka.log_fields import fields
 from sdml_kafka.testing.memory.faults import next_failure
 from sdml_kafka.testing.memory.group import MemoryGroupMetadata
 from sdml_kafka.testing.memory.log import Misuse
@@ -139,8 +140,9 @@ class MemoryTransactions:
             report = self._reports.popleft()
             try:
                 report()
-            except Exception:
-                _log.exception("a callback for the outcome of a record must not raise")
+            except Exception as error:
+                text = "a callback for the outcome of a record must not raise"
+                _log.exception(text, extra=fields(error=error))
 
     async def flush(self, timeout_s: float) -> bool:
         await anyio.lowlevel.checkpoint()

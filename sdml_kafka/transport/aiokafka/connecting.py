@@ -24,6 +24,7 @@ from aiokafka.conn import CloseReason, create_conn
 from aiokafka.errors import KafkaConnectionError, KafkaError, StaleMetadata
 from aiokafka.protocol.metadata import MetadataRequest
 
+from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka.connection_failures import (
     Address,
     Failure,
@@ -149,7 +150,8 @@ class Connecting:
                 raise
         except Exception as error:
             self.asked[address] = error
-            _log.error('Unable to bootstrap from "%s:%s": %r', *address, error)
+            extra = fields(broker="{}:{}".format(*address), error=error)
+            _log.error('Unable to bootstrap from "%s:%s": %r', *address, error, extra=extra)
             return
         if answer.done():
             connection.close()
@@ -215,7 +217,8 @@ class Connecting:
         except Exception as error:
             if address is not None:
                 self._failures[node_id] = Failure(address, error)
-            _log.error("Unable connect to node with id %s: %r", node_id, error)
+            extra = fields(broker=node_id, error=error)
+            _log.error("Unable connect to node with id %s: %r", node_id, error, extra=extra)
             client.force_metadata_update()  # the broker may have moved
         finally:
             self._trying.pop(key, None)

@@ -14,6 +14,7 @@ from typing import Any
 
 from aiokafka.protocol.fetch import FetchRequest
 
+from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka.quick_headers import (
     Encoded,
     ResponseHeader,
@@ -156,5 +157,6 @@ def is_supported() -> bool:
             "aiokafka's fetch requests are not as expected, so it encodes them itself, which is "
             "slower: %r. Is there a newer version of this package?",
             error,
+            extra=fields(error=error),
         )
         return False

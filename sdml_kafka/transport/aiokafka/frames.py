@@ -22,6 +22,8 @@ from weakref import ref
 
 from aiokafka.conn import CloseReason
 
+from sdml_kafka.log_fields import fields
+
 _log = getLogger("aiokafka")  # in its place, so that the filter for its lines counts these, too
 
 SWITCH = "SDML_KAFKA_FRAMES"
@@ -119,7 +121,8 @@ class FrameReader(asyncio.BufferedProtocol):
         return connection._reader is not None
 
     def _break(self, error: Exception) -> None:
-        _log.error("Unexpected exception in AIOKafkaConnection", exc_info=error)
+        extra = fields(error=error)
+        _log.error("Unexpected exception in AIOKafkaConnection", exc_info=error, extra=extra)
         if (connection := self._connection()) is not None:
             connection.close(CloseReason.CONNECTION_BROKEN, error)
 
@@ -156,6 +159,7 @@ def read_frames(connection: Any) -> None:
             "aiokafka's connections are not as expected, so it reads answers itself, which is "
             "slower: %r. Is there a newer version of this package?",
             error,
+            extra=fields(error=error),
         )
         return
     transport.pause_reading()  # uvloop decides how to read whenever it begins to

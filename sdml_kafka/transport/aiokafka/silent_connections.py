@@ -25,6 +25,7 @@ from typing import Any
 
 from attrs import define
 
+from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka.client import (
     close_silent,
     connections_of,
@@ -81,8 +82,8 @@ class SilentConnections:
             await asyncio.sleep(LOOK_INTERVAL_S)
             try:
                 self.look()
-            except Exception:
-                _log.exception("looking at the connections failed")
+            except Exception as error:
+                _log.exception("looking at the connections failed", extra=fields(error=error))
 
     def look(self) -> None:
         """Close the connections that have been silent for too many looks by now."""
@@ -117,6 +118,10 @@ class SilentConnections:
             connection.host,
             connection.port,
             watched.silent * LOOK_INTERVAL_S,
+            extra=fields(
+                broker=f"{connection.host}:{connection.port}",
+                seconds=watched.silent * LOOK_INTERVAL_S,
+            ),
         )
         watched.patience = min(2 * watched.patience, MAX_PATIENCE_LOOKS)
         watched.calm, watched.seen = 0, None

@@ -9,6 +9,7 @@ from logging import WARNING, getLogger
 from aiokafka.errors import KafkaConnectionError
 
 from sdml_kafka.errors import BrokerUnreachable, SdmlKafkaError
+from sdml_kafka.log_fields import fields
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.aiokafka.client import Client, error_of
 from sdml_kafka.transport.aiokafka.connecting import Connecting
@@ -65,7 +66,7 @@ class Startup:
             raise self._explain(error) from error
         if failed := failed_addresses(self._connecting.asked, self._connecting.protocol):
             text = "not every address in bootstrap_servers can be reached: %s"
-            _log.log(WARNING, "address", text, failed)
+            _log.log(WARNING, "address", text, failed, extra=fields())
 
     def _unreachable(self, timeout_s: float | None) -> SdmlKafkaError:
         """Return why there is no broker; without a timeout all that were asked have failed."""

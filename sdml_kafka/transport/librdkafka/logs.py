@@ -7,7 +7,8 @@ What this package says itself, such as connections that fail, is at DEBUG.
 from collections.abc import Collection
 from logging import DEBUG, getLogger
 
-from sdml_kafka.rate_limited_log import RateLimitedLog, escaped
+from sdml_kafka.log_fields import escaped, fields
+from sdml_kafka.rate_limited_log import RateLimitedLog
 
 SAID_BY_US = frozenset(
     {
@@ -57,6 +58,8 @@ class ClientLog:
         if level <= DEBUG or facility in SAID_BY_US:
             # The program has asked for these lines (`debug`, DEBUG), so all of them are written.
             if _log.isEnabledFor(DEBUG):
-                _log.debug("librdkafka: %s %s: %s", facility, name, escaped(text, MAX_CHARS))
+                text, extra = escaped(text, MAX_CHARS), fields(client_id=name)
+                _log.debug("librdkafka: %s %s: %s", facility, name, text, extra=extra)
         else:
-            self._limited.log(level, facility, "librdkafka: %s %s: %s", facility, name, text)
+            line, extra = "librdkafka: %s %s: %s", fields(client_id=name)
+            self._limited.log(level, facility, line, facility, name, text, extra=extra)

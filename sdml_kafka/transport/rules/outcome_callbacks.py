@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from logging import getLogger
 from typing import Any
 
+from sdml_kafka.log_fields import fields
+
 _log = getLogger("sdml_kafka.transport")
 
 
@@ -11,5 +13,6 @@ def report_together(callbacks: Sequence[Any]) -> None:
     """Report that records were acknowledged whose callbacks are all of one kind; see `OnSent`."""
     try:
         callbacks[0].all_acknowledged(callbacks)
-    except Exception:
-        _log.exception("a callback for the outcome of records must not raise")
+    except Exception as error:
+        text = "a callback for the outcome of records must not raise"
+        _log.exception(text, extra=fields(error=error))

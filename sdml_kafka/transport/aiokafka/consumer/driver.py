@@ -51,6 +51,7 @@ from sdml_kafka.errors import (
     ConsumerFailed,
     SeekFailed,
 )
+from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.consumer import internals
@@ -340,7 +341,10 @@ class ConsumerDriver:
             tries = self._passed_over.get(partition, 0)
             self._passed_over[partition] = tries + 1
             if not tries:
-                _log.error("%r partition %d offset %d is passed over: %s", *partition, at, reason)
+                text = "%r partition %d offset %d is passed over: %s"
+                topic, number = partition
+                extra = fields(topic=topic, partition=number, offset=at)
+                _log.error(text, topic, number, at, reason, extra=extra)
             next_try = min(end, at + (1 << max(0, tries - MAX_SINGLE_STEPS)))
             self._positions.next[partition] = next_try
             self._consumer.seek(as_client(partition), next_try)

@@ -45,6 +45,7 @@ from aiokafka.client import ConnectionGroup
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.fetch import FetchRequest
 
+from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka import fetch_codec
 from sdml_kafka.transport.aiokafka.client import Client, connections_of
 from sdml_kafka.transport.aiokafka.factory import OwnWait
@@ -345,6 +346,7 @@ def begin_sessions(consumer: Client) -> None:
             "aiokafka's fetches are not as expected, so it names all partitions each time, which "
             "is slower: %r. Is there a newer version of this package?",
             error,
+            extra=fields(error=error),
         )
         return
     fetcher._get_actions_per_node, fetcher._client = sessions.choose, sessions

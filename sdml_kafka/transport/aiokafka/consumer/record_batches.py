@@ -31,6 +31,7 @@ from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 
+from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.fetched_record import NO_RECORDS, RecordColumns, joined
@@ -272,6 +273,7 @@ def is_supported() -> bool:
             "aiokafka's fetch results are not as expected, so it decodes the records itself, which "
             "is slower: %r. Is there a newer version of this package?",
             error,
+            extra=fields(error=error),
         )
         return False
     return True

@@ -14,6 +14,7 @@ from typing import Any
 import anyio
 
 from sdml_kafka.errors import SendFailed
+from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
 from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
 from sdml_kafka.transport.aiokafka.option_values import made_by
@@ -76,8 +77,9 @@ def report(entries: Sequence[Entry], error: Exception | None, acknowledged: Any 
                 partition = (message.partition or 0) if of_batch is None else of_batch
                 receipt.acknowledged(partition, first + index if first >= 0 else -1, timestamp_ms)
             on_sent(error)
-        except Exception:
-            _log.exception("a callback for the outcome of a record must not raise")
+        except Exception as failure:
+            text = "a callback for the outcome of a record must not raise"
+            _log.exception(text, extra=fields(topic=message.topic, error=failure))
 
 
 def _place(batch: Any) -> tuple[int | None, int, int | None]:

@@ -13,6 +13,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from sdml_kafka.errors import ConfigurationError, ProducerFailed
+from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka.client import error_of
 from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.producer import internals
@@ -76,8 +77,9 @@ class ProducerDriver:
         while True:
             try:
                 self._check_health()
-            except Exception:
-                _log.exception("checking the producer's health failed")
+            except Exception as error:
+                extra = fields(error=error)
+                _log.exception("checking the producer's health failed", extra=extra)
             await asyncio.sleep(HEALTH_CHECK_INTERVAL_S)
 
     def _check_health(self) -> None:

@@ -29,6 +29,7 @@ from aiokafka.errors import BrokerResponseError, KafkaConnectionError, UnknownEr
 from aiokafka.producer.message_accumulator import MessageBatch
 from aiokafka.producer.sender import SendProduceReqHandler
 
+from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.error_mapping import BatchRefused, batch_refused
 from sdml_kafka.transport.aiokafka.producer import internals
@@ -181,7 +182,8 @@ class ProduceRequests:
         A request that asks for no acknowledgement raises what the socket does.
         """
         if not isinstance(error, OSError):
-            _log.error("Unexpected exception in a produce request", exc_info=error)
+            extra = fields(error=error)
+            _log.error("Unexpected exception in a produce request", exc_info=error, extra=extra)
         failure = KafkaConnectionError(f"a produce request has failed: {error!r}")
         for batch in batches:
             if batch in self._accumulator._pending_batches:  # the others are queued again
@@ -204,6 +206,7 @@ def _is_supported(producer: Client) -> bool:
             "aiokafka's sender is not as expected, so it sends batches itself, which is slower: "
             "no %s. Is there a newer version of this package?",
             ", ".join(missing),
+            extra=fields(),
         )
     return not missing
 

@@ -17,6 +17,7 @@ from sdml_kafka.errors import (
     SdmlKafkaError,
     SeekFailed,
 )
+from sdml_kafka.log_fields import fields
 from sdml_kafka.runtime.waiter import wake
 from sdml_kafka.transport.fetched_record import sizes_of
 from sdml_kafka.transport.interfaces.consumer import Connect, Consumer, Target
@@ -75,6 +76,7 @@ def _log_choice(decided_by: Collection[str]) -> None:
             "not by KIP-848's. Give 'group.protocol': 'classic' if that is meant; else leave the "
             "option out, since with KIP-848 the broker decides it",
             ", ".join(map(repr, decided_by)),
+            extra=fields(),
         )
 
 

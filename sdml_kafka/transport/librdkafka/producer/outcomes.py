@@ -6,6 +6,7 @@ from typing import Any
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
+from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.librdkafka.producer.delivery_reports import Entry
 from sdml_kafka.transport.rules.outcome_callbacks import report_together
 
@@ -15,8 +16,8 @@ _log = getLogger("sdml_kafka.transport")
 def report_error(entry: Entry, error: Exception) -> None:
     try:
         entry[1](error)
-    except Exception:
-        _log.exception("a callback for the outcome of a record must not raise")
+    except Exception as failure:
+        _log_failure(entry, failure)
 
 
 def report_acknowledged(acknowledged: Sequence[tuple[Entry, Message]]) -> None:
@@ -40,7 +41,12 @@ def report_acknowledged(acknowledged: Sequence[tuple[Entry, Message]]) -> None:
                     timestamp_ms if kind == TIMESTAMP_LOG_APPEND_TIME else None,
                 )
             on_sent(None)
-        except Exception:
-            _log.exception("a callback for the outcome of a record must not raise")
+        except Exception as failure:
+            _log_failure(entry, failure)
     if together:
         report_together(together)
+
+
+def _log_failure(entry: Entry, failure: Exception) -> None:
+    text = "a callback for the outcome of a record must not raise"
+    _log.exception(text, extra=fields(topic=entry[0].topic, error=failure))

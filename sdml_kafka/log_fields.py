@@ -1,0 +1,84 @@
+"""The fields of log lines for structured logging: what a line says, under names of their own."""
+
+from typing import Protocol, TypedDict, Unpack
+
+MAX_TEXT = 400
+"""Characters of a text out of an error or a record that are logged."""
+MAX_CHARS = 250
+"""Characters of a field that is a text. A topic's name has 249 at most."""
+
+
+class Known(TypedDict, total=False):
+    """What a line may know; None and an empty text count as unknown.
+
+    docs/operations.md has a row for each. A name gets the prefix `kafka_`, with which it is an
+    attribute of the `LogRecord`.
+    """
+
+    group: str | None
+    client_id: str | None
+    topic: str | None
+    partition: int | None
+    offset: int | None
+    to_topic: str | None
+    handler: str
+    call_id: bytes | None
+    attempt: int
+    records: int
+    seconds: float | None
+    actor: str
+    broker: str | int | None
+    error: BaseException | None
+
+
+NAMES: dict[str, str] = {name: f"kafka_{name}" for name in Known.__annotations__}
+LEFT_OUT = "kafka_left_out"
+"""The field with the number of lines of a kind that were left out since the last one."""
+
+
+class Place(Protocol):
+    """A record, or whatever else has a place in a log."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+
+
+def fields(**known: Unpack[Known]) -> dict[str, object]:
+    """Return the `extra=` of a log line: texts are escaped and bounded, errors are classes."""
+    return {
+        NAMES[name]: value if value.__class__ is int else _shown(value)
+        for name, value in known.items()
+        if value is not None and (value.__class__ is not str or value)
+    }
+
+
+def record_fields(record: Place, **known: Unpack[Known]) -> dict[str, object]:
+    """Return the fields of a line on one record."""
+    place = fields(topic=record.topic, partition=record.partition, offset=record.offset)
+    return place | fields(**known)
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, float):
+        return round(value, 3)
+    if isinstance(value, bytes):
+        value = value[:MAX_CHARS].decode("utf-8", "backslashreplace")
+    elif isinstance(value, BaseException):
+        value = type(value).__name__
+    return escaped(value, MAX_CHARS)
+
+
+def escaped(value: object, most: int = MAX_TEXT) -> str:
+    """Return the text of a value in one line, escaped and bounded: it may hold bytes of others."""
+    try:
+        text = str(value)
+    except Exception:  # the class may be the user's
+        return f"{type(value).__name__}, whose text raises"
+    if len(text) <= most and text.isprintable():
+        return text
+    cut = "..." if len(text) > most else ""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:most]) + cut
