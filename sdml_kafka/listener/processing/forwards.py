@@ -26,6 +26,7 @@ from sdml_kafka.hooks.receipts import settle
 from sdml_kafka.listener.processing.job import Job
 from sdml_kafka.listener.processing.spring_headers import Headers, shortened
 from sdml_kafka.listener.processing.timetable import Timetable
+from sdml_kafka.log_fields import record_fields
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.interfaces.producer import Message
@@ -195,7 +196,9 @@ class Forwards:
             forward.job.keep_alone()
         text = "%r partition %d offset %d is held, since its %s is not taken by %r: %s"
         place = record.topic, record.partition, record.offset
-        self._log.log(WARNING, f"held {topic}", text, *place, forward.purpose, topic, error)
+        extra = record_fields(record, to_topic=topic, error=error)
+        args = *place, forward.purpose, topic, error
+        self._log.log(WARNING, f"held {topic}", text, *args, extra=extra)
         wait_s = min(FIRST_WAIT_S * 2 ** min(forward.tries - 1, 10), LONGEST_WAIT_S)
         self._waiting.add(now + wait_s, forward)
 

@@ -15,7 +15,7 @@ from sdml_kafka.listener.processing.forwards import Forwards
 from sdml_kafka.listener.processing.job import BatchLane, Item, Job
 from sdml_kafka.listener.processing.lanes import Lanes
 from sdml_kafka.listener.processing.options import Options
-from sdml_kafka.listener.processing.outcomes import Outcomes, Policies
+from sdml_kafka.listener.processing.outcomes.outcomes import Outcomes, Policies
 from sdml_kafka.listener.processing.retrying.creation import RetryTopicMaker
 from sdml_kafka.listener.processing.retrying.due_lanes import DueLanes
 from sdml_kafka.listener.processing.retrying.plan import RetryPlan

@@ -14,7 +14,8 @@ from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
 from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.processing.job import Item, Job, JobBatch
 from sdml_kafka.listener.processing.options import Options
-from sdml_kafka.listener.processing.outcomes import GIVEN_BACK, LEFT_OUT, Failed, Outcomes
+from sdml_kafka.listener.processing.outcomes.outcomes import Outcomes
+from sdml_kafka.listener.processing.outcomes.results import GIVEN_BACK, LEFT_OUT, Failed
 from sdml_kafka.listener.processing.retrying.queues import RetryQueues
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP

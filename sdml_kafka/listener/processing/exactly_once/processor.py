@@ -29,7 +29,7 @@ from sdml_kafka.listener.processing.exactly_once.transactions import (
 from sdml_kafka.listener.processing.forwards import Forwards
 from sdml_kafka.listener.processing.limits import FailureLimits
 from sdml_kafka.listener.processing.options import Options
-from sdml_kafka.listener.processing.outcomes import Counts, Outcomes
+from sdml_kafka.listener.processing.outcomes.outcomes import Counts, Outcomes
 from sdml_kafka.listener.processing.policies import Transaction
 from sdml_kafka.listener.processing.processor import Processor, Surroundings
 from sdml_kafka.listener.processing.retrying.creation import RetryTopicMaker
@@ -38,6 +38,7 @@ from sdml_kafka.listener.processing.retrying.queues import RetryQueues
 from sdml_kafka.listener.processing.status import ProcessorStatus
 from sdml_kafka.listener.processing.work import Work
 from sdml_kafka.listener.typed_queue import TypedQueue
+from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.connect_retry import connected
 from sdml_kafka.transport.interfaces.transactions import TransactionalProducer
 
@@ -200,7 +201,9 @@ class ExactlyOnceProcessor:
                 except (BrokerUnreachable, ProducerFailed) as reason:
                     text = "%s: the producer of transactions does not connect, and tries again: %s"
                     name = self._options.name
-                    self._around.log.log(WARNING, f"unreachable {name}", text, name, reason)
+                    extra = fields(handler=name, error=reason)
+                    kind = f"unreachable {name}"
+                    self._around.log.log(WARNING, kind, text, name, reason, extra=extra)
                     await self._pause()
 
     async def _use_one_producer(self, maker: RetryTopicMaker | None) -> None:
@@ -241,7 +244,8 @@ class ExactlyOnceProcessor:
             self._lasting.counts.aborted += 1
         text = "%s: a transaction was aborted, and its %d records are handled again: %s"
         kind = f"aborted {name} {type(reason).__name__}"
-        self._around.log.log(WARNING, kind, text, name, count, reason)
+        extra = fields(handler=name, records=count, error=reason)
+        self._around.log.log(WARNING, kind, text, name, count, reason, extra=extra)
 
     async def _abort(self, producer: TransactionalProducer) -> bool:
         """Abort the open transaction; return whether the producer may be used again."""

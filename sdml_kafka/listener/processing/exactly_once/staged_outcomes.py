@@ -12,7 +12,8 @@ from sdml_kafka.listener.processing.exactly_once.transactions import Transaction
 from sdml_kafka.listener.processing.forwards import Forward
 from sdml_kafka.listener.processing.job import Item, Job
 from sdml_kafka.listener.processing.limits import FailureLimits
-from sdml_kafka.listener.processing.outcomes import Counts, Failure, Outcomes
+from sdml_kafka.listener.processing.outcomes.outcomes import Counts, Outcomes
+from sdml_kafka.listener.processing.outcomes.results import Failure
 from sdml_kafka.listener.processing.retrying.plan import RetryPlan
 from sdml_kafka.transport.interfaces.producer import Message
 

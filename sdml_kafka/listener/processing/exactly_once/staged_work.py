@@ -8,7 +8,7 @@ from sdml_kafka.listener.processing.exactly_once.memory import Memory
 from sdml_kafka.listener.processing.exactly_once.stage import Ended
 from sdml_kafka.listener.processing.exactly_once.transactions import Transactions
 from sdml_kafka.listener.processing.job import Item, Job, JobBatch
-from sdml_kafka.listener.processing.outcomes import LEFT_OUT
+from sdml_kafka.listener.processing.outcomes.results import LEFT_OUT
 from sdml_kafka.listener.processing.work import Work
 
 

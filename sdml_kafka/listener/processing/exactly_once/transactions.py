@@ -46,8 +46,9 @@ from sdml_kafka.hooks.receipts import Unsettled
 from sdml_kafka.listener.processing.exactly_once.memory import Memory
 from sdml_kafka.listener.processing.exactly_once.stage import Ended, SharedRecords, Stage
 from sdml_kafka.listener.processing.forwards import Forward, Forwards
-from sdml_kafka.listener.processing.outcomes import Counts
+from sdml_kafka.listener.processing.outcomes.outcomes import Counts
 from sdml_kafka.listener.processing.policies import Transaction
+from sdml_kafka.log_fields import fields
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -361,7 +362,9 @@ class Transactions(Forwards):
                     except TransactionInDoubt as error:
                         doubt = error
                         text = "%s: a transaction is asked for again that is in doubt: %s"
-                        self._log.log(WARNING, f"doubt {self._name}", text, self._name, error)
+                        extra = fields(handler=self._name, error=error)
+                        kind = f"doubt {self._name}"
+                        self._log.log(WARNING, kind, text, self._name, error, extra=extra)
                         if self._clock() >= since + MOST_DOUBT_S:
                             return error
                         await anyio.sleep(IN_DOUBT_PAUSE_S)

@@ -6,6 +6,7 @@ import anyio
 
 from sdml_kafka.errors import AuthorizationFailed, ConfigurationError, SdmlKafkaError
 from sdml_kafka.listener.processing.retrying.plan import RetryPlan
+from sdml_kafka.log_fields import fields
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.connect_retry import connected
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, Producer
@@ -72,7 +73,7 @@ class RetryTopicMaker:
                 await self.create()
             except SdmlKafkaError as error:
                 text = "retry topics are missing, and cannot be created: %s"
-                self._log.log(WARNING, "retry topics", text, error)
+                self._log.log(WARNING, "retry topics", text, error, extra=fields(error=error))
 
 
 def _refused(wanted: dict[str, int], error: AuthorizationFailed | ConfigurationError) -> Exception:

@@ -3,22 +3,23 @@
 import random
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from logging import ERROR, WARNING
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from attrs import define, frozen
 
 from sdml_kafka.errors import ConfigurationError, TooManyDeadLetters, unwrapped
 from sdml_kafka.listener.hooked.records import RecordHooks
-from sdml_kafka.listener.processing.forwards import Forward, Forwards, Purpose, forward_of
+from sdml_kafka.listener.processing.forwards import Forwards, Purpose, forward_of
 from sdml_kafka.listener.processing.job import DONE, Item, Job, JobBatch
 from sdml_kafka.listener.processing.limits import FailureLimits
+from sdml_kafka.listener.processing.outcomes.failure_log import FailureLog, place
+from sdml_kafka.listener.processing.outcomes.results import GIVEN_BACK, LEFT_OUT, Failed, Failure
+from sdml_kafka.listener.processing.outcomes.returned import Bundle, Messages, with_refused
 from sdml_kafka.listener.processing.policies import (
     NO_PRODUCER,
     DeadLetter,
     OnFailure,
     Retry,
-    Send,
     Stop,
     Verdict,
     delay_ms,
@@ -34,30 +35,6 @@ from sdml_kafka.parsing.parsers import Skip
 from sdml_kafka.producing.serializers import Serializers
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.interfaces.producer import Message
-from sdml_kafka.transport.record_checks import check_timestamp_ms
-
-Failure = tuple[Job, Exception]
-
-
-@frozen
-class Failed:
-    """Stands for the result of a handler that raised."""
-
-    error: Exception
-
-
-class Given:
-    """Stands for the result of a handler whose record is to be given back."""
-
-
-GIVEN_BACK = Given()
-
-
-class Left:
-    """Stands for the result of a handler that was not called, since its record did not parse."""
-
-
-LEFT_OUT = Left()
 
 
 @frozen
@@ -129,9 +106,9 @@ class Outcomes:
         """
         self.counts: Counts = Counts()
         self._policies, self._name, self._group = policies, name, group
-        self._forwards, self._serializers = forwards, serializers
-        self._again = again
-        self._log, self._clock = log, clock
+        self._messages = Messages(serializers, hooks, can_send=policies.can_send)
+        self._failure_log = FailureLog(log, name)
+        self._forwards, self._again, self._clock = forwards, again, clock
         self._on_left, self._on_given_back = on_left, on_given_back
         self._stop_listener, self._hooks = on_failure, hooks
         self.limits: FailureLimits = FailureLimits()
@@ -161,9 +138,7 @@ class Outcomes:
             else:
                 good.append(job)
         if isinstance(result, Failed) and not failures:
-            text = "%s raised after it had finished %s"
-            args = self._name, _place(item.jobs[0])
-            self._log.log(ERROR, f"late {self._name}", text, *args, error=result.error)
+            self._failure_log.finished_already(item.jobs[0], result.error)
         if result is None or isinstance(result, Failed):
             self.settle(item, good, failures)
         else:
@@ -222,11 +197,11 @@ class Outcomes:
         Those that have failed wait as well: all of a batch that is tried again is tried at once.
         """
         try:
-            messages = self._messages(item, _sends(result))
+            messages = self._messages.of(item, result)
         except ConfigurationError as error:
             self._stop(item.jobs, error)
         except Exception as error:  # which a serializer has raised
-            self.settle(item, (), _with_refused(good, failures, error))
+            self.settle(item, (), with_refused(good, failures, error))
         else:
             self._send_messages(item, good, failures, messages)
 
@@ -237,24 +212,8 @@ class Outcomes:
         failures: Sequence[Failure],
         messages: list[Message],
     ) -> None:
-        _Bundle(item, good, failures, messages, self).send(self._forwards)
-
-    def _messages(self, item: Item, sends: Sequence[Send]) -> list[Message]:
-        messages = [self._message(send) for send in sends]
-        if messages and not self._policies.can_send:
-            raise ConfigurationError(NO_PRODUCER)
-        if not self._hooks.takes_part:
-            return messages
-        return [self._hooks.take_part(message, "send", item.jobs[0]) for message in messages]
-
-    def _message(self, send: Send) -> Message:
-        value = send.value
-        if value is not None and value.__class__ is not bytes:
-            value = self._serializers.serialize(value)
-        if send.timestamp_ms is not None:
-            check_timestamp_ms(send.timestamp_ms)
-        record = send.topic, value, send.key, send.headers, send.partition
-        return Message(*record, timestamp_ms=send.timestamp_ms)
+        bundle = Bundle(item, good, failures, messages, self.settle, self.give_back)
+        bundle.send(self._forwards)
 
     # -- failures ------------------------------------------------------------------------
 
@@ -289,9 +248,7 @@ class Outcomes:
         self._again.add(self._clock() + delay_s, item)
         for job in jobs:
             self._hooks.retried(job, error, job.attempt, delay_s, None)
-        text = "%s failed with %s (%r), attempt %d follows in %.1f s"
-        args = self._name, _place(jobs[0]), error, jobs[0].attempt, delay_s
-        self._log.log(WARNING, f"retry {self._name}", text, *args)
+        self._failure_log.tried_again(jobs[0], error, jobs[0].attempt, delay_s, None)
 
     def _try_later(self, job: Job, plan: RetryPlan, error: Exception) -> None:
         step, record = plan.next_step(job.record.topic), job.record
@@ -301,9 +258,7 @@ class Outcomes:
         (topic, delay_s), attempt = step, job.attempt + 1
         due_ms = plan.now_ms() + delay_ms(delay_s)
         headers = retry_headers(record, error, self._group(), attempt, due_ms)
-        text = "%s failed with %s (%r), attempt %d follows in %.1f s by way of %r"
-        args = self._name, _place(job), error, attempt, delay_s, topic
-        self._log.log(WARNING, f"retry {self._name}", text, *args)
+        self._failure_log.tried_again(job, error, attempt, delay_s, topic)
         note = partial(self._hooks.retried, job, error, attempt, delay_s, topic)
         self._forward(job, topic, headers, "retry", note, same_partition=True)
 
@@ -317,23 +272,11 @@ class Outcomes:
             case DeadLetter():
                 self._dead_letter(job, verdict, error)
             case Skip():
-                self._note(job, "skip", "it is skipped", error)
+                self._failure_log.skipped(job, error)
                 self.leave_out(job)
             case Stop():
-                self._note_stop(job, error)
+                self._failure_log.stops(job, error)
                 self._stop([job], error)
-
-    def _note(self, job: Job, kind: str, what: str, error: Exception) -> None:
-        args = self._name, _place(job), what
-        self._log.log(ERROR, f"{kind} {self._name}", "%s failed with %s: %s", *args, error=error)
-
-    def _note_stop(self, job: Job, error: Exception) -> None:
-        text = "%s failed with %s, and the listener stops: %s: %s"
-        args = self._name, _place(job), type(error).__name__, error
-        self._log.log(ERROR, f"stop {self._name}", text, *args)
-        note = f"{self._name} failed with "
-        if not any(each.startswith(note) for each in getattr(error, "__notes__", ())):
-            error.add_note(note + _place(job))  # the first one, if a batch has failed with it
 
     def _verdict(self, job: Job, error: Exception) -> Verdict:
         on_failure = self._policies.on_failure
@@ -353,7 +296,7 @@ class Outcomes:
         refusal = self.limits.refusal(policy, self._clock())
         if refusal is not None:
             failure = TooManyDeadLetters(
-                f"{self._name}: {refusal}, the last of them {_place(job)}. Nothing is lost: mend "
+                f"{self._name}: {refusal}, the last of them {place(job)}. Nothing is lost: mend "
                 "what fails, and start again."
             )
             self._stop([job], _with_cause(failure, error))
@@ -365,7 +308,7 @@ class Outcomes:
         else:
             first_topic, headers = record.topic, dead_letter_headers(record, error, group)
         topic = policy.topic_for(first_topic)
-        self._note(job, "dead letter", f"it goes to {topic!r}", error)
+        self._failure_log.dead_lettered(job, error, topic)
         note = partial(self._hooks.dead_lettered, job, error, topic)
         same = policy.partition == "same"
         self._forward(job, topic, headers, "dead letter", note, same_partition=same)
@@ -405,54 +348,6 @@ class Outcomes:
             self._on_left(job)
 
 
-@define(eq=False)
-class _Bundle:
-    """The messages that a handler returned; its records are settled once all have an outcome."""
-
-    item: Item
-    good: Sequence[Job]
-    failures: Sequence[Failure]
-    messages: list[Message]
-    outcomes: Outcomes
-    left: int = 0
-    error: Exception | None = None
-
-    def send(self, forwards: Forwards) -> None:
-        self.left = len(self.messages)
-        if not self.left:
-            self._all_settled()
-        job = self.good[0] if self.good else self.failures[0][0]
-        for message in self.messages:
-            forwards.send(Forward(job, message, "send", self._sent, self._lost, self._refused))
-
-    def _sent(self) -> None:
-        self.left -= 1
-        if not self.left:
-            self._all_settled()
-
-    def _refused(self, error: Exception) -> None:
-        self.error = error
-        self._sent()
-
-    def _lost(self) -> None:
-        for job in (*self.good, *(job for job, _ in self.failures)):
-            self.outcomes.give_back(job)
-
-    def _all_settled(self) -> None:
-        good, failures = self.good, self.failures
-        if self.error is not None:
-            good, failures = (), _with_refused(good, failures, self.error)
-        self.outcomes.settle(self.item, good, failures)
-
-
-def _with_refused(
-    good: Sequence[Job], failures: Sequence[Failure], error: Exception
-) -> Sequence[Failure]:
-    """Return the failures and those of records of which a message was refused, in their order."""
-    refused = [(job, error) for job in good]
-    return sorted((*failures, *refused), key=lambda failure: failure[0].offset)
-
-
 def _with_cause(failure: Exception, cause: Exception) -> Exception:
     failure.__cause__ = cause
     return failure
@@ -460,20 +355,3 @@ def _with_cause(failure: Exception, cause: Exception) -> Exception:
 
 def _unwrapped(error: Exception) -> Exception:
     return cast(Exception, unwrapped(error))  # a group of exceptions holds no others
-
-
-def _sends(result: object) -> list[Send]:
-    if isinstance(result, Send):
-        return [result]
-    if isinstance(result, Iterable) and not isinstance(result, str | bytes):
-        sends: list[Any] = list(cast(Any, result))
-        if all(isinstance(each, Send) for each in sends):
-            return sends
-    raise ConfigurationError(
-        f"A handler returns None, a Send or several of them, not {result!r:.300}"
-    )
-
-
-def _place(job: Job) -> str:
-    record = job.record
-    return f"{record.topic!r} partition {record.partition} offset {record.offset}"
