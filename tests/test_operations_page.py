@@ -9,6 +9,7 @@ import pytest
 
 import sdml_kafka
 from sdml_kafka import errors
+from sdml_kafka.log_fields import LEFT_OUT, NAMES
 
 PAGE = (Path(__file__).parents[1] / "docs" / "operations.md").read_text("utf-8")
 LOG, ERRORS = PAGE.split("## The errors")
@@ -44,3 +45,9 @@ def test_each_line_of_the_log_is_in_the_source(line: str) -> None:
 def test_each_error_is_named() -> None:
     named = set(re.findall(r"^\| `(\w+)` \|", ERRORS, re.MULTILINE))
     assert named == set(errors.__all__) - {"SdmlKafkaError"}
+
+
+def test_each_field_of_the_log_is_named() -> None:
+    rows = re.findall(r"^\| (`kafka_[^|]*) \|", LOG, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert named == {*NAMES.values(), LEFT_OUT}
