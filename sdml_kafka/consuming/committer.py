@@ -10,8 +10,8 @@ from sdml_kafka.consuming.commit_schedule import AutoCommit, CommitSchedule
 from sdml_kafka.consuming.current_consumer import CurrentConsumer
 from sdml_kafka.consuming.offsets.ledger import Ledger
 from sdml_kafka.consuming.offsets.tenancy import Progress
-from sdml_kafka.errors import CommitFailed, CommitRejected
-from sdml_kafka.hooks.batches import OnCommitted
+from sdml_kafka.errors import CommitFailed, CommitRejected, SdmlKafkaError
+from sdml_kafka.hooks.batches import CommitHooks
 from sdml_kafka.log_fields import fields
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
@@ -35,8 +35,8 @@ class Committer:
         current: CurrentConsumer,
         choose_policy: Callable[[ConsumerSettings], AutoCommit | None],
         log: RateLimitedLog,
+        hooks: CommitHooks,
         flush: Callable[[], None] = lambda: None,
-        on_committed: OnCommitted | None = None,
     ) -> None:
         """Begin without a commit under way.
 
@@ -46,16 +46,16 @@ class Committer:
             choose_policy: Returns when to commit, given a consumer's settings; None if only the
                 user's own calls commit, even when partitions are revoked or the listener is left.
             log: The log of the part that this committer works for.
+            hooks: Observe commits.
             flush: Brings the ledger up to date with the readers that have records in hand.
-            on_committed: Called with what was committed, if hooks observe that.
         """
         self._ledger = ledger
         self._current = current
         self._choose_policy = choose_policy
         self._log = log
         self._flush = flush
-        self.on_committed: OnCommitted | None = on_committed
-        """Called with what was committed, also by transactions; None if nobody observes."""
+        self.hooks: CommitHooks = hooks
+        """Observe commits, also those of transactions."""
         self._lock = anyio.Lock()
 
     @property
@@ -119,18 +119,20 @@ class Committer:
                 return
 
     async def _send(self, moves: Mapping[tuple[str, int], Progress], deadline: float) -> None:
-        consumer = self._current.consumer
-        if consumer is None:
-            raise CommitFailed("The consumer is being restarted: try again in a moment")
         epoch = max(progress.epoch for progress in moves.values())
         commits = {
             TopicPartition(*key): Commit(progress.offset, progress.map)
             for key, progress in moves.items()
         }
-        now = anyio.current_time()
-        await consumer.commit(epoch, commits, max(MIN_COMMIT_TIMEOUT_S, deadline - now))
-        if self.on_committed is not None:
-            self.on_committed(commits, anyio.current_time() - now)
+        since, consumer = anyio.current_time(), self._current.consumer
+        try:
+            if consumer is None:
+                raise CommitFailed("The consumer is being restarted: try again in a moment")
+            await consumer.commit(epoch, commits, max(MIN_COMMIT_TIMEOUT_S, deadline - since))
+        except SdmlKafkaError as error:
+            self.hooks.failed(commits, anyio.current_time() - since, error)
+            raise
+        self.hooks.committed(commits, anyio.current_time() - since)
 
 
 class CommitScheduler(Actor):

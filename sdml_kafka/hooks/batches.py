@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sdml_kafka.hooks.calls import Hooks
-from sdml_kafka.hooks.events import Committed, Delivered, Finished
+from sdml_kafka.hooks.events import Committed, Delivered, FailedCommit, Finished
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
 
@@ -33,8 +33,6 @@ type OnDelivered = Callable[[TopicPartition, Sequence[Record], tuple[str, ...]],
 """Called with records that are delivered together, and the names of those who get them."""
 type OnFinished = Callable[[Chunk], None]
 """Called with records that were delivered together and have finished."""
-type OnCommitted = Callable[[Mapping[TopicPartition, Commit], float], None]
-"""Called with what was committed, and the seconds that it took."""
 
 
 def on_delivered(hooks: Hooks) -> OnDelivered | None:
@@ -64,14 +62,24 @@ def on_finished(hooks: Hooks) -> OnFinished | None:
     return call
 
 
-def on_committed(hooks: Hooks) -> OnCommitted | None:
-    """Return what calls hooks for commits, None if nobody observes."""
-    committed = hooks.committed
-    if committed is None:
-        return None
+class CommitHooks:
+    """Calls hooks for commits."""
 
-    def call(commits: Mapping[TopicPartition, Commit], seconds: float) -> None:
-        offsets = {key: commit.offset for key, commit in commits.items()}
-        committed(Committed(hooks.origin, offsets, seconds))
+    def __init__(self, hooks: Hooks) -> None:
+        self._hooks = hooks
 
-    return call
+    def committed(self, commits: Mapping[TopicPartition, Commit], seconds: float) -> None:
+        """Call hooks for a commit that has been made."""
+        if (committed := self._hooks.committed) is not None:
+            committed(Committed(self._hooks.origin, _offsets(commits), seconds))
+
+    def failed(
+        self, commits: Mapping[TopicPartition, Commit], seconds: float, error: Exception
+    ) -> None:
+        """Call hooks for a commit that has failed."""
+        if (failed := self._hooks.commit_failed) is not None:
+            failed(FailedCommit(self._hooks.origin, _offsets(commits), seconds, error))
+
+
+def _offsets(commits: Mapping[TopicPartition, Commit]) -> dict[TopicPartition, int]:
+    return {key: commit.offset for key, commit in commits.items()}

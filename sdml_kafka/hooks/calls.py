@@ -27,6 +27,7 @@ from sdml_kafka.hooks.events import (
     DeadLettered,
     Delivered,
     Drained,
+    FailedCommit,
     Finished,
     Kind,
     Lost,
@@ -55,6 +56,7 @@ class Hooks:
     delivered: Calls[Delivered]
     finished: Calls[Finished]
     committed: Calls[Committed]
+    commit_failed: Calls[FailedCommit]
     retried: Calls[Retried]
     dead_lettered: Calls[DeadLettered]
     call_begun: Calls[CallBegun]
@@ -134,6 +136,7 @@ EVENTS = (
     "delivered",
     "finished",
     "committed",
+    "commit_failed",
     "retried",
     "dead_lettered",
     "call_begun",

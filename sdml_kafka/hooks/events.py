@@ -68,6 +68,20 @@ class Committed:
 
 
 @frozen
+class FailedCommit:
+    """The group has not committed offsets, or that is not known."""
+
+    origin: Origin
+    offsets: Mapping[TopicPartition, int]
+    """The offsets that were to be committed."""
+    seconds: float
+    """Seconds that the commit took."""
+    error: Exception
+    """The reason: `CommitRejected` where a rebalance has taken the partitions, `TransactionInDoubt`
+    where a transaction may have been committed."""
+
+
+@frozen
 class Retried:
     """A record has failed and is tried again."""
 

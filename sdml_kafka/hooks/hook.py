@@ -14,6 +14,7 @@ from sdml_kafka.hooks.events import (
     DeadLettered,
     Delivered,
     Drained,
+    FailedCommit,
     Finished,
     Lost,
     RequestHandled,
@@ -52,6 +53,9 @@ class Hook:
 
     def committed(self, event: Committed) -> None:
         """Learn that offsets were committed."""
+
+    def commit_failed(self, event: FailedCommit) -> None:
+        """Learn that a commit has failed. What has finished is in the next one as well."""
 
     def retried(self, event: Retried) -> None:
         """Learn that a record has failed and is tried again."""
@@ -109,7 +113,8 @@ class Hook:
         """Take part in a message that is about to leave: it may get headers.
 
         It is called once for each message in the context of its sender, also if the message has to
-        be sent several times. Messages that a handler returned to be sent, and its reply, have no
+        be sent several times. If a transaction is aborted, what it held is sent in another one, and
+        is another message. Messages that a handler returned to be sent, and its reply, have no
         sender: see `Outgoing.handling`.
 
         Returns:

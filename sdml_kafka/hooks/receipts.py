@@ -11,20 +11,20 @@ from sdml_kafka.transport.interfaces.records import Record
 class HookReceipt:
     """Takes the place of a message in which hooks take part, and then its outcome, once."""
 
-    __slots__ = ("_inner", "_on_outcome", "_outgoing")
+    __slots__ = ("_on_outcome", "_outgoing", "inner")
 
     def __init__(self, outgoing: Outgoing, on_outcome: OnOutcome, inner: Receipt | None) -> None:
         """Begin without an outcome; `inner` is the receipt that the sender has given."""
         self._outgoing = outgoing
         self._on_outcome: OnOutcome | None = on_outcome
-        self._inner = inner
+        self.inner: Receipt | None = inner
 
     def acknowledged(self, partition: int, offset: int, timestamp_ms: int | None) -> None:
         """Take the place of the message."""
         self._outgoing.partition = partition
         self._outgoing.offset = offset if offset >= 0 else None
-        if self._inner is not None:
-            self._inner.acknowledged(partition, offset, timestamp_ms)
+        if self.inner is not None:
+            self.inner.acknowledged(partition, offset, timestamp_ms)
 
     def settle(self, error: Exception | None) -> None:
         """Call the hooks with the outcome, None if the broker has the message."""
@@ -65,6 +65,12 @@ def take_part(
         return message._replace(headers=outgoing.headers)
     receipt = HookReceipt(outgoing, on_outcome, message.receipt)
     return message._replace(headers=outgoing.headers, receipt=receipt)
+
+
+def without_receipt_of_hooks(message: Message) -> Message:
+    """Return the message without what hooks wait with, so that they may take part in it anew."""
+    receipt = message.receipt
+    return message._replace(receipt=receipt.inner) if type(receipt) is HookReceipt else message
 
 
 def settle(message: Message, error: Exception | None) -> None:

@@ -23,7 +23,7 @@ from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, Configu
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.rules import judge
 from sdml_kafka.health.verdicts import Health
-from sdml_kafka.hooks.batches import on_committed, on_delivered, on_finished
+from sdml_kafka.hooks.batches import CommitHooks, on_delivered, on_finished
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, check_timeouts, is_expected
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
@@ -158,8 +158,8 @@ class ListenerActors:
         return Intake(*reads, keeps_maps=options.offset_map, paused=paused, on_finished=observe)
 
     def _make_committer(self, log: RateLimitedLog) -> Committer:
-        of = self.intake.ledger, self._current, self._choose_policy, log, self.readers.flush
-        return Committer(*of, on_committed(self._hooks))
+        of = self.intake.ledger, self._current, self._choose_policy, log
+        return Committer(*of, CommitHooks(self._hooks), self.readers.flush)
 
     def _make_seeks(self, paused: Pauses, options: ReadOptions) -> Seeks:
         moves = self.intake, paused, self.router.withdraw, self.committer, self.drain

@@ -3,7 +3,17 @@
 import anyio
 import pytest
 
-from sdml_kafka import Batch, DeadLetter, Delivery, Retry, RetryTopics, Send, Skip, TopicPartition
+from sdml_kafka import (
+    Batch,
+    DeadLetter,
+    Delivery,
+    Retry,
+    RetryTopics,
+    Send,
+    Skip,
+    TopicPartition,
+    TransactionFailed,
+)
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.exactly_once_on_twin import exactly_once_on
 from tests.support.listener_on_twin import GROUP, TOPIC, broker_with, fill
@@ -206,6 +216,43 @@ async def test_a_handler_that_is_cut_off_leaves_with_the_cancellation() -> None:
         await until(lambda: len(hook.begun) == 1)
     ((_, error),) = hook.handlings
     assert isinstance(error, anyio.get_cancelled_exc_class())
+
+
+async def test_a_transaction_that_fails_is_a_commit_that_fails() -> None:
+    hook, broker = SeeingHook(), broker_of("a")
+    broker.fail_transactions(refusal := TransactionFailed("ordered"))
+
+    async def handle(value: str, delivery: Delivery[str]) -> Send:
+        return Send(OUT, value.encode())
+
+    async with (
+        exactly_once_on(broker, hooks=[hook]) as listener,
+        processing(listener, handle, exactly_once=True, name="h"),
+    ):
+        await until(lambda: len(headers_in(broker, OUT)) == 1, 60.0)
+    (failed,), (*_, committed) = hook.of("commit_failed"), hook.of("committed")
+    assert (failed.offsets, failed.error) == ({TopicPartition(TOPIC, 0): 1}, refusal)
+    assert committed.offsets == failed.offsets
+
+
+async def test_a_dead_letter_of_an_aborted_transaction_is_sent_anew() -> None:
+    hook, broker = SeeingHook(), broker_of("a")
+    broker.fail_transactions()
+
+    async def handle(value: str, delivery: Delivery[str]) -> None:
+        raise ValueError("no")
+
+    options = {"exactly_once": True, "name": "h", "on_failure": DeadLetter()}
+    async with (
+        exactly_once_on(broker, hooks=[hook]) as listener,
+        processing(listener, handle, **options),
+    ):
+        await until(lambda: len(hook.outcomes) == 2, 60.0)
+    assert [message.purpose for message, _ in hook.sent] == ["dead letter"] * 2
+    assert [type(error) for _, error in hook.outcomes] == [TransactionFailed, type(None)]
+    assert [message for message, _ in hook.sent] == [message for message, _ in hook.outcomes]
+    assert len(hook.of("dead_lettered")) == 1
+    assert headers_in(broker, DLT) == [b"2"]
 
 
 async def test_messages_of_a_transaction_have_their_outcome_at_its_end() -> None:

@@ -3,9 +3,9 @@
 import anyio
 import pytest
 
-from sdml_kafka import Delivery, KafkaListener, TopicPartition, record_in_hand
+from sdml_kafka import CommitFailed, Delivery, KafkaListener, TopicPartition, record_in_hand
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from tests.support.listener_on_twin import GROUP, P0, TEXTS, broker_with, fill
+from tests.support.listener_on_twin import GROUP, P0, TEXTS, broker_with, fill, take_last
 from tests.support.seeing_hook import CURRENT, SeeingHook
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
@@ -43,6 +43,21 @@ async def test_what_is_delivered_finished_and_committed() -> None:
     committed = hook.of("committed")
     assert committed[-1].offsets == {P0: 2}
     assert committed[-1].seconds >= 0
+
+
+async def test_a_commit_that_fails_and_the_next_one() -> None:
+    hook, broker = SeeingHook(), broker_of("a", "b")
+    async with listener_on(broker, hook) as listener:
+        await take_last(await listener.subscribe(str), 2)
+        broker.fail_commits(refusal := CommitFailed("ordered"))
+        with pytest.raises(CommitFailed):
+            await listener.commit()
+        await listener.commit()
+    (failed,) = hook.of("commit_failed")
+    assert failed.origin.group_id == GROUP
+    assert (failed.offsets, failed.error) == ({P0: 2}, refusal)
+    assert failed.seconds >= 0
+    assert hook.of("committed")[-1].offsets == {P0: 2}
 
 
 async def test_the_record_in_hand_is_the_one_of_the_loop() -> None:

@@ -17,6 +17,7 @@ HOOK_METRICS = {
     "sdml_kafka_call_seconds",
     "sdml_kafka_rebalance_seconds",
     "sdml_kafka_commits",
+    "sdml_kafka_commits_failed",
 }
 
 

@@ -7,7 +7,16 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sdml_kafka import Call, DeadLetter, Delivery, KafkaProducer, KafkaRPC, KafkaRPCServer, Retry
+from sdml_kafka import (
+    Call,
+    CommitFailed,
+    DeadLetter,
+    Delivery,
+    KafkaProducer,
+    KafkaRPC,
+    KafkaRPCServer,
+    Retry,
+)
 from sdml_kafka.observability import app
 from sdml_kafka.observability.prometheus import Collector, Prometheus
 from sdml_kafka.testing.memory.broker import MemoryBroker
@@ -55,6 +64,9 @@ async def test_a_listener_and_its_processor() -> None:
     options: dict[str, Any] = {"retry": Retry(2, 0.1), "on_failure": DeadLetter(), "name": "bills"}
     async with listener, processing(listener, handle, **options):
         await until(lambda: listener.status().counters.finished == 2)
+        broker.fail_commits()
+        with pytest.raises(CommitFailed):
+            await listener.commit()
         await listener.commit()
         broker.produce(TOPIC, b"next", partition=0)
         samples = read(registry)
@@ -69,6 +81,8 @@ async def test_a_listener_and_its_processor() -> None:
     handlers = {"kind": "listener", "handler": "bills"}
     assert samples.value("sdml_kafka_handler_seconds_count", **handlers) >= 3
     assert samples.value("sdml_kafka_commits_total", consumergroup=GROUP) >= 1
+    failed = {"consumergroup": GROUP, "error": "CommitFailed"}
+    assert samples.value("sdml_kafka_commits_failed_total", **failed) == 1
     assert broker.committed(GROUP, P0) is not None
 
 

@@ -22,7 +22,7 @@ from sdml_kafka.errors import (
     SendFailed,
     TopicMissing,
 )
-from sdml_kafka.hooks.receipts import settle
+from sdml_kafka.hooks.receipts import settle, without_receipt_of_hooks
 from sdml_kafka.listener.processing.job import Job
 from sdml_kafka.listener.processing.spring_headers import Headers, shortened
 from sdml_kafka.listener.processing.timetable import Timetable
@@ -76,6 +76,13 @@ class Forward:
         text = "the record that it belongs to was given back"
         settle(self.message, error or SendFailed(text, in_doubt=True))
         self.on_lost()
+
+    def renew(self, take_part: TakePart) -> None:
+        """Have hooks take part anew, since the transaction of the message was aborted."""
+        message = without_receipt_of_hooks(self.message)
+        self.message = message = take_part(message, self.purpose, self.job)
+        if self.fallback is not None:
+            self.fallback = message._replace(partition=self.fallback.partition)
 
     def shorten(self) -> bool:
         """Leave out the long headers of an error; return False if there is nothing to leave out."""

@@ -6,16 +6,18 @@ from time import time_ns
 
 from opentelemetry.trace import SpanContext, SpanKind
 
-from sdml_kafka.hooks.events import Committed, Delivered
+from sdml_kafka.hooks.events import Committed, Delivered, FailedCommit
+from sdml_kafka.observability.opentelemetry.metrics import with_error
 from sdml_kafka.observability.opentelemetry.names import (
     BATCH_COUNT,
     OFFSET,
     PARTITION,
     Operation,
     Value,
+    error_type,
 )
 from sdml_kafka.observability.opentelemetry.propagation import NOTHING
-from sdml_kafka.observability.opentelemetry.spans import Telemetry
+from sdml_kafka.observability.opentelemetry.spans import Telemetry, fail
 from sdml_kafka.transport.interfaces.records import Record
 
 MAX_POLL_LINKS = 16
@@ -50,8 +52,8 @@ class BatchSpans:
                 span.add_link(linked)
         span.end()
 
-    def committed(self, event: Committed) -> None:
-        """Make a span for a commit."""
+    def committed(self, event: Committed | FailedCommit, error: Exception | None = None) -> None:
+        """Make a span for a commit, with its error if it has failed."""
         topics = {partition.topic for partition in event.offsets}
         description = self._commit.on(topics.pop() if len(topics) == 1 else None, event.origin)
         end = time_ns()
@@ -66,8 +68,12 @@ class BatchSpans:
             ((partition, offset),) = event.offsets.items()
             attributes: dict[str, Value] = {PARTITION: str(partition.partition), OFFSET: offset}
             span.set_attributes(self._telemetry.conventions.complete(attributes))
+        type_ = None if error is None else error_type(error)
+        if type_ is not None and span.is_recording():
+            fail(span, type_, str(error)[:1000])
         span.end(end)
-        self._telemetry.metrics.operation.record(event.seconds, description.of_metrics)
+        of_metrics = with_error(description.of_metrics, type_)
+        self._telemetry.metrics.operation.record(event.seconds, of_metrics)
 
     def _contexts(self, records: Sequence[Record]) -> Iterator[SpanContext]:
         for record in islice(records, MAX_POLL_LINKS):

@@ -9,7 +9,14 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import TracerProvider
 
-from sdml_kafka.hooks.events import CallBegun, CallSettled, Committed, Delivered, RequestHandled
+from sdml_kafka.hooks.events import (
+    CallBegun,
+    CallSettled,
+    Committed,
+    Delivered,
+    FailedCommit,
+    RequestHandled,
+)
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.hooks.participation import Handling, OnOutcome, Outgoing
 from sdml_kafka.observability.opentelemetry.batch_spans import BatchSpans
@@ -96,3 +103,7 @@ class OpenTelemetry(Hook):
     def committed(self, event: Committed) -> None:
         """Make a span for a commit."""
         self._batches.committed(event)
+
+    def commit_failed(self, event: FailedCommit) -> None:
+        """Make a span for a commit that has failed."""
+        self._batches.committed(event, event.error)

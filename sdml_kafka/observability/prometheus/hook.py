@@ -6,7 +6,13 @@ from types import TracebackType
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 
-from sdml_kafka.hooks.events import Assigned, CallSettled, Committed, RequestHandled
+from sdml_kafka.hooks.events import (
+    Assigned,
+    CallSettled,
+    Committed,
+    FailedCommit,
+    RequestHandled,
+)
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.hooks.participation import Handling
 from sdml_kafka.observability.prometheus.series import Series
@@ -56,6 +62,12 @@ class Prometheus(Hook):
             ("consumergroup",),
             registry=registry,
         )
+        self._failed_commits = Counter(
+            "sdml_kafka_commits_failed",
+            "Commits of offsets that have failed, or of which that is not known.",
+            ("consumergroup", "error"),
+            registry=registry,
+        )
 
     def handling(self, handling: Handling) -> AbstractContextManager[object] | None:
         """Measure an attempt of a listener's handler."""
@@ -74,6 +86,10 @@ class Prometheus(Hook):
     def committed(self, event: Committed) -> None:
         """Count a commit."""
         self._commits.labels(event.origin.group_id).inc()
+
+    def commit_failed(self, event: FailedCommit) -> None:
+        """Count a commit that has failed, by the class of its error."""
+        self._failed_commits.labels(event.origin.group_id, type(event.error).__name__).inc()
 
     def assigned(self, event: Assigned) -> None:
         """Count a rebalance in."""

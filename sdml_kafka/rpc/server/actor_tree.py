@@ -23,7 +23,7 @@ from sdml_kafka.errors import (
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.rules import judge
 from sdml_kafka.health.verdicts import Health
-from sdml_kafka.hooks.batches import on_committed, on_finished
+from sdml_kafka.hooks.batches import CommitHooks, on_finished
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import (
     ACTOR_GRACE_S,
@@ -164,7 +164,7 @@ class ServerActors:
         self._log = OperatorLog(_log, log, self.intake, lambda: self.outbox.connected, hooks=hooks)
         self._health_facts = ConsumerFacts(self.intake, self._log)
         commits = self.intake.ledger, self._current, _commit_policy, log
-        self._committer = Committer(*commits, on_committed=on_committed(hooks))
+        self._committer = Committer(*commits, CommitHooks(hooks))
 
     def status(self) -> ServerStatus:
         """Return what the server is doing at this moment."""

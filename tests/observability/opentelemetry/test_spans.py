@@ -8,8 +8,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 from sdml_kafka import (
     CallBegun,
     CallSettled,
+    CommitRejected,
     Committed,
     Delivered,
+    FailedCommit,
     Handling,
     Origin,
     Outgoing,
@@ -334,6 +336,15 @@ def test_a_commit_is_a_span_that_lasts_as_long(seen: Seen) -> None:
     assert span.end_time - span.start_time == 500_000_000
     assert about(span)["kafka.offset"] == 7
     assert about(span)["messaging.operation.type"] == "settle"
+
+
+def test_a_commit_that_has_failed_says_so(seen: Seen) -> None:
+    offsets = {TopicPartition("orders", 1): 7}
+    seen.hook().commit_failed(FailedCommit(LISTENER, offsets, 0.5, CommitRejected("too late")))
+    span = seen.one("commit orders")
+    assert span.status.status_code is StatusCode.ERROR
+    assert about(span)["error.type"] == "CommitRejected"
+    assert about(span)["kafka.offset"] == 7
 
 
 def test_a_commit_of_several_topics_names_none(seen: Seen) -> None:

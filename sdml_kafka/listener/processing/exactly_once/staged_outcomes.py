@@ -102,6 +102,8 @@ class StagedOutcomes(Outcomes):
         forward.job = job
         forward.on_sent = lambda: self._forwarded(job, forward.purpose, forward.note)
         forward.on_lost = lambda: self.give_back(job)
+        if self._hooks.takes_part:
+            forward.renew(self._hooks.take_part)
         if why is None:
             self._forwards.send(forward)
         else:

@@ -39,6 +39,7 @@ from sdml_kafka.errors import (
     ConfigurationError,
     ProducerFailed,
     ProducerFenced,
+    SdmlKafkaError,
     TransactionFailed,
     TransactionInDoubt,
 )
@@ -293,14 +294,18 @@ class Transactions(Forwards):
         self._on_progress()  # there is room for the next transaction
         progress = self._progress()
         offsets = await self._group_offsets(progress)
-        since = self._clock()
-        doubt = await self._commit_until_known(offsets)
+        hooks, since = self._transacting.committer.hooks, self._clock()
+        try:
+            doubt = await self._commit_until_known(offsets)
+        except SdmlKafkaError as error:
+            hooks.failed(offsets.commits, self._clock() - since, error)
+            raise
         if doubt is not None:
+            hooks.failed(offsets.commits, self._clock() - since, doubt)
             self._transacting.on_doubt(progress.keys())
             self.end(Ending(doubt, is_spent=True))
             return
-        if (on_committed := self._transacting.committer.on_committed) is not None:
-            on_committed(offsets.commits, self._clock() - since)
+        hooks.committed(offsets.commits, self._clock() - since)
         if self._unsettled is not None:
             self._unsettled.committed(message for each in members for message in each.messages)
         for ended in members:
