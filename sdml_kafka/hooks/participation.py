@@ -32,6 +32,8 @@ class Handling:
     """Whether the handler takes batches."""
     call_id: bytes | None = None
     """The correlation id of a request, None if it has none."""
+    is_notification: bool = False
+    """Whether it is a request that asks for no reply."""
 
 
 @define(eq=False)

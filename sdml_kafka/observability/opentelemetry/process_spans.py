@@ -57,8 +57,8 @@ class ProcessSpans:
         self._contexts[handling] = context
 
     def operation_of(self, handling: Handling) -> Operation:
-        """Return what an attempt is to the conventions: a call is a request with an id."""
-        return self._process if handling.call_id is None else self._serve
+        """Return what an attempt is to the conventions."""
+        return self._serve if _is_call(handling) else self._process
 
 
 class Attempt:
@@ -81,7 +81,7 @@ class Attempt:
         parent, links = NOTHING, list[Link]()
         if not handling.is_batch:
             parent = telemetry.propagation.extract(handling.records[0].headers)
-            if parent is not NOTHING and handling.call_id is None:
+            if parent is not NOTHING and not _is_call(handling):
                 _add_link(links, parent)
         else:
             for record in handling.records[:MAX_LINKS]:
@@ -92,7 +92,7 @@ class Attempt:
         self._span = span = telemetry.tracer.start_span(
             description.span_name,
             parent,
-            SpanKind.CONSUMER if handling.call_id is None else SpanKind.SERVER,
+            SpanKind.SERVER if _is_call(handling) else SpanKind.CONSUMER,
             description.attributes,
             links,
         )
@@ -116,8 +116,8 @@ class Attempt:
         type_ = None
         if error is not None:
             type_ = error_type(error)
-            is_call = self._handling.call_id is not None
-            if is_call and isinstance(error, RemoteError) and not error.received:
+            is_answered = _is_call(self._handling)
+            if is_answered and isinstance(error, RemoteError) and not error.received:
                 span.set_attribute(RPC_STATUS, error.status)
                 type_ = error.status
             if span.is_recording():
@@ -125,22 +125,29 @@ class Attempt:
                     span.record_exception(error)
                 fail(span, type_, str(error)[:1000])
         span.end()
-        if self._handling.call_id is None:
+        if not _is_call(self._handling):
             attributes = with_error(self._description.of_metrics, type_)
             self._spans.telemetry.metrics.process.record(seconds, attributes)
 
     def _more_attributes(self) -> dict[str, Value]:
         handling = self._handling
-        if handling.call_id is not None:  # calls are many, and each attribute costs
-            return {CONVERSATION_ID: id_text(handling.call_id)}
+        if _is_call(handling):  # calls are many, and each attribute costs
+            return {CONVERSATION_ID: id_text(handling.call_id or b"")}
         if handling.is_batch:
             attributes: dict[str, Value] = {BATCH_COUNT: len(handling.records)}
         else:
             attributes = self._spans.telemetry.conventions.of_record(handling.records[0])
         attributes[HANDLER] = handling.handler
+        if handling.call_id is not None:
+            attributes[CONVERSATION_ID] = id_text(handling.call_id)
         if handling.attempt > 1:
             attributes[ATTEMPT] = handling.attempt
         return attributes
+
+
+def _is_call(handling: Handling) -> bool:
+    """Return whether a caller waits for the reply, as the conventions for calls have it."""
+    return handling.call_id is not None and not handling.is_notification
 
 
 def _add_link(links: list[Link], to: Context) -> None:

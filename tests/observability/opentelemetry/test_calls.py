@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from sdml_kafka import Call, CallTimeout, KafkaProducer, KafkaRPC, KafkaRPCServer, RemoteError
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces.transports import Transport
-from tests.support.telemetry import Seen, about, id_of, is_child, trace_of
+from tests.support.telemetry import Seen, about, id_of, is_child, links_of, trace_of
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
@@ -53,6 +53,20 @@ async def calling(seen: Seen) -> AsyncGenerator[KafkaRPC]:
         for each in (producer, nested, outer, inner):
             await stack.enter_async_context(each)
         yield await stack.enter_async_context(client())
+
+
+async def test_a_notification_is_a_message_for_both() -> None:
+    seen = Seen()
+    async with calling(seen) as rpc:
+        await rpc.notify("inner", b"value")
+        await until(lambda: len(seen.named("process inner")) == 1)
+    (sent,), (handled,) = seen.named("send inner"), seen.named("process inner")
+    assert (sent.kind, handled.kind) == (SpanKind.PRODUCER, SpanKind.CONSUMER)
+    assert is_child(handled, sent)
+    assert links_of(handled) == {sent.context.span_id}
+    ids = {about(each)["messaging.message.conversation_id"] for each in (sent, handled)}
+    assert len(ids) == 1
+    assert "rpc.method" not in about(handled)
 
 
 async def test_a_call_that_makes_another_is_one_trace() -> None:

@@ -52,7 +52,9 @@ class HookedRunner(HandlerRunner):
         """Return the answer to a call; see `HandlerRunner.answer`."""
         hooks = self._hooks
         assert hooks.enter is not None
-        handling = Handling(hooks.origin, call.handler.name, (call.record,), 1, call_id=call.id)
+        asks_for_reply = bool(call.reply_topics or call.refused_topics)
+        of = hooks.origin, call.handler.name, (call.record,), 1, False, call.id
+        handling = Handling(*of, is_notification=not asks_for_reply)
         self._handlings[call] = handling
         leave = hooks.enter(handling)
         try:
