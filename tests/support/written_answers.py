@@ -16,7 +16,7 @@ from sdml_kafka.transport.inspection.wire import (
 
 Address = tuple[str, int]
 NO_THROTTLE = int32(0)
-EVERYTHING = {key: (0, 99) for key in (2, 3, 9, 10, 15, 18, 32, 55, 69)}
+EVERYTHING = {key: (0, 99) for key in (2, 3, 9, 10, 15, 18, 32, 55, 65, 69)}
 
 
 def int16(value: int) -> bytes:
@@ -153,6 +153,13 @@ def committed(topic: str, offsets: Mapping[int, int]) -> bytes:
 
     topics = [struct(text(topic), array(list(offsets.items()), of_partition))]
     return behind_header(NO_THROTTLE, array(topics, bytes), int16(0))
+
+
+def transaction(id_: str, error: int = 0) -> bytes:
+    numbers = int32(0), int64(-1), int64(-1), int16(-1)
+    topics = array([struct(text("orders"), array([0], int32))] if not error else [], bytes)
+    state = struct(int16(error), text(id_), text(""), *numbers, topics)
+    return behind_header(NO_THROTTLE, array([state], bytes))
 
 
 def offsets(topic: str, places: Mapping[int, int]) -> bytes:

@@ -25,7 +25,7 @@ from sdml_kafka.cli.doctor.facts import (
 )
 from sdml_kafka.cli.doctor.lag import lag_of
 from sdml_kafka.cli.doctor.rules.finding import reason_of
-from sdml_kafka.transport.inspection import brokers, groups, logs
+from sdml_kafka.transport.inspection import brokers, groups, logs, transactions
 from sdml_kafka.transport.inspection.brokers import Config, Quorum, Topic
 from sdml_kafka.transport.inspection.groups import Group
 from sdml_kafka.transport.inspection.logs import Place
@@ -37,6 +37,8 @@ MAX_TOPICS = 1000
 """The number of topics of a group that are looked at one by one."""
 MAX_PARTITIONS = 20_000
 """The number of partitions whose logs are asked for."""
+TRANSACTIONAL_ID_DIGITS = 32
+"""The digits behind a group's name in the transactional ids of its processors."""
 Places = Mapping[TopicPartition, Place]
 
 
@@ -110,7 +112,9 @@ class Examination:
             return facts
         request = groups.coordinator_request(name)
         coordinator = await self._asking.ask(speaker, request, groups.read_coordinator)
-        group = GroupFacts(name, coordinator)
+        request = transactions.transaction_request(f"{name}-{'0' * TRANSACTIONAL_ID_DIGITS}")
+        error = await self._asking.ask(speaker, request, transactions.read_transaction_error)
+        group = GroupFacts(name, coordinator, transactions_error=error)
         if coordinator is not None and not coordinator.error:
             look = await self._look(name, coordinator.address)
             config = await self._asking.ask(

@@ -66,6 +66,9 @@ class GroupFacts:
     apart_s: float = 0.0
     config: Config | None = None
     """The group's own settings, with KIP-848."""
+    transactions_error: int | None = None
+    """Kafka's error for a transactional id as processors with `exactly_once` take it, or 0; None if
+    there was no answer."""
 
 
 @frozen

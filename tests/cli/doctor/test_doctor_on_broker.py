@@ -305,13 +305,16 @@ def test_what_a_client_may_not_do(guarded_kafka: EmbeddedKafka, clerks_file: str
         (f"topic {written}", "no-read"),
         (f"topic {seen}", "no-read"),
         (f"group {group}", "no-group"),
+        (f"group {group}", "no-transactions"),
         ("the settings", "settings-hidden"),
         ("the cluster", "no-create"),
         ("the clock", "clock-unknown"),
     } <= about
     asyncio.run(grant(guarded_kafka, Resource.GROUP, group, Right.READ))
+    ids = Resource.TRANSACTIONAL_ID, f"{group}-"
+    asyncio.run(grant(guarded_kafka, *ids, Right.WRITE, is_prefix=True))
     found = report(guarded_kafka, read, "--config", clerks_file, "--group", group)
-    assert "no-group" not in codes(found)
+    assert not {"no-group", "no-transactions"} & set(codes(found))
     assert not codes(found, "error")
 
 

@@ -10,7 +10,7 @@ from sdml_kafka.cli.doctor.examination import Examination, Plan
 from sdml_kafka.cli.doctor.facts import Facts, Ours
 from sdml_kafka.cli.doctor.lag import lag_of
 from sdml_kafka.errors import AuthenticationFailed, BrokerUnreachable
-from sdml_kafka.transport.inspection import brokers, groups, logs
+from sdml_kafka.transport.inspection import brokers, groups, logs, transactions
 from sdml_kafka.transport.interfaces.inspection import Address, Request
 from tests.support import written_answers as written
 from tests.support.doctor_facts import codes
@@ -38,6 +38,7 @@ ANSWERS: Mapping[int, Callable[[], bytes]] = {
         ),
     ),
     groups.FETCH_OFFSETS: lambda: written.committed("orders", {0: 5, 1: 7}),
+    transactions.DESCRIBE_TRANSACTIONS: lambda: written.transaction("g-0", 105),
     logs.LIST_OFFSETS: lambda: written.offsets("orders", {0: 9, 1: 7}),
 }
 
@@ -106,6 +107,16 @@ async def test_a_group_without_lag_is_looked_at_once() -> None:
     assert facts.group is not None
     assert len(facts.group.looks) == 1
     assert anyio.current_time() == pytest.approx(begun, abs=0.1)
+
+
+async def test_rights_on_the_transactional_ids_of_a_group() -> None:
+    inspector = Brokers()
+    facts = await examine(inspector, plan(watch_s=0.0))
+    assert facts.group is not None
+    assert facts.group.transactions_error == 105  # there is no such id, and this client may see it
+    inspector.answers[transactions.DESCRIBE_TRANSACTIONS] = lambda: written.transaction("g-0", 53)
+    found = codes(await examine(inspector, plan(watch_s=0.0)))
+    assert found.count("no-transactions") == 1
 
 
 async def test_a_group_of_kip_848_is_not_asked_for_as_a_classic_one() -> None:

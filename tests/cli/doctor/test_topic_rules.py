@@ -154,6 +154,14 @@ def test_rights_on_a_group() -> None:
     assert codes(well(group=group(forbidden))) == ["no-group"]
 
 
+def test_rights_on_transactional_ids_are_a_note() -> None:
+    assert codes(well(group=group(transactions_error=105))) == []
+    facts = well(group=group(transactions_error=53))
+    assert codes(facts) == ["no-transactions"]
+    (text,) = texts(facts, "no-transactions")
+    assert "with the prefix 'billing-'" in text
+
+
 def test_rights_on_the_cluster_and_hidden_settings_are_notes() -> None:
     hidden = Config(29, "orders", {})
     facts = well(rights=DESCRIBE, configs={"orders": hidden})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdml_kafka.transport.inspection import brokers, groups, logs, wire
+from sdml_kafka.transport.inspection import brokers, groups, logs, transactions, wire
 from sdml_kafka.transport.inspection.brokers import Config, Metadata, Partition, Quorum, Topic
 from sdml_kafka.transport.inspection.groups import Group, Member
 from sdml_kafka.transport.inspection.logs import Place
@@ -43,6 +43,7 @@ ANSWERS: dict[str, tuple[Read, bytes]] = {
         written.consumer_group("g", "Stable", written.consumer_member("m", "orders", 0, 2)),
     ),
     "committed": (groups.read_committed, written.committed("orders", {0: 5, 1: -1})),
+    "transaction": (transactions.read_transaction_error, written.transaction("g-0")),
     "offsets": (logs.read_offsets, written.offsets("orders", {0: 5})),
 }
 
@@ -161,6 +162,7 @@ def test_requests_are_in_versions_that_old_brokers_know() -> None:
         groups.classic_group_request("g"): (15, 5),
         groups.consumer_group_request("g"): (69, 0),
         groups.committed_request("g"): (9, 6),
+        transactions.transaction_request("g-0"): (65, 0),
         logs.offsets_request(ORDERS, logs.END): (2, 7),
     }
     for request, (key, version) in requests.items():

@@ -6,7 +6,7 @@ import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.connect import inspector
-from sdml_kafka.transport.inspection import brokers, groups, logs
+from sdml_kafka.transport.inspection import brokers, groups, logs, transactions
 from sdml_kafka.transport.inspection.brokers import UNKNOWN_RIGHTS
 from sdml_kafka.transport.interfaces.inspection import Request
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 
 PATIENCE_S = 20.0
 DESCRIBE = 8
+NOT_COORDINATOR, UNKNOWN_ID = 16, 105
 MINUTE_MS = 60_000
 
 
@@ -71,6 +72,10 @@ async def test_each_question_has_its_answer(embedded_kafka: EmbeddedKafka) -> No
         assert (found.error, found.state, found.members) == (0, "Empty", ())
         committed = groups.read_committed(await ask(groups.committed_request(group)))
         assert committed.offsets == {second: 2}
+
+        asked = transactions.transaction_request(unique("id"))
+        error = transactions.read_transaction_error(await ask(asked))
+        assert error in (NOT_COORDINATOR, UNKNOWN_ID)
 
         for what, offset in ((logs.END, 3), (logs.BEGINNING, 0), (logs.LATEST_TIME, None)):
             request = logs.offsets_request(frozenset({second}), what)

@@ -3,6 +3,7 @@
 from sdml_kafka.cli.doctor.facts import Facts
 from sdml_kafka.cli.doctor.rules.finding import Findings, error, note, some
 from sdml_kafka.transport.inspection.brokers import UNKNOWN_RIGHTS
+from sdml_kafka.transport.inspection.transactions import FORBIDDEN as TRANSACTIONS_FORBIDDEN
 
 READ, WRITE, CREATE, DESCRIBE_CONFIGS = 3, 4, 5, 10
 """Kafka's numbers of operations, which are the places of their bits."""
@@ -54,6 +55,20 @@ def check_group(facts: Facts) -> Findings:
             f"group {group.name}",
             "this client may not join it, nor commit for it",
             "grant this user READ on the group",
+        )
+
+
+def check_transactions(facts: Facts) -> Findings:
+    """Say that this client may not use the transactional ids of the group's processors."""
+    if facts.group is not None and facts.group.transactions_error == TRANSACTIONS_FORBIDDEN:
+        prefix = f"{facts.group.name}-"
+        yield note(
+            "no-transactions",
+            f"group {facts.group.name}",
+            f"this client may not use transactional ids that begin with {prefix!r}, which "
+            "processors with exactly_once need",
+            "if there are such processors, grant this user WRITE and DESCRIBE on transactional ids "
+            f"with the prefix {prefix!r}",
         )
 
 

@@ -27,6 +27,7 @@ RULES: Sequence[Rule] = (
     uses.check_uses,
     access.check_topics,
     access.check_group,
+    access.check_transactions,
     access.check_settings,
     access.check_cluster,
     groups.check_coordinator,
