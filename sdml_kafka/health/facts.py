@@ -1,4 +1,4 @@
-"""What the rules judge by: facts about one object at one moment, as plain values."""
+"""The facts about one object at one moment, as plain values, which the rules judge by."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from math import inf
@@ -13,7 +13,7 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 
 @frozen
 class Limits:
-    """How long something may last before it is trouble."""
+    """The times that something may last before it is trouble."""
 
     stuck_after_s: float = 60.0
     """Seconds that the lowest unfinished record of a partition, or a handler, may take."""
@@ -59,13 +59,14 @@ class PartitionFacts:
     key: TopicPartition
     status: PartitionValues
     unmoved_s: float = 0.0
-    """Seconds since somebody first looked and its position and frontier were the present ones."""
+    """Seconds since somebody first looked and the position and the frontier were the present ones.
+    """
     is_read: bool = True
-    """Whether a stream, a processor or a server reads it."""
+    """True if a stream, a processor or a server reads the partition."""
     may_wait: bool = False
-    """Whether its records wait on purpose, as those of a retry topic do."""
+    """True if the records wait on purpose, as those of a retry topic do."""
     is_draining: bool = False
-    """Whether it is being taken away, and what is in hand finishes."""
+    """True while the partition is being taken away, and what is in hand finishes."""
 
 
 class NotTaken(Protocol):
@@ -100,37 +101,37 @@ class ProcessorValues(Protocol):
 
 @frozen
 class GroupFacts:
-    """Where a consumer stands in its group."""
+    """The place of a consumer in its group."""
 
     group_id: str
     is_member: bool
-    """Whether it has an assignment, an empty one included."""
+    """True if the consumer has an assignment, an empty one included."""
     since_s: float | None
-    """Seconds that it has been a member, or has not."""
+    """Seconds that the consumer has been a member, or has not."""
     partitions: int
-    """The number of partitions that it has."""
+    """The number of partitions that the consumer has."""
     was_member: bool = False
-    """Whether it has had an assignment before."""
+    """True if the consumer has had an assignment before."""
     obstacle: str = ""
-    """What keeps it from getting one, empty if nothing is known to."""
+    """The reason for which the consumer gets no assignment, empty if none is known."""
 
 
 @frozen
 class Facts:
-    """What is known of an object."""
+    """Everything that is known of an object."""
 
     what: str
     """The word for the object: "listener", "client", "server", "producer"."""
     state: Literal["new", "starting", "running", "closed", "forked"]
     tree: ActorSnapshot
     failure: str | None = None
-    """What its context has ended with, None if it has not ended with an error."""
+    """The error that the object's context has ended with, None if there was none."""
     away_s: float | None = None
     """Seconds since no broker can be reached, None while one can."""
     away_why: str = ""
-    """Why not, empty if that is not known."""
+    """The reason for which no broker can be reached, empty if that is not known."""
     group: GroupFacts | None = None
-    """Where its consumer stands, None if it has none."""
+    """The place of the object's consumer in its group, None if there is no consumer."""
     missing_topics: Mapping[str, str] = {}
     """The topics that do not exist, with what may help."""
     partitions: Sequence[PartitionFacts] = ()
@@ -143,7 +144,7 @@ class Facts:
 
 
 class Sightings[K: Hashable, V]:
-    """When each thing was first seen to be as it is now."""
+    """The times at which things were first seen to be as they are now."""
 
     def __init__(self) -> None:
         self._first: dict[K, tuple[V, float]] = {}

@@ -1,4 +1,4 @@
-"""Where a consumer stands: in its group or out of it, with brokers or without, and since when."""
+"""The place of a consumer: in its group or out of it, with brokers or without, since when."""
 
 from math import inf
 
@@ -7,16 +7,16 @@ from attrs import define
 
 @define(eq=False)
 class Standing:
-    """Where the consumer of a loop stands, over all of the loop's lives."""
+    """The place of a loop's consumer in its group, over all of the loop's lives."""
 
     group_id: str = ""
     """The consumer's group, empty before the first consumer."""
     is_member: bool = False
-    """Whether the consumer has an assignment, an empty one included."""
+    """True if the consumer has an assignment, an empty one included."""
     was_member: bool = False
-    """Whether it has ever had one."""
+    """True if the consumer has ever had an assignment."""
     since: float | None = None
-    """When that began, None before the first consumer."""
+    """The time since which that is so, None before the first consumer."""
 
     def begins(self, group_id: str, now: float) -> None:
         """Note that a new consumer joins the group."""

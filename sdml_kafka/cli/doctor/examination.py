@@ -44,7 +44,7 @@ Places = Mapping[TopicPartition, Place]
 
 @frozen
 class Plan:
-    """What to examine."""
+    """The addresses, topics and group to examine."""
 
     addresses: tuple[Address, ...]
     topics: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What was found out about a Kafka, as the rules read it. Pure."""
+"""The facts that were found out about a Kafka, as the rules read them. Pure."""
 
 from collections.abc import Mapping
 
@@ -13,11 +13,11 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 
 @frozen
 class Failure:
-    """Why there was no answer."""
+    """The reason for which there was no answer."""
 
     reason: str
     is_credentials: bool = False
-    """Whether the broker or the client refused to trust the other."""
+    """True if the broker or the client refused to trust the other."""
 
 
 @frozen
@@ -26,7 +26,7 @@ class Contact:
 
     address: Address
     failure: Failure | None = None
-    """Why there was no answer; with `metadata` the answer to a later question."""
+    """The reason for which there was no answer; with `metadata`, none to a later question."""
     versions: Versions | None = None
     metadata: Metadata | None = None
     seconds: float = 0.0
@@ -60,7 +60,7 @@ class GroupFacts:
     name: str
     coordinator: Coordinator | None = None
     failure: Failure | None = None
-    """Why the coordinator, which was named, did not answer."""
+    """The reason for which the coordinator, which was named, did not answer."""
     looks: tuple[GroupLook, ...] = ()
     """One look, or two with `apart_s` between them."""
     apart_s: float = 0.0
@@ -73,7 +73,7 @@ class GroupFacts:
 
 @frozen
 class Ours:
-    """What holds in a listener and in a producer with the options that were given."""
+    """The settings of a listener and of a producer with the options that were given."""
 
     consumer: Mapping[str, object] = field(factory=dict[str, object])
     producer: Mapping[str, object] = field(factory=dict[str, object])
@@ -104,15 +104,15 @@ class Facts:
     configs: Mapping[str, Config] = field(factory=dict[str, Config])
     """The settings of the wanted topics."""
     ends: Mapping[TopicPartition, Place] = field(factory=dict[TopicPartition, Place])
-    """Where the logs of the wanted topics end."""
+    """The ends of the logs of the wanted topics."""
     stable_ends: Mapping[TopicPartition, Place] = field(factory=dict[TopicPartition, Place])
-    """Where they end for those who read only what was committed."""
+    """The ends of these logs for those who read only what was committed."""
     beginnings: Mapping[TopicPartition, Place] = field(factory=dict[TopicPartition, Place])
     latest: Mapping[TopicPartition, Place] = field(factory=dict[TopicPartition, Place])
     """The latest times of their records."""
     quorum: Quorum | None = None
     quorum_failure: Failure | None = None
-    """Why there was no answer about the controllers."""
+    """The reason for which there was no answer about the controllers."""
     clock: Clock | None = None
     now_ms: int = 0
     """Our clock as the examination ended, in milliseconds since the epoch."""

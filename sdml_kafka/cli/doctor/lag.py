@@ -1,4 +1,4 @@
-"""What a group has yet to read. Pure."""
+"""The records that a group has yet to read. Pure."""
 
 from collections.abc import Mapping
 

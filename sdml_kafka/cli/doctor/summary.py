@@ -1,4 +1,4 @@
-"""What was looked at, as plain data for `--json`, and as lines. Pure."""
+"""The things that were looked at, as plain data for `--json`, and as lines. Pure."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What this client may not do, as brokers say it when they are asked. Pure."""
+"""Find what this client may not do, as brokers say it when they are asked. Pure."""
 
 from sdml_kafka.cli.doctor.facts import Facts
 from sdml_kafka.cli.doctor.rules.finding import Findings, error, note, some

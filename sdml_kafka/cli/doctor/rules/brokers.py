@@ -1,4 +1,4 @@
-"""Whether brokers can be reached, agree with each other, and are all there. Pure."""
+"""Find brokers that cannot be reached, differ from each other, or are away. Pure."""
 
 from collections import defaultdict
 from ipaddress import ip_address

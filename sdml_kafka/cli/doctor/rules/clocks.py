@@ -1,4 +1,4 @@
-"""Whether the clocks agree, and records have times that can be. Pure."""
+"""Find clocks that differ, and records with times that cannot be. Pure."""
 
 from sdml_kafka.cli.doctor.facts import Facts
 from sdml_kafka.cli.doctor.rules.finding import Findings, error, note, some, warning

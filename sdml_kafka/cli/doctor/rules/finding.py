@@ -1,4 +1,4 @@
-"""What a rule has found. Pure."""
+"""A finding: what a rule has found. Pure."""
 
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
@@ -9,7 +9,7 @@ from sdml_kafka.transport.interfaces.inspection import Address
 
 
 class Severity(IntEnum):
-    """How bad a finding is."""
+    """The severity of a finding, the larger the worse."""
 
     NOTE = 0
     """Nothing is wrong; somebody with trouble wants to know it."""
@@ -21,13 +21,13 @@ class Severity(IntEnum):
 
 @frozen
 class Finding:
-    """What was found, and what to change."""
+    """Something that was found, and what to change."""
 
     severity: Severity
     code: str
     """A name that does not change, for programs."""
     about: str
-    """What it is about: `broker 1`, `topic orders`, `group billing`."""
+    """The thing that the finding is about: `broker 1`, `topic orders`, `group billing`."""
     found: str
     change: str
 

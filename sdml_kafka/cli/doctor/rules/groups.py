@@ -1,4 +1,4 @@
-"""Whether a group has members that fit, and reads what there is to read. Pure."""
+"""Find groups whose members do not fit, or do not read what there is to read. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Whether time-outs of ours, of the brokers and of the group go together. Pure."""
+"""Find time-outs of ours, of the brokers and of the group that contradict each other. Pure."""
 
 from collections.abc import Mapping
 

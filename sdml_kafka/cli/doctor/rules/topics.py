@@ -1,4 +1,4 @@
-"""Whether topics are there, have leaders, and enough copies. Pure."""
+"""Find topics that are missing, have no leaders, or too few copies. Pure."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches

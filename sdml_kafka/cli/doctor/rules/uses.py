@@ -1,4 +1,4 @@
-"""Whether the settings of topics suit what this package does with them. Pure.
+"""Find settings of topics that do not suit what this package does with them. Pure.
 
 What a topic is for is read from its name: dead letters, retry topics and replies have names of this
 package's, and of Spring's.
