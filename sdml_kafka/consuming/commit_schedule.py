@@ -1,6 +1,10 @@
 """When to commit: after every n finished records, after an interval, whichever comes first."""
 
+from typing import TypedDict
+
 from attrs import define, field, frozen
+
+from sdml_kafka.errors import ConfigurationError
 
 
 @frozen
@@ -27,6 +31,27 @@ class AutoCommit:
             raise ValueError(
                 f"auto_commit: `interval_s` is in seconds and above 0, not {self.interval_s}"
             )
+
+
+class AutoCommitDict(TypedDict, total=False):
+    """The keys of `auto_commit={...}`; see `AutoCommit`."""
+
+    every: int
+    interval_s: float
+
+
+def auto_commit_of(value: AutoCommit | AutoCommitDict | None) -> AutoCommit | None:
+    """Return when to commit, None at the consumer's own interval; raise ConfigurationError."""
+    if value is None or isinstance(value, AutoCommit):
+        return value
+    try:
+        return AutoCommit(**value)
+    except TypeError:
+        raise ConfigurationError(
+            f"auto_commit is {{'every': n, 'interval_s': s}}, either key alone will do, not {value}"
+        ) from None
+    except ValueError as error:
+        raise ConfigurationError(f"{error}; either key alone will do") from error
 
 
 @define

@@ -4,13 +4,13 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Seque
 from contextlib import asynccontextmanager
 from functools import partial
 from types import UnionType
-from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
+from typing import Any, Self, TypeVar, Unpack, overload
 from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
 
-from sdml_kafka.consuming.commit_schedule import AutoCommit
+from sdml_kafka.consuming.commit_schedule import AutoCommit, AutoCommitDict, auto_commit_of
 from sdml_kafka.consuming.moving.seeks import Seeks
 from sdml_kafka.consuming.moving.start_from import Start, StartFrom, check_partition, check_target
 from sdml_kafka.consuming.partitions import MAX_BYTES_IN_FLIGHT
@@ -22,6 +22,7 @@ from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle
 from sdml_kafka.listener.actor_tree import ListenerActors, ReadOptions, Timeouts
 from sdml_kafka.listener.batch_parser import OnParseError
+from sdml_kafka.listener.parse_failures import check_on_parse_error
 from sdml_kafka.listener.processing.handler import (
     BatchDecorator,
     BatchHandlerFunction,
@@ -44,16 +45,9 @@ from sdml_kafka.transport.connect import Client, ClientChoice, OnCorrupt, listen
 from sdml_kafka.transport.interfaces.consumer import Connect, ConsumerFactory, Target
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
 from sdml_kafka.transport.interfaces.records import TopicPartition
-from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport
+from sdml_kafka.transport.interfaces.transports import Transport, transport_of
 
 T = TypeVar("T")
-
-
-class AutoCommitDict(TypedDict, total=False):
-    """The keys of `auto_commit={...}`; see `AutoCommit`."""
-
-    every: int
-    interval_s: float
 
 
 class KafkaListener(Enterable):
@@ -164,10 +158,10 @@ class KafkaListener(Enterable):
         timeouts = Timeouts(start_timeout, stop_timeout, drain_timeout)
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
         choice = ClientChoice(client, client_options)
-        driver = _transport(transport) or listener_transport(*where, most, _own_names(), choice)
-        what = compile_specs(parsers), _auto_commit(auto_commit), callbacks_of(rebalance_listener)
+        driver = transport_of(transport) or listener_transport(*where, most, _own_names(), choice)
+        what = compile_specs(parsers), auto_commit_of(auto_commit), callbacks_of(rebalance_listener)
         seen = hooks_of("listener", group_id, client_options, aiokafka_options, hooks, on_event)
-        failing = _on_parse_error(on_parse_error), restarts or Restarts(), seen
+        failing = check_on_parse_error(on_parse_error), restarts or Restarts(), seen
         self._prepare(reading, timeouts, driver, Serializers(serializers or {}), *what, *failing)
 
     def _prepare(self, reading: ReadOptions, timeouts: Timeouts, *parts: Any) -> None:
@@ -525,40 +519,3 @@ class KafkaListener(Enterable):
 
 def _own_names() -> Collection[str]:
     return KafkaListener.__init__.__kwdefaults__ or ()
-
-
-def _transport(given: Connect | Transport | None) -> ListenerTransport | None:
-    if given is None:
-        return None
-    if isinstance(given, Transport):
-        open_consumer, open_producer = given.consumer, given.producer
-        return ListenerTransport(
-            open_consumer,
-            open_producer,
-            transactions=given.transactions,
-            reads_committed=given.reads_committed,
-        )
-    return ListenerTransport(given, None)
-
-
-def _on_parse_error(value: OnParseError | DeadLetter) -> OnParseError | DeadLetter:
-    if isinstance(value, DeadLetter) or value in ("skip", "raise"):
-        return value
-    if not callable(value) or isinstance(value, type):  # a class takes no record and no error
-        raise ConfigurationError(
-            f"on_parse_error is 'skip', 'raise' or a callable, or DeadLetter(...), not {value!r}"
-        )
-    return value
-
-
-def _auto_commit(value: AutoCommit | AutoCommitDict | None) -> AutoCommit | None:
-    if value is None or isinstance(value, AutoCommit):
-        return value
-    try:
-        return AutoCommit(**value)
-    except TypeError:
-        raise ConfigurationError(
-            f"auto_commit is {{'every': n, 'interval_s': s}}, either key alone will do, not {value}"
-        ) from None
-    except ValueError as error:
-        raise ConfigurationError(f"{error}; either key alone will do") from error

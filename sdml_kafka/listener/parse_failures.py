@@ -14,7 +14,8 @@ import anyio
 from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.ledger import Ledger
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
-from sdml_kafka.errors import TooManyDeadLetters
+from sdml_kafka.errors import ConfigurationError, TooManyDeadLetters
+from sdml_kafka.listener.batch_parser import OnParseError
 from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.processing.forwards import Forwards, Held, forward_of
 from sdml_kafka.listener.processing.job import Job, new_job
@@ -192,3 +193,14 @@ class ParseFailuresActor(Actor):
         with life.cancel_on_stop():
             life.started()
             await self._failures.run()
+
+
+def check_on_parse_error(value: OnParseError | DeadLetter) -> OnParseError | DeadLetter:
+    """Return the policy, or raise ConfigurationError if it is none."""
+    if isinstance(value, DeadLetter) or value in ("skip", "raise"):
+        return value
+    if not callable(value) or isinstance(value, type):  # a class takes no record and no error
+        raise ConfigurationError(
+            f"on_parse_error is 'skip', 'raise' or a callable, or DeadLetter(...), not {value!r}"
+        )
+    return value

@@ -50,3 +50,18 @@ class ListenerTransport:
     reads_committed: bool = True
     """Whether the consumer sees no record of a transaction before its commit, and none after an
     abort."""
+
+
+def transport_of(given: Connect | Transport | None) -> ListenerTransport | None:
+    """Return the given client as a listener's, None if aiokafka or librdkafka is to be made."""
+    if given is None:
+        return None
+    if isinstance(given, Transport):
+        open_consumer, open_producer = given.consumer, given.producer
+        return ListenerTransport(
+            open_consumer,
+            open_producer,
+            transactions=given.transactions,
+            reads_committed=given.reads_committed,
+        )
+    return ListenerTransport(given, None)

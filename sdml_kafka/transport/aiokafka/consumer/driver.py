@@ -36,7 +36,6 @@ import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
-from logging import getLogger
 from math import inf
 from typing import Any
 
@@ -51,7 +50,6 @@ from sdml_kafka.errors import (
     ConsumerFailed,
     SeekFailed,
 )
-from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.consumer import internals
@@ -66,6 +64,7 @@ from sdml_kafka.transport.aiokafka.consumer.health import (
 )
 from sdml_kafka.transport.aiokafka.consumer.internals import as_client
 from sdml_kafka.transport.aiokafka.consumer.obstacles import Obstacles
+from sdml_kafka.transport.aiokafka.consumer.positions.behind_bad_batches import BehindBadBatches
 from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import LogBounds
 from sdml_kafka.transport.aiokafka.consumer.positions.read_positions import ReadPositions
 from sdml_kafka.transport.aiokafka.consumer.positions.start_positions import (
@@ -93,12 +92,9 @@ from sdml_kafka.transport.interfaces.reports import (
     Assignment,
     Commit,
     ConsumerSettings,
-    Jump,
     Polled,
     Tail,
 )
-
-_log = getLogger("sdml_kafka.transport")
 
 POSITION_RETRY_S = 0.05
 MIN_DRAIN_S = 0.5
@@ -106,8 +102,6 @@ LOOK_BACK_S = 2.0
 """Seconds that the look at what the group has read before may take."""
 REBALANCE_MARGIN_S = 1.0
 """Seconds before the end of the rebalance timeout at which the rebalance goes on anyway."""
-MAX_SINGLE_STEPS = 8
-"""The number of offsets that are tried one by one behind a batch that does not decode."""
 
 
 class _Callbacks(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is not typed
@@ -145,10 +139,7 @@ class ConsumerDriver:
         self._ends = PartitionEnds(self._consumer)
         self._bad_batches = BadBatches()
         self._skips_corrupt = False
-        self._corrupt: list[Jump] = []
-        """What was skipped since the last poll."""
-        self._passed_over: dict[TopicPartition, int] = {}
-        """How often each partition was moved on since its last record that decodes."""
+        self._behind_bad = BehindBadBatches(self._consumer, self._positions, self._fetched.bad_ends)
         self._sought: dict[TopicPartition, int] = {}
         """The number of the seek for each partition that no poll knows to be moved."""
         self._commits = Commits(self._consumer)
@@ -235,9 +226,8 @@ class ConsumerDriver:
             if self._to_position is None:
                 # Of a partition that has become empty nothing is fetched.
                 self._positions.look(self._assigned)
-        corrupt, self._corrupt = self._corrupt, []
         positions = self._positions
-        moves = positions.news(), positions.take_jumps(), corrupt
+        moves = positions.news(), positions.take_jumps(), self._behind_bad.take_skipped()
         return Polled(records, assignment, health, *moves)
 
     async def wait_fetched(self, timeout_s: float) -> None:
@@ -267,9 +257,8 @@ class ConsumerDriver:
             return {}
         if bad_batches.is_active:
             bad_batches.delivered(batches)
-        if self._passed_over:
-            for partition in batches:
-                self._passed_over.pop(partition, None)
+        if self._behind_bad.tries:
+            self._behind_bad.delivered(batches)
         return batches
 
     async def seek(
@@ -308,46 +297,17 @@ class ConsumerDriver:
             if (offset := self._positions.next.get(TopicPartition(*partition))) is not None:
                 self._consumer.seek(partition, offset)
         self._bad_batches.raised(error, self._assigned)
+        if held := self._bad_batches.held():
+            self._go_on_behind(held)
+
+    def _go_on_behind(self, held: Mapping[TopicPartition, str]) -> None:
         if self._start_positions.keeps_positions:
-            self._pass_over(self._bad_batches.held())
-        elif self._skips_corrupt:
-            self._skip(self._bad_batches.held())
-
-    def _skip(self, held: Mapping[TopicPartition, str]) -> None:
-        """Go on behind batches that do not decode, and lose no record behind them.
-
-        Where a batch ends is known if it was decoded here and its checksum is right, or if the next
-        one was fetched with it. Otherwise the next offset is tried: it may bring the same batch.
-        """
-        for partition, reason in held.items():
-            at = self._positions.next[partition]
-            end = max(at + 1, self._fetched.bad_ends.pop(partition, at + 1))
-            self._positions.move(partition, end)
-            self._consumer.seek(as_client(partition), end)
-            why = f"what does not decode is skipped ({reason})"
-            self._corrupt.append(Jump(partition, at, end, why))
-            self._bad_batches = BadBatches()
-
-    def _pass_over(self, held: Mapping[TopicPartition, str]) -> None:
-        """Move a tail on behind batches that do not decode, which would hold up all that follows.
-
-        aiokafka does not say where a batch ends, so the next offsets are tried one by one, then in
-        steps that double.
-        """
-        for partition, reason in held.items():
-            end = self._consumer.highwater(partition)
-            if end is None or end <= (at := self._positions.next[partition]):
-                continue
-            tries = self._passed_over.get(partition, 0)
-            self._passed_over[partition] = tries + 1
-            if not tries:
-                text = "%r partition %d offset %d is passed over: %s"
-                topic, number = partition
-                extra = fields(topic=topic, partition=number, offset=at)
-                _log.error(text, topic, number, at, reason, extra=extra)
-            next_try = min(end, at + (1 << max(0, tries - MAX_SINGLE_STEPS)))
-            self._positions.next[partition] = next_try
-            self._consumer.seek(as_client(partition), next_try)
+            has_moved = self._behind_bad.pass_over(held)
+        else:
+            has_moved = self._skips_corrupt
+            if has_moved:
+                self._behind_bad.skip(held)
+        if has_moved:
             self._bad_batches = BadBatches()
 
     # -- assignment ----------------------------------------------------------------------
