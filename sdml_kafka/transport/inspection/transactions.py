@@ -26,7 +26,10 @@ def read_transaction_error(data: bytes) -> int:
 
 def _transaction(answer: Answer) -> int:
     error, _, _ = answer.int16(), answer.text(), answer.text()
-    answer.int32(), answer.int64(), answer.int64(), answer.int16()
+    answer.int32()
+    answer.int64()
+    answer.int64()
+    answer.int16()
     answer.array(_topic)
     return answer.end(error)
 
