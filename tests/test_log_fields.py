@@ -5,13 +5,11 @@ import io
 import json
 import logging
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pythonjsonlogger.json import JsonFormatter
 
-import sdml_kafka
 from sdml_kafka import (
     Call,
     DeadLetter,
@@ -26,31 +24,16 @@ from sdml_kafka.log_fields import LEFT_OUT, MAX_CHARS, NAMES, fields
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.listener_on_twin import GROUP, TOPIC, broker_with
+from tests.support.log_lines import LOGS, PACKAGE, log_lines
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
-PACKAGE = Path(sdml_kafka.__file__).parent
-LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
-LOGS = {"_log", "log", "_logger", "_limited", "limited", "_limited_log"}
-"""What loggers and what limits their lines are called."""
-
-
-def calls_of_logs() -> Iterator[tuple[str, ast.Call]]:
-    """Yield each call that writes a line, with its place."""
-    for file in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-                owner = node.func.value
-                name = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-                if node.func.attr in LEVELS and name in LOGS:
-                    yield f"{file.relative_to(PACKAGE)}:{node.lineno}", node
-
 
 def test_each_line_has_fields() -> None:
-    calls = list(calls_of_logs())
-    assert len(calls) > 60
-    without = [at for at, call in calls if "extra" not in {each.arg for each in call.keywords}]
+    lines = list(log_lines())
+    assert len(lines) > 60
+    without = [each for each in lines if "extra" not in {name.arg for name in each.call.keywords}]
     assert without == []
 
 

@@ -49,6 +49,9 @@ async def test_a_record_from_its_producer_to_its_dead_letter(
     assert (letter[0].partition, letter[0].offset) == (0, 0)
     (record,) = await records_of(bootstrap, letters)
     assert dict(record.headers)["seen"] == b"2"  # in place of the header that it came with
+    assert [event.partition for event in hook.of("assigned")[0].partitions] == [0]
+    assert [record.value for event in hook.of("delivered") for record in event.records] == [b"bad"]
+    assert [(event.count, event.last_offset) for event in hook.of("finished")] == [(1, 0)]
     assert hook.of("committed")[-1].offsets == {(topic, 0): 1}
     assert hook.of("drained")[-1].is_leaving
     samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
@@ -66,6 +69,8 @@ async def test_a_call(embedded_kafka: EmbeddedKafka, client: Client) -> None:
         assert await rpc.request(topic, b"ab", res_timeout=20.0) == b"ba"
         await until(lambda: len(calling.outcomes) == len(serving.outcomes) == 1, 20.0)
     assert [event.outcome for event in calling.of("call_settled")] == ["ok"]
+    assert [event.topic for event in calling.of("call_begun")] == [topic]
+    assert [event.status for event in serving.of("request_handled")] == ["ok"]
     ((request, error),) = calling.outcomes
     assert (request.purpose, request.partition, error) == ("request", 0, None)
     ((reply, _),) = serving.outcomes

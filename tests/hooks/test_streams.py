@@ -147,6 +147,19 @@ async def test_assignments_and_leaving() -> None:
     assert drained[0].unfinished == 1
 
 
+async def test_partitions_that_are_lost() -> None:
+    hook, broker = SeeingHook(), broker_of("a")
+    async with listener_on(broker, hook) as listener:
+        stream = await listener.subscribe(str)
+        await anext(stream)
+        broker.down()
+        await anyio.sleep(20.0)  # the session of the member times out
+        broker.up()
+        await until(lambda: len(hook.of("assigned")) == 2)
+    (lost,) = hook.of("lost")
+    assert (lost.partitions, lost.in_hand, lost.origin.group_id) == ({P0}, 1, GROUP)
+
+
 async def test_a_broker_that_is_gone_and_back() -> None:
     hook = SeeingHook()
     broker = broker_of("a")

@@ -274,7 +274,7 @@ def _report(sending: Sending, error: Exception | None, record: MemoryRecord | No
         sending.on_sent(error)
     except Exception as failure:
         extra = fields(topic=sending.message.topic, error=failure)
-        _log.exception("on_sent raised, which it must not", extra=extra)
+        _log.exception("a callback for the outcome of a record must not raise", extra=extra)
 
 
 @asynccontextmanager
