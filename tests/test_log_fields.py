@@ -24,10 +24,10 @@ from sdml_kafka.log_fields import LEFT_OUT, MAX_CHARS, NAMES, fields
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.listener_on_twin import GROUP, TOPIC, broker_with
-from tests.support.log_lines import LOGS, PACKAGE, log_lines
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
+from tests.support.written_log_lines import LOGS, PACKAGE, log_lines
 
 
 def test_each_line_has_fields() -> None:

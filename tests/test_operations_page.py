@@ -10,7 +10,7 @@ import pytest
 import sdml_kafka
 from sdml_kafka import errors
 from sdml_kafka.log_fields import LEFT_OUT, NAMES
-from tests.support.log_lines import log_lines
+from tests.support.written_log_lines import log_lines
 
 PAGE = (Path(__file__).parents[1] / "docs" / "operations.md").read_text("utf-8")
 LOG, ERRORS = PAGE.split("## The errors")
