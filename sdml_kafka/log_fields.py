@@ -49,26 +49,32 @@ class Place(Protocol):
 
 def fields(**known: Unpack[Known]) -> dict[str, object]:
     """Return the `extra=` of a log line: texts are escaped and bounded, errors are classes."""
-    return {
-        NAMES[name]: value if value.__class__ is int else _shown(value)
-        for name, value in known.items()
-        if value is not None and (value.__class__ is not str or value)
-    }
+    shown: dict[str, object] = {}
+    for name, value in known.items():
+        kind = value.__class__
+        if kind is int:
+            shown[NAMES[name]] = value
+        elif kind is str:
+            if value:
+                shown[NAMES[name]] = escaped(value, MAX_CHARS)
+        elif value is not None:
+            shown[NAMES[name]] = _shown(value)
+    return shown
 
 
 def record_fields(record: Place, **known: Unpack[Known]) -> dict[str, object]:
     """Return the fields of a line on one record."""
-    place = fields(topic=record.topic, partition=record.partition, offset=record.offset)
-    return place | fields(**known)
+    topic, partition, offset = record.topic, record.partition, record.offset
+    return fields(topic=topic, partition=partition, offset=offset, **known)
 
 
 def _shown(value: object) -> object:
+    if isinstance(value, BaseException):
+        return type(value).__name__
     if isinstance(value, float):
         return round(value, 3)
     if isinstance(value, bytes):
         value = value[:MAX_CHARS].decode("utf-8", "backslashreplace")
-    elif isinstance(value, BaseException):
-        value = type(value).__name__
     return escaped(value, MAX_CHARS)
 
 
