@@ -64,8 +64,12 @@ def fields(**known: Unpack[Known]) -> dict[str, object]:
 
 def record_fields(record: Place, **known: Unpack[Known]) -> dict[str, object]:
     """Return the fields of a line on one record."""
-    topic, partition, offset = record.topic, record.partition, record.offset
-    return fields(topic=topic, partition=partition, offset=offset, **known)
+    place: Known = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+    }
+    return fields(**{**place, **known})
 
 
 def _shown(value: object) -> object:

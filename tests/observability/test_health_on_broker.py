@@ -12,6 +12,7 @@ from tests.support.clients import arguments
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import Reader, listener_on
 from tests.support.rpc_on_broker import client_on, reverse, server_on
+from tests.support.seeing_hook import SeeingHook
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
@@ -25,15 +26,17 @@ Observed = KafkaListener | KafkaRPC | KafkaRPCServer | KafkaProducer
 
 
 @asynccontextmanager
-async def one_of_each(kafka: EmbeddedKafka) -> AsyncGenerator[Mapping[str, Observed]]:
+async def one_of_each(
+    kafka: EmbeddedKafka, hook: SeeingHook
+) -> AsyncGenerator[Mapping[str, Observed]]:
     servers = kafka.bootstrap_servers
     orders = await create_topic(servers, unique("orders"), 2)
     requests = await create_topic(servers, unique("requests"), 2)
     objects: dict[str, Observed] = {
-        "listener": listener_on(kafka, orders),
-        "server": server_on(kafka, requests, reverse),
-        "rpc": client_on(kafka),
-        "producer": (producer := producer_on(kafka)),
+        "listener": listener_on(kafka, orders, hooks=[hook]),
+        "server": server_on(kafka, requests, reverse, hooks=[hook]),
+        "rpc": client_on(kafka, hooks=[hook]),
+        "producer": (producer := producer_on(kafka, hook)),
     }
     async with anyio.create_task_group() as tasks, AsyncExitStack() as stack:
         for each in objects.values():
@@ -46,10 +49,10 @@ async def one_of_each(kafka: EmbeddedKafka) -> AsyncGenerator[Mapping[str, Obser
         tasks.cancel_scope.cancel()
 
 
-def producer_on(kafka: EmbeddedKafka) -> KafkaProducer:
+def producer_on(kafka: EmbeddedKafka, hook: SeeingHook) -> KafkaProducer:
     options = arguments(bootstrap_servers=kafka.bootstrap_servers)
     options.get("client_options", {}).pop("group.protocol", None)
-    return KafkaProducer(**options)
+    return KafkaProducer(**options, hooks=[hook])
 
 
 async def send_now_and_then(producer: KafkaProducer, topic: str) -> None:
@@ -79,19 +82,23 @@ def healths(objects: Mapping[str, Observed]) -> dict[str, Health]:
 
 
 async def test_a_broker_that_is_killed_and_one_that_is_frozen(mortal_kafka: EmbeddedKafka) -> None:
-    async with one_of_each(mortal_kafka) as objects:
+    hook = SeeingHook()
+    async with one_of_each(mortal_kafka, hook) as objects:
         await all_become(objects, ready=True)
         await anyio.to_thread.run_sync(mortal_kafka.kill)
         killed = await all_become(objects, ready=False)
         shown = healths(objects)
         await anyio.to_thread.run_sync(mortal_kafka.restart)
         restarted = await all_become(objects, ready=True)
+        await until(lambda: len(hook.of("broker_back")) == len(objects), within_s=5.0)
+        gone = [event.origin.kind for event in hook.of("broker_gone")]
         await anyio.to_thread.run_sync(mortal_kafka.freeze)
         try:
             frozen = await all_become(objects, ready=False)
         finally:
             await anyio.to_thread.run_sync(mortal_kafka.thaw)
         thawed = await all_become(objects, ready=True)
+    assert sorted(gone) == sorted(objects)
     assert {each.state for each in shown.values()} == {"broker away"}
     assert all(each.live for each in shown.values())
     assert max(killed.values()) < KILLED_S + LOAD_S, killed
