@@ -64,12 +64,9 @@ def fields(**known: Unpack[Known]) -> dict[str, object]:
 
 def record_fields(record: Place, **known: Unpack[Known]) -> dict[str, object]:
     """Return the fields of a line on one record."""
-    place: Known = {
-        "topic": record.topic,
-        "partition": record.partition,
-        "offset": record.offset,
-    }
-    return fields(**{**place, **known})
+    known["topic"], known["partition"] = record.topic, record.partition
+    known["offset"] = record.offset
+    return fields(**known)
 
 
 def _shown(value: object) -> object:
