@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -12,6 +13,7 @@ from starlette.routing import Route
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.observability.document_shape import HealthDocument, StatusDocument
+from sdml_kafka.observability.mounting import OneSpelling
 from sdml_kafka.observability.page.files import page_routes
 from sdml_kafka.observability.status_document import (
     Observed,
@@ -51,7 +53,8 @@ class Routes:
                 Route("/status.json", self._status),
                 Route("/metrics", self._metrics),
                 *page_routes(),
-            ]
+            ],
+            middleware=[Middleware(OneSpelling)],
         )
 
     def status(self) -> StatusDocument:

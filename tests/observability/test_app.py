@@ -9,7 +9,6 @@ import anyio
 import httpx
 import pytest
 from starlette.applications import Starlette
-from starlette.routing import Mount
 
 from sdml_kafka import ConfigurationError, ConsumerFailed, KafkaListener, Restarts
 from sdml_kafka.observability import app
@@ -95,15 +94,6 @@ async def test_crashes_and_restarts_are_remembered() -> None:
     assert {each["what"] for each in shown["recent"]} == {"crashed", "restarting", "restarted"}
     assert (shown["health"]["state"], shown["health"]["ready"]) == ("waiting", True)
     assert "no stream or processor reads it now" in shown["health"]["reason"]
-
-
-async def test_the_application_can_be_mounted_in_another() -> None:
-    listener = listener_on(broker_with())
-    outer = Starlette(routes=[Mount("/ops", app(listener))])
-    async with listener, asking(outer) as client:
-        assert (await client.get("/ops/ready")).status_code == 200
-        assert (await client.get("/ops/nothing")).status_code == 404
-        assert (await client.post("/ops/ready")).status_code == 405
 
 
 async def test_it_needs_something_to_look_at() -> None:

@@ -5,8 +5,10 @@ from functools import partial
 from importlib.resources import files
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+
+from sdml_kafka.observability.mounting import with_slash
 
 FILES = {
     "/": ("page.html", "text/html"),
@@ -30,10 +32,12 @@ def page_routes() -> Sequence[Route]:
     """Return the routes of the page, whose files are read now."""
     folder = files("sdml_kafka.observability.page")
     return [
-        Route(path, partial(_answer, folder.joinpath(name).read_bytes(), type_))
+        Route(path, partial(_answer, folder.joinpath(name).read_bytes(), type_, path == "/"))
         for path, (name, type_) in FILES.items()
     ]
 
 
-async def _answer(content: bytes, type_: str, request: Request) -> Response:
+async def _answer(content: bytes, type_: str, is_folder: bool, request: Request) -> Response:
+    if is_folder and (address := with_slash(request)):
+        return RedirectResponse(address)
     return Response(content, headers=HEADERS, media_type=type_)
