@@ -1,17 +1,29 @@
-"""The dashboard names metrics that exist, and no metric has more series than it may."""
+"""The dashboard and the alerts fit the metrics, and no metric has more series than it may."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
+from operator import add
 from pathlib import Path
+from typing import get_args
 
+import pytest
 from prometheus_client import CollectorRegistry
 
+from sdml_kafka.health.verdicts import State
 from sdml_kafka.observability.prometheus import Prometheus
 from sdml_kafka.observability.prometheus.collector import METRICS
-from sdml_kafka.observability.prometheus.series import MAX_SERIES, OTHER, Sums
+from sdml_kafka.observability.prometheus.series import MAX_SERIES, OTHER, Values
 
-DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana" / "sdml-kafka.json"
+GRAFANA = Path(__file__).parents[2] / "docs" / "grafana"
+ALERTS = (GRAFANA / "alerts.yml").read_text()
+EXPRESSIONS: list[str] = [
+    target["expr"]
+    for panel in json.loads((GRAFANA / "sdml-kafka.json").read_text())["panels"]
+    for target in panel["targets"]
+]
+NAMES = r"\b(?:sdml_kafka|kafka_consumergroup)_\w+"
+NOT_SHOWN = {"kafka_consumergroup_current_offset"}
 HOOK_METRICS = {
     "sdml_kafka_handler_seconds",
     "sdml_kafka_call_seconds",
@@ -21,29 +33,59 @@ HOOK_METRICS = {
 }
 
 
-def test_what_is_beyond_the_bound_is_added_up() -> None:
-    sums = Sums(1)
+@pytest.mark.parametrize(("join", "joined"), [(add, 5), (max, 1)])
+def test_what_is_beyond_the_bound_is_joined(
+    join: Callable[[float, float], float], joined: float
+) -> None:
+    values = Values(1, join)
     for number in range(MAX_SERIES + 5):
-        sums.add((str(number),), 1)
-    items = dict(sums.items())
+        values.note((str(number),), 1)
+    items = dict(values.items())
     assert len(items) == MAX_SERIES + 1
-    assert items[OTHER,] == 5
+    assert items[OTHER,] == joined
 
 
-def expressions() -> Iterator[str]:
-    for panel in json.loads(DASHBOARD.read_text())["panels"]:
-        yield from (target["expr"] for target in panel["targets"])
+def samples() -> dict[str, set[str]]:
+    """Return the samples of each metric, as queries name them."""
+    found = {
+        name: {f"{name}_total" if each.kind == "counter" else name}
+        for name, each in METRICS.items()
+    }
+    ends = ("bucket", "sum", "count", "total")
+    return found | {name: {f"{name}_{end}" for end in ends} for name in HOOK_METRICS}
 
 
-def test_the_dashboard_names_metrics_that_exist() -> None:
-    samples = set[str]()
-    for name, each in METRICS.items():
-        samples.add(f"{name}_total" if each.kind == "counter" else name)
-    for name in HOOK_METRICS:
-        samples |= {f"{name}_{end}" for end in ("bucket", "sum", "count", "total")}
+def metrics_in(text: str) -> set[str]:
+    return set(re.findall(NAMES, text))
+
+
+def test_the_hook_has_the_metrics_that_these_tests_know() -> None:
     registry = CollectorRegistry()
     Prometheus(registry)
     assert {family.name for family in registry.collect()} == HOOK_METRICS
-    named = set(re.findall(r"\b(?:sdml_kafka|kafka)_\w+", " ".join(expressions())))
+
+
+@pytest.mark.parametrize("text", [" ".join(EXPRESSIONS), ALERTS], ids=["dashboard", "alerts"])
+def test_they_name_metrics_and_states_that_exist(text: str) -> None:
+    named = metrics_in(text)
     assert named
-    assert named - samples == set()
+    assert named - set().union(*samples().values()) == set()
+    states = {
+        state for group in re.findall(r'state[!=~]+"(.*?)"', text) for state in group.split("|")
+    }
+    assert states
+    assert states - set(get_args(State)) == set()
+
+
+def test_the_dashboard_shows_all_metrics() -> None:
+    shown = metrics_in(" ".join(EXPRESSIONS))
+    assert {name for name, ends in samples().items() if not ends & shown} == NOT_SHOWN
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_a_panel_is_for_the_chosen_programs_and_adds_up_their_instances(expression: str) -> None:
+    """A line without a sum would be there once for each instance, all with the same name."""
+    assert re.match(r"(sum|min|max) by \(|histogram_quantile\(0.99, sum by \(le, ", expression)
+    chosen = r'\{job=~"\$job", instance=~"\$instance"'
+    assert len(re.findall(NAMES + chosen, expression)) == len(re.findall(NAMES, expression))
+    assert re.search(r"\)\s*/\s*rate", expression) is None  # the mean of all, not of means

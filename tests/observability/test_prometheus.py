@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import anyio
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -10,18 +11,29 @@ from prometheus_client.parser import text_string_to_metric_families
 from sdml_kafka import (
     Call,
     CommitFailed,
+    ConsumerFailed,
     DeadLetter,
     Delivery,
     KafkaProducer,
     KafkaRPC,
     KafkaRPCServer,
+    Restarts,
     Retry,
 )
 from sdml_kafka.observability import app
 from sdml_kafka.observability.prometheus import Collector, Prometheus
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces.transports import Transport
-from tests.support.listener_on_twin import GROUP, P0, TOPIC, broker_with, fill
+from tests.support.listener_on_twin import (
+    GROUP,
+    P0,
+    TOPIC,
+    Gate,
+    broker_with,
+    fill,
+    listener_on,
+    loops,
+)
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
@@ -126,3 +138,41 @@ async def test_the_application_answers_with_metrics() -> None:
     assert new.headers["content-type"].startswith("text/plain")
     assert Samples(new.text).value("sdml_kafka_connected", object="listener") == 0
     assert Samples(running.text).value("sdml_kafka_connected", object="listener") == 1
+
+
+async def test_what_is_stuck_and_what_has_failed_can_be_alerted_on() -> None:
+    broker = broker_with("a", "b")
+    listener = listener_on(broker, restarts=Restarts(max_restarts=0))
+    transport = httpx.ASGITransport(app(listener, stuck_after_s=30))
+    client = httpx.AsyncClient(transport=transport, base_url="http://service")
+    of, place = {"object": "listener"}, {"consumergroup": GROUP, "topic": TOPIC, "partition": "0"}
+
+    seen: list[Samples] = []
+
+    async def scrape() -> None:
+        seen.append(Samples((await client.get("/metrics")).text))
+
+    async with client:
+        with pytest.raises(Exception, match="ordered"):
+            async with (
+                listener,
+                loops(await listener.subscribe(str), work=Gate()) as (loop,),
+            ):
+                await loop.has_seen(1)
+                await scrape()
+                await anyio.sleep(31)
+                await scrape()
+                broker.fail_next_poll(ConsumerFailed("ordered"))
+                await anyio.sleep_forever()
+        await scrape()
+    moving, stuck, failed = seen
+    assert moving.value("sdml_kafka_ready", **of) == 1
+    assert moving.value("sdml_kafka_state", **of, state="stuck") == 0
+    assert moving.value("sdml_kafka_oldest_record_seconds", **place) < 1
+    assert stuck.value("sdml_kafka_live", **of) == 1
+    assert stuck.value("sdml_kafka_ready", **of) == 0
+    assert stuck.value("sdml_kafka_state", **of, state="stuck") == 1
+    assert stuck.value("sdml_kafka_parts", **of, kind="partition", state="stuck") == 1
+    assert stuck.value("sdml_kafka_oldest_record_seconds", **place) == pytest.approx(31, abs=1)
+    assert failed.value("sdml_kafka_live", **of) == 0
+    assert failed.value("sdml_kafka_state", **of, state="failed") == 1

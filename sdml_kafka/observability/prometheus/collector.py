@@ -1,16 +1,20 @@
 """The collector, which reads `status()` when Prometheus asks."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import add
+from typing import Literal, get_args
 
 from attrs import frozen
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector as BaseCollector
 
 from sdml_kafka.consuming.status import PartitionStatus
+from sdml_kafka.health.facts import Limits
+from sdml_kafka.health.verdicts import Health, State
 from sdml_kafka.listener.status import ListenerStatus
-from sdml_kafka.observability.prometheus.series import Sums
-from sdml_kafka.observability.status_document import Observed, named
+from sdml_kafka.observability.prometheus.series import Values
+from sdml_kafka.observability.status_document import Observed, health_of, named
 from sdml_kafka.producer.status import ProducerStatus
 from sdml_kafka.rpc.client.status import RPCStatus
 from sdml_kafka.rpc.server.status import ServerStatus
@@ -22,6 +26,9 @@ type Sample = tuple[str, tuple[str, ...], float]
 PLACE = ("consumergroup", "topic", "partition")
 OBJECT = ("object",)
 PROCESSOR = ("object", "processor")
+STATE = ("object", "state")
+PARTS = ("object", "kind", "state")
+STATES: tuple[State, ...] = get_args(State)
 
 
 @frozen
@@ -31,10 +38,16 @@ class Description:
     kind: Literal["counter", "gauge"]
     labels: tuple[str, ...]
     text: str
+    join: Callable[[float, float], float] = add
+    """Makes one value of two that have the same labels."""
 
 
-def _gauge(text: str, labels: tuple[str, ...] = OBJECT) -> Description:
-    return Description("gauge", labels, text)
+def _gauge(
+    text: str,
+    labels: tuple[str, ...] = OBJECT,
+    join: Callable[[float, float], float] = add,
+) -> Description:
+    return Description("gauge", labels, text, join)
 
 
 def _counter(text: str, labels: tuple[str, ...] = OBJECT) -> Description:
@@ -42,8 +55,19 @@ def _counter(text: str, labels: tuple[str, ...] = OBJECT) -> Description:
 
 
 METRICS = {
-    "kafka_consumergroup_lag": _gauge("Offsets between what has finished and the end.", PLACE),
+    "sdml_kafka_live": _gauge("0 once it has ended with an error, else 1."),
+    "sdml_kafka_ready": _gauge("1 if it runs and no part of it is in trouble, else 0."),
+    "sdml_kafka_state": _gauge("1 for the state that it is in, 0 for all others.", STATE),
+    "sdml_kafka_parts": _gauge("Partitions, processors and other parts in a state.", PARTS),
+    "kafka_consumergroup_lag": _gauge(
+        "Offsets from the lowest unfinished record to the end; those that have finished ahead of "
+        "it are among them.",
+        PLACE,
+    ),
     "kafka_consumergroup_current_offset": _gauge("The offset that is committed.", PLACE),
+    "sdml_kafka_oldest_record_seconds": _gauge(
+        "Seconds since the lowest unfinished record was handed out, 0 if none is.", PLACE, max
+    ),
     "sdml_kafka_connected": _gauge("1 if a broker can be reached, else 0."),
     "sdml_kafka_restarts": _counter("Restarts of actors."),
     "sdml_kafka_partitions": _gauge("Partitions that are assigned."),
@@ -82,16 +106,25 @@ the hook's."""
 
 
 class Collector(BaseCollector):
-    """Collects metrics out of `status()`: `registry.register(Collector(listener, rpc))`.
+    """Collects metrics out of status and health: `registry.register(Collector(listener, rpc))`.
 
     It has to be asked on the event loop that the objects live on, as `observability.app` does.
 
     Args:
         *objects: Listeners, clients and servers of calls, and producers.
+        stuck_after_s: Seconds that the lowest unfinished record of a partition may take.
+        away_after_s: Seconds that there may be no connection to any broker.
+
+    Raises:
+        ConfigurationError: An object is something else, or a limit is no number of seconds.
     """
 
-    def __init__(self, *objects: Observed) -> None:
+    def __init__(
+        self, *objects: Observed, stuck_after_s: float = 60.0, away_after_s: float = 1.0
+    ) -> None:
         self._objects = named(objects)
+        self._limits = stuck_after_s, away_after_s
+        Limits(*self._limits)
 
     def describe(self) -> Iterable[Metric]:
         """Return the metrics without values, since nothing may be entered yet."""
@@ -99,12 +132,13 @@ class Collector(BaseCollector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the metrics as they are now."""
-        sums = {name: Sums(len(each.labels)) for name, each in METRICS.items()}
+        values = {name: Values(len(each.labels), each.join) for name, each in METRICS.items()}
         for name, each in self._objects.items():
-            for metric, labels, value in _samples(name, each.status()):
-                sums[metric].add(labels, value)
+            health = health_of(each, *self._limits)
+            for metric, labels, value in (*_standing(name, health), *_samples(name, each.status())):
+                values[metric].note(labels, value)
         for name, description in METRICS.items():
-            if items := sums[name].items():
+            if items := values[name].items():
                 family = _family(name, description)
                 for labels, value in items:
                     family.add_metric(labels, value)
@@ -114,6 +148,15 @@ class Collector(BaseCollector):
 def _family(name: str, description: Description) -> CounterMetricFamily | GaugeMetricFamily:
     make = CounterMetricFamily if description.kind == "counter" else GaugeMetricFamily
     return make(name, description.text, labels=description.labels)
+
+
+def _standing(name: str, health: Health) -> Iterator[Sample]:
+    yield "sdml_kafka_live", (name,), health.live
+    yield "sdml_kafka_ready", (name,), health.ready
+    for state in STATES:
+        yield "sdml_kafka_state", (name, state), state == health.state
+    for (kind, state), count in Counter((part.kind, part.state) for part in health.parts).items():
+        yield "sdml_kafka_parts", (name, kind, state), count
 
 
 def _samples(
@@ -159,6 +202,8 @@ def _lags(group_id: str, partitions: Mapping[TopicPartition, PartitionStatus]) -
             yield "kafka_consumergroup_lag", place, each.lag
         if each.committed is not None:
             yield "kafka_consumergroup_current_offset", place, each.committed
+        oldest_s = each.frontier_age_s if each.in_flight else 0.0
+        yield "sdml_kafka_oldest_record_seconds", place, oldest_s
 
 
 def _listening(of: tuple[str], status: ListenerStatus) -> Iterator[Sample]:

@@ -1,5 +1,8 @@
 """Bounds how many series a metric has: names of topics and handlers may be many."""
 
+from collections.abc import Callable
+from operator import add
+
 from prometheus_client import Histogram
 
 MAX_SERIES = 1000
@@ -25,18 +28,20 @@ class Series:
         return series
 
 
-class Sums:
-    """Values by their labels, of which those beyond the bound are added up."""
+class Values:
+    """Values by their labels, of which those beyond the bound are joined to one."""
 
-    def __init__(self, labels: int) -> None:
+    def __init__(self, labels: int, join: Callable[[float, float], float] = add) -> None:
         self._labels = labels
+        self._join = join
         self._values: dict[tuple[str, ...], float] = {}
 
-    def add(self, labels: tuple[str, ...], value: float) -> None:
-        """Add a value."""
+    def note(self, labels: tuple[str, ...], value: float) -> None:
+        """Note a value; several with the same labels are joined."""
         if labels not in self._values and len(self._values) >= MAX_SERIES:
             labels = (OTHER,) * self._labels
-        self._values[labels] = self._values.get(labels, 0.0) + value
+        known = self._values.get(labels)
+        self._values[labels] = value if known is None else self._join(known, value)
 
     def items(self) -> list[tuple[tuple[str, ...], float]]:
         """Return all of them."""
