@@ -5,12 +5,13 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sdml_kafka import (
     Call,
     CommitFailed,
+    ConfigurationError,
     ConsumerFailed,
     DeadLetter,
     Delivery,
@@ -33,6 +34,7 @@ from tests.support.listener_on_twin import (
     fill,
     listener_on,
     loops,
+    take_last,
 )
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
@@ -176,3 +178,25 @@ async def test_what_is_stuck_and_what_has_failed_can_be_alerted_on() -> None:
     assert stuck.value("sdml_kafka_oldest_record_seconds", **place) == pytest.approx(31, abs=1)
     assert failed.value("sdml_kafka_live", **of) == 0
     assert failed.value("sdml_kafka_state", **of, state="failed") == 1
+
+
+async def test_hooks_of_one_registry_share_their_metrics() -> None:
+    registry = CollectorRegistry()
+    broker = broker_with("a")
+    for _ in range(2):
+        async with processing_on(broker, hooks=[Prometheus(registry)]) as listener:
+            broker.produce(TOPIC, b"next", partition=0)
+            await take_last(await listener.subscribe(str), 1)
+            await listener.commit()
+    assert read(registry).value("sdml_kafka_commits_total", consumergroup=GROUP) >= 2
+
+
+async def test_a_metric_of_somebody_else_is_in_the_way_of_all() -> None:
+    registry = CollectorRegistry()
+    other = Counter("sdml_kafka_commits", "Of somebody else.", registry=registry)
+    with pytest.raises(ConfigurationError, match=r"sdml_kafka_commits.*registry=CollectorRegistry"):
+        Prometheus(registry)
+    assert [family.name for family in registry.collect()] == ["sdml_kafka_commits"]
+    registry.unregister(other)
+    Prometheus(registry)
+    Prometheus(registry)

@@ -4,7 +4,7 @@ from contextlib import AbstractContextManager
 from time import perf_counter
 from types import TracebackType
 
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from sdml_kafka.hooks.events import (
     Assigned,
@@ -15,59 +15,29 @@ from sdml_kafka.hooks.events import (
 )
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.hooks.participation import Handling
+from sdml_kafka.observability.prometheus.hook_series import series_in
 from sdml_kafka.observability.prometheus.series import Series
-
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""The upper bounds of the buckets."""
 
 
 class Prometheus(Hook):
     """Measures handlers, calls, commits and rebalances: `hooks=[Prometheus()]`.
 
-    One serves any number of listeners, clients and servers. Counts and gauges do not need it: see
-    `Collector`.
+    One serves any number of listeners, clients and servers, and several of one registry measure
+    into the same metrics. Counts and gauges do not need it: see `Collector`.
 
     Args:
-        registry: Where the metrics are registered, once; by default prometheus-client's own.
+        registry: Where the metrics are registered; by default prometheus-client's own, which
+            `/metrics` of `observability.app` shows. Another one is the program's to serve.
+
+    Raises:
+        ConfigurationError: Something else has registered a metric of the same name there.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        registry = REGISTRY if registry is None else registry
-        handlers = Histogram(
-            "sdml_kafka_handler_seconds",
-            "Seconds that one attempt of a processor's or a server's handler takes.",
-            ("kind", "handler"),
-            buckets=SECONDS,
-            registry=registry,
-        )
-        calls = Histogram(
-            "sdml_kafka_call_seconds",
-            "Seconds from the beginning of a call to its outcome.",
-            ("topic", "outcome"),
-            buckets=SECONDS,
-            registry=registry,
-        )
-        rebalances = Histogram(
-            "sdml_kafka_rebalance_seconds",
-            "Seconds from a revocation to the assignment that follows.",
-            ("consumergroup",),
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self._handlers, self._calls = Series(handlers, 2), Series(calls, 2)
-        self._rebalances = Series(rebalances, 1)
-        self._commits = Counter(
-            "sdml_kafka_commits",
-            "Commits of offsets.",
-            ("consumergroup",),
-            registry=registry,
-        )
-        self._failed_commits = Counter(
-            "sdml_kafka_commits_failed",
-            "Commits of offsets that have failed, or of which that is not known.",
-            ("consumergroup", "error"),
-            registry=registry,
-        )
+        series = series_in(REGISTRY if registry is None else registry)
+        self._handlers, self._calls = series.handlers, series.calls
+        self._rebalances = series.rebalances
+        self._commits, self._failed_commits = series.commits, series.failed_commits
 
     def handling(self, handling: Handling) -> AbstractContextManager[object] | None:
         """Measure an attempt of a listener's handler."""
