@@ -8,8 +8,9 @@ what nobody observes costs nothing. Whoever adds a place that calls a hook looks
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from difflib import get_close_matches
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, isfunction
 from logging import getLogger
 from typing import Any
 
@@ -85,6 +86,8 @@ class Hooks:
         """
         self.origin: Origin = origin
         hooks = _checked(hooks)
+        for hook in hooks:
+            _note_misspelt(type(hook), self.log_fields())
         for name in EVENTS:
             setattr(self, name, _calls_of(hooks, name))
         self.enter: Callable[[Handling], Leave] | None = None
@@ -151,6 +154,9 @@ EVENTS = (
     "broker_back",
 )
 """The methods of `Hook` that learn of what has happened."""
+METHODS = (*EVENTS, "handling", "sending")
+SIMILARITY = 0.65
+"""The least likeness of names, by difflib: "retry" is 0.67 like "retried", "record" 0.62."""
 
 
 class _Guarded:
@@ -191,13 +197,28 @@ def _checked(hooks: object) -> list[Hook]:
         raise ConfigurationError(f"hooks is a list of Hook objects, not {hooks!r:.300}")
     checked: list[Hook] = list(hooks)  # pyright: ignore[reportUnknownArgumentType]
     for hook in checked:
-        for name in (*EVENTS, "handling", "sending"):
+        for name in METHODS:
             if iscoroutinefunction(getattr(hook, name)):
                 raise ConfigurationError(
                     f"{type(hook).__name__}.{name} is async, and hooks are not awaited: make it a "
                     "plain function"
                 )
     return checked
+
+
+def _note_misspelt(kind: type[Hook], extra: Mapping[str, object]) -> None:
+    """Log methods that look like a hook's and are none, which would never be called in silence."""
+    own = [each for each in kind.__mro__ if issubclass(each, Hook) and each is not Hook]
+    names = {name: None for each in own for name, what in vars(each).items() if isfunction(what)}
+    for name in names.keys() - METHODS:
+        bare = name.removeprefix("on_")
+        meant = get_close_matches(bare, METHODS, 1, SIMILARITY)
+        if meant and meant[0][:2] == bare[:2]:
+            text = (
+                "the hook %s has a method %s, which nothing calls: did you mean %s? The name of a "
+                "helper may begin with _"
+            )
+            _log.warning(text, kind.__qualname__, name, meant[0], extra=extra)
 
 
 def _guarded(hooks: Sequence[Hook], name: str) -> list[_Guarded]:

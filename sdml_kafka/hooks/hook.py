@@ -29,8 +29,10 @@ class Hook:
 
     Override what you want to learn of; what is not overridden costs nothing. The methods are plain
     functions, called in the program's thread, and have to return at once. What one raises is
-    logged, once for each hook and method, and harms nothing; only what ends a program, such as
-    KeyboardInterrupt, comes out. One hook may serve several objects: each event has its `origin`.
+    logged, once for each hook and method, and harms nothing; only what ends a program comes out,
+    which is KeyboardInterrupt and `sys.exit()`. One hook may serve several objects: each event has
+    its `origin`. A method whose name is nearly one of these is logged as a mistake; the names of
+    helpers may begin with `_`.
 
     ```python
     class Counting(Hook):
