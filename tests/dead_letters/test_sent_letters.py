@@ -35,11 +35,10 @@ def test_each_commit_says_what_was_sent(steps: list[tuple[bool, int]]) -> None:
 def test_there_is_room_for_hundreds_of_them() -> None:
     sent, offsets = SentLetters(), sorted(random.Random(7).sample(range(1, 1 << 22), 4000))
     sent.remember({PLACE: Commit(0)})
-    for count, offset in enumerate(offsets):
-        commit = sent.with_one(PLACE, offset, 0)
-        if commit is None:
-            break
+    count = 0
+    while (commit := sent.with_one(PLACE, offsets[count], 0)) is not None:
         sent.note(PLACE, commit)
+        count += 1
     assert 300 < count < 4000
     assert all(sent.has(PLACE, each) for each in offsets[:count])
     assert not sent.has(PLACE, offsets[count])
