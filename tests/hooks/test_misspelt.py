@@ -15,7 +15,7 @@ class Misspelt(Hook):
 
     def on_dead_lettered(self, event: object) -> None: ...
 
-    def commited(self, event: object) -> None: ...
+    def commit_fail(self, event: object) -> None: ...
 
 
 class WithHelpers(Hook):
@@ -37,7 +37,7 @@ def test_a_method_that_looks_like_a_hooks_is_logged(caplog: pytest.LogCaptureFix
     lines = sorted(each.getMessage().partition("?")[0] for each in caplog.records)
     nothing = "which nothing calls: did you mean"
     assert lines == [
-        f"the hook Misspelt has a method commited, {nothing} committed",
+        f"the hook Misspelt has a method commit_fail, {nothing} commit_failed",
         f"the hook Misspelt has a method on_dead_lettered, {nothing} dead_lettered",
         f"the hook Misspelt has a method retry, {nothing} retried",
     ]
