@@ -312,8 +312,8 @@ class KafkaProducer(Enterable):
                 taken too long. Nothing of it has happened, and this producer makes no more: each
                 further transaction raises the same.
             ProducerFailed: The producer has failed; the transaction may have been committed.
-            ConfigurationError: The producer has no `transactional_id`, or the task has a
-                transaction of it open already.
+            ConfigurationError: The producer has no `transactional_id`, the task has a transaction
+                of it open already, or was started within one that has not ended in `timeout_s`.
             ClientClosed: The producer was left.
         """
         if self._actors.transactions is None:

@@ -9,6 +9,8 @@ replaced: its transaction raises that, and so does each one after it.
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
+from math import inf
 from typing import Any, Protocol
 
 import anyio
@@ -40,6 +42,11 @@ NOT_OPEN = (
 NESTED = (
     "a transaction of this producer is open in this task already, and would never end: send in "
     "that one, or take another producer with an id of its own"
+)
+NESTED_BELOW = (
+    "this task was started within a transaction of this producer, which has not ended within %g s: "
+    "if that waits for this task, neither ends. Send in that transaction, or take another producer "
+    "with an id of its own"
 )
 
 
@@ -179,6 +186,10 @@ class TransactionCounts:
     aborted: int = 0
 
 
+_AROUND: ContextVar[frozenset[TransactionState]] = ContextVar("_AROUND", default=frozenset())
+"""The transactions within which a task runs, or was started."""
+
+
 class TransactionOutbox(Outbox):
     """Lends the producer of transactions to one transaction after another."""
 
@@ -187,6 +198,7 @@ class TransactionOutbox(Outbox):
         self.counts: TransactionCounts = TransactionCounts()
         self._lent: TransactionalProducer | None = None
         self._lock: anyio.Lock | None = None
+        self._open: TransactionState | None = None
         self._has_lent: anyio.Event | None = None
         self._is_spent: anyio.Event | None = None
         self._failure: ProducerFailed | None = None
@@ -252,13 +264,10 @@ class TransactionOutbox(Outbox):
             TransactionFailed: Nothing of it has happened.
             TransactionInDoubt: No broker has answered within `timeout_s`.
             ProducerFailed: The producer has failed.
-            ConfigurationError: The task has a transaction open already.
+            ConfigurationError: The task has a transaction open already, or was started within one
+                that has not ended within `timeout_s`.
         """
-        if self._lock is None:
-            self._lock = anyio.Lock()
-        if self._lock.statistics().owner == anyio.get_current_task():
-            raise ConfigurationError(NESTED)
-        async with self._lock:
+        async with self._turn(state, timeout_s):
             producer = await self._borrowed(timeout_s)
             try:
                 yield
@@ -276,6 +285,31 @@ class TransactionOutbox(Outbox):
                     raise failure from error  # which is why
                 raise
             self.counts.committed += 1
+
+    @asynccontextmanager
+    async def _turn(self, state: TransactionState, timeout_s: float) -> AsyncGenerator[None]:
+        """Wait until no other transaction is open."""
+        lock, around = self._lock, _AROUND.get()
+        if lock is None:
+            lock = self._lock = anyio.Lock()
+        if lock.statistics().owner == anyio.get_current_task():
+            raise ConfigurationError(NESTED)
+        is_below, has_turn = self._open in around, False
+        while not has_turn:
+            with anyio.move_on_after(timeout_s if is_below else inf):
+                await lock.acquire()
+                has_turn = True
+            if not has_turn and self._open in around:
+                raise ConfigurationError(NESTED_BELOW % timeout_s)
+            is_below = False
+        self._open = state
+        _AROUND.set(around | {state})
+        try:
+            yield
+        finally:
+            _AROUND.set(around)
+            self._open = None
+            lock.release()
 
     async def _borrowed(self, timeout_s: float) -> TransactionalProducer:
         with anyio.move_on_after(timeout_s):

@@ -70,6 +70,44 @@ async def test_a_transaction_inside_of_another_one_is_an_error() -> None:
     assert values(broker) == [b"after"]
 
 
+async def test_a_task_of_a_transaction_that_opens_another_one_does_not_wait_for_ever() -> None:
+    broker = MemoryBroker({"topic": 1})
+
+    async def nested() -> None:
+        async with producer.transaction():
+            pass
+
+    async with producing(broker, timeout_s=5.0) as producer:
+        began = anyio.current_time()
+        with pytest.raises(ExceptionGroup) as caught:
+            async with producer.transaction(), anyio.create_task_group() as tasks:
+                tasks.start_soon(nested)
+        assert anyio.current_time() - began == pytest.approx(5.0)
+        assert caught.group_contains(ConfigurationError, match="within a transaction of this")
+        async with producer.transaction() as transaction:
+            await transaction.send("topic", b"after")
+        assert values(broker) == [b"after"]
+
+
+async def test_a_task_that_nobody_waits_for_opens_its_own_when_the_one_around_has_ended() -> None:
+    broker = MemoryBroker({"topic": 1})
+
+    async def own(value: bytes) -> None:
+        async with producer.transaction() as transaction:
+            await transaction.send("topic", value)
+            await anyio.sleep(7.0)
+
+    async with producing(broker, timeout_s=5.0) as producer, anyio.create_task_group() as tasks:
+        around = producer.transaction()
+        transaction = await around.__aenter__()
+        await transaction.send("topic", b"first")
+        tasks.start_soon(own, b"second")
+        tasks.start_soon(own, b"third")
+        await anyio.sleep(1.0)
+        await around.__aexit__(None, None, None)
+    assert values(broker) == [b"first", b"second", b"third"]
+
+
 async def test_an_error_in_the_body_aborts() -> None:
     broker = MemoryBroker({"topic": 1})
     async with producing(broker) as producer:
