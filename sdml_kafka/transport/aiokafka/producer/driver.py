@@ -18,6 +18,7 @@ from sdml_kafka.transport.aiokafka.client import error_of
 from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.aiokafka.producer.admin import Admin
+from sdml_kafka.transport.aiokafka.producer.pulse import Pulse
 from sdml_kafka.transport.aiokafka.producer.requests import ProduceRequests
 from sdml_kafka.transport.aiokafka.producer.sending import ReportOutcome, Sending, spent
 from sdml_kafka.transport.aiokafka.producer.startup import check_producer, explain_start
@@ -49,6 +50,7 @@ class ProducerDriver:
             self._producer.client, repeats_produce=internals.is_idempotent(self._producer)
         )
         self._health_checks: asyncio.Task[None] | None = None
+        self._pulse = Pulse(self._producer.client)
         self._closing = False
 
     async def start(self, timeout_s: float, *, creates_topics: bool) -> None:
@@ -87,6 +89,7 @@ class ProducerDriver:
             self._fail(ProducerFailed(reason))
         if any(internals.connections(self._producer)):
             self._misses = 0
+            self._pulse.look()
         else:
             # An idle producer may have closed its connections: see whether it gets one.
             self._misses += 1
@@ -106,6 +109,7 @@ class ProducerDriver:
         await self.sending.fail_waiting()
         if self._health_checks is not None:
             self._health_checks.cancel()
+        self._pulse.close()
         await self._startup.cancel()
         stopping = self._loop.create_task(self._producer.stop())
         await asyncio.wait({stopping}, timeout=timeout_s / 2)
