@@ -8,6 +8,7 @@ import pytest
 
 from sdml_kafka import Health, KafkaListener, KafkaProducer, KafkaRPC, KafkaRPCServer, SendFailed
 from sdml_kafka.testing import EmbeddedKafka
+from sdml_kafka.transport.librdkafka.lost_brokers import LOST
 from tests.support.clients import arguments
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import Reader, listener_on
@@ -19,6 +20,9 @@ pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("cl
 
 KILLED_S, FROZEN_S, BACK_S = 2.0, 15.0, 3.0
 """What is promised: seconds until a broker that was killed, was frozen or is back shows."""
+REPLACED_S = 16.0
+"""Seconds until a broker that is back shows if a client of librdkafka had to be replaced: its old
+member is in the group until its session of 6 s is over."""
 LOAD_S = 1.0
 """Seconds that a busy machine may take on top."""
 
@@ -81,7 +85,10 @@ def healths(objects: Mapping[str, Observed]) -> dict[str, Health]:
     return {name: each.health() for name, each in objects.items()}
 
 
-async def test_a_broker_that_is_killed_and_one_that_is_frozen(mortal_kafka: EmbeddedKafka) -> None:
+@pytest.mark.librdkafka_too
+async def test_a_broker_that_is_killed_and_one_that_is_frozen(
+    mortal_kafka: EmbeddedKafka, caplog: pytest.LogCaptureFixture
+) -> None:
     hook = SeeingHook()
     async with one_of_each(mortal_kafka, hook) as objects:
         await all_become(objects, ready=True)
@@ -90,7 +97,7 @@ async def test_a_broker_that_is_killed_and_one_that_is_frozen(mortal_kafka: Embe
         shown = healths(objects)
         await anyio.to_thread.run_sync(mortal_kafka.restart)
         restarted = await all_become(objects, ready=True)
-        await until(lambda: len(hook.of("broker_back")) == len(objects), within_s=5.0)
+        await until(lambda: len(hook.of("broker_back")) >= len(objects), within_s=5.0)
         gone = [event.origin.kind for event in hook.of("broker_gone")]
         await anyio.to_thread.run_sync(mortal_kafka.freeze)
         try:
@@ -98,13 +105,15 @@ async def test_a_broker_that_is_killed_and_one_that_is_frozen(mortal_kafka: Embe
         finally:
             await anyio.to_thread.run_sync(mortal_kafka.thaw)
         thawed = await all_become(objects, ready=True)
-    assert sorted(gone) == sorted(objects)
+    # A client that is replaced may lose sight of the broker once more.
+    assert sorted(set(gone) if LOST in caplog.text else gone) == sorted(objects)
     assert {each.state for each in shown.values()} == {"broker away"}
     assert all(each.live for each in shown.values())
     assert max(killed.values()) < KILLED_S + LOAD_S, killed
-    assert max(restarted.values()) < BACK_S + LOAD_S, restarted
+    back_s = REPLACED_S if LOST in caplog.text else BACK_S + LOAD_S
+    assert max(restarted.values()) < back_s, restarted
     assert max(frozen.values()) < FROZEN_S + LOAD_S, frozen
-    assert max(thawed.values()) < BACK_S + LOAD_S, thawed
+    assert max(thawed.values()) < back_s, thawed
 
 
 @pytest.mark.librdkafka_too
@@ -134,3 +143,21 @@ async def test_a_record_that_hangs_is_stuck_and_one_that_goes_on_is_not(
         tasks.cancel_scope.cancel()
     assert f"{topic} 0: record 1 was handed out" in health.reason
     assert told_after_s < 2.0 + 1.0
+
+
+@pytest.mark.librdkafka_too
+async def test_a_producer_that_sends_nothing_notices_a_frozen_broker(
+    mortal_kafka: EmbeddedKafka,
+) -> None:
+    topic = await create_topic(mortal_kafka.bootstrap_servers, unique("orders"), 1)
+    async with producer_on(mortal_kafka, SeeingHook()) as producer:
+        await producer.send(topic, b"order")
+        await anyio.to_thread.run_sync(mortal_kafka.freeze)
+        try:
+            frozen = await all_become({"producer": producer}, ready=False)
+        finally:
+            await anyio.to_thread.run_sync(mortal_kafka.thaw)
+        thawed = await all_become({"producer": producer}, ready=True)
+        await producer.send(topic, b"order")
+    assert frozen["producer"] < FROZEN_S + LOAD_S
+    assert thawed["producer"] < BACK_S + LOAD_S

@@ -51,6 +51,7 @@ from sdml_kafka.transport.librdkafka.consumer.startup import Startup
 from sdml_kafka.transport.librdkafka.consumer.topics import Topics
 from sdml_kafka.transport.librdkafka.group_protocol import without_group
 from sdml_kafka.transport.librdkafka.logs import ClientLog
+from sdml_kafka.transport.librdkafka.lost_brokers import reconnect_pause_s
 from sdml_kafka.transport.librdkafka.options import Settings, made, secrets_of
 from sdml_kafka.transport.librdkafka.owner_thread import OwnerThread, ProgramLoop
 from sdml_kafka.transport.rules.start_rules import Reset, StartRules
@@ -76,8 +77,7 @@ class ConsumerDriver:
         consumer_settings: ConsumerSettings,
         on_revocation: Callable[[PendingRevocation], object],
     ) -> None:
-        self._settings = settings
-        self._own = own = consumer_settings
+        self._settings, self._own = settings, consumer_settings
         self._log = log = ClientLog(secrets_of(settings))
         reads_committed = settings.get("isolation.level") == COMMITTED
         self._rules = StartRules(_reset_of(settings), reads_committed=reads_committed)
@@ -87,7 +87,7 @@ class ConsumerDriver:
         self._obstacles = obstacles = Obstacles(settings, self.exchange.fail)
         self.member: Member = Member(
             settings,
-            own,
+            consumer_settings,
             log,
             obstacles,
             self.exchange.withhold,
@@ -101,7 +101,9 @@ class ConsumerDriver:
         self._topics: Topics
         self._positioning: Positioning
         self._reading: Reading
-        self._fetcher, self._outage = self._made_fetcher()
+        pause_s = reconnect_pause_s(settings)
+        self._outage = Outage(pause_s, lambda: obstacles.answered_at, self._next_fetcher)
+        self._fetcher: Consumer = self._made_fetcher()
         self.member_thread: OwnerThread = OwnerThread(
             "sdml-kafka-member", loop, self._turn_member, self._end_member, self._failed
         )
@@ -109,11 +111,10 @@ class ConsumerDriver:
             "sdml-kafka-fetching", loop, self._turn_fetching, self._end_fetching, self._failed
         )
 
-    def _made_fetcher(self) -> tuple[Consumer, Outage]:
-        outage = Outage()
+    def _made_fetcher(self) -> Consumer:
         ours = {"auto.offset.reset": "error", "enable.partition.eof": True, "check.crcs": True}
-        settings = {**without_group(self._settings), **ours, "error_cb": outage.note}
-        return made(Consumer, settings, self._log), outage
+        settings = {**without_group(self._settings), **ours, "error_cb": self._outage.note}
+        return made(Consumer, settings, self._log)
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, KafkaException):
@@ -174,7 +175,8 @@ class ConsumerDriver:
     def _run(self, start: Start) -> None:
         both = self.member, self._topics, self._ends, self._obstacles, self.exchange
         self._reading = Reading(*both, self._fetching)
-        self._positioning = Positioning(self._own, start, *both, self._open)
+        has_lost = partial(self.member.has_lost_brokers, min(self._topics.names))
+        self._positioning = Positioning(self._own, start, *both, self._open, has_lost)
         if self._own.group_id:
             self.member.join(self._topics.names, is_tail=start.is_tail)
         else:
@@ -238,6 +240,12 @@ class ConsumerDriver:
         """Read partitions from elsewhere on."""
         self.seeks.check(epoch, positions)
         self._reading.seek(positions, number)
+
+    def _next_fetcher(self) -> Consumer:
+        """Return a client in place of the one that has lost its brokers."""
+        self._fetcher.close()
+        self._fetcher = self._made_fetcher()
+        return self._fetcher
 
     def _end_fetching(self) -> None:
         self._fetcher.close()

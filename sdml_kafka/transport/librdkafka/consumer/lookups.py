@@ -32,6 +32,8 @@ FIRST_TIMEOUT_S = 1.0
 MIN_TIMEOUT_S = 0.05
 COORDINATOR_TIMEOUT_S = 0.3
 MAX_TIMEOUT_S = 5.0
+REPLACE_S = 10.0
+"""Seconds after which another client asks for commits (`lost_brokers.py`)."""
 FIRST, END = -2, -1
 """The times that stand for the two ends of a log in a request for offsets."""
 
@@ -182,6 +184,8 @@ class Question:
         self.answer: Mapping[TopicPartition, Commit] | None = None
         self.error: KafkaException | None = None
         self.is_wanted: bool = True
+        self._settings, self._log = settings, log
+        self._replace_at = monotonic() + REPLACE_S
         self._consumer: Consumer = made(Consumer, settings, log)
         threading.Thread(target=self._ask, name="sdml-kafka-commits", daemon=True).start()
 
@@ -190,6 +194,10 @@ class Question:
         lookups = Lookups(lambda: consumer)
         try:
             while self.is_wanted and self.answer is None and self.error is None:
+                if monotonic() >= self._replace_at:  # it may have lost its brokers
+                    consumer.close()
+                    self._replace_at = monotonic() + REPLACE_S
+                    self._consumer = consumer = made(Consumer, self._settings, self._log)
                 try:
                     self.answer = lookups.committed(self.keys)
                 except KafkaException as error:

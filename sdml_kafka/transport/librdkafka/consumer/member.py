@@ -32,6 +32,7 @@ from sdml_kafka.transport.librdkafka.group_protocol import (
 )
 from sdml_kafka.transport.librdkafka.group_session import SessionLookup
 from sdml_kafka.transport.librdkafka.logs import ClientLog
+from sdml_kafka.transport.librdkafka.lost_brokers import has_lost_brokers
 from sdml_kafka.transport.librdkafka.options import Settings, made
 
 TURN_S = 0.02
@@ -171,6 +172,11 @@ class Member:
 
     def _note_session(self, seconds: float) -> None:
         self.membership = evolve(self.membership, session_timeout_s=seconds)
+
+    def has_lost_brokers(self, topic: str, error: KafkaException) -> bool:
+        """Return whether brokers answer others, and never this client again. This may block."""
+        ask = partial(self._client.list_topics, topic)
+        return has_lost_brokers(self._settings, error, ask)
 
     # -- commits -------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ is noted here in the member's thread is read in the other one: objects are repla
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from math import inf
+from time import monotonic
 
 from confluent_kafka import KafkaError
 
@@ -44,6 +46,8 @@ class Obstacles:
         """True if no broker could be reached since one has answered."""
         self.is_connected: bool = False
         """True if a broker has answered lately."""
+        self.answered_at: float = -inf
+        """When a broker has answered last."""
 
     def note(self, error: KafkaError) -> None:
         """Note what librdkafka says."""
@@ -64,7 +68,7 @@ class Obstacles:
 
     def note_connection(self) -> None:
         """Note that a broker has answered."""
-        self.is_connected = True
+        self.is_connected, self.answered_at = True, monotonic()
 
     def note_silence(self) -> None:
         """Note that a broker did not answer."""

@@ -4,9 +4,11 @@ A producer is made when it is started, since librdkafka has to know then whether
 topics. `sending.py` sends, and `admin.py` asks about topics and groups.
 """
 
+import threading
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from time import monotonic
 
 import anyio
 from confluent_kafka import KafkaError
@@ -20,6 +22,7 @@ from sdml_kafka.transport.interfaces.producer import (
     always,
 )
 from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.lost_brokers import is_answered
 from sdml_kafka.transport.librdkafka.options import Settings
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
 from sdml_kafka.transport.librdkafka.producer.admin import Admin
@@ -29,11 +32,12 @@ from sdml_kafka.transport.librdkafka.producer.sending import Sending
 CLOSED = "the producer is closed"
 CLOSE_TIMEOUT_S = 2.0
 PURGE_TIMEOUT_S = 1.0
-PROBE_S = 0.25
-"""Seconds that a request for a broker waits, while none can be reached. Two threads of librdkafka
-compute as long as it waits, so it does not wait for long."""
-PROBE_INTERVAL_S = 1.0
-"""Seconds between two of these requests."""
+LOOK_INTERVAL_S = 1.0
+"""Seconds between two looks for a broker, while none can be reached."""
+PULSE_INTERVAL_S = 3.0
+"""Seconds after which a broker is asked for something, if no record has had its outcome."""
+PULSE_TIMEOUT_S = 4.0
+"""Seconds that a broker may take to answer that."""
 
 
 def connect_producer(settings: Settings) -> ConnectProducer:
@@ -59,7 +63,9 @@ class LibrdkafkaProducer:
         self._admin: Admin | None = None
         self._sending: Sending | None = None
         self._is_up = False
-        self._is_probing = False
+        self._is_asking = False
+        self._settled = 0
+        self._pulse_at = 0.0
         self._closing = False
         self._failure: SdmlKafkaError | None = None
         self._failed = anyio.Event()
@@ -70,7 +76,7 @@ class LibrdkafkaProducer:
 
     async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
         settings = {**self._settings, "allow.auto.create.topics": creates_topics}
-        admin = self._admin = Admin(self._loop, settings)
+        admin = self._admin = Admin(self._loop, settings, self._note_outage)
         self._sending = sending = Sending(
             self._loop, settings, self._take_error, creates_topics=creates_topics
         )
@@ -92,10 +98,9 @@ class LibrdkafkaProducer:
 
     async def watch(self) -> None:
         while not self._failed.is_set():
-            with anyio.move_on_after(PROBE_INTERVAL_S):
+            with anyio.move_on_after(LOOK_INTERVAL_S):
                 await self._failed.wait()
-            if not self._is_up:
-                self._probe()
+            self._look()
         assert self._failure is not None
         raise self._failure
 
@@ -107,18 +112,44 @@ class LibrdkafkaProducer:
     def _take_error(self, error: KafkaError) -> None:
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._fail(error_mapping.from_fatal(error))
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN and self._is_up:
-            self._is_up = False
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._note_outage()
 
-    def _probe(self) -> None:
-        if self._admin is not None and not self._closing and not self._is_probing:
-            self._is_probing = True
-            self._admin.probe(PROBE_S, self._take_probe)
+    def _note_outage(self) -> None:
+        self._is_up = False
 
-    def _take_probe(self, answered: bool) -> None:
-        self._is_probing = False
-        if answered and not self._closing:
-            self._is_up = True
+    def _look(self) -> None:
+        """See whether brokers are there, unless a thread is asking them."""
+        if self._admin is None or self._sending is None or self._closing or self._is_asking:
+            return
+        self._admin.poll()
+        if not self._is_up:
+            self._look_anew()
+        elif self._settled != self._sending.settled:
+            self._settled, self._pulse_at = self._sending.settled, monotonic() + PULSE_INTERVAL_S
+        elif monotonic() >= self._pulse_at and (topic := self._sending.a_topic) is not None:
+            self._pulse_at, self._is_asking = monotonic() + PULSE_INTERVAL_S, True
+            self._admin.ask(topic, PULSE_TIMEOUT_S, self._take_pulse)
+
+    def _look_anew(self) -> None:
+        """Ask by a client that is made for it, since those that there are may have no brokers."""
+
+        def look() -> None:
+            answered = is_answered(self._settings)
+            self._loop.call_soon(partial(self._take_look, answered))
+
+        self._is_asking = True
+        threading.Thread(target=look, name="sdml-kafka-look", daemon=True).start()
+
+    def _take_look(self, answered: bool) -> None:
+        self._is_asking, self._is_up = False, answered and not self._closing
+        if self._is_up and self._admin is not None:
+            self._admin.renew()
+
+    def _take_pulse(self, answered: bool) -> None:
+        self._is_asking = False
+        if not answered:
+            self._look_anew()  # another broker may answer
 
     # -- topics and groups ---------------------------------------------------------------
 

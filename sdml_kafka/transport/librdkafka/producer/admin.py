@@ -7,6 +7,7 @@ Python, and so the garbage collector at times. librdkafka ends the whole program
 threads frees a client. So a client is always closed, and never left to the collector.
 """
 
+import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -22,6 +23,7 @@ from sdml_kafka.runtime.waiter import Waiter, wake
 from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.librdkafka.connection_failures import Failure, unreachable
 from sdml_kafka.transport.librdkafka.logs import ClientLog
+from sdml_kafka.transport.librdkafka.lost_brokers import knows_cluster
 from sdml_kafka.transport.librdkafka.options import Settings, made, secrets_of
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
@@ -29,8 +31,6 @@ from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 CHECK_INTERVAL_S = 0.01
 """Seconds between two looks at a topic that is being created or deleted, or at a start."""
 RETRY_S = 0.1
-ATTEMPT_S = 2.0
-"""Seconds that a broker gets to answer before it is asked again."""
 CREATED_LATELY_S = 0.05
 """Seconds within which a broker knows of a topic that another one has created."""
 MAX_TIMEOUT_S = 3600.0
@@ -40,8 +40,15 @@ MAX_TIMEOUT_S = 3600.0
 class Admin:
     """The administrative requests of the port's `Producer`, and the one that finds a broker."""
 
-    def __init__(self, loop: ProgramLoop, settings: Settings) -> None:
-        """Make the client, which begins to connect with the first request.
+    def __init__(
+        self, loop: ProgramLoop, settings: Settings, on_all_down: Callable[[], object] = bool
+    ) -> None:
+        """Make the client, which begins to connect.
+
+        Args:
+            loop: The program's loop.
+            settings: The configuration of the producer.
+            on_all_down: Called if all brokers are down, in the program's thread.
 
         Raises:
             ConfigurationError: librdkafka refuses the configuration.
@@ -53,9 +60,21 @@ class Admin:
         self._all_down = False
         self._waiters: set[Waiter] = set()
         """Those of the calls that wait for an answer."""
-        settings = {**settings, "enable.idempotence": False, "error_cb": self._note_error}
+        self._on_all_down = on_all_down
+        self._settings = {
+            **settings,
+            "enable.idempotence": False,
+            "error_cb": self._note_error,
+            "allow.auto.create.topics": False,
+        }
         self._is_closed = False
-        self._made: AdminClient = made(AdminClient, settings, ClientLog(secrets_of(settings)))
+        self._made: AdminClient = self._new()
+        self._asks: set[AdminClient] = set()
+        """The clients by which a thread asks now, which closes those that are not `_made`."""
+        self._lock = threading.Lock()
+
+    def _new(self) -> AdminClient:
+        return made(AdminClient, self._settings, ClientLog(secrets_of(self._settings)))
 
     @property
     def _client(self) -> AdminClient:
@@ -67,14 +86,32 @@ class Admin:
         """Close the client, which takes a millisecond, and fail the calls that wait."""
         if not self._is_closed:
             self._is_closed = True
-            self._made.__exit__(None, None, None)
+            self._retire()
             for waiter in self._waiters:
                 wake(waiter)
+
+    def renew(self) -> None:
+        """Make another client after an outage, since this one may have lost its brokers.
+
+        Calls that wait keep it: they end by their timeout, if it has.
+        """
+        if not self._is_closed and not self._waiters:
+            self._retire()
+            self._made, self._all_down = self._new(), False
+
+    def _retire(self) -> None:
+        with self._lock:  # a call in another thread would not outlive its client
+            if self._made not in self._asks:
+                self._made.__exit__(None, None, None)
+                return
+            self._asks.remove(self._made)
 
     def _note_error(self, error: KafkaError) -> None:
         if (failure := Failure.of(error)) is not None:
             self._failures[failure.place] = failure
-        self._all_down = self._all_down or error.code() == KafkaError._ALL_BROKERS_DOWN
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._all_down = True
+            self._on_all_down()
 
     async def find_broker(self, timeout_s: float) -> None:
         """Wait until a broker has answered.
@@ -82,28 +119,13 @@ class Admin:
         Raises:
             BrokerUnreachable: No broker can be reached, or none has answered in time.
             AuthenticationFailed: The broker refused the credentials, or the client its certificate.
-            SendFailed: The broker answered with an error.
         """
         deadline = anyio.current_time() + timeout_s
-        while True:
-            # A broker that has just come up may not know the controller, and has to be asked again.
-            left_s = max(deadline - anyio.current_time(), 0.1)
-            asked = self._client.describe_cluster(request_timeout=min(left_s, ATTEMPT_S))
-            with anyio.move_on_after(left_s):
-                while not asked.done():
-                    self._look_for_refusals()
-                    await anyio.sleep(CHECK_INTERVAL_S)
-            if not asked.done():
+        while not knows_cluster(self._client):
+            self._look_for_refusals()
+            if anyio.current_time() >= deadline:
                 raise self._unreachable(timeout_s)
-            try:
-                asked.result()
-            except KafkaException as error:
-                if not error_mapping.may_succeed_later(error.args[0]):
-                    raise error_mapping.from_admin(error.args[0], "look at the cluster") from error
-                if anyio.current_time() >= deadline:
-                    raise self._unreachable(timeout_s) from error
-            else:
-                return
+            await anyio.sleep(CHECK_INTERVAL_S)
 
     def _look_for_refusals(self) -> None:
         """Raise what keeps every broker from answering, if that is known."""
@@ -117,13 +139,33 @@ class Admin:
     def _unreachable(self, timeout_s: float | None) -> Exception:
         return unreachable(self._failures, self._servers, self._protocol, timeout_s)
 
-    def probe(self, timeout_s: float, answered: Callable[[bool], object]) -> None:
-        """Ask for a broker, and call back in the program's thread with whether one answered."""
-        asked, loop = self._client.describe_cluster(request_timeout=timeout_s), self._loop
-        asked.add_done_callback(
-            lambda done: loop.call_soon(partial(answered, done.exception() is None))
-        )
-        self._client.poll(0)  # the errors of the last one
+    def poll(self) -> None:
+        """Take the errors that the client has found."""
+        self._client.poll(0)
+
+    def ask(self, topic: str, timeout_s: float, answered: Callable[[bool], object]) -> None:
+        """Ask for a topic, and call back in the program's thread with whether a broker answered."""
+        client = self._client
+        with self._lock:
+            self._asks.add(client)
+        ask = partial(self._ask, client, topic, timeout_s, answered)
+        threading.Thread(target=ask, name="sdml-kafka-pulse", daemon=True).start()
+
+    def _ask(
+        self, client: Any, topic: str, timeout_s: float, answered: Callable[[bool], object]
+    ) -> None:
+        try:
+            client.list_topics(topic, timeout_s)
+        except KafkaException:
+            is_answered = False
+        else:
+            is_answered = True
+        with self._lock:
+            if client in self._asks:
+                self._asks.remove(client)
+            else:
+                client.__exit__(None, None, None)
+        self._loop.call_soon(partial(answered, is_answered))
 
     async def create_topic(
         self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float

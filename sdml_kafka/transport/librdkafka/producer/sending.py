@@ -33,6 +33,7 @@ from sdml_kafka.errors import SdmlKafkaError, SendFailed
 from sdml_kafka.transport.interfaces.producer import Message as Record
 from sdml_kafka.transport.interfaces.producer import OnSent, always
 from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.lost_brokers import LOST
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
 from sdml_kafka.transport.librdkafka.producer.client_records import as_bytes, checked
 from sdml_kafka.transport.librdkafka.producer.delivery_reports import (
@@ -40,6 +41,7 @@ from sdml_kafka.transport.librdkafka.producer.delivery_reports import (
     Report,
     ReportingProducer,
 )
+from sdml_kafka.transport.librdkafka.producer.lost_clients import LostClients
 from sdml_kafka.transport.librdkafka.producer.outcomes import report_acknowledged, report_error
 from sdml_kafka.transport.librdkafka.producer.rounds import MOST_HELD, Rounds
 from sdml_kafka.transport.librdkafka.producer.topic_lookups import TopicLookups
@@ -78,12 +80,10 @@ class Sending:
             creates_topics: Whether records may create topics.
             rests: Whether the client's thread rests while no record is on its way.
         """
-        self._taken = 0
-        self._settled = 0
+        self._taken = self._settled = 0
         self._loop = loop
         self._settings = settings
-        self._take_error = take_error
-        self._creates_topics = creates_topics
+        self._take_error, self._creates_topics = take_error, creates_topics
         self._rests = rests
         self._rounds = Rounds(self._make, settings)
         self._single: ReportingProducer | None = None
@@ -92,6 +92,7 @@ class Sending:
             loop, self._rounds.current.partitions, self._found, self._not_found
         )
         self._sought = self._lookups.waiting
+        self._lost = LostClients(loop, settings, self._clients, self._all_topics, self._note_lost)
         self._topics: dict[str, Partitions] = {}
         self._waiting: deque[Entry] = deque()
         self._parts = 0
@@ -256,7 +257,7 @@ class Sending:
         if self._single is None:
             settings = {**self._settings, "batch.num.messages": 1}
             self._single = ReportingProducer(
-                self._loop, settings, self._take_single, self._take_error, self._send_waiting
+                self._loop, settings, self._take_single, self._note_error, self._send_waiting
             )
         topic, value, key, headers, partition, _, timestamp_ms, _ = entry[0]
         try:
@@ -288,6 +289,17 @@ class Sending:
     def _error(self, error: KafkaError, topic: str) -> SdmlKafkaError:
         return error_mapping.from_send(error, topic, creates_topics=self._creates_topics)
 
+    def _note_error(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._lost.look()
+        self._take_error(error)
+
+    def _all_topics(self) -> Sequence[str]:
+        return [*self._topics, *self._sought]
+
+    def _note_lost(self) -> None:
+        self._take_error(KafkaError(KafkaError._FATAL, LOST))
+
     def _report_soon(self, entry: Entry, error: Exception) -> None:
         """Report an error later: the caller of `send` may not be ready for it yet."""
         self._loop.call_soon(partial(self._report, entry, error))
@@ -306,6 +318,16 @@ class Sending:
 
     def _is_settled(self) -> bool:
         return self._taken == self._settled + self._rounds.unasked
+
+    @property
+    def settled(self) -> int:
+        """The number of records that have their outcome."""
+        return self._settled + self._rounds.unasked
+
+    @property
+    def a_topic(self) -> str | None:
+        """A topic that records were sent to, None if there is none."""
+        return next(iter(self._topics), None)
 
     async def flush(self, timeout_s: float) -> bool:
         self._rounds.report_all(is_flushing=True, is_holding=True)
@@ -337,6 +359,7 @@ class Sending:
 
     async def stop(self, timeout_s: float) -> None:
         """Stop the threads; each record has its outcome by then."""
+        self._lost.close()
         self._lookups.close()
         for client in self._clients():
             await client.stop(timeout_s)
@@ -347,7 +370,7 @@ class Sending:
 
     def _make(self, settings: dict[str, Any]) -> ReportingProducer:
         is_idle = self._is_idle if self._rests else None
-        callbacks = self._take, self._take_error, self._send_waiting, is_idle
+        callbacks = self._take, self._note_error, self._send_waiting, is_idle
         return ReportingProducer(self._loop, settings, *callbacks)
 
 

@@ -42,6 +42,7 @@ from sdml_kafka.transport.interfaces.transactions import (
     TransactionalProducer,
 )
 from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.lost_brokers import LOST
 from sdml_kafka.transport.librdkafka.options import ID, TRANSACTION_TIMEOUT, Settings
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop, ThreadEnded
 from sdml_kafka.transport.librdkafka.producer.admin import Admin
@@ -147,7 +148,9 @@ class LibrdkafkaTransactions:
         return self._failure
 
     def _take_error(self, error: KafkaError) -> None:
-        pass  # the calls that end a transaction raise what matters
+        # The calls that end a transaction raise what the client knows itself.
+        if error.code() == KafkaError._FATAL and error.str() == LOST:
+            self._failed(ProducerFailed(LOST))
 
     # -- records -------------------------------------------------------------------------
 

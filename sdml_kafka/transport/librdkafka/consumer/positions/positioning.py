@@ -9,7 +9,7 @@ from time import monotonic
 
 from confluent_kafka import KafkaException
 
-from sdml_kafka.errors import SdmlKafkaError
+from sdml_kafka.errors import ConsumerFailed, SdmlKafkaError
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Assignment, Commit, ConsumerSettings
 from sdml_kafka.transport.librdkafka.consumer.ends import Ends
@@ -19,6 +19,7 @@ from sdml_kafka.transport.librdkafka.consumer.obstacles import Obstacles
 from sdml_kafka.transport.librdkafka.consumer.positions.starting import Start
 from sdml_kafka.transport.librdkafka.consumer.records.exchange import Exchange
 from sdml_kafka.transport.librdkafka.consumer.topics import Topics
+from sdml_kafka.transport.librdkafka.lost_brokers import LOST
 
 RETRY_S = 0.1
 """Seconds after which brokers are asked again that have not answered."""
@@ -37,6 +38,7 @@ class Positioning:
         obstacles: Obstacles,
         exchange: Exchange,
         open_partitions: Callable[[Assignment], object],
+        has_lost_brokers: Callable[[KafkaException], bool],
     ) -> None:
         """Ask nothing yet.
 
@@ -49,6 +51,8 @@ class Positioning:
             obstacles: Notes whether brokers answer.
             exchange: Takes jumps and errors.
             open_partitions: Called with an assignment whose positions are known.
+            has_lost_brokers: Returns whether the member will never be answered again, by the error
+                of the last request.
         """
         self._own = own
         self._member = member
@@ -58,6 +62,7 @@ class Positioning:
         self._obstacles = obstacles
         self._exchange = exchange
         self._open_partitions = open_partitions
+        self._has_lost_brokers = has_lost_brokers
         self._retry_at = 0.0
 
     def turn(self) -> None:
@@ -66,9 +71,11 @@ class Positioning:
         if now >= self._retry_at:
             try:
                 self._look_up()
-            except KafkaException:
+            except KafkaException as error:
                 self._obstacles.note_silence()
                 self._retry_at = now + RETRY_S
+                if self._has_lost_brokers(error):
+                    self._exchange.fail(ConsumerFailed(LOST))
             except SdmlKafkaError as error:
                 self._exchange.fail(error)
 

@@ -160,9 +160,16 @@ class Fetching:
             self._supply.forget(partitions)
             read = [key for key in partitions if key not in self.held or key in self._retried]
             for key in read:
-                bad = self._bad.get(key)
-                self._seek(key, partitions[key].next if bad is None else bad.trying)
+                self._seek(key, self._place(key))
             consumer.resume(as_client(read))
+        elif outage.has_lost_brokers:
+            self._consumer = self._supply.consumer = outage.begin_anew()
+            self._consumer.incremental_assign(at_offsets({k: self._place(k) for k in partitions}))
+
+    def _place(self, key: TopicPartition) -> int:
+        """Return the offset to go on at."""
+        bad = self._bad.get(key)
+        return self._exchange.partitions[key].next if bad is None else bad.trying
 
     def _rest_for(self, timeout_s: float) -> None:
         """Let polls take what was fetched, until one waits or there is something else to do."""

@@ -33,7 +33,7 @@ class Supply:
     """Takes batches from one client, for whoever has the right to use it."""
 
     def __init__(self, consumer: Consumer, exchange: Exchange) -> None:
-        self._consumer = consumer
+        self.consumer: Consumer = consumer
         self._exchange = exchange
         self.right: threading.Lock = threading.Lock()
         """Held by whoever uses the client, from the beginning on."""
@@ -52,7 +52,7 @@ class Supply:
     def more(self) -> list[Message]:
         """Return a batch of what was fetched by now."""
         most = max(1, min(MAX_BATCH, BATCH_BYTES // self._record_bytes))
-        messages = self._consumer.consume(most, 0)
+        messages = self.consumer.consume(most, 0)
         self.has_much = len(messages) == most
         return messages
 
@@ -90,7 +90,7 @@ class Supply:
                 del self._full_since[key]
             elif monotonic() >= since + PAUSED_AFTER_S:
                 del self._full_since[key]
-                self._consumer.pause(as_client([key]))
+                self.consumer.pause(as_client([key]))
                 self._paused.add(key)
         return not self._full_since
 
@@ -107,7 +107,7 @@ class Supply:
         if short:
             self._paused.difference_update(short)
             with suppress(KafkaException):
-                self._consumer.resume(as_client(short))
+                self.consumer.resume(as_client(short))
 
     def forget(self, keys: Collection[TopicPartition]) -> None:
         """Forget partitions that are closed, or moved and not paused any more."""

@@ -1,5 +1,6 @@
 """After an outage of all brokers nothing is fetched before the partitions have leaders again."""
 
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,9 +28,11 @@ class Client:
         self.leaders: dict[int, int] | None = LEADERS
         self.fetched: set[int] = set()
         self.sought: dict[int, int] = {}
+        self.assigned: dict[int, int] = {}
 
     def incremental_assign(self, partitions: list[Any]) -> None:
         self.fetched |= {each.partition for each in partitions}
+        self.assigned = {each.partition: each.offset for each in partitions}
 
     def pause(self, partitions: list[Any]) -> None:
         self.fetched -= {each.partition for each in partitions}
@@ -53,7 +56,12 @@ class Client:
 def fetching_from(client: Any, outage: Outage) -> Fetching:
     exchange = Exchange(ProgramLoop(), lambda: False, lambda: None)
     taker = Fetching(
-        client, exchange, lambda s: None, outage, skips_corrupt=False, reads_what_is_left=True
+        client,
+        exchange,
+        lambda s: None,
+        outage,
+        skips_corrupt=False,
+        reads_what_is_left=True,
     )
     positions = {key: 10 + key.partition for key in KEYS}
     taker.open(positions)
@@ -120,3 +128,27 @@ async def test_other_errors_stop_nothing(client: Client) -> None:
     outage.note(KafkaError(KafkaError._TRANSPORT))
     taker.turn()
     assert client.fetched == {0, 1, 2}
+
+
+async def test_a_client_that_has_lost_its_brokers_is_replaced(client: Client) -> None:
+    following, answered_at = Client(), -inf
+    outage = Outage(0.0, lambda: answered_at, lambda: following)  # type: ignore[arg-type, return-value]  # does what is used here
+    taker = fetching_from(client, outage)
+    outage.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    client.leaders = None
+    taker.turn()
+    assert not following.assigned  # no other client is answered, so the brokers are away
+    answered_at = inf
+    taker.turn()
+    assert following.assigned == {0: 10, 1: 11, 2: 12}
+    taker.turn()
+    assert following.fetched == {0, 1, 2}
+    assert following.sought == {0: 10, 1: 11, 2: 12}
+    assert not outage.is_on
+
+
+async def test_an_outage_without_partitions_lasts_until_there_are_some(client: Client) -> None:
+    outage = Outage()
+    outage.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    assert not outage.is_over(client, ())  # type: ignore[arg-type]  # is not asked
+    assert outage.is_over(client, KEYS)  # type: ignore[arg-type]  # does what is used here
