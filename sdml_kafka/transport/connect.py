@@ -275,13 +275,15 @@ def transactions(
 def inspector(options: Mapping[str, Any]) -> AbstractAsyncContextManager[Inspector]:
     """Return the context that opens an inspector, which logs in with aiokafka's options.
 
+    It has no use for time-outs of a consumer, so these may contradict each other.
+
     Raises:
         ConfigurationError: An option cannot work.
     """
     from sdml_kafka.transport.aiokafka.inspector import open_inspector
     from sdml_kafka.transport.aiokafka.option_values import check_values
 
-    check_values(options)
+    check_values(options, needs_fitting_times=False)
     return open_inspector(options)
 
 

@@ -148,7 +148,9 @@ class Examination:
         overview = await ask(speaker, everything, brokers.read_metadata)
         request = brokers.metadata_request(facts.named, with_rights=True)
         found = await ask(speaker, request, brokers.read_metadata)
-        there = [each.name for each in found.topics if not each.error] if found else []
+        place_of = {name: place for place, name in enumerate(facts.named)}
+        wanted = sorted(found.topics if found else (), key=lambda each: place_of.get(each.name, -1))
+        there = [each.name for each in wanted if not each.error]
         configs: tuple[Config, ...] = ()
         if there:
             request = brokers.configs_request(brokers.TOPIC, there)
@@ -156,7 +158,7 @@ class Examination:
         return evolve(
             facts,
             overview=overview,
-            wanted=() if found is None else found.topics,
+            wanted=tuple(wanted),
             rights=None if found is None else found.rights,
             configs={each.name: each for each in configs},
         )

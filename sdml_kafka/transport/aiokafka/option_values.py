@@ -76,10 +76,16 @@ _HAS_CODEC = {
 }
 
 
-def check_values(options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> None:
+def check_values(
+    options: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None = None,
+    *,
+    needs_fitting_times: bool = True,
+) -> None:
     """Raise a ConfigurationError if an option has a value that it cannot have.
 
-    `defaults` hold where an option is not given; options that do not go together are found, too.
+    `defaults` hold where an option is not given; options that do not go together are found, too,
+    time-outs that contradict each other only with `needs_fitting_times`.
     """
     for name, value in options.items():
         if name in _CHOICES:
@@ -92,7 +98,10 @@ def check_values(options: Mapping[str, Any], defaults: Mapping[str, Any] | None 
             _check_number(name, value, _OPTIONAL_NUMBERS[name], None)
         elif name in _TYPES and not isinstance(value, _TYPES[name][0]):
             raise ConfigurationError(f"{name} is {_TYPES[name][1]}, not {_shown(value)}")
-    _check_together({**(defaults or {}), **options})
+    settings = {**(defaults or {}), **options}
+    if needs_fitting_times:
+        _check_times(settings)
+    _check_together(settings)
 
 
 def made_by(factory: Callable[[], object], name: str) -> object:
@@ -147,7 +156,7 @@ def _shown(value: object) -> str:
     return repr(value) if isinstance(value, Real | None) else f"a {type(value).__name__}"
 
 
-def _check_together(settings: Mapping[str, Any]) -> None:
+def _check_times(settings: Mapping[str, Any]) -> None:
     for lower, upper, why in (
         ("heartbeat_interval_ms", "session_timeout_ms", "the group would expel each member"),
         ("fetch_max_wait_ms", "request_timeout_ms", "each idle fetch would time out"),
@@ -157,6 +166,9 @@ def _check_together(settings: Mapping[str, Any]) -> None:
                 f"{lower} ({settings[lower]}) has to be less than {upper} "
                 f"({settings[upper]}): {why}"
             )
+
+
+def _check_together(settings: Mapping[str, Any]) -> None:
     _check_security(settings)
     kind = settings.get("compression_type")
     if kind in _HAS_CODEC and not _HAS_CODEC[kind]():

@@ -1,5 +1,10 @@
 """What can be typed behind `sdml-kafka doctor`."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from sdml_kafka.cli.arguments import parse_arguments
@@ -55,3 +60,18 @@ def test_options_that_cannot_work_are_one_line(capsys: pytest.CaptureFixture[str
 
 def test_addresses() -> None:
     assert addresses_of("a:1, [::1]:9092,b:2,a:1") == (("a", 1), ("::1", 9092), ("b", 2))
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_time_outs_that_contradict_each_other_are_a_finding(tmp_path: Path, backend: str) -> None:
+    config = tmp_path / "kafka.toml"
+    config.write_text("session_timeout_ms = 5000\nheartbeat_interval_ms = 6000\n")
+    where = ["--bootstrap", "127.0.0.1:1", "--config", str(config), "--backend", backend]
+    ended = subprocess.run(
+        [sys.executable, "-m", "sdml_kafka", "doctor", *where, "--json"],
+        capture_output=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (1, b"")
+    found = {each["code"] for each in json.loads(ended.stdout)["findings"]}
+    assert {"heartbeats-refused", "bootstrap-unreachable"} <= found

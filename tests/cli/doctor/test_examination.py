@@ -83,6 +83,15 @@ async def test_everything_is_found_from_one_address() -> None:
     assert facts.clock.ahead_s < -1e9
 
 
+async def test_topics_are_in_the_order_in_which_they_were_named() -> None:
+    inspector = Brokers()
+    names = ("orders", "bills", "items")
+    topics = [written.topic(name, written.partition(0, 1, [1], [1])) for name in sorted(names)]
+    inspector.answers[brokers.METADATA] = lambda: written.metadata(NODES, *topics)
+    facts = await examine(inspector, plan(watch_s=0.0, topics=names))
+    assert [each.name for each in facts.wanted] == list(names)
+
+
 async def test_each_leader_is_asked_for_its_own_logs_and_the_coordinator_about_the_group() -> None:
     inspector = Brokers()
     await examine(inspector, plan(watch_s=0.0))

@@ -9,6 +9,8 @@ from sdml_kafka.cli.doctor.facts import Failure, Ours
 from sdml_kafka.cli.doctor.lag import lag_of, unknown_lag
 from sdml_kafka.transport.inspection.brokers import Config
 from sdml_kafka.transport.inspection.groups import Coordinator
+from sdml_kafka.transport.inspection.logs import Place
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.doctor_facts import (
     BROKER,
     OURS,
@@ -21,6 +23,7 @@ from tests.support.doctor_facts import (
     member,
     places,
     texts,
+    topic,
     well,
 )
 
@@ -101,6 +104,13 @@ def test_members_without_partitions_and_partitions_without_members() -> None:
     assert "orders 1" in texts(facts, "nobody-has")[0]
 
 
+def test_members_that_wait_for_a_topic_that_is_missing_are_not_said_to_lack_partitions() -> None:
+    waiting = member("a", topics=frozenset({"bills"}))
+    missing = topic("bills", error=3, partitions=())
+    seen = group(look(waiting, committed={0: 10, 1: 10}))
+    assert codes(well(topic(), missing, group=seen, configs={})) == ["topic-missing"]
+
+
 def test_commits_outside_of_the_log() -> None:
     seen = group(look(A, B, committed={0: 2, 1: 10}))
     facts = well(group=seen, beginnings=places(p0=5, p1=0))
@@ -128,6 +138,18 @@ def test_a_member_that_commits_nothing_though_records_wait() -> None:
     assert "nothing for 6 s" in text
 
 
+@pytest.mark.parametrize("name", ["orders-retry-60000", "orders-retry-0", "orders-retry"])
+def test_records_of_a_retry_topic_wait_on_purpose(name: str) -> None:
+    key = TopicPartition(name, 0)
+    holder = evolve(A, partitions=A.partitions | {key}, topics=frozenset({"orders", name}))
+    seen = look(holder, evolve(B, topics=holder.topics), committed={0: 10, 1: 10})
+    offsets = {**seen.committed.offsets, key: 4}
+    seen = evolve(seen, committed=evolve(seen.committed, offsets=offsets))
+    facts = well(group=group(seen, seen), ends={**places(p0=10, p1=10), key: Place(0, 6, -1)})
+    assert codes(facts) == ["lag"]
+    assert "2 in retry topics, where they wait until they are due" in texts(facts, "lag")[0]
+
+
 def test_lag_of_partitions_whose_leader_is_away_is_not_known() -> None:
     facts = well(ends=places(p0=12))
     assert {key.partition: count for key, count in lag_of(facts).items()} == {0: 2}
@@ -144,6 +166,7 @@ def test_lag_of_partitions_whose_leader_is_away_is_not_known() -> None:
         ("rebalance_timeout_ms", 9000, ["drain-short"]),
         ("connections_max_idle_ms", 700_000, ["idle-connections"]),
         ("request_timeout_ms", 300, ["requests-short"]),
+        ("request_timeout_ms", 250, ["requests-refused"]),
         ("transaction_timeout_ms", 1_000_000, ["transactions-refused"]),
     ],
 )

@@ -14,6 +14,7 @@ from sdml_kafka.cli.doctor.rules.finding import (
     some,
     warning,
 )
+from sdml_kafka.cli.doctor.rules.uses import is_retry_topic
 from sdml_kafka.cli.plurals import counted
 from sdml_kafka.transport.inspection.groups import NOT_FOUND, Group, Member
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -158,7 +159,12 @@ def check_shares(facts: Facts) -> Findings:
     if (last := _last(facts)) is None or last[1].group.state != "Stable":
         return
     about, group = f"group {last[0].name}", last[1].group
-    if idle := [_shown(each) for each in group.members if not each.partitions]:
+    missing = {each.name for each in facts.wanted if each.error}
+    if idle := [
+        _shown(each)
+        for each in group.members
+        if not each.partitions and not (each.topics and each.topics <= missing)
+    ]:
         shared = len({key for each in group.members for key in each.partitions})
         yield warning(
             "idle-members",
@@ -244,11 +250,13 @@ def check_progress(facts: Facts) -> Findings:
         return
     facts_of_group, look = last
     about = f"group {facts_of_group.name}"
+    waiting = sum(count for key, count in lag.items() if is_retry_topic(key.topic))
+    by_plan = f"; {waiting:,} in retry topics, where they wait until they are due" * bool(waiting)
     yield note(
         "lag",
         about,
         f"{counted(sum(lag.values()), 'record')} yet to read in {counted(len(lag), 'partition')}: "
-        f"{_worst(lag)}",
+        f"{_worst(lag)}{by_plan}",
         "if it grows, run more members (up to the number of partitions), or process more at once",
     )
     if len(facts_of_group.looks) < 2 or look.group.state != "Stable":
@@ -257,6 +265,8 @@ def check_progress(facts: Facts) -> Findings:
     stuck = defaultdict[str, list[str]](list)
     holders = {key: each for each in look.group.members for key in each.partitions}
     for key in sorted(lag):
+        if is_retry_topic(key.topic):  # its records may be minutes from being due
+            continue
         if key in holders and before.get(key) == look.committed.offsets.get(key):
             stuck[_shown(holders[key])].append(f"{_named(key)} at {before[key]:,}")
     for member, places in stuck.items():

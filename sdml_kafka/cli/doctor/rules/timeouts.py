@@ -47,8 +47,10 @@ def check_sessions(facts: Facts) -> Findings:
             "polls-shorter-than-session",
             about,
             f"max_poll_interval_ms ({poll_ms:,}) is shorter than session_timeout_ms "
-            f"({session_ms:,}): a member that is busy leaves before one that is dead is missed",
-            "set max_poll_interval_ms to more than a handler may ever take",
+            f"({session_ms:,}): a member whose event loop stands still leaves before one that is "
+            "dead is missed",
+            f"set max_poll_interval_ms to more than {session_ms}; a handler may take longer than "
+            "that, since polling goes on beside it",
         )
     drain_ms = ours.number("rebalance_timeout_ms")
     if 0 < drain_ms < session_ms:
@@ -98,7 +100,15 @@ def check_connections(facts: Facts) -> Findings:
     wait_ms, limit_ms = (
         facts.ours.number(each) for each in ("fetch_max_wait_ms", "request_timeout_ms")
     )
-    if 0 < limit_ms < 2 * wait_ms:
+    if 0 < limit_ms <= wait_ms:
+        yield error(
+            "requests-refused",
+            "our clients",
+            f"fetch_max_wait_ms ({wait_ms:,}) is not less than request_timeout_ms ({limit_ms:,}): "
+            "listeners refuse that",
+            "raise request_timeout_ms to several times fetch_max_wait_ms",
+        )
+    elif 0 < limit_ms < 2 * wait_ms:
         yield warning(
             "requests-short",
             "our clients",

@@ -12,12 +12,18 @@ from sdml_kafka.cli.doctor.rules.finding import Findings, duration, error, note,
 
 _DEAD_LETTERS = re.compile(r"[-._](dlt|dlq)$", re.IGNORECASE)
 _RETRIES = re.compile(r"-retry-(?P<delay_ms>[0-9]{1,15})$")
+_WAITING = re.compile(r"-retry(-[0-9]{1,15})?$")
 _REPLIES = re.compile(r"^sdml-rpc-|[-._]repl(y|ies)$")
 _DAY_MS = 24 * 3600 * 1000
 LEAST_DEAD_LETTERS_MS = 3 * _DAY_MS
 """A weekend, after which somebody looks at dead letters."""
 _OVERHEAD = 12
 """Kafka's default of max.message.bytes is a MiB and what a batch has beside its records."""
+
+
+def is_retry_topic(name: str) -> bool:
+    """Return whether records of the topic wait on purpose, until their next attempt is due."""
+    return _WAITING.search(name) is not None
 
 
 def check_sizes(facts: Facts) -> Findings:
