@@ -99,7 +99,9 @@ class OwnerThread:
         self._end = end
         self._failed = failed
         self._commands: deque[Command] = deque()
-        self._has_commands = threading.Event()
+        self._bell = threading.Lock()
+        """Free if the thread is not to rest. An Event would run some ten lines of Python."""
+        self._bell.acquire()
         self._calls: set[_Call] = set()
         """The calls that have no outcome yet; the program's."""
         self._is_stopping = False
@@ -120,15 +122,16 @@ class OwnerThread:
     def call_soon(self, command: Command) -> None:
         """Have a command carried out, in the order of the calls, unless the thread ends before."""
         self._commands.append(command)
-        self._has_commands.set()
+        self.wake()
 
     def wake(self) -> None:
         """Let the thread rest no longer."""
-        self._has_commands.set()
+        with suppress(RuntimeError):  # it is free already
+            self._bell.release()
 
     def rest(self, timeout_s: float) -> None:
         """Let the thread wait until there is a command or it is woken; called in the thread."""
-        self._has_commands.wait(timeout_s)
+        self._bell.acquire(timeout=timeout_s)
 
     async def call[T](self, command: Callable[[], T]) -> T:
         """Have a command carried out, and return what it returns or raise what it raises.
@@ -164,7 +167,7 @@ class OwnerThread:
         self._is_stopping = True
         if self._thread.ident is None:
             self._thread.start()  # to close the client, and nothing else
-        self._has_commands.set()
+        self.wake()
         with anyio.move_on_after(timeout_s):
             await self._ended.wait()
             self._thread.join(timeout=0.1)
@@ -186,7 +189,8 @@ class OwnerThread:
         commands = self._commands
         while not self._is_stopping:
             self._turn()
-            self._has_commands.clear()  # first, so that a command that comes now ends the next rest
+            # First, so that a command that comes now ends the next rest.
+            self._bell.acquire(blocking=False)
             while commands:
                 commands.popleft()()
 

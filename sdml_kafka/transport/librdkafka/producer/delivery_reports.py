@@ -78,7 +78,8 @@ class ReportingProducer:
         self._take, self._take_error, self._take_silence = take, take_error, take_silence
         self._reports, self._errors, self._most = list[Report](), list[KafkaError](), 1
         self._is_idle, self._is_calling = is_idle, False
-        self._given_back = threading.Semaphore(0)
+        self._given_back = threading.Lock()
+        self._given_back.acquire()
         self._stopping = False
         settings = {**settings, "error_cb": self._note_error}
         self._producer: Producer | None = made(Producer, settings, ClientLog(secrets_of(settings)))

@@ -14,7 +14,9 @@ processor is busy with nothing else. It also sends the first record of a burst a
 - While such rounds follow each other closely, no record goes ahead of its round: it waits for those
   that come in the same turn of the program's loop (`is_busy`). Those that may go to any partition
   go to one, up to `MOST_TOGETHER` of them. librdkafka sends a request for each partition, and each
-  of these costs the broker, this client and whoever reads more than the records in it.
+  of these costs the broker, this client and whoever reads more than the records in it. So few
+  records go by the second producer as well then, and others join a round as long as it waits: a
+  record that goes alone is read alone, and what is sent for that goes alone again.
 - Where too many are held back, or an answer takes too long, they are handed over all the same. If
   they wait for a broker that is as slow as all others, librdkafka would be busy with them and sends
   none sooner, so this takes longer while nothing is answered.
@@ -43,6 +45,8 @@ would be sent no sooner."""
 FREE_S = 2.0
 """Seconds for which none are held back once an answer has taken too long, as in an outage."""
 LINGER_MS = 1
+OPEN_S = 0.0008
+"""Seconds for which records join the round before theirs: librdkafka has not sent that by then."""
 BUSY_S = 0.2
 """Seconds within which a round follows another one while there is much to send."""
 
@@ -64,7 +68,9 @@ class Rounds:
         """The number of records on their way from which on others are held back."""
         self.is_busy: bool = False
         """Whether rounds of many records follow each other closely."""
-        self._held_at = self._free_until = self._many_at = 0.0
+        self._held_at = self._free_until = self._many_at = self._open_until = 0.0
+        self.is_new: bool = True
+        """Whether what is handed over begins a round."""
         self._under_way = 0
         """The number of records on their way when the first one was held back."""
         self._is_flushing = False
@@ -95,9 +101,10 @@ class Rounds:
             self.most = self._most
         if now >= self._many_at + BUSY_S:
             self.is_busy = False
+        self.is_new = not under_way
         if not under_way:
             self._choose(count, now)
-        elif count < MOST_HELD:
+        elif count < MOST_HELD and not (self.is_busy and now < self._open_until):
             patience_s = PATIENCE_S if under_way < self._under_way else LONG_PATIENCE_S
             if not count or now < self._held_at + patience_s:
                 return False
@@ -110,13 +117,14 @@ class Rounds:
                 self._together = self._make({**self._settings, "linger.ms": LINGER_MS})
             self.current = self._together
             self.is_busy, self._many_at = now < self._many_at + BUSY_S, now
-        else:
+        elif not self.is_busy:
             self.current = self._alone
-            self.is_busy = self.is_busy and not count
+        if count:
+            self._open_until = now + OPEN_S
 
     def end(self) -> None:
         """Note that nothing is held back any more."""
-        is_holding = self.is_busy or self.most > self._most
+        is_holding = self.is_busy or self.most > self._most or self.current is not self._alone
         self.report_all(is_flushing=self._is_flushing, is_holding=is_holding)
 
     def report_all(self, *, is_flushing: bool, is_holding: bool) -> None:

@@ -51,7 +51,7 @@ LOOK_S = 0.1
 """Seconds between two looks at what is not reported."""
 FRESH_S = 0.4
 """Seconds within which no record gets too old: what the broker refuses then, it refuses again."""
-MOST_TOGETHER = 50
+MOST_TOGETHER = 64
 """The number of records of a round that go to one partition, where any will do (`rounds.py`)."""
 BY_KEY = -1
 """The number of a partition that librdkafka chooses by the record's key."""
@@ -97,6 +97,8 @@ class Sending:
         self._waiting: deque[Entry] = deque()
         self._parts = 0
         """The number of parts of rounds that were given to one partition each."""
+        self._left_of_part = 0
+        """The number of records that may still be given to the last one of them."""
         self._part: int | None = None
         """The number of such a part while it is handed over."""
         self._all_settled = anyio.Event()
@@ -236,9 +238,13 @@ class Sending:
         if not self._rounds.may_end(len(self._waiting)):
             return
         is_busy = self._rounds.is_busy
-        for number in range(len(self._waiting)):
-            if is_busy and not number % MOST_TOGETHER:
-                self._part = self._parts = self._parts + 1
+        if self._rounds.is_new:
+            self._left_of_part = 0
+        for _ in range(len(self._waiting)):
+            if is_busy:
+                if not self._left_of_part:
+                    self._parts, self._left_of_part = self._parts + 1, MOST_TOGETHER
+                self._part, self._left_of_part = self._parts, self._left_of_part - 1
             entry = self._waiting.popleft()
             if not entry[2]():
                 self._count_settled(1)

@@ -11,6 +11,7 @@ from sdml_kafka.transport.librdkafka.producer.rounds import (
     LONG_PATIENCE_S,
     MOST_ALONE,
     MOST_HELD,
+    OPEN_S,
     PATIENCE_S,
     Rounds,
 )
@@ -62,11 +63,14 @@ def test_a_round_goes_together_once_nothing_is_on_its_way(now: list[float]) -> N
     together = under_way(own, 20)
     assert together.linger_ms == rounds.LINGER_MS
     own.end()
-    assert not alone.reports_all
-    assert not together.reports_all
+    assert alone.reports_all
+    assert together.reports_all  # so that the end of the round is seen
     under_way(own, 0)
     assert own.may_end(0)
+    own.end()
     assert under_way(own, 0) is alone
+    assert not alone.reports_all
+    assert not together.reports_all
 
 
 def test_few_that_were_held_back_go_at_once(now: list[float]) -> None:
@@ -135,7 +139,54 @@ def test_rounds_of_many_that_follow_each_other_are_busy(now: list[float]) -> Non
     assert under_way(own, 20).reports_all  # a report for each would be waited for in the thread
     under_way(own, 0)
     assert own.may_end(MOST_ALONE)
+    assert own.is_busy
+    assert under_way(own, MOST_ALONE).linger_ms == rounds.LINGER_MS  # not ahead of the next ones
+    now[0] += BUSY_S
+    under_way(own, 0)
+    assert own.may_end(MOST_ALONE)
     assert not own.is_busy
+    assert under_way(own, 0).linger_ms == 0
+
+
+def test_what_comes_soon_joins_the_round_before_it_while_there_is_much(now: list[float]) -> None:
+    own = made()
+    for _ in range(2):
+        under_way(own, 0)
+        assert own.may_end(20)
+        assert own.is_new
+        under_way(own, 20)
+    assert own.begin()
+    now[0] += OPEN_S / 2
+    assert own.may_end(1)
+    assert not own.is_new
+    now[0] += OPEN_S / 2
+    assert not own.may_end(1)
+    under_way(own, 0)
+    assert own.may_end(1)
+    assert own.is_new
+
+
+def test_nothing_joins_a_round_that_stands_alone(now: list[float]) -> None:
+    own = made()
+    assert own.may_end(20)
+    under_way(own, 20)
+    assert not own.is_busy
+    assert own.begin()
+    assert not own.may_end(1)
+
+
+def test_the_end_of_what_lingers_is_seen(now: list[float]) -> None:
+    """Otherwise a call that is alone would go by the producer that waits for others."""
+    own = made()
+    assert own.may_end(20)
+    together = under_way(own, 20)
+    own.end()
+    assert together.reports_all
+    under_way(own, 0)
+    assert own.may_end(0)
+    own.end()
+    assert under_way(own, 0).linger_ms == 0
+    assert not together.reports_all
 
 
 def test_what_was_busy_is_so_no_longer_once_nothing_comes(now: list[float]) -> None:
