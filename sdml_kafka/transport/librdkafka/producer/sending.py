@@ -95,10 +95,8 @@ class Sending:
         self._lost = LostClients(loop, settings, self._clients, self._all_topics, self._note_lost)
         self._topics: dict[str, Partitions] = {}
         self._waiting: deque[Entry] = deque()
-        self._parts = 0
-        """The number of parts of rounds that were given to one partition each."""
-        self._left_of_part = 0
-        """The number of records that may still be given to the last one of them."""
+        self._parts = self._left_of_part = 0
+        """The parts of rounds that were given to one partition each, and what the last has left."""
         self._part: int | None = None
         """The number of such a part while it is handed over."""
         self._all_settled = anyio.Event()

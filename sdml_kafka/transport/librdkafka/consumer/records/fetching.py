@@ -13,7 +13,7 @@ Where the offset to be read next is gone librdkafka reports an error, and readin
 log's beginning. librdkafka knows where logs begin: an offset that is missing before that has been
 deleted, and one that comes again is of another log. But behind a batch with a wrong checksum
 librdkafka takes the middle of the batch for the next one, and may go on at any offset. So for some
-time after such a batch that error is not believed.
+time after such a batch that error is not believed (`undecodable_batches.py`).
 
 Rules for whoever edits this file:
 
@@ -28,7 +28,6 @@ Rules for whoever edits this file:
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from logging import getLogger
-from time import monotonic
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
@@ -36,11 +35,9 @@ from confluent_kafka import TopicPartition as ClientPartition
 from sdml_kafka.transport.fetched_record import RecordColumns
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import DELETED, REPLACED, Jump
-from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.librdkafka.client_partitions import as_client, at_offsets
 from sdml_kafka.transport.librdkafka.consumer.failures import final
 from sdml_kafka.transport.librdkafka.consumer.lookups import FIRST
-from sdml_kafka.transport.librdkafka.consumer.records.bad_batches import BadBatch
 from sdml_kafka.transport.librdkafka.consumer.records.batches import (
     Undecodable,
     are_records,
@@ -50,6 +47,9 @@ from sdml_kafka.transport.librdkafka.consumer.records.batches import (
 from sdml_kafka.transport.librdkafka.consumer.records.exchange import Exchange, Fetched
 from sdml_kafka.transport.librdkafka.consumer.records.outage import Outage
 from sdml_kafka.transport.librdkafka.consumer.records.supply import Supply
+from sdml_kafka.transport.librdkafka.consumer.records.undecodable_batches import (
+    UndecodableBatches,
+)
 
 _log = getLogger("sdml_kafka.transport")
 
@@ -60,10 +60,6 @@ LOOK_S = 0.02
 BATCHES_OF_A_POLL = 3
 """The number of batches that a poll takes itself, in less than a millisecond."""
 LEADERS_TIMEOUT_S = 0.2
-RETRY_HELD_S = 2.0
-"""Seconds after which a batch that does not decode is tried again."""
-GARBLED_S = 5.0
-"""Seconds after such a batch in which librdkafka's position may be of no meaning."""
 _ABOUT_A_TOPIC = frozenset(
     {
         KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -73,15 +69,6 @@ _ABOUT_A_TOPIC = frozenset(
     }
 )
 """The topic is missing, or was deleted, which the health says."""
-_DOES_NOT_DECODE = frozenset(
-    {
-        KafkaError._BAD_MSG,
-        KafkaError._BAD_COMPRESSION,
-        KafkaError._NOT_IMPLEMENTED,
-        KafkaError._UNDERFLOW,
-        KafkaError.INVALID_MSG,
-    }
-)
 
 
 class Fetching:
@@ -111,16 +98,10 @@ class Fetching:
         self._consumer = consumer
         self._exchange = exchange
         self._rest, self._outage = rest, outage
-        self._skips_corrupt, self._reads_what_is_left = skips_corrupt, reads_what_is_left
-        self.held: dict[TopicPartition, str] = {}
-        """The partitions that cannot be read on, with the reason."""
-        self._retried: set[TopicPartition] = set()
-        """Those of them that are being tried again."""
-        self._retry_held_at = 0.0
-        self._bad: dict[TopicPartition, BadBatch] = {}
-        """The partitions in which the end of a batch is looked for that does not decode."""
-        self._garbled_until: dict[TopicPartition, float] = {}
-        """The time until which librdkafka's position in a partition may be of no meaning."""
+        self._reads_what_is_left = reads_what_is_left
+        self._undecodable = UndecodableBatches(
+            consumer, exchange, self._seek, skips_corrupt=skips_corrupt
+        )
         self._stale: set[TopicPartition] = set()
         """The partitions that were moved since the messages in hand were taken."""
         self._supply = Supply(consumer, exchange)
@@ -133,8 +114,7 @@ class Fetching:
         if self._outage.is_on:
             self._wait_for_leaders()
             return
-        if self.held and monotonic() >= self._retry_held_at:
-            self._retry_held()
+        self._undecodable.retry()
         has_room = supply.has_room()
         if not exchange.is_waiting and (supply.has_much or not has_room or not supply.is_short()):
             self._rest_for(REST_S)
@@ -158,18 +138,15 @@ class Fetching:
         if outage.is_over(consumer, partitions):
             outage.end()
             self._supply.forget(partitions)
-            read = [key for key in partitions if key not in self.held or key in self._retried]
+            read = self._undecodable.read_on(partitions)
             for key in read:
-                self._seek(key, self._place(key))
+                self._seek(key, self._undecodable.position(key))
             consumer.resume(as_client(read))
         elif outage.has_lost_brokers:
             self._consumer = self._supply.consumer = outage.begin_anew()
-            self._consumer.incremental_assign(at_offsets({k: self._place(k) for k in partitions}))
-
-    def _place(self, key: TopicPartition) -> int:
-        """Return the offset to go on at."""
-        bad = self._bad.get(key)
-        return self._exchange.partitions[key].next if bad is None else bad.trying
+            self._undecodable.consumer = self._consumer
+            places = {key: self._undecodable.position(key) for key in partitions}
+            self._consumer.incremental_assign(at_offsets(places))
 
     def _rest_for(self, timeout_s: float) -> None:
         """Let polls take what was fetched, until one waits or there is something else to do."""
@@ -194,7 +171,7 @@ class Fetching:
         if not supply.right.acquire(blocking=False):
             return False
         try:
-            is_calm = not (self._left or self.held or self._bad)
+            is_calm = not self._left and self._undecodable.are_none
             supply.has_much = is_calm and bool(self._exchange.wanted) and supply.has_room()
             for _ in range(BATCHES_OF_A_POLL):
                 if supply.has_much:
@@ -229,24 +206,13 @@ class Fetching:
         if fetched is None or fetched.is_withheld or not self._is_read_on(key):
             return
         if isinstance(records, Undecodable):
-            self._note_undecodable(key, records)
+            self._undecodable.note_record(key, records)
         else:
             self._put(key, fetched, records)
 
     def _is_read_on(self, key: TopicPartition) -> bool:
         """Return whether what comes of a partition counts: it was read without a failure."""
-        if key in self._stale:
-            return False
-        if (bad := self._bad.get(key)) is not None:
-            bad.passed()
-            self._look_on(key, bad)
-            return False
-        if key in self.held:
-            if key not in self._retried:
-                return False
-            self._retried.discard(key)
-            del self.held[key]
-        return True
+        return key not in self._stale and self._undecodable.passes(key)
 
     def _put(self, key: TopicPartition, fetched: Fetched, records: RecordColumns) -> None:
         if records.offsets[0] != fetched.next:
@@ -280,23 +246,15 @@ class Fetching:
             self._note_error(key, error, message.offset())
 
     def _note_error(self, key: TopicPartition, error: KafkaError, base: int | None) -> None:
-        code, reason = error.code(), error_mapping.shown(error)
-        if code in _DOES_NOT_DECODE:
-            self._garbled_until[key] = monotonic() + GARBLED_S
-        if self._skips_corrupt and code in _DOES_NOT_DECODE:
-            self._skip(key, base, reason)
-        elif code not in _ABOUT_A_TOPIC:
-            self._hold(key, self._exchange.partitions[key].next, reason)
+        if error.code() not in _ABOUT_A_TOPIC:
+            self._undecodable.note_error(key, error, base)
 
     def _is_moved(self, key: TopicPartition, code: int) -> bool:
         """Return whether an error means that reading goes on elsewhere, and see to that."""
         if code != KafkaError._AUTO_OFFSET_RESET:
             return False
-        if monotonic() < self._garbled_until.get(key, 0.0):
-            if (bad := self._bad.get(key)) is not None:
-                self._seek(key, bad.trying)
-            elif key not in self.held or key in self._retried:
-                self._seek(key, self._exchange.partitions[key].next)
+        if self._undecodable.is_garbled(key):
+            self._undecodable.go_on(key)
             return True
         if self._reads_what_is_left:
             self._seek(key, FIRST)
@@ -310,59 +268,6 @@ class Fetching:
             return
         self._note_gap(key, fetched.next, position)
         self._exchange.move(key, position)
-
-    # -- batches that do not decode ------------------------------------------------------
-
-    def _note_undecodable(self, key: TopicPartition, found: Undecodable) -> None:
-        offset, reason = found
-        if self._skips_corrupt:
-            self._note_skipped(key, offset, offset + 1, reason)
-        else:
-            self._hold(key, offset, reason)
-
-    def _note_skipped(self, key: TopicPartition, first: int, end: int, reason: str) -> None:
-        why = f"what does not decode is skipped ({reason})"
-        self._exchange.note_jumps([], [Jump(key, first, end, why)])
-        self._exchange.move(key, end)
-
-    def _skip(self, key: TopicPartition, base: int | None, reason: str) -> None:
-        """Go on behind a batch that begins at `base`, whose end has to be looked for."""
-        if (bad := self._bad.get(key)) is not None:
-            bad.failed(base)
-        else:
-            _, log_end = self._consumer.get_watermark_offsets(ClientPartition(*key), cached=True)
-            bad = BadBatch(self._exchange.partitions[key].next, base, log_end, reason)
-            self._bad[key] = bad
-        self._look_on(key, bad)
-
-    def _look_on(self, key: TopicPartition, bad: BadBatch) -> None:
-        if bad.is_found:
-            del self._bad[key]
-            self._note_skipped(key, bad.first, bad.trying, bad.reason)
-        self._seek(key, bad.trying)
-
-    def _hold(self, key: TopicPartition, at: int, reason: str) -> None:
-        """Read nothing of a partition until its next try."""
-        if key in self.held and key not in self._retried:
-            return
-        self._retried.discard(key)
-        self.held[key] = f"offset {at}: {reason}"
-        self._consumer.pause(as_client([key]))
-        self._retry_held_at = monotonic() + RETRY_HELD_S
-
-    def _retry_held(self) -> None:
-        self._retry_held_at = monotonic() + RETRY_HELD_S
-        for key in self.held.keys() - self._retried:
-            if (fetched := self._exchange.partitions.get(key)) is not None:
-                self._retried.add(key)
-                self._seek(key, fetched.next)
-                self._consumer.resume(as_client([key]))
-
-    def _forget_trouble(self, key: TopicPartition) -> None:
-        self.held.pop(key, None)
-        self._retried.discard(key)
-        self._bad.pop(key, None)
-        self._garbled_until.pop(key, None)
 
     # -- moving and pausing --------------------------------------------------------------
 
@@ -385,14 +290,14 @@ class Fetching:
         self._consumer.incremental_unassign(as_client(own))
         self._supply.forget(keys)
         for key in own:
-            self._forget_trouble(key)
+            self._undecodable.forget(key)
         self._exchange.close(keys)
 
     def seek(self, positions: Mapping[TopicPartition, int], number: int) -> None:
         """Fetch partitions from elsewhere on, for polls that know of this seek."""
         for key, position in positions.items():
             self._seek(key, position)
-            self._forget_trouble(key)
+            self._undecodable.forget(key)
         self._exchange.sought(positions, number)
         self._supply.forget(positions)
         if not self._outage.is_on:
@@ -406,6 +311,11 @@ class Fetching:
             place = at_offsets({key: position})
             self._consumer.incremental_unassign(place)
             self._consumer.incremental_assign(place)
+
+    @property
+    def held(self) -> Mapping[TopicPartition, str]:
+        """The partitions that cannot be read on, with the reason."""
+        return self._undecodable.held
 
     def high_watermarks(self) -> dict[TopicPartition, int]:
         """Return where the logs end, as far as that was seen by a fetch."""
