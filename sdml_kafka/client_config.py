@@ -1,6 +1,6 @@
 """The Kafka client that a command uses, and the options that were given for it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -66,3 +66,32 @@ class ClientConfig:
 
 
 NO_CONFIG = ClientConfig()
+
+_OF_MEMBERS = frozenset({"group_instance_id", "group.instance.id"})
+"""The options that say which member of its group a consumer is."""
+
+
+def client_given(
+    consumer_factory: object,
+    producer_factory: object,
+    bootstrap_servers: str | Sequence[str] | None,
+    group_id: str | None,
+    aiokafka_options: Mapping[str, Any],
+    choice: "ClientChoice",
+) -> ClientConfig | None:
+    """Return the client that a listener's arguments describe, None if they have no addresses.
+
+    It is for consumers and producers beside the listener, which are no members of its group.
+    """
+    from sdml_kafka.transport.connect import split_aiokafka_options, split_librdkafka_options
+
+    if not bootstrap_servers:
+        return None
+    servers = bootstrap_servers
+    joined = servers if isinstance(servers, str) else ",".join(servers)
+    is_aiokafka = choice.name == "aiokafka"
+    given = aiokafka_options if is_aiokafka else choice.options or {}
+    options = {name: each for name, each in given.items() if name not in _OF_MEMBERS}
+    split = split_aiokafka_options if is_aiokafka else split_librdkafka_options
+    for_consumer, for_producer = split(options)
+    return ClientConfig(joined, for_consumer, options, for_producer, choice.name)

@@ -358,6 +358,15 @@ class ListenerActors:
         held = [*status.held, *(held for each in status.processors.values() for held in each.held)]
         return judge(evolve(facts, not_taken=held, processors=status.processors), limits)
 
+    def dead_letter_topics(self, declared: Sequence[Declared]) -> Collection[str]:
+        """Return the topics that dead letters are written to, as far as options name them."""
+        topics, failures = set(self.processors.dead_letter_topics), self._parse_failures
+        for each in declared:
+            topics.update(self.processors.dead_letters_of(each.type, each.options))
+        if failures is not None:
+            topics.update(map(failures.topic_for, self.router.own_topics))
+        return topics
+
     def _routes_changed(self) -> None:
         self._current.nudge()
         self.signal.notify()

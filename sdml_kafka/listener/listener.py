@@ -10,6 +10,7 @@ from weakref import WeakSet
 import anyio
 import anyio.lowlevel
 
+from sdml_kafka.client_config import ClientConfig, client_given
 from sdml_kafka.consuming.commit_schedule import AutoCommit, AutoCommitDict, auto_commit_of
 from sdml_kafka.consuming.moving.seeks import Seeks
 from sdml_kafka.consuming.moving.start_from import Start, StartFrom, check_partition, check_target
@@ -48,6 +49,16 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.transports import Transport, transport_of
 
 T = TypeVar("T")
+
+
+Where = tuple[
+    ConsumerFactory | None,
+    ProducerFactory | None,
+    str | Sequence[str] | None,
+    str | None,
+    Mapping[str, Any],
+]
+"""What a program says of its client: the factories, or the addresses, the group and options."""
 
 
 class KafkaListener(Enterable):
@@ -158,11 +169,23 @@ class KafkaListener(Enterable):
         timeouts = Timeouts(start_timeout, stop_timeout, drain_timeout)
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
         choice = ClientChoice(client, client_options)
-        driver = transport_of(transport) or listener_transport(*where, most, _own_names(), choice)
+        driver = self._choose_driver(transport, where, most, choice)
         what = compile_specs(parsers), auto_commit_of(auto_commit), callbacks_of(rebalance_listener)
         seen = hooks_of("listener", group_id, client_options, aiokafka_options, hooks, on_event)
         failing = check_on_parse_error(on_parse_error), restarts or Restarts(), seen
         self._prepare(reading, timeouts, driver, Serializers(serializers or {}), *what, *failing)
+
+    def _choose_driver(
+        self,
+        transport: Connect | Transport | None,
+        where: Where,
+        max_bytes: int,
+        choice: ClientChoice,
+    ) -> ListenerTransport:
+        self._client = partial(client_given, *where, choice)
+        return transport_of(transport) or listener_transport(
+            *where, max_bytes, _own_names(), choice
+        )
 
     def _prepare(self, reading: ReadOptions, timeouts: Timeouts, *parts: Any) -> None:
         self._build: Callable[..., ListenerActors] = partial(
@@ -515,6 +538,17 @@ class KafkaListener(Enterable):
             A frozen value, with a reason for the whole and for each part.
         """
         return self._actors.health(self._lifecycle, Limits(stuck_after_s, away_after_s))
+
+
+def dead_letter_topics(listener: KafkaListener) -> Collection[str]:
+    """Return the topics that a listener's dead letters go to, as far as options name them."""
+    declared = listener._declared  # pyright: ignore[reportPrivateUsage]  # of its module
+    return listener._actors.dead_letter_topics(declared)  # pyright: ignore[reportPrivateUsage]  # too
+
+
+def client_of(listener: KafkaListener) -> ClientConfig | None:
+    """Return a listener's client and its options, None if something else has made the client."""
+    return listener._client()  # pyright: ignore[reportPrivateUsage]  # of its module
 
 
 def _own_names() -> Collection[str]:

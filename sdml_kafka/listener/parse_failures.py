@@ -77,6 +77,10 @@ class ParseFailures:
         self._jobs: set[Job] = set()
         """The records whose dead letter is not acknowledged."""
 
+    def topic_for(self, first_topic: str) -> str:
+        """Return where the dead letters go of records that came from a topic at first."""
+        return self._policy.topic_for(first_topic)
+
     def _make_forwards(self) -> Forwards:
         return Forwards(self._outbox, self._log, anyio.current_time, lambda: None)
 

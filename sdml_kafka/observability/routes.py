@@ -12,6 +12,10 @@ from starlette.routing import Route
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.health.facts import Limits
+from sdml_kafka.listener.listener import KafkaListener
+from sdml_kafka.observability.dead_letters.access import Access
+from sdml_kafka.observability.dead_letters.desk import Desk
+from sdml_kafka.observability.dead_letters.endpoints import dead_letter_routes
 from sdml_kafka.observability.document_shape import HealthDocument, StatusDocument
 from sdml_kafka.observability.mounting import OneSpelling
 from sdml_kafka.observability.page.files import page_routes
@@ -33,16 +37,21 @@ class Answer(TypedDict):
 
 
 class Routes:
-    """Answers for some objects. Every answer is made on the event loop, without waiting."""
+    """Answers for some objects, on their event loop. Only those about dead letters wait."""
 
     def __init__(
-        self, objects: Sequence[Observed], stuck_after_s: float, away_after_s: float
+        self,
+        objects: Sequence[Observed],
+        stuck_after_s: float,
+        away_after_s: float,
+        dead_letter_token: str | None = None,
     ) -> None:
         if not objects:
             raise ConfigurationError("observability.app(listener): it needs an object to look at")
         self._objects = named(objects)
         self._limits = stuck_after_s, away_after_s
         Limits(*self._limits)
+        self._access = None if dead_letter_token is None else Access(dead_letter_token)
 
     def application(self) -> Starlette:
         """Return the application."""
@@ -52,10 +61,17 @@ class Routes:
                 Route("/ready", self._ready),
                 Route("/status.json", self._status),
                 Route("/metrics", self._metrics),
-                *page_routes(),
+                *page_routes(with_dead_letters=self._access is not None),
+                *self._dead_letter_routes(),
             ],
             middleware=[Middleware(OneSpelling)],
         )
+
+    def _dead_letter_routes(self) -> Sequence[Route]:
+        if self._access is None:
+            return []
+        listeners = [each for each in self._objects.values() if isinstance(each, KafkaListener)]
+        return dead_letter_routes(Desk(listeners), self._access)
 
     def status(self) -> StatusDocument:
         """Return what all objects do now."""

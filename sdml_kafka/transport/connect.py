@@ -328,6 +328,15 @@ def client_options() -> tuple[Mapping[str, object], Mapping[str, object]]:
     return option_defaults()
 
 
+def split_aiokafka_options(
+    options: Mapping[str, Any],
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Return those of aiokafka's options that a consumer takes, and those that a producer takes."""
+    from sdml_kafka.transport.aiokafka.factory import split_options
+
+    return split_options(options)
+
+
 def split_librdkafka_options(
     options: Mapping[str, Any],
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

@@ -30,7 +30,11 @@ def held_by(listener: KafkaListener) -> list[Any]:
 
 
 async def records_of(
-    bootstrap: str, topic: str, *, login: dict[str, Any] | None = None
+    bootstrap: str,
+    topic: str,
+    *,
+    login: dict[str, Any] | None = None,
+    isolation: str = "read_uncommitted",
 ) -> list[Record]:
     """Return all records of a topic, none if it does not exist."""
 
@@ -44,7 +48,8 @@ async def records_of(
         finally:
             await admin.close()
         places = [TopicPartition(topic, each["partition"]) for each in described["partitions"]]
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, **(login or {}))
+        options = {"isolation_level": isolation, **(login or {})}
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, **options)
         await consumer.start()
         try:
             consumer.assign(places)

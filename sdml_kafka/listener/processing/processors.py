@@ -54,8 +54,16 @@ class Processors:
         self._makers: dict[tuple[str, ...], RetryTopicMaker] = {}
         """Those who have created retry topics, by the names of these."""
         self._running: dict[str, Processor | ExactlyOnceProcessor] = {}
+        self.dead_letter_topics: set[str] = set()
+        """The topics of dead letters that the options of the processors so far name."""
         self._last: dict[str, ProcessorStatus] = {}
         """The last figures of the processors that have ended, by their names."""
+
+    def dead_letters_of(self, type_: Any, options: Options) -> Collection[str]:
+        """Return the topics that the options name for the dead letters of a type."""
+        if not isinstance(options.on_failure, DeadLetter):
+            return ()
+        return list(map(options.on_failure.topic_for, self._router.topics_of(type_)))
 
     async def prepare(self, type_: Any, options: Options) -> RetryPlan | None:
         """Create the retry topics of a processor that has any, and have them read.
@@ -73,6 +81,7 @@ class Processors:
             raise ConfigurationError(NO_PRODUCER)
         if isinstance(options.on_failure, DeadLetter):
             options.on_failure.check_topics(self._router.topics_of(type_))
+            self.dead_letter_topics.update(self.dead_letters_of(type_, options))
         if policy is None or connect is None:
             return None
         firsts = self._router.topics_of(type_)

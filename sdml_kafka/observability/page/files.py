@@ -16,6 +16,9 @@ FILES = {
     "/page.js": ("page.js", "text/javascript"),
 }
 """The file of each path, and its type."""
+DEAD_LETTERS = {"/dead-letters.js": ("dead-letters.js", "text/javascript")}
+"""The file that is there only where dead letters are shown."""
+TAG = b'<script src="dead-letters.js" defer></script>'
 HEADERS = {
     # The page loads its own files and asks its own server; nobody may show it in a frame.
     "Content-Security-Policy": (
@@ -28,12 +31,19 @@ HEADERS = {
 }
 
 
-def page_routes() -> Sequence[Route]:
+def page_routes(*, with_dead_letters: bool = False) -> Sequence[Route]:
     """Return the routes of the page, whose files are read now."""
     folder = files("sdml_kafka.observability.page")
+    script = DEAD_LETTERS if with_dead_letters else {}
+    contents = {
+        path: (folder.joinpath(name).read_bytes(), type_)
+        for path, (name, type_) in (FILES | script).items()
+    }
+    if with_dead_letters:
+        page, type_ = contents["/"]
+        contents["/"] = page.replace(b"</head>", TAG + b"\n</head>"), type_
     return [
-        Route(path, partial(_answer, folder.joinpath(name).read_bytes(), type_, path == "/"))
-        for path, (name, type_) in FILES.items()
+        Route(path, partial(_answer, *content, path == "/")) for path, content in contents.items()
     ]
 
 
