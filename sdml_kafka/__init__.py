@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from sdml_kafka.producer.producer import KafkaProducer
     from sdml_kafka.producer.status import ProducerStatus
     from sdml_kafka.producer.transactions import OpenTransaction
+    from sdml_kafka.rpc.call_in_flight import CallInFlight
     from sdml_kafka.rpc.client.client import KafkaRPC
     from sdml_kafka.rpc.client.reply_stream import ReplyStream
     from sdml_kafka.rpc.client.status import RPCCounters, RPCStatus
@@ -132,6 +133,7 @@ __all__ = [
     "Call",
     "CallBegun",
     "CallIdInUse",
+    "CallInFlight",
     "CallSettled",
     "CallTimeout",
     "ClientClosed",
@@ -242,6 +244,7 @@ _MODULES = {
     "Call": "rpc.server.call",
     "CallBegun": "hooks.events",
     "CallIdInUse": "errors",
+    "CallInFlight": "rpc.call_in_flight",
     "CallSettled": "hooks.events",
     "CallTimeout": "errors",
     "ClientClosed": "errors",

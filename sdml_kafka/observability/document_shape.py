@@ -129,10 +129,21 @@ class NotTakenDocument(TypedDict):
     for_s: float
 
 
+class CallDocument(TypedDict):
+    """A call that waits for its reply, or a request in a handler; see `CallInFlight`."""
+
+    topic: str
+    id: str
+    age_s: float | None
+    left_s: float | None
+
+
 class CallsDocument(TypedDict):
     """The calls of a client that wait for replies, or the requests that a server has taken up."""
 
     in_flight: int
+    oldest: list[CallDocument]
+    """Those that have waited longest, the first one first; of a server those in handlers."""
     reply_partitions: list[str]
     """Where a client reads its replies, as "topic 3"; empty for a server."""
 

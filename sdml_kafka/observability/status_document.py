@@ -15,6 +15,7 @@ from sdml_kafka.listener.processing.status import ProcessorStatus
 from sdml_kafka.listener.status import ListenerStatus
 from sdml_kafka.observability.document_shape import (
     ActorDocument,
+    CallDocument,
     CallsDocument,
     HealthDocument,
     NotTakenDocument,
@@ -262,10 +263,21 @@ def _not_taken(status: ListenerStatus) -> list[NotTakenDocument]:
 def _calls(status: Status) -> CallsDocument | None:
     if isinstance(status, RPCStatus):
         where = [f"{_text(key.topic)} {key.partition}" for key in sorted(status.reply_partitions)]
-        return CallsDocument(in_flight=status.in_flight, reply_partitions=where[:MAX_PARTITIONS])
-    if isinstance(status, ServerStatus):
-        return CallsDocument(in_flight=status.in_flight, reply_partitions=[])
-    return None
+        where = where[:MAX_PARTITIONS]
+    elif isinstance(status, ServerStatus):
+        where = []
+    else:
+        return None
+    oldest = [
+        CallDocument(
+            topic=_text(each.topic),
+            id=_text(each.id),
+            age_s=_seconds(each.age_s),
+            left_s=_seconds(each.left_s),
+        )
+        for each in status.oldest
+    ]
+    return CallsDocument(in_flight=status.in_flight, oldest=oldest, reply_partitions=where)
 
 
 def _counters(status: Status) -> dict[str, int]:

@@ -11,6 +11,7 @@ from rich.text import Text
 from sdml_kafka.cli.top.history import History, lag_of
 from sdml_kafka.observability.document_shape import (
     ActorDocument,
+    CallDocument,
     ObjectDocument,
     PartitionDocument,
     ProcessorDocument,
@@ -65,6 +66,8 @@ def _parts(each: ObjectDocument, history: History, at: float) -> Iterator[Render
         yield _partitions(each["partitions"], each["left_out"].get("partitions", 0))
     if each["processors"]:
         yield _processors(each["processors"])
+    if each["calls"] is not None and each["calls"]["oldest"]:
+        yield _calls(each["calls"]["oldest"])
     for held in each["not_taken"][:MAX_RECENT]:
         place = f"{held['topic']} {held['partition']} offset {held['offset']}"
         text = f"! held for {held['for_s']:.0f} s: {place}, its {held['purpose']} to {held['to']}"
@@ -119,6 +122,14 @@ def _processors(processors: list[ProcessorDocument]) -> Table:
             *(_seconds(each[name]) for name in ("oldest_s", "handler_p50_s", "handler_p99_s")),
             *(_number(each[name]) for name in ("finished", "retries", "failures", "dead_letters")),
         )
+    return table
+
+
+def _calls(calls: list[CallDocument]) -> Table:
+    table = _table("oldest call", "id", "#age", "#left")
+    for each in calls[:MAX_ROWS]:
+        ages = _seconds(each["age_s"]), _seconds(each["left_s"])
+        table.add_row(_text(each["topic"]), _text(each["id"]), *ages)
     return table
 
 

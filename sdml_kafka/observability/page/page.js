@@ -164,6 +164,15 @@ function traffic(object) {
   return object.sends ? element("p", {}, `${count(object.sends.waiting)} records wait for their acknowledgement`) : null;
 }
 
+function calls(object) {
+  return object.calls && table(`${object.name} calls`, [
+    [object.kind === "server" ? "in a handler" : "waits for a reply", (row) => row.topic],
+    ["id", (row) => row.id],
+    [object.kind === "server" ? "sent ago" : "for", (row) => seconds(row.age_s), "number"],
+    ["left", (row) => seconds(row.left_s), "number"],
+  ], object.calls.oldest);
+}
+
 function section(object) {
   const { health } = object;
   const isTrouble = !health.ready || !health.live;
@@ -177,6 +186,7 @@ function section(object) {
     titled("Partitions", partitions(object)),
     titled("Processors", processors(object)),
     traffic(object),
+    titled("Oldest calls", calls(object)),
     titled("Counted so far", counters(object)),
     titled("Crashes and restarts", recent(object)),
     details(`${object.name} tree`, "Actors", element("ul", {}, actor(object.tree))),

@@ -146,6 +146,7 @@ class ClientActors:
             reply_partitions=self.reading.partitions,
             client=self._client,
             recent=self.supervisor.recent_events(),
+            oldest=self.calls.oldest(),
         )
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:

@@ -52,6 +52,10 @@ class CallTable[C: Call]:
         """Iterate over the calls that wait now; they may be removed meanwhile."""
         return iter(list(self._by_id.values()))
 
+    def oldest(self, most: int) -> list[C]:
+        """Return the calls that have waited longest, the first one first."""
+        return list(islice(self._by_id.values(), most))
+
     def add(self, call: C) -> bool:
         """Add a call; return False, and change nothing, if its id is in use."""
         id_ = call.id

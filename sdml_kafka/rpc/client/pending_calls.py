@@ -23,6 +23,7 @@ import anyio
 
 from sdml_kafka.errors import CallIdInUse, CallTimeout, ClientClosed, ReplyInvalid, SendFailed
 from sdml_kafka.producing.outbox import Outgoing
+from sdml_kafka.rpc.call_in_flight import MAX_SHOWN, CallInFlight, shown_id
 from sdml_kafka.rpc.client.call_table import Call, CallTable
 from sdml_kafka.rpc.client.expectations import Expectation
 from sdml_kafka.rpc.client.status import Counts
@@ -220,6 +221,12 @@ class PendingCalls:
         self.counts.calls += 1
         self._outbox.send(call.message, call, call)
 
+    def oldest(self) -> list[CallInFlight]:
+        """Return the calls that have waited longest."""
+        calls = self.table.oldest(MAX_SHOWN)
+        now = anyio.current_time() if calls else 0.0
+        return [_in_flight(call, now) for call in calls]
+
     def forget(self, call: PendingCall) -> None:
         """Remove a call whose caller waits no more."""
         self.table.remove(call)
@@ -277,6 +284,13 @@ class PendingCalls:
         self._earlier = anyio.Event()
         with anyio.move_on_after(None if due is None else max(0.0, due - now)):
             await self._earlier.wait()
+
+
+def _in_flight(call: PendingCall, now: float) -> CallInFlight:
+    topic, id_, left_s = call.message.topic, shown_id(call.id), call.due - now
+    if left_s == inf:
+        return CallInFlight(topic, id_, None, None)
+    return CallInFlight(topic, id_, max(0.0, call.timeout_s - left_s), max(0.0, left_s))
 
 
 class CallRegistry(Actor):

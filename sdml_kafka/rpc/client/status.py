@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from attrs import define, frozen
 
+from sdml_kafka.rpc.call_in_flight import CallInFlight
 from sdml_kafka.runtime import ActorSnapshot
 from sdml_kafka.runtime.events import RecentEvent
 from sdml_kafka.runtime.snapshot import all_actors
@@ -45,6 +46,8 @@ class RPCStatus:
     """The Kafka client: "aiokafka", "librdkafka", or "other" if a `transport` was given."""
     recent: Sequence[RecentEvent] = ()
     """The last crashes and restarts of actors, the latest last; at most 50."""
+    oldest: Sequence[CallInFlight] = ()
+    """The calls that have waited longest for their replies, the first one first; at most 20."""
 
 
 @define(eq=False)
@@ -69,6 +72,7 @@ def rpc_status(
     reply_partitions: Iterable[TopicPartition],
     client: str,
     recent: Sequence[RecentEvent],
+    oldest: Sequence[CallInFlight],
 ) -> RPCStatus:
     """Return the status of a client with these actors and counts."""
     return RPCStatus(
@@ -88,4 +92,5 @@ def rpc_status(
         ),
         client=client,
         recent=recent,
+        oldest=oldest,
     )

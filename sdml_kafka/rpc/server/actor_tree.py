@@ -37,7 +37,7 @@ from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import wire_of
 from sdml_kafka.rpc.server.call import Answer, ServerCall
-from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle, WorkerPool
+from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle, WorkerPool, oldest_in_handlers
 from sdml_kafka.rpc.server.cancellations import Cancellations
 from sdml_kafka.rpc.server.dedupe import Dedupe, Repeats
 from sdml_kafka.rpc.server.handlers import Handler, check_concurrency
@@ -176,6 +176,7 @@ class ServerActors:
             self._transport.client,
             self._log.standing.group_id,
             self.supervisor.recent_events(),
+            oldest_in_handlers(self.pool, self._intake_options.wall_clock),
         )
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:

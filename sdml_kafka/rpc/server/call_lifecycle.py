@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
+from heapq import nsmallest
 from math import inf
+from operator import attrgetter
 from typing import Any
 
 import anyio
 
+from sdml_kafka.rpc.call_in_flight import MAX_SHOWN, CallInFlight, shown_id
 from sdml_kafka.rpc.deadline import DEADLINE
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED
 from sdml_kafka.rpc.server.call import CANCELLED, Answer, ServerCall
@@ -134,6 +137,23 @@ class CallLifecycle:
             return []
         size = len(answer.value) if answer is not None else 0
         return repeats.end(call.repeat_key, answer, size, self._clock())
+
+
+def oldest_in_handlers(
+    pool: Pool[ServerCall, Answer], wall_clock: Callable[[], float]
+) -> list[CallInFlight]:
+    """Return the requests in handlers that were sent first, as far as their senders' clocks say."""
+    calls = [worker.item for worker in pool.workers if worker.item is not None]
+    now = wall_clock() if calls else 0.0
+    return [
+        CallInFlight(
+            topic=call.chunk.tenancy.topic,
+            id=shown_id(call.id),
+            age_s=max(0.0, now - call.timestamp / 1000),
+            left_s=call.remaining_s,
+        )
+        for call in nsmallest(MAX_SHOWN, calls, key=attrgetter("timestamp"))
+    ]
 
 
 class WorkerPool(Actor):

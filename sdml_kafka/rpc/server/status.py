@@ -6,6 +6,7 @@ from attrs import define, field, frozen
 
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.consuming.status import PartitionStatus, partition_status
+from sdml_kafka.rpc.call_in_flight import CallInFlight
 from sdml_kafka.runtime import ActorSnapshot
 from sdml_kafka.runtime.events import RecentEvent
 from sdml_kafka.runtime.snapshot import all_actors
@@ -107,6 +108,8 @@ class ServerStatus:
     """The consumer group, empty until the consumer has been made."""
     recent: Sequence[RecentEvent] = ()
     """The last crashes and restarts of actors, the latest last; at most 50."""
+    oldest: Sequence[CallInFlight] = ()
+    """The requests in handlers that were sent first, in that order; at most 20."""
 
 
 def server_status(
@@ -117,6 +120,7 @@ def server_status(
     client: str,
     group_id: str,
     recent: Sequence[RecentEvent],
+    oldest: Sequence[CallInFlight],
 ) -> ServerStatus:
     """Return what the parts of a server show at this moment."""
     bytes_in_flight = intake.recount()
@@ -151,4 +155,5 @@ def server_status(
         session_timeout_s=intake.health.membership.session_timeout_s,
         group_id=group_id,
         recent=recent,
+        oldest=oldest,
     )

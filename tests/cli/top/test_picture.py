@@ -2,6 +2,7 @@
 
 import io
 
+import anyio
 import pytest
 from rich.console import Console
 
@@ -11,6 +12,7 @@ from sdml_kafka.cli.top.picture import picture
 from sdml_kafka.observability import status_json
 from sdml_kafka.observability.document_shape import StatusDocument
 from tests.support.listener_on_twin import P0, Gate, broker_with, listener_on, loops
+from tests.support.server_by_hand import REQUEST, callers, client_on, hand, new_broker
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
@@ -43,6 +45,18 @@ async def test_a_stuck_record_and_a_crash_can_be_read_without_colours() -> None:
     assert has(shown, "topic", "0", "! stuck", "2")
     assert has(shown, "consumer-loop running, 1x restarted: ConsumerFailed: ordered")
     assert has(shown, "ago crashed listener/consumer-loop: ConsumerFailed: ordered")
+
+
+async def test_calls_that_wait_are_shown_with_their_age() -> None:
+    broker = new_broker()
+    async with client_on(broker) as rpc, hand(broker) as server, callers(rpc) as tasks:
+        tasks.call(res_timeout=30)
+        await server.request()
+        await anyio.sleep(10)
+        document = status_json(rpc)
+    assert has(lines(document), "1 calls in flight")
+    assert has(lines(document), "oldest call", "age", "left")
+    assert has(lines(document), REQUEST, "10 s", "20 s")
 
 
 async def test_names_from_elsewhere_do_not_act_on_the_terminal() -> None:

@@ -15,6 +15,7 @@ from sdml_kafka.observability import app
 from tests.support.browser import Driven, open_browser
 from tests.support.listener_on_twin import Gate, broker_with, listener_on, loops
 from tests.support.processing_on_twin import processing, processing_on
+from tests.support.server_by_hand import callers, client_on, hand, new_broker
 from tests.support.waiting import until
 from tests.support.web_server import web_server
 
@@ -85,6 +86,27 @@ async def test_it_goes_on_by_itself(browser: Driven) -> None:
         text = await browser.look(look)
     assert "charge" in text
     assert "live, ready" in text
+
+
+async def test_calls_that_wait_are_shown_with_their_age(browser: Driven) -> None:
+    broker = new_broker()
+    async with (
+        client_on(broker) as rpc,
+        hand(broker) as server,
+        callers(rpc) as tasks,
+        web_server(app(rpc)) as address,
+    ):
+        tasks.call(key=HOSTILE.encode(), correlation_id=HOSTILE.encode())
+        await server.request()
+
+        def look(page: Page) -> tuple[str, int]:
+            page.goto(address)
+            page.get_by_role("heading", name="Oldest calls").wait_for()
+            return page.inner_text("main"), page.locator("main img, main script").count()
+
+        text, elements = await browser.look(look)
+    assert "waits for a reply" in text
+    assert (HOSTILE in text, elements) == (True, 0)
 
 
 async def test_what_comes_from_elsewhere_is_text(browser: Driven) -> None:
