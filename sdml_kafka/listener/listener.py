@@ -46,7 +46,7 @@ from sdml_kafka.transport.connect import Client, ClientChoice, OnCorrupt, listen
 from sdml_kafka.transport.interfaces.consumer import Connect, ConsumerFactory, Target
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
 from sdml_kafka.transport.interfaces.records import TopicPartition
-from sdml_kafka.transport.interfaces.transports import Transport, transport_of
+from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport, transport_of
 
 T = TypeVar("T")
 

@@ -96,7 +96,7 @@ async def test_calls_that_wait_are_shown_with_their_age(browser: Driven) -> None
         callers(rpc) as tasks,
         web_server(app(rpc)) as address,
     ):
-        tasks.call(key=HOSTILE.encode(), correlation_id=HOSTILE.encode())
+        tasks.call(correlation_id=HOSTILE)
         await server.request()
 
         def look(page: Page) -> tuple[str, int]:

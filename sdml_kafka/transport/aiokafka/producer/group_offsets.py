@@ -5,8 +5,9 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from typing import Any
+
+import anyio
 
 from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S
 from sdml_kafka.transport.aiokafka.connecting import Connecting
@@ -32,23 +33,40 @@ async def group_offsets(
     with limited_logs():
         async with open_home() as home:
             home.call_soon(own_context)
-            return await home.call(partial(_look_up, producer_factory, group_id, topic, timeout_s))
+            made: list[_LookUp] = []
+
+            async def look_up() -> Offsets:
+                made.append(_LookUp(producer_factory()))
+                return await made[0].run(group_id, topic, timeout_s)
+
+            async def close() -> None:
+                for each in made:
+                    await each.close()
+
+            try:
+                return await home.call(look_up)
+            finally:  # a caller that is cancelled leaves no connection either
+                with anyio.move_on_after(CLOSE_TIMEOUT_S * 2, shield=True):
+                    await home.call(close)
 
 
-async def _look_up(
-    producer_factory: Callable[[], Any], group_id: str, topic: str, timeout_s: float
-) -> Offsets:
-    producer = producer_factory()
-    startup = Startup(producer, Connecting(producer.client), explain_start)
-    try:
-        await startup.run(timeout_s)
-        admin = Admin(producer)
+class _LookUp:
+    """A look-up over a producer of its own. Lives on the asyncio side."""
+
+    def __init__(self, producer: Any) -> None:
+        self._producer = producer
+        self._startup = Startup(producer, Connecting(producer.client), explain_start)
+
+    async def run(self, group_id: str, topic: str, timeout_s: float) -> Offsets:
+        await self._startup.run(timeout_s)
+        admin = Admin(self._producer)
         count = (await admin.partition_counts([topic], timeout_s))[topic]
         committed = await admin.committed(group_id, timeout_s)
         places = [TopicPartition(topic, number) for number in range(count)]
         return {place: committed.get(place) for place in places}
-    finally:
-        await startup.cancel()
+
+    async def close(self) -> None:
+        await self._startup.cancel()
         with suppress(Exception):
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await producer.stop()
+                await self._producer.stop()
