@@ -6,6 +6,7 @@ from logging import getLogger
 
 import anyio
 
+from sdml_kafka.consuming.trouble_logs import outage_log
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
@@ -70,6 +71,8 @@ class ProducerActors:
     ) -> None:
         self._client, self._outage, self._silence = client, Outage(), Silence()
         self._outage_hooks = OutageHooks(hooks)
+        consequence = "records wait for their deadline"
+        self._outage_log = outage_log(_log, consequence, hooks.log_fields)
         self.log: RateLimitedLog = RateLimitedLog(_log, common=hooks.log_fields)
         self.transactions: TransactionOutbox | None = None
         self.outbox: Outbox
@@ -99,7 +102,9 @@ class ProducerActors:
     def _look(self, now: float) -> None:
         is_connected, sends = self.outbox.connected, self.sends
         self._outage.note(now, is_connected=is_connected)
-        self._outage_hooks.look(now, None if is_connected else "there is no connection")
+        reason = "there is no connection"
+        self._outage_log.look(now, {} if is_connected else {None: reason})
+        self._outage_hooks.look(now, None if is_connected else reason)
         self._silence.note(now, sends.counts.sent, sends.timed_out, sends.waits_since())
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:

@@ -20,6 +20,9 @@ LOGGERS = (
     "aiokafka.cluster",
     "aiokafka.conn",
     "aiokafka.consumer.consumer",
+    "aiokafka.coordinator.assignors.range",
+    "aiokafka.coordinator.assignors.roundrobin",
+    "aiokafka.coordinator.assignors.sticky.sticky_assignor",
     "aiokafka.consumer.fetcher",
     "aiokafka.consumer.group_coordinator",
     "aiokafka.consumer.subscription_state",
@@ -36,6 +39,7 @@ _SAID_BY_US = (
     "Unable to request metadata from",
     "Unable to update metadata from",
     "Topic %s not found in cluster metadata",  # `Health.missing_topics`, or TopicMissing
+    "No partition metadata for topic",
     "Topic %s is not available during auto-create",
     "Topic %s is not authorized for this client",  # AuthorizationFailed, as the next
     "Not authorized to read from topic",
@@ -44,6 +48,7 @@ _SAID_BY_US = (
     "Group Coordinator Request failed",
     "Heartbeat",
     "LeaveGroup request failed",
+    "Got error produce response on topic-partition",  # tried again until the deadline: SendFailed
     "OffsetCommit failed for group",  # CommitFailed, CommitRejected
     "Attempt to join group failed due to fatal error",  # raised by the next poll
 )

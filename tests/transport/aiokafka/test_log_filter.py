@@ -26,6 +26,8 @@ def test_what_is_said_elsewhere_is_left_out(caplog: pytest.LogCaptureFixture) ->
         CLIENT.error(NODE, 1, "refused")
         FETCHER.error("Failed fetch messages from %s: %s", 1, KafkaConnectionError("closed"))
         FETCHER.info("anything")
+        assignor = logging.getLogger("aiokafka.coordinator.assignors.roundrobin")
+        assignor.warning("No partition metadata for topic %s", "x")
         logging.getLogger("aiokafka.cluster").error("Topic %s not found in cluster metadata", "x")
         try:
             raise KafkaError("which the next poll raises")

@@ -21,6 +21,7 @@ Rules for whoever edits this file:
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from contextvars import copy_context
 from logging import getLogger
 from typing import Any
 
@@ -32,6 +33,7 @@ from aiokafka.producer.sender import SendProduceReqHandler
 from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.error_mapping import BatchRefused, batch_refused
+from sdml_kafka.transport.aiokafka.log_filter import own_context
 from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.aiokafka.producer.produce_codec import QuickProduceRequest
 
@@ -87,6 +89,9 @@ class ProduceRequests:
         self._manager = producer._txn_manager
         self._on_spent = on_spent
         self._loop = asyncio.get_running_loop()
+        self._context = copy_context()
+        """The context of requests: lines of the log are then ours, whoever has sent the records."""
+        self._context.run(own_context)
         self._is_direct = _is_supported(producer) and not self._accumulator._linger_time
         self.running: set[asyncio.Task[Any]] = set()
         """The tasks of the requests that are out."""
@@ -144,7 +149,8 @@ class ProduceRequests:
                 for batch in batches.values():
                     batch.mark_dispatched()
             # Started eagerly, it writes to the socket before this returns.
-            asyncio.Task(self._request(leader, batches), loop=self._loop, eager_start=True)
+            request, context = self._request(leader, batches), self._context.copy()
+            asyncio.Task(request, loop=self._loop, eager_start=True, context=context)
 
     async def _request(self, leader: Any, batches: Mapping[Any, Any]) -> None:
         sender, manager = self._sender, self._manager
