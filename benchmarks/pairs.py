@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from attrs import frozen
 
 from benchmarks.documents import nested
-from benchmarks.observers import NO_HOOKS, options_of
+from benchmarks.observers import NO_HOOKS, SPANS_BY_HAND, SpansByHand, options_of
 from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, parse_bytes, parse_json, to_json
 from sdml_kafka.transport.connect import Client
 
@@ -169,7 +169,13 @@ async def our_server(
     async def echo(value: Any, call: Call) -> Any:
         return value
 
-    server.handler(topic, parser=payload.parser, serializer=serializer)(echo)
+    spans = SpansByHand(topic)
+
+    async def traced(value: Any, call: Call) -> Any:
+        return await spans.serve(call.headers, lambda: echo(value, call))
+
+    handler = traced if observer == SPANS_BY_HAND else echo
+    server.handler(topic, parser=payload.parser, serializer=serializer)(handler)
     async with server:
         yield
 
@@ -192,4 +198,13 @@ async def our_client(
         async def request(value: Any) -> Any:
             return await rpc.request(topic, serialize(value), res_expect_type=type_)
 
-        yield request
+        spans = SpansByHand(topic)
+
+        async def traced(value: Any) -> Any:
+            return await spans.request(
+                lambda headers: rpc.request(
+                    topic, serialize(value), res_expect_type=type_, req_headers=headers
+                )
+            )
+
+        yield traced if observer == SPANS_BY_HAND else request

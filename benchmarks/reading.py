@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import anyio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from attrs import frozen
@@ -20,12 +21,15 @@ from benchmarks.contest import Children, Column, Comparison, Note, compare
 from benchmarks.documents import documents
 from benchmarks.event_loops import EVENT_LOOPS, LIBRDKAFKA, LIBRDKAFKA_LOOPS, run_on
 from benchmarks.meter import ReadingMeter, ReadingSample, SampledReadingMeter
-from benchmarks.observers import NAMES, NO_HOOKS, options_of
+from benchmarks.observers import NAMES, NO_HOOKS, READERS, SPANS_BY_HAND, SpansByHand, options_of
 from benchmarks.parsers import PARSERS
-from sdml_kafka import KafkaListener, TypeStream
+from sdml_kafka import Delivery, KafkaListener, TypeStream
 from sdml_kafka.testing import EmbeddedKafka
 
 COMMIT_EVERY = 1000
+HANDLERS = 64
+"""The number of handlers that run at once."""
+KEYS = 4999
 CONSUMED = 500
 """The number of messages that a loop by hand on librdkafka takes at once."""
 
@@ -43,21 +47,24 @@ class Case:
     filled: int = 0
     """The number of partitions that have records, if not all have."""
     traced: bool = False
-    """Whether each record has the context of a trace in its headers."""
+    """Whether each record has the context of a trace in its headers, and a key."""
+    handled: bool = False
+    """Whether handlers of a processor take the records."""
 
     def __str__(self) -> str:
         size = f"1 to {self.size}" if self.shape == "mixed" else self.size
         partitions = f"{self.partitions} partition{'s' * (self.partitions > 1)}"
         if self.filled:
             partitions += f" of which {self.filled} filled"
-        traced = "traced" if self.traced else None
-        parts = self.shape, f"{size} bytes", partitions, self.parser, self.codec, traced
-        return ", ".join(part for part in parts if part is not None)
+        traced, handled = self.traced and "traced", self.handled and "handled"
+        parts = self.shape, f"{size} bytes", partitions, self.parser, self.codec, traced, handled
+        return ", ".join(part for part in parts if part)
 
     @property
     def topic(self) -> str:
         """The topic that holds the records; cases that differ in the parser share it."""
-        parts = self.shape, self.size, self.partitions, self.codec, self.filled, self.traced
+        what = self.traced + self.handled
+        parts = self.shape, self.size, self.partitions, self.codec, self.filled, what
         return "-".join(map(str, ("reading", *parts)))
 
 
@@ -79,7 +86,14 @@ TRACED = [
     Case("nested", 512, 12, "not parsed", 300_000, traced=True),
 ]
 """What is read by those that hooks observe."""
-TRACEPARENT = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+HANDLED = [Case("nested", 512, 12, "json", 50_000, traced=True, handled=True)]
+"""What is handled by those that hooks observe."""
+GOLDEN = 0x9E3779B97F4A7C15
+
+
+def traceparent(number: int) -> bytes:
+    """Return the context of the trace of this number; the ids are spread evenly."""
+    return b"00-%032x-b7ad6b7169203331-01" % (number * GOLDEN % (1 << 64) or 1)
 
 
 def consumer(bootstrap: str, group: str, **options: Any) -> AIOKafkaConsumer:
@@ -191,6 +205,46 @@ async def by_listener(
         return meter.stop(seen)
 
 
+async def by_processor(
+    bootstrap: str,
+    group: str,
+    case: Case,
+    new_meter: type[ReadingMeter],
+    observer: str = NO_HOOKS,
+) -> ReadingSample:
+    """Handle records, in the order of their keys, in handlers that do nothing."""
+    type_, parser, _ = PARSERS[case.parser]
+    meter, ended, seen, spans = new_meter(), anyio.Event(), 0, SpansByHand(case.topic)
+
+    async def handle(value: object, delivery: Delivery[object]) -> None:
+        nonlocal seen
+        if not seen:
+            meter.start()
+        seen += 1
+        if seen == case.records:
+            ended.set()
+
+    async def traced(value: object, delivery: Delivery[object]) -> None:
+        await spans.process(delivery, lambda: handle(value, delivery))
+
+    async with (
+        KafkaListener(
+            [{"topics": [case.topic], "type": type_, "parser": parser}],
+            consumer_factory=lambda: consumer(bootstrap, group),
+            auto_commit={"every": COMMIT_EVERY},
+            **options_of(observer),
+        ) as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        handler = traced if observer == SPANS_BY_HAND else handle
+        process = partial(listener.process, order="key", concurrency=HANDLERS)
+        tasks.start_soon(process, type_, handler)
+        await ended.wait()
+        sample = meter.stop(seen)
+        tasks.cancel_scope.cancel()
+    return sample
+
+
 Contestant = Callable[[str, str, Case, type[ReadingMeter]], Awaitable[ReadingSample]]
 CONTESTANTS: dict[str, tuple[str, Contestant]] = {
     "getmany by hand": ("asyncio", by_hand),
@@ -222,9 +276,15 @@ CHOICES: dict[str, tuple[str, Contestant]] = {
 OBSERVED: dict[str, tuple[str, Contestant]] = {
     f"{name}, {loop}": (loop, partial(by_listener, observer=name))
     for loop in ("asyncio", "trio")
-    for name in NAMES
+    for name in READERS
 }
 """The same listener, observed by hooks."""
+HANDLING: dict[str, tuple[str, Contestant]] = {
+    f"{name}, {loop}": (loop, partial(by_processor, observer=name))
+    for loop in ("asyncio", "trio")
+    for name in NAMES
+}
+"""A processor, observed by hooks."""
 
 METERS: dict[str, type[ReadingMeter]] = {"alone": ReadingMeter, "sampled": SampledReadingMeter}
 
@@ -238,8 +298,9 @@ COLUMNS = [
 
 def run_one(bootstrap: str, group: str, case: str, meter: str, name: str) -> None:
     """Run one contestant in this process, and print its sample."""
-    loop, contestant = {**CHOICES, **OBSERVED, **CONTESTANTS}[name]
-    chosen = next(each for each in [*CASES, *TRACED] if str(each) == case)
+    chosen = next(each for each in [*CASES, *TRACED, *HANDLED] if str(each) == case)
+    readers = {**CHOICES, **OBSERVED, **CONTESTANTS}
+    loop, contestant = (HANDLING if chosen.handled else readers)[name]
     run_on(loop, contestant, bootstrap, group, chosen, METERS[meter]).print()
 
 
@@ -258,13 +319,14 @@ async def fill(bootstrap: str, case: Case) -> None:
     ) as producer:
         for number, value in enumerate(documents(case.shape, case.size, case.records)):
             partition = number % (case.filled or case.partitions)
-            headers = [("traceparent", TRACEPARENT)] if case.traced else []
-            await producer.send(case.topic, value, partition=partition, headers=headers)
+            headers = [("traceparent", traceparent(number))] if case.traced else []
+            key = b"%d" % (number % KEYS) if case.traced else None
+            await producer.send(case.topic, value, key, partition, headers=headers)
         await producer.flush()
 
 
 async def check_commits(bootstrap: str, group: str, case: Case) -> None:
-    """Check that all records are committed but the last, which the loop broke off with."""
+    """Check that all records are committed; a loop breaks off with the last."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
@@ -272,7 +334,7 @@ async def check_commits(bootstrap: str, group: str, case: Case) -> None:
     finally:
         await admin.close()
     committed = sum(each.offset for each in commits.values())
-    if committed != case.records - 1:
+    if committed != case.records - (not case.handled):
         raise AssertionError(f"{committed} of {case.records} records are committed")
 
 
@@ -297,7 +359,7 @@ def run(
                     child = children.command(name, bootstrap, group, case, "alone")
                     output = subprocess.run(**child, check=True, stdout=subprocess.PIPE).stdout
                     samples[name].append(ReadingSample(**json.loads(output)))
-                    if "by hand" not in name:
+                    if case.handled or "by hand" not in name:
                         asyncio.run(check_commits(bootstrap, group, case))
                 note(f"{case}: round {round_ + 1} of {rounds}")
             yield compare(str(case), samples, columns)

@@ -5,6 +5,9 @@ from typing import Any
 
 import anyio
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from prometheus_client import CollectorRegistry
 
 from sdml_kafka import (
     Call,
@@ -21,6 +24,8 @@ from sdml_kafka import (
     parse_json,
 )
 from sdml_kafka.listener import reader
+from sdml_kafka.observability.opentelemetry import OpenTelemetry
+from sdml_kafka.observability.prometheus import Prometheus
 from sdml_kafka.testing import MemoryBroker
 from sdml_kafka.transport.interfaces.transports import Transport
 from sdml_kafka.workers import pool
@@ -128,6 +133,14 @@ async def call(hooks: Sequence[Hook]) -> Work:
     return work
 
 
+def prometheus() -> list[Hook]:
+    return [Prometheus(CollectorRegistry())]
+
+
+def traces() -> list[Hook]:
+    return [OpenTelemetry(TracerProvider(sampler=ALWAYS_OFF))]
+
+
 TRIES = 4
 """The number of runs, of which that with the fewest turns of the loop counts."""
 
@@ -149,3 +162,23 @@ async def test_hooks_for_batches_cost_hardly_anything(
     do: Callable[[Sequence[Hook]], Awaitable[Work]],
 ) -> None:
     assert await least(do, [Batches()]) - await least(do, []) < COUNT / 3
+
+
+@pytest.mark.parametrize(
+    ("make", "do", "most"),
+    [
+        (prometheus, read, 0),
+        (prometheus, process, 3),
+        (prometheus, call, 10),  # of the client and of the server together
+        (traces, read, 2),
+        (traces, process, 20),  # the SDK's own are not counted
+        (traces, call, 76),
+    ],
+)
+async def test_what_hooks_of_this_package_cost(
+    make: Callable[[], list[Hook]],
+    do: Callable[[Sequence[Hook]], Awaitable[Work]],
+    most: int,
+) -> None:
+    more = await least(do, make()) - await least(do, [])
+    assert more < (most + 1 / 3) * COUNT

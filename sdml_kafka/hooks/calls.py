@@ -39,11 +39,16 @@ from sdml_kafka.hooks.events import (
 )
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.hooks.participation import Handling, OnOutcome, Outgoing
+from sdml_kafka.hooks.timing import TimingHook
 from sdml_kafka.log_fields import fields
 from sdml_kafka.runtime import ActorCrashed, ActorStarted, Event
 
 type Calls[E] = Callable[[E], None] | None
 """Calls all hooks that override a method; None if none does."""
+type TimeCall = Callable[[str, str, float], None]
+"""Takes the topic, the outcome and the seconds of a call."""
+type TimeHandler = Callable[[Kind, str, float], None]
+"""Takes the kind of object, the handler and its seconds."""
 type OnEvent = Callable[[Event], None]
 type Leave = Callable[[BaseException | None], None]
 """Leaves what hooks have entered around a handler, with its exception."""
@@ -98,6 +103,9 @@ class Hooks:
         """Has hooks take part in a message; None if no hook overrides `sending`."""
         if sending := _guarded(hooks, "sending"):
             self.sending = partial(_send, sending)
+        timing = [hook for hook in hooks if isinstance(hook, TimingHook)]
+        self.time_call: TimeCall | None = _calling([each.time_call for each in timing])
+        self.time_handler: TimeHandler | None = _calling([each.time_handler for each in timing])
         self.wants_record_in_hand: bool = any(hook.wants_record_in_hand for hook in hooks)
         self.on_event: OnEvent | None = on_event
         """Takes what the supervisors report."""
@@ -229,45 +237,67 @@ def _guarded(hooks: Sequence[Hook], name: str) -> list[_Guarded]:
 
 
 def _calls_of(hooks: Sequence[Hook], name: str) -> Calls[Any]:
-    methods = _guarded(hooks, name)
-    if len(methods) < 2:
-        return methods[0] if methods else None
+    return _calling(_guarded(hooks, name))
 
-    def call_all(event: object) -> None:
-        for method in methods:
-            method(event)
+
+def _calling(functions: Sequence[Callable[..., None]]) -> Callable[..., None] | None:
+    """Return what calls all of these, None if there are none."""
+    if len(functions) < 2:
+        return functions[0] if functions else None
+
+    def call_all(*arguments: object) -> None:
+        for function in functions:
+            function(*arguments)
 
     return call_all
 
 
 def _enter(methods: Sequence[_Guarded], handling: Handling) -> Leave:
-    entered: list[tuple[_Guarded, AbstractContextManager[object]]] = []
-    for method in methods:
-        around = method(handling)
-        if around is not None:
-            try:
-                around.__enter__()
-            except Exception as error:
-                method.note(error)
-            else:
-                entered.append((method, around))
+    if len(methods) == 1:
+        return _enter_one(methods[0], handling)
+    leaves = [_enter_one(method, handling) for method in methods]
 
     def leave(error: BaseException | None) -> None:
-        trace = None if error is None else error.__traceback__
-        for method, around in reversed(entered):
-            kind = None if error is None else type(error)
-            try:
-                around.__exit__(kind, error, trace)
-            except Exception as failure:
-                if failure is not error:  # a generator raises what was thrown into it
-                    method.note(failure)
+        for leave_one in reversed(leaves):
+            leave_one(error)
 
     return leave
 
 
+def _enter_one(method: _Guarded, handling: Handling) -> Leave:
+    around: AbstractContextManager[object] | None = method(handling)
+    if around is None:
+        return _leave_nothing
+    try:
+        around.__enter__()
+    except Exception as error:
+        method.note(error)
+        return _leave_nothing
+
+    def leave(error: BaseException | None) -> None:
+        try:
+            if error is None:
+                around.__exit__(None, None, None)
+            else:
+                around.__exit__(type(error), error, error.__traceback__)
+        except Exception as failure:
+            if failure is not error:  # a generator raises what was thrown into it
+                method.note(failure)
+
+    return leave
+
+
+def _leave_nothing(error: BaseException | None) -> None:
+    pass
+
+
 def _send(methods: Sequence[_Guarded], message: Outgoing) -> OnOutcome | None:
-    ends = [(method, end) for method in methods if (end := method(message)) is not None]
-    if not ends:
+    ends: list[tuple[_Guarded, OnOutcome]] | None = None
+    for method in methods:
+        end = method(message)
+        if end is not None:
+            ends = [(method, end)] if ends is None else [*ends, (method, end)]
+    if ends is None:
         return None
 
     def end_all(error: Exception | None) -> None:

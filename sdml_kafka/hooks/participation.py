@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Literal, Protocol
+from typing import Any, Literal
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
 from sdml_kafka.hooks.events import Origin
 from sdml_kafka.transport.interfaces.records import Record
@@ -34,6 +34,21 @@ class Handling:
     """The correlation id of a request, None if it has none."""
     is_notification: bool = False
     """Whether it is a request that asks for no reply."""
+    _kept: dict[object, object] = field(init=False, repr=False)
+
+
+def keep(handling: Handling, owner: object, what: object) -> None:
+    """Keep something beside an attempt; a weak dictionary would take four times as long."""
+    kept: dict[object, object] | None = getattr(handling, "_kept", None)
+    if kept is None:
+        object.__setattr__(handling, "_kept", {owner: what})
+    else:
+        kept[owner] = what
+
+
+def kept_of(handling: Handling, owner: object) -> Any:
+    """Return what an owner has kept beside an attempt, None if it has kept nothing."""
+    return getattr(handling, "_kept", {}).get(owner)
 
 
 @define(eq=False)
@@ -77,14 +92,10 @@ OnOutcome = Callable[[Exception | None], None]
 with the error if it is not sent."""
 
 
-class InHand(Protocol):
-    """Knows the record that a loop has in hand."""
-
-    def record(self) -> Record | None:
-        """Return the record, None once it has finished or was given back."""
-
-
-IN_HAND: ContextVar[InHand | None] = ContextVar("sdml_kafka_in_hand", default=None)
+IN_HAND: ContextVar[Callable[[], Record | None] | None] = ContextVar(
+    "sdml_kafka_in_hand", default=None
+)
+"""Returns the record that a loop has in hand, None once it has finished or was given back."""
 
 
 def record_in_hand() -> Record | None:
@@ -95,4 +106,4 @@ def record_in_hand() -> Record | None:
         the listener has `wants_record_in_hand`.
     """
     in_hand = IN_HAND.get()
-    return None if in_hand is None else in_hand.record()
+    return None if in_hand is None else in_hand()

@@ -293,6 +293,8 @@ def flattened(headers: Sequence[Headers]) -> Iterable[FlatHeaders]:
         return [(*a, *b) for a, b in headers]
     if counts == {3}:
         return [(*a, *b, *c) for a, b, c in headers]
+    if counts == {4}:
+        return [(*a, *b, *c, *d) for a, b, c, d in headers]
     return map(tuple, map(chain.from_iterable, headers))
 
 

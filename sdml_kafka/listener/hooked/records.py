@@ -1,9 +1,10 @@
 """Calls hooks for the records of a processor: its handlers, and what becomes of their records."""
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, overload
 
-from sdml_kafka.hooks.calls import Hooks
+from sdml_kafka.hooks.calls import Hooks, TimeHandler
 from sdml_kafka.hooks.events import DeadLettered, Retried
 from sdml_kafka.hooks.participation import Handling, Purpose
 from sdml_kafka.hooks.receipts import take_part
@@ -48,6 +49,22 @@ class RecordsOf(Sequence[Record]):
         return records.record(at) if type(records) is RecordColumns else records[at]
 
 
+MAX_DURATIONS = 1000
+"""The number of durations of handlers that a processor's status is made of."""
+
+
+class _TimedDurations(deque[float]):
+    """Durations of handlers that hooks measure as well."""
+
+    def __init__(self, time_handler: TimeHandler, name: str) -> None:
+        super().__init__(maxlen=MAX_DURATIONS)
+        self._time_handler, self._name = time_handler, name
+
+    def append(self, seconds: float) -> None:
+        super().append(seconds)
+        self._time_handler("listener", self._name, seconds)
+
+
 class RecordHooks:
     """The hooks of one processor; its name is empty for records that did not parse."""
 
@@ -56,6 +73,13 @@ class RecordHooks:
         self._name = name
         self.takes_part: bool = hooks.sending is not None
         """Whether hooks take part in messages."""
+
+    def durations(self) -> deque[float]:
+        """Return what takes the durations of the processor's handlers, and keeps the last ones."""
+        time_handler = self._hooks.time_handler
+        if time_handler is None:
+            return deque(maxlen=MAX_DURATIONS)
+        return _TimedDurations(time_handler, self._name)
 
     def around(self, call: Callable[..., Awaitable[object]], *, takes_batches: bool) -> Any:
         """Return what calls a handler inside of what hooks enter, or the call itself."""

@@ -84,7 +84,7 @@ class Work:
         """When to look again for handlers that run for long."""
         self._abandoned = 0
         """The number of threads that go on though their records were given back."""
-        self.times: deque[float] = deque(maxlen=1000)
+        self.times: deque[float] = hooks.durations()
         """Seconds that the last handlers took."""
         self.handle: Callable[[Any], Coroutine[Any, Any, object]] = self._way_to_handle()
         call: Callable[..., Any] = handler.function if handler.is_async else self._call_plain
@@ -232,8 +232,9 @@ class Work:
         """Settle a record whose handler has ended."""
         item.running_scope = None
         self.now = now = self._clock()
-        self.times.append(now - item.began)
+        seconds = now - item.began
         if type(item) is JobBatch and result is None and item.has_no_verdict():
+            self.times.append(seconds)
             self._finish_batch(item, now)
             return
         if (
@@ -242,12 +243,13 @@ class Work:
             or item.verdict is not None
             or item.is_settled
         ):
-            if result is LEFT_OUT or result is GIVEN_BACK or not item.jobs:
-                self.times.pop()  # no handler ran
+            if result is not LEFT_OUT and result is not GIVEN_BACK and item.jobs:
+                self.times.append(seconds)  # a handler ran
             self._pending.update(item.jobs)
             self._outcomes.ended(item, result)
             return
         # The same without further calls, since this is by far the most frequent.
+        self.times.append(seconds)
         parcel = item.parcel
         item.is_settled = True
         parcel.chunk.finish(parcel.indices[item.at])

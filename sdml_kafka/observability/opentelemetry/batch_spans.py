@@ -43,11 +43,11 @@ class BatchSpans:
         self._telemetry.metrics.consumed.add(count, description.of_metrics)
         if event.origin.kind == "server":
             return
+        attributes = {**description.attributes, PARTITION: str(partition), BATCH_COUNT: count}
         span = self._telemetry.tracer.start_span(
-            description.span_name, NOTHING, SpanKind.CLIENT, description.attributes
+            description.span_name, NOTHING, SpanKind.CLIENT, attributes
         )
         if span.is_recording():
-            span.set_attributes({PARTITION: str(partition), BATCH_COUNT: count})
             for linked in self._contexts(event.records):
                 span.add_link(linked)
         span.end()

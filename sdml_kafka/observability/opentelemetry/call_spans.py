@@ -5,7 +5,6 @@ and the span in the server, of kind SERVER, are a pair. A notification waits for
 and is a message that is sent.
 """
 
-from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind
 
@@ -16,6 +15,7 @@ from sdml_kafka.observability.opentelemetry.metrics import with_error
 from sdml_kafka.observability.opentelemetry.names import (
     CONVERSATION_ID,
     RPC_STATUS,
+    Description,
     Operation,
     id_text,
 )
@@ -24,7 +24,8 @@ from sdml_kafka.observability.opentelemetry.spans import Telemetry, fail
 STATUSES = {"invalid_argument", "not_found", "internal", "deadline_exceeded", "unavailable"}
 """The statuses that are types of errors. Others are a server's own, and may be any number."""
 
-_Waiting = tuple[Origin, Span, Context]
+_Waiting = tuple[Origin, Span, Context, Description]
+"""Who calls, the call's span, the context that it was made in, and what it is."""
 
 
 class CallSpans:
@@ -48,17 +49,19 @@ class CallSpans:
             description.span_name,
             parent,
             SpanKind.PRODUCER if event.method == "notify" else SpanKind.CLIENT,
-            description.attributes,
+            # All at once, since the SDK takes several times as long to add one later.
+            {**description.attributes, CONVERSATION_ID: id_text(event.call_id)},
         )
-        if span.is_recording():
-            span.set_attribute(CONVERSATION_ID, id_text(event.call_id))
-        waiting = event.origin, span, trace.set_span_in_context(span, parent)
+        waiting = event.origin, span, parent, description
         self._waiting.setdefault(event.call_id, []).append(waiting)
 
-    def context_of(self, message: Outgoing) -> Context | None:
-        """Return the context of the call whose request this is, None if it is not known."""
+    def inject(self, message: Outgoing) -> bool:
+        """Write the context of the call whose request this is; return False if it is not known."""
         found = self._find(message.call_id or b"", message.origin)
-        return None if found is None else found[2]
+        if found is None:
+            return False
+        self._telemetry.propagation.inject_span(message, found[1], found[2])
+        return True
 
     def settled(self, event: CallSettled) -> None:
         """End the span of a call."""
@@ -67,8 +70,9 @@ class CallSpans:
         type_ = None if event.outcome == "ok" else event.outcome
         if status in STATUSES:
             type_ = status
-        self._end(event, type_, status)
-        description = self._operations[event.method].on(event.topic, event.origin)
+        description = self._end(event, type_, status)
+        if description is None:
+            return
         metrics = self._telemetry.metrics
         attributes = with_error(description.of_metrics, type_)
         if event.method == "notify":
@@ -77,20 +81,21 @@ class CallSpans:
         else:
             metrics.client_call.record(event.seconds, attributes)
 
-    def _end(self, event: CallSettled, type_: str | None, status: str | None) -> None:
+    def _end(self, event: CallSettled, type_: str | None, status: str | None) -> Description | None:
         found = self._find(event.call_id, event.origin)
         if found is None:
-            return
+            return None
         waiting = self._waiting[event.call_id]
         waiting.remove(found)
         if not waiting:
             del self._waiting[event.call_id]
-        span = found[1]
+        _, span, _, description = found
         if type_ is not None and span.is_recording():
             if status is not None:
                 span.set_attribute(RPC_STATUS, status)
             fail(span, type_, None if event.error is None else str(event.error)[:1000])
         span.end()
+        return description
 
     def _find(self, call_id: bytes, origin: Origin) -> _Waiting | None:
         """Return the latest call with this id, of the same client if that is there."""

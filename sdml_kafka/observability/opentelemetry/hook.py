@@ -23,7 +23,7 @@ from sdml_kafka.observability.opentelemetry.batch_spans import BatchSpans
 from sdml_kafka.observability.opentelemetry.call_spans import CallSpans
 from sdml_kafka.observability.opentelemetry.metrics import Metrics, with_error
 from sdml_kafka.observability.opentelemetry.names import OPT_IN, RPC_STATUS, Conventions, Operation
-from sdml_kafka.observability.opentelemetry.process_spans import ProcessSpans
+from sdml_kafka.observability.opentelemetry.process_spans import Attempt, ProcessSpans
 from sdml_kafka.observability.opentelemetry.propagation import Propagation
 from sdml_kafka.observability.opentelemetry.send_spans import SendSpans
 from sdml_kafka.observability.opentelemetry.spans import Telemetry
@@ -75,7 +75,7 @@ class OpenTelemetry(Hook):
 
     def handling(self, handling: Handling) -> AbstractContextManager[object]:
         """Make a span that is current in the handler."""
-        return self._attempts.around(handling)
+        return Attempt(self._attempts, handling)
 
     def sending(self, message: Outgoing) -> OnOutcome | None:
         """Write the context into the message, and make a span until it is acknowledged."""

@@ -10,14 +10,13 @@ of the program's start, whose trace would never end.
 from contextvars import Token
 from time import perf_counter
 from types import TracebackType
-from weakref import WeakKeyDictionary
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
 from sdml_kafka.errors import RemoteError
-from sdml_kafka.hooks.participation import Handling
+from sdml_kafka.hooks.participation import Handling, keep, kept_of
 from sdml_kafka.observability.opentelemetry.metrics import with_error
 from sdml_kafka.observability.opentelemetry.names import (
     ATTEMPT,
@@ -40,31 +39,19 @@ class ProcessSpans:
     def __init__(self, telemetry: Telemetry, rpc_system: str) -> None:
         self.telemetry: Telemetry = telemetry
         conventions = telemetry.conventions
-        self._process = Operation(conventions, "process", "process")
-        self._serve = Operation(conventions, "process", "process", rpc_system)
-        self._contexts = WeakKeyDictionary[Handling, Context]()
-
-    def around(self, handling: Handling) -> "Attempt":
-        """Return what makes a span around an attempt."""
-        return Attempt(self, handling)
+        self.process: Operation = Operation(conventions, "process", "process")
+        self.serve: Operation = Operation(conventions, "process", "process", rpc_system)
 
     def context_of(self, handling: Handling) -> Context | None:
         """Return the context of an attempt, None if it has no span."""
-        return self._contexts.get(handling)
-
-    def remember(self, handling: Handling, context: Context) -> None:
-        """Keep the context of an attempt, as long as the attempt is known."""
-        self._contexts[handling] = context
-
-    def operation_of(self, handling: Handling) -> Operation:
-        """Return what an attempt is to the conventions."""
-        return self._serve if _is_call(handling) else self._process
+        context: Context | None = kept_of(handling, self)
+        return context
 
 
 class Attempt:
     """A span around one attempt of a handler."""
 
-    __slots__ = ("_began", "_description", "_handling", "_span", "_spans", "_token")
+    __slots__ = ("_began", "_description", "_handling", "_is_call", "_span", "_spans", "_token")
 
     _began: float
     _span: Span
@@ -72,8 +59,10 @@ class Attempt:
 
     def __init__(self, spans: ProcessSpans, handling: Handling) -> None:
         self._spans, self._handling = spans, handling
-        topic = handling.records[0].topic
-        self._description = spans.operation_of(handling).on(topic, handling.origin)
+        # To the conventions a request whose caller waits for the reply is a call.
+        self._is_call = handling.call_id is not None and not handling.is_notification
+        operation = spans.serve if self._is_call else spans.process
+        self._description = operation.on(handling.records[0].topic, handling.origin)
 
     def __enter__(self) -> None:
         """Start the span, and make it current."""
@@ -81,25 +70,29 @@ class Attempt:
         parent, links = NOTHING, list[Link]()
         if not handling.is_batch:
             parent = telemetry.propagation.extract(handling.records[0].headers)
-            if parent is not NOTHING and not _is_call(handling):
+            if parent is not NOTHING and not self._is_call:
                 _add_link(links, parent)
         else:
             for record in handling.records[:MAX_LINKS]:
                 _add_link(links, telemetry.propagation.extract(record.headers))
-        if trace.get_current_span() is not trace.INVALID_SPAN:
-            _add_link(links, context.get_current())
+        if outer := context.get_current():
+            _add_link(links, outer)
         description = self._description
+        # All at once, since the SDK takes several times as long to add some later.
+        more: dict[str, Value] = {}
+        if handling.call_id is not None:
+            more[CONVERSATION_ID] = id_text(handling.call_id)
+        if not self._is_call:
+            more |= self._about_records()
         self._span = span = telemetry.tracer.start_span(
             description.span_name,
             parent,
-            SpanKind.SERVER if _is_call(handling) else SpanKind.CONSUMER,
-            description.attributes,
+            SpanKind.SERVER if self._is_call else SpanKind.CONSUMER,
+            {**description.attributes, **more},
             links,
         )
-        if span.is_recording():
-            span.set_attributes(self._more_attributes())
         inner = trace.set_span_in_context(span, parent)
-        self._spans.remember(handling, inner)
+        keep(handling, self._spans, inner)
         self._token = context.attach(inner)
         self._began = perf_counter()
 
@@ -116,8 +109,7 @@ class Attempt:
         type_ = None
         if error is not None:
             type_ = error_type(error)
-            is_answered = _is_call(self._handling)
-            if is_answered and isinstance(error, RemoteError) and not error.received:
+            if self._is_call and isinstance(error, RemoteError) and not error.received:
                 span.set_attribute(RPC_STATUS, error.status)
                 type_ = error.status
             if span.is_recording():
@@ -125,29 +117,20 @@ class Attempt:
                     span.record_exception(error)
                 fail(span, type_, str(error)[:1000])
         span.end()
-        if not _is_call(self._handling):
+        if not self._is_call:
             attributes = with_error(self._description.of_metrics, type_)
             self._spans.telemetry.metrics.process.record(seconds, attributes)
 
-    def _more_attributes(self) -> dict[str, Value]:
+    def _about_records(self) -> dict[str, Value]:
         handling = self._handling
-        if _is_call(handling):  # calls are many, and each attribute costs
-            return {CONVERSATION_ID: id_text(handling.call_id or b"")}
         if handling.is_batch:
             attributes: dict[str, Value] = {BATCH_COUNT: len(handling.records)}
         else:
             attributes = self._spans.telemetry.conventions.of_record(handling.records[0])
         attributes[HANDLER] = handling.handler
-        if handling.call_id is not None:
-            attributes[CONVERSATION_ID] = id_text(handling.call_id)
         if handling.attempt > 1:
             attributes[ATTEMPT] = handling.attempt
         return attributes
-
-
-def _is_call(handling: Handling) -> bool:
-    """Return whether a caller waits for the reply, as the conventions for calls have it."""
-    return handling.call_id is not None and not handling.is_notification
 
 
 def _add_link(links: list[Link], to: Context) -> None:

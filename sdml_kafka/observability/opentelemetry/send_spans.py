@@ -30,9 +30,7 @@ class SendSpans:
     def take_part(self, message: Outgoing) -> OnOutcome | None:
         """Begin the span of a message and write its context; return what ends it."""
         if message.purpose == "request" or message.purpose == "notification":
-            context = self._calls.context_of(message)
-            if context is not None:
-                self._telemetry.propagation.inject(message, context)
+            if self._calls.inject(message):
                 return None
         elif message.purpose == "reply":
             self._give_context(message)
@@ -60,7 +58,7 @@ class SendSpans:
             None if linked is None else (Link(linked),),
         )
         if own is None:
-            telemetry.propagation.inject(message, trace.set_span_in_context(span, parent))
+            telemetry.propagation.inject_span(message, span, parent)
         return partial(self._end, span, message, description, perf_counter())
 
     def _parent_of(self, message: Outgoing) -> tuple[Context, SpanContext | None]:

@@ -30,11 +30,12 @@ class Telemetry:
 
         Without a span it is that of the record whose loop's body this is.
         """
-        if trace.get_current_span() is not trace.INVALID_SPAN:
-            return context.get_current()
+        current = context.get_current()
+        if current and trace.get_current_span(current) is not trace.INVALID_SPAN:
+            return current
         record = record_in_hand()
         if record is None or not record.headers:
-            return context.get_current()
+            return current
         return self.propagation.extract(record.headers)
 
 

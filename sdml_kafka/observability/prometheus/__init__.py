@@ -1,8 +1,8 @@
 """Metrics for Prometheus (extra `prometheus`): a hook for what takes time, and a collector.
 
-`hook.py` is `Prometheus`, the histograms; `collector.py` reads `status()` when it is asked. Both
-keep the number of series bounded (`series.py`). Needs prometheus-client, and knows of the rest of
-this package what is public.
+`hook.py` is `Prometheus`, whose histograms are in `durations.py`; `collector.py` reads `status()`
+when it is asked. Both keep the number of series bounded (`series.py`). Needs prometheus-client, and
+knows of the rest of this package what is public.
 """
 
 from importlib.util import find_spec

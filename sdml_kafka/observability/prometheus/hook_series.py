@@ -1,40 +1,35 @@
 """The metrics of the hook, which all hooks of one registry share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector as BaseCollector
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.observability.prometheus.series import Series
-
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-"""The upper bounds of the buckets."""
+from sdml_kafka.observability.prometheus.durations import Durations
 
 
 class HookSeries(BaseCollector):
     """The metrics, registered as one collector: all of them or none."""
 
     def __init__(self) -> None:
-        handlers = _histogram(
+        self.handlers = Durations(
             "sdml_kafka_handler_seconds",
             "Seconds that one attempt of a processor's or a server's handler takes.",
             ("kind", "handler"),
         )
-        calls = _histogram(
+        self.calls = Durations(
             "sdml_kafka_call_seconds",
             "Seconds from the beginning of a call to its outcome.",
             ("topic", "outcome"),
         )
-        rebalances = _histogram(
+        self.rebalances = Durations(
             "sdml_kafka_rebalance_seconds",
             "Seconds from a revocation to the assignment that follows.",
             ("consumergroup",),
         )
-        self.handlers, self.calls = Series(handlers, 2), Series(calls, 2)
-        self.rebalances = Series(rebalances, 1)
         self.commits = Counter(
             "sdml_kafka_commits", "Commits of offsets.", ("consumergroup",), registry=None
         )
@@ -44,7 +39,8 @@ class HookSeries(BaseCollector):
             ("consumergroup", "error"),
             registry=None,
         )
-        self._all = handlers, calls, rebalances, self.commits, self.failed_commits
+        durations = self.handlers, self.calls, self.rebalances
+        self._all = *durations, self.commits, self.failed_commits
 
     def describe(self) -> Iterable[Metric]:
         """Return the metrics without values."""
@@ -74,10 +70,6 @@ def series_in(registry: CollectorRegistry) -> HookSeries:
         return known
     _REGISTERED[registry] = series
     return series
-
-
-def _histogram(name: str, text: str, labels: Sequence[str]) -> Histogram:
-    return Histogram(name, text, labels, buckets=SECONDS, registry=None)
 
 
 _REGISTERED: WeakKeyDictionary[CollectorRegistry, HookSeries] = WeakKeyDictionary()

@@ -3,29 +3,9 @@
 from collections.abc import Callable
 from operator import add
 
-from prometheus_client import Histogram
-
 MAX_SERIES = 1000
 """The series of a metric; whatever would be one more counts as `OTHER`."""
 OTHER = "other"
-
-
-class Series:
-    """The series of a histogram by their labels, each looked up once."""
-
-    def __init__(self, histogram: Histogram, labels: int) -> None:
-        self._histogram = histogram
-        self._labels = labels
-        self._known: dict[tuple[str, ...], Histogram] = {}
-
-    def of(self, *labels: str) -> Histogram:
-        """Return the series with these labels, or that of all others."""
-        series = self._known.get(labels)
-        if series is None:
-            if len(self._known) >= MAX_SERIES:
-                labels = (OTHER,) * self._labels
-            series = self._known[labels] = self._histogram.labels(*labels)
-        return series
 
 
 class Values:

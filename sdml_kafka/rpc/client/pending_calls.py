@@ -17,7 +17,7 @@ For whoever edits this file:
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import anyio
 
@@ -211,15 +211,18 @@ class PendingCalls:
             CallIdInUse: A call with this id is waiting.
         """
         if self.closed:
-            raise ClientClosed("The client was left")
+            self._refuse(call, ClientClosed("The client was left"))
         if not self.table.add(call):
-            raise CallIdInUse(
-                "A call with this correlation id is still waiting: each call needs its own"
-            )
+            text = "A call with this correlation id is still waiting: each call needs its own"
+            self._refuse(call, CallIdInUse(text))
         if call.due < self._wakes_at:
             self._earlier.set()
         self.counts.calls += 1
         self._outbox.send(call.message, call, call)
+
+    def _refuse(self, call: PendingCall, error: Exception) -> NoReturn:
+        """Raise the error of a call that cannot begin."""
+        raise error
 
     def oldest(self) -> list[CallInFlight]:
         """Return the calls that have waited longest."""

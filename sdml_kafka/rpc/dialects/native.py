@@ -39,6 +39,8 @@ SEQUENCE = "x-sequence"
 END = "x-end"
 CANCEL = "x-cancel"
 CANCEL_PARTITION = "x-cancel-partition"
+TRACEPARENT = "traceparent"
+"""W3C's header, which is the last one of a call that is traced, and says nothing of the call."""
 
 MAX_DIGITS = 12
 MAX_PARTITION = (1 << 31) - 1
@@ -91,6 +93,8 @@ class Wire:
         factory=dict[FlatHeaders, Route], init=False, eq=False, repr=False
     )
     """What was read of the last headers of earlier requests: the calls of a client share them."""
+    _traceparent: str | None = field(init=False, eq=False, repr=False)
+    """`TRACEPARENT`, None if it may carry an id."""
 
     def __attrs_post_init__(self) -> None:
         names = {name.lower(): name for name in (*RESERVED, *reversed(self.id_names))}
@@ -98,6 +102,7 @@ class Wire:
         object.__setattr__(self, "_spellings", frozenset(names.values()))
         object.__setattr__(self, "_id_spellings", frozenset(self.id_names))
         object.__setattr__(self, "_longest", max(map(len, names)))
+        object.__setattr__(self, "_traceparent", None if TRACEPARENT in names else TRACEPARENT)
         object.__setattr__(self, "_first_id_name", next(iter(self.id_names), None))
 
     def carries_id(self, name: str) -> bool:
@@ -137,6 +142,10 @@ class Wire:
 
     def _find_route(self, headers: FlatHeaders) -> Route | None:
         """Read the last headers of a request, and remember them; return None if they cancel."""
+        if len(headers) > 2 and headers[-2] == self._traceparent:
+            headers = headers[:-2]
+            if (known := self._routes.get(headers)) is not None:
+                return known
         found, _, more_topics = self._find(_pairs(headers))
         if CANCEL in found:
             return None
@@ -163,6 +172,9 @@ class Wire:
             is_plain = other == STATUS and value == b"ok"
         elif len(headers) == 2:  # by servers that know nothing of a status
             (name, only_id), is_plain = headers, True
+        elif len(headers) == 6 and headers[4] == self._traceparent:
+            name, only_id, other, value, _, _ = headers
+            is_plain = other == STATUS and value == b"ok"
         else:
             return None
         if is_plain and name in self._id_spellings and only_id and len(only_id) <= MAX_ID_BYTES:

@@ -41,7 +41,7 @@ from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle, WorkerPool, olde
 from sdml_kafka.rpc.server.cancellations import Cancellations
 from sdml_kafka.rpc.server.dedupe import Dedupe, Repeats
 from sdml_kafka.rpc.server.handlers import Handler, check_concurrency
-from sdml_kafka.rpc.server.hooked.replies import Handlings, replies_of
+from sdml_kafka.rpc.server.hooked.replies import replies_of
 from sdml_kafka.rpc.server.hooked.requests import delivering, lifecycle_of, runner_of
 from sdml_kafka.rpc.server.replies import Replies
 from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopicPolicy, ReplyTopics
@@ -130,12 +130,11 @@ class ServerActors:
         self._intake_options, self._reply_options = intake_options, reply_options
         self._limited_log = log = RateLimitedLog(_log, common=hooks.log_fields)
         self._counts, self._hooks = Counts(), hooks
-        self._handlings: Handlings | None = None if hooks.enter is None else {}
         self.outbox: Outbox = Outbox()
         self.pool: Pool[ServerCall, Answer] = Pool(bounds.concurrency)
         self._make_reading(bounds, log)
-        out = hooks, self._handlings, self.outbox
-        self.replies: Replies = replies_of(*out, self._counts, log, self.pool.wake)
+        out = hooks, self.outbox, self._counts, log, self.pool.wake
+        self.replies: Replies = replies_of(*out)
         self.request_intake: RequestIntake = self._request_intake(
             handlers, intake_options, reply_options
         )
@@ -275,7 +274,6 @@ class ServerActors:
     def _lifecycle(self) -> CallLifecycle:
         runner = runner_of(
             self._hooks,
-            self._handlings,
             self.replies,
             Threads(self._give_place),
             self._limited_log,
@@ -283,7 +281,7 @@ class ServerActors:
             expose_errors=self._reply_options.expose_errors,
         )
         parts = self.queue, self.request_intake, self.replies, self._counts, runner
-        return lifecycle_of(self._hooks, self._handlings, *parts, clock())
+        return lifecycle_of(self._hooks, *parts, clock())
 
     # -- what the parts call -------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import anyio
 
 from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
+from sdml_kafka.hooks.participation import Handling
 from sdml_kafka.rpc.dialects.messages import OK, FlatHeaders, Request
 from sdml_kafka.rpc.server.handlers import Handler
 from sdml_kafka.runtime.waiter import Waiter
@@ -145,6 +146,10 @@ class ServerCall(Call):
     """The number of topics asked for that are not replied to."""
     is_cancel: bool = False
     """Whether the record cancels another request."""
+    handling: Handling | None = None
+    """What hooks have entered around the handler; None where no hook does."""
+    began: float
+    """When the call was taken. Set where hooks want to know how long the handler took."""
 
     clock: Callable[[], float]
     """Returns the time on the event loop's clock. Set when the call is taken."""

@@ -3,7 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import baggage, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
+from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -81,3 +83,47 @@ def test_a_propagator_of_the_program_is_used() -> None:
     assert Propagation(own).carries([("mine", b"")])
     assert not Propagation(own).carries([("baggage", b"")])
     assert GLOBAL.carries([("a", b""), ("baggage", b"")])
+
+
+DIGITS = st.text("0123456789abcdefABCDEF_- ", max_size=34)
+PARENTS = st.one_of(
+    st.sampled_from(["00", "01", "ff"]).map(lambda version: f"{version}{PARENT[2:]}"),
+    st.sampled_from(["", "-", "-x", " ", "\n"]).map(lambda end: f"{PARENT}{end}"),
+    st.sampled_from(["00", "01", "03", "0G", "1", "ff"]).map(lambda flags: f"{PARENT[:-2]}{flags}"),
+    st.tuples(DIGITS, DIGITS).map(lambda ids: f"00-{ids[0]}-{ids[1]}-01"),
+    st.just(f"00-{'0' * 32}-b7ad6b7169203331-01"),
+    st.just(f"00-0af7651916cd43dd8448eb211c80319c-{'0' * 16}-01"),
+)
+VALUES = st.one_of(st.none(), PARENTS.map(str.encode), st.binary(max_size=60))
+NAMES = st.sampled_from(["traceparent", "Traceparent", "tracestate", "baggage", "other"])
+
+
+class Theirs(TraceContextTextMapPropagator):
+    """W3C's propagator, which nobody may take for one that we know."""
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=4))
+def test_what_is_read_here_is_what_the_propagator_reads(
+    headers: list[tuple[str, bytes | None]],
+) -> None:
+    ours = Propagation(TraceContextTextMapPropagator()).span_context(headers)
+    assert ours == Propagation(Theirs()).span_context(headers)
+
+
+@given(
+    st.integers(0, (1 << 128) - 1),
+    st.integers(0, (1 << 64) - 1),
+    st.integers(0, 255),
+    st.booleans(),
+)
+def test_what_is_written_here_is_what_the_propagator_writes(
+    trace_id: int, span_id: int, flags: int, has_baggage: bool
+) -> None:
+    place = trace.SpanContext(trace_id, span_id, False, trace.TraceFlags(flags))
+    outer = baggage.set_baggage("who", "me", Context()) if has_baggage else Context()
+    context = trace.set_span_in_context(trace.NonRecordingSpan(place), outer)
+    ours, theirs = outgoing(("traceparent", b"old")), outgoing(("traceparent", b"old"))
+    GLOBAL.inject(ours, context)
+    parts = [Theirs(), W3CBaggagePropagator()]
+    Propagation(CompositePropagator(parts)).inject(theirs, context)
+    assert ours.headers == theirs.headers

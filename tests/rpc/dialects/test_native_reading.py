@@ -47,6 +47,34 @@ def test_a_request_that_ends_like_one_before_is_read_as_the_naive_reader_reads_i
                 assert wire.read_request(headers, b"key") == expected
 
 
+TRACE = ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+TRACED_WIRES = [*WIRES, Wire(("traceparent", "request_id")), Wire(("request_id", "TraceParent"))]
+
+
+@given(id_=st.sampled_from([b"a", b"", LONG_ID, None]), rest=HEADERS)
+@example(id_=b"a", rest=[])
+@example(id_=b"a", rest=[("x-status", b"ok")])
+@example(id_=b"a", rest=[("x-status", b"internal")])
+@example(id_=b"a", rest=[("x-cancel", b"1")])
+def test_a_call_that_is_traced_is_read_as_the_naive_reader_reads_it(
+    id_: bytes | None, rest: list[tuple[str, bytes | None]]
+) -> None:
+    for wire in TRACED_WIRES:
+        reply = [("request_id", id_), *rest, TRACE]
+        assert wire.read_reply(reply) == reply_of(reply, wire.id_names)
+        request = [("request_id", id_), ("x-timeout-ms", b"1"), *rest, TRACE]
+        assert wire.read_request(request, b"key") == request_of(request, b"key", wire.id_names)
+
+
+def test_requests_that_differ_in_their_trace_alone_are_remembered_as_one() -> None:
+    wire = Wire()
+    start = [("request_id", b"a"), ("x-timeout-ms", b"1"), ("x-reply-topic", b"replies")]
+    for number in range(3):
+        request = wire.read_request([*start, ("traceparent", b"%d" % number)], None)
+        assert request.reply_topics == ("replies",)
+    assert list(wire._routes) == [("x-reply-topic", b"replies")]
+
+
 def test_what_is_remembered_of_requests_is_bounded() -> None:
     wire, begin = Wire(), [("request_id", b"a"), ("x-timeout-ms", b"1")]
     for number in range(2 * MAX_ROUTES):

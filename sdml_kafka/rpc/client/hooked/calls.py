@@ -1,7 +1,7 @@
 """Calls whose beginnings, requests and outcomes hooks observe."""
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NoReturn
 
 from sdml_kafka.errors import SendFailed
 from sdml_kafka.hooks.calls import Hooks
@@ -25,10 +25,11 @@ def calls_of(
 ) -> PendingCalls:
     """Return the calls of a client, which hooks observe if one of them wants to."""
     parts = trouble_now, on_timeouts
-    observed = hooks.sending, hooks.call_begun, hooks.call_settled
-    if observed == (None, None, None):
-        return PendingCalls(outbox, *parts)
-    return HookedCalls(hooks, outbox, *parts)
+    if (hooks.sending, hooks.call_begun, hooks.call_settled) != (None, None, None):
+        return HookedCalls(hooks, outbox, *parts)
+    if hooks.time_call is not None:
+        return TimedCalls(hooks, outbox, *parts)
+    return PendingCalls(outbox, *parts)
 
 
 class _Outcome:
@@ -62,23 +63,55 @@ class _HookedOutbox:
         self._outbox.send(message, on_sent, is_wanted)
 
 
-class _HookedTable(CallTable[PendingCall]):
+class _ObservedTable(CallTable[PendingCall]):
     """The calls that wait; each that is settled is reported."""
 
-    def __init__(self, on_settled: Callable[[PendingCall], None]) -> None:
+    def __init__(self, report: Callable[[PendingCall, str, BaseException | None], None]) -> None:
         super().__init__()
-        self._on_settled = on_settled
-
-    def drop(self, call: PendingCall) -> None:
-        super().remove(call)
+        self._report = report
 
     def remove(self, call: PendingCall) -> bool:
         is_removed = super().remove(call)
-        self._on_settled(call)
+        error = call.error
+        self._report(call, "ok" if error is None else type(error).__name__, error)
         return is_removed
 
 
-class HookedCalls(PendingCalls):
+class TimedCalls(PendingCalls):
+    """All calls of a client that wait, whose durations hooks measure."""
+
+    def __init__(
+        self,
+        hooks: Hooks,
+        outbox: Outgoing,
+        trouble_now: Callable[[], Exception | None],
+        on_timeouts: Callable[[], object],
+    ) -> None:
+        self._hooks = hooks
+        self._own_table = _ObservedTable(self._report)
+        super().__init__(outbox, trouble_now, on_timeouts, self._own_table)
+        self._now: Callable[[], float] = self._first_now
+        self._time_call = hooks.time_call
+
+    def _first_now(self) -> float:
+        self._now = clock()
+        return self._now()
+
+    def _refuse(self, call: PendingCall, error: Exception) -> NoReturn:
+        self._report(call, type(error).__name__, error)
+        super()._refuse(call, error)
+
+    def forget(self, call: PendingCall) -> None:
+        """Remove a call whose caller waits no more."""
+        CallTable.remove(self._own_table, call)  # pyright: ignore[reportUnknownMemberType]
+        self._report(call, "cancelled", None)
+
+    def _report(self, call: PendingCall, outcome: str, error: BaseException | None) -> None:
+        if (time_call := self._time_call) is not None:
+            time_call(call.message[0], outcome, self._now() - call.due + call.timeout_s)
+
+
+class HookedCalls(TimedCalls):
     """All calls of a client that wait, observed by hooks."""
 
     def __init__(
@@ -89,44 +122,28 @@ class HookedCalls(PendingCalls):
         on_timeouts: Callable[[], object],
     ) -> None:
         sends: Outgoing = outbox if hooks.sending is None else _HookedOutbox(outbox)
-        self._hooks, self._own_table = hooks, _HookedTable(self._settled)
-        super().__init__(sends, trouble_now, on_timeouts, self._own_table)
-        self._now: Callable[[], float] | None = None
+        super().__init__(hooks, sends, trouble_now, on_timeouts)
 
     def begin(self, call: PendingCall) -> None:
         """Let the call wait, after hooks have taken part in it; see `PendingCalls.begin`."""
-        hooks, topic = self._hooks, call.message.topic
-        if self._now is None:
-            self._now = clock()
+        hooks = self._hooks
         if (begun := hooks.call_begun) is not None:
+            topic = call.message.topic
             begun(CallBegun(hooks.origin, topic, call.id, _method_of(call), call.timeout_s))
         if hooks.sending is not None:
             purpose: Literal["notification", "request"]
             purpose = "notification" if call.waits_for_ack else "request"
             call.message = take_part(hooks, call.message, purpose, call_id=call.id)
-        try:
-            super().begin(call)
-        except Exception as error:
-            self._report(call, error, type(error).__name__)
-            raise
+        super().begin(call)
 
-    def _settled(self, call: PendingCall) -> None:
-        error = call.error
-        self._report(call, error, "ok" if error is None else type(error).__name__)
-
-    def forget(self, call: PendingCall) -> None:
-        """Remove a call whose caller waits no more."""
-        self._own_table.drop(call)
-        self._report(call, None, "cancelled")
-
-    def _report(self, call: PendingCall, error: BaseException | None, outcome: str) -> None:
+    def _report(self, call: PendingCall, outcome: str, error: BaseException | None) -> None:
+        super()._report(call, outcome, error)
         hooks, message = self._hooks, call.message
         if outcome != "ok":
             text = "the call was over before its request was acknowledged"
             settle(message, SendFailed(text, in_doubt=True))
         if (settled := hooks.call_settled) is not None:
-            assert self._now is not None
-            seconds = self._now() - (call.due - call.timeout_s)
+            seconds = self._now() - call.due + call.timeout_s
             parts = message.topic, call.id, _method_of(call), seconds, outcome, error
             settled(CallSettled(hooks.origin, *parts))
 

@@ -4,30 +4,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sdml_kafka.hooks.calls import Hooks
-from sdml_kafka.hooks.participation import Handling
 from sdml_kafka.hooks.receipts import HookReceipt, settle, take_part
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rpc.server.call import ServerCall
 from sdml_kafka.rpc.server.replies import Replies, Reply
 from sdml_kafka.transport.interfaces.producer import Message, OnSent, always
 
-Handlings = dict[ServerCall, Handling]
-"""What hooks have entered, by the call whose handler runs, until its answer is sent."""
 
-
-def replies_of(hooks: Hooks, handlings: Handlings | None, outbox: Outbox, *parts: Any) -> Replies:
+def replies_of(hooks: Hooks, outbox: Outbox, *parts: Any) -> Replies:
     """Return what sends replies, in which hooks take part if one of them wants to."""
     if hooks.sending is None:
         return Replies(outbox, *parts)
-    return HookedReplies(_HookedOutbox(hooks, handlings, outbox), *parts)
+    return HookedReplies(_HookedOutbox(hooks, outbox), *parts)
 
 
 class _HookedOutbox:
     """Sends replies in which hooks take part when they are sent first."""
 
-    def __init__(self, hooks: Hooks, handlings: Handlings | None, outbox: Outbox) -> None:
+    def __init__(self, hooks: Hooks, outbox: Outbox) -> None:
         self._hooks = hooks
-        self._handlings: Handlings = {} if handlings is None else handlings
         self._outbox = outbox
 
     def send(
@@ -36,8 +31,7 @@ class _HookedOutbox:
         reply: Any = on_sent
         if type(message.receipt) is not HookReceipt:
             call: ServerCall = reply.call
-            handling = self._handlings.get(call)
-            message = take_part(self._hooks, message, "reply", handling, call_id=call.id)
+            message = take_part(self._hooks, message, "reply", call.handling, call_id=call.id)
             reply.message = message
         self._outbox.send(message, on_sent, is_wanted)
 

@@ -11,7 +11,6 @@ from sdml_kafka.rpc.dialects.messages import OK
 from sdml_kafka.rpc.server.call import Answer, ServerCall
 from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle
 from sdml_kafka.rpc.server.handler_runner import HandlerRunner
-from sdml_kafka.rpc.server.hooked.replies import Handlings
 from sdml_kafka.rpc.server.request_intake import RequestIntake
 from sdml_kafka.rpc.server.request_queue import CallsOf, Lane
 from sdml_kafka.transport.interfaces.records import Record
@@ -30,22 +29,19 @@ def delivering(hooks: Hooks, intake: RequestIntake) -> CallsOf:
     return observed
 
 
-def runner_of(
-    hooks: Hooks, handlings: Handlings | None, *parts: Any, **options: Any
-) -> HandlerRunner:
+def runner_of(hooks: Hooks, *parts: Any, **options: Any) -> HandlerRunner:
     """Return what runs handlers, inside of what hooks enter if one of them wants to."""
-    if hooks.enter is None or handlings is None:
+    if hooks.enter is None:
         return HandlerRunner(*parts, **options)
-    return HookedRunner(hooks, handlings, *parts, **options)
+    return HookedRunner(hooks, *parts, **options)
 
 
 class HookedRunner(HandlerRunner):
     """Runs handlers inside of what hooks enter, their parsers included."""
 
-    def __init__(self, hooks: Hooks, handlings: Handlings, *parts: Any, **options: Any) -> None:
+    def __init__(self, hooks: Hooks, *parts: Any, **options: Any) -> None:
         super().__init__(*parts, **options)
         self._hooks = hooks
-        self._handlings = handlings
         self._errors: dict[ServerCall, BaseException] = {}
 
     async def answer(self, call: ServerCall) -> Answer:
@@ -53,16 +49,15 @@ class HookedRunner(HandlerRunner):
         hooks = self._hooks
         assert hooks.enter is not None
         asks_for_reply = bool(call.reply_topics or call.refused_topics)
-        of = hooks.origin, call.handler.name, (call.record,), 1, False, call.id
-        handling = Handling(*of, is_notification=not asks_for_reply)
-        self._handlings[call] = handling
+        of = hooks.origin, call.handler.name, (call.record,), 1, False, call.request_id
+        call.handling = handling = Handling(*of, not asks_for_reply)
         leave = hooks.enter(handling)
         try:
             answer = await super().answer(call)
         except BaseException as error:
             leave(error)
             raise
-        leave(self._errors.pop(call, None))
+        leave(self._errors.pop(call, None) if self._errors else None)
         return answer
 
     def _invalid(self, call: ServerCall, error: BaseException) -> Answer:
@@ -75,41 +70,34 @@ class HookedRunner(HandlerRunner):
         return super().failed(call, error)
 
 
-def lifecycle_of(hooks: Hooks, handlings: Handlings | None, *parts: Any) -> CallLifecycle:
+def lifecycle_of(hooks: Hooks, *parts: Any) -> CallLifecycle:
     """Return the lifecycle of calls, whose ends hooks observe if one of them wants to."""
-    if hooks.request_handled is None and handlings is None:
+    if hooks.request_handled is None and hooks.time_handler is None:
         return CallLifecycle(*parts)
-    return HookedLifecycle(hooks, handlings, *parts)
+    return HookedLifecycle(hooks, *parts)
 
 
 class HookedLifecycle(CallLifecycle):
     """The calls as the workers' jobs, whose ends hooks observe."""
 
-    def __init__(self, hooks: Hooks, handlings: Handlings | None, *parts: Any) -> None:
+    def __init__(self, hooks: Hooks, *parts: Any) -> None:
         super().__init__(*parts)
         self._hooks = hooks
-        self._handlings: Handlings = {} if handlings is None else handlings
-        self._began: dict[ServerCall, float] = {}
 
     def take(self) -> ServerCall | None:
         """Return the next call that needs a handler; see `CallLifecycle.take`."""
         call = super().take()
         if call is not None:
-            self._began[call] = self.now
+            call.began = self.now
         return call
 
     def ended(self, call: ServerCall, answer: Answer, *, is_repeatable: bool = True) -> None:
         """Send the answer of a call whose handler has ended; see `CallLifecycle.ended`."""
-        seconds = self._clock() - self._began.pop(call, self._clock())
-        if (handled := self._hooks.request_handled) is not None:
-            status = "ok" if answer.status == OK else answer.status
+        hooks, seconds = self._hooks, self._clock() - call.began
+        if (time_handler := hooks.time_handler) is not None:
+            time_handler("server", call.handler.name, seconds)
+        if (handled := hooks.request_handled) is not None:
+            status = "ok" if answer[1] == OK else answer[1]
             parts = call.topic, call.handler.name, seconds, status
-            handled(RequestHandled(self._hooks.origin, *parts))
+            handled(RequestHandled(hooks.origin, *parts))
         super().ended(call, answer, is_repeatable=is_repeatable)
-        self._handlings.pop(call, None)
-
-    def abandon(self, call: ServerCall) -> None:
-        """Give back a call that has neither ended nor finished; see `CallLifecycle.abandon`."""
-        self._began.pop(call, None)
-        self._handlings.pop(call, None)
-        super().abandon(call)
