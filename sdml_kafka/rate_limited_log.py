@@ -13,6 +13,8 @@ from sdml_kafka.log_fields import LEFT_OUT, escaped
 LOG_INTERVAL_S = 30.0
 """Seconds between two lines of the same kind."""
 MAX_KINDS = 1000
+CALLER_OF_LOG = 3
+"""The frame whose function a line names: the one that calls `RateLimitedLog.log`."""
 NOTHING: Mapping[str, object] = MappingProxyType({})
 type Common = Callable[[], Mapping[str, object]]
 """Returns the fields that all lines of a log have."""
@@ -36,6 +38,8 @@ class _Kind:
     """The latest line."""
     last_at: float
     left_out: int = 0
+    is_over: bool = False
+    """Whether the latest line is not to be written later."""
 
 
 class RateLimitedLog:
@@ -57,6 +61,7 @@ class RateLimitedLog:
         *args: Any,
         error: Any = None,
         extra: Mapping[str, object] = NOTHING,
+        late: str | None = None,
     ) -> None:
         """Write a line with the traceback of `error`, or count it as left out.
 
@@ -67,19 +72,28 @@ class RateLimitedLog:
             args: What the placeholders stand for. All but numbers are escaped and bounded.
             error: An exception, or None for a line without a traceback.
             extra: The fields of the line, beside those that all lines of this log have.
+            late: The line with the same placeholders for when it is written later, if it then reads
+                otherwise.
         """
         if not self._log.isEnabledFor(level):
             return
-        now, last = self._clock(), _Line(level, text, tuple(map(_shown, args)), extra)
+        now, shown = self._clock(), tuple(map(_shown, args))
         known = self._kinds.get(kind)
         if known is not None and now < known.next_at:
-            known.left_out, known.last, known.last_at = known.left_out + 1, last, now
+            known.last, known.last_at = _Line(level, late or text, shown, extra), now
+            known.left_out, known.is_over = known.left_out + 1, False
             return
         if known is None and len(self._kinds) >= MAX_KINDS:
             self.flush(at_once=True)
             self._kinds.clear()
+        last = _Line(level, text, shown, extra)
         self._write(last, 0 if known is None else known.left_out, error)
         self._kinds[kind] = _Kind(now + LOG_INTERVAL_S, last, now)
+
+    def is_over(self, kind: str) -> None:
+        """Write no line later that was left out of a kind: what it says is over. It counts."""
+        if (known := self._kinds.get(kind)) is not None:
+            known.is_over = True
 
     def flush(self, *, at_once: bool = False) -> None:
         """Write the last line that was left out of each kind whose interval is over, or of all.
@@ -89,7 +103,7 @@ class RateLimitedLog:
         """
         now = self._clock()
         for known in self._kinds.values():
-            if known.left_out and (at_once or now >= known.next_at):
+            if known.left_out and not known.is_over and (at_once or now >= known.next_at):
                 last = known.last
                 if (age_s := now - known.last_at) >= 1:
                     last = last._replace(text=f"{last.text} ({age_s:.0f} s ago)")
@@ -101,7 +115,9 @@ class RateLimitedLog:
         if more:
             text += f" ({more} more like this since the last line)"
             extra[LEFT_OUT] = more
-        self._log.log(line.level, text, *line.args, exc_info=error, extra=extra)
+        self._log.log(
+            line.level, text, *line.args, exc_info=error, extra=extra, stacklevel=CALLER_OF_LOG
+        )
 
 
 class TroubleLog[K]:
@@ -149,7 +165,7 @@ class TroubleLog[K]:
             self._said -= ended
             seconds = now - min(self._since[key] for key in ended)
             text = self._ends.format(names=self._name(ended), seconds=f"{seconds:.0f}")
-            self._log.log(INFO, "%s", text, extra=self._fields(ended))
+            self._log.log(INFO, "%s", text, extra=self._fields(ended), stacklevel=2)
         for key in right:
             del self._since[key]
         due = [
@@ -162,4 +178,4 @@ class TroubleLog[K]:
             self._said.update(due)
             why = escaped(wrong[due[0]])
             text = self._begins.format(names=self._name(due), why=why)
-            self._log.log(WARNING, "%s", text, extra=self._fields(due))
+            self._log.log(WARNING, "%s", text, extra=self._fields(due), stacklevel=2)

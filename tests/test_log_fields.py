@@ -137,7 +137,7 @@ async def test_lines_of_a_listener_as_json(lines: Lines) -> None:
     again = lines.with_text("attempt 2 follows")
     assert again.pop("kafka_seconds") >= 0
     assert again == place
-    assert lines.with_text("it goes to") == {**place, "kafka_to_topic": dead_letters}
+    assert lines.with_text("the record goes to") == {**place, "kafka_to_topic": dead_letters}
     assert lines.with_text("joined group") == {"kafka_group": GROUP}
     assert lines.with_text("leaves group")["kafka_records"] == 0
 

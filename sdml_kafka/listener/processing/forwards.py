@@ -9,7 +9,7 @@ that is too large is first sent without what makes it larger than the record: th
 """
 
 from collections.abc import Callable
-from logging import WARNING
+from logging import INFO, WARNING
 from typing import Literal
 
 from attrs import define, field, frozen
@@ -173,7 +173,8 @@ class Forwards:
 
     def _sent(self, forward: Forward, error: Exception | None) -> None:
         if error is None:
-            self._held.discard(forward)
+            if forward.held_since is not None:
+                self._is_taken(forward)
             if forward.message.receipt is not None:
                 settle(forward.message, None)
             forward.on_sent()
@@ -184,12 +185,12 @@ class Forwards:
         elif isinstance(error, PayloadTooLarge) and forward.shorten():
             self.send(forward)
         elif forward.on_refused is not None and isinstance(error, REFUSALS):
-            self._held.discard(forward)
+            self._let_go(forward)
             settle(forward.message, error)
             forward.on_refused(error)
             self._on_progress()
         elif forward.job.is_gone or self._is_closed:
-            self._held.discard(forward)
+            self._let_go(forward)
             forward.lose(error)
         else:
             self._hold(forward, error)
@@ -209,16 +210,33 @@ class Forwards:
         wait_s = min(FIRST_WAIT_S * 2 ** min(forward.tries - 1, 10), LONGEST_WAIT_S)
         self._waiting.add(now + wait_s, forward)
 
+    def _is_taken(self, forward: Forward) -> None:
+        """Log that what a record was held for is taken."""
+        self._let_go(forward)
+        assert forward.held_since is not None
+        topic, record = forward.message.topic, forward.job.record
+        seconds = self._clock() - forward.held_since
+        text = "%r partition %d offset %d is held no longer: its %s is taken by %r, after %.0f s"
+        args = record.topic, record.partition, record.offset, forward.purpose, topic, seconds
+        extra = record_fields(record, to_topic=topic, seconds=seconds)
+        self._log.log(INFO, f"taken {topic}", text, *args, extra=extra)
+
+    def _let_go(self, forward: Forward) -> None:
+        if forward in self._held:
+            self._held.remove(forward)
+            self._log.is_over(f"held {forward.message.topic}")
+
     def give_back_gone(self) -> None:
         """Give back what is held of partitions that were revoked."""
         for forward in self._waiting.take_if(lambda forward: forward.job.is_gone):
-            self._held.discard(forward)
+            self._let_go(forward)
             forward.lose()
 
     def close(self) -> None:
         """Give back what is held, and send nothing again."""
         self._is_closed = True
-        self._held.clear()
+        for forward in list(self._held):
+            self._let_go(forward)
         for forward in self._waiting.take_if(lambda forward: True):
             forward.lose()
 

@@ -3,7 +3,7 @@
 from logging import ERROR, WARNING
 
 from sdml_kafka.listener.processing.job import Job
-from sdml_kafka.log_fields import record_fields
+from sdml_kafka.log_fields import escaped, record_fields
 from sdml_kafka.rate_limited_log import RateLimitedLog
 
 
@@ -25,10 +25,10 @@ class FailureLog:
         self, job: Job, error: Exception, attempt: int, delay_s: float, topic: str | None
     ) -> None:
         """Log that an attempt follows, in its place or by way of a retry topic."""
-        text = "%s failed with %s (%r), attempt %d follows in %.1f s"
-        args: tuple[object, ...] = self._name, place(job), error, attempt, delay_s
+        text = "%s failed at %s (%s), attempt %d follows in %.1f s"
+        args: tuple[object, ...] = self._name, place(job), named(error), attempt, delay_s
         if topic is not None:
-            text = "%s failed with %s (%r), attempt %d follows in %.1f s by way of %r"
+            text = "%s failed at %s (%s), attempt %d follows in %.1f s by way of %r"
             args = *args, topic
         extra = record_fields(
             job.record,
@@ -38,20 +38,22 @@ class FailureLog:
             to_topic=topic,
             error=error,
         )
-        self._log.log(WARNING, f"retry {self._name}", text, *args, extra=extra)
+        late = text.replace("follows in", "was to follow within")
+        self._log.log(WARNING, f"retry {self._name}", text, *args, extra=extra, late=late)
 
     def skipped(self, job: Job, error: Exception) -> None:
         """Log that a record has failed for good, and is skipped."""
-        self._gave_up(job, "skip", "it is skipped", error, None)
+        self._gave_up(job, "skip", "is skipped", error, None)
 
     def dead_lettered(self, job: Job, error: Exception, topic: str) -> None:
         """Log that a record has failed for good, and goes to the dead letters."""
-        self._gave_up(job, "dead letter", f"it goes to {topic!r}", error, topic)
+        self._gave_up(job, "dead letter", f"goes to {topic!r}", error, topic)
 
     def _gave_up(
         self, job: Job, kind: str, what: str, error: Exception, to_topic: str | None
     ) -> None:
-        text, args = "%s failed with %s: %s", (self._name, place(job), what)
+        text = "%s failed at %s (%s), and the record %s"
+        args = self._name, place(job), named(error), what
         attempt = job.attempt
         extra = record_fields(
             job.record, handler=self._name, attempt=attempt, to_topic=to_topic, error=error
@@ -60,13 +62,18 @@ class FailureLog:
 
     def stops(self, job: Job, error: Exception) -> None:
         """Log that a record stops the listener, and note on the error which one it is."""
-        text = "%s failed with %s, and the listener stops: %s: %s"
-        args = self._name, place(job), type(error).__name__, error
+        text = "%s failed at %s (%s), and the listener stops"
+        args = self._name, place(job), named(error)
         extra = record_fields(job.record, handler=self._name, error=error)
         self._log.log(ERROR, f"stop {self._name}", text, *args, extra=extra)
         note = f"{self._name} failed with "
         if not any(each.startswith(note) for each in getattr(error, "__notes__", ())):
             error.add_note(note + place(job))  # the first one, if a batch has failed with it
+
+
+def named(error: Exception) -> str:
+    """Return the class and the text of an error, bounded."""
+    return f"{type(error).__name__}: {escaped(error)}"
 
 
 def place(job: Job) -> str:
