@@ -15,6 +15,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from logging import getLogger
 from math import inf
+from threading import get_ident
+from time import monotonic
 from types import TracebackType
 from typing import Any, Literal, Self
 from weakref import WeakSet
@@ -31,7 +33,7 @@ from sdml_kafka.errors import (
 from sdml_kafka.log_fields import fields
 from sdml_kafka.runtime import Supervisor, supervise
 from sdml_kafka.runtime.errors import RuntimeFailure, describe
-from sdml_kafka.runtime.waiter import on_trio
+from sdml_kafka.runtime.waiter import clock, on_trio
 
 _log = getLogger("sdml_kafka")
 
@@ -90,7 +92,11 @@ class Lifecycle:
         self.state: Literal["new", "starting", "running", "closed", "forked"] = "new"
         self.what: str = what
         self.failure: str | None = None
-        """What the context has ended with, as text; None if it has not ended with an error."""
+        """What the object has failed with, as text; None if it has not failed itself."""
+        self.now: Callable[[], float] = monotonic
+        """The clock of the event loop that the object was entered on, which any thread may read;
+        the machine's before that."""
+        self._thread: int | None = None
         self._start_timeout_s = start_timeout_s
         self._stop_timeout_s = stop_timeout_s
         self._on_ended = on_ended
@@ -106,6 +112,7 @@ class Lifecycle:
             supervisor: The root of the object's actors.
         """
         self.state, self.failure = "starting", None
+        self.now, self._thread = clock(), get_ident()
         _entered.add(self)
         try:
             async with supervise(
@@ -119,7 +126,8 @@ class Lifecycle:
                 finally:
                     self.state = "closed"
         except Exception as error:
-            self.failure = describe(error)
+            own = supervisor.failure or (error if self.state == "starting" else None)
+            self.failure = None if own is None else _with_notes(own)
             raise
         finally:
             self._has_ended()
@@ -128,6 +136,14 @@ class Lifecycle:
         # If the body never ran, the object may be entered again.
         self.state = "new" if self.state == "starting" else "closed"
         _entered.discard(self)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether this is another thread than the one whose event loop the object lives on.
+
+        There nothing may be brought up to date: what the object shows may be half a second old.
+        """
+        return self._thread is not None and self._thread != get_ident()
 
     def forked(self) -> None:
         """Note that this is a copy in a forked process."""
@@ -235,6 +251,11 @@ class Lifecycle:
         """Wait until what `start()` entered has been left, and raise what it failed with."""
         if self._task is not None:
             await self._task.wait_ended()
+
+
+def _with_notes(error: BaseException) -> str:
+    """Return class, text and notes of an error; a note says which record it is about."""
+    return "; ".join([describe(error), *getattr(error, "__notes__", ())])
 
 
 class Enterable:

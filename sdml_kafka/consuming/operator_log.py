@@ -22,7 +22,7 @@ from sdml_kafka.consuming.trouble_logs import (
     stuck_log,
     unread_log,
 )
-from sdml_kafka.health.standing import Outage, Standing
+from sdml_kafka.health.standing import MAX_LOOK_S, Outage, Standing
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.hooks.group import GroupHooks
 from sdml_kafka.log_fields import fields
@@ -32,7 +32,7 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Assignment, ConsumerSettings, Jump, Revocation
 from sdml_kafka.transport.partition_names import partitions
 
-LOOK_S = 0.5
+LOOK_S = MAX_LOOK_S
 """Seconds between two looks at what lasts, and at how late the event loop is."""
 STUCK_LOOK_S = 5.0
 
@@ -210,9 +210,10 @@ class OperatorLog:
         self._nodes.look(now, health.unreachable if connected else {})
         self._missing.look(now, dict.fromkeys(health.missing_topics, hints(health.nearest_topics)))
         self._held.look(now, health.held)
+        self._flush()
+        self._intake.look(now)
         if now >= self._look_for_stuck_at:
             self._look_for_stuck_at = now + STUCK_LOOK_S
-            self._flush()
             self._look_for_stuck(now)
         late = self._intake.ledger.finishes.late - self._late_finishes
         if late:

@@ -19,6 +19,7 @@ from sdml_kafka.consuming.offsets.ledger import Ledger
 from sdml_kafka.consuming.offsets.offset_map import Interval, decode, outside
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.health.standing import Standstill
 from sdml_kafka.hooks.batches import OnFinished
 from sdml_kafka.transport.fetched_record import offset_at, offsets_of
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
@@ -59,9 +60,21 @@ class Partition:
     """
     is_revoked: bool = field(default=False, init=False)
     """Whether it is being revoked, so that it does not begin anew."""
+    standstill: Standstill = field(factory=Standstill, init=False)
+    """Since when nothing moves in it, as of the last `stands_since`."""
 
     def __attrs_post_init__(self) -> None:
         self.read_to = self.tenancy.start
+
+    def stands_since(self, now: float) -> float | None:
+        """Return since when the lowest unfinished record is that one, None if there is none.
+
+        It has been in hand, or not, since then as well. Finishing notes no time, as that happens a
+        million times a second, so this is exact to `MAX_LOOK_S` if somebody looks that often.
+        """
+        tenancy = self.tenancy
+        since, frontier = tenancy.frontier_since(), tenancy.frontier()
+        return self.standstill.note(now, since, frontier, tenancy.taken, tenancy.in_hand)
 
     def is_low(self) -> bool:
         """Return whether so little waits that more may be fetched."""
@@ -210,6 +223,11 @@ class Intake:
             and partition.tenancy.epoch == assignment.epoch
             and not partition.is_revoked
         )
+
+    def look(self, now: float) -> None:
+        """Note which partitions stand still, from a ledger that is up to date with the readers."""
+        for partition in self.partitions.values():
+            partition.stands_since(now)
 
     def recount(self) -> int:
         """Release the bytes of all records that have finished, and return how many are held."""

@@ -1,8 +1,9 @@
 """What is known of the partitions that are read, for `status()` and for `health()`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
+from math import inf
+from typing import Literal
 
-import anyio
 from attrs import frozen
 
 from sdml_kafka.consuming.operator_log import OperatorLog, hints
@@ -34,7 +35,9 @@ class PartitionStatus:
     in_flight: int
     """The number of records handed to the streams and not finished."""
     frontier_age_s: float
-    """Seconds since the lowest unfinished record was handed out; 0 when all have finished."""
+    """Seconds that nothing has moved at the lowest unfinished record: since it was handed out and
+    all before it have finished, and since it has been in hand or has waited, as it does now. To
+    half a second; 0 when all have finished."""
     held: str | None
     """Why the partition cannot be read on, None if it can. Records that do not decode hold it."""
     parsing: int = 0
@@ -55,29 +58,38 @@ class PartitionStatus:
     others wait."""
 
 
-def partition_status(intake: Intake, partition: Partition) -> PartitionStatus:
-    """Return the status of one partition."""
-    tenancy = partition.tenancy
+def partition_statuses(intake: Intake, now: float) -> dict[TopicPartition, PartitionStatus]:
+    """Return the status of each partition at this time. Any thread may ask."""
+    return {key: _status(intake, each, now) for key, each in list(intake.partitions.items())}
+
+
+def _status(intake: Intake, partition: Partition, now: float) -> PartitionStatus:
+    tenancy, since = partition.tenancy, partition.stands_since(now)
+    frontier = tenancy.frontier()  # before the position, which moves on if this is another thread
+    position = tenancy.position()
     end = age_s = None
     if (known := intake.health.ends.get(partition.key)) is not None:
-        end = max(known.offset, tenancy.position())  # what the broker said last may be old
-        age_s = known.age_s + anyio.current_time() - intake.health_noted_at
-    since = tenancy.frontier_since()
+        end = max(known.offset, position)  # what the broker said last may be old
+        age_s = known.age_s + now - intake.health_noted_at
     return PartitionStatus(
-        position=tenancy.position(),
+        position=position,
         committed=tenancy.committed,
         high_watermark=end,
-        lag=None if end is None else max(0, end - tenancy.frontier()),
+        lag=None if end is None else max(0, end - frontier),
         in_flight=tenancy.in_flight,
-        frontier_age_s=0.0 if since is None else anyio.current_time() - since,
+        frontier_age_s=0.0 if since is None else now - since,
         held=intake.health.held.get(partition.key),
         parsing=partition.parsing,
         bytes_in_flight=tenancy.held.count,
         lag_age_s=age_s,
         paused=partition.key in intake.paused,
-        frontier=tenancy.frontier(),
+        frontier=frontier,
         in_hand=max(0, tenancy.in_hand),
     )
+
+
+Place = tuple[TopicPartition, int]
+"""A record: its partition and its offset."""
 
 
 class ConsumerFacts:
@@ -89,6 +101,8 @@ class ConsumerFacts:
         log: OperatorLog,
         is_read: Callable[[str], bool] = lambda topic: True,
         may_wait: Callable[[str], bool] = lambda topic: False,
+        taker: Callable[[str], Literal["loop", "handler"]] = lambda topic: "handler",
+        handled: Callable[[], Container[Place] | None] = lambda: None,
     ) -> None:
         """Begin without having looked.
 
@@ -97,11 +111,13 @@ class ConsumerFacts:
             log: Knows where the consumer stands, and since when no broker can be reached.
             is_read: Returns whether somebody reads a topic.
             may_wait: Returns whether the records of a topic wait on purpose.
+            taker: Returns what takes the records of a topic.
+            handled: Returns the records whose handlers run, None if that is not known.
         """
         self._intake = intake
         self._log = log
         self._is_read = is_read
-        self._may_wait = may_wait
+        self._may_wait, self._taker, self._handled = may_wait, taker, handled
         self._sightings = Sightings[TopicPartition, tuple[int, int]]()
 
     def collect(
@@ -111,9 +127,10 @@ class ConsumerFacts:
         partitions: Mapping[TopicPartition, PartitionStatus],
     ) -> Facts:
         """Return the facts at this moment; `partitions` are those of the status."""
-        now, health = anyio.current_time(), self._intake.health
+        now, health = lifecycle.now(), self._intake.health
         seen = {key: (each.position, each.frontier) for key, each in partitions.items()}
         unmoved_s, hint = self._sightings.look(now, seen), hints(health.nearest_topics)
+        more = self._taken_at(), self._handled(), now
         return Facts(
             what=lifecycle.what,
             state=lifecycle.state,
@@ -124,7 +141,8 @@ class ConsumerFacts:
             group=self._group(now, len(partitions)),
             missing_topics=dict.fromkeys(sorted(health.missing_topics), hint),
             partitions=[
-                self._partition(key, partitions[key], unmoved_s[key]) for key in sorted(partitions)
+                self._partition(key, partitions[key], unmoved_s[key], *more)
+                for key in sorted(partitions)
             ],
         )
 
@@ -139,9 +157,32 @@ class ConsumerFacts:
             "" if obstacle is None else str(obstacle),
         )
 
+    def _taken_at(self) -> Mapping[str, float]:
+        """Return when a record of each topic was taken last."""
+        taken_at: dict[str, float] = {}
+        for key, partition in list(self._intake.partitions.items()):
+            at = partition.standstill.taken_at
+            taken_at[key.topic] = max(at, taken_at.get(key.topic, at))
+        return taken_at
+
     def _partition(
-        self, key: TopicPartition, status: PartitionStatus, unmoved_s: float
+        self,
+        key: TopicPartition,
+        status: PartitionStatus,
+        unmoved_s: float,
+        taken_at: Mapping[str, float],
+        handled: Container[Place] | None,
+        now: float,
     ) -> PartitionFacts:
-        is_read, may_wait = self._is_read(key.topic), self._may_wait(key.topic)
-        is_draining = self._intake.partitions[key].is_revoked
-        return PartitionFacts(key, status, unmoved_s, is_read, may_wait, is_draining)
+        partition = self._intake.partitions.get(key)  # another thread may ask meanwhile
+        return PartitionFacts(
+            key,
+            status,
+            unmoved_s,
+            now - taken_at.get(key.topic, -inf),
+            self._taker(key.topic),
+            is_handled=handled is None or (key, status.frontier) in handled,
+            is_read=self._is_read(key.topic),
+            may_wait=self._may_wait(key.topic),
+            is_draining=partition is not None and partition.is_revoked,
+        )

@@ -61,6 +61,13 @@ class PartitionFacts:
     unmoved_s: float = 0.0
     """Seconds since somebody first looked and the position and the frontier were the present ones.
     """
+    untaken_s: float = inf
+    """Seconds since a record of the topic was taken last, `inf` if none ever was."""
+    taker: Literal["loop", "handler"] = "loop"
+    """The word for what takes the topic's records."""
+    is_handled: bool = True
+    """False if the lowest unfinished record's handler has ended, and only an acknowledgement is
+    waited for."""
     is_read: bool = True
     """True if a stream, a processor or a server reads the partition."""
     may_wait: bool = False
@@ -125,7 +132,7 @@ class Facts:
     state: Literal["new", "starting", "running", "closed", "forked"]
     tree: ActorSnapshot
     failure: str | None = None
-    """The error that the object's context has ended with, None if there was none."""
+    """The error that the object itself has failed with, None if there was none."""
     away_s: float | None = None
     """Seconds since no broker can be reached, None while one can."""
     away_why: str = ""
@@ -151,8 +158,9 @@ class Sightings[K: Hashable, V]:
 
     def look(self, now: float, values: Mapping[K, V]) -> Mapping[K, float]:
         """Return for how many seconds each value has been the same, and forget all other keys."""
-        before, self._first = self._first, dict[K, tuple[V, float]]()
+        before, first = self._first, dict[K, tuple[V, float]]()
         for key, value in values.items():
             known = before.get(key)
-            self._first[key] = known if known and known[0] == value else (value, now)
-        return {key: now - since for key, (_, since) in self._first.items()}
+            first[key] = known if known and known[0] == value else (value, now)
+        self._first = first
+        return {key: now - since for key, (_, since) in first.items()}

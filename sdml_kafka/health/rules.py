@@ -11,7 +11,7 @@ Rules for whoever edits this file:
 - What passes by itself in a moment is no trouble: a limit says how long it may last.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sdml_kafka.health.facts import Facts, GroupFacts, Limits, NotTaken, PartitionFacts
 from sdml_kafka.health.verdicts import Health, PartHealth, State, rank
@@ -21,6 +21,12 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 SILENT_S = 12.0
 """Seconds after which a broker should have answered. One that does names the end of each partition
 every ten seconds at least, since it is asked if nothing is fetched."""
+
+ADVICE: Mapping[str, str] = {
+    "loop": "is the stream read on?",
+    "handler": "do those that run have a timeout?",
+}
+"""The questions to whoever has records that are not taken."""
 
 UNACKNOWLEDGED_S = 10.0
 """Seconds after which one of the records that a producer sends should have been acknowledged."""
@@ -136,7 +142,7 @@ def _partition(
 ) -> PartHealth:
     state, reason, since_s = (
         _blocked(facts, not_taken)
-        or _overdue(facts, limits)
+        or _overdue(facts, away, limits)
         or _silent(facts, away)
         or _as_usual(facts)
     )
@@ -165,25 +171,42 @@ def _blocked(facts: PartitionFacts, not_taken: NotTaken | None) -> Judged | None
     return None
 
 
-def _overdue(facts: PartitionFacts, limits: Limits) -> Judged | None:
+def _overdue(facts: PartitionFacts, away: PartHealth | None, limits: Limits) -> Judged | None:
     """Judge a partition in which nothing has moved for too long, None if it is not so."""
-    status = facts.status
-    if status.in_flight and status.frontier_age_s >= limits.stuck_after_s and not facts.may_wait:
-        seconds, offset = status.frontier_age_s, status.frontier
+    status, age_s = facts.status, facts.status.frontier_age_s
+    if status.in_flight and age_s >= limits.stuck_after_s and not facts.may_wait:
         if status.in_hand:
-            text = (
-                f"record {offset} was handed out {seconds:.0f} s ago and has not finished, and "
-                "nothing behind it is committed: does the work on it have a timeout?"
-            )
-            return "stuck", text, seconds
-        text = f"record {offset} has waited for {seconds:.0f} s for a loop to take it"
-        return "unread", f"{text}: is the stream read on, and fast enough?", seconds
+            return _stuck(facts, away)
+        # Partitions take turns, so that one waits for long if each record takes long.
+        waits_s = min(age_s, facts.untaken_s)
+        if waits_s >= limits.stuck_after_s:
+            text = f"record {status.frontier} has waited for {waits_s:.0f} s for a {facts.taker}"
+            hint = ADVICE[facts.taker]
+            return "unread", f"{text} to take it, and none was taken meanwhile: {hint}", waits_s
     is_waiting = not status.in_flight and bool(status.lag or status.parsing)
     if is_waiting and facts.is_read and not status.paused and facts.unmoved_s >= _fetch_s(limits):
         doing = "its parser has not returned" if status.parsing else "nothing of it is fetched"
         text = f"{status.lag} records wait from offset {status.position} on, and {doing}"
         return "stuck", text, facts.unmoved_s
     return None
+
+
+def _stuck(facts: PartitionFacts, away: PartHealth | None) -> Judged:
+    """Judge a partition whose lowest unfinished record is in hand for too long."""
+    seconds, offset = facts.status.frontier_age_s, facts.status.frontier
+    if facts.is_handled:
+        text = (
+            f"record {offset} has been in hand for {seconds:.0f} s, and nothing behind it is "
+            "committed: does the work on it have a timeout?"
+        )
+        return "stuck", text, seconds
+    if (silent := _silent(facts, away)) is not None:
+        return silent
+    text = (
+        f"record {offset} has been in hand for {seconds:.0f} s: its handler has ended, and the "
+        "reply is not acknowledged: does the broker answer that has its topic?"
+    )
+    return "stuck", text, seconds
 
 
 def _fetch_s(limits: Limits) -> float:

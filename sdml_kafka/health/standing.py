@@ -33,6 +33,8 @@ class Standing:
             self.is_member, self.since = False, now
 
 
+MAX_LOOK_S = 0.5
+"""Seconds between two looks, unless the event loop stood still meanwhile."""
 FORGET_S = 15.0
 """Seconds after which records that timed out say nothing any more, unless others wait."""
 
@@ -66,8 +68,43 @@ class Silence:
         return None if self._since is None else now - self._since
 
 
-MAX_LOOK_S = 0.5
-"""Seconds between two looks at connections, unless the event loop stood still meanwhile."""
+@define(eq=False)
+class Standstill:
+    """Since when nothing moves in a partition: its lowest unfinished record, and what is taken."""
+
+    taken_at: float = -inf
+    """The time since which no further record was taken in hand, -inf if none ever was."""
+    _looked_at: float = -inf
+    _taken: int = 0
+    _frontier: tuple[int, bool] | None = None
+    _since: float = 0.0
+
+    def note(
+        self, now: float, delivered_at: float | None, frontier: int, taken: int, in_hand: int
+    ) -> float | None:
+        """Note what there is now, and return since when the lowest unfinished record stands.
+
+        That is since it has been the lowest one, and since records are in hand or none is. What
+        differs from the last look has changed right after that look, but not before the record was
+        delivered.
+
+        Args:
+            now: The time of this look.
+            delivered_at: When the lowest unfinished record was delivered, None if there is none.
+            frontier: The offset of that record.
+            taken: The number of records that were taken in hand so far.
+            in_hand: The number of those that are in hand now.
+        """
+        changed_at = max(self._looked_at, now - MAX_LOOK_S)
+        self._looked_at = now
+        if taken != self._taken:
+            self._taken, self.taken_at = taken, changed_at
+        if delivered_at is None:
+            self._frontier = None
+            return None
+        if self._frontier != (place := (frontier, in_hand > 0)):
+            self._frontier, self._since = place, changed_at
+        return max(self._since, delivered_at)
 
 
 class Outage:

@@ -171,7 +171,7 @@ class ListenerActors:
         watch = OperatorLog(
             _log, log, self.intake, flush=flush, may_wait=may_wait, hooks=self._hooks
         )
-        return watch, ConsumerFacts(self.intake, watch, router.is_read, may_wait)
+        return watch, ConsumerFacts(self.intake, watch, router.is_read, may_wait, router.taker)
 
     def _make_failures(
         self,
@@ -335,12 +335,15 @@ class ListenerActors:
         consumer = self._current.consumer
         return "" if consumer is None else consumer.settings.group_id
 
-    def status(self) -> ListenerStatus:
+    def status(self, lifecycle: Lifecycle) -> ListenerStatus:
         """Return what the actors are doing right now."""
-        self.readers.flush()
+        if not lifecycle.is_elsewhere:
+            self.readers.flush()
+            self.intake.recount()
         failures = self._parse_failures
         return listener_status(
             self.intake,
+            lifecycle.now(),
             self.supervisor.snapshot(),
             self._parser.parse_errors,
             self.processors.status(with_ended=self.signal.failure is not None),
@@ -353,7 +356,7 @@ class ListenerActors:
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:
         """Return whether the listener does its work."""
-        status = self.status()
+        status = self.status(lifecycle)
         facts = self._health_facts.collect(lifecycle, status.tree, status.partitions)
         held = [*status.held, *(held for each in status.processors.values() for held in each.held)]
         return judge(evolve(facts, not_taken=held, processors=status.processors), limits)

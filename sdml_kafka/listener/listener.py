@@ -522,7 +522,7 @@ class KafkaListener(Enterable):
             A frozen value.
         """
         self._lifecycle.check_process()
-        return self._actors.status()
+        return self._actors.status(self._lifecycle)
 
     def health(self, *, stuck_after_s: float = 60.0, away_after_s: float = 1.0) -> Health:
         """Return whether the listener does its work, and if not, why. Cheap: no broker is asked.

@@ -27,6 +27,7 @@ from sdml_kafka.log_fields import record_fields
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
+from sdml_kafka.runtime.waiter import clock
 from sdml_kafka.transport.interfaces.records import Record
 
 
@@ -69,7 +70,7 @@ class ParseFailures:
         self._on_failure, self._hooks = on_failure, hooks
         self._limits = FailureLimits()
         self._limits.prepare(policy)
-        self._forwards = self._make_forwards()
+        self._forwards = self._make_forwards(anyio.current_time)
         self._delivered = 0
         """The number of records handed out when the last one failed, those that failed included."""
         self._announced = 0
@@ -81,12 +82,12 @@ class ParseFailures:
         """Return where the dead letters go of records that came from a topic at first."""
         return self._policy.topic_for(first_topic)
 
-    def _make_forwards(self) -> Forwards:
-        return Forwards(self._outbox, self._log, anyio.current_time, lambda: None)
+    def _make_forwards(self, now: Callable[[], float]) -> Forwards:
+        return Forwards(self._outbox, self._log, now, lambda: None)
 
     async def run(self) -> None:
         """Send again what is held, until cancelled."""
-        self._forwards = forwards = self._make_forwards()
+        self._forwards = forwards = self._make_forwards(clock())
         try:
             await forwards.run()
         finally:

@@ -1,6 +1,7 @@
 """Who gets which records: from topics over specs and types to the queues of the open streams."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Literal
 
 from attrs import evolve, frozen
 
@@ -207,6 +208,12 @@ class Router:
     def is_read(self, topic: str) -> bool:
         """Return whether somebody reads a type of this topic."""
         return bool(self.routes(topic))
+
+    def taker(self, topic: str) -> Literal["loop", "handler"]:
+        """Return what takes the records of a topic; of several a loop, which may have ended."""
+        queues = [queue for route in self.routes(topic) for queue in route.queues]
+        is_processed = bool(queues) and all(queue.is_processed for queue in queues)
+        return "handler" if is_processed else "loop"
 
     def _queues_read(self, type_: Hashable) -> tuple[TypedQueue, ...]:
         return tuple(q for q in self.queues() if q.type == type_ and q.maxsizes)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from attrs import frozen
 
 from sdml_kafka.consuming.partitions import Intake
-from sdml_kafka.consuming.status import PartitionStatus, partition_status
+from sdml_kafka.consuming.status import PartitionStatus, partition_statuses
 from sdml_kafka.listener.processing.forwards import Held
 from sdml_kafka.listener.processing.status import ProcessorStatus
 from sdml_kafka.runtime import ActorSnapshot
@@ -76,6 +76,7 @@ class ListenerStatus:
 
 def listener_status(
     intake: Intake,
+    now: float,
     tree: ActorSnapshot,
     parse_errors: int,
     processors: Mapping[str, ProcessorStatus],
@@ -89,11 +90,11 @@ def listener_status(
 
     `counted_twice` is the number of records that the ledger counts as delivered once too often.
     """
-    ledger, bytes_in_flight = intake.ledger, intake.recount()
+    ledger = intake.ledger
     return ListenerStatus(
         tree=tree,
         connected=intake.health.connected,
-        partitions={key: partition_status(intake, p) for key, p in intake.partitions.items()},
+        partitions=partition_statuses(intake, now),
         missing_topics=intake.health.missing_topics,
         counters=Counters(
             delivered=ledger.delivered() - counted_twice,
@@ -106,7 +107,7 @@ def listener_status(
             lost_offsets=intake.lost_offsets,
             corrupt=intake.corrupt,
         ),
-        bytes_in_flight=bytes_in_flight,
+        bytes_in_flight=intake.budget.held,
         nearest_topics=intake.health.nearest_topics,
         processors=processors,
         held=held,

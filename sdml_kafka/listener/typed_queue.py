@@ -169,6 +169,11 @@ class TypedQueue:
             self._takers.remove(on_withdrawn)
 
     @property
+    def is_processed(self) -> bool:
+        """Whether processors alone take from the queue."""
+        return 0 < len(self._takers) == len(self.maxsizes)
+
+    @property
     def each(self) -> "tuple[TypedQueue, ...]":
         """The queue itself, as the one that records come from."""
         return (self,)

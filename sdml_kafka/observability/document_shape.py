@@ -91,7 +91,8 @@ class PartitionDocument(TypedDict):
     in_flight: int
     in_hand: int
     oldest_s: float | None
-    """Seconds since the record at `frontier` was handed out, null if none is in flight."""
+    """Seconds that the record at `frontier` has stood there: `frontier_age_s` of the status, null
+    if none is in flight."""
     bytes_in_flight: int
     parsing: int
     paused: bool

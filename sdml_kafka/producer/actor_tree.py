@@ -115,9 +115,9 @@ class ProducerActors:
                 state=lifecycle.state,
                 tree=self.supervisor.snapshot(),
                 failure=lifecycle.failure,
-                away_s=self._outage.seconds(anyio.current_time()),
+                away_s=self._outage.seconds(lifecycle.now()),
                 under_way={"sends": self.sends.waiting},
-                silent_s=self._silence.seconds(anyio.current_time()),
+                silent_s=self._silence.seconds(lifecycle.now()),
             ),
             limits,
         )

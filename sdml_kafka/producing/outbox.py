@@ -67,7 +67,8 @@ class Outbox:
     @property
     def connected(self) -> bool:
         """Whether there is a producer, and it has a connection to a broker."""
-        return self.producer is not None and self.producer.connected
+        producer = self.producer  # other threads may ask
+        return producer is not None and producer.connected
 
     def _keep(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always

@@ -108,10 +108,11 @@ class RecentEvents:
 
     def seen(self) -> tuple[RecentEvent, ...]:
         """Return what is remembered, the latest last."""
-        if not self._events:
+        events = tuple(self._events)  # other threads may ask
+        if not events:
             return ()
         now = self._now()
         return tuple(
             RecentEvent(now - at, event.what, event.actor, event.error, event.delay_s)
-            for at, event in self._events
+            for at, event in events
         )

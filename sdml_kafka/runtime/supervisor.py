@@ -47,6 +47,7 @@ from sdml_kafka.runtime.events import (
 from sdml_kafka.runtime.restarts import Restarts, Strategy, check_choice
 from sdml_kafka.runtime.snapshot import ActorSnapshot, ActorState
 from sdml_kafka.runtime.spec import ChildSpec
+from sdml_kafka.runtime.waiter import clock as clock_here
 
 _logger = logging.getLogger("sdml_kafka.runtime")
 
@@ -109,7 +110,7 @@ class Supervisor(Actor):
         self._is_expected = is_expected
         self._log = RateLimitedLog(_logger, clock)
         self._on_event = on_event
-        self._recent = RecentEvents(clock)
+        self._recent = RecentEvents(lambda: self.now())
         self._random = random
         self._children = [Child(i, spec, self) for i, spec in enumerate(children)]
         self._state = ActorState.NEW
@@ -169,6 +170,8 @@ class Supervisor(Actor):
         """
         if self._life is not None:
             raise SupervisorReused(self.name)
+        if self.now is anyio.current_time:  # which other threads cannot call, for a snapshot
+            self.now = clock_here()
         self._life, self._born_at = life, self.now()
         self._state = ActorState.STARTING
         try:

@@ -12,7 +12,7 @@ from sdml_kafka import ConfigurationError, Held, TopicPartition
 from sdml_kafka.consuming.status import PartitionStatus
 from sdml_kafka.health.facts import Facts, GroupFacts, Limits, PartitionFacts, Sightings
 from sdml_kafka.health.rules import judge
-from sdml_kafka.health.standing import Outage, Silence, Standing
+from sdml_kafka.health.standing import Outage, Silence, Standing, Standstill
 from sdml_kafka.health.verdicts import Health
 from sdml_kafka.runtime import ActorSnapshot, ActorState
 
@@ -104,7 +104,7 @@ def test_the_state_of_a_partition(
 
 def test_a_stuck_record_is_named_with_its_age() -> None:
     health = judge(facts(evolve(BUSY, frontier_age_s=75.2)), LIMITS)
-    assert health.reason.startswith("orders 3: record 17 was handed out 75 s ago")
+    assert health.reason.startswith("orders 3: record 17 has been in hand for 75 s")
     assert health.since_s == 75.2
 
 
@@ -242,3 +242,14 @@ def test_sightings_remember_since_when_a_value_is_the_same() -> None:
     assert sightings.look(3.0, {"a": 1, "b": 2}) == {"a": 2.0, "b": 0.0}
     assert sightings.look(4.0, {"b": 2}) == {"b": 1.0}
     assert sightings.look(5.0, {"a": 1}) == {"a": 0.0}
+
+
+def test_a_standstill_begins_right_after_the_look_that_saw_something_else() -> None:
+    still = Standstill()
+    assert still.note(10.0, None, 0, 0, 0) is None
+    assert still.note(10.5, 10.1, 0, 0, 0) == 10.1
+    assert still.note(11.0, 10.1, 0, 1, 1) == 10.5
+    assert still.taken_at == 10.5
+    assert still.note(11.5, 10.1, 0, 1, 1) == 10.5
+    assert still.note(30.0, 10.1, 1, 2, 1) == 29.5  # the event loop stood still meanwhile
+    assert still.note(30.5, None, 2, 2, 0) is None

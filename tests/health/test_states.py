@@ -182,6 +182,32 @@ async def test_a_listener_that_restarts_and_one_that_gives_up() -> None:
     assert (listener.health().live, listener.health().state) == (False, "failed")
 
 
+async def test_only_who_has_failed_itself_is_failed() -> None:
+    def refuse(value: str, delivery: object) -> None:
+        raise ValueError(value)
+
+    broker = broker_with("stop it")
+    listener = processing_on(broker)
+    producer = KafkaProducer(transport=broker.connect_producer())
+    listener.processor(str)(refuse)
+    with pytest.raises(ValueError, match="stop it"):
+        async with producer, listener:
+            await anyio.sleep_forever()
+    health = listener.health()
+    assert (health.live, health.state) == (False, "failed")
+    assert "ValueError: stop it" in health.reason
+    assert "refuse failed with 'topic' partition 0 offset 0" in health.reason
+    assert (producer.health().live, producer.health().state) == (True, "ended")
+
+
+async def test_an_error_of_the_body_is_not_the_listeners() -> None:
+    listener = listener_on(broker_with("a"))
+    with pytest.raises(ZeroDivisionError):
+        async with listener:
+            raise ZeroDivisionError
+    assert (listener.health().live, listener.health().state) == (True, "ended")
+
+
 async def test_a_server_whose_handler_hangs() -> None:
     gate = anyio.Event()
 
@@ -196,7 +222,7 @@ async def test_a_server_whose_handler_hangs() -> None:
         await anyio.sleep(61)
         health = server.health()
         assert (health.state, health.ready) == ("stuck", False)
-        assert "request 0: record 0 was handed out" in health.reason
+        assert "request 0: record 0 has been in hand" in health.reason
         gate.set()
         await until(lambda: server.health().ready)
 

@@ -76,7 +76,7 @@ async def test_a_stuck_record_is_named() -> None:
     assert (before.status_code, after.status_code, live.status_code) == (200, 503, 200)
     shown = after.json()["objects"]["listener"]
     assert shown["state"] == "stuck"
-    assert "topic 0: record 0 was handed out 31 s ago" in shown["reason"]
+    assert "topic 0: record 0 has been in hand for 31 s" in shown["reason"]
 
 
 async def test_crashes_and_restarts_are_remembered() -> None:

@@ -141,7 +141,7 @@ async def test_a_record_that_hangs_is_stuck_and_one_that_goes_on_is_not(
         hangs.set()
         await until(lambda: listener.health(stuck_after_s=2.0).ready, within_s=3.0)
         tasks.cancel_scope.cancel()
-    assert f"{topic} 0: record 1 was handed out" in health.reason
+    assert f"{topic} 0: record 1 has been in hand" in health.reason
     assert told_after_s < 2.0 + 1.0
 
 

@@ -14,6 +14,7 @@ Rules for whoever edits this file:
 - `Chunk.finish` and `finish_run` are hot, with up to a million records a second: whoever waits for
   finishes sets `is_watched`, which they look at, and costs nothing while nobody waits.
 - What happens at a finish takes the same time however many chunks there are.
+- `frontier`, `frontier_since` and `delivered_to` are read by other threads too, for `status()`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -151,7 +152,10 @@ class Chunk[T: Owner]:
         """Return the offset of the first unfinished record, `next_offset` if there is none."""
         if self.unfinished == 0:
             return self.next_offset
-        return self.offsets[len(self.left) - len(self.left.lstrip(b"\0"))]
+        left = self.left
+        first = len(left) - len(left.lstrip(b"\0"))
+        # Another thread may ask when the last byte is 0 already, and `unfinished` is not yet.
+        return self.offsets[first] if first < len(left) else self.next_offset
 
 
 class Chunks[T: Owner]:
@@ -201,15 +205,18 @@ class Chunks[T: Owner]:
 
     def frontier(self) -> int:
         """Return the offset below which every record that was delivered has finished."""
-        return self._settled if self._first is None else self._first.frontier()
+        first = self._first
+        return self._settled if first is None else first.frontier()
 
     def frontier_since(self) -> float | None:
         """Return when the lowest unfinished record was delivered, None if all have finished."""
-        return None if self._first is None else self._first.delivered_at
+        first = self._first
+        return None if first is None else first.delivered_at
 
     def delivered_to(self) -> int:
         """Return the offset after the last record delivered."""
-        return self._settled if self._last is None else self._last.next_offset
+        last = self._last
+        return self._settled if last is None else last.next_offset
 
     def unfinished(self) -> Iterator[Interval]:
         """Return the offsets of the records that have not finished, in order."""

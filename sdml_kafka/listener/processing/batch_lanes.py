@@ -59,7 +59,9 @@ class BatchLanes:
     @property
     def busy(self) -> int:
         """The number of lanes of which a batch is in hand."""
-        return sum(lane.is_busy for lanes in self._lanes.values() for lane in lanes.values())
+        # Lists, since other threads may ask.
+        homes = list(self._lanes.values())
+        return sum(lane.is_busy for lanes in homes for lane in list(lanes.values()))
 
     def startable(self, most: int) -> int:
         """Return how many batches may begin, counted up to `most`."""

@@ -241,8 +241,9 @@ class Forwards:
             forward.lose()
 
     def held(self) -> list[Held]:
-        """Return what is held now."""
-        now = self._clock()
+        """Return what is held now. Any thread may ask."""
+        held = list(self._held)
+        now = self._clock() if held else 0.0
         return [
             Held(
                 forward.job.record.topic,
@@ -253,5 +254,5 @@ class Forwards:
                 forward.why,
                 now - (forward.held_since or now),
             )
-            for forward in self._held
+            for forward in held
         ]

@@ -89,7 +89,8 @@ class Lanes:
     @property
     def queued(self) -> int:
         """The number of records that wait here."""
-        return _count(self._ready) + _count(self._stretches) + self._behind
+        # Lists, since other threads may ask.
+        return _count(list(self._ready)) + _count(list(self._stretches)) + self._behind
 
     @property
     def busy(self) -> int:

@@ -166,7 +166,7 @@ class Processors:
 
         `with_ended` adds the last figures of those that have ended.
         """
-        now = {name: processor.status() for name, processor in self._running.items()}
+        now = {name: processor.status() for name, processor in list(self._running.items())}
         return self._last | now if with_ended else now
 
 

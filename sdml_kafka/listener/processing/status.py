@@ -41,6 +41,7 @@ class ProcessorStatus:
 
 def percentile(times: Sequence[float], part: float) -> float | None:
     """Return the time that this part of the times is not longer than, None without times."""
-    if not times:
+    ordered = sorted(times)  # a copy, since other threads may ask
+    if not ordered:
         return None
-    return sorted(times)[min(len(times) - 1, int(len(times) * part))]
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]

@@ -307,8 +307,9 @@ class Work:
         return item.jobs[0] in self._pending
 
     def running_since(self) -> list[float]:
-        """Return when each of the handlers that run began."""
-        return [item.began for item in self._running_items()]
+        """Return when each of the handlers that run began. Any thread may ask."""
+        items = [worker.item for worker in list(self._workers)]
+        return [item.began for item in items if item is not None]
 
     def left(self, job: Job, *, frees_lane: bool = True) -> None:
         """Forget a record that has left, and let the next one of its lane begin."""

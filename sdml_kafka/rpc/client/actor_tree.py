@@ -5,8 +5,6 @@ from functools import partial
 from secrets import randbits, token_hex
 from weakref import finalize
 
-import anyio
-
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
@@ -158,7 +156,7 @@ class ClientActors:
                 state=lifecycle.state,
                 tree=self.supervisor.snapshot(),
                 failure=lifecycle.failure,
-                away_s=self.reading.outage.seconds(anyio.current_time()),
+                away_s=self.reading.outage.seconds(lifecycle.now()),
                 away_why=next(iter(health.unreachable.values()), ""),
                 group=GroupFacts(
                     "replies",

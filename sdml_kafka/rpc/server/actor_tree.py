@@ -52,6 +52,7 @@ from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime import ChildSpec, Restarts, Supervisor
 from sdml_kafka.runtime.waiter import clock, waiter_maker
 from sdml_kafka.transport.connect import OnCorrupt, check_create_topics, skips_corrupt
+from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import ConsumerSettings
 from sdml_kafka.transport.interfaces.transports import Transport
 from sdml_kafka.workers.pool import Pool
@@ -161,14 +162,17 @@ class ServerActors:
             on_finished=on_finished(hooks),
         )
         self._log = OperatorLog(_log, log, self.intake, lambda: self.outbox.connected, hooks=hooks)
-        self._health_facts = ConsumerFacts(self.intake, self._log)
+        self._health_facts = ConsumerFacts(self.intake, self._log, handled=self._handled)
         commits = self.intake.ledger, self._current, _commit_policy, log
         self._committer = Committer(*commits, CommitHooks(hooks))
 
-    def status(self) -> ServerStatus:
+    def status(self, lifecycle: Lifecycle) -> ServerStatus:
         """Return what the server is doing at this moment."""
+        if not lifecycle.is_elsewhere:
+            self.intake.recount()
         return server_status(
             self.intake,
+            lifecycle.now(),
             self.supervisor.snapshot(),
             self._counts,
             self.outbox.connected,
@@ -180,8 +184,18 @@ class ServerActors:
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:
         """Return whether the server does its work."""
-        status = self.status()
+        status = self.status(lifecycle)
         return judge(self._health_facts.collect(lifecycle, status.tree, status.partitions), limits)
+
+    def _handled(self) -> set[tuple[TopicPartition, int]]:
+        """Return the requests whose handlers run."""
+        places: set[tuple[TopicPartition, int]] = set()
+        for worker in list(self.pool.workers):
+            if (call := worker.item) is not None:
+                tenancy = call.chunk.tenancy
+                key = TopicPartition(tenancy.topic, tenancy.partition)
+                places.add((key, call.chunk.offsets[call.index]))
+        return places
 
     def _request_intake(
         self, handlers: Mapping[str, Handler], requests: IntakeOptions, replies: ReplyOptions

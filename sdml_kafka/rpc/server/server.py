@@ -314,7 +314,7 @@ class KafkaRPCServer(Enterable):
     def status(self) -> ServerStatus:
         """Return what the server is doing at this moment, as a frozen value, without waiting."""
         self._lifecycle.check_process()
-        return self._actors.status()
+        return self._actors.status(self._lifecycle)
 
     def health(self, *, stuck_after_s: float = 60.0, away_after_s: float = 1.0) -> Health:
         """Return whether the server does its work, and if not, why. Cheap: no broker is asked.

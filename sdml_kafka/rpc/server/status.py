@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from attrs import define, field, frozen
 
 from sdml_kafka.consuming.partitions import Intake
-from sdml_kafka.consuming.status import PartitionStatus, partition_status
+from sdml_kafka.consuming.status import PartitionStatus, partition_statuses
 from sdml_kafka.rpc.call_in_flight import CallInFlight
 from sdml_kafka.runtime import ActorSnapshot
 from sdml_kafka.runtime.events import RecentEvent
@@ -114,6 +114,7 @@ class ServerStatus:
 
 def server_status(
     intake: Intake,
+    now: float,
     tree: ActorSnapshot,
     counts: Counts,
     is_sending: bool,
@@ -123,12 +124,11 @@ def server_status(
     oldest: Sequence[CallInFlight],
 ) -> ServerStatus:
     """Return what the parts of a server show at this moment."""
-    bytes_in_flight = intake.recount()
     return ServerStatus(
         tree=tree,
         connected=intake.health.connected and is_sending,
         in_flight=counts.in_flight,
-        partitions={key: partition_status(intake, p) for key, p in intake.partitions.items()},
+        partitions=partition_statuses(intake, now),
         missing_topics=intake.health.missing_topics,
         counters=ServerCounters(
             requests=counts.requests,
@@ -148,7 +148,7 @@ def server_status(
             lost_offsets=intake.lost_offsets,
             corrupt=intake.corrupt,
         ),
-        bytes_in_flight=bytes_in_flight,
+        bytes_in_flight=intake.budget.held,
         nearest_topics=intake.health.nearest_topics,
         client=client,
         group_protocol=intake.health.membership.protocol,

@@ -41,7 +41,7 @@ async def test_a_stuck_record_and_a_crash_can_be_read_without_colours() -> None:
             document = status_json(listener, stuck_after_s=0)
     shown = lines(document)
     assert has(shown[:1], "live, NOT READY")
-    assert has(shown, "listener of group group", "! stuck", "topic 0: record 0 was handed out")
+    assert has(shown, "listener of group group", "! stuck", "topic 0: record 0 has been in hand")
     assert has(shown, "topic", "0", "! stuck", "2")
     assert has(shown, "consumer-loop running, 1x restarted: ConsumerFailed: ordered")
     assert has(shown, "ago crashed listener/consumer-loop: ConsumerFailed: ordered")

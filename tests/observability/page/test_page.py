@@ -52,7 +52,7 @@ async def test_it_shows_what_is_stuck_and_why(browser: Driven) -> None:
 
         text, title, rows = await browser.look(look)
     assert "⚠ NOT ready" in text
-    assert "topic 0: record 0 was handed out" in text
+    assert "topic 0: record 0 has been in hand" in text
     assert "⚠ stuck" in text
     assert (title, rows) == ("⚠ sdml-kafka", 1)
 
