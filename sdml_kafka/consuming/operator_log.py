@@ -22,6 +22,7 @@ from sdml_kafka.consuming.trouble_logs import (
     stuck_log,
     unread_log,
 )
+from sdml_kafka.health.facts import Sightings
 from sdml_kafka.health.standing import MAX_LOOK_S, Outage, Standing
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.hooks.group import GroupHooks
@@ -79,6 +80,7 @@ class OperatorLog:
         self._hooks = GroupHooks(hooks)
         self.standing: Standing = Standing()
         self.outage: Outage = Outage()
+        self._missing_since = Sightings[str, None]()
         self._is_incremental = False
         self._assigned = frozenset[TopicPartition]()
         self._has_joined, self._revoked_at = False, None
@@ -186,8 +188,13 @@ class OperatorLog:
 
     def looked(self, now: float) -> None:
         """Note whether a broker can be reached, now that the client's health is known."""
+        self._missing_since.look(now, dict.fromkeys(self._intake.health.missing_topics))
         is_connected = self._intake.health.connected and self._is_sending()
         self.outage.note(now, is_connected=is_connected)
+
+    def missing_s(self, now: float) -> Mapping[str, float]:
+        """Return for how many seconds each topic is known not to exist."""
+        return self._missing_since.look(now, dict.fromkeys(self._intake.health.missing_topics))
 
     # -- what lasts ----------------------------------------------------------------------
 

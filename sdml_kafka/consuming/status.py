@@ -130,6 +130,7 @@ class ConsumerFacts:
         now, health = lifecycle.now(), self._intake.health
         seen = {key: (each.position, each.frontier) for key, each in partitions.items()}
         unmoved_s, hint = self._sightings.look(now, seen), hints(health.nearest_topics)
+        missing = dict.fromkeys(sorted(health.missing_topics), hint)
         more = self._taken_at(), self._handled(), now
         return Facts(
             what=lifecycle.what,
@@ -139,7 +140,8 @@ class ConsumerFacts:
             away_s=self._log.outage.seconds(now),
             away_why=next(iter(health.unreachable.values()), ""),
             group=self._group(now, len(partitions)),
-            missing_topics=dict.fromkeys(sorted(health.missing_topics), hint),
+            missing_topics=missing,
+            missing_s=self._log.missing_s(now),
             partitions=[
                 self._partition(key, partitions[key], unmoved_s[key], *more)
                 for key in sorted(partitions)

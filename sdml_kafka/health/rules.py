@@ -28,6 +28,9 @@ ADVICE: Mapping[str, str] = {
 }
 """The questions to whoever has records that are not taken."""
 
+NAMED = "partition", "processor", "actor", "topic"
+"""The kinds of parts that a reason for the whole names."""
+
 UNACKNOWLEDGED_S = 10.0
 """Seconds after which one of the records that a producer sends should have been acknowledged."""
 
@@ -54,7 +57,7 @@ def judge(facts: Facts, limits: Limits) -> Health:
         lag = sum(each.status.lag or 0 for each in facts.partitions)
         reason = f"{len(facts.partitions)} partitions are read, {lag} records are unfinished"
     else:
-        of_several = f"{worst.name}: " if worst.kind in ("partition", "processor", "actor") else ""
+        of_several = f"{worst.name}: " if worst.kind in NAMED else ""
         reason = f"{of_several}{worst.reason}"
     return Health(True, is_ready, worst.state, reason, worst.since_s, parts)
 
@@ -72,12 +75,13 @@ def _parts(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
     away = _broker(facts, limits)
     if away is not None:
         yield away
-    if facts.group is not None:
+    if facts.group is not None and facts.group.group_id:  # else it has not begun to join
         yield from _group(facts.group)
     yield from _actors(facts.tree, ())
     for topic, hint in facts.missing_topics.items():
         text = f"the topic does not exist; it is read as soon as it does{hint}"
-        yield PartHealth("topic", topic, "topic missing", text)
+        since_s = facts.missing_s.get(topic)
+        yield PartHealth("topic", topic, "topic missing", text, since_s)
     not_taken = _first_of_each(facts.not_taken)
     for partition in facts.partitions:
         yield _partition(partition, not_taken.get(partition.key), away, limits)
@@ -122,11 +126,17 @@ def _group(group: GroupFacts) -> Iterator[PartHealth]:
 def _actors(actor: ActorSnapshot, above: tuple[str, ...]) -> Iterator[PartHealth]:
     path = (*above, actor.name)
     if above and actor.state in (ActorState.CRASHED, ActorState.RESTARTING, ActorState.STARTING):
-        why = f", last for {actor.last_error}" if actor.last_error else ""
-        text = f"it is being restarted{why}; restarts so far: {actor.restarts}"
-        yield PartHealth("actor", "/".join(path), "restarting", text)
+        yield _restarting(actor, "/".join(path))
     for child in actor.children:
         yield from _actors(child, path)
+
+
+def _restarting(actor: ActorSnapshot, path: str) -> PartHealth:
+    if actor.state is ActorState.STARTING and not actor.restarts:
+        return PartHealth("actor", path, "starting", "it starts", actor.age_s)
+    why = f", last for {actor.last_error}" if actor.last_error else ""
+    text = f"it is being restarted{why}; restarts so far: {actor.restarts}"
+    return PartHealth("actor", path, "restarting", text)
 
 
 def _first_of_each(not_taken: Sequence[NotTaken]) -> dict[TopicPartition, NotTaken]:
@@ -217,7 +227,7 @@ def _fetch_s(limits: Limits) -> float:
 def _silent(facts: PartitionFacts, away: PartHealth | None) -> Judged | None:
     """Judge a partition whose broker does not answer, None if it does."""
     if away is not None:
-        return "broker away", away.reason, away.since_s
+        return "broker away", "no broker can be reached; see the part of the brokers", away.since_s
     age_s = facts.status.lag_age_s
     if age_s is not None and age_s >= SILENT_S:
         text = f"its broker has not answered for {age_s:.0f} s: is it frozen, or cut off?"

@@ -100,15 +100,22 @@ class ProducerActors:
         )
 
     def _look(self, now: float) -> None:
-        is_connected, sends = self.outbox.connected, self.sends
+        is_connected = self.outbox.connected
+        reason = self.outbox.unreachable or "there is no connection"
         self._outage.note(now, is_connected=is_connected)
-        reason = "there is no connection"
         self._outage_log.look(now, {} if is_connected else {None: reason})
         self._outage_hooks.look(now, None if is_connected else reason)
-        self._silence.note(now, sends.counts.sent, sends.timed_out, sends.waits_since())
+        self._note_silence(now)
+
+    def _note_silence(self, now: float) -> None:
+        sends = self.sends
+        answered = sends.counts.sent + sends.late
+        self._silence.note(now, answered, sends.timed_out, sends.waits_since())
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:
         """Return whether the producer does its work."""
+        if lifecycle.state == "running" and not lifecycle.is_elsewhere:
+            self._note_silence(lifecycle.now())  # something may have been acknowledged just now
         return judge(
             Facts(
                 what=lifecycle.what,
@@ -116,6 +123,7 @@ class ProducerActors:
                 tree=self.supervisor.snapshot(),
                 failure=lifecycle.failure,
                 away_s=self._outage.seconds(lifecycle.now()),
+                away_why=self.outbox.unreachable,
                 under_way={"sends": self.sends.waiting},
                 silent_s=self._silence.seconds(lifecycle.now()),
             ),

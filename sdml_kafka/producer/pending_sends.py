@@ -166,6 +166,7 @@ class PendingSend:
     def __call__(self, error: Exception | None) -> None:
         """Take the broker's answer; a record that has not gone out is sent again."""
         if self.settled:
+            self._sends.late += error is None
             return
         if error is None:
             self._sends.counts.sent += 1
@@ -219,6 +220,8 @@ class PendingSends:
         """The number of records that wait."""
         self.timed_out: int = 0
         """The number of records that were not acknowledged in time."""
+        self.late: int = 0
+        """The number of records that were acknowledged when nobody waited for it any more."""
         self.new_waiter: Callable[[], Waiter]
         self.outbox: Outbox = outbox
         self._max_waiting = max_waiting

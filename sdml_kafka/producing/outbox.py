@@ -70,6 +70,12 @@ class Outbox:
         producer = self.producer  # other threads may ask
         return producer is not None and producer.connected
 
+    @property
+    def unreachable(self) -> str:
+        """The address of a broker that was not reached and why, empty if that is not known."""
+        # The producers of a transport that a program has made itself need not know it.
+        return str(getattr(self.producer, "unreachable", ""))
+
     def _keep(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:

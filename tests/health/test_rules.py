@@ -131,6 +131,18 @@ def test_the_broker_that_is_away_explains_the_partitions_but_not_a_stuck_record(
     ]
 
 
+def test_an_actor_that_starts_for_the_first_time_is_not_restarted() -> None:
+    child = ActorSnapshot("sender", ActorState.STARTING, 0, None, 0, 0, 1.0, ())
+    known = evolve(facts(), tree=evolve(tree(), children=(child,)))
+    (part,) = (part for part in judge(known, LIMITS).parts if part.kind == "actor")
+    assert (part.name, part.state, part.reason) == ("listener/sender", "starting", "it starts")
+
+
+def test_a_group_that_has_no_name_yet_is_not_rejoined() -> None:
+    known = evolve(facts(), group=evolve(MEMBER, group_id="", is_member=False))
+    assert not [part for part in judge(known, LIMITS).parts if part.kind == "group"]
+
+
 def test_an_obstacle_is_the_reason_for_a_long_start() -> None:
     group = evolve(MEMBER, is_member=False, obstacle="the group is full")
     health = judge(evolve(facts(), state="starting", group=group), LIMITS)

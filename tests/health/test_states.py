@@ -15,6 +15,7 @@ from sdml_kafka import (
     RecordRefused,
     Restarts,
     RestartsExhausted,
+    SendFailed,
 )
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.client_by_hand import new_broker, serving
@@ -60,6 +61,8 @@ async def test_an_outage_and_its_end() -> None:
         assert anyio.current_time() - began < 2.0
         assert (health.live, health.ready) == (True, False)
         assert set(states(health).values()) == {"broker away"}
+        (part,) = (part for part in health.parts if part.kind == "partition")
+        assert part.reason == "no broker can be reached; see the part of the brokers"
         broker.up()
         began = anyio.current_time()
         await until(lambda: listener.health().ready)
@@ -138,7 +141,10 @@ async def test_a_missing_topic() -> None:
     broker = MemoryBroker({"other": 1})
     async with listener_on(broker) as listener:
         health = await becomes("topic missing", listener.health)
-        assert "it is read as soon as it does" in health.reason
+        assert health.reason.startswith(f"{TOPIC}: the topic does not exist; it is read as soon as")
+        assert health.since_s is not None
+        await anyio.sleep(5)
+        assert 5 <= (listener.health().since_s or 0) < 25
         broker.create_topic(TOPIC)
         await becomes("idle", listener.health)
 
@@ -257,8 +263,22 @@ async def test_a_producer_without_answers() -> None:
         broker.release_sends()
         await until(lambda: producer.health().ready)
         broker.down()
-        await becomes("broker away", producer.health)
+        health = await becomes("broker away", producer.health)
+        assert "memory: it is down" in health.reason
         broker.up()
+
+
+async def test_a_producer_whose_records_come_through_late_is_ready_at_once() -> None:
+    broker = broker_with()
+    async with KafkaProducer(transport=broker.connect_producer()) as producer:
+        broker.hold_sends()
+        with pytest.raises(SendFailed):
+            await producer.send(TOPIC, b"a", timeout_s=12)
+        assert producer.status().waiting == 0
+        assert producer.health().state == "stuck"
+        broker.release_sends()
+        await anyio.sleep(0.2)
+        assert producer.health().ready
 
 
 async def test_a_producer_that_cannot_go_on() -> None:

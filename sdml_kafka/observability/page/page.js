@@ -124,14 +124,14 @@ function processors(object) {
 }
 
 function troubles(object) {
-  const parts = object.health.parts.filter((part) => !part.ok).map((part) =>
+  // Each record that is held has a line of its own below.
+  const hasLines = (part) => object.not_taken.length && part.state === "dead letter not taken";
+  const parts = object.health.parts.filter((part) => !part.ok && !hasLines(part)).map((part) =>
     element("li", { class: "trouble" }, state(part.state, true), ` ${part.kind} ${part.name}: ${part.reason}`));
   const held = object.not_taken.map((each) =>
-    element("li", { class: "trouble" }, state("held", true),
+    element("li", { class: "trouble" }, state("dead letter not taken", true),
       ` ${each.topic} ${each.partition} offset ${each.offset}: its ${each.purpose} is not taken by ${each.to} for ${seconds(each.for_s)}: ${each.why}`));
-  const missing = object.missing_topics.map((topic) =>
-    element("li", { class: "trouble" }, state("missing", true), ` topic ${topic} does not exist`));
-  const all = [...parts, ...held, ...missing];
+  const all = [...parts, ...held];
   return all.length ? element("ul", {}, ...all) : null;
 }
 

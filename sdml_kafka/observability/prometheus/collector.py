@@ -71,7 +71,7 @@ METRICS = {
     "sdml_kafka_connected": _gauge("1 if a broker can be reached, else 0."),
     "sdml_kafka_restarts": _counter("Restarts of actors."),
     "sdml_kafka_partitions": _gauge("Partitions that are assigned."),
-    "sdml_kafka_held_partitions": _gauge("Partitions that cannot be read on."),
+    "sdml_kafka_held_partitions": _gauge("Partitions held by a batch or a dead letter."),
     "sdml_kafka_records_in_flight": _gauge("Records that were delivered and have not finished."),
     "sdml_kafka_bytes_in_flight": _gauge("Bytes that were fetched and have not finished."),
     "sdml_kafka_records_delivered": _counter("Records delivered."),
@@ -183,8 +183,7 @@ def _reading(of: tuple[str], status: ListenerStatus | ServerStatus) -> Iterator[
     counters, partitions = status.counters, status.partitions
     yield from _lags(status.group_id, partitions)
     yield "sdml_kafka_partitions", of, len(partitions)
-    held = sum(each.held is not None for each in partitions.values())
-    yield "sdml_kafka_held_partitions", of, held
+    yield "sdml_kafka_held_partitions", of, len(_held(status))
     in_flight = sum(each.in_flight for each in partitions.values())
     yield "sdml_kafka_records_in_flight", of, in_flight
     yield "sdml_kafka_bytes_in_flight", of, status.bytes_in_flight
@@ -193,6 +192,15 @@ def _reading(of: tuple[str], status: ListenerStatus | ServerStatus) -> Iterator[
     yield "sdml_kafka_late_finishes", of, counters.late_finishes
     yield "sdml_kafka_lost_offsets", of, counters.lost_offsets
     yield "sdml_kafka_corrupt_offsets", of, counters.corrupt
+
+
+def _held(status: ListenerStatus | ServerStatus) -> set[TopicPartition]:
+    """Return the partitions that cannot be read on, or have a record whose message is not taken."""
+    held = {key for key, each in status.partitions.items() if each.held is not None}
+    if isinstance(status, ListenerStatus):
+        records = [*status.held, *(one for each in status.processors.values() for one in each.held)]
+        held.update(TopicPartition(each.topic, each.partition) for each in records)
+    return held
 
 
 def _lags(group_id: str, partitions: Mapping[TopicPartition, PartitionStatus]) -> Iterator[Sample]:

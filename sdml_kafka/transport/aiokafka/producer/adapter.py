@@ -120,6 +120,10 @@ class AiokafkaProducer:
     def connected(self) -> bool:
         return self._driver.connected
 
+    @property
+    def unreachable(self) -> str:
+        return self._driver.unreachable
+
     def send(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:

@@ -45,7 +45,10 @@ class ProducerDriver:
         self.admin: Admin = Admin(self._producer)
         self._misses = MAX_MISSES
         self._failure: asyncio.Future[ProducerFailed] = self._loop.create_future()
-        self._startup = Startup(self._producer, Connecting(self._producer.client), explain_start)
+        self._connecting = connecting = Connecting(self._producer.client)
+        self.unreachable: str = ""
+        """The address of a broker that was not reached lately and why, empty if that is unknown."""
+        self._startup = Startup(self._producer, connecting, explain_start)
         self._silent = SilentConnections(
             self._producer.client, repeats_produce=internals.is_idempotent(self._producer)
         )
@@ -93,6 +96,7 @@ class ProducerDriver:
         else:
             # An idle producer may have closed its connections: see whether it gets one.
             self._misses += 1
+            self.unreachable = next(iter(self._connecting.unreachable().values()), "")
             self._producer.client.force_metadata_update()
         self._silent.look()
         self.sending.sweep()

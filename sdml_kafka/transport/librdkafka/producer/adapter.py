@@ -22,6 +22,7 @@ from sdml_kafka.transport.interfaces.producer import (
     always,
 )
 from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.connection_failures import Failure
 from sdml_kafka.transport.librdkafka.lost_brokers import is_answered
 from sdml_kafka.transport.librdkafka.options import Settings
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
@@ -63,6 +64,7 @@ class LibrdkafkaProducer:
         self._admin: Admin | None = None
         self._sending: Sending | None = None
         self._is_up = False
+        self.unreachable: str = ""
         self._is_asking = False
         self._settled = 0
         self._pulse_at = 0.0
@@ -110,6 +112,9 @@ class LibrdkafkaProducer:
             self._failed.set()
 
     def _take_error(self, error: KafkaError) -> None:
+        if (failure := Failure.of(error)) is not None:
+            protocol = str(self._settings.get("security.protocol", "plaintext"))
+            self.unreachable = f"{failure.place}: {failure.reason(protocol)}"
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._fail(error_mapping.from_fatal(error))
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
