@@ -11,8 +11,8 @@ has to ask for the process.
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from logging import getLogger
 from math import inf
 from threading import get_ident
@@ -42,6 +42,9 @@ ACTOR_GRACE_S = 1.0
 SUPERVISOR_GRACE_S = 2.0
 """Seconds that a tree's start may take beyond the timeout of its actors, whose errors are clearer.
 """
+
+_MARK = "_sdml_kafka_has_failed"
+"""The attribute of an error that an object has failed with."""
 
 MIN_TIMEOUT_S = 0.1
 """Seconds that starting and stopping get at least."""
@@ -92,7 +95,8 @@ class Lifecycle:
         self.state: Literal["new", "starting", "running", "closed", "forked"] = "new"
         self.what: str = what
         self.failure: str | None = None
-        """What the object has failed with, as text; None if it has not failed itself."""
+        """What the context has ended with, as text; None if it has not ended with an error, or with
+        one that another object has failed with."""
         self.now: Callable[[], float] = monotonic
         """The clock of the event loop that the object was entered on, which any thread may read;
         the machine's before that."""
@@ -126,8 +130,11 @@ class Lifecycle:
                 finally:
                     self.state = "closed"
         except Exception as error:
-            own = supervisor.failure or (error if self.state == "starting" else None)
+            own = supervisor.failure
+            if own is None and not _is_of_another(error):
+                own = error
             self.failure = None if own is None else _with_notes(own)
+            _mark(error)
             raise
         finally:
             self._has_ended()
@@ -251,6 +258,20 @@ class Lifecycle:
         """Wait until what `start()` entered has been left, and raise what it failed with."""
         if self._task is not None:
             await self._task.wait_ended()
+
+
+def _mark(error: Exception) -> None:
+    """Note on an error that an object has failed with it: those around it have not."""
+    with suppress(AttributeError, TypeError):  # a class of errors may take no attributes
+        error.__dict__[_MARK] = True
+
+
+def _is_of_another(error: BaseException) -> bool:
+    """Return whether an object has failed with the error, or with all those of a group."""
+    if _MARK in getattr(error, "__dict__", ()):
+        return True
+    inner: Sequence[BaseException] = getattr(error, "exceptions", ())  # those of a group
+    return bool(inner) and all(map(_is_of_another, inner))
 
 
 def _with_notes(error: BaseException) -> str:

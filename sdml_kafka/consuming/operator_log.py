@@ -81,9 +81,8 @@ class OperatorLog:
         self.standing: Standing = Standing()
         self.outage: Outage = Outage()
         self._missing_since = Sightings[str, None]()
-        self._is_incremental = False
         self._assigned = frozenset[TopicPartition]()
-        self._has_joined, self._revoked_at = False, None
+        self._has_joined, self._is_incremental, self._revoked_at = False, False, None
 
     # -- what happens --------------------------------------------------------------------
 

@@ -206,12 +206,14 @@ async def test_only_who_has_failed_itself_is_failed() -> None:
     assert (producer.health().live, producer.health().state) == (True, "ended")
 
 
-async def test_an_error_of_the_body_is_not_the_listeners() -> None:
-    listener = listener_on(broker_with("a"))
-    with pytest.raises(ZeroDivisionError):
-        async with listener:
+async def test_an_error_in_a_group_is_of_the_object_that_failed_with_it() -> None:
+    broker = broker_with()
+    listener, producer = listener_on(broker), KafkaProducer(transport=broker.connect_producer())
+    with pytest.raises(ExceptionGroup):
+        async with producer, anyio.create_task_group(), listener:
             raise ZeroDivisionError
-    assert (listener.health().live, listener.health().state) == (True, "ended")
+    assert (listener.health().live, listener.health().state) == (False, "failed")
+    assert (producer.health().live, producer.health().state) == (True, "ended")
 
 
 async def test_a_server_whose_handler_hangs() -> None:
