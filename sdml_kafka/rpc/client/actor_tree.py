@@ -134,7 +134,7 @@ class ClientActors:
         self.outbox.close()
         self.polls.close()
 
-    def status(self) -> RPCStatus:
+    def status(self, lifecycle: Lifecycle) -> RPCStatus:
         """Return what the client is doing right now."""
         return rpc_status(
             self.supervisor.snapshot(),
@@ -144,7 +144,7 @@ class ClientActors:
             reply_partitions=self.reading.partitions,
             client=self._client,
             recent=self.supervisor.recent_events(),
-            oldest=self.calls.oldest(),
+            oldest=self.calls.oldest(lifecycle.now()),
         )
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:

@@ -411,7 +411,7 @@ class KafkaRPC(Enterable):
     def status(self) -> RPCStatus:
         """Return what the client is doing right now, as a frozen value; this asks no broker."""
         self._lifecycle.check_process()
-        return self._actors.status()
+        return self._actors.status(self._lifecycle)
 
     def health(self, *, away_after_s: float = 1.0) -> Health:
         """Return whether the client does its work, and if not, why. Cheap: no broker is asked.

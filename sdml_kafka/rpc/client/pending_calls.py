@@ -224,11 +224,9 @@ class PendingCalls:
         """Raise the error of a call that cannot begin."""
         raise error
 
-    def oldest(self) -> list[CallInFlight]:
-        """Return the calls that have waited longest."""
-        calls = self.table.oldest(MAX_SHOWN)
-        now = anyio.current_time() if calls else 0.0
-        return [_in_flight(call, now) for call in calls]
+    def oldest(self, now: float) -> list[CallInFlight]:
+        """Return the calls that have waited longest. Any thread may ask."""
+        return [_in_flight(call, now) for call in self.table.oldest(MAX_SHOWN)]
 
     def forget(self, call: PendingCall) -> None:
         """Remove a call whose caller waits no more."""

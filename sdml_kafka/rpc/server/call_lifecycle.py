@@ -142,8 +142,12 @@ class CallLifecycle:
 def oldest_in_handlers(
     pool: Pool[ServerCall, Answer], wall_clock: Callable[[], float]
 ) -> list[CallInFlight]:
-    """Return the requests in handlers that were sent first, as far as their senders' clocks say."""
-    calls = [worker.item for worker in pool.workers if worker.item is not None]
+    """Return the requests in handlers that were sent first, as far as their senders' clocks say.
+
+    Any thread may ask.
+    """
+    items = [worker.item for worker in list(pool.workers)]
+    calls = [item for item in items if item is not None]
     now = wall_clock() if calls else 0.0
     return [
         CallInFlight(
