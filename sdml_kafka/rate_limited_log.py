@@ -135,6 +135,7 @@ class TroubleLog[K]:
         ends: str,
         patience_s: float = 0.0,
         fields: Callable[[Collection[K]], Mapping[str, object]] = lambda keys: NOTHING,
+        several: tuple[str, str] | None = None,
     ) -> None:
         """Begin with nothing wrong.
 
@@ -145,26 +146,30 @@ class TroubleLog[K]:
             ends: The INFO, with `{names}` and `{seconds}`, how long the first key was wrong.
             patience_s: Seconds for which it may be wrong without a line.
             fields: Returns the fields of a line on some keys.
+            several: The WARNING and the INFO on several keys, None if they are the same.
         """
         self._log = log
         self._name = name
-        self._begins = begins
-        self._ends = ends
+        self._one = begins, ends
+        self._several = several or self._one
         self._patience_s = patience_s
         self._fields = fields
         self._since: dict[K, float] = {}
         self._said: set[K] = set()
         self._next_at = 0.0
 
-    def look(self, now: float, wrong: Mapping[K, str]) -> None:
-        """Compare with what was wrong at the last look."""
+    def look(
+        self, now: float, wrong: Mapping[K, str], extra: Mapping[str, object] = NOTHING
+    ) -> None:
+        """Compare with what was wrong at the last look; `extra` are fields of a WARNING."""
         if not wrong and not self._since:
             return
         right = self._since.keys() - wrong.keys()
         if ended := self._said & right:
             self._said -= ended
             seconds = now - min(self._since[key] for key in ended)
-            text = self._ends.format(names=self._name(ended), seconds=f"{seconds:.0f}")
+            text = self._template(1, ended)
+            text = text.format(names=self._name(ended), seconds=f"{seconds:.0f}")
             self._log.log(INFO, "%s", text, extra=self._fields(ended), stacklevel=2)
         for key in right:
             del self._since[key]
@@ -177,5 +182,9 @@ class TroubleLog[K]:
             self._next_at = now + LOG_INTERVAL_S
             self._said.update(due)
             why = escaped(wrong[due[0]])
-            text = self._begins.format(names=self._name(due), why=why)
-            self._log.log(WARNING, "%s", text, extra=self._fields(due), stacklevel=2)
+            text = self._template(0, due).format(names=self._name(due), why=why)
+            fields = {**self._fields(due), **extra}
+            self._log.log(WARNING, "%s", text, extra=fields, stacklevel=2)
+
+    def _template(self, which: int, keys: Collection[K]) -> str:
+        return (self._one if len(keys) == 1 else self._several)[which]

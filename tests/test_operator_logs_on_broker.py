@@ -66,6 +66,11 @@ async def test_an_outage_is_a_few_lines(
             for record in caplog.records
             if not record.name.startswith("sdml_kafka.testing")
         ]
+    assert {
+        record.name
+        for record in caplog.records
+        if record.getMessage().startswith("no broker") and hasattr(record, "kafka_broker")
+    } >= {"sdml_kafka.listener", "sdml_kafka.server", "sdml_kafka.rpc"}
     for name in (
         "sdml_kafka.listener",
         "sdml_kafka.server",

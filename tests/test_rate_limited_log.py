@@ -140,3 +140,29 @@ def test_what_begins_together_shares_a_line_and_what_begins_soon_after_waits(
         "[3] broken: ",
         "[1, 2] mended after 40 s",
     ]
+
+
+def test_a_late_line_reads_otherwise_or_is_dropped_once_it_is_over(
+    limited: RateLimitedLog, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for kind in ("a", "b"):
+        for _ in range(2):
+            limited.log(logging.WARNING, kind, "%s lasts", kind, late="%s lasted")
+    limited.is_over("b")
+    clock.now += LOG_INTERVAL_S
+    limited.flush()
+    assert caplog.messages == ["a lasts", "b lasts", "a lasted (30 s ago)"]
+    limited.log(logging.WARNING, "b", "%s lasts", "b")
+    assert caplog.messages[-1] == "b lasts (1 more like this since the last line)"
+
+
+def test_lines_name_the_function_that_has_logged_them(
+    limited: RateLimitedLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    limited.log(logging.WARNING, "a", "a")
+    trouble = TroubleLog[str](LOG, ", ".join, "{names} {why}", "{names} {seconds}")
+    trouble.look(0.0, {"b": "is wrong"}, {"kafka_broker": "b"})
+    trouble.look(1.0, {})
+    this = "test_lines_name_the_function_that_has_logged_them"
+    assert [record.funcName for record in caplog.records] == [this] * 3
+    assert vars(caplog.records[1])["kafka_broker"] == "b"

@@ -211,7 +211,8 @@ class OperatorLog:
         health = self._intake.health
         connected = health.connected and self._is_sending()
         reason = next(iter(health.unreachable.values()), "there is no connection")
-        self._outage_log.look(now, {} if connected else {None: reason})
+        extra = fields(broker=next(iter(health.unreachable), None))
+        self._outage_log.look(now, {} if connected else {None: reason}, extra)
         self._hooks.outage.look(now, None if connected else reason)
         self._nodes.look(now, health.unreachable if connected else {})
         self._missing.look(now, dict.fromkeys(health.missing_topics, hints(health.nearest_topics)))

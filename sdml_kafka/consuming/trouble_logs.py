@@ -39,6 +39,10 @@ def node_log(log: Logger, common: Common) -> TroubleLog[str]:
         "broker {names} can be reached again, or is not needed any more",
         NODE_PATIENCE_S,
         fields=lambda nodes: {**common(), **fields(broker=_only(nodes))},
+        several=(
+            "brokers {names} cannot be reached, others can: {why}",
+            "brokers {names} can be reached again, or are not needed any more",
+        ),
     )
 
 
@@ -50,6 +54,10 @@ def missing_log(log: Logger, common: Common) -> TroubleLog[str]:
         "topic {names} does not exist; it is read as soon as it does{why}",
         "topic {names} exists now",
         fields=lambda names: {**common(), **fields(topic=_only(names))},
+        several=(
+            "topics {names} do not exist; they are read as soon as they do{why}",
+            "topics {names} exist now",
+        ),
     )
 
 

@@ -167,9 +167,10 @@ def _blocked(facts: PartitionFacts, not_taken: NotTaken | None) -> Judged | None
     """Judge what holds a partition, None if nothing does."""
     if not_taken is not None:
         what, to = not_taken.purpose, not_taken.to
+        why = not_taken.why.rstrip(".")
         text = (
             f"record {not_taken.offset} is held, since its {what} is not taken by {to!r}: "
-            f"{not_taken.why}. It is sent again every 15 s at least: make {to!r} take it"
+            f"{why}. It is sent again every 15 s at least: make {to!r} take it"
         )
         return "dead letter not taken", text, not_taken.for_s
     if facts.status.held is not None:
@@ -243,7 +244,9 @@ def _as_usual(facts: PartitionFacts) -> Judged:
     if status.in_flight and facts.may_wait:
         return "waiting", f"its records wait until they are due, from {status.frontier} on", None
     if status.in_flight:
-        text = f"{status.in_flight} records are in flight, from {status.frontier} on"
+        count = status.in_flight
+        what = "1 record is" if count == 1 else f"{count} records are"
+        text = f"{what} in flight, from {status.frontier} on"
         return "moving", text, status.frontier_age_s
     if not status.lag and not status.parsing:
         return "idle", f"all has finished up to {status.frontier}", None

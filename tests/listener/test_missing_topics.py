@@ -79,9 +79,9 @@ async def test_the_nearest_topic_is_named(caplog: pytest.LogCaptureFixture) -> N
     parsers = [{"topics": ["ordres", "zzz"], "type": str, "parser": lambda record: "x"}]
     async with listener_on(broker, parsers=parsers) as listener:  # type: ignore[arg-type]
         assert listener.status().nearest_topics == {"ordres": "orders"}
-        await until(lambda: "does not exist" in caplog.text)
+        await until(lambda: "do not exist" in caplog.text)
     assert (
-        "topic 'ordres', 'zzz' does not exist; it is read as soon as it does; "
+        "topics 'ordres', 'zzz' do not exist; they are read as soon as they do; "
         "did you mean 'orders' for 'ordres'?" in caplog.text
     )
 

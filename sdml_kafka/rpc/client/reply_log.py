@@ -37,7 +37,8 @@ class ReplyLog:
         """Log what has changed since the last look, which was a moment ago."""
         now, connected = anyio.current_time(), health.connected and is_sending
         reason = next(iter(health.unreachable.values()), "there is no connection")
-        self._outage.look(now, {} if connected else {None: reason})
+        extra = fields(broker=next(iter(health.unreachable), None))
+        self._outage.look(now, {} if connected else {None: reason}, extra)
         self._outage_hooks.look(now, None if connected else reason)
         self._nodes.look(now, health.unreachable if connected else {})
         self._limited.flush()
