@@ -94,7 +94,7 @@ class Replay:
         """The number of dead letters whose headers name no topic to send to."""
         self.failed: str = ""
         """The place of the dead letter that was not taken; empty if there is none."""
-        self.targets = Counter[str]()
+        self.targets: Counter[str] = Counter[str]()
         """The number of records that were sent to each topic, or would be."""
         self.group: str = filters.group_for(source.topic, sending.to)
         self.has_begun: bool = False

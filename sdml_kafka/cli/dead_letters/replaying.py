@@ -33,7 +33,9 @@ class Replaying:
         self._output = output
         self._source = Source(options.topic, options.bootstrap, options.config, options.partitions)
         sending = Sending(options.to, options.same_partition, options.new_time)
-        self.replay = Replay(self._source, filters, sending, say, only_tries=options.dry_run)
+        self.replay: Replay = Replay(
+            self._source, filters, sending, say, only_tries=options.dry_run
+        )
         self._shows_progress = options.progress or sys.stderr.isatty()
 
     def leave(self, number: signal.Signals, scope: anyio.CancelScope) -> None:

@@ -15,25 +15,25 @@ class HookSeries(BaseCollector):
     """The metrics, registered as one collector: all of them or none."""
 
     def __init__(self) -> None:
-        self.handlers = Durations(
+        self.handlers: Durations = Durations(
             "sdml_kafka_handler_seconds",
             "Seconds that one attempt of a processor's or a server's handler takes.",
             ("kind", "handler"),
         )
-        self.calls = Durations(
+        self.calls: Durations = Durations(
             "sdml_kafka_call_seconds",
             "Seconds from the beginning of a call to its outcome.",
             ("topic", "outcome"),
         )
-        self.rebalances = Durations(
+        self.rebalances: Durations = Durations(
             "sdml_kafka_rebalance_seconds",
             "Seconds from a revocation to the assignment that follows.",
             ("consumergroup",),
         )
-        self.commits = Counter(
+        self.commits: Counter = Counter(
             "sdml_kafka_commits", "Commits of offsets.", ("consumergroup",), registry=None
         )
-        self.failed_commits = Counter(
+        self.failed_commits: Counter = Counter(
             "sdml_kafka_commits_failed",
             "Commits of offsets that have failed, or of which that is not known.",
             ("consumergroup", "error"),
