@@ -131,16 +131,13 @@ class Demo:
                 options = {"auto_offset_reset": "earliest", **self._group_options}
                 choice = ClientChoice(self._options.client, self._client_options)
                 orders, prices, bills = map(self._topic, ("orders", "prices", "bills"))
-                transport, of_bills = (
-                    rpc_server_transport(
-                        None, None, servers, f"{topic}-group", options, choice=choice
-                    )
-                    for topic in (orders, bills)
+                transport = rpc_server_transport(
+                    None, None, servers, f"{orders}-group", options, choice=choice
                 )
                 deletes = self._kafka is None
                 topics = orders, prices, bills, dead_letters_of(bills)
                 async with demo_topics(transport.producer, *topics, deletes=deletes):
-                    await self._perform(servers, transport, of_bills, *topics[:3])
+                    await self._perform(servers, transport, *topics[:3])
         except* (EmbeddedKafkaError, SdmlKafkaError, RuntimeFailure) as failures:
             self._failure = first_of(failures)
 
@@ -157,13 +154,7 @@ class Demo:
             yield self._kafka.bootstrap_servers
 
     async def _perform(
-        self,
-        servers: str,
-        transport: Transport,
-        of_bills: Transport,
-        orders: str,
-        prices: str,
-        bills: str,
+        self, servers: str, transport: Transport, orders: str, prices: str, bills: str
     ) -> None:
         """Gather the participants, carry out the plan, and let everybody leave."""
         clock = DemoClock()
@@ -190,14 +181,14 @@ class Demo:
                 PricingClient(
                     "client", servers, prices, self._call_book, clock, log, fail, self._client
                 ),
-                Cashier(of_bills, bills, self._bill_book, log),
+                Cashier(servers, bills, self._bill_book, log, self._client, self._group_options),
             )
             books = self._record_book, self._call_book
             director = Director(self._plan, cast, *books, clock, log, self._kafka, tasks)
             with live_page(self._options.backend, cast.observed) as page:
-                address = None if page is None else page.address
+                place = None if page is None else f"{page.address} · token {page.token}"
                 frames = FrameSource(
-                    self._title(servers), address, director, cast, *books, clock, log
+                    self._title(servers), place, director, cast, *books, clock, log
                 )
                 tasks.start_soon(self._keep_showing, frames)
                 await director.gather()
@@ -205,7 +196,9 @@ class Demo:
                     log.add(f"no live page, which takes {HOW_TO_GET_IT}")
                 else:
                     tasks.start_soon(page.serve)
-                    log.add(f"live page: {address}")
+                    log.add(f"live page: {page.address}")
+                    use = "type it into the page to see dead letters and send them anew"
+                    log.add(f"token {page.token}: {use}")
                 await self._play(transport, orders, director, log)
             self._display.show(frames.next_frame())
             tasks.cancel_scope.cancel()

@@ -87,6 +87,7 @@ class Director:
         async with anyio.create_task_group() as leaves:
             for participant in self._cast.all():
                 leaves.start_soon(participant.leave)
+            leaves.start_soon(self._cast.cashier.leave)
         self._log.add("listeners and servers have left")
 
     async def _do(self, act: Act) -> None:

@@ -1,5 +1,6 @@
 """Serves the live page while the demo runs, to this machine alone."""
 
+import secrets
 import socket
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ NEEDED = "hypercorn", "starlette"
 HOW_TO_GET_IT = 'hypercorn and starlette: pip install "sdml-kafka-client[cli]"'
 STUCK_AFTER_S = 1.0
 """Seconds that a record may be in hand, few so that the stuck one shows at once."""
+TOKEN_BYTES = 16
 
 
 class LivePage:
@@ -29,6 +31,8 @@ class LivePage:
         participants: Callable[[], Sequence[Observed]],
     ) -> None:
         self.address: str = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        self.token: str = secrets.token_urlsafe(TOKEN_BYTES)
+        """The secret that shows dead letters, and sends them anew."""
         self._listening = listening
         self._backend = backend
         self._participants = participants
@@ -54,7 +58,9 @@ class LivePage:
         participants = self._participants()
         if participants and participants != self._shown:
             self._shown = participants
-            self._application = app(*participants, stuck_after_s=STUCK_AFTER_S)
+            self._application = app(
+                *participants, stuck_after_s=STUCK_AFTER_S, dead_letter_token=self.token
+            )
         await self._application(scope, receive, send)
 
 

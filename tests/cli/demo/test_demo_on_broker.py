@@ -4,7 +4,7 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from threading import Timer
 
@@ -21,7 +21,7 @@ TIMEOUT_S = 100.0
 
 
 @contextmanager
-def running(argv: list[str]) -> Iterator[subprocess.Popen[str]]:
+def running(argv: list[str]) -> Generator[subprocess.Popen[str]]:
     """Run the demo, and kill it if it takes too long."""
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -57,6 +57,22 @@ def see_a_stuck_record(address: str) -> None:
             time.sleep(0.1)
 
 
+def see_the_dead_letter(address: str, token: str) -> None:
+    """Return when the page lists the bill that has failed, to whoever has the token."""
+    deadline, letters = time.monotonic() + 30, list[dict[str, object]]()
+    with httpx.Client(base_url=address, timeout=30) as browser:
+
+        def ask(token: str) -> httpx.Response:
+            headers = {"Authorization": f"Bearer {token}"}
+            return browser.post("/dead-letters", json={}, headers=headers)
+
+        assert ask("wrong").status_code == 403
+        while not letters:
+            assert time.monotonic() < deadline
+            letters = [one for each in ask(token).json()["topics"] for one in each["letters"]]
+    assert letters[0]["message"] == "card declined"
+
+
 @BACKENDS
 @pytest.mark.one_loop
 @pytest.mark.parametrize("over", ["aiokafka", pytest.param("librdkafka", marks=pytest.mark.soak)])
@@ -65,9 +81,11 @@ def test_the_books_balance(backend: str, over: str) -> None:
     argv += ["--client", over]
     with running(argv) as process:
         shown, address = seen_until(process, r"live page: (\S+)")
+        more, token = seen_until(process, r"token (\S+):")
         see_a_stuck_record(address)
+        see_the_dead_letter(address, token)
         rest, errors = process.communicate()
-    shown += rest
+    shown += more + rest
     assert process.returncode == 0, shown + errors
     assert errors == ""
     counts = dict(re.findall(r"^  +(\w[^\n]*?) +([\d,]+)$", shown, re.MULTILINE))

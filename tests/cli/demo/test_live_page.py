@@ -37,6 +37,10 @@ async def test_it_shows_who_is_there(anyio_backend_name: Any) -> None:
             assert (await browser.get("/ready")).status_code == 503  # the second was not entered
             there = []
             assert len((await browser.get("/status.json")).json()["objects"]) == 2
+            for token, status in ("wrong", 403), (page.token, 200):
+                headers = {"Authorization": f"Bearer {token}"}
+                answer = await browser.post("/dead-letters", json={}, headers=headers)
+                assert answer.status_code == status
             tasks.cancel_scope.cancel()
 
 

@@ -69,7 +69,7 @@ class Frame:
     calls: CallsView
     lines: tuple[LogLine, ...]
     page: str | None = None
-    """The address of the live page; None if none is served."""
+    """The address of the live page and its token; None if none is served."""
 
     @property
     def lag(self) -> str:

@@ -1,5 +1,8 @@
 """The cashier, who handles bills side by side: in order, with a retry and a dead letter."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import anyio
 
 from sdml_kafka import (
@@ -14,12 +17,11 @@ from sdml_kafka import (
 from sdml_kafka.cli.demo.books.bill_book import BillBook
 from sdml_kafka.cli.demo.event_log import EventLog
 from sdml_kafka.cli.demo.live_page import STUCK_AFTER_S
-from sdml_kafka.transport.interfaces.transports import Transport
 
 CUSTOMERS = 8
 BILLS = 12 * CUSTOMERS
 WORK_S = 0.02
-SLOW_S = 3.0
+SLOW_S = 4.0
 """Seconds that the bank takes for the bill that is stuck meanwhile."""
 FAILS_ONCE, FAILS, SLOW = 20, 45, 63
 """The bill that is paid at the second attempt, the one that is paid when its dead letter
@@ -47,12 +49,24 @@ def dead_letters_of(topic: str) -> str:
 class Cashier:
     """Sends bills to a topic, and handles them with `KafkaListener.process`."""
 
-    def __init__(self, transport: Transport, topic: str, book: BillBook, log: EventLog) -> None:
-        self._transport = transport
+    def __init__(
+        self,
+        servers: str,
+        topic: str,
+        book: BillBook,
+        log: EventLog,
+        client: Mapping[str, Any],
+        group_options: Mapping[str, Any],
+    ) -> None:
+        self._servers = servers
         self._topic = topic
         self._book = book
         self._log = log
+        self._client = client
+        self._group_options = group_options
         self._has_ended = anyio.Event()
+        self._leaving = anyio.Event()
+        self._left = anyio.Event()
         self._listener: KafkaListener | None = None
 
     def observed(self) -> KafkaListener | None:
@@ -63,26 +77,40 @@ class Cashier:
         """Wait until every bill was handled, or paid as a dead letter that was sent anew."""
         await self._has_ended.wait()
 
+    async def leave(self) -> None:
+        """Return when the cashier has left; one who has not ended stays, and is cancelled."""
+        if self._has_ended.is_set():
+            self._leaving.set()
+            await self._left.wait()
+
     async def run(self) -> None:
-        """Handle all bills, and log what has happened."""
+        """Handle all bills, log what has happened, and stay for the live page's dead letters."""
         self._listener = self._new_listener()
         async with (
-            KafkaProducer(transport=self._transport) as producer,
+            KafkaProducer(bootstrap_servers=self._servers, **self._client) as producer,
             self._listener,
-            anyio.create_task_group() as tasks,
         ):
-            tasks.start_soon(self._watch, self._listener)
-            waiting = [
-                await producer.send_soon(self._topic, b"%d" % number, key=_customer(number))
-                for number in range(1, BILLS + 1)
-            ]
-            for each in waiting:
-                await each.sent()
-            self._book.sent = len(waiting)
-            self._look_whether_ended()
-            await self._has_ended.wait()
-            tasks.cancel_scope.cancel()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._watch, self._listener)
+                await self._send(producer)
+                await self._has_ended.wait()
+                tasks.cancel_scope.cancel()
+            self._report()
+            await self._leaving.wait()
         self._listener = None
+        self._left.set()
+
+    async def _send(self, producer: KafkaProducer) -> None:
+        waiting = [
+            await producer.send_soon(self._topic, b"%d" % number, key=_customer(number))
+            for number in range(1, BILLS + 1)
+        ]
+        for each in waiting:
+            await each.sent()
+        self._book.sent = len(waiting)
+        self._look_whether_ended()
+
+    def _report(self) -> None:
         book = self._book
         count, most = book.sent, book.most_at_once
         text = f"cashier: {count} bills of {CUSTOMERS} customers, up to {most} at once"
@@ -104,7 +132,11 @@ class Cashier:
                 {"topics": [self._topic], "type": int, "parser": _number},
                 {"topics": [dead_letters], "type": DeadBill, "parser": _dead_number},
             ],
-            transport=self._transport,
+            bootstrap_servers=self._servers,
+            group_id=f"{self._topic}-group",
+            auto_offset_reset="earliest",
+            **self._client,
+            **self._group_options,
         )
         listener.processor(
             int,

@@ -18,7 +18,7 @@ class Cast:
     servers: Sequence[PricingServer]
     client: PricingClient
     cashier: Cashier
-    """Is there for a moment only, and neither leaves nor comes back."""
+    """Comes when records flow, and leaves for good at the end."""
 
     def all(self) -> Sequence[Participant]:
         """Return all participants that join and leave."""
