@@ -2,12 +2,18 @@
 
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from sdml_kafka.cli.terminal import CannotRun, complain, require
 from sdml_kafka.cli.top.arguments import TopOptions
 from sdml_kafka.cli.top.fetching import NoAnswer, fetch
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+
 FAILED = 1
+RESIZE_CHECK_S = 0.1
 
 
 def run_top(options: TopOptions) -> int:
@@ -38,23 +44,36 @@ def _show_once(url: str) -> int:
 
 
 def _show_live(options: TopOptions) -> None:
-    from rich.console import Console, Group
+    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
+    from sdml_kafka.cli.top.fitting import Fitted, Section
     from sdml_kafka.cli.top.history import History
-    from sdml_kafka.cli.top.picture import picture
+    from sdml_kafka.cli.top.picture import sections
     from sdml_kafka.printable import one_line
 
-    history, shown = History(), Group()
-    with Live(console=Console(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+    console, history, shown = Console(), History(), list[Section]()
+    with Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop") as live:
         while True:
             try:
                 document = fetch(options.url)
             except NoAnswer as reason:
-                live.update(Group(Text(one_line(reason), "bold red"), shown), refresh=True)
+                trouble = Section(Text(one_line(reason), "bold red"))
+                live.update(Fitted([trouble, *shown]), refresh=True)
             else:
                 history.note(document)
-                shown = Group(picture(document, history, options.url))
-                live.update(shown, refresh=True)
-            time.sleep(options.interval_s)
+                shown = sections(document, history, options.url)
+                live.update(Fitted(shown), refresh=True)
+            _wait(options.interval_s, console, live)
+
+
+def _wait(seconds: float, console: "Console", live: "Live") -> None:
+    """Wait for the next look, and draw again if the terminal gets another size."""
+    until, size = time.monotonic() + seconds, console.size
+    while (left_s := until - time.monotonic()) > 0:
+        # Asking for the size works everywhere; SIGWINCH does not, and would not end the sleep.
+        time.sleep(min(left_s, RESIZE_CHECK_S))
+        if console.size != size:
+            size = console.size
+            live.refresh()

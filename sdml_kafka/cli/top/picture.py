@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Literal
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from sdml_kafka.cli.top.columns import Column, FittingTable
+from sdml_kafka.cli.top.fitting import Section
 from sdml_kafka.cli.top.history import History, lag_of
 from sdml_kafka.observability.document_shape import (
     ActorDocument,
@@ -22,11 +24,19 @@ from sdml_kafka.printable import one_line
 MAX_ROWS = 20
 """The rows of a table; the number of the others is named."""
 MAX_RECENT = 8
+MAX_ID = 40
+"""The characters of a call's id that are shown; it may come from elsewhere."""
 GOOD = frozenset(("idle", "moving", "waiting", "paused", "draining", "no partitions"))
 
 
 def picture(document: StatusDocument, history: History, source: str) -> RenderableType:
     """Return all of a document."""
+    parts = [(each.troubles, each.details) for each in sections(document, history, source)]
+    return Group(*(part for pair in parts for part in pair if part is not None))
+
+
+def sections(document: StatusDocument, history: History, source: str) -> list[Section]:
+    """Return a document in sections: a line on the program, then its objects."""
     at = datetime.fromtimestamp(document["at"]).strftime("%H:%M:%S")
     life = "live" if document["live"] else "NOT LIVE"
     work = "ready" if document["ready"] else "NOT READY"
@@ -35,15 +45,18 @@ def picture(document: StatusDocument, history: History, source: str) -> Renderab
     head.append(", ")
     head.append(work, "green" if document["ready"] else "bold red")
     order = sorted(document["objects"], key=lambda each: each["health"]["ready"])
-    return Group(head, *(_object(each, history, document["at"]) for each in order))
+    return [Section(head), *(_section(each, history, document["at"]) for each in order)]
 
 
-def _object(each: ObjectDocument, history: History, at: float) -> RenderableType:
-    return Group(
-        Text(),
-        _title(each),
-        Padding(Group(*_parts(each, history, at)), (0, 0, 0, 2)),
+def _section(each: ObjectDocument, history: History, at: float) -> Section:
+    return Section(
+        Group(Text(), _title(each), _indented(_troubles(each))),
+        _indented(_details(each, history, at)),
     )
+
+
+def _indented(parts: Iterator[RenderableType]) -> Padding:
+    return Padding(Group(*parts), (0, 0, 0, 2))
 
 
 def _title(each: ObjectDocument) -> Text:
@@ -55,23 +68,28 @@ def _title(each: ObjectDocument) -> Text:
     return title
 
 
-def _parts(each: ObjectDocument, history: History, at: float) -> Iterator[RenderableType]:
+def _troubles(each: ObjectDocument) -> Iterator[RenderableType]:
     for part in each["health"]["parts"]:
         if not part["ok"] and part["kind"] not in ("partition", "processor"):
             yield _text(f"! {part['kind']} {part['name']}: {part['reason']}", "red")
-    yield from _counts(each)
-    if line := history.line(each["name"]):
-        yield _text(f"lag {lag_of(each):,}  {line}")
-    if each["partitions"]:
-        yield _partitions(each["partitions"], each["left_out"].get("partitions", 0))
-    if each["processors"]:
-        yield _processors(each["processors"])
-    if each["calls"] is not None and each["calls"]["oldest"]:
-        yield _calls(each["calls"]["oldest"])
     for held in each["not_taken"][:MAX_RECENT]:
         place = f"{held['topic']} {held['partition']} offset {held['offset']}"
         text = f"! held for {held['for_s']:.0f} s: {place}, its {held['purpose']} to {held['to']}"
         yield _text(f"{text}: {held['why']}", "red")
+
+
+def _details(each: ObjectDocument, history: History, at: float) -> Iterator[RenderableType]:
+    yield from _counts(each)
+    if line := history.line(each["name"]):
+        yield _text(f"lag {lag_of(each):,}  {line}")
+    if each["partitions"]:
+        yield _partitions(each["partitions"])
+        yield from _more(each, "partitions")
+    if each["processors"]:
+        yield _processors(each["processors"])
+        yield from _more(each, "processors")
+    if each["calls"] is not None and each["calls"]["oldest"]:
+        yield _calls(each["calls"]["oldest"])
     yield from _actors(each["tree"], 0)
     for event in each["recent"][-MAX_RECENT:]:
         error = f": {event['error']}" if event["error"] else ""
@@ -89,15 +107,34 @@ def _counts(each: ObjectDocument) -> Iterator[RenderableType]:
         yield _text(f"{each['sends']['waiting']} records wait for acknowledgements")
 
 
-def _partitions(partitions: list[PartitionDocument], left_out: int) -> RenderableType:
+def _more(
+    each: ObjectDocument, rows: Literal["partitions", "processors"]
+) -> Iterator[RenderableType]:
+    more = max(0, len(each[rows]) - MAX_ROWS) + each["left_out"].get(rows, 0)
+    if more:
+        yield _text(f"and {more} more {rows}")
+
+
+PARTITION_COLUMNS = (
+    Column("topic", is_number=False),
+    Column("partition", "part"),
+    Column("state", is_number=False),
+    Column("lag"),
+    Column("in flight", "flight", leave_out=1),
+    Column("oldest"),
+    Column("committed", leave_out=2),
+    Column("end", leave_out=3),
+)
+
+
+def _partitions(partitions: list[PartitionDocument]) -> RenderableType:
     def order(each: PartitionDocument) -> tuple[bool, int]:
         return each["state"] in GOOD, -(each["lag"] or 0)
 
-    table = _table("topic", "#", "state", "#lag", "#in flight", "#oldest", "#committed", "#end")
-    for each in sorted(partitions, key=order)[:MAX_ROWS]:
-        table.add_row(
+    rows = [
+        (
             _text(each["topic"]),
-            str(each["partition"]),
+            _number(each["partition"]),
             _state(each["state"]),
             _number(each["lag"]),
             _number(each["in_flight"]),
@@ -105,32 +142,58 @@ def _partitions(partitions: list[PartitionDocument], left_out: int) -> Renderabl
             _number(each["committed"]),
             _number(each["end"]),
         )
-    more = max(0, len(partitions) - MAX_ROWS) + left_out
-    return Group(table, _text(f"and {more} more partitions")) if more else table
+        for each in sorted(partitions, key=order)[:MAX_ROWS]
+    ]
+    return FittingTable(PARTITION_COLUMNS, rows)
 
 
-def _processors(processors: list[ProcessorDocument]) -> Table:
-    table = _table(
-        *("processor", "#running", "#queued", "#oldest", "#median", "#99 %", "#finished"),
-        *("#retries", "#failed", "#dead letters"),
-    )
-    for each in processors[:MAX_ROWS]:
-        table.add_row(
+PROCESSOR_COLUMNS = (
+    Column("processor", is_number=False),
+    Column("running", "run"),
+    Column("queued", "queue", leave_out=1),
+    Column("oldest"),
+    Column("median", leave_out=5),
+    Column("99 %", leave_out=4),
+    Column("finished", "done", leave_out=2),
+    Column("retries", "retry", leave_out=3),
+    Column("failed", "fail"),
+    Column("dead letters", "dead"),
+)
+
+
+def _processors(processors: list[ProcessorDocument]) -> RenderableType:
+    rows = [
+        (
             _text(each["name"]),
             _number(each["running"]),
             _number(each["queued"]),
             *(_seconds(each[name]) for name in ("oldest_s", "handler_p50_s", "handler_p99_s")),
             *(_number(each[name]) for name in ("finished", "retries", "failures", "dead_letters")),
         )
-    return table
+        for each in processors[:MAX_ROWS]
+    ]
+    return FittingTable(PROCESSOR_COLUMNS, rows)
 
 
-def _calls(calls: list[CallDocument]) -> Table:
-    table = _table("oldest call", "id", "#age", "#left")
-    for each in calls[:MAX_ROWS]:
-        ages = _seconds(each["age_s"]), _seconds(each["left_s"])
-        table.add_row(_text(each["topic"]), _text(each["id"]), *ages)
-    return table
+CALL_COLUMNS = (
+    Column("oldest call", is_number=False),
+    Column("id", is_number=False, leave_out=1),
+    Column("age"),
+    Column("left"),
+)
+
+
+def _calls(calls: list[CallDocument]) -> RenderableType:
+    rows = [
+        (
+            _text(each["topic"]),
+            _text(each["id"][:MAX_ID]),
+            _seconds(each["age_s"]),
+            _seconds(each["left_s"]),
+        )
+        for each in calls[:MAX_ROWS]
+    ]
+    return FittingTable(CALL_COLUMNS, rows)
 
 
 def _actors(actor: ActorDocument, depth: int) -> Iterator[RenderableType]:
@@ -141,15 +204,6 @@ def _actors(actor: ActorDocument, depth: int) -> Iterator[RenderableType]:
     yield _text(f"{'  ' * depth}{actor['name']} {actor['state']}{restarts}{error}", style)
     for child in actor["children"]:
         yield from _actors(child, depth + 1)
-
-
-def _table(*titles: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in titles:
-        is_number = title.startswith("#")
-        name = title.lstrip("#") or "partition"
-        table.add_column(name, justify="right" if is_number else "left", no_wrap=True)
-    return table
 
 
 def _text(text: str, style: str = "") -> Text:
@@ -166,9 +220,12 @@ def _since(seconds: float | None) -> str:
     return "" if seconds is None else f" for {seconds:.0f} s"
 
 
-def _number(number: int | None) -> str:
-    return "?" if number is None else f"{number:,}"
+def _number(number: int | None) -> Text:
+    return Text("?" if number is None else f"{number:,}")
 
 
-def _seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.3g} s"
+def _seconds(seconds: float | None) -> Text:
+    if seconds is None:
+        return Text()
+    # Three digits, and never with an exponent, which nobody reads in passing.
+    return Text(f"{seconds:,.0f} s" if seconds >= 100 else f"{round(seconds, 4):.3g} s")

@@ -2,10 +2,6 @@
 
 import json
 import subprocess
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
@@ -16,31 +12,9 @@ from sdml_kafka.cli.top.fetching import NoAnswer, read
 from sdml_kafka.observability import status_json
 from tests.support.command_line import EXIT_TIMEOUT_S, PROGRAM
 from tests.support.listener_on_twin import broker_with, listener_on
+from tests.support.status_over_http import answering
 
 pytestmark = pytest.mark.timeout(60)
-
-
-@contextmanager
-def answering(body: bytes, status: int = 200) -> Iterator[str]:
-    """Answer every request with this, and yield the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(status if self.path == "/ops/status.json" else 404)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/ops"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def top(url: str) -> subprocess.CompletedProcess[str]:
