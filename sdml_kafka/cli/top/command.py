@@ -9,8 +9,9 @@ from sdml_kafka.cli.top.arguments import TopOptions
 from sdml_kafka.cli.top.fetching import NoAnswer, fetch
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.live import Live
+
+    from sdml_kafka.cli.top.fitting import Fitted
 
 FAILED = 1
 RESIZE_CHECK_S = 0.1
@@ -53,27 +54,28 @@ def _show_live(options: TopOptions) -> None:
     from sdml_kafka.cli.top.picture import sections
     from sdml_kafka.printable import one_line
 
-    console, history, shown = Console(), History(), list[Section]()
-    with Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop") as live:
+    history, shown = History(), list[Section]()
+    with Live(console=Console(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:
         while True:
             try:
                 document = fetch(options.url)
             except NoAnswer as reason:
-                trouble = Section(Text(one_line(reason), "bold red"))
-                live.update(Fitted([trouble, *shown]), refresh=True)
+                picture = [Section(Text(one_line(reason), "bold red")), *shown]
             else:
                 history.note(document)
-                shown = sections(document, history, options.url)
-                live.update(Fitted(shown), refresh=True)
-            _wait(options.interval_s, console, live)
+                picture = shown = sections(document, history, options.url)
+            _show(Fitted(picture), options.interval_s, live)
 
 
-def _wait(seconds: float, console: "Console", live: "Live") -> None:
-    """Wait for the next look, and draw again if the terminal gets another size."""
-    until, size = time.monotonic() + seconds, console.size
-    while (left_s := until - time.monotonic()) > 0:
+def _show(picture: "Fitted", seconds: float, live: "Live") -> None:
+    """Draw the picture, and again whenever the terminal gets another size, for this long."""
+    until, drawn = time.monotonic() + seconds, None
+    while True:
+        # The size is noted before the drawing: a change in between is followed as well.
+        if (size := live.console.size) != drawn:
+            drawn = size
+            live.update(picture, refresh=True)
+        if (left_s := until - time.monotonic()) <= 0:
+            return
         # Asking for the size works everywhere; SIGWINCH does not, and would not end the sleep.
         time.sleep(min(left_s, RESIZE_CHECK_S))
-        if console.size != size:
-            size = console.size
-            live.refresh()
