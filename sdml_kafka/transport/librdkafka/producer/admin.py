@@ -31,6 +31,8 @@ from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 CHECK_INTERVAL_S = 0.01
 """Seconds between two looks at a topic that is being created or deleted, or at a start."""
 RETRY_S = 0.1
+ATTEMPT_S = 2.0
+"""Seconds that a broker gets to answer before it is asked again."""
 CREATED_LATELY_S = 0.05
 """Seconds within which a broker knows of a topic that another one has created."""
 MAX_TIMEOUT_S = 3600.0
@@ -119,13 +121,31 @@ class Admin:
         Raises:
             BrokerUnreachable: No broker can be reached, or none has answered in time.
             AuthenticationFailed: The broker refused the credentials, or the client its certificate.
+            SendFailed: The broker answered with an error.
         """
         deadline = anyio.current_time() + timeout_s
         while not knows_cluster(self._client):
-            self._look_for_refusals()
-            if anyio.current_time() >= deadline:
-                raise self._unreachable(timeout_s)
-            await anyio.sleep(CHECK_INTERVAL_S)
+            await self._wait_for_broker(deadline, timeout_s)
+        # An answer of an address that was given says nothing of the one that the broker advertises.
+        while True:
+            left_s = max(deadline - anyio.current_time(), 0.1)
+            asked = self._client.describe_cluster(request_timeout=min(left_s, ATTEMPT_S))
+            while not asked.done():
+                await self._wait_for_broker(deadline, timeout_s)
+            try:
+                asked.result()
+            except KafkaException as error:
+                if not error_mapping.may_succeed_later(error.args[0]):
+                    raise error_mapping.from_admin(error.args[0], "look at the cluster") from error
+                await self._wait_for_broker(deadline, timeout_s)
+            else:
+                return
+
+    async def _wait_for_broker(self, deadline: float, timeout_s: float) -> None:
+        self._look_for_refusals()
+        if anyio.current_time() >= deadline:
+            raise self._unreachable(timeout_s)
+        await anyio.sleep(CHECK_INTERVAL_S)
 
     def _look_for_refusals(self) -> None:
         """Raise what keeps every broker from answering, if that is known."""
