@@ -5,6 +5,7 @@ from typing import Any
 
 import anyio
 import httpx
+import psutil
 import pytest
 
 from sdml_kafka import KafkaListener
@@ -104,6 +105,8 @@ async def test_a_replay_that_is_cut_off_has_not_half_happened(
 ) -> None:
     """As by a server that shuts down: the next replay sends each that was not sent, once."""
     topic, count = await DeadTopic.create(embedded_kafka), 1000
+    connections = psutil.Process().net_connections
+    before = len(connections())
     await topic.fill([b"%d" % number for number in range(count)])
     asked: dict[str, Any] = {"topic": topic.dead}
     async with topic.listener() as listener, asking(listener) as client:
@@ -122,6 +125,7 @@ async def test_a_replay_that_is_cut_off_has_not_half_happened(
             answer = (await client.post("/dead-letters/replay", json=asked)).json()
             assert answer["error"] is None, json.dumps(answer)
             ended = answer["ended"]
+    await until(lambda: len(connections()) <= before, within_s=10)
     values = await values_in(topic)
     assert (len(values), len(set(values))) == (count, count)
 

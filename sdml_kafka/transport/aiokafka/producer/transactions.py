@@ -97,10 +97,12 @@ class ProducerTransactions:
             await producer.send_offsets_to_transaction(commits, group)
             await producer.commit_transaction()
         except BaseException as error:
-            with suppress(Exception, asyncio.CancelledError):
-                async with asyncio.timeout(ABORT_TIMEOUT_S):
-                    await producer.abort_transaction()
-            await self.close()
+            # A caller that is cancelled leaves no connection either.
+            with anyio.move_on_after(ABORT_TIMEOUT_S + CLOSE_TIMEOUT_S, shield=True):
+                with suppress(Exception, asyncio.CancelledError):
+                    async with asyncio.timeout(ABORT_TIMEOUT_S):
+                        await producer.abort_transaction()
+                await self.close()
             if isinstance(error, RecordsFailed) or not isinstance(error, Exception):
                 raise
             raise _explain(error) from error
