@@ -85,7 +85,6 @@ def healths(objects: Mapping[str, Observed]) -> dict[str, Health]:
     return {name: each.health() for name, each in objects.items()}
 
 
-@pytest.mark.librdkafka_too
 async def test_a_broker_that_is_killed_and_one_that_is_frozen(
     mortal_kafka: EmbeddedKafka, caplog: pytest.LogCaptureFixture
 ) -> None:
