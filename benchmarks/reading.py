@@ -47,9 +47,9 @@ class Case:
     filled: int = 0
     """The number of partitions that have records, if not all have."""
     traced: bool = False
-    """Whether each record has the context of a trace in its headers, and a key."""
+    """True if each record has the context of a trace in its headers, and a key."""
     handled: bool = False
-    """Whether handlers of a processor take the records."""
+    """True if handlers of a processor take the records."""
 
     def __str__(self) -> str:
         size = f"1 to {self.size}" if self.shape == "mixed" else self.size
@@ -87,7 +87,7 @@ TRACED = [
 ]
 """What is read by those that hooks observe."""
 HANDLED = [Case("nested", 512, 12, "json", 50_000, traced=True, handled=True)]
-"""What is handled by those that hooks observe."""
+"""The cases whose handlers are observed by hooks."""
 GOLDEN = 0x9E3779B97F4A7C15
 
 

@@ -95,7 +95,7 @@ class Lifecycle:
         self.state: Literal["new", "starting", "running", "closed", "forked"] = "new"
         self.what: str = what
         self.failure: str | None = None
-        """What the context has ended with, as text; None if it has not ended with an error, or with
+        """The error that the context has ended with, as text. None if it has ended with none, or with
         one that another object has failed with."""
         self.now: Callable[[], float] = monotonic
         """The clock of the event loop that the object was entered on, which any thread may read;
@@ -146,7 +146,7 @@ class Lifecycle:
 
     @property
     def is_elsewhere(self) -> bool:
-        """Whether this is another thread than the one whose event loop the object lives on.
+        """True in another thread than the one whose event loop the object lives on.
 
         There nothing may be brought up to date: what the object shows may be half a second old.
         """

@@ -60,13 +60,13 @@ Prepared = tuple[Delivery[Letter], Send | None]
 
 @frozen
 class Sending:
-    """Where dead letters are sent, and how."""
+    """The way that dead letters are sent: to which topic, partition and time."""
 
     to: str | None = None
     """The topic to send to; None for where each one came from."""
     same_partition: bool = False
     new_time: bool = False
-    """Whether records get the time of sending, and not the time that they had."""
+    """True if records get the time of sending, and not the time that they had."""
 
 
 class Replay:
@@ -98,9 +98,9 @@ class Replay:
         """The number of records that were sent to each topic, or would be."""
         self.group: str = filters.group_for(source.topic, sending.to)
         self.has_begun: bool = False
-        """Whether something may be on its way, so that `end` has to be called for an end."""
+        """True once something may be on its way, so that `end` has to be called for an end."""
         self.is_partial: bool = False
-        """Whether another run keeps partitions, and sends what is in them."""
+        """True if another run keeps partitions, and sends what is in them."""
         self._source = source
         self._filters = filters
         self._sending = sending
@@ -109,13 +109,13 @@ class Replay:
         self._announced: set[str] = set()
         self._transactions: Transactions | None = None
         self.sent: SentLetters = SentLetters()
-        """What was sent, in former runs as well."""
+        """The letters that were sent, in former runs as well."""
         self._ended = anyio.Event()
         self._has_warned = False
 
     @property
     def has_sent(self) -> bool:
-        """Whether records were sent."""
+        """True if records were sent."""
         return any(self.targets.values())
 
     def end(self) -> None:

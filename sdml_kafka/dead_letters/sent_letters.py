@@ -1,4 +1,4 @@
-"""Which dead letters of a topic were sent anew, as a group's commits say. Pure.
+"""Know which dead letters of a topic were sent anew, as a group's commits say. Pure.
 
 Below a commit's offset all were sent. Those beyond it that were sent by themselves are in its
 metadata, as the offset map of a listener is.

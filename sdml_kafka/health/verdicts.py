@@ -64,7 +64,7 @@ class Health:
     """Whether an object does its work at this moment."""
 
     live: bool
-    """Whether the object may still do its work. False once it has failed itself: then only a new
+    """True while the object may do its work. False once it has failed itself: then only a new
     object or a new process helps."""
     ready: bool
     """Whether the object does its work now: it runs, and none of its parts is in trouble."""

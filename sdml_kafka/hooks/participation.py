@@ -33,7 +33,7 @@ class Handling:
     call_id: bytes | None = None
     """The correlation id of a request, None if it has none."""
     is_notification: bool = False
-    """Whether it is a request that asks for no reply."""
+    """True for a request that asks for no reply."""
     _kept: dict[object, object] = field(init=False, repr=False)
 
 

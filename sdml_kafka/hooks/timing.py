@@ -12,8 +12,8 @@ class TimingHook(Hook):
 
     def time_call(self, topic: str, outcome: str, seconds: float) -> None:
         """Take the seconds from the beginning of a call to its outcome, as `CallSettled` has it."""
-        raise NotImplementedError
+        raise NotImplementedError  # each of these hooks has it
 
     def time_handler(self, kind: Kind, handler: str, seconds: float) -> None:
         """Take the seconds of an attempt of a handler, or of the body of `async with delivery`."""
-        raise NotImplementedError
+        raise NotImplementedError  # likewise

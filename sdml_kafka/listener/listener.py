@@ -58,7 +58,7 @@ Where = tuple[
     str | None,
     Mapping[str, Any],
 ]
-"""What a program says of its client: the factories, or the addresses, the group and options."""
+"""A program's choice of its client: the factories, or the addresses, the group and options."""
 
 
 class KafkaListener(Enterable):
