@@ -95,8 +95,8 @@ class Lifecycle:
         self.state: Literal["new", "starting", "running", "closed", "forked"] = "new"
         self.what: str = what
         self.failure: str | None = None
-        """The error that the context has ended with, as text. None if it has ended with none, or with
-        one that another object has failed with."""
+        """The error that the context has ended with, as text. None if it has ended with none,
+        or with one that another object has failed with."""
         self.now: Callable[[], float] = monotonic
         """The clock of the event loop that the object was entered on, which any thread may read;
         the machine's before that."""
