@@ -418,7 +418,10 @@ def _extended[T](
 
 
 def _lengths(values: list[Any]) -> list[int]:
-    return [len(each or b"") for each in values] if None in values else list(map(len, values))
+    try:
+        return list(map(len, values))
+    except TypeError:  # one is None; to look for it first would take longer
+        return [len(each or b"") for each in values]
 
 
 NO_RECORDS = RecordColumns(TopicPartition("", 0))

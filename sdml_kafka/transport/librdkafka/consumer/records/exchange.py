@@ -86,7 +86,7 @@ class Exchange:
             loop: The program's loop.
             take_now: Puts in what librdkafka has, and returns whether it may have more. It is
                 called in the program's thread.
-            on_wait: Called when a poll begins to wait.
+            on_wait: Called when a poll begins to wait for what librdkafka has.
         """
         self.lock: threading.Lock = threading.Lock()
         """Held by whoever looks at the partitions or changes them."""
@@ -97,6 +97,8 @@ class Exchange:
         """The partitions that the last poll was ready for."""
         self.polled_at: float = monotonic()
         """When the last poll began, or found nothing."""
+        self.is_full: bool = False
+        """True if nothing is taken until polls ask for other partitions."""
         self._loop = loop
         self._take_now = take_now
         self._on_wait = on_wait
@@ -128,7 +130,8 @@ class Exchange:
                 return self._take(request)
             waiter = self._waiter = self._loop.new_waiter()
             self._request = request
-        self._on_wait()
+        if not self.is_full:
+            self._on_wait()
         try:
             await waiter
         finally:

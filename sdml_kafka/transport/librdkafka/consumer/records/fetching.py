@@ -172,7 +172,8 @@ class Fetching:
             return False
         try:
             is_calm = not self._left and self._undecodable.are_none
-            supply.has_much = is_calm and bool(self._exchange.wanted) and supply.has_room()
+            self._exchange.is_full = not supply.has_room()
+            supply.has_much = is_calm and bool(self._exchange.wanted) and not self._exchange.is_full
             for _ in range(BATCHES_OF_A_POLL):
                 if supply.has_much:
                     self._take_records(supply.more())
