@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from opentelemetry import context, propagate, trace
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, Sampler, TraceIdRatioBased
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import NoOpTracerProvider, SpanKind
 from prometheus_client import CollectorRegistry
 
 from sdml_kafka import Delivery
@@ -33,6 +34,13 @@ def spans() -> list[Any]:
     from sdml_kafka.observability.opentelemetry import OpenTelemetry
 
     return [OpenTelemetry(_tracers())]
+
+
+def without_sdk() -> list[Any]:
+    """Return OpenTelemetry's hook in a program that has the API alone: what we do ourselves."""
+    from sdml_kafka.observability.opentelemetry import OpenTelemetry
+
+    return [OpenTelemetry(NoOpTracerProvider(), NoOpMeterProvider())]
 
 
 def spans_of_a_tenth() -> list[Any]:
@@ -66,6 +74,7 @@ def _tracers(sampler: Sampler | None = None) -> TracerProvider:
 
 OBSERVERS: dict[str, Callable[[], list[Any]]] = {
     "Prometheus": prometheus,
+    "OpenTelemetry, no SDK": without_sdk,
     "OpenTelemetry": spans,
     "OpenTelemetry, a tenth": spans_of_a_tenth,
     "OpenTelemetry with metrics": spans_and_metrics,
