@@ -103,6 +103,7 @@ class ConsumerFacts:
         may_wait: Callable[[str], bool] = lambda topic: False,
         taker: Callable[[str], Literal["loop", "handler"]] = lambda topic: "handler",
         handled: Callable[[], Container[Place] | None] = lambda: None,
+        unacknowledged: Callable[[], Container[Place]] = tuple,
     ) -> None:
         """Begin without having looked.
 
@@ -113,11 +114,14 @@ class ConsumerFacts:
             may_wait: Returns whether the records of a topic wait on purpose.
             taker: Returns what takes the records of a topic.
             handled: Returns the records whose handlers run, None if that is not known.
+            unacknowledged: Returns the records of which it is known that only what was sent for
+                them is waited for.
         """
         self._intake = intake
         self._log = log
         self._is_read = is_read
         self._may_wait, self._taker, self._handled = may_wait, taker, handled
+        self._unacknowledged = unacknowledged
         self._sightings = Sightings[TopicPartition, tuple[int, int]]()
 
     def collect(
@@ -131,7 +135,7 @@ class ConsumerFacts:
         seen = {key: (each.position, each.frontier) for key, each in partitions.items()}
         unmoved_s, hint = self._sightings.look(now, seen), hints(health.nearest_topics)
         missing = dict.fromkeys(sorted(health.missing_topics), hint)
-        more = self._taken_at(), self._handled(), now
+        more = self._taken_at(), self._handled(), self._unacknowledged(), now
         return Facts(
             what=lifecycle.what,
             state=lifecycle.state,
@@ -174,16 +178,18 @@ class ConsumerFacts:
         unmoved_s: float,
         taken_at: Mapping[str, float],
         handled: Container[Place] | None,
+        unacknowledged: Container[Place],
         now: float,
     ) -> PartitionFacts:
         partition = self._intake.partitions.get(key)  # another thread may ask meanwhile
+        place = key, status.frontier
         return PartitionFacts(
             key,
             status,
             unmoved_s,
             now - taken_at.get(key.topic, -inf),
             self._taker(key.topic),
-            is_handled=handled is None or (key, status.frontier) in handled,
+            is_handled=(handled is None or place in handled) and place not in unacknowledged,
             is_read=self._is_read(key.topic),
             may_wait=self._may_wait(key.topic),
             is_draining=partition is not None and partition.is_revoked,

@@ -66,8 +66,8 @@ class PartitionFacts:
     taker: Literal["loop", "handler"] = "loop"
     """The word for what takes the topic's records."""
     is_handled: bool = True
-    """False if the lowest unfinished record's handler has ended, and only an acknowledgement is
-    waited for."""
+    """False if only an acknowledgement of what was sent for the lowest unfinished record is waited
+    for: its handler has ended, or it did not parse."""
     is_read: bool = True
     """True if a stream, a processor or a server reads the partition."""
     may_wait: bool = False

@@ -214,8 +214,8 @@ def _stuck(facts: PartitionFacts, away: PartHealth | None) -> Judged:
     if (silent := _silent(facts, away)) is not None:
         return silent
     text = (
-        f"record {offset} has been in hand for {seconds:.0f} s: its handler has ended, and the "
-        "reply is not acknowledged: does the broker answer that has its topic?"
+        f"record {offset} has been in hand for {seconds:.0f} s: what was sent for it is not "
+        "acknowledged: does the broker answer that has the topic of that?"
     )
     return "stuck", text, seconds
 

@@ -1,6 +1,6 @@
 """The actors of a listener, and what they share."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Sequence
 from functools import partial
 from logging import getLogger
 
@@ -18,7 +18,7 @@ from sdml_kafka.consuming.moving.start_from import StartFrom
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake, check_max_bytes
-from sdml_kafka.consuming.status import ConsumerFacts
+from sdml_kafka.consuming.status import ConsumerFacts, Place
 from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, ConfigurationError
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.rules import judge
@@ -34,6 +34,7 @@ from sdml_kafka.listener.hooked.streams import loops_with
 from sdml_kafka.listener.parse_failures import ParseFailures, ParseFailuresActor
 from sdml_kafka.listener.processing.exactly_once.stage import SharedRecords
 from sdml_kafka.listener.processing.exactly_once.transactions import Transacting
+from sdml_kafka.listener.processing.job import places_of
 from sdml_kafka.listener.processing.policies import NO_PRODUCER, DeadLetter
 from sdml_kafka.listener.processing.processor import Surroundings
 from sdml_kafka.listener.processing.processors import (
@@ -171,7 +172,13 @@ class ListenerActors:
         watch = OperatorLog(
             _log, log, self.intake, flush=flush, may_wait=may_wait, hooks=self._hooks
         )
-        return watch, ConsumerFacts(self.intake, watch, router.is_read, may_wait, router.taker)
+        known = router.is_read, may_wait, router.taker
+        return watch, ConsumerFacts(self.intake, watch, *known, unacknowledged=self._unacknowledged)
+
+    def _unacknowledged(self) -> Container[Place]:
+        failures = self._parse_failures
+        places = set() if failures is None else places_of(failures.unacknowledged())
+        return places | places_of(self.processors.unacknowledged())
 
     def _make_failures(
         self,

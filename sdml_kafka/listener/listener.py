@@ -172,6 +172,7 @@ class KafkaListener(Enterable):
         driver = self._choose_driver(transport, where, most, choice)
         what = compile_specs(parsers), auto_commit_of(auto_commit), callbacks_of(rebalance_listener)
         seen = hooks_of("listener", group_id, client_options, aiokafka_options, hooks, on_event)
+        self._origin, self._topics = seen.origin, tuple(t for spec in what[0] for t in spec.topics)
         failing = check_on_parse_error(on_parse_error), restarts or Restarts(), seen
         self._prepare(reading, timeouts, driver, Serializers(serializers or {}), *what, *failing)
 
@@ -549,6 +550,13 @@ def dead_letter_topics(listener: KafkaListener) -> Collection[str]:
 def client_of(listener: KafkaListener) -> ClientConfig | None:
     """Return a listener's client and its options, None if something else has made the client."""
     return listener._client()  # pyright: ignore[reportPrivateUsage]  # of its module
+
+
+def words_of(listener: KafkaListener) -> Sequence[str]:
+    """Return the words that may distinguish a listener from others, the best first."""
+    origin = listener._origin  # pyright: ignore[reportPrivateUsage]  # of its module
+    topics = listener._topics  # pyright: ignore[reportPrivateUsage]  # too
+    return origin.group_id, ", ".join(topics), origin.client_id
 
 
 def _own_names() -> Collection[str]:

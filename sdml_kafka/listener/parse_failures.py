@@ -182,6 +182,10 @@ class ParseFailures:
             self._give_back(job)
         return bool(jobs)
 
+    def unacknowledged(self) -> list[Job]:
+        """Return the records whose dead letter is not acknowledged. Any thread may ask."""
+        return list(self._jobs)
+
     def held(self) -> list[Held]:
         """Return what is held now."""
         return self._forwards.held()

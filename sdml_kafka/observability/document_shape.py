@@ -169,7 +169,7 @@ class ObjectDocument(TypedDict):
     """A listener, a client of calls, a server of calls, or a producer."""
 
     name: str
-    """The kind, with a number if there are several: "listener", "listener 2"."""
+    """The kind, of several of a kind with what distinguishes it: "listener billing"."""
     kind: Literal["listener", "rpc", "server", "producer"]
     client: str
     group_id: str | None

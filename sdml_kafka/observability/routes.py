@@ -21,10 +21,10 @@ from sdml_kafka.observability.mounting import OneSpelling
 from sdml_kafka.observability.page.files import page_routes
 from sdml_kafka.observability.status_document import (
     Observed,
+    document_of,
     health_document,
     health_of,
     named,
-    status_json,
 )
 
 
@@ -75,9 +75,7 @@ class Routes:
 
     def status(self) -> StatusDocument:
         """Return what all objects do now."""
-        stuck_after_s, away_after_s = self._limits
-        objects = self._objects.values()
-        return status_json(*objects, stuck_after_s=stuck_after_s, away_after_s=away_after_s)
+        return document_of(self._objects, *self._limits)
 
     async def _live(self, request: Request) -> Response:
         return self._health("live")

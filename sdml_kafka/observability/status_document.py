@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ from attrs import asdict
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.health.verdicts import Health, PartHealth
 from sdml_kafka.listener.listener import KafkaListener
+from sdml_kafka.listener.listener import words_of as words_of_listener
 from sdml_kafka.listener.processing.status import ProcessorStatus
 from sdml_kafka.listener.status import ListenerStatus
 from sdml_kafka.observability.document_shape import (
@@ -27,11 +28,15 @@ from sdml_kafka.observability.document_shape import (
     SendsDocument,
     StatusDocument,
 )
+from sdml_kafka.observability.names import distinct_names
 from sdml_kafka.producer.producer import KafkaProducer
+from sdml_kafka.producer.producer import words_of as words_of_producer
 from sdml_kafka.producer.status import ProducerStatus
 from sdml_kafka.rpc.client.client import KafkaRPC
+from sdml_kafka.rpc.client.client import words_of as words_of_rpc
 from sdml_kafka.rpc.client.status import RPCStatus
 from sdml_kafka.rpc.server.server import KafkaRPCServer
+from sdml_kafka.rpc.server.server import words_of as words_of_server
 from sdml_kafka.rpc.server.status import ServerStatus
 from sdml_kafka.runtime import ActorSnapshot
 from sdml_kafka.runtime.events import RecentEvent
@@ -49,11 +54,11 @@ Observed = KafkaListener | KafkaRPC | KafkaRPCServer | KafkaProducer
 Status = ListenerStatus | RPCStatus | ServerStatus | ProducerStatus
 Kind = Literal["listener", "rpc", "server", "producer"]
 
-_KINDS: Sequence[tuple[type[Observed], Kind]] = (
-    (KafkaListener, "listener"),
-    (KafkaRPC, "rpc"),
-    (KafkaRPCServer, "server"),
-    (KafkaProducer, "producer"),
+_KINDS: Sequence[tuple[type[Observed], Kind, Callable[[Any], Sequence[str]]]] = (
+    (KafkaListener, "listener", words_of_listener),
+    (KafkaRPC, "rpc", words_of_rpc),
+    (KafkaRPCServer, "server", words_of_server),
+    (KafkaProducer, "producer", words_of_producer),
 )
 
 
@@ -73,9 +78,16 @@ def status_json(
     Raises:
         ConfigurationError: One of the objects is something else.
     """
+    return document_of(named(objects), stuck_after_s, away_after_s)
+
+
+def document_of(
+    objects: Mapping[str, Observed], stuck_after_s: float, away_after_s: float
+) -> StatusDocument:
+    """Return the document of objects that have their names."""
     at = time.time()
     documents: list[ObjectDocument] = []
-    for name, each in named(objects).items():
+    for name, each in objects.items():
         health = health_of(each, stuck_after_s, away_after_s)
         documents.append(_object(name, each, each.status(), health, at))
     return StatusDocument(
@@ -89,27 +101,26 @@ def status_json(
 
 
 def named(objects: Iterable[Observed]) -> dict[str, Observed]:
-    """Return the objects by names: their kinds, with numbers from the second of a kind on."""
-    by_name: dict[str, Observed] = {}
-    for each in objects:
-        kind, number = kind_of(each), 1
-        name: str = kind
-        while name in by_name:
-            number += 1
-            name = f"{kind} {number}"
-        by_name[name] = each
-    return by_name
+    """Return the objects by names that a person can tell apart, as `distinct_names` has them."""
+    these = [*objects]
+    names = distinct_names([(kind_of(each), _words_of(each)) for each in these])
+    return dict(zip(names, these, strict=True))
 
 
 def kind_of(observed: Observed) -> Kind:
     """Return what an object is."""
-    for class_, kind in _KINDS:
+    for class_, kind, _ in _KINDS:
         if isinstance(observed, class_):
             return kind
     raise ConfigurationError(
         "Only a KafkaListener, KafkaRPC, KafkaRPCServer or KafkaProducer can be looked at, not "
         f"{observed!r:.300}"
     )
+
+
+def _words_of(observed: Observed) -> Sequence[str]:
+    of_class = next(words for class_, _, words in _KINDS if isinstance(observed, class_))
+    return [_text(word) for word in of_class(observed)]
 
 
 def health_of(observed: Observed, stuck_after_s: float, away_after_s: float) -> Health:

@@ -118,6 +118,7 @@ class KafkaProducer(Enterable):
             self.send = self.send_soon = _refuse  # type: ignore[method-assign]  # free for the others
         name = "other" if transport else client
         seen = hooks_of("producer", None, client_options, aiokafka_options, hooks, on_event)
+        self._words = seen.origin.client_id, transactional_id or ""
         parts = *connects, name, max_waiting, start_timeout, restarts or Restarts(), seen
         self._build = partial(ProducerActors, *parts)
         self._actors: ProducerActors = self._build()
@@ -348,6 +349,11 @@ class KafkaProducer(Enterable):
             A frozen value, with a reason for the whole and for each part.
         """
         return self._actors.health(self._lifecycle, Limits(away_after_s=away_after_s))
+
+
+def words_of(producer: KafkaProducer) -> Sequence[str]:
+    """Return the words that may distinguish a producer from others, the best first."""
+    return producer._words  # pyright: ignore[reportPrivateUsage]  # of its module
 
 
 async def _refuse(*_: Any, **__: Any) -> Any:

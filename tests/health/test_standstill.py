@@ -5,9 +5,19 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import Call, Health, KafkaListener, KafkaRPCServer
+from sdml_kafka import (
+    Call,
+    DeadLetter,
+    Delivery,
+    Health,
+    KafkaListener,
+    KafkaRPCServer,
+    Retry,
+    Send,
+)
+from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.client_by_hand import ask, new_broker, serving
-from tests.support.listener_on_twin import P0, broker_with, fill, listener_on, loops
+from tests.support.listener_on_twin import P0, TOPIC, broker_with, fill, listener_on, loops
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
@@ -140,7 +150,7 @@ async def test_a_reply_that_nobody_acknowledges_is_no_handler_that_hangs() -> No
         broker.hold_sends()
         ask(broker)
         health = await becomes("stuck", server)
-        assert "its handler has ended, and the reply is not acknowledged" in health.reason
+        assert "what was sent for it is not acknowledged" in health.reason
         broker.down()
         await becomes("broker away", server)
         (part,) = (p for p in server.health(stuck_after_s=LIMIT_S).parts if p.kind == "partition")
@@ -148,3 +158,43 @@ async def test_a_reply_that_nobody_acknowledges_is_no_handler_that_hangs() -> No
         broker.up()
         broker.release_sends()
         await until(lambda: server.health().ready)
+
+
+async def test_a_message_that_nobody_acknowledges_is_no_handler_that_hangs() -> None:
+    async def forward(value: str, delivery: Delivery[str]) -> Send:
+        return Send("next", value.encode())
+
+    broker = broker_with("a")
+    broker.create_topic("next")
+    async with processing_on(broker) as listener, processing(listener, forward):
+        broker.hold_sends()
+        health = await becomes("stuck", listener)
+        assert "what was sent for it is not acknowledged" in health.reason
+        assert "timeout" not in health.reason
+        broker.release_sends()
+        await until(lambda: listener.health().ready)
+
+
+async def test_a_dead_letter_of_what_does_not_parse_is_no_loop_that_hangs() -> None:
+    broker = MemoryBroker({TOPIC: 1, "topic-dlt": 1})
+    broker.produce(TOPIC, b"\xff")
+    async with (
+        processing_on(broker, on_parse_error=DeadLetter()) as listener,
+        loops(await listener.subscribe(str)),
+    ):
+        broker.hold_sends()
+        health = await becomes("stuck", listener)
+        assert "what was sent for it is not acknowledged" in health.reason
+
+
+async def test_a_record_that_waits_for_a_further_attempt_is_in_hand() -> None:
+    async def fail(value: str, delivery: Delivery[str]) -> None:
+        raise ValueError(value)
+
+    retry = Retry(attempts=2, backoff_s=60, max_backoff_s=60)
+    async with (
+        processing_on(broker_with("a")) as listener,
+        processing(listener, fail, retry=retry),
+    ):
+        health = await becomes("stuck", listener)
+        assert "does the work on it have a timeout?" in health.reason

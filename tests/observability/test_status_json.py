@@ -6,7 +6,15 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import ConfigurationError, KafkaProducer, KafkaRPC, KafkaRPCServer
+from sdml_kafka import (
+    ConfigurationError,
+    KafkaListener,
+    KafkaProducer,
+    KafkaRPC,
+    KafkaRPCServer,
+    ParserSpec,
+    parse_text,
+)
 from sdml_kafka.observability import status_json
 from sdml_kafka.observability.document_shape import (
     ActorDocument,
@@ -18,7 +26,7 @@ from sdml_kafka.observability.document_shape import (
 )
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces.transports import Transport
-from tests.support.listener_on_twin import TOPIC, Gate, broker_with, listener_on, loops
+from tests.support.listener_on_twin import TEXTS, TOPIC, Gate, broker_with, listener_on, loops
 from tests.support.virtual_time import in_virtual_time
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
@@ -63,15 +71,36 @@ async def test_a_listener_with_a_record_in_hand() -> None:
 
 
 async def test_objects_of_each_kind_have_names_of_their_own() -> None:
+    """One alone has its kind; of several each has its group, its id or its topics."""
     broker = MemoryBroker({TOPIC: 1, "replies": 1})
     transport = Transport(broker.connect("calls"), broker.connect_producer())
     server, producer = KafkaRPCServer(transport=transport), KafkaProducer(transport=transport)
     rpc = KafkaRPC(transport=transport, res_topic="replies")
-    objects = listener_on(broker), listener_on(broker, group="other"), rpc, server, producer
+    audit: ParserSpec[str] = {"topics": ["a", "b"], "type": str, "parser": parse_text}
+    where: dict[str, Any] = {"bootstrap_servers": "127.0.0.1:1"}
+    objects = (
+        listener_on(broker),
+        KafkaListener([TEXTS], group_id="billing", **where),
+        KafkaListener([audit], group_id="billing", **where),
+        rpc,
+        server,
+        producer,
+        KafkaProducer(client_id="shop", **where),
+        KafkaProducer(transport=transport),
+    )
     document = written(status_json(*objects))
     names = [each["name"] for each in document["objects"]]
-    assert names == ["listener", "listener 2", "rpc", "server", "producer"]
-    assert [each["health"]["state"] for each in document["objects"]] == ["new"] * 5
+    assert names == [
+        "listener topic",
+        "listener billing",
+        "listener a, b",
+        "rpc",
+        "server",
+        "producer",
+        "producer shop",
+        "producer 2",
+    ]
+    assert [each["health"]["state"] for each in document["objects"]] == ["new"] * 8
     assert (document["live"], document["ready"]) == (True, False)
 
 

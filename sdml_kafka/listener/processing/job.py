@@ -1,6 +1,7 @@
 """A record on its way through a handler, alone or in a batch."""
 
 from collections import deque
+from collections.abc import Iterable
 from itertools import groupby
 from math import inf
 from operator import attrgetter
@@ -16,7 +17,7 @@ from sdml_kafka.listener.batch_parser import Unparsed
 from sdml_kafka.listener.delivery import Delivery, check_error
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.transport.fetched_record import RecordColumns
-from sdml_kafka.transport.interfaces.records import Record
+from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 
 DONE = object()
 """Stands for the verdict of a handler that called `done()`."""
@@ -273,3 +274,8 @@ class JobBatch:
 
 Item = Job | JobBatch
 """What a handler is called for."""
+
+
+def places_of(jobs: Iterable[Job]) -> set[tuple[TopicPartition, int]]:
+    """Return the partitions and offsets of these records."""
+    return {(TopicPartition(job.tenancy.topic, job.tenancy.partition), job.offset) for job in jobs}

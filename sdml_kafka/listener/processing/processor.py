@@ -196,6 +196,14 @@ class Processor:
             aborted=counts.aborted,
         )
 
+    def unacknowledged(self) -> list[Job]:
+        """Return the records whose handler has ended, and that wait for no further attempt.
+
+        What was sent for them is not acknowledged. Any thread may ask.
+        """
+        again = {job for item in self._again.things() for job in item.jobs}
+        return [job for job in self._work.pending() if job not in again]
+
     # -- hand-over and end ---------------------------------------------------------------
 
     def _withdraw(self, tenancies: Collection[Tenancy]) -> None:

@@ -12,6 +12,7 @@ from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.lifecycle import ACTOR_GRACE_S
 from sdml_kafka.listener.processing.exactly_once.processor import ExactlyOnceProcessor
 from sdml_kafka.listener.processing.exactly_once.transactions import Transacting
+from sdml_kafka.listener.processing.job import Job
 from sdml_kafka.listener.processing.options import Options
 from sdml_kafka.listener.processing.policies import NO_PRODUCER, DeadLetter
 from sdml_kafka.listener.processing.processor import Processor, Surroundings
@@ -155,6 +156,10 @@ class Processors:
         Return whether there was something.
         """
         return any([each.cut_off(tenancies) for each in list(self._running.values())])
+
+    def unacknowledged(self) -> list[Job]:
+        """Return the records that wait only for what was sent for them. Any thread may ask."""
+        return [job for each in list(self._running.values()) for job in each.unacknowledged()]
 
     def end(self) -> None:
         """Let every processor return: nobody drains any more, since the actors have ended."""

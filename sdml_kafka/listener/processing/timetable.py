@@ -26,6 +26,10 @@ class Timetable[T]:
         heappush(self._heap, (at, next(self._numbers), thing))
         self._timer.schedule(at)
 
+    def things(self) -> list[T]:
+        """Return what waits, in no order. Any thread may ask."""
+        return [thing for _, _, thing in list(self._heap)]
+
     def take_if(self, is_wanted: Callable[[T], bool]) -> list[T]:
         """Remove and return the things of which this is true."""
         taken = [entry[2] for entry in self._heap if is_wanted(entry[2])]

@@ -302,6 +302,10 @@ class Work:
         """Return the records that have not left. The handlers of those with a scope run."""
         return [*self._pending, *(job for item in self._running_items() for job in item.jobs)]
 
+    def pending(self) -> list[Job]:
+        """Return the records in hand whose handler has ended. Any thread may ask."""
+        return list(self._pending)
+
     def is_pending(self, item: Item) -> bool:
         """Return whether a handler has had these records, which have not left."""
         return item.jobs[0] in self._pending

@@ -34,7 +34,7 @@ async function carryOut(what, work) {
 
 async function listLetters() {
   letters.topics = (await post("dead-letters", {})).topics;
-  return `as of ${new Date().toLocaleTimeString()}`;
+  return `as of ${clock(Date.now() / 1000)}`;
 }
 
 async function replayLetters(asked) {

@@ -2,7 +2,7 @@
 "use strict";
 
 const EVERY_MS = 2000;
-const HISTORY = 150; // points of a line: five minutes
+const HISTORY_S = 300; // of a line
 const MAX_ROWS = 100; // rows of a table before somebody asks for all
 const lagOverTime = new Map(); // the lag of each partition over time
 const opened = new Set(); // what was opened or asked for whole, by its key
@@ -61,38 +61,49 @@ const count = (value) => (value === null || value === undefined ? "–" : value.
 const bytes = (value) => (value < 1024 ? `${value} B` : value < 1048576 ? `${Math.round(value / 1024)} KiB` : `${Math.round(value / 1048576)} MiB`);
 const state = (value, isTrouble) => element("span", { class: "state" }, (isTrouble ? "⚠ " : "") + value);
 
+// Returns a time of day with its zone, and with its date unless that is today's.
+function clock(at) {
+  const when = new Date(at * 1000);
+  const time = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short" };
+  const date = { year: "numeric", month: "short", day: "numeric" };
+  const isToday = when.toDateString() === new Date().toDateString();
+  return when.toLocaleString("en", isToday ? time : { ...date, ...time });
+}
+
 // -- lag over time --
 
-function note(object, partition) {
+function note(object, partition, at) {
   const key = `${object.name} ${partition.topic} ${partition.partition}`;
   const points = lagOverTime.get(key) ?? [];
-  if (partition.lag !== null) points.push(partition.lag);
-  if (points.length > HISTORY) points.shift();
+  if (partition.lag !== null && at > (points.at(-1)?.at ?? 0)) points.push({ at, lag: partition.lag });
+  while (points.length && at - points[0].at > HISTORY_S) points.shift();
   lagOverTime.set(key, points);
   return points;
 }
 
 function line(points) {
   if (points.length < 2) return "";
-  const most = Math.max(1, ...points);
+  const lags = points.map((point) => point.lag);
+  const [begin, most] = [points[0].at, Math.max(...lags)];
+  const span = points.at(-1).at - begin;
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   svg.setAttribute("viewBox", "0 0 100 20");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `lag from ${count(points[0])} to ${count(points.at(-1))}, at most ${count(most)}`);
+  svg.setAttribute("aria-label", `lag from ${count(lags[0])} to ${count(lags.at(-1))}`);
   const drawn = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
-  const step = 100 / (points.length - 1);
-  drawn.setAttribute("points", points.map((lag, at) => `${at * step},${19 - (18 * lag) / most}`).join(" "));
+  drawn.setAttribute("points", points.map(({ at, lag }) =>
+    `${(100 * (at - begin)) / span},${19 - (18 * lag) / Math.max(1, most)}`).join(" "));
   svg.append(drawn);
-  return svg;
+  return element("span", { class: "line" }, svg, element("small", {}, `0 to ${count(most)}, ${seconds(span)}`));
 }
 
 // -- the parts of an object --
 
-function partitions(object) {
+function partitions(object, at) {
   const bad = new Set(object.health.parts.filter((part) => !part.ok).map((part) => part.name));
   const rows = object.partitions.map((each) => ({
-    ...each, points: note(object, each), isTrouble: bad.has(`${each.topic} ${each.partition}`),
+    ...each, points: note(object, each, at), isTrouble: bad.has(`${each.topic} ${each.partition}`),
   }));
   return table(`${object.name} partitions`, [
     ["partition", (row) => `${row.topic} ${row.partition}`],
@@ -146,7 +157,7 @@ function actor(each) {
 
 function recent(object) {
   const lines = object.recent.toReversed().map((each) =>
-    element("li", {}, `${new Date(each.at * 1000).toLocaleTimeString()} ${each.actor} ${each.what}${each.error ? `: ${each.error}` : ""}`));
+    element("li", {}, `${clock(each.at)} ${each.actor} ${each.what}${each.error ? `: ${each.error}` : ""}`));
   return lines.length ? element("ul", {}, ...lines) : null;
 }
 
@@ -173,7 +184,7 @@ function calls(object) {
   ], object.calls.oldest);
 }
 
-function section(object) {
+function section(object, at) {
   const { health } = object;
   const isTrouble = !health.ready || !health.live;
   const who = [object.client, object.group_id && `group ${object.group_id}`, object.group_protocol && `${object.group_protocol} protocol`];
@@ -183,7 +194,7 @@ function section(object) {
     element("p", { class: "faint" }, who.filter(Boolean).join(", ")),
     element("p", { class: "reason" }, health.reason),
     titled("What is wrong", troubles(object)),
-    titled("Partitions", partitions(object)),
+    titled("Partitions", partitions(object, at)),
     titled("Processors", processors(object)),
     traffic(object),
     titled("Oldest calls", calls(object)),
@@ -201,8 +212,8 @@ function show(status) {
   const verdict = `${status.live ? "live" : "⚠ NOT live"}, ${status.ready ? "ready" : "⚠ NOT ready"}`;
   document.title = `${status.live && status.ready ? "" : "⚠ "}sdml-kafka`;
   document.getElementById("summary").textContent =
-    `${verdict}; process ${status.pid}, ${new Date(status.at * 1000).toLocaleTimeString()}`;
-  document.getElementById("objects").replaceChildren(...status.objects.map(section));
+    `${verdict}; process ${status.pid}, ${clock(status.at)}`;
+  document.getElementById("objects").replaceChildren(...status.objects.map((object) => section(object, status.at)));
 }
 
 function showSilence(error) {

@@ -127,6 +127,7 @@ class KafkaRPC(Enterable):
         choose_topics = partial(choose_reply_topics, parsers, topics)
         ids = wire_of(corr_header_keys), correlation_from_record
         seen = hooks_of("rpc", group_id, client_options, aiokafka_options, hooks, on_event)
+        self._words = seen.origin.client_id, reply_topic or "", group_id or ""
         parts = transport, choose_topics, *ids, start_timeout, restarts or Restarts(), seen
         self._build = partial(ClientActors, *parts, own_partition=own_partition)
         self._actors: ClientActors = self._build()
@@ -446,3 +447,8 @@ class KafkaRPC(Enterable):
                 raise CallTimeout(f"The call could not be sent within {in_seconds(timeout_s)}")
             left_s = max(0.001, timeout_s - (anyio.current_time() - began))
         return None if left_s == inf else left_s
+
+
+def words_of(rpc: KafkaRPC) -> Sequence[str]:
+    """Return the words that may distinguish a client from others, the best first."""
+    return rpc._words  # pyright: ignore[reportPrivateUsage]  # of its module

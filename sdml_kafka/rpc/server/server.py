@@ -153,6 +153,7 @@ class KafkaRPCServer(Enterable):
         requests = IntakeOptions(*ids, dedupe, max_age_s, now, create_topics, on_corrupt)
         options = requests, ReplyOptions(reply_topics, most_reply_topics, expose_errors)
         seen = hooks_of("server", group_id, client_options, aiokafka_options, hooks, on_event)
+        self._origin = seen.origin
         self._prepare(bounds, transport, *options, restarts, seen)
 
     def _prepare(self, bounds: Bounds, transport: Transport, *parts: Any) -> None:
@@ -330,3 +331,10 @@ class KafkaRPCServer(Enterable):
             A frozen value, with a reason for the whole and for each part.
         """
         return self._actors.health(self._lifecycle, Limits(stuck_after_s, away_after_s))
+
+
+def words_of(server: KafkaRPCServer) -> Sequence[str]:
+    """Return the words that may distinguish a server from others, the best first."""
+    origin = server._origin  # pyright: ignore[reportPrivateUsage]  # of its module
+    topics = server._handlers  # pyright: ignore[reportPrivateUsage]  # too
+    return origin.group_id, ", ".join(topics), origin.client_id

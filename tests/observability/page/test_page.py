@@ -1,5 +1,6 @@
 """The live page in a real browser, served by the event loop that a listener is on."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -72,20 +73,22 @@ async def test_it_goes_on_by_itself(browser: Driven) -> None:
         await until(lambda: listener.status().counters.finished == 1)
         token = current_token()
 
-        def look(page: Page) -> str:
+        def look(page: Page) -> tuple[str, str]:
             shown(page, address)
             anyio.from_thread.run_sync(produce_more, token=token)
             page.get_by_text("3,001").first.wait_for()
-            page.wait_for_selector("svg[role=img]")
-            return page.inner_text("body")
+            page.locator(".line", has_text="0 to ").first.wait_for()
+            return page.inner_text("body"), page.locator(".line small").first.inner_text()
 
         def produce_more() -> None:
             for _ in range(3000):
                 broker.produce("topic", b"more")
 
-        text = await browser.look(look)
+        text, scale = await browser.look(look, timezone_id="Asia/Kathmandu")
     assert "charge" in text
     assert "live, ready" in text
+    assert re.fullmatch(r"0 to [\d,]+, [\d.]+ m?s", scale)
+    assert re.search(r"process \d+, \d\d:\d\d:\d\d GMT\+5:45$", text, re.MULTILINE)
 
 
 async def test_calls_that_wait_are_shown_with_their_age(browser: Driven) -> None:
@@ -151,6 +154,7 @@ async def test_it_can_be_read_on_a_phone_and_without_colours(browser: Driven) ->
         def look(page: Page) -> tuple[int, str]:
             page.emulate_media(forced_colors="active")
             text = shown(page, address)
+            page.wait_for_selector(".line small")
             width: int = page.evaluate("document.documentElement.scrollWidth")
             return width, text
 

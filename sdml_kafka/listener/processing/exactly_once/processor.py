@@ -27,6 +27,7 @@ from sdml_kafka.listener.processing.exactly_once.transactions import (
     Transactions,
 )
 from sdml_kafka.listener.processing.forwards import Forwards
+from sdml_kafka.listener.processing.job import Job
 from sdml_kafka.listener.processing.limits import FailureLimits
 from sdml_kafka.listener.processing.options import Options
 from sdml_kafka.listener.processing.outcomes.outcomes import Counts, Outcomes
@@ -269,6 +270,11 @@ class ExactlyOnceProcessor:
         if self._is_over:
             self._between_lives.cancel()
         return False
+
+    def unacknowledged(self) -> list[Job]:
+        """Return the records that wait only for their transaction. Any thread may ask."""
+        life = self._life
+        return [] if life is None else life.unacknowledged()
 
     def status(self) -> ProcessorStatus:
         """Return what the processor is doing right now."""
