@@ -58,6 +58,7 @@ PART = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 WORDS = re.compile(r"(continues|real time|on a broker(?: with [\w. -]+)?|not run, because .+)")
+WAITS = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
 ON_ASYNCIO = {"asyncio", "aiokafka", "uvloop"}
 ON_TRIO = {"trio", "trio_asyncio"}
 
@@ -124,7 +125,9 @@ class Block:
         imported = set(re.findall(r"^\s*(?:import|from) (\w+)", code, re.MULTILINE))
         if imported & ON_TRIO:
             return ["trio"]
-        if imported & ON_ASYNCIO or re.search(r"\b(async|await)\b", code) is None:
+        if imported & ON_ASYNCIO or not any(
+            isinstance(node, WAITS) for node in ast.walk(ast.parse(code))
+        ):
             return ["asyncio"]
         return ["asyncio", "trio"]
 
