@@ -172,7 +172,6 @@ class KafkaListener(Enterable):
         driver = self._choose_driver(transport, where, most, choice)
         what = compile_specs(parsers), auto_commit_of(auto_commit), callbacks_of(rebalance_listener)
         seen = hooks_of("listener", group_id, client_options, aiokafka_options, hooks, on_event)
-        self._origin, self._topics = seen.origin, tuple(t for spec in what[0] for t in spec.topics)
         failing = check_on_parse_error(on_parse_error), restarts or Restarts(), seen
         self._prepare(reading, timeouts, driver, Serializers(serializers or {}), *what, *failing)
 
@@ -189,6 +188,9 @@ class KafkaListener(Enterable):
         )
 
     def _prepare(self, reading: ReadOptions, timeouts: Timeouts, *parts: Any) -> None:
+        specs, seen = parts[2], parts[-1]
+        topics = ", ".join(topic for spec in specs for topic in spec.topics)
+        self._words: Sequence[str] = seen.origin.group_id, topics, seen.origin.client_id
         self._build: Callable[..., ListenerActors] = partial(
             ListenerActors, reading, timeouts, *parts
         )
@@ -554,9 +556,7 @@ def client_of(listener: KafkaListener) -> ClientConfig | None:
 
 def words_of(listener: KafkaListener) -> Sequence[str]:
     """Return the words that may distinguish a listener from others, the best first."""
-    origin = listener._origin  # pyright: ignore[reportPrivateUsage]  # of its module
-    topics = listener._topics  # pyright: ignore[reportPrivateUsage]  # too
-    return origin.group_id, ", ".join(topics), origin.client_id
+    return listener._words  # pyright: ignore[reportPrivateUsage]  # of its module
 
 
 def _own_names() -> Collection[str]:

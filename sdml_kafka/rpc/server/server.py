@@ -12,6 +12,7 @@ from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import hooks_of
+from sdml_kafka.hooks.events import Origin
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle
 from sdml_kafka.parsing.parsers import Parser, Skip
@@ -153,10 +154,10 @@ class KafkaRPCServer(Enterable):
         requests = IntakeOptions(*ids, dedupe, max_age_s, now, create_topics, on_corrupt)
         options = requests, ReplyOptions(reply_topics, most_reply_topics, expose_errors)
         seen = hooks_of("server", group_id, client_options, aiokafka_options, hooks, on_event)
-        self._origin = seen.origin
         self._prepare(bounds, transport, *options, restarts, seen)
 
     def _prepare(self, bounds: Bounds, transport: Transport, *parts: Any) -> None:
+        self._origin: Origin = parts[-1].origin
         self._handlers: dict[str, Handler] = {}
         self._bounds = bounds
         self._build = partial(ServerActors, self._handlers, transport, bounds, *parts)
