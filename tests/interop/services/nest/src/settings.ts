@@ -1,0 +1,11 @@
+const env = process.env;
+
+/** What the harness gives. */
+export const settings = {
+  brokers: (env.BOOTSTRAP ?? '').split(','),
+  prefix: env.PREFIX ?? '',
+  holdMs: Number(env.HOLD_S ?? 0) * 1000,
+};
+
+/** So that a member that was killed is replaced soon. */
+export const membership = { sessionTimeout: 6000, heartbeatInterval: 1000 };
