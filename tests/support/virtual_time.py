@@ -1,9 +1,17 @@
-"""Tests without a broker run in virtual time, on both backends: what waits takes no time."""
+"""Tests without a broker run in virtual time, on both backends: what waits takes no time.
+
+A thread is no waiting: as long as one runs for `anyio.to_thread.run_sync`, the clock stands still,
+however long the machine takes. So nothing that a thread waits for may come from a timer.
+"""
 
 import asyncio
 import heapq
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from math import inf
 from typing import Any, cast
 
+import anyio.to_thread
 import pytest
 from trio.testing import MockClock
 
@@ -15,10 +23,12 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     """An event loop whose clock jumps to the next timer as soon as nothing else is to be done.
 
     The clock stands still while something is, as trio's does: how long the machine takes is not
-    seen. For programs without sockets and threads: what comes from outside would come too late.
+    seen. For programs without sockets: what comes from outside would come too late.
     """
 
     _now = BEGINS_AT_S
+    threads = 0
+    """The number of threads that run, during which the clock stands still."""
 
     def time(self) -> float:
         return self._now
@@ -29,7 +39,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         while timers and timers[0]._cancelled:
             inside._timer_cancelled_count -= 1
             heapq.heappop(timers)._scheduled = False
-        if timers and not inside._ready:
+        if timers and not inside._ready and not self.threads:
             # A timer fires after its time, never at it or, by rounding, before.
             self._now = max(self._now, timers[0]._when + 1e-6)
         cast(Any, super())._run_once()
@@ -37,6 +47,27 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 CLOCK = MockClock(autojump_threshold=0)
 CLOCK.jump(BEGINS_AT_S)
+
+
+def _hold_time(by: int) -> None:
+    JumpingLoop.threads += by
+    CLOCK.autojump_threshold = inf if JumpingLoop.threads else 0
+
+
+def _holding_time[**P, R](run_sync: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+    @wraps(run_sync)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        _hold_time(1)
+        try:
+            return await run_sync(*args, **kwargs)
+        finally:
+            _hold_time(-1)
+
+    return run
+
+
+# A loaded machine may take a second to start a thread, and time would have gone on by hours.
+cast(Any, anyio.to_thread).run_sync = _holding_time(anyio.to_thread.run_sync)
 
 ASYNCIO = pytest.param(("asyncio", {"loop_factory": JumpingLoop}), id="asyncio")
 TRIO = pytest.param(("trio", {"clock": CLOCK}), id="trio")
