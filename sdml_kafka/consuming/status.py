@@ -1,6 +1,6 @@
 """What is known of the partitions that are read, for `status()` and for `health()`."""
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Collection, Container, Mapping
 from math import inf
 from typing import Literal
 
@@ -99,6 +99,7 @@ class ConsumerFacts:
         self,
         intake: Intake,
         log: OperatorLog,
+        topics: Callable[[], Collection[str]],
         is_read: Callable[[str], bool] = lambda topic: True,
         may_wait: Callable[[str], bool] = lambda topic: False,
         taker: Callable[[str], Literal["loop", "handler"]] = lambda topic: "handler",
@@ -110,6 +111,7 @@ class ConsumerFacts:
         Args:
             intake: The partitions that are assigned.
             log: Knows where the consumer stands, and since when no broker can be reached.
+            topics: Returns the topics that the program names.
             is_read: Returns whether somebody reads a topic.
             may_wait: Returns whether the records of a topic wait on purpose.
             taker: Returns what takes the records of a topic.
@@ -118,7 +120,7 @@ class ConsumerFacts:
                 them is waited for.
         """
         self._intake = intake
-        self._log = log
+        self._log, self._topics = log, topics
         self._is_read = is_read
         self._may_wait, self._taker, self._handled = may_wait, taker, handled
         self._unacknowledged = unacknowledged
@@ -145,6 +147,7 @@ class ConsumerFacts:
             away_why=next(iter(health.unreachable.values()), ""),
             group=self._group(now, len(partitions)),
             missing_topics=missing,
+            has_topic=any(topic not in missing for topic in self._topics()),
             missing_s=self._log.missing_s(now),
             partitions=[
                 self._partition(key, partitions[key], unmoved_s[key], *more)

@@ -141,6 +141,8 @@ class Facts:
     """The place of the object's consumer in its group, None if there is no consumer."""
     missing_topics: Mapping[str, str] = {}
     """The topics that do not exist, with what may help."""
+    has_topic: bool = False
+    """True if another topic that the program names exists, as far as is known."""
     missing_s: Mapping[str, float] = {}
     """Seconds since somebody first saw that they do not exist."""
     partitions: Sequence[PartitionFacts] = ()

@@ -9,6 +9,8 @@ Rules for whoever edits this file:
 - A reason names the record, the topic or the option, and says what to do. It is made of what the
   program knows, and never of a record's contents.
 - What passes by itself in a moment is no trouble: a limit says how long it may last.
+- A topic that does not exist is trouble, but an object that reads others as well stays ready: its
+  other work goes on, and taking it out of service would create no topic.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,7 +54,7 @@ def judge(facts: Facts, limits: Limits) -> Health:
     if facts.state == "starting":
         return _starting(facts, parts)
     worst = max(parts, key=lambda part: rank(part.state))
-    is_ready = all(part.ok for part in parts)
+    is_ready = all(part.ok or (facts.has_topic and part.kind == "topic") for part in parts)
     if worst.state in ("idle", "moving") and facts.partitions:
         lag = sum(each.status.lag or 0 for each in facts.partitions)
         reason = f"{len(facts.partitions)} partitions are read, {lag} records are unfinished"

@@ -67,7 +67,8 @@ class Health:
     """True while the object may do its work. False once it has failed itself: then only a new
     object or a new process helps."""
     ready: bool
-    """Whether the object does its work now: it runs, and none of its parts is in trouble."""
+    """Whether the object does its work now: it runs, and none of its parts is in trouble, but for
+    topics that do not exist beside others that do."""
     state: State
     """The state of the object: that of its worst part, if it runs."""
     reason: str

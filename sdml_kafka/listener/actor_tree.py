@@ -172,7 +172,7 @@ class ListenerActors:
         watch = OperatorLog(
             _log, log, self.intake, flush=flush, may_wait=may_wait, hooks=self._hooks
         )
-        known = router.is_read, may_wait, router.taker
+        known = lambda: router.own_topics, router.is_read, may_wait, router.taker
         return watch, ConsumerFacts(self.intake, watch, *known, unacknowledged=self._unacknowledged)
 
     def _unacknowledged(self) -> Container[Place]:

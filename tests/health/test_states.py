@@ -11,18 +11,21 @@ from sdml_kafka import (
     DeadLetter,
     Health,
     KafkaProducer,
+    ParserSpec,
     ProducerFailed,
     RecordRefused,
     Restarts,
     RestartsExhausted,
     SendFailed,
+    parse_text,
 )
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from tests.support.client_by_hand import new_broker, serving
+from tests.support.client_by_hand import new_broker, server_on, serving
 from tests.support.listener_on_twin import (
     GROUP,
     P0,
     P1,
+    TEXTS,
     TOPIC,
     Gate,
     broker_with,
@@ -147,6 +150,34 @@ async def test_a_missing_topic() -> None:
         assert 5 <= (listener.health().since_s or 0) < 25
         broker.create_topic(TOPIC)
         await becomes("idle", listener.health)
+
+
+async def test_a_missing_topic_beside_one_that_is_read() -> None:
+    """The listener is ready, and says what is missing even so."""
+    broker = broker_with("a")
+    missing: ParserSpec[str] = {"topics": ["later"], "type": str, "parser": parse_text}
+    async with (
+        listener_on(broker, parsers=[TEXTS, missing]) as listener,
+        loops(await listener.subscribe(str)),
+    ):
+        health = await becomes("topic missing", listener.health)
+        assert health.ready
+        assert [part.name for part in health.parts if not part.ok] == ["later"]
+        broker.create_topic("later")
+        await becomes("idle", listener.health)
+
+
+async def test_a_missing_topic_of_a_server_beside_another() -> None:
+    server = server_on(new_broker())
+
+    @server.handler("request", "later")
+    async def answer(value: bytes, call: Call) -> bytes:
+        return value
+
+    async with server:
+        health = await becomes("topic missing", server.health)
+        assert health.ready
+        assert [part.name for part in health.parts if not part.ok] == ["later"]
 
 
 async def test_a_stream_that_is_not_read_on() -> None:

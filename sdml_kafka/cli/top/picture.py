@@ -61,7 +61,8 @@ def _indented(parts: Iterator[RenderableType]) -> Padding:
 
 def _title(each: ObjectDocument) -> Text:
     health = each["health"]
-    group = f" of group {each['group_id']}" if each["group_id"] else ""
+    is_named = not each["group_id"] or each["name"].endswith(f" {each['group_id']}")
+    group = "" if is_named else f" of group {each['group_id']}"
     title = _text(f"{each['name']}{group}  ", "bold")
     title.append_text(_state(health["state"]))
     title.append_text(_text(f"{_since(health['since_s'])}: {health['reason']}"))

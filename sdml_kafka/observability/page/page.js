@@ -186,7 +186,7 @@ function calls(object) {
 
 function section(object, at) {
   const { health } = object;
-  const isTrouble = !health.ready || !health.live;
+  const isTrouble = !health.ready || !health.live || health.parts.some((part) => !part.ok);
   const who = [object.client, object.group_id && `group ${object.group_id}`, object.group_protocol && `${object.group_protocol} protocol`];
   const left = Object.entries(object.left_out).filter(([, missing]) => missing);
   return element("section", { class: isTrouble ? "trouble" : "", "data-object": object.name },

@@ -162,7 +162,9 @@ class ServerActors:
             on_finished=on_finished(hooks),
         )
         self._log = OperatorLog(_log, log, self.intake, lambda: self.outbox.connected, hooks=hooks)
-        self._health_facts = ConsumerFacts(self.intake, self._log, handled=self._handled)
+        self._health_facts = ConsumerFacts(
+            self.intake, self._log, lambda: self.queue.topics, handled=self._handled
+        )
         commits = self.intake.ledger, self._current, _commit_policy, log
         self._committer = Committer(*commits, CommitHooks(hooks))
 
