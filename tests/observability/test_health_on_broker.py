@@ -145,18 +145,20 @@ async def test_a_record_that_hangs_is_stuck_and_one_that_goes_on_is_not(
 
 
 @pytest.mark.librdkafka_too
-async def test_a_producer_that_sends_nothing_notices_a_frozen_broker(
+async def test_producers_that_send_nothing_notice_a_frozen_broker(
     mortal_kafka: EmbeddedKafka,
 ) -> None:
     topic = await create_topic(mortal_kafka.bootstrap_servers, unique("orders"), 1)
-    async with producer_on(mortal_kafka, SeeingHook()) as producer:
-        await producer.send(topic, b"order")
+    hook = SeeingHook()
+    async with producer_on(mortal_kafka, hook) as before, producer_on(mortal_kafka, hook) as never:
+        await before.send(topic, b"order")
+        producers = {"has sent before": before, "has never sent": never}
         await anyio.to_thread.run_sync(mortal_kafka.freeze)
         try:
-            frozen = await all_become({"producer": producer}, ready=False)
+            frozen = await all_become(producers, ready=False)
         finally:
             await anyio.to_thread.run_sync(mortal_kafka.thaw)
-        thawed = await all_become({"producer": producer}, ready=True)
-        await producer.send(topic, b"order")
-    assert frozen["producer"] < FROZEN_S + LOAD_S
-    assert thawed["producer"] < BACK_S + LOAD_S
+        thawed = await all_become(producers, ready=True)
+        await never.send(topic, b"order")
+    assert max(frozen.values()) < FROZEN_S + LOAD_S, frozen
+    assert max(thawed.values()) < BACK_S + LOAD_S, thawed

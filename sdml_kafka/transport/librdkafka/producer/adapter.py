@@ -124,7 +124,7 @@ class LibrdkafkaProducer:
         self._is_up = False
 
     def _look(self) -> None:
-        """See whether brokers are there, unless a thread is asking them."""
+        """See whether brokers are there, unless they are asked at the moment."""
         if self._admin is None or self._sending is None or self._closing or self._is_asking:
             return
         self._admin.poll()
@@ -132,9 +132,9 @@ class LibrdkafkaProducer:
             self._look_anew()
         elif self._settled != self._sending.settled:
             self._settled, self._pulse_at = self._sending.settled, monotonic() + PULSE_INTERVAL_S
-        elif monotonic() >= self._pulse_at and (topic := self._sending.a_topic) is not None:
+        elif monotonic() >= self._pulse_at:
             self._pulse_at, self._is_asking = monotonic() + PULSE_INTERVAL_S, True
-            self._admin.ask(topic, PULSE_TIMEOUT_S, self._take_pulse)
+            self._admin.ask(PULSE_TIMEOUT_S, self._take_pulse)
 
     def _look_anew(self) -> None:
         """Ask by a client that is made for it, since those that there are may have no brokers."""

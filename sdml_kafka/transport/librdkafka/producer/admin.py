@@ -7,7 +7,6 @@ Python, and so the garbage collector at times. librdkafka ends the whole program
 threads frees a client. So a client is always closed, and never left to the collector.
 """
 
-import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -71,9 +70,6 @@ class Admin:
         }
         self._is_closed = False
         self._made: AdminClient = self._new()
-        self._asks: set[AdminClient] = set()
-        """The clients by which a thread asks now, which closes those that are not `_made`."""
-        self._lock = threading.Lock()
 
     def _new(self) -> AdminClient:
         return made(AdminClient, self._settings, ClientLog(secrets_of(self._settings)))
@@ -88,7 +84,7 @@ class Admin:
         """Close the client, which takes a millisecond, and fail the calls that wait."""
         if not self._is_closed:
             self._is_closed = True
-            self._retire()
+            self._made.__exit__(None, None, None)
             for waiter in self._waiters:
                 wake(waiter)
 
@@ -98,15 +94,8 @@ class Admin:
         Calls that wait keep it: they end by their timeout, if it has.
         """
         if not self._is_closed and not self._waiters:
-            self._retire()
+            self._made.__exit__(None, None, None)
             self._made, self._all_down = self._new(), False
-
-    def _retire(self) -> None:
-        with self._lock:  # a call in another thread would not outlive its client
-            if self._made not in self._asks:
-                self._made.__exit__(None, None, None)
-                return
-            self._asks.remove(self._made)
 
     def _note_error(self, error: KafkaError) -> None:
         if (failure := Failure.of(error)) is not None:
@@ -163,29 +152,18 @@ class Admin:
         """Take the errors that the client has found."""
         self._client.poll(0)
 
-    def ask(self, topic: str, timeout_s: float, answered: Callable[[bool], object]) -> None:
-        """Ask for a topic, and call back in the program's thread with whether a broker answered."""
-        client = self._client
-        with self._lock:
-            self._asks.add(client)
-        ask = partial(self._ask, client, topic, timeout_s, answered)
-        threading.Thread(target=ask, name="sdml-kafka-pulse", daemon=True).start()
+    def ask(self, timeout_s: float, answered: Callable[[bool], object]) -> None:
+        """Ask who the brokers are, and call back in the program's thread with whether one answered.
 
-    def _ask(
-        self, client: Any, topic: str, timeout_s: float, answered: Callable[[bool], object]
-    ) -> None:
-        try:
-            client.list_topics(topic, timeout_s)
-        except KafkaException:
-            is_answered = False
-        else:
-            is_answered = True
-        with self._lock:
-            if client in self._asks:
-                self._asks.remove(client)
-            else:
-                client.__exit__(None, None, None)
-        self._loop.call_soon(partial(answered, is_answered))
+        After `close` or `renew` nobody is called back.
+        """
+        loop, asked = self._loop, self._client.describe_cluster(request_timeout=timeout_s)
+
+        def hand_on(future: "Future[Any]") -> None:
+            is_answered = future.exception() is None
+            loop.call_soon(partial(answered, is_answered))
+
+        asked.add_done_callback(hand_on)
 
     async def create_topic(
         self, topic: str, partitions: int, config: Mapping[str, str], timeout_s: float

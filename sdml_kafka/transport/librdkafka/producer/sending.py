@@ -328,11 +328,6 @@ class Sending:
         """The number of records that have their outcome."""
         return self._settled + self._rounds.unasked
 
-    @property
-    def a_topic(self) -> str | None:
-        """A topic that records were sent to, None if there is none."""
-        return next(iter(self._topics), None)
-
     async def flush(self, timeout_s: float) -> bool:
         self._rounds.report_all(is_flushing=True, is_holding=True)
         try:
