@@ -128,3 +128,6 @@ async def test_the_nearest_topic_is_named(
     async with listener_on(embedded_kafka, misspelt) as listener:
         assert listener.status().nearest_topics == {misspelt: there}
         await until(lambda: f"did you mean {there!r} for" in caplog.text)
+        await create_topic(embedded_kafka.bootstrap_servers, misspelt, 1)
+        await produce(embedded_kafka.bootstrap_servers, misspelt, ["a"])
+        assert await read(listener, 1) == ["a"]

@@ -21,6 +21,8 @@ commands go on through a rebalance. Measured with Kafka 4.1 under KIP-848, `coop
 Rules for whoever edits this file:
 
 - Under KIP-848 nothing is reported of a member that gets no partition: `look_whether_joined`.
+- Under the classic protocol librdkafka joins once one of the topics exists. Until then the member
+  counts as one without partitions (`member.py`).
 - A callback that raises would end the poll: nothing may leave one.
 - A revocation may come before what it takes was positioned, or was seen by the program.
 - While the consumer closes, callbacks let librdkafka go on at once.

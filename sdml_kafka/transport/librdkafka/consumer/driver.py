@@ -196,7 +196,8 @@ class ConsumerDriver:
             return
         commits, assignments = self.member.commits, self.member.assignments
         commits.go_on()
-        self.member.look_at_group()
+        finds_topics = self._topics.missing != self._topics.names
+        self.member.look_at_group(finds_topics=finds_topics)
         if gone := assignments.take_released(commit_in_flight=commits.in_flight):
             self.fetching_thread.call_soon(partial(self._reading.close, gone))
             self._topics.note_taken()

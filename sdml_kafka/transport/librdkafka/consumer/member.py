@@ -140,18 +140,27 @@ class Member:
             self._set_up(self._protocol.fallback)
             self.join(self._topics, is_tail=self._is_tail)
 
-    def look_at_group(self) -> None:
-        """See whether the member has joined, why not, and on which terms it has."""
+    def look_at_group(self, *, finds_topics: bool) -> None:
+        """See whether the member has joined, why not, and on which terms it has.
+
+        Args:
+            finds_topics: Whether any of the topics exists.
+        """
         if not self.assignments.epoch:
             self.assignments.look_whether_joined()
-            self._look_for_coordinator(monotonic())
+            is_answered = self._look_for_coordinator(monotonic())
+            if is_answered and self.membership.protocol == "classic" and not finds_topics:
+                self.assignments.give(())
         elif self._session is None and self._shows_brokers_session:
             self._look_up_session()
 
-    def _look_for_coordinator(self, now: float) -> None:
-        """Find out why the group does not take the member: librdkafka does not say it by itself."""
+    def _look_for_coordinator(self, now: float) -> bool:
+        """Find out why the group does not take the member: librdkafka does not say it by itself.
+
+        Return whether the coordinator was asked now, and has answered.
+        """
         if now < self._coordinator_at or self.assignments.to_position is not None:
-            return
+            return False
         self._coordinator_at = now + COORDINATOR_INTERVAL_S
         reason: KafkaError | None = None
         try:
@@ -159,6 +168,7 @@ class Member:
         except KafkaException as error:
             reason = error_of(error)
         self._obstacles.note_coordinator(reason)
+        return reason is None
 
     @property
     def _shows_brokers_session(self) -> bool:
