@@ -1,7 +1,8 @@
 """Where partitions end, and when that was seen.
 
 Fetches show where logs end, but not when that was: what has changed since the last look was seen
-after it. Where what a consumer may read ends, brokers are asked, each once in a while.
+after it. Where what a consumer may read ends, brokers are asked, each once in a while. A request
+waits for the slowest of them, so those that did not answer are asked less often than the others.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,8 +19,9 @@ ASK_INTERVAL_S = 1.0
 """Seconds between two requests for ends."""
 ASK_INTERVAL_OF_EACH_S = 0.005
 """Seconds for each partition, if there are many."""
-MAX_INTERVAL_S = 30.0
-"""Seconds between two requests while brokers do not answer."""
+MAX_INTERVAL_S = 8.0
+"""The most seconds between two requests, also to a broker that does not answer. The broker of a
+partition whose end is older than `SILENT_S` of `health/rules.py` counts as away."""
 
 
 @frozen
@@ -39,38 +41,53 @@ class Ends:
         self._looked_at = monotonic()
         self._asked: Mapping[TopicPartition, _Seen] = {}
         self._ask_at = 0.0
-        self._interval_s = ASK_INTERVAL_S
+        self._silent = frozenset[TopicPartition]()
+        """The partitions whose brokers did not answer when they were asked last."""
+        self._silent_at = 0.0
+        self._silent_interval_s = ASK_INTERVAL_S
 
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time to ask the brokers."""
-        return monotonic() >= self._ask_at
+    def ask_due(self, keys: Collection[TopicPartition]) -> None:
+        """Ask brokers for the ends of partitions for which it is time; in the member's thread.
+
+        Raises:
+            KafkaException: No broker has answered.
+        """
+        now = monotonic()
+        if now < self._ask_at:
+            return
+        asks_all = now >= self._silent_at
+        asked = [key for key in keys if asks_all or key not in self._silent]
+        answered: Collection[TopicPartition] = ()
+        try:
+            answered = self.ask(asked)
+        finally:
+            interval_s = max(ASK_INTERVAL_S, ASK_INTERVAL_OF_EACH_S * len(asked))
+            self._ask_at = monotonic() + min(MAX_INTERVAL_S, interval_s)
+            self._silent = (self._silent.intersection(keys) | set(asked)).difference(answered)
+            if not self._silent:
+                self._silent_at, self._silent_interval_s = 0.0, ASK_INTERVAL_S
+            elif asks_all:
+                self._silent_interval_s = min(MAX_INTERVAL_S, 2 * self._silent_interval_s)
+                self._silent_at = monotonic() + self._silent_interval_s
 
     def ask(self, keys: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
-        """Ask brokers, and return what they have answered; in the member's thread."""
-        asked_at, ends = monotonic(), dict[TopicPartition, int]()
-        try:
-            if keys:
-                ends = self._lookups.offsets(dict.fromkeys(keys, END))
-                self._obstacles.note_connection()
-        finally:
-            if keys and len(ends) == len(keys):
-                self._obstacles.answered()
-            self._note(ends, asked_at, all_have_answered=len(ends) == len(keys))
-        return ends
+        """Ask brokers, and return what they have answered; in the member's thread.
 
-    def _note(
-        self, ends: Mapping[TopicPartition, int], asked_at: float, *, all_have_answered: bool
-    ) -> None:
+        Raises:
+            KafkaException: No broker has answered.
+        """
+        if not keys:
+            return {}
+        asked_at = monotonic()
+        ends = self._lookups.offsets(dict.fromkeys(keys, END))
+        self._obstacles.note_connection()
+        if len(ends) == len(keys) and self._silent.issubset(keys):
+            self._obstacles.answered()
         self._asked = {
             **self._asked,
             **{key: _Seen(end, asked_at) for key, end in ends.items() if end >= 0},
         }
-        least_s = max(ASK_INTERVAL_S, ASK_INTERVAL_OF_EACH_S * len(ends))
-        self._interval_s = (
-            least_s if all_have_answered else min(MAX_INTERVAL_S, 2 * self._interval_s)
-        )
-        self._ask_at = monotonic() + self._interval_s
+        return ends
 
     def look(self, marks: Mapping[TopicPartition, int]) -> None:
         """Note the high watermarks as of the last fetches."""

@@ -1,7 +1,9 @@
 """Look up between two polls of the member where partitions are read from, and what has changed.
 
 An assignment that waits for its positions comes first, then topics and partitions that are missing,
-then the ends of what is read. Each turn asks for one of them, since requests block the thread.
+then the ends of what is read. Each turn asks for one of them, since requests block the thread. What
+waits for others, as for the end of a transaction or a broker that does not answer, lets the next
+one have its turn: what is read meanwhile is not to look as if its brokers were away.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -63,14 +65,19 @@ class Positioning:
         self._exchange = exchange
         self._open_partitions = open_partitions
         self._has_lost_brokers = has_lost_brokers
-        self._retry_at = 0.0
+        self._retry_at = self._position_at = 0.0
+        self._is_in_doubt = False
+        """True if a broker has not answered, and it is not known whether others do."""
 
     def turn(self) -> None:
         """Ask for one thing, if something is due."""
         now = monotonic()
         if now >= self._retry_at:
             try:
-                self._look_up()
+                if self._is_in_doubt or not self._obstacles.is_connected:
+                    self._refresh_topics()  # any broker answers that
+                else:
+                    self._look_up(now)
             except KafkaException as error:
                 self._obstacles.note_silence()
                 self._retry_at = now + RETRY_S
@@ -79,20 +86,29 @@ class Positioning:
             except SdmlKafkaError as error:
                 self._exchange.fail(error)
 
-    def _look_up(self) -> None:
+    def _look_up(self, now: float) -> None:
         assignments = self._member.assignments
-        if assignments.may_be_positioned:
-            self._position()
-        elif self._topics.is_due or not self._obstacles.is_connected:
-            self._topics.refresh(self._topics.missing or self._topics.names)
-            self._obstacles.note_connection()
-            self._start.note_missing()
-            if not self._own.group_id:
-                assignments.follow(self._topics.partitions())
-        elif self._ends.is_due and not self._start.is_tail:  # nobody is shown the lag of a tail
-            self._ends.ask(list(assignments.epochs))
+        try:
+            if assignments.may_be_positioned and now >= self._position_at and self._position():
+                return
+            if self._topics.is_due:
+                self._refresh_topics()
+            elif not self._start.is_tail:  # nobody is shown the lag of a tail
+                self._ends.ask_due(list(assignments.epochs))
+        except KafkaException:
+            self._is_in_doubt = True
+            self._position_at = now + RETRY_S
 
-    def _position(self) -> None:
+    def _refresh_topics(self) -> None:
+        self._is_in_doubt = False
+        self._topics.refresh(self._topics.missing or self._topics.names)
+        self._obstacles.note_connection()
+        self._start.note_missing()
+        if not self._own.group_id:
+            self._member.assignments.follow(self._topics.partitions())
+
+    def _position(self) -> bool:
+        """Position what was given, and return whether all is known that it takes."""
         assignments = self._member.assignments
         epoch, given = assignments.epoch, assignments.to_position or frozenset()
         self._topics.note_given(given)
@@ -101,12 +117,12 @@ class Positioning:
         siblings = {key for key in self._topics.partitions() if key.topic in topics}
         commits = self._find_commits(keys, siblings.difference(keys))
         if commits is None:
-            return
+            return False
         firsts = self._member.lookups.offsets(dict.fromkeys(keys, FIRST)) if keys else {}
         ends = self._ends.ask(keys)
         if len(firsts) < len(keys) or len(ends) < len(keys):
-            self._retry_at = monotonic() + RETRY_S
-            return
+            self._position_at = monotonic() + RETRY_S
+            return False
         started = self._start.start(keys, commits, {key: (firsts[key], ends[key]) for key in keys})
         assignments.note_positioned()
         self._exchange.note_jumps(started.jumps)
@@ -114,6 +130,7 @@ class Positioning:
         elsewhere = self._start.elsewhere(owned)
         places = started.positions, started.committed
         self._open_partitions(Assignment(epoch, *places, elsewhere, adds=self._own.incremental))
+        return True
 
     def _find_commits(
         self, keys: Collection[TopicPartition], others: Collection[TopicPartition]
