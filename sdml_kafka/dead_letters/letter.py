@@ -17,6 +17,7 @@ from sdml_kafka.listener.processing.spring_headers import (
     SHARE_GROUP_SET,
     Origin,
     attempt_of,
+    attempts_in_place,
     dead_letter_origin,
     text_number,
 )
@@ -48,7 +49,7 @@ class Letter:
     group: str | None
     """The consumer group whose member gave the record up."""
     attempt: int | None
-    """The number of attempts, None if the record was in no retry topic."""
+    """The number of attempts, None if the headers do not say so."""
 
 
 def read_letter(record: Record) -> Letter:
@@ -57,8 +58,9 @@ def read_letter(record: Record) -> Letter:
     is_plain = any(name.startswith(f"{DEAD_LETTER_SET}exception-") for name in found)
     prefix = (DEAD_LETTER_SET if is_plain else RETRY_SET) + "exception-"
     group = _text(found, f"{DEAD_LETTER_SET}original-consumer-group", MAX_NAME)
-    # The attempt that would follow is counted in the header.
-    attempt = None if is_plain else max(attempt_of(record.headers) - 1, 0) or None
+    # The attempt that would follow is counted in the header of retry topics.
+    later = max(attempt_of(record.headers) - 1, 0) or None
+    attempt = attempts_in_place(record.headers) if is_plain else later
     message = _text(found, f"{prefix}message", MAX_SHOWN)
     if f"{SHARE_GROUP_SET}topic" in found and f"{prefix}fqcn" not in found:
         group = _text(found, f"{SHARE_GROUP_SET}group", MAX_NAME)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdml_kafka.dead_letters.letter import as_json, as_text, read_letter
-from sdml_kafka.listener.processing.spring_headers import retry_headers
+from sdml_kafka.listener.processing.spring_headers import dead_letter_headers, retry_headers
 from tests.support.dead_letters import Broken, failure_headers
 from tests.support.records import make_record
 
@@ -50,6 +50,11 @@ def test_a_plain_dead_letter() -> None:
         "cause": None,
         "message": "no stock",
     }
+
+
+def test_a_plain_dead_letter_after_attempts_in_place() -> None:
+    record = make_record("orders", 3, offset=99)
+    assert fields(dead_letter_headers(record, Broken("again"), "billing", 3))["attempts"] == 3
 
 
 def of_share_group(**changed: bytes) -> list[tuple[str, bytes]]:

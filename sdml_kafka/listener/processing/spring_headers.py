@@ -5,6 +5,9 @@ dead letter of a record that was tried in place alone has the one with `kafka_dl
 recoverer writes it. A record that goes through retry topics has the other one, as `@RetryableTopic`
 writes it, and so has the dead letter after them.
 
+One header of a plain dead letter is ours, since Spring has none for it: `sdml_kafka-attempts`, the
+number of attempts in place as text.
+
 Others can write to these topics, so every number that is read is bounded: an attempt or a time that
 cannot be is taken for none.
 """
@@ -22,6 +25,8 @@ Headers = Sequence[tuple[str, bytes]]
 ATTEMPTS = "retry_topic-attempts"
 ORIGINAL_TIME = "retry_topic-original-timestamp"
 DUE = "retry_topic-backoff-timestamp"
+OWN_ATTEMPTS = "sdml_kafka-attempts"
+"""The number of attempts that were made in place, in digits; on a plain dead letter alone."""
 DEAD_LETTER_SET = "kafka_dlt-"
 """How names begin on a plain dead letter."""
 RETRY_SET = "kafka_"
@@ -135,12 +140,28 @@ def due_ms(headers: Headers, latest_ms: int) -> int | None:
     return due if 0 <= due <= latest_ms else None
 
 
-def dead_letter_headers(record: Record, error: BaseException, group: str) -> Headers:
-    """Return the headers of the dead letter of a record that was not in a retry topic."""
+def attempts_in_place(headers: Headers) -> int | None:
+    """Return the number of attempts of a plain dead letter, None if its headers do not say it."""
+    return text_number(_last(headers, OWN_ATTEMPTS), MAX_ATTEMPTS) or None
+
+
+def dead_letter_headers(
+    record: Record, error: BaseException, group: str, attempts: int | None = None
+) -> Headers:
+    """Return the headers of the dead letter of a record that was not in a retry topic.
+
+    Args:
+        record: The record that failed.
+        error: The error that it failed with.
+        group: The consumer group.
+        attempts: The number of times that a handler was called for it, None if none was.
+    """
+    kept = _without_error(record.headers, DEAD_LETTER_SET)
     return [
-        *_without_error(record.headers, DEAD_LETTER_SET),
+        *(pair for pair in kept if pair[0] != OWN_ATTEMPTS),
         *_origin_headers(own_origin(record), group, DEAD_LETTER_SET),
         *_error_headers(error, DEAD_LETTER_SET),
+        *([] if attempts is None else [(OWN_ATTEMPTS, str(attempts).encode())]),
     ]
 
 
@@ -190,7 +211,7 @@ def without_failure(headers: Headers) -> Headers:
         if not name.startswith(
             ("kafka_dlt-", "kafka_original-", "kafka_exception-", SHARE_GROUP_SET)
         )
-        and name not in (ATTEMPTS, ORIGINAL_TIME, DUE)
+        and name not in (ATTEMPTS, ORIGINAL_TIME, DUE, OWN_ATTEMPTS)
     ]
 
 

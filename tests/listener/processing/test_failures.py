@@ -55,6 +55,7 @@ async def test_a_group_of_one_error_stands_for_that_error(is_batch: bool) -> Non
     headers = dict(letter.headers)
     assert headers["kafka_dlt-exception-fqcn"] == b"builtins.ValueError"
     assert headers["kafka_dlt-exception-message"] == b"it is bad"
+    assert headers["sdml_kafka-attempts"] == b"2"
 
 
 async def test_a_failed_record_of_a_batch_may_be_failed_with_a_group() -> None:

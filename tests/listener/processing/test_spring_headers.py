@@ -16,6 +16,7 @@ from sdml_kafka.listener.processing.spring_headers import (
     ORIGINAL_TIME,
     Origin,
     attempt_of,
+    attempts_in_place,
     dead_letter_headers,
     dead_letter_origin,
     due_ms,
@@ -135,10 +136,25 @@ def test_a_plain_dead_letter_that_fails_again_shows_its_last_place() -> None:
     assert [value for name, value in second if name.endswith("exception-message")] == [b"still"]
 
 
+def test_attempts_in_place_are_the_last_header_and_never_those_of_an_earlier_failure() -> None:
+    first = dead_letter_headers(record_of(), raised(OSError("down")), "billing", 3)
+    assert first[-1] == ("sdml_kafka-attempts", b"3")
+    assert attempts_in_place(first) == 3
+    second = dead_letter_headers(record_of(first), raised(OSError("still")), "billing", 5)
+    assert [value for name, value in second if name == "sdml_kafka-attempts"] == [b"5"]
+    unparsed = dead_letter_headers(record_of(first), raised(OSError("still")), "billing")
+    assert attempts_in_place(unparsed) is None
+
+
+@pytest.mark.parametrize("value", [b"", b"0", b"-1", b"1.5", b"32768", b"9" * 5000, b"\xb2"])
+def test_attempts_in_place_that_cannot_be(value: bytes) -> None:
+    assert attempts_in_place([("sdml_kafka-attempts", value)]) is None
+
+
 def test_sending_anew_takes_off_what_failing_put_on() -> None:
     sent = [("trace", b"1"), ("kafka_correlationId", b"2")]
     error = raised(OSError("down"))
-    assert without_failure(dead_letter_headers(record_of(sent), error, "g")) == sent
+    assert without_failure(dead_letter_headers(record_of(sent), error, "g", 3)) == sent
     assert without_failure(retry_headers(record_of(sent), error, "g", 2, NOW_MS)) == sent
 
 

@@ -306,7 +306,8 @@ class Outcomes:
             first_topic = plan.first_topic(record.topic)
             headers = retry_headers(record, error, group, job.attempt + 1, plan.now_ms())
         else:
-            first_topic, headers = record.topic, dead_letter_headers(record, error, group)
+            first_topic = record.topic
+            headers = dead_letter_headers(record, error, group, job.attempt)
         topic = policy.topic_for(first_topic)
         self._failure_log.dead_lettered(job, error, topic)
         note = partial(self._hooks.dead_lettered, job, error, topic)
