@@ -10,7 +10,9 @@ LOADED = re.compile(
     r"|<link\b(?=[^>]*\brel=[\"']?(?:stylesheet|preconnect|icon|preload))[^>]*"
     r"\bhref=[\"']?((?:https?:)?//[^\"'\s>]+)"
 )
-STYLE_URL = re.compile(r"url\([\"']?((?:https?:)?//[^)\"']+)|@import\s+[\"']((?:https?:)?//[^\"']+)")
+STYLE_URL = re.compile(
+    r"url\([\"']?((?:https?:)?//[^)\"']+)|@import\s+[\"']((?:https?:)?//[^\"']+)"
+)
 HIDDEN = re.compile(r"<!-- (?:page|before|then|block)\b")
 ENTRY = re.compile(r"^::: (\S+)$", re.MULTILINE)
 
