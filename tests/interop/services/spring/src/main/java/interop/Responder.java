@@ -60,7 +60,7 @@ class Responder {
 
     /** The header's name is that of the example in the reference manual. */
     @Bean
-    KafkaListenerErrorHandler errorReply() {
+    static KafkaListenerErrorHandler errorReply() {
         return (Message<?> message, org.springframework.kafka.listener.ListenerExecutionFailedException exception) ->
                 MessageBuilder.withPayload("failed")
                         .setHeader("serverSentAnError", exception.getCause().getMessage().getBytes(StandardCharsets.UTF_8))
