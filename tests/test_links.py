@@ -13,6 +13,7 @@ PAGES = [
     *sorted(ROOT.glob("docs/**/*.md")),
 ]
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)#\s]*)(#[^)\s]*)?\)")
+CODE_BLOCK = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 FILE = re.compile(r"`((?:[\w-]+/)+[\w-]+\.\w+)`")
 TEST = re.compile(r"\[`(\w+\.py)::(\w+)`\]\(([^)]+)\)")
 FUNCTION = re.compile(r"`(?:\w+\.)?(\w+)`")
@@ -23,7 +24,8 @@ def ids(page: Path) -> str:
 
 
 def links_of(page: Path) -> list[tuple[str, str]]:
-    return LINK.findall(page.read_text())
+    """Return the links of a page; `Mailbox[Order](100)` in a program is none."""
+    return LINK.findall(CODE_BLOCK.sub("", page.read_text()))
 
 
 def anchors_of(page: Path) -> set[str]:
