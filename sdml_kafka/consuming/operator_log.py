@@ -13,6 +13,7 @@ from sdml_kafka.consuming.loop_stalls import LoopStalls, Stall
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.consuming.trouble_logs import (
+    NODE_AWAY,
     held_log,
     jump_fields,
     missing_log,
@@ -21,6 +22,7 @@ from sdml_kafka.consuming.trouble_logs import (
     partition_fields,
     stuck_log,
     unread_log,
+    why_away,
 )
 from sdml_kafka.health.facts import Sightings
 from sdml_kafka.health.standing import MAX_LOOK_S, Outage, Standing
@@ -210,11 +212,10 @@ class OperatorLog:
     def _look(self, now: float) -> None:
         health = self._intake.health
         connected = health.connected and self._is_sending()
-        reason = next(iter(health.unreachable.values()), "there is no connection")
-        extra = fields(broker=next(iter(health.unreachable), None))
+        reason, extra = why_away(health.unreachable)
         self._outage_log.look(now, {} if connected else {None: reason}, extra)
         self._hooks.outage.look(now, None if connected else reason)
-        self._nodes.look(now, health.unreachable if connected else {})
+        self._nodes.look(now, health.unreachable if connected else {}, NODE_AWAY)
         self._missing.look(now, dict.fromkeys(health.missing_topics, hints(health.nearest_topics)))
         self._held.look(now, health.held)
         self._flush()

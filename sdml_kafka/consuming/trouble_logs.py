@@ -1,9 +1,10 @@
 """The troubles of a consumer that may last for a while, and their lines in the log."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from logging import Logger
 from typing import Unpack
 
+from sdml_kafka.errors import BrokerUnreachable
 from sdml_kafka.log_fields import Known, fields
 from sdml_kafka.rate_limited_log import Common, TroubleLog
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -28,6 +29,19 @@ def outage_log(log: Logger, consequence: str, common: Common) -> TroubleLog[None
         OUTAGE_PATIENCE_S,
         fields=lambda keys: common(),
     )
+
+
+def why_away(unreachable: Mapping[str, str]) -> tuple[str, dict[str, object]]:
+    """Return why no broker can be reached, and the fields of a WARNING about that.
+
+    `unreachable` has the reasons of brokers that were not reached, the first one is shown.
+    """
+    broker, reason = next(iter(unreachable.items()), (None, "there is no connection"))
+    return reason, fields(broker=broker, error=BrokerUnreachable(reason))
+
+
+NODE_AWAY = fields(error=BrokerUnreachable())
+"""The fields of a WARNING about one of several brokers, beside those of its `node_log`."""
 
 
 def node_log(log: Logger, common: Common) -> TroubleLog[str]:

@@ -6,7 +6,7 @@ from logging import getLogger
 
 import anyio
 
-from sdml_kafka.consuming.trouble_logs import outage_log
+from sdml_kafka.consuming.trouble_logs import outage_log, why_away
 from sdml_kafka.errors import (
     AuthenticationFailed,
     AuthorizationFailed,
@@ -101,9 +101,9 @@ class ProducerActors:
 
     def _look(self, now: float) -> None:
         is_connected = self.outbox.connected
-        reason = self.outbox.unreachable or "there is no connection"
+        reason, extra = why_away(self.outbox.unreachable)
         self._outage.note(now, is_connected=is_connected)
-        self._outage_log.look(now, {} if is_connected else {None: reason})
+        self._outage_log.look(now, {} if is_connected else {None: reason}, extra)
         self._outage_hooks.look(now, None if is_connected else reason)
         self._note_silence(now)
 
@@ -123,7 +123,7 @@ class ProducerActors:
                 tree=self.supervisor.snapshot(),
                 failure=lifecycle.failure,
                 away_s=self._outage.seconds(lifecycle.now()),
-                away_why=self.outbox.unreachable,
+                away_why=next(iter(self.outbox.unreachable.values()), ""),
                 under_way={"sends": self.sends.waiting},
                 silent_s=self._silence.seconds(lifecycle.now()),
             ),

@@ -1,7 +1,7 @@
 """The outbox, where records wait to be sent, and the sender, the actor that owns the producer."""
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from logging import WARNING, getLogger
 from typing import Protocol
@@ -71,10 +71,10 @@ class Outbox:
         return producer is not None and producer.connected
 
     @property
-    def unreachable(self) -> str:
-        """The address of a broker that was not reached and why, empty if that is not known."""
-        # The producers of a transport that a program has made itself need not know it.
-        return str(getattr(self.producer, "unreachable", ""))
+    def unreachable(self) -> Mapping[str, str]:
+        """The brokers that were not reached lately, with the address and the reason of each."""
+        producer = self.producer  # other threads may ask
+        return {} if producer is None else producer.unreachable
 
     def _keep(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always

@@ -19,7 +19,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     return lines_of(caplog)
 
 
-async def test_an_outage_is_said_once_and_so_is_its_end(lines: Lines) -> None:
+async def test_an_outage_is_said_once_and_so_is_its_end(
+    lines: Lines, caplog: pytest.LogCaptureFixture
+) -> None:
     broker = MemoryBroker({"topic": 1})
     async with KafkaProducer(transport=broker.connect_producer()) as producer:
         broker.down()
@@ -30,7 +32,10 @@ async def test_an_outage_is_said_once_and_so_is_its_end(lines: Lines) -> None:
         await anyio.sleep(1)
     away, back = lines()
     assert away.startswith("WARNING no broker can be reached, so records wait for their deadline")
+    assert away.endswith(": memory: it is down")
     assert back.startswith("INFO a broker can be reached again, after 20")
+    extra = vars(next(each for each in caplog.records if each.levelname == "WARNING"))
+    assert (extra["kafka_broker"], extra["kafka_error"]) == ("0", "BrokerUnreachable")
 
 
 async def test_a_moment_without_a_connection_is_not_said(lines: Lines) -> None:

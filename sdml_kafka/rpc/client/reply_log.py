@@ -6,10 +6,12 @@ from logging import ERROR, INFO, WARNING, getLogger
 import anyio
 
 from sdml_kafka.consuming.trouble_logs import (
+    NODE_AWAY,
     jump_fields,
     node_log,
     outage_log,
     partition_fields,
+    why_away,
 )
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.hooks.group import OutageHooks
@@ -36,11 +38,10 @@ class ReplyLog:
     def look(self, health: Health, *, is_sending: bool) -> None:
         """Log what has changed since the last look, which was a moment ago."""
         now, connected = anyio.current_time(), health.connected and is_sending
-        reason = next(iter(health.unreachable.values()), "there is no connection")
-        extra = fields(broker=next(iter(health.unreachable), None))
+        reason, extra = why_away(health.unreachable)
         self._outage.look(now, {} if connected else {None: reason}, extra)
         self._outage_hooks.look(now, None if connected else reason)
-        self._nodes.look(now, health.unreachable if connected else {})
+        self._nodes.look(now, health.unreachable if connected else {}, NODE_AWAY)
         self._limited.flush()
 
     def reads(self, own: frozenset[TopicPartition]) -> None:

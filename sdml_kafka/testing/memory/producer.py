@@ -78,8 +78,8 @@ class MemoryProducer:
         return self._is_open and not self._state.faults.down
 
     @property
-    def unreachable(self) -> str:
-        return "memory: it is down" if self._state.faults.down else ""
+    def unreachable(self) -> Mapping[str, str]:
+        return {"0": "memory: it is down"} if self._state.faults.down else {}
 
     async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
         self._placement.creates_topics = creates_topics

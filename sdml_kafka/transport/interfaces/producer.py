@@ -65,6 +65,15 @@ class Producer(Protocol):
         """Whether a broker can be reached, as far as the client knows without asking."""
         ...
 
+    @property
+    def unreachable(self) -> Mapping[str, str]:
+        """The brokers that the client has failed to connect to lately, with the reason.
+
+        Each by its number, or by its address if it was not known to be a broker yet. The reason
+        begins with the address. While a broker can be reached they may be those of before.
+        """
+        ...
+
     async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
         """Connect to a broker.
 

@@ -121,7 +121,7 @@ class AiokafkaProducer:
         return self._driver.connected
 
     @property
-    def unreachable(self) -> str:
+    def unreachable(self) -> Mapping[str, str]:
         return self._driver.unreachable
 
     def send(

@@ -6,6 +6,7 @@ All of it runs in one loop. Records go through `sending`, requests about topics 
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import suppress
 from logging import getLogger
 from typing import Any
@@ -46,8 +47,8 @@ class ProducerDriver:
         self._misses = MAX_MISSES
         self._failure: asyncio.Future[ProducerFailed] = self._loop.create_future()
         self._connecting = connecting = Connecting(self._producer.client)
-        self.unreachable: str = ""
-        """The address of a broker that was not reached lately and why, empty if that is unknown."""
+        self.unreachable: Mapping[str, str] = {}
+        """The brokers that were not reached lately, by their numbers; any thread may look."""
         self._startup = Startup(self._producer, connecting, explain_start)
         self._silent = SilentConnections(
             self._producer.client, repeats_produce=internals.is_idempotent(self._producer)
@@ -96,7 +97,7 @@ class ProducerDriver:
         else:
             # An idle producer may have closed its connections: see whether it gets one.
             self._misses += 1
-            self.unreachable = next(iter(self._connecting.unreachable().values()), "")
+            self.unreachable = self._connecting.unreachable()
             self._producer.client.force_metadata_update()
         self._silent.look()
         self.sending.sweep()

@@ -64,7 +64,7 @@ class LibrdkafkaProducer:
         self._admin: Admin | None = None
         self._sending: Sending | None = None
         self._is_up = False
-        self.unreachable: str = ""
+        self.unreachable: Mapping[str, str] = {}
         self._is_asking = False
         self._settled = 0
         self._pulse_at = 0.0
@@ -114,7 +114,9 @@ class LibrdkafkaProducer:
     def _take_error(self, error: KafkaError) -> None:
         if (failure := Failure.of(error)) is not None:
             protocol = str(self._settings.get("security.protocol", "plaintext"))
-            self.unreachable = f"{failure.place}: {failure.reason(protocol)}"
+            broker = failure.node if failure.node.isdecimal() else failure.place
+            reason = f"{failure.place}: {failure.reason(protocol)}"
+            self.unreachable = {broker: reason}
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._fail(error_mapping.from_fatal(error))
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:

@@ -1,4 +1,4 @@
-"""A producer whose broker is away waits for it without computing."""
+"""A producer whose broker is away waits for it without computing, and says which one it is."""
 
 import time
 
@@ -16,7 +16,9 @@ MAX_CPU_S = 1.2
 """The processor time of this process while it watches; it was nearly all of it before."""
 
 
-async def test_looking_for_a_broker_costs_next_to_nothing(mortal_kafka: EmbeddedKafka) -> None:
+async def test_looking_for_a_broker_costs_next_to_nothing(
+    mortal_kafka: EmbeddedKafka, caplog: pytest.LogCaptureFixture
+) -> None:
     servers = mortal_kafka.bootstrap_servers
     async with KafkaProducer(bootstrap_servers=servers, client="librdkafka") as producer:
         await anyio.to_thread.run_sync(mortal_kafka.kill)
@@ -29,3 +31,7 @@ async def test_looking_for_a_broker_costs_next_to_nothing(mortal_kafka: Embedded
             await anyio.to_thread.run_sync(mortal_kafka.restart)
         await until(lambda: producer.status().connected)
     assert used_s < MAX_CPU_S
+    (away,) = (each for each in caplog.records if each.name == "sdml_kafka.producer")
+    assert f"until one can: {servers}: it refuses connections" in away.getMessage()
+    assert vars(away)["kafka_broker"] in ("0", servers)
+    assert vars(away)["kafka_error"] == "BrokerUnreachable"
