@@ -13,6 +13,8 @@ LOADED = re.compile(
 STYLE_URL = re.compile(
     r"url\([\"']?((?:https?:)?//[^)\"']+)|@import\s+[\"']((?:https?:)?//[^\"']+)"
 )
+LOADS_LATER = re.compile(r'data-md-component="source"|class="mermaid"')
+"""What the theme's script takes as an order to ask other servers."""
 HIDDEN = re.compile(r"<!-- (?:page|before|then|block)\b")
 ENTRY = re.compile(r"^::: (\S+)$", re.MULTILINE)
 
@@ -23,6 +25,7 @@ def problems_of(site: Path) -> list[str]:
     for file in site.rglob("*.html"):
         text = file.read_text()
         found += [f"{file.name} loads {''.join(each)}" for each in LOADED.findall(text)]
+        found += [f"{file.name} loads by {each}" for each in LOADS_LATER.findall(text)]
         found += [f"{file.name} has hidden code: {each}" for each in HIDDEN.findall(text)]
     for file in site.rglob("*.css"):
         loads = STYLE_URL.findall(file.read_text())

@@ -22,9 +22,8 @@ def repository() -> str:
 
 
 def on_config(config: Any) -> None:
-    """Show where the source is."""
-    config.repo_url = repository()
-    config.repo_name = config.repo_url.split("/", 3)[-1]
+    """Lead to the source, but not by `repo_url`, for which readers would ask GitHub for its stars."""
+    config.extra["social"] = [{"icon": "material/source-repository", "link": repository()}]
 
 
 def on_page_markdown(markdown: str, *, page: Any, **_: object) -> str:
