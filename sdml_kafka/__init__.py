@@ -112,6 +112,8 @@ if TYPE_CHECKING:
     from sdml_kafka.rpc.client.client import KafkaRPC
     from sdml_kafka.rpc.client.reply_stream import ReplyStream
     from sdml_kafka.rpc.client.status import RPCCounters, RPCStatus
+    from sdml_kafka.rpc.dialects.nestjs import NestJS
+    from sdml_kafka.rpc.dialects.spring import Spring
     from sdml_kafka.rpc.server.call import Call
     from sdml_kafka.rpc.server.dedupe import Dedupe
     from sdml_kafka.rpc.server.server import KafkaRPCServer
@@ -169,6 +171,7 @@ __all__ = [
     "KafkaRPCServer",
     "ListenerStatus",
     "Lost",
+    "NestJS",
     "OffsetBeyondEnd",
     "OpenTransaction",
     "Origin",
@@ -207,6 +210,7 @@ __all__ = [
     "ServerCounters",
     "ServerStatus",
     "Skip",
+    "Spring",
     "Stop",
     "StreamBroken",
     "StreamBusy",
@@ -280,6 +284,7 @@ _MODULES = {
     "KafkaRPCServer": "rpc.server.server",
     "ListenerStatus": "listener.status",
     "Lost": "hooks.events",
+    "NestJS": "rpc.dialects.nestjs",
     "OffsetBeyondEnd": "errors",
     "OpenTransaction": "producer.transactions",
     "Origin": "hooks.events",
@@ -318,6 +323,7 @@ _MODULES = {
     "ServerCounters": "rpc.server.status",
     "ServerStatus": "rpc.server.status",
     "Skip": "parsing.parsers",
+    "Spring": "rpc.dialects.spring",
     "Stop": "listener.processing.policies",
     "StreamBroken": "errors",
     "StreamBusy": "errors",

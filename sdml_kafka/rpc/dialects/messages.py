@@ -6,7 +6,7 @@ reads, and treats what makes no sense as absent.
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 Headers = Sequence[tuple[str, bytes]]
 ForeignHeaders = Sequence[tuple[str, bytes | None]]
@@ -14,6 +14,8 @@ ForeignHeaders = Sequence[tuple[str, bytes | None]]
 
 FlatHeaders = tuple[Any, ...]
 """The same names and values in turn, without a tuple for each header."""
+
+DialectName = Literal["native", "spring", "nestjs"]
 
 CorrelationFromRecord = Callable[[Any], bytes | str | None]
 """A program's own function that takes the correlation id from a record."""
@@ -60,10 +62,74 @@ class Reply(NamedTuple):
     """Whether the stream ends here; such a record carries no value of its own."""
     cancel_partition: int | None = None
     """The partition of the request topic where the server reads cancel records, if it does."""
+    more_follow: bool = False
+    """Whether the reply is part of a stream in a dialect that numbers nothing, and not the last."""
 
 
 PLAIN = Reply(None)
 """Stands for a reply that is no error and no part of a stream, of which only the id matters."""
+
+
+class HasId(Protocol):
+    """A request as far as its replies tell it from others; see `Request`."""
+
+    @property
+    def id(self) -> bytes | None: ...
+
+    @property
+    def id_name(self) -> str | None: ...
+
+
+class ReplyWriter(Protocol):
+    """What writes the headers of replies in a dialect."""
+
+    @property
+    def no_value(self) -> bytes | None:
+        """The value of a reply that has none: of an error, of an end, of a handler's None."""
+        ...
+
+    @property
+    def marks_last(self) -> bool:
+        """Whether the last value of a stream can carry its end, and nothing numbers the values."""
+        ...
+
+    @property
+    def reserved(self) -> frozenset[str]:
+        """More names, in lower case, that a program's own headers of a reply may not have."""
+        ...
+
+    def ok_headers(self, id_: bytes | None, id_name: str | None, /) -> list[tuple[str, bytes]]:
+        """Return the headers of a reply that is no part of a stream and no error."""
+        ...
+
+    def reply_headers(
+        self,
+        request: HasId,
+        status: str = OK,
+        error: str = "",
+        /,
+        *,
+        sequence: int | None = None,
+        is_end: bool = False,
+        cancel_partition: int | None = None,
+    ) -> list[tuple[str, bytes]]:
+        """Return the headers of any reply."""
+        ...
+
+
+class ReplyReader(Protocol):
+    """What reads the headers of replies in a dialect."""
+
+    def plain_id(self, headers: FlatHeaders, /) -> bytes | None:
+        """Return the id of a reply that is no error and no part of a stream, as nearly all are.
+
+        None stands for any other reply.
+        """
+        ...
+
+    def read_flat_reply(self, headers: FlatHeaders, /) -> Reply:
+        """Read what a reply says; whatever bytes it holds, this does not fail."""
+        ...
 
 
 def is_id(value: bytes) -> bool:

@@ -4,30 +4,37 @@ This file alone knows the names of these headers.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from itertools import chain
-from typing import Protocol
 
 from attrs import field, frozen
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.rpc.dialects.header_values import (
+    cut,
+    is_topic,
+    one_topic,
+    pairs,
+    read_error_status,
+    read_number,
+    read_partition,
+    read_text,
+)
 from sdml_kafka.rpc.dialects.messages import (
-    MAX_ERROR_BYTES,
     MAX_ID_BYTES,
     MAX_REPLY_TOPICS,
-    MAX_STATUS_CHARS,
     MAX_TOPIC_BYTES,
     OK,
     UNKNOWN,
     FlatHeaders,
     ForeignHeaders,
+    HasId,
     Headers,
     Reply,
     Request,
     is_id,
     is_status,
 )
-from sdml_kafka.transport.record_checks import is_topic_name
 
 ID_NAMES = ("request_id", "correlation_id", "x-correlation-id")
 REPLY_TOPIC = "x-reply-topic"
@@ -41,9 +48,6 @@ CANCEL = "x-cancel"
 CANCEL_PARTITION = "x-cancel-partition"
 TRACEPARENT = "traceparent"
 """W3C's header, which is the last one of a call that is traced, and says nothing of the call."""
-
-MAX_DIGITS = 12
-MAX_PARTITION = (1 << 31) - 1
 
 RESERVED = frozenset(
     (
@@ -127,8 +131,8 @@ class Wire:
                 rest = headers[4:]
                 route = self._routes.get(rest) or self._find_route(rest)
                 if route is not None:
-                    return _new_request((value, first, *route, _number(timeout), False))
-        found, spelled_there, more_topics = self._find(_pairs(headers))
+                    return _new_request((value, first, *route, read_number(timeout), False))
+        found, spelled_there, more_topics = self._find(pairs(headers))
         id_, id_name = None, None
         for name in self.id_names:
             if (value := found.get(name)) and len(value) <= MAX_ID_BYTES:
@@ -137,7 +141,7 @@ class Wire:
         else:
             if key is not None and is_id(key):
                 id_ = key
-        timeout_ms = _number(found[TIMEOUT_MS]) if TIMEOUT_MS in found else None
+        timeout_ms = read_number(found[TIMEOUT_MS]) if TIMEOUT_MS in found else None
         return Request(id_, id_name, *_route(found, more_topics), timeout_ms, CANCEL in found)
 
     def _find_route(self, headers: FlatHeaders) -> Route | None:
@@ -146,7 +150,7 @@ class Wire:
             headers = headers[:-2]
             if (known := self._routes.get(headers)) is not None:
                 return known
-        found, _, more_topics = self._find(_pairs(headers))
+        found, _, more_topics = self._find(pairs(headers))
         if CANCEL in found:
             return None
         route = _route(found, more_topics)
@@ -185,8 +189,8 @@ class Wire:
         """Read what a reply says of headers that are written one after the other."""
         only_id = self.plain_id(headers)
         if only_id is not None:
-            return _new_reply((only_id, OK, "", None, False, None))
-        found, _, _ = self._find(_pairs(headers))
+            return _new_reply((only_id, OK, "", None, False, None, False))
+        found, _, _ = self._find(pairs(headers))
         id_ = None
         for name in self.id_names:
             if (value := found.get(name)) and len(value) <= MAX_ID_BYTES:
@@ -195,11 +199,11 @@ class Wire:
         status = found.get(STATUS, b"ok")
         return Reply(
             id_,
-            OK if status == b"ok" else _error_status(status),
-            _text(found[ERROR]) if ERROR in found else "",
-            _number(found[SEQUENCE]) if SEQUENCE in found else None,
+            OK if status == b"ok" else read_error_status(status),
+            read_text(found[ERROR]) if ERROR in found else "",
+            read_number(found[SEQUENCE]) if SEQUENCE in found else None,
             END in found,
-            _partition(found[CANCEL_PARTITION]) if CANCEL_PARTITION in found else None,
+            read_partition(found[CANCEL_PARTITION]) if CANCEL_PARTITION in found else None,
         )
 
     def _find(
@@ -229,11 +233,6 @@ class Wire:
 
     def _name(self, spelled: str) -> str | None:
         return self._names.get(spelled.lower()) if len(spelled) <= self._longest else None
-
-
-def _pairs(headers: FlatHeaders) -> Iterable[tuple[str, bytes | None]]:
-    flat = iter(headers)
-    return zip(flat, flat, strict=True)
 
 
 def wire_of(names: Iterable[str]) -> Wire:
@@ -288,99 +287,69 @@ def cancel_headers(id_: bytes, id_name: str) -> list[tuple[str, bytes]]:
 _OK_HEADER = (STATUS, b"ok")
 
 
-class HasId(Protocol):
-    """A request as far as its replies tell it from others; see `Request`."""
-
-    @property
-    def id(self) -> bytes | None: ...
-
-    @property
-    def id_name(self) -> str | None: ...
-
-
-def ok_headers(id_: bytes | None, id_name: str | None) -> list[tuple[str, bytes]]:
-    """Return the headers of a reply that is no part of a stream and no error."""
-    if id_ is None or id_name is None:
-        return [_OK_HEADER]
-    return [(id_name, id_), _OK_HEADER]
-
-
-def reply_headers(
-    request: HasId,
-    status: str = OK,
-    error: str = "",
-    *,
-    sequence: int | None = None,
-    is_end: bool = False,
-    cancel_partition: int | None = None,
-) -> list[tuple[str, bytes]]:
-    """Return the headers of a reply; an id that came in a header goes back in that header.
-
-    A status that is no legal one is sent as `unknown`. An error's text is cut to the length that
-    readers accept.
-    """
-    headers = ok_headers(request.id, request.id_name)
-    if status != OK:
-        headers.pop()
-        headers.append((STATUS, (status if is_status(status) else UNKNOWN).encode()))
-        headers.append((ERROR, _cut(error)))
-    if sequence is not None:
-        headers.append((SEQUENCE, b"%d" % sequence))
-    if is_end:
-        headers.append((END, b"1"))
-    if cancel_partition is not None:
-        headers.append((CANCEL_PARTITION, b"%d" % cancel_partition))
-    return headers
-
-
-def _error_status(value: bytes) -> str:
-    status = value[: MAX_STATUS_CHARS + 1].decode("utf-8", "replace")
-    return status if is_status(status) else UNKNOWN
-
-
-def _cut(error: str) -> bytes:
-    """Encode as UTF-8, in at most `MAX_ERROR_BYTES`, without cutting a character in two."""
-    encoded = error[:MAX_ERROR_BYTES].encode("utf-8", "replace")
-    if len(encoded) <= MAX_ERROR_BYTES:
-        return encoded
-    return encoded[:MAX_ERROR_BYTES].decode("utf-8", "ignore").encode()
-
-
-def _text(error: bytes) -> str:
-    return error[:MAX_ERROR_BYTES].decode("utf-8", "replace")
-
-
-def _number(value: bytes) -> int | None:
-    return int(value) if value.isdigit() and len(value) <= MAX_DIGITS else None
-
-
-def _partition(value: bytes) -> int | None:
-    number = _number(value)
-    return number if number is not None and number <= MAX_PARTITION else None
-
-
 def _route(found: Found, more_topics: Sequence[bytes]) -> Route:
     topics: tuple[str, ...] = ()
     refused = 0
     if (topic := found.get(REPLY_TOPIC)) is not None:
         topics, refused = _reply_topics(topic, more_topics)
-    return topics, refused, _partition(found[REPLY_PARTITION]) if REPLY_PARTITION in found else None
+    return (
+        topics,
+        refused,
+        read_partition(found[REPLY_PARTITION]) if REPLY_PARTITION in found else None,
+    )
 
 
 def _reply_topics(first: bytes, more: Sequence[bytes]) -> tuple[tuple[str, ...], int]:
     """Return the topics to reply to, and the number of others that were asked for."""
     if not more:
-        return _one_topic(first) if len(first) <= MAX_TOPIC_BYTES else ((), 1)
+        return one_topic(first) if len(first) <= MAX_TOPIC_BYTES else ((), 1)
     asked = dict.fromkeys((first, *more))
-    legal = [topic.decode() for topic in asked if _is_topic(topic)]
+    legal = [topic.decode() for topic in asked if is_topic(topic)]
     admitted = tuple(legal[:MAX_REPLY_TOPICS])
     return admitted, len(asked) - len(admitted)
 
 
-@lru_cache(maxsize=1024)
-def _one_topic(name: bytes) -> tuple[tuple[str, ...], int]:
-    return ((name.decode(),), 0) if _is_topic(name) else ((), 1)
+class NativeReplies:
+    """Writes replies in this dialect; see `ReplyWriter`."""
+
+    no_value: bytes | None = b""
+    marks_last: bool = False
+    reserved: frozenset[str] = frozenset()
+
+    @staticmethod
+    def ok_headers(id_: bytes | None, id_name: str | None) -> list[tuple[str, bytes]]:
+        """Return the headers of a reply that is no part of a stream and no error."""
+        if id_ is None or id_name is None:
+            return [_OK_HEADER]
+        return [(id_name, id_), _OK_HEADER]
+
+    @staticmethod
+    def reply_headers(
+        request: HasId,
+        status: str = OK,
+        error: str = "",
+        *,
+        sequence: int | None = None,
+        is_end: bool = False,
+        cancel_partition: int | None = None,
+    ) -> list[tuple[str, bytes]]:
+        """Return the headers of a reply; an id that came in a header goes back in that header.
+
+        A status that is no legal one is sent as `unknown`. An error's text is cut to the length
+        that readers accept.
+        """
+        headers = NativeReplies.ok_headers(request.id, request.id_name)
+        if status != OK:
+            headers.pop()
+            headers.append((STATUS, (status if is_status(status) else UNKNOWN).encode()))
+            headers.append((ERROR, cut(error)))
+        if sequence is not None:
+            headers.append((SEQUENCE, b"%d" % sequence))
+        if is_end:
+            headers.append((END, b"1"))
+        if cancel_partition is not None:
+            headers.append((CANCEL_PARTITION, b"%d" % cancel_partition))
+        return headers
 
 
-def _is_topic(name: bytes) -> bool:
-    return name.isascii() and is_topic_name(name.decode())
+NATIVE_REPLIES = NativeReplies()

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from logging import getLogger
-from math import inf
+from math import ceil, inf
 
 from attrs import frozen
 
@@ -36,6 +36,7 @@ from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import wire_of
+from sdml_kafka.rpc.dialects.union import Dialect, check_dialects
 from sdml_kafka.rpc.server.call import Answer, ServerCall
 from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle, WorkerPool, oldest_in_handlers
 from sdml_kafka.rpc.server.cancellations import Cancellations
@@ -51,7 +52,7 @@ from sdml_kafka.rpc.server.status import Counts, ServerStatus, server_status
 from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime import ChildSpec, Restarts, Supervisor
 from sdml_kafka.runtime.waiter import clock, waiter_maker
-from sdml_kafka.transport.connect import OnCorrupt, check_create_topics, skips_corrupt
+from sdml_kafka.transport.connect import OnCorrupt, check_create_topics, clock_of, skips_corrupt
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import ConsumerSettings
 from sdml_kafka.transport.interfaces.transports import Transport
@@ -89,16 +90,20 @@ class IntakeOptions:
 
     id_names: Sequence[str]
     extract_id: CorrelationFromRecord | None
+    dialects: Sequence[Dialect]
+    default_timeout_s: float | None
     dedupe: Dedupe | None
     max_age_s: float | None
-    wall_clock: Callable[[], float]
+    wall_clock: Callable[[], float] | None
     create_topics: bool
     on_corrupt: OnCorrupt
 
     def __attrs_post_init__(self) -> None:
         if self.dedupe is not None and not isinstance(self.dedupe, Dedupe):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"dedupe is a Dedupe, dedupe=Dedupe(), not {self.dedupe!r}")
-        _check_age(self.max_age_s)
+        _check_seconds("max_age_s", self.max_age_s)
+        _check_seconds("default_timeout", self.default_timeout_s)
+        check_dialects(self.dialects)
         check_create_topics(self.create_topics)
         skips_corrupt(self.on_corrupt)
 
@@ -129,6 +134,7 @@ class ServerActors:
         self._bounds = bounds
         self._restarts = restarts = restarts or Restarts()
         self._intake_options, self._reply_options = intake_options, reply_options
+        self._wall_clock = intake_options.wall_clock or clock_of(transport)
         self._limited_log = log = RateLimitedLog(_log, common=hooks.log_fields)
         self._counts, self._hooks = Counts(), hooks
         self.outbox: Outbox = Outbox()
@@ -181,7 +187,7 @@ class ServerActors:
             self._transport.client,
             self._log.standing.group_id,
             self.supervisor.recent_events(),
-            oldest_in_handlers(self.pool, self._intake_options.wall_clock),
+            oldest_in_handlers(self.pool, self._wall_clock),
         )
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:
@@ -203,8 +209,12 @@ class ServerActors:
         self, handlers: Mapping[str, Handler], requests: IntakeOptions, replies: ReplyOptions
     ) -> RequestIntake:
         log, wire, extract = self._limited_log, wire_of(requests.id_names), requests.extract_id
+        reads_native, foreign = check_dialects(requests.dialects)
+        timeout_s = requests.default_timeout_s
         return RequestIntake(
             wire=wire,
+            reads_native=reads_native,
+            foreign=foreign,
             own_ids=None if extract is None else OwnIds(extract, wire.id_names[0], log),
             reply_topic_policy=ReplyTopicPolicy(replies.topics, replies.max_topics, handlers, log),
             replies=self.replies,
@@ -212,7 +222,8 @@ class ServerActors:
             repeats=None if requests.dedupe is None else Repeats(requests.dedupe),
             counts=self._counts,
             max_age_s=requests.max_age_s,
-            wall_clock=requests.wall_clock,
+            default_timeout_ms=None if timeout_s is None else ceil(timeout_s * 1000),
+            wall_clock=self._wall_clock,
         )
 
     # -- the tree ------------------------------------------------------------------------
@@ -312,9 +323,9 @@ class ServerActors:
         self.pool.wake()
 
 
-def _check_age(seconds: object) -> None:
+def _check_seconds(name: str, seconds: object) -> None:
     if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < inf):
-        raise ConfigurationError(f"max_age_s is in seconds, above 0, not {seconds!r}")
+        raise ConfigurationError(f"{name} is in seconds, above 0, not {seconds!r}")
 
 
 def _commit_policy(settings: ConsumerSettings) -> AutoCommit:

@@ -9,7 +9,10 @@ import anyio
 from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.hooks.participation import Handling
-from sdml_kafka.rpc.dialects.messages import OK, FlatHeaders, Request
+from sdml_kafka.rpc.dialects.messages import OK, DialectName, FlatHeaders, ReplyWriter, Request
+from sdml_kafka.rpc.dialects.native import NATIVE_REPLIES
+from sdml_kafka.rpc.dialects.own_headers import GivenHeaders, ReplyHeaders
+from sdml_kafka.rpc.dialects.union import dialect_of
 from sdml_kafka.rpc.server.handlers import Handler
 from sdml_kafka.runtime.waiter import Waiter
 from sdml_kafka.transport.fetched_record import FetchedRecord
@@ -24,9 +27,11 @@ CANCELLED = "cancelled"
 class Answer(NamedTuple):
     """What a request is answered with."""
 
-    value: bytes
+    value: bytes | None
     status: str = OK
     text: str = ""
+    headers: Sequence[tuple[str, bytes]] = ()
+    """The headers of the handler's own."""
 
 
 class Outcomes(Protocol):
@@ -61,6 +66,26 @@ class Call:
         Raises:
             RuntimeError: The handler has ended.
         """
+        raise NotImplementedError  # ServerCall has it
+
+    @property
+    def dialect(self) -> DialectName:
+        """The dialect in which the request was written: "native", "spring" or "nestjs".
+
+        Which of the last two it was is a guess; the reply is one that either of them understands.
+        """
+        raise NotImplementedError  # ServerCall has it
+
+    @property
+    def reply_headers(self) -> ReplyHeaders:
+        """The headers of the handler's own, which replies from now on carry.
+
+        Setting one raises ConfigurationError for a name that belongs to the protocol of calls.
+        """
+        raise NotImplementedError  # ServerCall has it
+
+    @reply_headers.setter
+    def reply_headers(self, headers: GivenHeaders) -> None:
         raise NotImplementedError  # ServerCall has it
 
     @property
@@ -146,6 +171,10 @@ class ServerCall(Call):
     """The number of topics asked for that are not replied to."""
     is_cancel: bool = False
     """Whether the record cancels another request."""
+    writer: ReplyWriter = NATIVE_REPLIES
+    """Writes the replies in the request's dialect."""
+    own_headers: ReplyHeaders | None = None
+    """The headers of the handler's own, None if it has asked for none."""
     handling: Handling | None = None
     """What hooks have entered around the handler; None where no hook does."""
     began: float
@@ -203,6 +232,26 @@ class ServerCall(Call):
     @override
     def id(self) -> bytes | None:
         return self.request_id
+
+    @property
+    @override
+    def dialect(self) -> DialectName:
+        if self.writer is NATIVE_REPLIES:
+            return "native"
+        return dialect_of(self.flat_headers, self.topic)
+
+    @property
+    @override
+    def reply_headers(self) -> ReplyHeaders:
+        if self.own_headers is None:
+            self.own_headers = ReplyHeaders(self.writer.reserved, self.id_name)
+        return self.own_headers
+
+    @reply_headers.setter
+    def reply_headers(self, headers: GivenHeaders) -> None:
+        own = ReplyHeaders(self.writer.reserved, self.id_name)
+        own.add_all(headers)
+        self.own_headers = own
 
     @property
     @override

@@ -14,7 +14,7 @@ from sdml_kafka.rpc.deadline import DEADLINE
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED
 from sdml_kafka.rpc.server.call import CANCELLED, Answer, ServerCall
 from sdml_kafka.rpc.server.handler_runner import HandlerRunner
-from sdml_kafka.rpc.server.replies import Replies
+from sdml_kafka.rpc.server.replies import Replies, own_headers_of
 from sdml_kafka.rpc.server.request_intake import RequestIntake
 from sdml_kafka.rpc.server.request_queue import RequestQueue
 from sdml_kafka.rpc.server.status import Counts
@@ -90,6 +90,8 @@ class CallLifecycle:
             is_repeatable: Whether repeats that come later may get this answer: the handler's own.
         """
         self._leave_handler(call)
+        if call.own_headers is not None:
+            answer = answer._replace(headers=own_headers_of(call))
         if call.repeat_key is not None:
             for waiting in self._waiting_for(call, answer if is_repeatable else None):
                 self._replies.remove_waiting()
@@ -135,7 +137,7 @@ class CallLifecycle:
         repeats = self._intake.repeats
         if call.repeat_key is None or repeats is None:
             return []
-        size = len(answer.value) if answer is not None else 0
+        size = len(answer.value or b"") if answer is not None else 0
         return repeats.end(call.repeat_key, answer, size, self._clock())
 
 

@@ -3,7 +3,7 @@
 Every failure becomes an answer too. The text of an exception goes out if the program wants it.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
@@ -19,11 +19,12 @@ from sdml_kafka.rpc.server.call import INTERNAL, INVALID_ARGUMENT, Answer, Serve
 from sdml_kafka.rpc.server.replies import MAX_STREAM_AHEAD, Replies
 from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime.waiter import Waiter
+from sdml_kafka.workers.first_step import FirstStep
 
 MAX_ERROR_TEXT = 200
 """Characters of an error that are logged."""
 
-_new_answer: Callable[[tuple[bytes, str, str]], Answer]
+_new_answer: Callable[[tuple[bytes | None, str, str, tuple[()]]], Answer]
 # Called as a class, a named tuple is made in twice the time.
 _new_answer = partial(tuple.__new__, Answer)  # pyright: ignore[reportUnknownMemberType]
 _END = Answer(b"")
@@ -71,7 +72,7 @@ class HandlerRunner:
             if handler.kind == "async":
                 result = await handler.function(value, call)
                 value = result if type(result) is bytes else _payload(call, result)
-                return _new_answer((value, OK, ""))
+                return _new_answer((value, OK, "", ()))
             if handler.kind == "stream":
                 return await self._stream(call, value)
             result = await self._threads.run(value, call)
@@ -83,13 +84,41 @@ class HandlerRunner:
 
     async def _stream(self, call: ServerCall, value: Any) -> Answer:
         async with aclosing(call.handler.function(value, call)) as items:
+            if call.writer.marks_last:
+                return await self._stream_with_marked_end(call, items)
             async for item in items:
                 self._replies.send_item(call, _payload(call, item))
-                while call.open > MAX_STREAM_AHEAD:
-                    call.room = self._new_waiter()
-                    await call.room
-                call.room = None
+                await self._wait_for_room(call)
         return _END
+
+    async def _stream_with_marked_end(
+        self, call: ServerCall, items: AsyncGenerator[Any, None]
+    ) -> Answer:
+        """Answer with a stream whose last value carries the end, if that can be known in time.
+
+        A value is held until it is known whether the next step of the generator waits. If it does,
+        the value is sent at once, and the end will be a reply of its own.
+        """
+        held: list[bytes | None] = []
+        while True:
+            step = FirstStep(items)
+            if step.has_ended:
+                return Answer(held.pop() if held else None)
+            for payload in held:
+                self._replies.send_item(call, payload)
+            held.clear()
+            try:
+                item = await step.item()
+            except StopAsyncIteration:
+                return Answer(None)
+            held.append(_payload(call, item))
+            await self._wait_for_room(call)
+
+    async def _wait_for_room(self, call: ServerCall) -> None:
+        while call.open > MAX_STREAM_AHEAD:
+            call.room = self._new_waiter()
+            await call.room
+        call.room = None
 
     # -- failures ------------------------------------------------------------------------
 
@@ -150,9 +179,9 @@ def _can_be_sent(error: RemoteError) -> bool:
     return isinstance(status, str) and is_status(status) and isinstance(text, str)  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
-def _payload(call: ServerCall, result: Any) -> bytes:
+def _payload(call: ServerCall, result: Any) -> bytes | None:
     if result is None:
-        return b""
+        return call.writer.no_value
     if isinstance(result, bytes | bytearray | memoryview):
         return bytes(result)  # pyright: ignore[reportUnknownArgumentType]
     handler = call.handler

@@ -20,7 +20,6 @@ from sdml_kafka.log_fields import record_fields
 from sdml_kafka.producing.outbox import Outgoing
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import OK
-from sdml_kafka.rpc.dialects.native import ok_headers, reply_headers
 from sdml_kafka.rpc.server.call import INTERNAL, Answer, ServerCall
 from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.runtime.waiter import wake
@@ -102,42 +101,47 @@ class Replies:
 
     def finish(self, call: ServerCall, answer: Answer) -> None:
         """Send the answer, which ends a stream. The call finishes with its last reply."""
-        if answer.status == OK and call.sequence is None and len(call.reply_topics) == 1:
+        value, status, _, own_headers = answer
+        if status == OK and call.sequence is None and len(call.reply_topics) == 1:
             # Most answers: the reply takes the place of the handler in `call.open`.
-            value = answer.value
             (topic,) = call.reply_topics
-            self._add(1, len(value))
-            headers = ok_headers(call.request_id, call.id_name)
+            self._add(1, len(value) if value else 0)
+            headers = call.writer.ok_headers(call.request_id, call.id_name)
+            if own_headers:
+                headers += own_headers
             call.message = message = _new_message(
                 (topic, value, call.record_key, headers, call.reply_partition, False, None, None)
             )
             call.replies = self
             self._outbox.send(message, call)
             return
-        if answer.status != OK:
-            self._counts.error(answer.status)
+        if status != OK:
+            self._counts.error(status)
         if not call.is_over and not call.is_cancelled:
             self._send(call, answer, is_end=call.sequence is not None)
         self.release(call)
 
-    def send_item(self, call: ServerCall, value: bytes) -> None:
+    def send_item(self, call: ServerCall, value: bytes | None) -> None:
         """Send the next reply of a stream."""
         assert call.sequence is not None
-        self._send(call, Answer(value), is_end=False)
+        self._send(call, Answer(value, headers=own_headers_of(call)), is_end=False)
         call.sequence += 1
 
     def _send(self, call: ServerCall, answer: Answer, *, is_end: bool) -> None:
         topics = call.reply_topics
         if not topics:
             return
-        value, status, text = answer
-        key = call.key
+        value, status, text, own_headers = answer
+        key, writer = call.key, call.writer
+        if status != OK:
+            value = writer.no_value
         if call.sequence is None:
-            headers = reply_headers(call, status, text)
+            headers = writer.reply_headers(call, status, text)
         else:
-            # All replies of a stream have to meet in one partition, so they need a key.
-            key = call.id if key is None else key
-            headers = reply_headers(
+            if not writer.marks_last:
+                # All replies of a stream have to meet in one partition, so they need a key.
+                key = call.id if key is None else key
+            headers = writer.reply_headers(
                 call,
                 status,
                 text,
@@ -145,9 +149,10 @@ class Replies:
                 is_end=is_end,
                 cancel_partition=None if call.id is None else call.chunk.tenancy.partition,
             )
+        headers += own_headers
         is_stream = call.sequence is not None
         call.open += len(topics)
-        self._add(len(topics), len(value) * len(topics))
+        self._add(len(topics), len(value or b"") * len(topics))
         for topic in topics:
             message = Message(topic, value, key, headers, call.reply_partition, is_stream)
             self._outbox.send(message, Reply(self, call, message, status != OK))
@@ -255,7 +260,7 @@ class Replies:
             error,
             extra=_fields_of(reply, error),
         )
-        headers = reply_headers(
+        headers = call.writer.reply_headers(
             call,
             INTERNAL,
             "the reply is larger than the server may send"
@@ -265,7 +270,7 @@ class Replies:
             is_end=call.sequence is not None,
         )
         self._bytes -= len(message.value or b"")
-        reply.message = message._replace(value=b"", headers=headers)
+        reply.message = message._replace(value=call.writer.no_value, headers=headers)
         reply.is_error = True
         if call.sequence is not None and not call.is_over:
             call.is_over = True
@@ -279,6 +284,11 @@ class Replies:
         for reply in due:
             self._outbox.send(reply.message, reply)
         return min((at for at, _ in self._to_resend), default=float("inf"))
+
+
+def own_headers_of(call: ServerCall) -> Sequence[tuple[str, bytes]]:
+    """Return the headers of the handler's own that its next reply carries."""
+    return () if call.own_headers is None else tuple(call.own_headers.items())
 
 
 def _fields_of(reply: "Reply | ServerCall", error: Exception) -> dict[str, object]:

@@ -16,10 +16,12 @@ from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import (
     DEADLINE_EXCEEDED,
     CorrelationFromRecord,
+    FlatHeaders,
     Request,
     is_id,
 )
 from sdml_kafka.rpc.dialects.native import Wire
+from sdml_kafka.rpc.dialects.union import Union
 from sdml_kafka.rpc.server.call import Answer, ServerCall
 from sdml_kafka.rpc.server.cancellations import Cancellations
 from sdml_kafka.rpc.server.dedupe import Repeats
@@ -60,6 +62,10 @@ class RequestIntake:
     """Makes calls of records, and counts them."""
 
     wire: Wire
+    reads_native: bool
+    """Whether requests in the project's own dialect are replied to."""
+    foreign: Union | None
+    """Reads requests of Spring and NestJS, and writes the replies; None if nobody shall."""
     own_ids: OwnIds | None
     reply_topic_policy: ReplyTopicPolicy
     replies: Replies
@@ -68,6 +74,8 @@ class RequestIntake:
     counts: Counts
     max_age_s: float | None
     """Seconds after which a request that waits is not started, with a deadline or without."""
+    default_timeout_ms: int | None
+    """The timeout of a request that has none of its own."""
     wall_clock: Callable[[], float]
     """Returns the seconds since the epoch, from which the records' timestamps count."""
 
@@ -76,7 +84,8 @@ class RequestIntake:
 
         Nothing of them counts before they are taken, and they are taken unless the lane ends.
         """
-        read, handler, chunk = self.wire.read_flat_request, lane.handler, lane.chunk
+        read = self.wire.read_flat_request if self.reads_native else self._read_without_replies
+        handler, chunk = lane.handler, lane.chunk
         admitted, known = self.reply_topic_policy.admitted, None
         topics: tuple[str, ...] = ()
         is_special = (
@@ -93,7 +102,7 @@ class RequestIntake:
                 request = self.own_ids.put_into(request, records[index])
             _, _, reply_topics, refused, _, timeout_ms, is_cancel = request
             due = inf
-            if timeout_ms is not None:
+            if timeout_ms is not None or (timeout_ms := self.default_timeout_ms) is not None:
                 if timestamp != sent_ms:
                     sent_ms, sent_at = timestamp, self._sent_at(timestamp, lane, epoch)
                 due = sent_at + timeout_ms / 1000
@@ -110,6 +119,9 @@ class RequestIntake:
             call.record = record
         return calls
 
+    def _read_without_replies(self, headers: FlatHeaders, key: bytes | None) -> Request:
+        return self.wire.read_flat_request(headers, key)._replace(reply_topics=(), refused_topics=0)
+
     def admits(self, call: ServerCall, lane: Lane, now: float) -> bool:
         """Count a call that was taken; return whether a handler needs to see it.
 
@@ -120,6 +132,8 @@ class RequestIntake:
             self.cancellations.pass_over(lane, call.id)
             self.replies.release(call)
             return False
+        if not (call.reply_topics or call.refused_topics) and self.foreign is not None:
+            self._read_foreign(call, self.foreign)
         counts.requests += 1
         counts.refused_topics += call.refused_topics
         if not (call.reply_topics or call.refused_topics):
@@ -146,6 +160,15 @@ class RequestIntake:
             return self._is_new(call, self.repeats, now)
         return True
 
+    def _read_foreign(self, call: ServerCall, foreign: Union) -> None:
+        """Read where Spring or NestJS wants the reply, in a request that asks for none of ours."""
+        request = foreign.read_request(call.flat_headers, call.topic)
+        if request is not None:
+            call.writer = foreign
+            call.request_id, call.id_name, asked, refused, call.reply_partition, _, _ = request
+            call.reply_topics = self.reply_topic_policy.admitted(request)
+            call.refused_topics = refused + len(asked) - len(call.reply_topics)
+
     def _sent_at(self, sent_ms: int, lane: Lane, epoch: float) -> float:
         """Return when a request was sent, on the event loop's clock.
 
@@ -169,6 +192,8 @@ class RequestIntake:
     def _too_late(self, call: ServerCall, lane: Lane, now: float) -> Answer:
         """Return the answer to a request whose deadline has passed, with what that is known by."""
         timeout_ms = self.wire.read_flat_request(call.flat_headers, None).timeout_ms
+        if timeout_ms is None:
+            timeout_ms = self.default_timeout_ms
         timeout_s, waited_s = (timeout_ms or 0) / 1000, now - lane.there_at
         text = "the deadline passed before the request was started: "
         if timeout_s <= waited_s:
@@ -188,7 +213,7 @@ class RequestIntake:
 
     def _is_new(self, call: ServerCall, repeats: Repeats[ServerCall, Answer], now: float) -> bool:
         """Return whether the call is new; a repeat gets the first call's answer."""
-        call.repeat_key = (call.topic, call.id)
+        call.repeat_key = (call.topic, call.id, call.writer)
         seen = repeats.begin(call.repeat_key, call, now)
         if seen is True:
             return True

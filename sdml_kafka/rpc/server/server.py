@@ -18,6 +18,7 @@ from sdml_kafka.lifecycle import Enterable, Lifecycle
 from sdml_kafka.parsing.parsers import Parser, Skip
 from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES
+from sdml_kafka.rpc.dialects.union import Dialect
 from sdml_kafka.rpc.server.actor_tree import Bounds, IntakeOptions, ReplyOptions, ServerActors
 from sdml_kafka.rpc.server.decorators import Decorator, SerializedDecorator
 from sdml_kafka.rpc.server.dedupe import Dedupe
@@ -33,7 +34,6 @@ from sdml_kafka.transport.connect import (
     Client,
     ClientChoice,
     OnCorrupt,
-    clock_of,
     rpc_server_transport,
 )
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
@@ -91,6 +91,10 @@ class KafkaRPCServer(Enterable):
         max_age_s: Seconds after which a request that waits is passed over, answered with
             `deadline_exceeded`: what is left in the topic when the group is new, was renamed, or
             its offsets have expired. By default only a request's own deadline counts.
+        default_timeout: Seconds that a request without a deadline has, from when it was appended
+            to its topic; by default it has for ever. Spring and NestJS send no deadlines.
+        dialects: The dialects whose requests are replied to: "native", "spring" (or `Spring(...)`)
+            and "nestjs". A request in any other one counts as one-way.
         expose_errors: Whether callers get the text of a handler's exception.
         corr_header_keys: The headers that may carry a request's correlation id. The first of
             them that a request has counts, then the request's key.
@@ -131,6 +135,8 @@ class KafkaRPCServer(Enterable):
         most_reply_topics: int = MAX_REPLY_TOPICS,
         dedupe: Dedupe | None = None,
         max_age_s: float | None = None,
+        default_timeout: float | None = None,
+        dialects: Sequence[Dialect] = ("native", "spring", "nestjs"),
         expose_errors: bool = False,
         corr_header_keys: Sequence[str] = ID_NAMES,
         correlation_from_record: CorrelationFromRecord | None = None,
@@ -145,16 +151,15 @@ class KafkaRPCServer(Enterable):
         transport: Transport | None = None,
         **aiokafka_options: Any,
     ) -> None:
-        timeouts = start_timeout, stop_timeout, drain_timeout
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
         own, choice = KafkaRPCServer.__init__.__kwdefaults__, ClientChoice(client, client_options)
-        bounds = Bounds(concurrency, max_bytes_in_flight, *timeouts)
+        limit = Bounds(concurrency, max_bytes_in_flight, start_timeout, stop_timeout, drain_timeout)
         transport = transport or rpc_server_transport(*where, max_bytes_in_flight, own, choice)
-        ids, now = (corr_header_keys, correlation_from_record), clock or clock_of(transport)
-        requests = IntakeOptions(*ids, dedupe, max_age_s, now, create_topics, on_corrupt)
+        read_as = corr_header_keys, correlation_from_record, dialects, default_timeout
+        requests = IntakeOptions(*read_as, dedupe, max_age_s, clock, create_topics, on_corrupt)
         options = requests, ReplyOptions(reply_topics, most_reply_topics, expose_errors)
         seen = hooks_of("server", group_id, client_options, aiokafka_options, hooks, on_event)
-        self._prepare(bounds, transport, *options, restarts, seen)
+        self._prepare(limit, transport, *options, restarts, seen)
 
     def _prepare(self, bounds: Bounds, transport: Transport, *parts: Any) -> None:
         self._origin: Origin = parts[-1].origin

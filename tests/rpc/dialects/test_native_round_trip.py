@@ -18,13 +18,15 @@ from sdml_kafka.rpc.dialects.messages import (
     is_status,
 )
 from sdml_kafka.rpc.dialects.native import (
+    NATIVE_REPLIES,
     Wire,
     cancel_headers,
-    reply_headers,
     reply_to_headers,
     request_headers,
 )
 from tests.support.naive_codec import IDS, LONG_ID, NUMBERS, TOPICS
+
+reply_headers = NATIVE_REPLIES.reply_headers
 
 
 @given(

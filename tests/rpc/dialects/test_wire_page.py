@@ -7,12 +7,14 @@ from pathlib import Path
 
 from sdml_kafka.rpc.dialects.messages import Request
 from sdml_kafka.rpc.dialects.native import (
+    NATIVE_REPLIES,
     Wire,
     cancel_headers,
-    reply_headers,
     reply_to_headers,
     request_headers,
 )
+
+reply_headers = NATIVE_REPLIES.reply_headers
 
 PAGE = Path(__file__).parents[3] / "docs" / "wire.md"
 HEADER = re.compile(r"`([\w-]+)`=`([^`]+)`")

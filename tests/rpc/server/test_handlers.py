@@ -70,8 +70,8 @@ async def test_a_call_shows_what_a_handler_may_use_and_no_more() -> None:
     shown = [name for name in dir(call) if not name.startswith("_")]
     assert repr(call) == "<Call 'request' partition 0 offset 0>"
     assert shown == [
-        *("deadline", "headers", "id", "is_cancelled", "key", "record"),
-        *("remaining_s", "reply_topics", "scope", "topic"),
+        *("deadline", "dialect", "headers", "id", "is_cancelled", "key", "record"),
+        *("remaining_s", "reply_headers", "reply_topics", "scope", "topic"),
     ]
     assert {name for name in dir(Call) if not name.startswith("_")} <= set(shown)
 

@@ -1,0 +1,173 @@
+"""Requests of Spring and NestJS as a server reads them, and replies that both of them understand.
+
+Which of the two has sent a request is a guess. So a server answers with everything that either one
+reads and the other one ignores, and a wrong guess does no harm.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
+
+from attrs import field, frozen
+
+from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.rpc.dialects.foreign import (
+    CORRELATION_ID,
+    NEST_ERROR,
+    NEST_IS_DISPOSED,
+    REPLY_PARTITION,
+    REPLY_TOPIC,
+    id_in,
+    last_values,
+)
+from sdml_kafka.rpc.dialects.header_values import cut, one_topic, read_partition
+from sdml_kafka.rpc.dialects.messages import (
+    MAX_TOPIC_BYTES,
+    OK,
+    UNKNOWN,
+    DialectName,
+    FlatHeaders,
+    HasId,
+    Request,
+    is_status,
+)
+from sdml_kafka.rpc.dialects.native import ERROR, STATUS
+from sdml_kafka.rpc.dialects.nestjs import NestJS, error_value
+from sdml_kafka.rpc.dialects.spring import Spring
+
+ForeignName = Literal["spring", "nestjs"]
+Dialect = DialectName | Spring | NestJS
+
+_IS_DISPOSED = (NEST_IS_DISPOSED, b"\x00")
+_NEST_ID = re.compile(rb"[0-9a-f]{21}")
+
+_new_request: Callable[[tuple[object, ...]], Request]
+# Called as a class, a named tuple is made in twice the time.
+_new_request = partial(tuple.__new__, Request)  # pyright: ignore[reportUnknownMemberType]
+
+
+def dialect_of(headers: FlatHeaders, topic: str) -> ForeignName:
+    """Return which of the two has most likely sent a request that has a `kafka_replyTopic`."""
+    found = last_values(headers)
+    if (found.get(REPLY_PARTITION) or b"").isdigit():
+        return "nestjs"
+    if found.get(REPLY_TOPIC) == f"{topic}.reply".encode():
+        return "nestjs" if _NEST_ID.fullmatch(found.get(CORRELATION_ID) or b"") else "spring"
+    return "spring"
+
+
+def partition_in(value: bytes | None) -> int | None:
+    """Return the partition that either of the two has written; None for what is neither's."""
+    if value is None:
+        return None
+    if len(value) == 4 and value[0] == 0:
+        return int.from_bytes(value, "big")
+    return read_partition(value)
+
+
+@frozen(eq=False)
+class Union:
+    """Reads requests of Spring and NestJS, and writes replies; see `ReplyWriter`."""
+
+    names: frozenset[ForeignName]
+    """The dialects whose requests are taken."""
+    error_headers: tuple[str, ...]
+    """The headers of Spring's that say that a reply is an error, and why."""
+    no_value: bytes | None = field(default=None, init=False)
+    marks_last: bool = field(default=True, init=False)
+    reserved: frozenset[str] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        own = frozenset(name.lower() for name in self.error_headers)
+        object.__setattr__(self, "reserved", own)
+
+    def read_request(self, headers: FlatHeaders, topic: str) -> Request | None:
+        """Read what a request in this topic asks for, None if it is of neither of the two.
+
+        No deadline is read: the project's own dialect has it, in a header that clients of this
+        package send in all dialects.
+        """
+        if REPLY_TOPIC not in headers[::2]:
+            return None
+        found = last_values(headers)
+        if (name := found[REPLY_TOPIC]) is None:
+            return None
+        if len(self.names) == 1 and dialect_of(headers, topic) not in self.names:
+            return None
+        topics, refused = one_topic(name) if len(name) <= MAX_TOPIC_BYTES else ((), 1)
+        id_, partition = id_in(found), partition_in(found.get(REPLY_PARTITION))
+        id_name = None if id_ is None else CORRELATION_ID
+        return _new_request((id_, id_name, topics, refused, partition, None, False))
+
+    def ok_headers(self, id_: bytes | None, id_name: str | None) -> list[tuple[str, bytes]]:
+        """Return the headers of the only reply, which is no error."""
+        return [_IS_DISPOSED] if id_ is None else [(CORRELATION_ID, id_), _IS_DISPOSED]
+
+    def reply_headers(
+        self,
+        request: HasId,
+        status: str = OK,
+        error: str = "",
+        *,
+        sequence: int | None = None,
+        is_end: bool = False,
+        cancel_partition: int | None = None,
+    ) -> list[tuple[str, bytes]]:
+        """Return the headers of any reply. Neither numbers replies, nor are streams cancelled."""
+        headers = self.ok_headers(request.id, request.id_name)
+        if status == OK:
+            if sequence is not None and not is_end:
+                headers.pop()
+            return headers
+        status = status if is_status(status) else UNKNOWN
+        text = cut(error)
+        shown = text or status.encode()
+        headers[-1:] = [(NEST_ERROR, error_value(status, text.decode())), _IS_DISPOSED]
+        headers += ((name, shown) for name in self.error_headers)
+        headers += ((STATUS, status.encode()), (ERROR, text))
+        return headers
+
+
+def check_dialects(dialects: Sequence[Dialect]) -> tuple[bool, Union | None]:
+    """Return whether a server takes native requests, and what reads and answers the others.
+
+    Raises:
+        ConfigurationError: These are no dialects.
+    """
+    if isinstance(dialects, str | Spring | NestJS):
+        raise ConfigurationError(f"dialects is a list: put this one into [ ], not {dialects!r}")
+    names = set[DialectName]()
+    error_headers: tuple[str, ...] = ()
+    for dialect in dialects:
+        if (dialect := named(dialect)) == "native":
+            names.add("native")
+        elif isinstance(dialect, Spring):
+            names.add("spring")
+            error_headers = tuple(dialect.error_headers)
+        else:
+            names.add("nestjs")
+    if not names:
+        raise ConfigurationError("dialects names one at least: 'native', 'spring' or 'nestjs'")
+    foreign = frozenset[ForeignName](name for name in names if name != "native")
+    return "native" in names, Union(foreign, error_headers) if foreign else None
+
+
+def named(dialect: object) -> Literal["native"] | Spring | NestJS:
+    """Return the dialect that a program has named or given.
+
+    Raises:
+        ConfigurationError: There is none of this name.
+    """
+    if dialect == "native":
+        return "native"
+    if dialect == "spring":
+        return Spring()
+    if dialect == "nestjs":
+        return NestJS()
+    if isinstance(dialect, Spring | NestJS):
+        return dialect
+    raise ConfigurationError(
+        "A dialect is 'native', 'spring', 'nestjs', Spring(error_headers=...) or NestJS(), not "
+        f"{dialect!r:.80}"
+    )
