@@ -9,6 +9,8 @@ from sdml_kafka.errors import BrokerUnreachable
 
 START_RETRY_S = 0.3
 MIN_ATTEMPT_S = 0.1
+FAIR_ATTEMPT_S = 1.0
+"""Seconds that an attempt should have: with less, all that it may find is that nothing answered."""
 
 
 @asynccontextmanager
@@ -27,13 +29,17 @@ async def connected[C](
     Raises:
         BrokerUnreachable: No broker has answered by the deadline.
     """
+    reason: BrokerUnreachable | None = None
     while True:
         async with connect() as client:
+            timeout_s = max(MIN_ATTEMPT_S, deadline - anyio.current_time())
             try:
-                await start(client, max(MIN_ATTEMPT_S, deadline - anyio.current_time()))
-            except BrokerUnreachable:
+                await start(client, timeout_s)
+            except BrokerUnreachable as error:
+                if reason is None or timeout_s >= FAIR_ATTEMPT_S:
+                    reason = error
                 if anyio.current_time() + START_RETRY_S >= deadline:
-                    raise
+                    raise reason from reason.__cause__
             else:
                 yield client
                 return
