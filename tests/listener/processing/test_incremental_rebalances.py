@@ -124,8 +124,7 @@ async def test_members_are_expelled_and_die_and_nothing_is_lost(seed: int) -> No
                 match draw.randrange(60):
                     case 0 | 1:
                         tasks.start_soon(another)
-                    case 2:
-                        members = sorted(broker.members(GROUP))
+                    case 2 if members := sorted(broker.members(GROUP)):
                         broker.expel(draw.choice(members), unnoticed_for_s=draw.choice([0, 1]))
                     case _:
                         pass
