@@ -22,7 +22,7 @@ CUSTOMERS = 8
 BILLS = 12 * CUSTOMERS
 WORK_S = 0.02
 SLOW_S = 4.0
-"""Seconds that the bank takes for the bill that is stuck meanwhile."""
+"""Seconds that the bank takes, at least, for the bill that is stuck meanwhile."""
 FAILS_ONCE, FAILS, SLOW = 20, 45, 63
 """The bill that is paid at the second attempt, the one that is paid when its dead letter
 is sent anew, and the one that is stuck."""
@@ -90,11 +90,8 @@ class Cashier:
             KafkaProducer(bootstrap_servers=self._servers, **self._client) as producer,
             self._listener,
         ):
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._watch, self._listener)
-                await self._send(producer)
-                await self._has_ended.wait()
-                tasks.cancel_scope.cancel()
+            await self._send(producer)
+            await self._has_ended.wait()
             self._report()
             await self._leaving.wait()
         self._listener = None
@@ -119,11 +116,20 @@ class Cashier:
         else:
             self._log.add(f"{text}, each customer's in order", "good")
 
-    async def _watch(self, listener: KafkaListener) -> None:
-        """Log what the health says of the bill that is stuck."""
-        while (health := listener.health(stuck_after_s=STUCK_AFTER_S)).state != "stuck":  # noqa: ASYNC110  (health has no event)
+    async def _be_stuck(self, delivery: Delivery[int]) -> None:
+        """Wait until the health has said of this bill that it is stuck, and log that."""
+        place = f"{delivery.record.topic} {delivery.record.partition}"
+        while (reason := self._why_stuck(place)) is None:  # noqa: ASYNC110  (health has no event)
             await anyio.sleep(CHECK_EVERY_S)
-        self._log.add(f"cashier: stuck, {health.reason}", "bad")
+        self._log.add(f"cashier: stuck, {place}: {reason}", "bad")
+
+    def _why_stuck(self, place: str) -> str | None:
+        assert self._listener is not None
+        # The state of the whole may be another, such as that no broker can be reached.
+        for part in self._listener.health(stuck_after_s=STUCK_AFTER_S).parts:
+            if part.kind == "partition" and part.name == place and part.state == "stuck":
+                return part.reason
+        return None
 
     def _new_listener(self) -> KafkaListener:
         dead_letters = dead_letters_of(self._topic)
@@ -152,7 +158,12 @@ class Cashier:
         customer, attempt = (delivery.record.key or b"").decode(), delivery.attempt
         self._book.begin(customer, number, attempt)
         try:
-            await anyio.sleep(SLOW_S if number == SLOW else WORK_S)
+            if number == SLOW:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._be_stuck, delivery)
+                    await anyio.sleep(SLOW_S)
+            else:
+                await anyio.sleep(WORK_S)
             if number == FAILS_ONCE and attempt == 1:
                 raise NoAnswer("no answer")
             if number == FAILS and number not in self._book.dead_letters:
