@@ -41,7 +41,7 @@ def spring_responder(embedded_kafka: EmbeddedKafka) -> Generator[Running]:
 @pytest.fixture(scope="session")
 def spring_requester(embedded_kafka: EmbeddedKafka) -> Generator[Running]:
     """Templates that ask; see `Requester.java`."""
-    prefix = prepared(embedded_kafka, ("replies",))
+    prefix = prepared(embedded_kafka, ("replies", "replies-json"))
     yield from running(spring(embedded_kafka.bootstrap_servers, prefix, "requester"), prefix)
 
 

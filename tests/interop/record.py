@@ -72,7 +72,7 @@ def read(kafka: EmbeddedKafka, topic: str) -> list[Record]:
 
 def spring_requests(kafka: EmbeddedKafka) -> dict[str, Sequence[Record]]:
     """Have each of Spring's templates ask something that nobody answers."""
-    prepare(kafka, ("replies", "requests"))
+    prepare(kafka, ("replies", "replies-json", "requests"))
     cases: dict[str, dict[str, Any]] = {
         "a shared reply topic": {"template": "shared"},
         "an id of text": {"template": "text"},

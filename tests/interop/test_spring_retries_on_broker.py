@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio.to_thread
+import anyio
 import pytest
 
 from sdml_kafka import DeadLetter, Delivery, Record, RetryTopics
@@ -54,11 +54,7 @@ def handled(running: Running, value: str, listener: str = "retried") -> list[Eve
 
 
 async def until_handled(running: Running, value: str, count: int, listener: str) -> None:
-    await anyio.to_thread.run_sync(
-        lambda: running.service.wait_for(
-            lambda: len(handled(running, value, listener)) >= count, timeout_s=60
-        )
-    )
+    await running.service.until(lambda: len(handled(running, value, listener)) >= count)
 
 
 async def record_in(kafka: EmbeddedKafka, topic: str, value: str) -> Record:

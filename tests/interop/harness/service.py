@@ -16,7 +16,7 @@ from attrs import frozen
 from sdml_kafka.testing.embedded.java import find_java
 from tests.interop.harness.building import built
 
-READY_TIMEOUT_S = 90.0
+READY_TIMEOUT_S = 180.0
 ANSWER_TIMEOUT_S = 60.0
 EXIT_TIMEOUT_S = 20.0
 MAX_LOG_LINES = 40
@@ -26,7 +26,7 @@ Event = dict[str, Any]
 
 
 class Service:
-    """One process of a service. All methods block; `ask_async` is for tests of async code."""
+    """One process of a service. All but `ask_async` and `until` block."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Remember what to run; `start` runs it."""
@@ -109,6 +109,10 @@ class Service:
         with self._changed:
             self._changed.wait_for(is_over, timeout_s)
         assert condition(), f"it did not come:\n{self.log_tail()}"
+
+    async def until(self, condition: Callable[[], object], timeout_s: float = 60.0) -> None:
+        """Wait in a thread until a condition about the events holds."""
+        await anyio.to_thread.run_sync(lambda: self.wait_for(condition, timeout_s))
 
     def having(self, **fields: Any) -> list[Event]:
         """Return the events that have these fields."""

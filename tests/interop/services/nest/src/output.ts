@@ -24,7 +24,7 @@ export function readCommands(run: (command: any) => Promise<unknown>, close: () 
     );
   });
   lines.on('close', () => {
-    setTimeout(() => process.exit(1), 5000).unref();
+    setTimeout(() => process.exit(0), 1000).unref(); // whose fetches end late
     void close().then(() => process.exit(0));
   });
 }

@@ -7,6 +7,9 @@ import { ignoreElements } from 'rxjs/operators';
 import { headersOf, readCommands, write } from './output';
 import { membership, settings } from './settings';
 
+/** How long the value "held" is held, until the process ends. */
+let holdS = 0;
+
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 @Controller()
@@ -25,7 +28,7 @@ class Responder {
       case 'null':
         return null;
       case 'held':
-        await pause(settings.holdMs);
+        await pause(holdS * 1000);
     }
     return typeof value === 'string' ? value.toUpperCase() : value;
   }
@@ -65,7 +68,10 @@ async function main(): Promise<void> {
       subscribe: { fromBeginning: true },
     }),
   });
-  readCommands(async () => null, () => app.close());
+  readCommands(
+    async (command) => (holdS = command.hold_s),
+    () => app.close(),
+  );
   await app.listen();
 }
 

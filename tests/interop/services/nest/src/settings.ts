@@ -4,7 +4,6 @@ const env = process.env;
 export const settings = {
   brokers: (env.BOOTSTRAP ?? '').split(','),
   prefix: env.PREFIX ?? '',
-  holdMs: Number(env.HOLD_S ?? 0) * 1000,
 };
 
 /** So that a member that was killed is replaced soon. */

@@ -25,7 +25,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Map;
 import java.util.UUID;
 
-/** The ways in which programs set up a ReplyingKafkaTemplate; all share one reply topic. */
+/** The ways in which programs set up a ReplyingKafkaTemplate; those of text share one reply topic. */
 @Configuration
 @Profile("requester")
 class Requester {
@@ -61,12 +61,12 @@ class Requester {
                 new TopicPartitionOffset(replies, PINNED_PARTITION, SeekPosition.END)));
     }
 
-    /** Its values are objects, and replies have to say of which class they are. */
+    /** Its values are objects, and replies have to say of which class they are; others would stop its reader. */
     @Bean
     ReplyingKafkaTemplate<String, Object, Object> json() {
         var deserializer = new JsonDeserializer<Object>();
         deserializer.addTrustedPackages("interop");
-        return template(new JsonSerializer<>(), deserializer, new ContainerProperties(replies));
+        return template(new JsonSerializer<>(), deserializer, new ContainerProperties(replies + "-json"));
     }
 
     @SuppressWarnings({"unchecked", "rawtypes"})

@@ -1,7 +1,6 @@
 package interop;
 
 import org.apache.kafka.clients.consumer.ConsumerRecord;
-import org.springframework.beans.factory.annotation.Value;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.context.annotation.Profile;
@@ -22,8 +21,13 @@ import java.util.stream.Stream;
 @Profile("responder")
 class Responder {
 
-    @Value("${interop.hold-s}")
-    double holdS;
+    private volatile double holdS;
+
+    /** How long the value "held" is held from now on, until the process ends. */
+    @Bean
+    Command hold() {
+        return arguments -> holdS = arguments.get("hold_s").asDouble();
+    }
 
     /** Nothing about errors is configured: ten attempts, then the record is skipped, and no reply. */
     @KafkaListener(topics = "${interop.prefix}-plain", groupId = "${interop.prefix}-plain")
