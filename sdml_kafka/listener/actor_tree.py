@@ -359,6 +359,8 @@ class ListenerActors:
             self._client,
             self._log.standing.group_id,
             self.supervisor.recent_events(),
+            self.outbox.waiting,
+            0 if failures is None else failures.dead_letters,
         )
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:

@@ -36,6 +36,8 @@ class ParseFailures:
 
     counted_twice: int = 0
     """The number of records that the ledger counts as delivered once more than they were."""
+    dead_letters: int = 0
+    """The number of dead letters that the broker has acknowledged."""
 
     def __init__(
         self,
@@ -164,6 +166,7 @@ class ParseFailures:
     def _buried(self, job: Job, error: Exception, topic: str) -> None:
         self._jobs.discard(job)
         if job.finish():
+            self.dead_letters += 1
             self._hooks.dead_lettered(job, error, topic)
 
     def _give_back(self, job: Job) -> None:

@@ -36,6 +36,9 @@ class Counters:
     """The number of offsets that were passed over then: at most so many records are lost."""
     corrupt: int = 0
     """The number of offsets that were skipped, since what is there does not decode."""
+    dead_letters: int = 0
+    """The number of dead letters of records that did not parse, as the broker has acknowledged
+    them. Processors count theirs."""
 
 
 @frozen
@@ -72,6 +75,9 @@ class ListenerStatus:
     """The consumer group, empty until the consumer has been made."""
     recent: Sequence[RecentEvent] = ()
     """The last crashes and restarts of actors, the latest last; at most 50."""
+    sends_waiting: int = 0
+    """The number of records that wait to be acknowledged: what handlers returned, retries and dead
+    letters. Those of a processor with `exactly_once` are not counted."""
 
 
 def listener_status(
@@ -85,6 +91,8 @@ def listener_status(
     client: str = "other",
     group_id: str = "",
     recent: Sequence[RecentEvent] = (),
+    sends_waiting: int = 0,
+    dead_letters: int = 0,
 ) -> ListenerStatus:
     """Return the status, from a ledger that is up to date with the readers.
 
@@ -106,6 +114,7 @@ def listener_status(
             jumps=intake.jumps,
             lost_offsets=intake.lost_offsets,
             corrupt=intake.corrupt,
+            dead_letters=dead_letters,
         ),
         bytes_in_flight=intake.budget.held,
         nearest_topics=intake.health.nearest_topics,
@@ -116,4 +125,5 @@ def listener_status(
         session_timeout_s=intake.health.membership.session_timeout_s,
         group_id=group_id,
         recent=recent,
+        sends_waiting=sends_waiting,
     )

@@ -21,7 +21,7 @@
                    "failures": 0, "dead_letters": 0, "transactions": 0, "aborted": 0}],
    "not_taken": [{"topic": "orders", "partition": 2, "offset": 5, "to": "orders.DLT",
                   "purpose": "dead letter", "why": "TopicMissing: ...", "for_s": 12.5}],
-   "calls": null, "sends": null,
+   "calls": null, "sends": {"waiting": 1},
    "counters": {"delivered": 20, "finished": 17, "restarts": 0},
    "recent": [{"at": 1764444400.0, "what": "crashed", "actor": "listener/consumer-loop",
                "error": "ConsumerFailed: ...", "delay_s": null}],
@@ -150,7 +150,7 @@ class CallsDocument(TypedDict):
 
 
 class SendsDocument(TypedDict):
-    """The records of a producer that wait for their acknowledgements."""
+    """The records that an object has sent and that wait for their acknowledgements."""
 
     waiting: int
 
@@ -183,8 +183,7 @@ class ObjectDocument(TypedDict):
     not_taken: list[NotTakenDocument]
     calls: CallsDocument | None
     """Null unless the object is a client or a server of calls."""
-    sends: SendsDocument | None
-    """Null unless the object is a producer."""
+    sends: SendsDocument
     counters: dict[str, int]
     """The object's counters by their names in its status; errors of a server as "errors.<status>".
     """

@@ -176,7 +176,7 @@ def _object(
         processors=[_processor(*each) for each in list(processors.items())[:MAX_PROCESSORS]],
         not_taken=not_taken[:MAX_NOT_TAKEN],
         calls=_calls(status),
-        sends=SendsDocument(waiting=status.waiting) if isinstance(status, ProducerStatus) else None,
+        sends=SendsDocument(waiting=_sends_waiting(status)),
         counters=_counters(status),
         recent=[_recent(event, at) for event in status.recent],
         left_out={
@@ -289,6 +289,10 @@ def _calls(status: Status) -> CallsDocument | None:
         for each in status.oldest
     ]
     return CallsDocument(in_flight=status.in_flight, oldest=oldest, reply_partitions=where)
+
+
+def _sends_waiting(status: Status) -> int:
+    return status.waiting if isinstance(status, ProducerStatus) else status.sends_waiting
 
 
 def _counters(status: Status) -> dict[str, int]:

@@ -71,6 +71,12 @@ class Outbox:
         return producer is not None and producer.connected
 
     @property
+    def waiting(self) -> int:
+        """The number of records that were given to `send` and have no outcome yet."""
+        producer = self.producer  # other threads may ask
+        return len(self._waiting) + (0 if producer is None else producer.waiting)
+
+    @property
     def unreachable(self) -> Mapping[str, str]:
         """The brokers that were not reached lately, with the address and the reason of each."""
         producer = self.producer  # other threads may ask

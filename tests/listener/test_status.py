@@ -60,6 +60,7 @@ async def test_the_counters_count() -> None:
         "jumps": 0,
         "lost_offsets": 0,
         "corrupt": 0,
+        "dead_letters": 0,
     }
 
 

@@ -1,5 +1,6 @@
 """What Prometheus reads, as its own parser understands it."""
 
+from functools import partial
 from typing import Any
 
 import anyio
@@ -20,6 +21,8 @@ from sdml_kafka import (
     KafkaRPCServer,
     Restarts,
     Retry,
+    Send,
+    TopicPartition,
 )
 from sdml_kafka.observability import app
 from sdml_kafka.observability.prometheus import Collector, Prometheus
@@ -127,6 +130,55 @@ async def test_calls_requests_and_sends() -> None:
     assert samples.value("sdml_kafka_calls_total", object="rpc") == 1
     assert samples.value("sdml_kafka_requests_total", object="server") == 1
     assert samples.value("sdml_kafka_sends_acknowledged_total", object="producer") == 1
+
+
+async def test_what_was_sent_and_is_not_acknowledged_is_counted_for_each_object() -> None:
+    registry, broker = CollectorRegistry(), broker_with("a")
+    for topic in ("requests", "next"):
+        broker.create_topic(topic)
+    transport = Transport(broker.connect("servers"), broker.connect_producer())
+    server, listener = KafkaRPCServer(transport=transport), processing_on(broker)
+    rpc = KafkaRPC(transport=Transport(broker.connect(""), broker.connect_producer()))
+    registry.register(Collector(listener, rpc, server))
+
+    @server.handler("requests")
+    async def answer(value: bytes, call: Call) -> bytes:
+        if value == b"first":
+            broker.hold_sends()
+        return value
+
+    async def forward(value: str, delivery: Delivery[str]) -> Send:
+        return Send("next", value.encode())
+
+    def waiting() -> list[float]:
+        samples = read(registry)
+        return [
+            samples.value("sdml_kafka_sends_waiting", object=each)
+            for each in ("listener", "rpc", "server")
+        ]
+
+    async with server, rpc, listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(rpc.request, "requests", b"first", res_timeout=60.0))
+        await until(lambda: waiting() == [0, 0, 1])
+        tasks.start_soon(partial(rpc.request, "requests", b"second", res_timeout=60.0))
+        async with processing(listener, forward):
+            await until(lambda: waiting() == [1, 1, 1])
+            broker.release_sends()
+            await until(lambda: broker.records(TopicPartition("next", 0)))
+
+
+async def test_dead_letters_of_what_does_not_parse_are_counted() -> None:
+    broker = MemoryBroker({TOPIC: 1, f"{TOPIC}-dlt": 1})
+    broker.produce(TOPIC, b"\xff")
+    registry = CollectorRegistry()
+    listener = processing_on(broker, on_parse_error=DeadLetter())
+    registry.register(Collector(listener))
+    of = {"object": "listener", "processor": ""}
+    async with listener:
+        assert read(registry).value("sdml_kafka_dead_letters_total", **of) == 0
+        async with loops(await listener.subscribe(str)):
+            await until(lambda: listener.status().counters.dead_letters == 1)
+        assert read(registry).value("sdml_kafka_dead_letters_total", **of) == 1
 
 
 async def test_the_application_answers_with_metrics() -> None:

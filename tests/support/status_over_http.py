@@ -80,7 +80,7 @@ def busy_listener(name: str = "listener", state: str = "idle", rows: int = 12) -
         "processors": [_processor("charge-customers-for-orders")],
         "not_taken": [],
         "calls": None,
-        "sends": None,
+        "sends": {"waiting": 0},
         "counters": {"delivered": 20},
         "recent": [],
         "left_out": {},

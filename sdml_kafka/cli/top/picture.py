@@ -104,7 +104,7 @@ def _counts(each: ObjectDocument) -> Iterator[RenderableType]:
         yield _text(", ".join(counters), "dim")
     if each["calls"] is not None:
         yield _text(f"{each['calls']['in_flight']} calls in flight")
-    if each["sends"] is not None:
+    if each["sends"]["waiting"] or each["kind"] == "producer":
         yield _text(f"{each['sends']['waiting']} records wait for acknowledgements")
 
 

@@ -168,11 +168,13 @@ function counters(object) {
 }
 
 function traffic(object) {
-  if (object.calls) {
-    const where = object.calls.reply_partitions.join(", ");
-    return element("p", {}, `${count(object.calls.in_flight)} calls in flight${where ? `; replies come to ${where}` : ""}`);
-  }
-  return object.sends ? element("p", {}, `${count(object.sends.waiting)} records wait for their acknowledgement`) : null;
+  const { calls, sends } = object;
+  const where = calls ? calls.reply_partitions.join(", ") : "";
+  const lines = [
+    calls && `${count(calls.in_flight)} calls in flight${where ? `; replies come to ${where}` : ""}`,
+    (sends.waiting || object.kind === "producer") && `${count(sends.waiting)} records wait for their acknowledgement`,
+  ].filter(Boolean);
+  return lines.length ? element("p", {}, lines.join("; ")) : null;
 }
 
 function calls(object) {

@@ -97,7 +97,7 @@ METRICS = {
     "sdml_kafka_requests": _counter("Requests received."),
     "sdml_kafka_request_errors": _counter("Requests answered with an error.", ("object", "status")),
     "sdml_kafka_undeliverable_replies": _counter("Replies that could not be delivered."),
-    "sdml_kafka_sends_waiting": _gauge("Records that wait to be acknowledged."),
+    "sdml_kafka_sends_waiting": _gauge("Records sent that wait to be acknowledged."),
     "sdml_kafka_sends_acknowledged": _counter("Records acknowledged."),
     "sdml_kafka_sends_failed": _counter("Records that were not sent."),
 }
@@ -167,11 +167,14 @@ def _samples(
     if isinstance(status, ListenerStatus):
         yield from _reading(of, status)
         yield from _listening(of, status)
+        yield "sdml_kafka_sends_waiting", of, status.sends_waiting
     elif isinstance(status, ServerStatus):
         yield from _reading(of, status)
         yield from _serving(of, status)
+        yield "sdml_kafka_sends_waiting", of, status.sends_waiting
     elif isinstance(status, RPCStatus):
         yield from _calling(of, status)
+        yield "sdml_kafka_sends_waiting", of, status.sends_waiting
     else:
         yield "sdml_kafka_restarts", of, status.restarts
         yield "sdml_kafka_sends_waiting", of, status.waiting
@@ -230,6 +233,7 @@ def _listening(of: tuple[str], status: ListenerStatus) -> Iterator[Sample]:
         yield "sdml_kafka_held_records", labels, len(each.held)
     if status.held:
         yield "sdml_kafka_held_records", (*of, ""), len(status.held)
+    yield "sdml_kafka_dead_letters", (*of, ""), counters.dead_letters  # of what did not parse
 
 
 def _calling(of: tuple[str], status: RPCStatus) -> Iterator[Sample]:

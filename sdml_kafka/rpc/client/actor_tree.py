@@ -145,6 +145,7 @@ class ClientActors:
             client=self._client,
             recent=self.supervisor.recent_events(),
             oldest=self.calls.oldest(lifecycle.now()),
+            sends_waiting=self.outbox.waiting,
         )
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:

@@ -48,6 +48,8 @@ class RPCStatus:
     """The last crashes and restarts of actors, the latest last; at most 50."""
     oldest: Sequence[CallInFlight] = ()
     """The calls that have waited longest for their replies, the first one first; at most 20."""
+    sends_waiting: int = 0
+    """The number of requests and other records that wait to be acknowledged."""
 
 
 @define(eq=False)
@@ -73,6 +75,7 @@ def rpc_status(
     client: str,
     recent: Sequence[RecentEvent],
     oldest: Sequence[CallInFlight],
+    sends_waiting: int,
 ) -> RPCStatus:
     """Return the status of a client with these actors and counts."""
     return RPCStatus(
@@ -93,4 +96,5 @@ def rpc_status(
         client=client,
         recent=recent,
         oldest=oldest,
+        sends_waiting=sends_waiting,
     )

@@ -188,6 +188,7 @@ class ServerActors:
             self._log.standing.group_id,
             self.supervisor.recent_events(),
             oldest_in_handlers(self.pool, self._wall_clock),
+            self.outbox.waiting,
         )
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:

@@ -110,6 +110,8 @@ class ServerStatus:
     """The last crashes and restarts of actors, the latest last; at most 50."""
     oldest: Sequence[CallInFlight] = ()
     """The requests in handlers that were sent first, in that order; at most 20."""
+    sends_waiting: int = 0
+    """The number of replies that wait to be acknowledged."""
 
 
 def server_status(
@@ -122,6 +124,7 @@ def server_status(
     group_id: str,
     recent: Sequence[RecentEvent],
     oldest: Sequence[CallInFlight],
+    sends_waiting: int,
 ) -> ServerStatus:
     """Return what the parts of a server show at this moment."""
     return ServerStatus(
@@ -156,4 +159,5 @@ def server_status(
         group_id=group_id,
         recent=recent,
         oldest=oldest,
+        sends_waiting=sends_waiting,
     )

@@ -78,6 +78,10 @@ class MemoryProducer:
         return self._is_open and not self._state.faults.down
 
     @property
+    def waiting(self) -> int:
+        return len(self._waiting) + len(self._held) + len(self._answers)
+
+    @property
     def unreachable(self) -> Mapping[str, str]:
         return {"0": "memory: it is down"} if self._state.faults.down else {}
 

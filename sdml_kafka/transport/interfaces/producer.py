@@ -66,6 +66,14 @@ class Producer(Protocol):
         ...
 
     @property
+    def waiting(self) -> int:
+        """The number of records that were given to `send` and have no outcome yet.
+
+        Any thread may ask. What another thread has not taken over yet may be missing.
+        """
+        ...
+
+    @property
     def unreachable(self) -> Mapping[str, str]:
         """The brokers that the client has failed to connect to lately, with the reason.
 

@@ -26,6 +26,7 @@ from tests.support.contracts.producer_world import (
     ProducerWorld,
     started,
 )
+from tests.support.waiting import until
 
 TOO_LARGE = bytes(1 << 21)
 
@@ -296,9 +297,11 @@ class ProducerContract:
                 producer.send(Message(topic, b"%d" % number, partition=0), outcomes.of(number))
             assert not await producer.flush(1.0)
             assert list(outcomes.reported) == ["before"]
+            assert producer.waiting == 100
         finally:
             await world.come_back()
         await outcomes.wait_for(101)
+        await until(lambda: producer.waiting == 0)
         assert all(reported == [None] for reported in outcomes.reported.values())
         records = await world.records(TopicPartition(topic, 0))
         expected = [b"before", *(b"%d" % number for number in range(100))]

@@ -121,6 +121,10 @@ class AiokafkaProducer:
         return self._driver.connected
 
     @property
+    def waiting(self) -> int:
+        return self._driver.sending.waiting
+
+    @property
     def unreachable(self) -> Mapping[str, str]:
         return self._driver.unreachable
 

@@ -106,6 +106,11 @@ class Sending:
         self._all_settled: asyncio.Future[None] | None = None
         self._refusal: str | None = "the producer is not started"
 
+    @property
+    def waiting(self) -> int:
+        """The number of records that have no outcome yet. Any thread may ask."""
+        return self._unsettled
+
     # -- taking records ------------------------------------------------------------------
 
     def open(self, *, creates_topics: bool) -> None:

@@ -76,6 +76,10 @@ class LibrdkafkaProducer:
     def connected(self) -> bool:
         return self._is_up
 
+    @property
+    def waiting(self) -> int:
+        return 0 if self._sending is None else self._sending.waiting
+
     async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
         settings = {**self._settings, "allow.auto.create.topics": creates_topics}
         admin = self._admin = Admin(self._loop, settings, self._note_outage)

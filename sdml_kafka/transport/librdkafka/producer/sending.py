@@ -328,6 +328,11 @@ class Sending:
         """The number of records that have their outcome."""
         return self._settled + self._rounds.unasked
 
+    @property
+    def waiting(self) -> int:
+        """The number of records that have no outcome yet. Any thread may ask."""
+        return max(0, self._taken - self.settled)
+
     async def flush(self, timeout_s: float) -> bool:
         self._rounds.report_all(is_flushing=True, is_holding=True)
         try:
