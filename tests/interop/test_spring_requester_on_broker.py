@@ -1,6 +1,7 @@
 """Spring's `ReplyingKafkaTemplate` asks our server."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import Call, RemoteError
+from sdml_kafka import Call, KafkaRPC, RemoteError
 from sdml_kafka.testing import EmbeddedKafka
 from tests.interop.harness.held import Held
 from tests.interop.harness.service import Running
 from tests.support.kafka_from_outside import create_topic, unique
-from tests.support.rpc_on_broker import server_on
+from tests.support.rpc_on_broker import all_of, client_on, server_on
 from tests.support.waiting import until
 
 pytestmark = [
@@ -100,6 +101,43 @@ async def test_a_hundred_calls_at_once(
         for template in ("shared", "pinned"):
             replies = await ask(spring_requester, topic, *values, template=template)
             assert [each.get("value") for each in replies] == [each.upper() for each in values]
+
+
+async def test_all_dialects_in_one_topic_at_once(
+    embedded_kafka: EmbeddedKafka, spring_requester: Running, nest_requester: Running
+) -> None:
+    dialects: Counter[str] = Counter()
+
+    async def count(value: bytes, call: Call) -> bytes:
+        dialects[call.dialect] += 1
+        return value.upper()
+
+    topic, values = nest_requester.topic("one"), [f"value-{number}" for number in range(50)]
+    wanted = [value.upper() for value in values]
+    replies: dict[str, list[Any]] = {}
+
+    async def by_spring() -> None:
+        found = await ask(spring_requester, topic, *values)
+        replies["spring"] = [each["value"] for each in found]
+
+    async def by_nest() -> None:
+        options = {"topic": topic, "values": values, "client": 0, "timeout_s": 30}
+        found = await nest_requester.service.ask_async("call", **options)
+        replies["nestjs"] = [each["values"][0] for each in found["outcomes"]]
+
+    async def by_us(rpc: KafkaRPC) -> None:
+        found = await all_of(50, lambda number: rpc.request(topic, values[number].encode()))
+        replies["native"] = [each.decode() for each in found]
+
+    async with (
+        server_on(embedded_kafka, topic, count, auto_offset_reset="latest"),
+        client_on(embedded_kafka) as rpc,anyio.create_task_group() as tasks
+    ):
+        tasks.start_soon(by_spring)
+        tasks.start_soon(by_nest)
+        tasks.start_soon(by_us, rpc)
+    assert replies == {"spring": wanted, "nestjs": wanted, "native": wanted}
+    assert dialects == {"spring": 50, "nestjs": 50, "native": 50}
 
 
 async def test_our_server_restarts_in_mid_call(
