@@ -1,17 +1,13 @@
 """Calls on the twin need no clock of their own, also in the virtual time that the docs show."""
 
-import asyncio
 import re
-import selectors
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import anyio
 import pytest
-from trio.testing import MockClock
 
 from sdml_kafka import (
     CallTimeout,
@@ -34,16 +30,10 @@ REQUESTS, REPLIES = TopicPartition("request", 0), TopicPartition("reply", 0)
 
 def backends_of_the_page() -> Iterator[Any]:
     """Yield what the fixtures `anyio_backend` on the page return."""
-    names = {
-        "pytest": SimpleNamespace(fixture=lambda fixture: fixture),
-        "asyncio": asyncio,
-        "selectors": selectors,
-        "MockClock": MockClock,
-    }
     for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
         if "anyio_backend" in block:
-            scope = dict[str, Any](names)
-            exec(block, scope)
+            scope = dict[str, Any]()
+            exec(block.replace("@pytest.fixture\n", ""), scope)
             name, options = scope["anyio_backend"]()
             yield pytest.param((name, options), id=name)
 
