@@ -22,7 +22,7 @@ def repository() -> str:
 
 
 def on_config(config: Any) -> None:
-    """Lead to the source, but not by `repo_url`, for which readers would ask GitHub for its stars."""
+    """Lead to the source, not by `repo_url`: a reader's browser would ask GitHub for its stars."""
     config.extra["social"] = [{"icon": "material/source-repository", "link": repository()}]
 
 
