@@ -1,6 +1,7 @@
 """Compare the wheel and the sdist in a folder with the files of this checkout.
 
-The wheel has to hold every file of the package and nothing else; the sdist holds the tests as well.
+The wheel has to hold every file of the package and nothing else. The sdist holds the tests as well,
+and nothing that is built, downloaded or for whoever has a checkout.
 """
 
 import sys
@@ -15,6 +16,26 @@ NEEDED = {
     "sdml/kafka_client/py.typed",
     "sdml_kafka/testing/embedded/kafka_jars/4.1.0.txt",
     "sdml_kafka/testing/embedded/kafka_jars/4.4.0.txt",
+}
+
+UNWANTED = {".class", ".jar", ".log", ".pyc", ".tgz", ".whl", ".zip"}
+"""How names end of what was built or downloaded."""
+MAX_BYTES = 256 << 10
+TOP = {
+    ".ci",
+    ".gitignore",
+    "CHANGELOG.md",
+    "LICENSE",
+    "PKG-INFO",
+    "README.md",
+    "benchmarks",
+    "docs",
+    "examples",
+    "mkdocs.yml",
+    "pyproject.toml",
+    "sdml",
+    "sdml_kafka",
+    "tests",
 }
 
 
@@ -41,6 +62,20 @@ def names_in_sdist(path: Path) -> set[str]:
         return {name.partition("/")[2] for name in archive.getnames()}
 
 
+def does_not_belong(path: Path) -> list[str]:
+    """Return what the sdist at this path should not hold."""
+    with tarfile.open(path) as archive:
+        sizes = {each.name.partition("/")[2]: each.size for each in archive if each.isfile()}
+    return [
+        name
+        for name, size in sizes.items()
+        if name.partition("/")[0] not in TOP
+        or PurePath(name).suffix in UNWANTED
+        or size > MAX_BYTES
+        or "node_modules" in PurePath(name).parts
+    ]
+
+
 def main(folder: Path) -> None:
     [wheel], [sdist] = folder.glob("*.whl"), folder.glob("*.tar.gz")
     packaged, source = names_in_wheel(wheel), names_in_sdist(sdist)
@@ -49,6 +84,7 @@ def main(folder: Path) -> None:
         *(f"not in the wheel: {name}" for name in (wanted | NEEDED) - packaged),
         *(f"in the wheel, and not of the package: {name}" for name in packaged - wanted),
         *(f"not in the sdist: {name}" for name in (wanted | files_of("tests")) - source),
+        *(f"in the sdist, where it does not belong: {name}" for name in does_not_belong(sdist)),
         *(f"in the sdist, and a cache: {name}" for name in source if is_cache(PurePath(name))),
     ]
     if problems:
