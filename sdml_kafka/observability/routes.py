@@ -88,7 +88,7 @@ class Routes:
             from sdml_kafka.observability.prometheus.exposition import exposition
         except ConfigurationError as error:  # prometheus-client is not installed
             return Response(str(error), 501, media_type="text/plain")
-        body, content_type = exposition(self._objects.values(), *self._limits)
+        body, content_type = exposition(self._objects, *self._limits)
         return Response(body, headers={"content-type": content_type})
 
     def _health(self, asked: Literal["live", "ready"]) -> Response:

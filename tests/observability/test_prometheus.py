@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from sdml_kafka import (
@@ -130,6 +130,34 @@ async def test_calls_requests_and_sends() -> None:
     assert samples.value("sdml_kafka_calls_total", object="rpc") == 1
     assert samples.value("sdml_kafka_requests_total", object="server") == 1
     assert samples.value("sdml_kafka_sends_acknowledged_total", object="producer") == 1
+
+
+async def test_an_object_comes_once_though_a_collector_of_it_is_registered() -> None:
+    """Other objects of that collector are in the same metrics, of which there is one each."""
+    shown, other = processing_on(broker_with("a")), KafkaProducer(bootstrap_servers="127.0.0.1:1")
+    collector = Collector(shown, other)
+    REGISTRY.register(collector)
+    try:
+        transport = httpx.ASGITransport(app(shown))
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            text = (await client.get("/metrics")).text
+        alone = Samples(generate_latest(REGISTRY).decode())
+    finally:
+        REGISTRY.unregister(collector)
+    samples = Samples(text)
+    assert samples.value("sdml_kafka_live", object="listener") == 1
+    assert samples.value("sdml_kafka_live", object="producer") == 1
+    assert text.count("# TYPE sdml_kafka_live gauge") == 1
+    assert alone.value("sdml_kafka_live", object="listener") == 1
+
+
+async def test_another_thread_may_collect() -> None:
+    registry, broker = CollectorRegistry(), broker_with("a")
+    async with listener_on(broker) as listener, loops(await listener.subscribe(str)):
+        registry.register(Collector(listener))
+        await until(lambda: listener.status().counters.finished == 1)
+        samples = await anyio.to_thread.run_sync(read, registry)
+    assert samples.value("sdml_kafka_records_finished_total", object="listener") == 1
 
 
 async def test_what_was_sent_and_is_not_acknowledged_is_counted_for_each_object() -> None:

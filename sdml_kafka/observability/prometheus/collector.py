@@ -1,7 +1,9 @@
 """The collector, which reads `status()` when Prometheus asks."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from operator import add
 from typing import Literal, get_args
 
@@ -105,10 +107,25 @@ METRICS = {
 the hook's."""
 
 
+_SHOWN: ContextVar[Collection[int]] = ContextVar("_SHOWN", default=())
+
+
+@contextmanager
+def without(objects: Iterable[Observed]) -> Generator[None]:
+    """Have all collectors that are asked inside the context leave these objects out."""
+    token = _SHOWN.set({id(each) for each in objects})
+    try:
+        yield
+    finally:
+        _SHOWN.reset(token)
+
+
 class Collector(BaseCollector):
     """Collects metrics out of status and health: `registry.register(Collector(listener, rpc))`.
 
-    It has to be asked on the event loop that the objects live on, as `observability.app` does.
+    Any thread may ask it: in another one than that of the objects' event loop, the counts of an
+    `async for` may be half a second old. `/metrics` of `observability.app` shows each object once,
+    so that a collector of the same objects may be registered beside it.
 
     Args:
         *objects: Listeners, clients and servers of calls, and producers.
@@ -133,7 +150,10 @@ class Collector(BaseCollector):
     def collect(self) -> Iterable[Metric]:
         """Return the metrics as they are now."""
         values = {name: Values(len(each.labels), each.join) for name, each in METRICS.items()}
+        shown = _SHOWN.get()
         for name, each in self._objects.items():
+            if id(each) in shown:
+                continue
             health = health_of(each, *self._limits)
             for metric, labels, value in (*_standing(name, health), *_samples(name, each.status())):
                 values[metric].note(labels, value)

@@ -1,18 +1,39 @@
 """The text that Prometheus reads."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector as BaseCollector
 
-from sdml_kafka.observability.prometheus.collector import Collector
+from sdml_kafka.observability.prometheus.collector import Collector, without
 from sdml_kafka.observability.status_document import Observed
 
 
+class Joined(BaseCollector):
+    """The state of some objects, and what is registered in the default registry.
+
+    Each object comes once, and each metric too: the registry may have collectors of the same
+    objects, and of others.
+    """
+
+    def __init__(self, objects: Mapping[str, Observed], own: Collector) -> None:
+        self._objects, self._own = objects, own
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics as they are now."""
+        metrics = {metric.name: metric for metric in self._own.collect()}
+        with without(self._objects.values()):
+            for metric in list(REGISTRY.collect()):
+                known = metrics.setdefault(metric.name, metric)
+                if known is not metric:
+                    known.samples += metric.samples
+        return metrics.values()
+
+
 def exposition(
-    objects: Iterable[Observed], stuck_after_s: float, away_after_s: float
+    objects: Mapping[str, Observed], stuck_after_s: float, away_after_s: float
 ) -> tuple[bytes, str]:
     """Return the text and its content type: these objects' state, and the default registry's."""
-    own = CollectorRegistry(auto_describe=False)
-    collector = Collector(*objects, stuck_after_s=stuck_after_s, away_after_s=away_after_s)
-    own.register(collector)
-    return generate_latest(own) + generate_latest(REGISTRY), CONTENT_TYPE_LATEST
+    collector = Collector(*objects.values(), stuck_after_s=stuck_after_s, away_after_s=away_after_s)
+    return generate_latest(Joined(objects, collector)), CONTENT_TYPE_LATEST
