@@ -1,15 +1,17 @@
 """Hold the records for topics that are not known yet, and look for those topics.
 
 librdkafka asks a broker for a topic in a call that blocks, so a thread makes it. The thread begins
-with the first lookup, and ends with the producer.
+with the first lookup, and ends with the producer. It asks for topics by turns: one that is missing
+is asked for again for a while, which holds up no other.
 """
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -20,9 +22,34 @@ CREATION_S = 1.0
 """Seconds within which a broker that creates topics by itself has done so, and each knows of it."""
 RETRY_S = 0.1
 FIRST_WAIT_S, MAX_WAIT_S = 0.2, 1.0
+FINAL = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.TOPIC_EXCEPTION})
+"""The errors after which a broker is not asked again."""
 
 Count = Callable[[str, float], int | KafkaError]
 """Asks a broker for the number of a topic's partitions, for so many seconds at most."""
+
+
+class _Lookup:
+    """The patience with one topic."""
+
+    def __init__(self) -> None:
+        self.wait_s = FIRST_WAIT_S
+        self.ask_at = 0.0
+        self._answered_at: float | None = None
+
+    def is_over_with(self, answer: int | KafkaError) -> bool:
+        """Return whether this answer is the last one; else note when to ask again."""
+        now = time.monotonic()
+        if isinstance(answer, int) or answer.code() in FINAL:
+            return True
+        if answer.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
+            self.wait_s = min(2 * self.wait_s, MAX_WAIT_S)
+        elif self._answered_at is None:
+            self._answered_at = now
+        elif now - self._answered_at > CREATION_S:
+            return True
+        self.ask_at = now + RETRY_S
+        return False
 
 
 class TopicLookups:
@@ -75,28 +102,28 @@ class TopicLookups:
         return left
 
     def _look_up(self) -> None:
-        while (topic := self._sought.get()) is not None:
-            answer = self._answer(topic)
-            if self._ended:
-                return
-            self._loop.call_soon(partial(self._hand_on, topic, answer))
+        open_lookups = dict[str, _Lookup]()
+        while not self._ended:
+            for topic in self._take_sought(is_idle=not open_lookups):
+                open_lookups[topic] = _Lookup()
+            for topic, lookup in list(open_lookups.items()):
+                if self._ended:
+                    return
+                if time.monotonic() < lookup.ask_at:
+                    continue
+                answer = self._ask(topic, lookup.wait_s)
+                if lookup.is_over_with(answer):
+                    del open_lookups[topic]
+                    self._loop.call_soon(partial(self._hand_on, topic, answer))
 
-    def _answer(self, topic: str) -> int | KafkaError:
-        """Return the number of partitions, or why there are none after all patience."""
-        wait_s, answered_at = FIRST_WAIT_S, None
-        while True:
-            answer = self._ask(topic, wait_s)
-            if self._ended or isinstance(answer, int):
-                return answer
-            if answer.code() in (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.TOPIC_EXCEPTION):
-                return answer
-            if answer.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT):
-                wait_s = min(2 * wait_s, MAX_WAIT_S)
-            elif answered_at is None:
-                answered_at = time.monotonic()
-            elif time.monotonic() - answered_at > CREATION_S:
-                return answer
-            time.sleep(RETRY_S)
+    def _take_sought(self, *, is_idle: bool) -> list[str]:
+        """Wait for a topic to look for, and return it and all others that there are by then."""
+        sought = list[str | None]()
+        with suppress(Empty):
+            sought.append(self._sought.get(timeout=None if is_idle else RETRY_S))
+            while True:
+                sought.append(self._sought.get_nowait())
+        return [topic for topic in sought if topic is not None]
 
     def _ask(self, topic: str, timeout_s: float) -> int | KafkaError:
         try:
