@@ -54,13 +54,6 @@ def test_a_producer_that_can_be() -> None:
     assert KafkaProducer(bootstrap_servers=SERVERS).status().client == "aiokafka"
 
 
-def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
-    monkeypatch.setattr(connect, "find_spec", lambda name: None)
-    with pytest.raises(ConfigurationError, match=r"pip install 'sdml-kafka-client\[librdkafka\]'"):
-        producer()
-
-
 def listener(**options: Any) -> KafkaListener:
     return KafkaListener([SPEC], **{"bootstrap_servers": SERVERS, "group_id": "g", **options})
 
@@ -71,6 +64,16 @@ def client(**options: Any) -> KafkaRPC:
 
 def server(**options: Any) -> KafkaRPCServer:
     return KafkaRPCServer(**{"bootstrap_servers": SERVERS, "group_id": "g", **options})
+
+
+@pytest.mark.parametrize("make", [producer, listener, client, server])
+def test_without_the_extra_the_error_names_it(
+    make: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "confluent_kafka", None)
+    monkeypatch.setattr(connect, "find_spec", lambda name: None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'sdml-kafka-client\[librdkafka\]'"):
+        make(client="librdkafka")
 
 
 @pytest.mark.parametrize("make", [listener, client, server])

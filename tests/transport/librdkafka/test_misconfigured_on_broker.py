@@ -63,7 +63,11 @@ def producer(servers: str, **options: Any) -> KafkaProducer:
     return KafkaProducer(bootstrap_servers=servers, client="librdkafka", **options)
 
 
-both = pytest.mark.parametrize("make", [listener, producer])
+def transactions(servers: str, **options: Any) -> KafkaProducer:
+    return producer(servers, transactional_id=unique("id"), **options)
+
+
+each_kind = pytest.mark.parametrize("make", [listener, producer, transactions])
 
 
 @contextmanager
@@ -179,7 +183,7 @@ async def test_a_full_group_of_the_new_protocol() -> None:
 # -- security ------------------------------------------------------------------------------------
 
 
-@both
+@each_kind
 async def test_a_client_of_tls_at_a_port_without_it(
     embedded_kafka: EmbeddedKafka, make: Any
 ) -> None:
@@ -189,7 +193,7 @@ async def test_a_client_of_tls_at_a_port_without_it(
     assert "does not speak TLS as security.protocol 'ssl' needs it" in str(error)
 
 
-@both
+@each_kind
 async def test_a_login_where_none_is_taken(embedded_kafka: EmbeddedKafka, make: Any) -> None:
     options = {"start_timeout": 1.0, **login_of("librdkafka")}
     error = await error_of_entering(make(embedded_kafka.bootstrap_servers, **options))
@@ -197,14 +201,14 @@ async def test_a_login_where_none_is_taken(embedded_kafka: EmbeddedKafka, make: 
     assert "it takes no login, and security.protocol is 'sasl_plaintext'" in str(error)
 
 
-@both
+@each_kind
 async def test_no_login_where_one_is_asked_for(guarded_kafka: EmbeddedKafka, make: Any) -> None:
     error = await error_of_entering(make(guarded_kafka.bootstrap_servers, start_timeout=1.0))
     assert type(error) is BrokerUnreachable
     assert "it may ask for TLS or a login (SASL)" in str(error)
 
 
-@both
+@each_kind
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
@@ -230,12 +234,20 @@ async def test_a_login_that_is_refused(
     assert PASSWORD not in shown
 
 
-@both
+@each_kind
 async def test_a_certificate_that_nobody_trusts(make: Any, tmp_path: Path) -> None:
     with untrusted_server(tmp_path) as address, soon():
         error = await error_of_entering(make(address, client_options={"security.protocol": "ssl"}))
     assert type(error) is AuthenticationFailed
     assert "certificate was not accepted" in str(error)
+
+
+async def test_an_id_of_transactions_that_may_not_be_used(guarded_kafka: EmbeddedKafka) -> None:
+    made = transactions(guarded_kafka.bootstrap_servers, **login_of("librdkafka", CLERK))
+    with soon():
+        error = await error_of_entering(made)
+    assert type(error) is AuthorizationFailed
+    assert "transactional" in str(error)
 
 
 async def test_a_topic_that_may_not_be_read_is_not_called_missing(
