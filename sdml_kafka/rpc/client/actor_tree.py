@@ -18,8 +18,9 @@ from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, is_expected
 from sdml_kafka.producing.outbox import Outbox, Sender
-from sdml_kafka.rpc.client.call_builder import CallBuilder
-from sdml_kafka.rpc.client.call_plans import CallPlans
+from sdml_kafka.rpc.client.building.call_builder import CallBuilder
+from sdml_kafka.rpc.client.building.call_plans import CallPlans
+from sdml_kafka.rpc.client.building.request_dialects import dialect_of
 from sdml_kafka.rpc.client.expectations import Expectations
 from sdml_kafka.rpc.client.hooked.calls import calls_of
 from sdml_kafka.rpc.client.pending_calls import CallRegistry, PendingCalls
@@ -34,6 +35,7 @@ from sdml_kafka.rpc.client.reply_loop import ReplyLoop
 from sdml_kafka.rpc.client.reply_topics import Reading, ReplyTopics
 from sdml_kafka.rpc.client.server_groups import ServerGroups
 from sdml_kafka.rpc.client.status import RPCStatus, rpc_status
+from sdml_kafka.rpc.dialects.foreign import ForeignDialect
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.runtime import ChildSpec, Event, Mailbox, Restarts, Supervisor, SupervisorGaveUp
@@ -56,7 +58,7 @@ class ClientActors:
         self,
         transport: Transport,
         choose_topics: Callable[[str], ReplyTopics],
-        wire: Wire,
+        codec: Wire | ForeignDialect,
         extract: CorrelationFromRecord | None,
         start_timeout_s: float,
         restarts: Restarts,
@@ -81,8 +83,9 @@ class ClientActors:
             turn=randbits(31),
         )
         self.polls: Mailbox[PolledReplies] = Mailbox[PolledReplies](MAX_POLLS)
-        self._matcher = ReplyMatcher(self.calls, self.id_prefix, wire, extract)
-        self._plans = CallPlans(Expectations(topics.specs), self.reading, self._matcher)
+        self._matcher = ReplyMatcher(self.calls, self.id_prefix, codec, extract)
+        dialect = dialect_of(self._matcher, self.reading)
+        self._plans = CallPlans(Expectations(topics.specs), dialect)
         self.supervisor: Supervisor = Supervisor(
             "rpc",
             self._children(transport, topics, start_timeout_s),
@@ -122,7 +125,7 @@ class ClientActors:
 
     def call_builder(self) -> CallBuilder:
         """Return what builds calls for the event loop that runs here."""
-        return CallBuilder(self.calls, self._plans, self._matcher, self.id_prefix)
+        return CallBuilder(self.calls, self._plans, self.id_prefix)
 
     def settle_calls(self) -> None:
         """Settle the calls that wait with ClientClosed, and take no more."""

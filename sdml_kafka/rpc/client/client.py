@@ -8,7 +8,7 @@ from typing import Any, Self, Unpack, overload
 
 import anyio
 
-from sdml_kafka.errors import CallTimeout
+from sdml_kafka.errors import CallTimeout, ConfigurationError
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import hooks_of
@@ -17,7 +17,7 @@ from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.parsing.exact_class import Exactly, K, V
 from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.rpc.client.actor_tree import ClientActors
-from sdml_kafka.rpc.client.call_builder import CallBuilder
+from sdml_kafka.rpc.client.building.call_builder import CallBuilder
 from sdml_kafka.rpc.client.pending_calls import PendingCall
 from sdml_kafka.rpc.client.reply_stream import PendingStream, ReplyStream
 from sdml_kafka.rpc.client.reply_topics import ReplyTopicSpec, choose_reply_topics
@@ -30,8 +30,9 @@ from sdml_kafka.rpc.client.request_options import (
 )
 from sdml_kafka.rpc.client.status import RPCStatus
 from sdml_kafka.rpc.deadline import in_seconds
+from sdml_kafka.rpc.dialects.choice import Dialect, codec_of
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
-from sdml_kafka.rpc.dialects.native import ID_NAMES, wire_of
+from sdml_kafka.rpc.dialects.native import ID_NAMES
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import Client, ClientChoice, rpc_transport
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
@@ -68,6 +69,7 @@ class KafkaRPC(Enterable):
         corr_header_keys: The headers that may carry a reply's correlation id; the first that
             is there counts.
         correlation_from_record: Takes the correlation id from a whole record instead.
+        dialect: The dialect of the servers: "native", "spring" (or `Spring(...)`) or "nestjs".
         own_partition: Whether to fetch one partition of each reply topic only, and ask servers
             to reply there, as `KafkaRPCServer` does; for many clients that share a reply topic.
         reply_topic: Where replies come without `parsers`; by default a topic of the client's
@@ -104,6 +106,7 @@ class KafkaRPC(Enterable):
         group_id: str | None = None,
         corr_header_keys: Sequence[str] = ID_NAMES,
         correlation_from_record: CorrelationFromRecord | None = None,
+        dialect: Dialect = "native",
         own_partition: bool = False,
         reply_topic: str | None = None,
         reply_partitions: int = 1,
@@ -125,9 +128,10 @@ class KafkaRPC(Enterable):
         transport = transport or rpc_transport(*where, *more)
         topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
         choose_topics = partial(choose_reply_topics, parsers, topics)
-        ids = wire_of(corr_header_keys), correlation_from_record
+        self._codec = codec_of(dialect, corr_header_keys)
         seen = hooks_of("rpc", group_id, client_options, aiokafka_options, hooks, on_event)
         self._words = seen.origin.client_id, reply_topic or "", group_id or ""
+        ids = self._codec, correlation_from_record
         parts = transport, choose_topics, *ids, start_timeout, restarts or Restarts(), seen
         self._build = partial(ClientActors, *parts, own_partition=own_partition)
         self._actors: ClientActors = self._build()
@@ -348,9 +352,15 @@ class KafkaRPC(Enterable):
             The stream of parsed replies. It raises what `request` raises, and StreamBroken.
 
         Raises:
-            ConfigurationError: `max_waiting` or `res_timeout` cannot be.
+            ConfigurationError: `max_waiting` or `res_timeout` cannot be, or the dialect has no
+                streams.
         """
         check_timeout(res_timeout)
+        if not self._codec.has_streams:
+            raise ConfigurationError(
+                "In the dialect 'spring' a request has one reply, and nothing marks the last of "
+                "several: use request(...)"
+            )
         kind = partial(PendingStream, max_waiting=check_positive("max_waiting", max_waiting))
 
         async def begin() -> PendingStream:

@@ -50,6 +50,8 @@ class PendingCall(Call):
     resends: int = 0
     parsing: int = 0
     """The number of replies that async parsers are working on."""
+    arrived: int = 0
+    """The number of replies that came without numbers of their own, and are not the only one."""
     settled: bool = False
     value: Any = None
     error: BaseException | None = None
@@ -105,10 +107,16 @@ class PendingCall(Call):
     def take_reply(self, reply: Reply, parsed: Any, error: Exception | None) -> None:
         """Take a reply with its parsed value, or with the error that it means for the call."""
         self.calls.counts.replies += 1
-        if reply.sequence is not None and error is None:
+        if (reply.sequence is not None or reply.more_follow) and error is None:
             error = ReplyInvalid("The server answers with a stream: use stream(...)")
             self.calls.send_cancel(self, reply.cancel_partition)
+        elif reply.is_end and error is None:
+            error = ReplyInvalid("The server has ended its answer, of which no value has come")
         self.settle(parsed, error)
+
+    def numbered(self, reply: Reply, *, has_value: bool) -> Reply:
+        """Return the reply with its number in the order of arrival; streams alone need it."""
+        return reply
 
     def settle(self, value: Any, error: BaseException | None = None) -> None:
         """Give the call its outcome and wake its caller; do nothing if it has one."""

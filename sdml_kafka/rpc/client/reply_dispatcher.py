@@ -14,6 +14,7 @@ from sdml_kafka.errors import ConfigurationError, RemoteError, RemoteTimeout, Re
 from sdml_kafka.parsing.parsers import Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.rpc.client.pending_calls import PendingCall, PendingCalls
+from sdml_kafka.rpc.dialects.foreign import ForeignDialect
 from sdml_kafka.rpc.dialects.messages import (
     DEADLINE_EXCEEDED,
     OK,
@@ -41,34 +42,39 @@ class ReplyMatcher:
         self,
         calls: PendingCalls,
         own_prefix: bytes,
-        wire: Wire,
+        reader: Wire | ForeignDialect,
         extract: CorrelationFromRecord | None,
     ) -> None:
-        """Begin with the ids that `wire` reads.
+        """Begin with the ids that `reader` reads.
 
         Args:
             calls: The calls that wait.
             own_prefix: Begins the ids that this client makes, so that late replies are not counted
                 as foreign ones.
-            wire: Reads headers.
+            reader: Reads headers.
             extract: The user's own function that takes the id from a record, if there is one.
         """
         self._calls = calls
         self._own_prefix = own_prefix
-        self.wire: Wire = wire
+        self.reader: Wire | ForeignDialect = reader
         self._extract = extract
+
+    def carries_id(self, name: str) -> bool:
+        """Return whether a header of this name is read for an id."""
+        return isinstance(self.reader, Wire) and self.reader.carries_id(name)
 
     def read_id_from(self, name: str) -> None:
         """Look for ids in this header as well, from now on; raise if it cannot carry one."""
-        if self.wire.carries_id(name):
+        wire = self.reader
+        if not isinstance(wire, Wire) or wire.carries_id(name):
             return
-        if len(self.wire.id_names) >= MAX_ID_NAMES:
+        if len(wire.id_names) >= MAX_ID_NAMES:
             raise ConfigurationError(
                 f"A client reads ids from at most {MAX_ID_NAMES} headers: use the same "
                 "correlation_header_key for all calls"
             )
         try:
-            self.wire = self.wire.with_name(name)
+            self.reader = wire.with_name(name)
         except ValueError as error:
             raise ConfigurationError(f"correlation_header_key: {error}") from None
 
@@ -78,9 +84,9 @@ class ReplyMatcher:
         With it come what the headers say, and what parses the reply for this call.
         """
         headers = flat_headers(record)
-        reply, id_ = PLAIN, self.wire.plain_id(headers)
+        reply, id_ = PLAIN, self.reader.plain_id(headers)
         if id_ is None:
-            reply = self.wire.read_flat_reply(headers)
+            reply = self.reader.read_flat_reply(headers)
             id_ = reply.id
         if self._extract is not None:
             id_ = self._extracted(record)
@@ -103,6 +109,8 @@ class ReplyMatcher:
             self._calls.counts.foreign += 1
 
     def _by_key(self, key: bytes | None) -> PendingCall | None:
+        if not isinstance(self.reader, Wire):
+            key = None  # where a dialect echoes the id, a key is no identity
         waiting = self._calls.table.with_key(key) if key else ()
         if len(waiting) == 1:
             return waiting[0]
@@ -237,6 +245,8 @@ class ReplyDispatcher(Actor):
         spec: CompiledSpec,
         parsing: TaskGroup,
     ) -> None:
+        if reply.more_follow or call.arrived:
+            reply = call.numbered(reply, has_value=record.value is not None)
         if reply.status != OK:
             kind = RemoteTimeout if reply.status == DEADLINE_EXCEEDED else RemoteError
             error = kind(reply.status, reply.error)

@@ -10,7 +10,7 @@ import anyio.lowlevel
 from sdml_kafka.errors import StreamBroken, StreamBusy
 from sdml_kafka.rpc.client.pending_calls import PendingCall
 from sdml_kafka.rpc.deadline import in_seconds
-from sdml_kafka.rpc.dialects.messages import Reply
+from sdml_kafka.rpc.dialects.messages import OK, Reply
 from sdml_kafka.runtime.waiter import Waiter, wake
 
 
@@ -56,6 +56,22 @@ class PendingStream(PendingCall):
             self.settle(None)
         else:
             self._in_order(reply.sequence, parsed, is_end=reply.is_end)
+
+    def numbered(self, reply: Reply, *, has_value: bool) -> Reply:
+        """Return the reply with its number in the order of arrival.
+
+        Async parsers may be done with it in another order. The last reply of NestJS has a value, or
+        is the end alone.
+        """
+        if reply.status != OK:
+            return reply
+        number = self.arrived
+        if reply.is_end or not (reply.more_follow or has_value):
+            return reply._replace(sequence=number, is_end=True)
+        self.arrived += 1
+        if not reply.more_follow:
+            self._end = self.arrived
+        return reply._replace(sequence=number)
 
     def send_cancel(self) -> None:
         """Let a server that asked for it know that nobody reads any more."""

@@ -193,6 +193,11 @@ class Reading:
         common = sorted(set[int].intersection(*numbers))
         return common[self.turn % len(common)] if common else None
 
+    def some_partition(self, topic: str) -> int | None:
+        """Return one of the partitions of this topic that are read; None if none is."""
+        own = sorted(own.partition for own in self.partitions if own.topic == topic)
+        return own[self.turn % len(own)] if own else None
+
     def tail(self) -> Tail:
         """Return where a new consumer has to begin."""
         return Tail(dict(self.positions), self.share)

@@ -1,12 +1,12 @@
 """What a program passes to a call, checked and put into the form in which it travels."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from math import ceil, inf
 from typing import Any, Literal, NamedTuple, TypedDict, get_args
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.rpc.dialects.messages import MAX_ID_BYTES
-from sdml_kafka.rpc.dialects.native import REPLY_TOPIC, RESERVED, Wire
+from sdml_kafka.rpc.dialects.native import REPLY_TOPIC, RESERVED
 
 PropagateCorrTo = Literal["both", "header", "key"]
 RequestHeaders = Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]]
@@ -91,8 +91,16 @@ def call_id(value: bytes | str) -> bytes:
     return id_
 
 
-def own_headers(headers: RequestHeaders, wire: Wire) -> tuple[list[tuple[str, bytes]], list[str]]:
-    """Return the caller's own headers, and the reply topics that are named among them."""
+def own_headers(
+    headers: RequestHeaders, carries_id: Callable[[str], bool], reserved: Collection[str]
+) -> tuple[list[tuple[str, bytes]], list[str]]:
+    """Return the caller's own headers, and the reply topics that are named among them.
+
+    Args:
+        headers: What the caller gave.
+        carries_id: Returns whether a header of this name is read for an id.
+        reserved: The names, in lower case, that mean something else in the dialect.
+    """
     pairs = headers.items() if isinstance(headers, Mapping) else headers
     own: list[tuple[str, bytes]] = []
     topics: list[str] = []
@@ -101,11 +109,11 @@ def own_headers(headers: RequestHeaders, wire: Wire) -> tuple[list[tuple[str, by
             lowered = _name(name).lower()
             if lowered == REPLY_TOPIC:
                 topics.append(in_bytes(f"header {name!r}", value).decode())
-            elif wire.carries_id(lowered):
+            elif carries_id(lowered):
                 raise ConfigurationError(
                     f"header {name!r} carries correlation ids: pass it as correlation_id"
                 )
-            elif lowered in RESERVED:
+            elif lowered in RESERVED or lowered in reserved:
                 raise ConfigurationError(f"header {name!r} belongs to the protocol of calls")
             else:
                 own.append((name, in_bytes(f"header {name!r}", value)))

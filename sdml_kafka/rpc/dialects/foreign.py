@@ -25,6 +25,7 @@ KAFKA_NAMES = frozenset(
 )
 """The names of these headers, in lower case."""
 
+ForeignName = Literal["spring", "nestjs"]
 LastValues = dict[str, bytes | None]
 
 
@@ -32,7 +33,7 @@ class ForeignDialect(ReplyReader, Protocol):
     """What a client writes requests and reads replies with."""
 
     @property
-    def name(self) -> Literal["spring", "nestjs"]: ...
+    def name(self) -> ForeignName: ...
 
     @property
     def asks_for_partition(self) -> bool:

@@ -109,6 +109,11 @@ class Wire:
         object.__setattr__(self, "_traceparent", None if TRACEPARENT in names else TRACEPARENT)
         object.__setattr__(self, "_first_id_name", next(iter(self.id_names), None))
 
+    @property
+    def has_streams(self) -> bool:
+        """True, as far as the client is concerned: a request may have several replies."""
+        return True
+
     def carries_id(self, name: str) -> bool:
         """Return whether a header of this name is read for an id."""
         return self._names.get(name.lower()) in self.id_names

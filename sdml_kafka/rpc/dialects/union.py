@@ -5,19 +5,18 @@ reads and the other one ignores, and a wrong guess does no harm.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 from attrs import field, frozen
 
-from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.rpc.dialects.foreign import (
     CORRELATION_ID,
     NEST_ERROR,
     NEST_IS_DISPOSED,
     REPLY_PARTITION,
     REPLY_TOPIC,
+    ForeignName,
     id_in,
     last_values,
 )
@@ -26,18 +25,13 @@ from sdml_kafka.rpc.dialects.messages import (
     MAX_TOPIC_BYTES,
     OK,
     UNKNOWN,
-    DialectName,
     FlatHeaders,
     HasId,
     Request,
     is_status,
 )
 from sdml_kafka.rpc.dialects.native import ERROR, STATUS
-from sdml_kafka.rpc.dialects.nestjs import NestJS, error_value
-from sdml_kafka.rpc.dialects.spring import Spring
-
-ForeignName = Literal["spring", "nestjs"]
-Dialect = DialectName | Spring | NestJS
+from sdml_kafka.rpc.dialects.nestjs import error_value
 
 _IS_DISPOSED = (NEST_IS_DISPOSED, b"\x00")
 _NEST_ID = re.compile(rb"[0-9a-f]{21}")
@@ -127,47 +121,3 @@ class Union:
         headers += ((name, shown) for name in self.error_headers)
         headers += ((STATUS, status.encode()), (ERROR, text))
         return headers
-
-
-def check_dialects(dialects: Sequence[Dialect]) -> tuple[bool, Union | None]:
-    """Return whether a server takes native requests, and what reads and answers the others.
-
-    Raises:
-        ConfigurationError: These are no dialects.
-    """
-    if isinstance(dialects, str | Spring | NestJS):
-        raise ConfigurationError(f"dialects is a list: put this one into [ ], not {dialects!r}")
-    names = set[DialectName]()
-    error_headers: tuple[str, ...] = ()
-    for dialect in dialects:
-        if (dialect := named(dialect)) == "native":
-            names.add("native")
-        elif isinstance(dialect, Spring):
-            names.add("spring")
-            error_headers = tuple(dialect.error_headers)
-        else:
-            names.add("nestjs")
-    if not names:
-        raise ConfigurationError("dialects names one at least: 'native', 'spring' or 'nestjs'")
-    foreign = frozenset[ForeignName](name for name in names if name != "native")
-    return "native" in names, Union(foreign, error_headers) if foreign else None
-
-
-def named(dialect: object) -> Literal["native"] | Spring | NestJS:
-    """Return the dialect that a program has named or given.
-
-    Raises:
-        ConfigurationError: There is none of this name.
-    """
-    if dialect == "native":
-        return "native"
-    if dialect == "spring":
-        return Spring()
-    if dialect == "nestjs":
-        return NestJS()
-    if isinstance(dialect, Spring | NestJS):
-        return dialect
-    raise ConfigurationError(
-        "A dialect is 'native', 'spring', 'nestjs', Spring(error_headers=...) or NestJS(), not "
-        f"{dialect!r:.80}"
-    )

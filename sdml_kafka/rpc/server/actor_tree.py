@@ -34,9 +34,9 @@ from sdml_kafka.lifecycle import (
 )
 from sdml_kafka.producing.outbox import Outbox, Sender
 from sdml_kafka.rate_limited_log import RateLimitedLog
+from sdml_kafka.rpc.dialects.choice import Dialect, check_dialects
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import wire_of
-from sdml_kafka.rpc.dialects.union import Dialect, check_dialects
 from sdml_kafka.rpc.server.call import Answer, ServerCall
 from sdml_kafka.rpc.server.call_lifecycle import CallLifecycle, WorkerPool, oldest_in_handlers
 from sdml_kafka.rpc.server.cancellations import Cancellations

@@ -16,9 +16,9 @@ from sdml_kafka.hooks.events import Origin
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle
 from sdml_kafka.parsing.parsers import Parser, Skip
+from sdml_kafka.rpc.dialects.choice import Dialect
 from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES
-from sdml_kafka.rpc.dialects.union import Dialect
 from sdml_kafka.rpc.server.actor_tree import Bounds, IntakeOptions, ReplyOptions, ServerActors
 from sdml_kafka.rpc.server.decorators import Decorator, SerializedDecorator
 from sdml_kafka.rpc.server.dedupe import Dedupe

@@ -5,19 +5,11 @@ from collections.abc import Callable, Sequence
 from attrs import frozen
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.rpc.client.building.request_dialects import RequestDialect
 from sdml_kafka.rpc.client.expectations import Expectation, Expectations
-from sdml_kafka.rpc.client.reply_dispatcher import ReplyMatcher
-from sdml_kafka.rpc.client.reply_topics import Reading
-from sdml_kafka.rpc.client.request_options import (
-    CallOptions,
-    check_propagation,
-    check_timeout,
-    in_bytes,
-    in_ms,
-    own_headers,
-)
+from sdml_kafka.rpc.client.request_options import CallOptions, check_timeout, in_bytes, in_ms
 from sdml_kafka.rpc.dialects.messages import Headers
-from sdml_kafka.rpc.dialects.native import reply_to_headers, request_headers
+from sdml_kafka.rpc.dialects.native import request_headers
 
 MAX_PLANS = 1000
 
@@ -40,10 +32,9 @@ class Plan:
 class CallPlans:
     """Makes plans, and keeps those that can be used again."""
 
-    def __init__(self, expectations: Expectations, reading: Reading, matcher: ReplyMatcher) -> None:
+    def __init__(self, expectations: Expectations, dialect: RequestDialect) -> None:
         self._expectations = expectations
-        self._reading = reading
-        self._matcher = matcher
+        self.dialect: RequestDialect = dialect
         self.kept: dict[CallOptions, Plan] = {}
         """The plans of options without headers and reply topics, which may change unnoticed."""
 
@@ -51,15 +42,13 @@ class CallPlans:
         """Check the options and make their plan; raise ConfigurationError for wrong ones."""
         timeout_s = check_timeout(options.timeout_s)
         expectation = self._expectations.of(options.expect_type)
-        id_name, is_keyless = options.id_name, options.is_keyless
-        check_propagation(options.propagate_to, id_name, is_keyless=is_keyless)
-        self._matcher.read_id_from(id_name)
+        id_name, id_is_key = self.dialect.where_id_travels(options)
         reply_to = options.reply_to
         extra: Headers = ()
         if options.headers is not None:
-            extra, named = own_headers(options.headers, self._matcher.wire)
+            extra, named = self.dialect.own_headers(options.headers)
             reply_to = [*named, *_as_topics(reply_to or ())] or None
-        topics = self._reply_to_headers(_reply_topics(expectation, reply_to))
+        topics = self.dialect.reply_to_headers(_reply_topics(expectation, reply_to))
 
         def headers_with(timeout_s: float) -> Headers:
             return request_headers(None, None, topics, in_ms(timeout_s), extra)
@@ -67,8 +56,8 @@ class CallPlans:
         plan = Plan(
             expectation,
             timeout_s,
-            None if options.propagate_to == "key" else id_name,
-            is_keyless and options.propagate_to != "header",
+            id_name,
+            id_is_key,
             headers_with,
             headers_with(timeout_s),
         )
@@ -81,18 +70,6 @@ class CallPlans:
     def forget_all(self) -> None:
         """Drop all plans: after a rebalance the client's own partition may be another."""
         self.kept.clear()
-
-    def _reply_to_headers(self, topics: tuple[str, ...]) -> Headers:
-        reading = self._reading
-        if reading.share is None:
-            return reply_to_headers(topics, reading.common_partition(topics))
-        own = {reading.own_partition(topic) for topic in topics} - {None}
-        if len(own) > 1:
-            raise ConfigurationError(
-                f"With own_partition a request can ask for one partition: {list(topics)} are "
-                "topics of this client with different ones. Ask for one of them."
-            )
-        return reply_to_headers(topics, next(iter(own), None))
 
 
 def _reply_topics(expectation: Expectation, asked: Sequence[str] | None) -> tuple[str, ...]:

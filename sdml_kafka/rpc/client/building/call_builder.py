@@ -6,9 +6,8 @@ from itertools import count
 from typing import Any
 
 from sdml_kafka.errors import CallTimeout, ConfigurationError
-from sdml_kafka.rpc.client.call_plans import CallPlans, Plan
+from sdml_kafka.rpc.client.building.call_plans import CallPlans, Plan
 from sdml_kafka.rpc.client.pending_calls import PendingCall, PendingCalls
-from sdml_kafka.rpc.client.reply_dispatcher import ReplyMatcher
 from sdml_kafka.rpc.client.request_options import (
     CallOptions,
     PropagateCorrTo,
@@ -17,7 +16,6 @@ from sdml_kafka.rpc.client.request_options import (
     check_timeout,
     in_bytes,
     in_ms,
-    own_headers,
     payload,
 )
 from sdml_kafka.rpc.deadline import DEADLINE
@@ -44,11 +42,9 @@ new_message = partial(tuple.__new__, Message)  # pyright: ignore[reportUnknownMe
 class CallBuilder:
     """Builds the calls of a client, for the event loop on which it is made itself."""
 
-    def __init__(
-        self, calls: PendingCalls, plans: CallPlans, matcher: ReplyMatcher, id_prefix: bytes
-    ) -> None:
+    def __init__(self, calls: PendingCalls, plans: CallPlans, id_prefix: bytes) -> None:
         self._calls = calls
-        self._matcher = matcher
+        self._dialect = plans.dialect
         self._id_prefix = id_prefix
         self._kept_plan: Callable[[Any], Plan | None] = plans.kept.get
         self._make_plan = plans.make
@@ -93,6 +89,7 @@ class CallBuilder:
             id_ = b"%s%d" % (self._id_prefix, next(self._numbers))
         else:
             id_ = call_id(correlation_id)
+            self._dialect.check_id(id_)
         sent, left_s = plan.headers, plan.timeout_s
         due = self._now() + left_s
         if DEADLINE.get() is not None:
@@ -129,7 +126,7 @@ class CallBuilder:
         due, left_s = self._due(check_timeout(timeout_s))
         extra: Headers = ()
         if headers is not None:
-            extra, named = own_headers(headers, self._matcher.wire)
+            extra, named = self._dialect.own_headers(headers)
             if named:
                 raise ConfigurationError("notify asks for no reply: leave x-reply-topic out")
         id_ = b"%s%d" % (self._id_prefix, next(self._numbers))

@@ -1,0 +1,172 @@
+"""The codecs of Spring and NestJS: whatever bytes they read, and what they write for each other."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdml_kafka.rpc.dialects.foreign import (
+    CORRELATION_ID,
+    NEST_ERROR,
+    NEST_IS_DISPOSED,
+    REPLY_PARTITION,
+    REPLY_TOPIC,
+    ForeignDialect,
+    reply_to_headers,
+)
+from sdml_kafka.rpc.dialects.messages import (
+    MAX_ERROR_BYTES,
+    MAX_ID_BYTES,
+    OK,
+    UNKNOWN,
+    Reply,
+    Request,
+    is_status,
+)
+from sdml_kafka.rpc.dialects.nestjs import NestCodec, read_error
+from sdml_kafka.rpc.dialects.spring import SENT_AN_ERROR, SpringCodec
+from sdml_kafka.rpc.dialects.union import Union, dialect_of, partition_in
+from tests.support.naive_codec import IDS, TOPICS
+
+UNION = Union(frozenset({"spring", "nestjs"}), (SENT_AN_ERROR, "own"))
+CODECS: list[ForeignDialect] = [SpringCodec((SENT_AN_ERROR,)), NestCodec()]
+NAMES = st.sampled_from(
+    [
+        *(CORRELATION_ID, REPLY_TOPIC, REPLY_PARTITION, NEST_ERROR, NEST_IS_DISPOSED),
+        *(SENT_AN_ERROR, "x-status", "x-error", "__TypeId__", "kafka_CorrelationId", "other"),
+    ]
+)
+VALUES = st.one_of(
+    st.none(),
+    st.binary(max_size=40),
+    st.sampled_from([b"", b"ok", b"0", b"7", b"\x00\x00\x00\x01", b"a.reply", b"{}", b"[[[["]),
+    st.text(max_size=20).map(lambda text: json.dumps({"status": text, "message": text}).encode()),
+)
+HEADERS = st.lists(st.tuples(NAMES, VALUES), max_size=8)
+
+
+def flat(headers: Any) -> tuple[Any, ...]:
+    return tuple(each for header in headers for each in header)
+
+
+@given(headers=HEADERS)
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
+def test_any_headers_are_read_as_some_reply(codec: ForeignDialect, headers: Any) -> None:
+    reply = codec.read_flat_reply(flat(headers))
+    assert reply.id is None or 0 < len(reply.id) <= MAX_ID_BYTES
+    assert reply.status == OK or is_status(reply.status)
+    assert len(reply.error.encode()) <= 3 * MAX_ERROR_BYTES
+    assert reply.sequence is None
+    plain_id = codec.plain_id(flat(headers))
+    if plain_id is not None:
+        assert reply == Reply(plain_id)
+    ids = [value for name, value in headers if name == CORRELATION_ID]
+    assert reply.id == ((ids[-1] or None) if ids else None)
+
+
+@given(headers=HEADERS)
+def test_any_headers_are_read_as_some_request_or_none(headers: Any) -> None:
+    request = UNION.read_request(flat(headers), "a")
+    topics = [value for name, value in headers if name == REPLY_TOPIC]
+    if not topics or topics[-1] is None:
+        assert request is None
+        return
+    assert request is not None
+    assert len(request.reply_topics) + request.refused_topics == 1
+    assert request.id_name == (None if request.id is None else CORRELATION_ID)
+    assert request.reply_partition is None or 0 <= request.reply_partition < 1 << 31
+    assert dialect_of(flat(headers), "a") in ("spring", "nestjs")
+
+
+@given(
+    id_=IDS,
+    topic=TOPICS,
+    partition=st.one_of(st.none(), st.integers(0, (1 << 24) - 1)),
+)
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
+def test_a_server_reads_what_a_client_wrote(
+    codec: ForeignDialect, id_: bytes, topic: str, partition: int | None
+) -> None:
+    headers = [(CORRELATION_ID, id_), *reply_to_headers(codec, topic, partition)]
+    request = UNION.read_request(flat(headers), "other")
+    assert request == Request(id_, CORRELATION_ID, (topic,), 0, partition)
+    if partition is not None:
+        assert dialect_of(flat(headers), "other") == codec.name
+
+
+@given(
+    id_=IDS,
+    status=st.one_of(st.sampled_from([OK, "not_found", "deadline_exceeded"]), st.text(max_size=9)),
+    error=st.text(max_size=50),
+)
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.name)
+def test_a_client_reads_what_a_server_wrote(
+    codec: ForeignDialect, id_: bytes, status: str, error: str
+) -> None:
+    headers = UNION.reply_headers(Request(id_, CORRELATION_ID), status, error)
+    names = [name for name, _ in headers]
+    assert len(names) == len(set(names))
+    reply = codec.read_flat_reply(flat(headers))
+    if status == OK:
+        assert reply == Reply(id_)
+        assert codec.plain_id(flat(headers)) == id_
+    else:
+        expected = status if is_status(status) else UNKNOWN
+        shown = error.encode("utf-8", "replace").decode()
+        assert reply == Reply(id_, expected, shown)
+        assert dict(headers)[NEST_ERROR]
+        assert dict(headers)[SENT_AN_ERROR] == (shown or expected).encode()
+        assert read_error(dict(headers)[NEST_ERROR]) == (expected, shown)
+
+
+@pytest.mark.parametrize(
+    ("sequence", "is_end", "names"),
+    [
+        (None, False, [CORRELATION_ID, NEST_IS_DISPOSED]),
+        (0, False, [CORRELATION_ID]),
+        (3, True, [CORRELATION_ID, NEST_IS_DISPOSED]),
+    ],
+)
+def test_the_end_is_on_the_only_and_on_the_last_reply(
+    sequence: int | None, is_end: bool, names: list[str]
+) -> None:
+    request = Request(b"1", CORRELATION_ID)
+    headers = UNION.reply_headers(request, sequence=sequence, is_end=is_end, cancel_partition=1)
+    assert [name for name, _ in headers] == names
+
+
+@pytest.mark.parametrize(
+    ("value", "partition"),
+    [
+        *((b"\x00\x00\x00\x00", 0), (b"\x00\x00\x00\x05", 5), (b"\x00\xff\xff\xff", 0xFFFFFF)),
+        *((b"0", 0), (b"0000", 0), (b"1234", 1234), (b"2147483647", (1 << 31) - 1)),
+        *((b"2147483648", None), (b"\x01\x00\x00\x00", None), (b"\xff\xff\xff\xff", None)),
+        *((b"", None), (None, None), (b"-1", None), (b"\x00", None), (b"1.0", None)),
+    ],
+)
+def test_both_forms_of_a_partition(value: bytes | None, partition: int | None) -> None:
+    assert partition_in(value) == partition
+
+
+@pytest.mark.parametrize(
+    ("headers", "name"),
+    [
+        ([(REPLY_TOPIC, b"a.reply"), (CORRELATION_ID, b"0123456789abcdef01234")], "nestjs"),
+        ([(REPLY_TOPIC, b"a.reply"), (CORRELATION_ID, b"0123456789ABCDEF01234")], "spring"),
+        ([(REPLY_TOPIC, b"a.reply"), (CORRELATION_ID, b"0123456789abcdef0123")], "spring"),
+        ([(REPLY_TOPIC, b"b.reply"), (CORRELATION_ID, b"0123456789abcdef01234")], "spring"),
+        ([(REPLY_TOPIC, b"b"), (REPLY_PARTITION, b"10")], "nestjs"),
+        ([(REPLY_TOPIC, b"b"), (REPLY_PARTITION, b"\x00\x00\x00\x0a")], "spring"),
+        ([(REPLY_TOPIC, b"b")], "spring"),
+    ],
+)
+def test_which_of_the_two_it_was(headers: Any, name: str) -> None:
+    assert dialect_of(flat(headers), "a") == name
+
+
+def test_a_long_text_is_cut_in_each_header() -> None:
+    headers = dict(UNION.reply_headers(Request(b"1", CORRELATION_ID), "internal", "é" * (1 << 20)))
+    assert max(map(len, headers.values())) <= MAX_ERROR_BYTES + 100
+    assert json.loads(headers[NEST_ERROR])["message"] == "é" * (MAX_ERROR_BYTES // 2)
