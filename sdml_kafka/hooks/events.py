@@ -154,6 +154,10 @@ class RequestHandled:
     """Seconds that it took, its parser included."""
     status: str
     """"ok", or the status of the error that the caller gets."""
+    call_id: bytes | None = None
+    """The correlation id of the request, None if it has none."""
+    is_notification: bool = False
+    """True for a request that asks for no reply."""
 
 
 @frozen

@@ -131,7 +131,8 @@ async def test_all_dialects_in_one_topic_at_once(
 
     async with (
         server_on(embedded_kafka, topic, count, auto_offset_reset="latest"),
-        client_on(embedded_kafka) as rpc,anyio.create_task_group() as tasks
+        client_on(embedded_kafka) as rpc,
+        anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(by_spring)
         tasks.start_soon(by_nest)

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from time import time_ns
 
-from opentelemetry.trace import SpanContext, SpanKind
+from opentelemetry.trace import Link, SpanContext, SpanKind
 
-from sdml_kafka.hooks.events import Committed, Delivered, FailedCommit
+from sdml_kafka.hooks.events import Committed, Delivered, FailedCommit, Lost
 from sdml_kafka.observability.opentelemetry.metrics import with_error
 from sdml_kafka.observability.opentelemetry.names import (
     BATCH_COUNT,
@@ -18,6 +18,7 @@ from sdml_kafka.observability.opentelemetry.names import (
 )
 from sdml_kafka.observability.opentelemetry.propagation import NOTHING
 from sdml_kafka.observability.opentelemetry.spans import Telemetry, fail
+from sdml_kafka.observability.opentelemetry.uncommitted import Uncommitted
 from sdml_kafka.transport.interfaces.records import Record
 
 MAX_POLL_LINKS = 16
@@ -31,6 +32,7 @@ class BatchSpans:
         self._telemetry = telemetry
         self._poll = Operation(telemetry.conventions, "poll", "receive")
         self._commit = Operation(telemetry.conventions, "commit", "settle")
+        self._uncommitted = Uncommitted()
 
     def delivered(self, event: Delivered) -> None:
         """Make a span with links to the records of a batch, the first of them if they are many.
@@ -48,20 +50,27 @@ class BatchSpans:
             description.span_name, NOTHING, SpanKind.CLIENT, attributes
         )
         if span.is_recording():
-            for linked in self._contexts(event.records):
+            contexts = list(self._contexts(event.records))
+            for _, linked in contexts:
                 span.add_link(linked)
+            self._uncommitted.keep(event.origin, event.partition, contexts)
         span.end()
 
     def committed(self, event: Committed | FailedCommit, error: Exception | None = None) -> None:
-        """Make a span for a commit, with its error if it has failed."""
+        """Make a span for a commit, with its error if it has failed.
+
+        One that was made has links to those records that the span of their delivery had links to.
+        """
         topics = {partition.topic for partition in event.offsets}
         description = self._commit.on(topics.pop() if len(topics) == 1 else None, event.origin)
+        settled = self._uncommitted.take(event.origin, event.offsets) if error is None else ()
         end = time_ns()
         span = self._telemetry.tracer.start_span(
             description.span_name,
             NOTHING,
             SpanKind.CLIENT,
             description.attributes,
+            [Link(each) for each in settled],
             start_time=end - int(event.seconds * 1e9),
         )
         if span.is_recording() and len(event.offsets) == 1:
@@ -75,8 +84,12 @@ class BatchSpans:
         of_metrics = with_error(description.of_metrics, type_)
         self._telemetry.metrics.operation.record(event.seconds, of_metrics)
 
-    def _contexts(self, records: Sequence[Record]) -> Iterator[SpanContext]:
+    def lost(self, event: Lost) -> None:
+        """Forget what was delivered of partitions of which nothing will be committed."""
+        self._uncommitted.forget(event.origin, event.partitions)
+
+    def _contexts(self, records: Sequence[Record]) -> Iterator[tuple[int, SpanContext]]:
         for record in islice(records, MAX_POLL_LINKS):
             found = self._telemetry.propagation.span_context(record.headers)
             if found is not None:
-                yield found
+                yield record.offset, found

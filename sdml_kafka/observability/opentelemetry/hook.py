@@ -15,6 +15,7 @@ from sdml_kafka.hooks.events import (
     Committed,
     Delivered,
     FailedCommit,
+    Lost,
     RequestHandled,
 )
 from sdml_kafka.hooks.hook import Hook
@@ -90,7 +91,9 @@ class OpenTelemetry(Hook):
         self._calls.settled(event)
 
     def request_handled(self, event: RequestHandled) -> None:
-        """Record the time that a request took."""
+        """Record the time that a call took. A notification is a message like others."""
+        if event.call_id is None or event.is_notification:
+            return
         attributes = self._serve.on(event.topic, event.origin).of_metrics
         if event.status != "ok":
             attributes = {**with_error(attributes, event.status), RPC_STATUS: event.status}
@@ -103,6 +106,10 @@ class OpenTelemetry(Hook):
     def committed(self, event: Committed) -> None:
         """Make a span for a commit."""
         self._batches.committed(event)
+
+    def lost(self, event: Lost) -> None:
+        """Forget what was delivered and will not be committed."""
+        self._batches.lost(event)
 
     def commit_failed(self, event: FailedCommit) -> None:
         """Make a span for a commit that has failed."""

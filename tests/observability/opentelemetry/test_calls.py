@@ -67,6 +67,8 @@ async def test_a_notification_is_a_message_for_both() -> None:
     ids = {about(each)["messaging.message.conversation_id"] for each in (sent, handled)}
     assert len(ids) == 1
     assert "rpc.method" not in about(handled)
+    assert seen.points("rpc.server.call.duration") == []
+    assert [count for _, count in seen.points("messaging.process.duration")] == [1]
 
 
 async def test_a_call_that_makes_another_is_one_trace() -> None:

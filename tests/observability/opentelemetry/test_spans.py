@@ -13,6 +13,7 @@ from sdml_kafka import (
     Delivered,
     FailedCommit,
     Handling,
+    Lost,
     Origin,
     Outgoing,
     RemoteError,
@@ -239,7 +240,7 @@ def test_a_call_and_its_request_are_a_pair_of_client_and_server(seen: Seen) -> N
     handling = Handling(SERVER, "price", (record,), 1, call_id=b"id")
     with hook.handling(handling):
         pass
-    hook.request_handled(RequestHandled(SERVER, "prices", "price", 0.1, "ok"))
+    hook.request_handled(RequestHandled(SERVER, "prices", "price", 0.1, "ok", b"id"))
     reply = outgoing("reply", handling=handling, call_id=b"id")
     assert hook.sending(reply) is None
     settle(hook, b"id")
@@ -255,6 +256,15 @@ def test_a_call_and_its_request_are_a_pair_of_client_and_server(seen: Seen) -> N
     assert [count for _, count in seen.points("rpc.client.call.duration")] == [1]
     assert [count for _, count in seen.points("rpc.server.call.duration")] == [1]
     assert seen.points("messaging.process.duration") == []
+
+
+@pytest.mark.parametrize(("call_id", "is_notification"), [(b"1", True), (None, False)])
+def test_what_is_no_call_has_no_duration_of_a_call(
+    seen: Seen, call_id: bytes | None, is_notification: bool
+) -> None:
+    event = RequestHandled(SERVER, "prices", "price", 0.1, "ok", call_id, is_notification)
+    seen.hook().request_handled(event)
+    assert seen.points("rpc.server.call.duration") == []
 
 
 def test_a_call_that_fails_has_the_status_of_the_server(seen: Seen) -> None:
@@ -336,6 +346,34 @@ def test_a_commit_is_a_span_that_lasts_as_long(seen: Seen) -> None:
     assert span.end_time - span.start_time == 500_000_000
     assert about(span)["kafka.offset"] == 7
     assert about(span)["messaging.operation.type"] == "settle"
+
+
+def traced(number: int) -> list[tuple[str, bytes]]:
+    return [("traceparent", b"00-%032x-00000000000000ff-01" % number)]
+
+
+def test_a_commit_has_links_to_what_was_delivered_and_is_settled_by_it(seen: Seen) -> None:
+    hook, partition = seen.hook(), TopicPartition("orders", 0)
+    records = [make_record("orders", offset=each, headers=traced(each + 1)) for each in range(4)]
+    hook.delivered(Delivered(LISTENER, partition, records, ("bill",)))
+    hook.commit_failed(FailedCommit(LISTENER, {partition: 4}, 0.1, CommitRejected("late")))
+    for offset in (3, 3, 4):
+        hook.committed(Committed(LISTENER, {partition: offset}, 0.1))
+    hook.delivered(Delivered(LISTENER, partition, records, ("bill",)))
+    hook.lost(Lost(LISTENER, frozenset([partition]), 4))
+    hook.committed(Committed(LISTENER, {partition: 4}, 0.1))
+    linked = [[link.context.trace_id for link in s.links] for s in seen.named("commit orders")]
+    assert linked == [[], [1, 2, 3], [], [4], []]
+
+
+def test_the_links_of_commits_are_bounded(seen: Seen) -> None:
+    hook, partition = seen.hook(), TopicPartition("orders", 0)
+    for first in range(0, 320, 16):
+        batch = range(first, first + 16)
+        records = [make_record("orders", offset=each, headers=traced(each + 1)) for each in batch]
+        hook.delivered(Delivered(LISTENER, partition, records, ("bill",)))
+    hook.committed(Committed(LISTENER, {partition: 320}, 0.1))
+    assert len(seen.one("commit orders").links) == 128
 
 
 def test_a_commit_that_has_failed_says_so(seen: Seen) -> None:

@@ -41,6 +41,7 @@ async def test_what_is_delivered_together_is_one_span_with_links() -> None:
     assert seen.named(f"process {TOPIC}") == []
     commits = seen.named(f"commit {TOPIC}")
     assert about(commits[-1])["messaging.consumer.group.name"] == GROUP
+    assert links_of(commits[-1]) == set(map(id_of, senders[:2]))  # the third is in hand
 
 
 async def test_what_the_body_sends_is_a_child_of_its_record() -> None:

@@ -48,9 +48,8 @@ class HookedRunner(HandlerRunner):
         """Return the answer to a call; see `HandlerRunner.answer`."""
         hooks = self._hooks
         assert hooks.enter is not None
-        asks_for_reply = bool(call.reply_topics or call.refused_topics)
         of = hooks.origin, call.handler.name, (call.record,), 1, False, call.request_id
-        call.handling = handling = Handling(*of, not asks_for_reply)
+        call.handling = handling = Handling(*of, _is_notification(call))
         leave = hooks.enter(handling)
         try:
             answer = await super().answer(call)
@@ -68,6 +67,10 @@ class HookedRunner(HandlerRunner):
         """Return the answer to a call whose handler raised `error`."""
         self._errors[call] = error
         return super().failed(call, error)
+
+
+def _is_notification(call: ServerCall) -> bool:
+    return not (call.reply_topics or call.refused_topics)
 
 
 def lifecycle_of(hooks: Hooks, *parts: Any) -> CallLifecycle:
@@ -98,6 +101,6 @@ class HookedLifecycle(CallLifecycle):
             time_handler("server", call.handler.name, seconds)
         if (handled := hooks.request_handled) is not None:
             status = "ok" if answer[1] == OK else answer[1]
-            parts = call.topic, call.handler.name, seconds, status
-            handled(RequestHandled(hooks.origin, *parts))
+            of = call.topic, call.handler.name, seconds, status, call.request_id
+            handled(RequestHandled(hooks.origin, *of, _is_notification(call)))
         super().ended(call, answer, is_repeatable=is_repeatable)
