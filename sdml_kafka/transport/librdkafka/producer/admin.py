@@ -2,9 +2,8 @@
 # The results of librdkafka's requests are not typed.
 """Create, delete and describe: requests about topics and groups, over a client of their own.
 
-librdkafka answers in a thread of its own, which wakes the task that waits here. That thread runs
-Python, and so the garbage collector at times. librdkafka ends the whole program when one of its own
-threads frees a client. So a client is always closed, and never left to the collector.
+librdkafka answers in a thread of its own, which wakes the task that waits here. A client belongs to
+the program's thread, and is always closed there: it must never be left to the garbage collector.
 """
 
 from collections.abc import Callable, Collection, Coroutine, Mapping

@@ -92,7 +92,7 @@ async def test_a_start_that_is_cut_off_leaves_no_thread(free_tcp_port: int) -> N
 
 
 async def test_no_client_is_left_to_the_garbage_collector() -> None:
-    """A thread of librdkafka may be the one that collects it, which ends the program."""
+    """Each one is closed, in the program's thread."""
 
     def threads() -> set[int]:
         return {each.id for each in psutil.Process().threads()}

@@ -1,7 +1,7 @@
 """An outage of all brokers, from which on nothing is fetched until partitions have leaders again.
 
-librdkafka 2.16 may end the program with a segmentation fault while it fetches from brokers that
-begin their work after an outage. So fetching begins anew only once all leaders are known.
+librdkafka 2.16 does not survive every such outage by itself. With fetching that begins anew only
+once all leaders are known, it does.
 """
 
 from collections.abc import Callable, Collection
