@@ -20,8 +20,10 @@ from sdml_kafka.testing.embedded.releases import find_release
 class EmbeddedKafka:
     """A real Apache Kafka (KRaft), for tests and for trying things out.
 
-        with EmbeddedKafka() as kafka:          # or: async with, on asyncio and trio
-            connect_to(kafka.bootstrap_servers)
+    ```python
+    with EmbeddedKafka() as kafka:  # or: async with, on asyncio and trio
+        connect_to(kafka.bootstrap_servers)
+    ```
 
     It listens on 127.0.0.1 only, is ready for clients, groups included, once it is entered, and
     is gone with all its data once it is left or this process has ended, however that happens.
