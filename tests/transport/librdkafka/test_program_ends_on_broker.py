@@ -39,12 +39,37 @@ async def main():
 
 anyio.run(main, **BACKENDS[backend])
 """
+TRANSACTIONS = """
+import sys
+import anyio
+from sdml_kafka import KafkaListener, Send, parse_text
+from tests.support.backends import BACKENDS
+
+backend, bootstrap, topic = sys.argv[1:]
+where = {"bootstrap_servers": bootstrap, "client": "librdkafka", "stop_timeout": 2.0}
+spec = {"topics": [topic], "type": str, "parser": parse_text}
+listener = KafkaListener([spec], group_id="group", auto_offset_reset="earliest", **where)
+
+@listener.processor(str, exactly_once=True)
+async def copy(value, delivery):
+    print("reads", flush=True)
+    return Send(topic, value.encode())  # which comes next
+
+async def main():
+    print("begins", flush=True)
+    async with listener:
+        await anyio.sleep_forever()
+
+anyio.run(main, **BACKENDS[backend])
+"""
 ENDS_WITHIN_S = 12.0
 
 
 @contextmanager
-def program(backend: str, kafka: EmbeddedKafka, topic: str) -> Generator["subprocess.Popen[str]"]:
-    command = [sys.executable, "-c", PROGRAM, backend, kafka.bootstrap_servers, topic]
+def program(
+    backend: str, kafka: EmbeddedKafka, topic: str, text: str = PROGRAM
+) -> Generator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-c", text, backend, kafka.bootstrap_servers, topic]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as process:
@@ -84,6 +109,24 @@ async def test_it_ends(
         try:
             if reads:
                 wait_for(process, "reads")
+            if is_frozen:
+                mortal_kafka.freeze()
+            interrupt(process)
+        finally:
+            mortal_kafka.thaw()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("is_frozen", [False, True], ids=["", "frozen"])
+async def test_it_ends_in_transactions(
+    mortal_kafka: EmbeddedKafka, anyio_backend: Any, *, is_frozen: bool
+) -> None:
+    topic = await create_topic(mortal_kafka.bootstrap_servers, unique("topic"), 1)
+    await produce(mortal_kafka.bootstrap_servers, topic, ["a"])
+    with program(name_of(anyio_backend), mortal_kafka, topic, TRANSACTIONS) as process:
+        for _ in range(5):
+            wait_for(process, "reads")
+        try:
             if is_frozen:
                 mortal_kafka.freeze()
             interrupt(process)
