@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import NoReturn, cast
 
 from sdml_kafka.cli import help as help_texts
+from sdml_kafka.cli.asyncapi.arguments import AsyncApiOptions, add_asyncapi
 from sdml_kafka.cli.broker.arguments import BrokerOptions, add_broker
 from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions, add_dead_letters
 from sdml_kafka.cli.demo.arguments import DemoOptions, add_demo
@@ -20,6 +21,7 @@ from sdml_kafka.cli.top.arguments import TopOptions, add_top
 
 Options = (
     ListenOptions
+    | AsyncApiOptions
     | DeadLettersOptions
     | DemoOptions
     | DoctorOptions
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         add_dead_letters,
         add_doctor,
         add_top,
+        add_asyncapi,
         add_broker,
     ):
         add(commands)

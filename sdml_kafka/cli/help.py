@@ -260,3 +260,20 @@ exit codes:
   1  failed, or its port is taken
   2  wrong arguments
 """
+
+ASYNCAPI = """\
+Write an AsyncAPI 3 document of what a program's listeners, servers, clients and producers declare:
+topics, the types of their values, groups, replies, retry topics and dead letters, and brokers, but
+no secret. The module is imported from the current folder, and nothing is connected.
+
+MODULE takes all that the module holds; MODULE:NAME one object, a list of objects, or a function,
+plain or async, that returns either. What handlers write is declared by `asyncapi.Sends`.
+---
+examples:
+  sdml-kafka asyncapi service
+  sdml-kafka asyncapi shop.service:make_all --title Shop --yaml -o asyncapi.yaml
+
+exit codes:
+  0    it is written
+  2    wrong arguments, or the program cannot be imported
+"""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sdml_kafka.cli.arguments import Options, parse_arguments
+from sdml_kafka.cli.asyncapi.arguments import AsyncApiOptions
 from sdml_kafka.cli.broker.arguments import BrokerOptions
 from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
 from sdml_kafka.cli.demo.arguments import DemoOptions
@@ -65,6 +66,10 @@ def _run(options: Options) -> int:
             from sdml_kafka.cli.demo.command import run_demo
 
             return run_demo(options)
+        case AsyncApiOptions():
+            from sdml_kafka.cli.asyncapi.command import run_asyncapi
+
+            return run_asyncapi(options)
         case BrokerOptions():
             from sdml_kafka.cli.broker.command import run_broker
 

@@ -19,6 +19,7 @@ from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.operator_log import OperatorLog
 from sdml_kafka.consuming.partitions import Intake, check_max_bytes
 from sdml_kafka.consuming.status import ConsumerFacts, Place
+from sdml_kafka.declarations import Processing
 from sdml_kafka.errors import AuthenticationFailed, AuthorizationFailed, ConfigurationError
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.rules import judge
@@ -372,12 +373,20 @@ class ListenerActors:
 
     def dead_letter_topics(self, declared: Sequence[Declared]) -> Collection[str]:
         """Return the topics that dead letters are written to, as far as options name them."""
-        topics, failures = set(self.processors.dead_letter_topics), self._parse_failures
+        topics = {*self.processors.dead_letter_topics, *self.unparsed_topics}
         for each in declared:
             topics.update(self.processors.dead_letters_of(each.type, each.options))
-        if failures is not None:
-            topics.update(map(failures.topic_for, self.router.own_topics))
         return topics
+
+    @property
+    def unparsed_topics(self) -> Sequence[str]:
+        """The topics that records go to which cannot be parsed."""
+        failures = self._parse_failures
+        return () if failures is None else sorted(map(failures.topic_for, self.router.own_topics))
+
+    def declarations(self, declared: Sequence[Declared]) -> Sequence[Processing]:
+        """Return what processors declare."""
+        return [self.processors.declaration(each) for each in declared]
 
     def _routes_changed(self) -> None:
         self._current.nudge()

@@ -15,6 +15,7 @@ from sdml_kafka.consuming.commit_schedule import AutoCommit, AutoCommitDict, aut
 from sdml_kafka.consuming.moving.seeks import Seeks
 from sdml_kafka.consuming.moving.start_from import Start, StartFrom, check_partition, check_target
 from sdml_kafka.consuming.partitions import MAX_BYTES_IN_FLIGHT
+from sdml_kafka.declarations import Declaration, Reading
 from sdml_kafka.errors import ClientClosed, ConfigurationError
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.verdicts import Health
@@ -39,7 +40,7 @@ from sdml_kafka.listener.status import ListenerStatus
 from sdml_kafka.listener.streams import TypeStream
 from sdml_kafka.parsing.exact_class import Exactly, K, V
 from sdml_kafka.parsing.parsers import ParserSpec
-from sdml_kafka.parsing.specs import compile_specs
+from sdml_kafka.parsing.specs import CompiledSpec, compile_specs
 from sdml_kafka.producing.serializers import Serializer, Serializers
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import Client, ClientChoice, OnCorrupt, listener_transport
@@ -189,6 +190,7 @@ class KafkaListener(Enterable):
 
     def _prepare(self, reading: ReadOptions, timeouts: Timeouts, *parts: Any) -> None:
         specs, seen = parts[2], parts[-1]
+        self._specs: Sequence[CompiledSpec] = specs
         topics = ", ".join(topic for spec in specs for topic in spec.topics)
         self._words: Sequence[str] = seen.origin.group_id, topics, seen.origin.client_id
         self._build: Callable[..., ListenerActors] = partial(
@@ -254,6 +256,12 @@ class KafkaListener(Enterable):
         task = anyio.get_current_task().id
         for stream in list(self._streams):
             stream.let_go(task)
+
+    def _declaration(self) -> Declaration:
+        reads = [Reading(each.topics, each.type, each.parser) for each in self._specs]
+        group, actors = self._words[0], self._actors
+        processes, unparsed = actors.declarations(self._declared), actors.unparsed_topics
+        return Declaration("listener", group, self._client(), reads, processes, (), unparsed)
 
     def _end_streams(self, failure: Exception | None) -> None:
         self._actors.router.close(failure)
@@ -547,6 +555,11 @@ def dead_letter_topics(listener: KafkaListener) -> Collection[str]:
     """Return the topics that a listener's dead letters go to, as far as options name them."""
     declared = listener._declared  # pyright: ignore[reportPrivateUsage]  # of its module
     return listener._actors.dead_letter_topics(declared)  # pyright: ignore[reportPrivateUsage]  # too
+
+
+def declaration_of(listener: KafkaListener) -> Declaration:
+    """Return what a listener declares: its types, and its processors so far."""
+    return listener._declaration()  # pyright: ignore[reportPrivateUsage]  # of its module
 
 
 def client_of(listener: KafkaListener) -> ClientConfig | None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 from sdml_kafka.errors import ConfigurationError, DocumentInvalid
+from sdml_kafka.parsing.content_types import JSON, MSGPACK, is_of
 from sdml_kafka.parsing.value_decoders import reads_value
 from sdml_kafka.transport.interfaces.records import Record
 
@@ -64,7 +65,7 @@ def parse_msgspec(
         except invalid as error:
             raise DocumentInvalid(_msgspec_fields(str(error))) from error
 
-    return reads_value(parse, decode)
+    return is_of(_content_type(format), reads_value(parse, decode))
 
 
 @overload
@@ -96,7 +97,7 @@ def parse_pydantic(type_: Any, *, strict: bool | None = None) -> Callable[[Recor
         except ValidationError as error:
             raise DocumentInvalid(_pydantic_fields(error)) from None  # it quotes the document
 
-    return reads_value(parse, partial(decode, strict=strict))
+    return is_of(JSON, reads_value(parse, partial(decode, strict=strict)))
 
 
 def to_json(value: Any) -> bytes:
@@ -140,7 +141,7 @@ def to_msgspec(format: Literal["json", "msgpack"] = "json") -> Callable[[Any], b
         _refuse_without("msgspec", "to_msgspec")
     encoder = _of_format(format, msgspec.json.Encoder, msgspec.msgpack.Encoder)
     encode: Callable[[Any], bytes] = encoder().encode
-    return encode
+    return is_of(_content_type(format), encode)
 
 
 def to_pydantic(type_: Any) -> Callable[[Any], bytes]:
@@ -155,7 +156,11 @@ def to_pydantic(type_: Any) -> Callable[[Any], bytes]:
     Raises:
         ConfigurationError: pydantic is not installed, or cannot write this type.
     """
-    return _adapter(type_, "to_pydantic").dump_json
+    dump: Callable[[Any], bytes] = _adapter(type_, "to_pydantic").dump_json
+    return is_of(JSON, dump)
+
+
+is_of(JSON, to_json)
 
 
 def _adapter(type_: Any, used_by: str) -> "pydantic.TypeAdapter[Any]":
@@ -167,6 +172,10 @@ def _adapter(type_: Any, used_by: str) -> "pydantic.TypeAdapter[Any]":
         return pydantic.TypeAdapter(type_)
     except pydantic.PydanticUserError as error:
         raise ConfigurationError(f"pydantic cannot validate {type_!r}: {error}") from error
+
+
+def _content_type(format: str) -> str:
+    return JSON if format == "json" else MSGPACK
 
 
 def _of_format(format: str, json_class: Any, msgpack_class: Any) -> Any:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypedDict
 
+from sdml_kafka.parsing.content_types import BYTES, JSON, TEXT, is_of
 from sdml_kafka.parsing.json_library import decode_json
 from sdml_kafka.parsing.value_decoders import reads_value
 from sdml_kafka.transport.interfaces.records import Record
@@ -89,3 +90,6 @@ def parse_json(record: Record) -> Any:
 reads_value(parse_bytes, bytes)  # which returns the same object
 reads_value(parse_text, bytes.decode)
 reads_value(parse_json, decode_json)
+is_of(BYTES, parse_bytes)
+is_of(TEXT, parse_text)
+is_of(JSON, parse_json)

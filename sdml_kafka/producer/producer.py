@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import anyio
 
+from sdml_kafka.client_config import client_given
+from sdml_kafka.declarations import Declaration
 from sdml_kafka.errors import ClientClosed, ConfigurationError, SendFailed
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.verdicts import Health
@@ -113,6 +115,8 @@ class KafkaProducer(Enterable):
         self._serializers = Serializers(serializers or {})
         where = bootstrap_servers, producer_factory, aiokafka_options
         choice = ClientChoice(client, client_options)
+        given = bootstrap_servers, None, aiokafka_options
+        self._given = partial(client_given, None, producer_factory, *given, choice)
         connects = _connects(transport, transactional_id, *where, choice)
         if transactional_id is not None:
             self.send = self.send_soon = _refuse  # type: ignore[method-assign]  # free for the others
@@ -349,6 +353,11 @@ class KafkaProducer(Enterable):
             A frozen value, with a reason for the whole and for each part.
         """
         return self._actors.health(self._lifecycle, Limits(away_after_s=away_after_s))
+
+
+def declaration_of(producer: KafkaProducer) -> Declaration:
+    """Return what a producer declares, which is its brokers alone."""
+    return Declaration("producer", client=producer._given())  # pyright: ignore[reportPrivateUsage]  # of its module
 
 
 def words_of(producer: KafkaProducer) -> Sequence[str]:

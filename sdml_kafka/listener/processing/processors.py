@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
+from sdml_kafka.declarations import Processing
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.lifecycle import ACTOR_GRACE_S
 from sdml_kafka.listener.processing.exactly_once.processor import ExactlyOnceProcessor
@@ -65,6 +66,16 @@ class Processors:
         if not isinstance(options.on_failure, DeadLetter):
             return ()
         return list(map(options.on_failure.topic_for, self._router.topics_of(type_)))
+
+    def declaration(self, declared: Declared) -> Processing:
+        """Return what a processor declares."""
+        type_, options = declared.type, declared.options
+        topics, policy = tuple(self._router.topics_of(type_)), options.retry_topics
+        numbers = range(0 if policy is None else len(policy.delays_s))
+        retries = [policy.topic(each, number) for number in numbers for each in topics if policy]
+        letters = tuple(self.dead_letters_of(type_, options))
+        function = options.handler.function
+        return Processing(options.name, topics, type_, function, tuple(retries), letters)
 
     async def prepare(self, type_: Any, options: Options) -> RetryPlan | None:
         """Create the retry topics of a processor that has any, and have them read.

@@ -8,6 +8,8 @@ from typing import Any, Self, Unpack, overload
 
 import anyio
 
+from sdml_kafka.client_config import client_given
+from sdml_kafka.declarations import Declaration, Reading
 from sdml_kafka.errors import CallTimeout, ConfigurationError
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.verdicts import Health
@@ -16,6 +18,7 @@ from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.parsing.exact_class import Exactly, K, V
 from sdml_kafka.parsing.parsers import ParserSpec
+from sdml_kafka.parsing.specs import compile_specs
 from sdml_kafka.rpc.client.actor_tree import ClientActors
 from sdml_kafka.rpc.client.building.call_builder import CallBuilder
 from sdml_kafka.rpc.client.pending_calls import PendingCall
@@ -126,6 +129,9 @@ class KafkaRPC(Enterable):
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
         more = None, KafkaRPC.__init__.__kwdefaults__, ClientChoice(client, client_options)
         transport = transport or rpc_transport(*where, *more)
+        self._given = partial(client_given, *where, more[-1])
+        self._parsers = parsers
+        self._id_header = corr_header_keys[0] if corr_header_keys else ""
         topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
         choose_topics = partial(choose_reply_topics, parsers, topics)
         self._codec = codec_of(dialect, corr_header_keys)
@@ -151,6 +157,12 @@ class KafkaRPC(Enterable):
                     actors.settle_calls()
         finally:
             actors.close()
+
+    def _declaration(self) -> Declaration:
+        specs = compile_specs(self._parsers) if self._parsers else ()
+        reads = [Reading(each.topics, each.type, each.parser) for each in specs]
+        group_id, header = self._words[2], self._id_header
+        return Declaration("client", group_id, self._given(), reads, id_header=header)
 
     def _forsake(self, error: Exception) -> None:
         self._actors.calls.forsake(error)
@@ -457,6 +469,11 @@ class KafkaRPC(Enterable):
                 raise CallTimeout(f"The call could not be sent within {in_seconds(timeout_s)}")
             left_s = max(0.001, timeout_s - (anyio.current_time() - began))
         return None if left_s == inf else left_s
+
+
+def declaration_of(rpc: KafkaRPC) -> Declaration:
+    """Return what a client declares: the types of its replies."""
+    return rpc._declaration()  # pyright: ignore[reportPrivateUsage]  # of its module
 
 
 def words_of(rpc: KafkaRPC) -> Sequence[str]:

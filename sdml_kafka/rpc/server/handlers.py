@@ -27,6 +27,7 @@ class Handler:
     """Returns what the parser makes of a call's record, or what it has to wait for."""
     reads_value: bool
     """Whether the value is all that is read, so that `read` returns what the handler takes."""
+    parser: Callable[[Any], Any] | None
     running: int = field(default=0, init=False)
     """The number of requests that run, plus the threads of cut-off requests that go on."""
     parked: deque[Any] = field(factory=deque[Any], init=False)
@@ -73,7 +74,7 @@ def compile_handler(
     kind = _kind(function)
     topics = tuple(dict.fromkeys(topics))
     read, reads_value = _reader(parser)
-    handler = Handler(topics, function, kind, serializer, limit, read, reads_value)
+    handler = Handler(topics, function, kind, serializer, limit, read, reads_value, parser)
     if not _takes_two(function):
         raise ConfigurationError(
             f"{handler.name} is called with the value and the call: def {handler.name}(value, call)"

@@ -7,7 +7,9 @@ from typing import Any, Self, overload
 
 import anyio
 
+from sdml_kafka.client_config import client_given
 from sdml_kafka.consuming.partitions import MAX_BYTES_IN_FLIGHT
+from sdml_kafka.declarations import Answering, Declaration
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.verdicts import Health
@@ -154,6 +156,7 @@ class KafkaRPCServer(Enterable):
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
         own, choice = KafkaRPCServer.__init__.__kwdefaults__, ClientChoice(client, client_options)
         limit = Bounds(concurrency, max_bytes_in_flight, start_timeout, stop_timeout, drain_timeout)
+        self._given = partial(client_given, *where, choice), [*corr_header_keys, ""][0]
         transport = transport or rpc_server_transport(*where, max_bytes_in_flight, own, choice)
         read_as = corr_header_keys, correlation_from_record, dialects, default_timeout
         requests = IntakeOptions(*read_as, dedupe, max_age_s, clock, create_topics, on_corrupt)
@@ -264,6 +267,22 @@ class KafkaRPCServer(Enterable):
             raise ConfigurationError("Handlers have to be there before the server is entered")
         check_topics(topics, self._handlers)
 
+    def _declaration(self) -> Declaration:
+        answers = [
+            Answering(
+                each.name,
+                each.topics,
+                each.function,
+                each.parser,
+                each.serializer,
+                is_stream=each.kind == "stream",
+            )
+            for each in dict.fromkeys(self._handlers.values())
+        ]
+        client, id_header = self._given
+        group_id = self._origin.group_id
+        return Declaration("server", group_id, client(), answers=answers, id_header=id_header)
+
     # -- entering and leaving ------------------------------------------------------------
 
     @asynccontextmanager
@@ -337,6 +356,11 @@ class KafkaRPCServer(Enterable):
             A frozen value, with a reason for the whole and for each part.
         """
         return self._actors.health(self._lifecycle, Limits(stuck_after_s, away_after_s))
+
+
+def declaration_of(server: KafkaRPCServer) -> Declaration:
+    """Return what a server declares: its handlers so far."""
+    return server._declaration()  # pyright: ignore[reportPrivateUsage]  # of its module
 
 
 def words_of(server: KafkaRPCServer) -> Sequence[str]:
