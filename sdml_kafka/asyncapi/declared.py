@@ -67,7 +67,9 @@ def declarations_of(objects: Sequence[object]) -> tuple[Sequence[Declaration], S
         if isinstance(each, Sends):
             sends.append(each)
             continue
-        read = next((_DECLARATIONS[kind] for kind in type(each).__mro__ if kind in _DECLARATIONS), None)
+        read = next(
+            (_DECLARATIONS[kind] for kind in type(each).__mro__ if kind in _DECLARATIONS), None
+        )
         if read is None:
             raise ConfigurationError(
                 "asyncapi describes KafkaListener, KafkaRPC, KafkaRPCServer, KafkaProducer and "

@@ -37,15 +37,17 @@ def document(
     """
     declarations, sends = declarations_of(objects)
     if not (declarations or sends):
-        raise ConfigurationError("asyncapi.document describes nothing: give it a listener or server")
+        raise ConfigurationError(
+            "asyncapi.document describes nothing: give it a listener or server"
+        )
     parts = Parts()
     servers = list[str]()
     for each in declarations:
         found = parts.servers.add(each.client)
         servers += found
         _add(parts, each, found)
-    for each in sends:
-        _add_sends(parts, each, list(dict.fromkeys(servers)))
+    for sent in sends:
+        _add_sends(parts, sent, list(dict.fromkeys(servers)))
     info = {"title": title, "version": version}
     if description:
         info["description"] = description
@@ -117,7 +119,9 @@ def _add_answering(
         returns = bytes
     for topic in answering.topics:
         channel = parts.topic(topic, servers)
-        request = parts.message(channel, takes, answering.parser, **_correlated(declared, REPLY_TOPIC))
+        request = parts.message(
+            channel, takes, answering.parser, **_correlated(declared, REPLY_TOPIC)
+        )
         kind = "The replies of a stream" if answering.is_stream else "The reply"
         replies = parts.replies(f"{topic}.replies", f"{kind} to {topic}")
         reply = parts.message(replies, returns, answering.serializer, **_correlated(declared))

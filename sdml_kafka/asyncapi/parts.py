@@ -34,9 +34,7 @@ class Parts:
             },
         )
         known = channel.setdefault("servers", [])
-        known += [
-            each for key in servers if (each := _reference("servers", key)) not in known
-        ]
+        known += [each for key in servers if (each := _reference("servers", key)) not in known]
         if not known:
             del channel["servers"]
         return topic

@@ -27,7 +27,7 @@ def add_asyncapi(commands: Any) -> None:
         commands, "asyncapi", "write the AsyncAPI document of a program", help_texts.ASYNCAPI
     )
     parser.add_argument(
-        "program", metavar="MODULE[:NAME]", help="the program's objects, such as service:listener"
+        "described", metavar="MODULE[:NAME]", help="the program's objects, such as service:listener"
     )
     parser.add_argument("--title", metavar="TEXT", help="the program's name (default: MODULE)")
     parser.add_argument(
@@ -35,10 +35,12 @@ def add_asyncapi(commands: Any) -> None:
     )
     parser.add_argument("--description", metavar="TEXT", default="", help="what it is for")
     parser.add_argument("--yaml", action="store_true", help="write YAML instead of JSON")
-    parser.add_argument("-o", "--output", metavar="FILE", help="the file to write (default: stdout)")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="the file to write (default: stdout)"
+    )
     parser.set_defaults(make_options=_asyncapi_options)
 
 
 def _asyncapi_options(given: argparse.Namespace) -> AsyncApiOptions:
-    texts = given.program, given.title, given.api_version, given.description
+    texts = given.described, given.title, given.api_version, given.description
     return AsyncApiOptions(*texts, given.yaml, given.output)

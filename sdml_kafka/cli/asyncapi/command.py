@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,6 @@ def run_asyncapi(options: AsyncApiOptions) -> int:
 
 
 def _yaml(described: dict[str, Any]) -> str:
-    import yaml
-
+    yaml: Any = import_module("yaml")  # which comes with an extra
     text: str = yaml.safe_dump(described, sort_keys=False, allow_unicode=True)
     return text

@@ -4,7 +4,7 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -66,15 +66,10 @@ def _attribute(module: ModuleType, path: str) -> Any:
 def _objects(value: Any, program: str) -> Sequence[Describable]:
     if inspect.isroutine(value):
         value = _called(value, program)
-    values: list[Any]
-    if isinstance(value, Mapping):
-        values = list(value.values())
-    elif isinstance(value, Iterable) and not isinstance(value, str | bytes):
-        values = list(value)
-    else:
-        values = [value]
+    values: list[Any] = [*value] if type(value) in (list, tuple, set) else [value]
     if not values or not all(map(is_describable, values)):
-        raise CannotRun(f"asyncapi: {program} is {type(value).__name__}; it has to be {_WHAT}")
+        kind = type(value).__name__
+        raise CannotRun(f"asyncapi: {program} is a {kind}; it has to be {_WHAT}")
     return values
 
 

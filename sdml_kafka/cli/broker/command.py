@@ -4,6 +4,7 @@ import signal
 import time
 from types import FrameType
 
+from sdml_kafka.cli.broker.arguments import BrokerOptions
 from sdml_kafka.cli.broker.port_owner import port_owner
 from sdml_kafka.cli.options import BOOTSTRAP
 from sdml_kafka.cli.terminal import complain, say
@@ -11,10 +12,11 @@ from sdml_kafka.cli.terminal import complain, say
 CHECK_EVERY_S = 0.5
 
 
-def run_broker(nodes: int, port: int, version: str | None = None) -> int:
+def run_broker(options: BrokerOptions) -> int:
     """Run a Kafka until SIGINT or SIGTERM and return the exit code; port 0 takes free ports."""
     from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError
 
+    nodes, port, version = options.nodes, options.port, options.version
     if port and (taken := _taken(range(port, port + nodes))):
         complain(f"broker: {taken}")
         return 1

@@ -13,7 +13,9 @@ from tests.support.leftovers import leftovers
 pytestmark = pytest.mark.broker
 
 BROKER = (
-    "from sdml_kafka.cli.broker.command import run_broker; raise SystemExit(run_broker(1, {port}))"
+    "from sdml_kafka.cli.broker.arguments import BrokerOptions\n"
+    "from sdml_kafka.cli.broker.command import run_broker\n"
+    "raise SystemExit(run_broker(BrokerOptions(1, {port})))"
 )
 
 

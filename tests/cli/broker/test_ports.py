@@ -18,7 +18,7 @@ shows_owners = pytest.mark.skipif(not (PROC / "net" / "tcp").exists(), reason="L
 def test_a_taken_port_is_named_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
-        assert run_broker(1, taken) == 1
+        assert run_broker(BrokerOptions(1, taken)) == 1
     shown = capsys.readouterr().err
     assert shown.startswith(f"sdml-kafka: broker: port {taken} on 127.0.0.1 is taken")
     assert "--port 0" in shown
@@ -28,7 +28,7 @@ def test_a_taken_port_is_named_with_what_to_do(capsys: pytest.CaptureFixture[str
 @shows_owners
 def test_the_program_that_has_the_port_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with _second_of_two_ports() as other:
-        assert run_broker(2, other.getsockname()[1] - 1) == 1
+        assert run_broker(BrokerOptions(2, other.getsockname()[1] - 1)) == 1
     assert f"(process {os.getpid()})" in capsys.readouterr().err
 
 

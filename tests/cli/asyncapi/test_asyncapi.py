@@ -1,0 +1,92 @@
+"""`sdml-kafka asyncapi` writes the document of a program that it imports."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.asyncapi_schema import check_document
+from tests.support.command_line import PROGRAM
+
+SERVICE = """
+from sdml_kafka import KafkaListener, KafkaProducer, parse_json
+
+def listener_of(group):
+    spec = {"topics": ["orders"], "type": dict, "parser": parse_json}
+    return KafkaListener([spec], bootstrap_servers="localhost:1", group_id=group)
+
+listener, nothing, text = listener_of("billing"), [], "text"
+both = [listener, KafkaProducer(bootstrap_servers="localhost:1")]
+
+async def make():
+    return listener_of("made"), listener_of("made too")
+
+def broken():
+    raise ValueError("no such thing")
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("program")
+    (folder / "service.py").write_text(SERVICE)
+    (folder / "wrong.py").write_text("1 / 0")
+    (folder / "lacking.py").write_text("import there_is_none")
+    return folder
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, "asyncapi", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("program", ["service", "service:listener", "service:both"])
+def test_the_document_goes_to_stdout(folder: Path, program: str) -> None:
+    done = run(folder, program)
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    check_document(document)
+    assert document["info"] == {"title": "service", "version": "1.0.0"}
+    assert list(document["channels"]) == ["orders"]
+
+
+def test_a_function_makes_the_objects_and_a_file_takes_yaml(folder: Path) -> None:
+    texts = "--title", "Shop", "--api-version", "2.1", "--description", "Sells things"
+    done = run(folder, "service:make", "--yaml", "-o", "api.yaml", *texts)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    document = yaml.safe_load((folder / "api.yaml").read_text())
+    check_document(document)
+    assert document["info"] == {"title": "Shop", "version": "2.1", "description": "Sells things"}
+    groups = [
+        each["bindings"]["kafka"]["groupId"]["enum"] for each in document["operations"].values()
+    ]
+    assert groups == [["made"], ["made too"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["nowhere"], "there is no module 'nowhere'"),
+        (["wrong"], "wrong cannot be imported: ZeroDivisionError"),
+        (["lacking"], "lacking cannot be imported: No module named 'there_is_none'"),
+        (["service:other"], "service has no 'other'"),
+        (["service:text"], "service:text is a str; it has to be a listener"),
+        (["service:nothing"], "service:nothing is a list; it has to be a listener"),
+        (["service:broken"], "service:broken() has failed: ValueError: no such thing"),
+        (["json"], "json holds no listener"),
+        (["service:listener", "-o", "no/such/folder"], "no/such/folder cannot be written"),
+    ],
+)
+def test_what_cannot_be_described_is_one_line(folder: Path, arguments: list[str], why: str) -> None:
+    done = run(folder, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert why in done.stderr
+    assert len(done.stderr.splitlines()) == 1
