@@ -129,9 +129,7 @@ class KafkaRPC(Enterable):
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
         more = None, KafkaRPC.__init__.__kwdefaults__, ClientChoice(client, client_options)
         transport = transport or rpc_transport(*where, *more)
-        self._given = partial(client_given, *where, more[-1])
-        self._parsers = parsers
-        self._id_header = corr_header_keys[0] if corr_header_keys else ""
+        self._given = partial(client_given, *where, more[-1]), parsers, [*corr_header_keys, ""][0]
         topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
         choose_topics = partial(choose_reply_topics, parsers, topics)
         self._codec = codec_of(dialect, corr_header_keys)
@@ -159,10 +157,10 @@ class KafkaRPC(Enterable):
             actors.close()
 
     def _declaration(self) -> Declaration:
-        specs = compile_specs(self._parsers) if self._parsers else ()
+        client, parsers, id_header = self._given
+        specs = compile_specs(parsers) if parsers else ()
         reads = [Reading(each.topics, each.type, each.parser) for each in specs]
-        group_id, header = self._words[2], self._id_header
-        return Declaration("client", group_id, self._given(), reads, id_header=header)
+        return Declaration("client", self._words[2], client(), reads, id_header=id_header)
 
     def _forsake(self, error: Exception) -> None:
         self._actors.calls.forsake(error)
