@@ -44,6 +44,12 @@ def test_a_block_has_its_hidden_code() -> None:
     assert (shell.language, shell.code) == ("bash", "echo here\n")
 
 
+def test_a_block_continues_over_those_in_other_languages() -> None:
+    text = "```python\nx = 1\n```\n```bash\nls\n```\n<!-- block: continues -->\n```python\nx\n```\n"
+    first, _, last = read_blocks(text, "page.md")
+    assert last.earlier == (first,)
+
+
 def test_a_block_says_where_it_runs() -> None:
     first, second, _ = read_blocks(PAGE, "page.md")
     assert (first.in_real_time, first.backends) == (False, ["asyncio"])
@@ -62,6 +68,8 @@ def test_a_block_says_where_it_runs() -> None:
         "<!-- before\nx\n-->\n",
         "<!-- block: in parallel -->\n```python\n```\n",
         "<!-- block: real time -->\n",
+        "<!-- After\nx\n-->\n",
+        "```py\nx\n```\n",
     ],
 )
 def test_a_comment_that_nobody_understands_is_refused(text: str) -> None:

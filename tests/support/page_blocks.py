@@ -59,6 +59,10 @@ PART = re.compile(
 )
 WORDS = re.compile(r"(continues|real time|on a broker(?: with [\w. -]+)?|not run, because .+)")
 WAITS = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
+COMMENTS = {"page", "before", "then", "block", "begin", "end"}
+"""Parts of the performance page that its programs write are between `begin` and `end`."""
+LANGUAGES = {"", "bash", "ini", "java", "json", "promql", "python", "sql", "text", "toml", "yaml"}
+"""What is marked as `py` or `console` would not be seen by the tests."""
 ON_ASYNCIO = {"asyncio", "aiokafka", "uvloop"}
 ON_TRIO = {"trio", "trio_asyncio"}
 
@@ -149,6 +153,8 @@ def read_blocks(text: str, page: str) -> list[Block]:
 def _blocks(text: str, page: str) -> Iterator[Block]:
     always, before, words = "", "", tuple[str, ...]()
     block: Block | None = None
+    chain = tuple[Block, ...]()
+    _check(text, page)
     for part in PART.finditer(text):
         line = text.count("\n", 0, part.start()) + 1
         hidden = textwrap.dedent(part["hidden"] or "").strip() + "\n"
@@ -165,15 +171,24 @@ def _blocks(text: str, page: str) -> Iterator[Block]:
         else:
             if block is not None:
                 yield block
-            earlier = (*block.earlier, block) if block and "continues" in words else ()
-            code = textwrap.dedent(part["code"])
+            language, code = part["language"], textwrap.dedent(part["code"])
+            earlier = chain if "continues" in words else ()
             before = before if earlier else always + before
-            block = Block(page, line, part["language"], code, before, "", words, earlier)
+            block = Block(page, line, language, code, before, "", words, earlier)
+            chain = (*earlier, block) if language == "python" else chain
             before, words = "", ()
     if before or words:
         raise PageMistaken(f"{page}: no block comes after the last comment")
     if block is not None:
         yield block
+
+
+def _check(text: str, page: str) -> None:
+    """Raise PageMistaken if the page has a comment or a language that is not known."""
+    unknown = {*re.findall(r"<!-- ?(\w*)", text)} - COMMENTS
+    unknown |= {part["language"] or "" for part in PART.finditer(text)} - LANGUAGES
+    if unknown:
+        raise PageMistaken(f"{page}: page_blocks.py does not know {unknown}")
 
 
 def _words(hidden: str, where: str) -> tuple[str, ...]:
