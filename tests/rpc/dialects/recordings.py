@@ -325,6 +325,5 @@ NEST_REPLIES: dict[str, tuple[Recorded, ...]] = {
             None,
         ),
     ),
-    "stream: empty": (),
 }
 """What a controller sends for a value of NEST_ID."""

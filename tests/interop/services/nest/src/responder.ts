@@ -42,8 +42,6 @@ class Responder {
         return concat(items, timer(50).pipe(ignoreElements()));
       case 'boom': // it fails after its first value
         return concat(of('boom-1'), throwError(() => new RpcException('boom mid-stream')));
-      case 'empty':
-        return from([]);
     }
     return items;
   }
