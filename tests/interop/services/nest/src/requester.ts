@@ -19,6 +19,13 @@ function outcomeOf(replies: Observable<unknown>): Promise<Outcome> {
   );
 }
 
+/** Whether the clients know partitions for replies, and no partition belongs to both. */
+function haveTheirOwn(clients: ClientKafka[]): boolean {
+  const [one, other] = clients.map((client) => client.getConsumerAssignments());
+  const topics = ['one', 'stream'].map((name) => `${settings.prefix}-${name}.reply`);
+  return topics.every((topic) => topic in one && topic in other && one[topic] !== other[topic]);
+}
+
 /** Two clients of one group, as those of a service with two instances: each reads some partitions of the replies. */
 async function main(): Promise<void> {
   Logger.overrideLogger(['error', 'warn']);
@@ -36,8 +43,8 @@ async function main(): Promise<void> {
     }
     await client.connect();
   }
-  // Both have to know their partitions, which the second one's entering has changed.
-  while (clients.some((client) => Object.keys(client.getConsumerAssignments()).length < 2)) {
+  // The first one learns a little later that the second one has got some of its partitions.
+  while (!haveTheirOwn(clients)) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   const run = async ({ client, topic, key, values, timeout_s }: any) => {
