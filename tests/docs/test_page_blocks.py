@@ -40,7 +40,7 @@ def test_a_block_has_its_hidden_code() -> None:
     assert first == Block("page.md", 6, "python", "second = first\n", "first = 1\n", first.then)
     assert first.then == "assert second == 1\n"
     assert second.before == "third = 3\n"  # what is before each block has run before the first one
-    assert second.earlier == (first,)
+    assert [each.code for each in second.earlier] == [first.code]
     assert (shell.language, shell.code) == ("bash", "echo here\n")
 
 
