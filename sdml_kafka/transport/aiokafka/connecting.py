@@ -184,7 +184,9 @@ class Connecting:
         if self._is_closed:
             return None
         if (attempt := self._attempts.get(key)) is None:
-            attempt = self._attempts[key] = asyncio.create_task(self._connect(key))
+            # Whoever has waited for its patience finds the attempt among the failures.
+            since = asyncio.get_running_loop().time()
+            attempt = self._attempts[key] = asyncio.create_task(self._connect(key, since))
             attempt.add_done_callback(lambda _: self._attempts.pop(key, None))
         has_others = len(self._client.cluster.brokers()) > 1
         await asyncio.wait({attempt}, timeout=PATIENCE_S if has_others else None)
@@ -201,7 +203,7 @@ class Connecting:
             return None
         return connection
 
-    async def _connect(self, key: tuple[Any, Any]) -> None:
+    async def _connect(self, key: tuple[Any, Any], since: float) -> None:
         client, node_id = self._client, key[0]
         address: Address | None = None
         try:
@@ -211,7 +213,7 @@ class Connecting:
             if broker is None:
                 raise StaleMetadata(f"Broker id {node_id} not in current metadata")
             address = (broker.host, broker.port)
-            self._trying[key] = address, asyncio.get_running_loop().time()
+            self._trying[key] = address, since
             client._conns[key] = await self._open(address, client._on_connection_closed)
             self._failures.pop(node_id, None)
         except Exception as error:
