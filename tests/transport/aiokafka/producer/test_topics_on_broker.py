@@ -127,7 +127,7 @@ async def test_no_record_overtakes_those_that_wait_for_a_new_partition(
 
         tasks.start_soon(send)
         await grow_topic(world.servers, topic, 2)
-        assert await outcomes.one(0) is None
+        assert await outcomes.one(10) is None
         tasks.cancel_scope.cancel()
         assert await producer.flush(CALL_S)
     values = [int(each.value or b"") for each in await world.records(TopicPartition(topic, 1))]
