@@ -93,6 +93,7 @@ async def test_a_topic_that_may_not_be_written_to(
                     await anyio.sleep(0.2)
 
 
+@pytest.mark.one_loop
 async def test_a_broker_that_restarts_costs_no_record_and_doubles_none(
     mortal_kafka: EmbeddedKafka, client: Client
 ) -> None:

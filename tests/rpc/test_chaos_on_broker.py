@@ -108,6 +108,7 @@ async def test_every_call_settles_whatever_happens_to_the_servers_and_the_broker
     assert traffic.slowest_s > 1.0  # otherwise the faults have hit no call
 
 
+@pytest.mark.one_loop
 @at_least
 async def test_servers_that_leave_by_plan_cost_no_call_anything(
     mortal_kafka: EmbeddedKafka,

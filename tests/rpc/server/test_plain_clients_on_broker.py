@@ -102,6 +102,7 @@ async def test_a_reply_topic_that_does_not_exist(strict_kafka: EmbeddedKafka) ->
 
 
 @pytest.mark.librdkafka_too
+@pytest.mark.one_loop
 async def test_a_hand_over_between_two_servers_under_load(
     embedded_kafka: EmbeddedKafka,
 ) -> None:

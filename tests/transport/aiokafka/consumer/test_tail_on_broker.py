@@ -183,6 +183,7 @@ async def has_read(member: Seat, partition: TopicPartition, count: int) -> None:
     await poll_until(lambda: len(member.seen.get(partition, ())) == count, member)
 
 
+@pytest.mark.one_loop
 async def test_of_a_share_no_other_partition_is_read_from_the_socket(
     world: World, reading: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:

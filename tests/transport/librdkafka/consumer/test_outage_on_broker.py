@@ -21,7 +21,12 @@ from tests.support.contracts.consumer_world import CALL_S
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(120)]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.broker,
+    pytest.mark.one_loop,
+    pytest.mark.timeout(120),
+]
 
 SPARE_S = 0.7
 """Seconds on top of a timeout: the machine is shared."""

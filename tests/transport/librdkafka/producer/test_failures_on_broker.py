@@ -48,6 +48,7 @@ async def test_a_record_over_the_limit_of_its_topic_spoils_no_other(
     assert sorted(value or b"" for value in arrived) == sorted(expected)
 
 
+@pytest.mark.one_loop
 async def test_a_broker_that_dies_and_comes_back_gets_each_record_once(
     world: LibrdkafkaWorld, topic: str, outcomes: Outcomes
 ) -> None:

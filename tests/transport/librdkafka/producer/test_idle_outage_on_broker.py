@@ -9,7 +9,7 @@ from sdml_kafka import KafkaProducer
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, pytest.mark.broker]
+pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
 WATCHED_S = 3.0
 MAX_CPU_S = 1.2
