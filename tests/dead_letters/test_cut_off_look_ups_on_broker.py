@@ -12,6 +12,7 @@ from tests.support.dead_letter_topics import DeadTopic
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 
+@pytest.mark.one_loop
 async def test_it_leaves_no_connection(embedded_kafka: EmbeddedKafka) -> None:
     """A connection that was left behind would warn as it is collected."""
     topic = await DeadTopic.create(embedded_kafka)

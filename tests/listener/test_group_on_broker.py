@@ -70,6 +70,7 @@ async def test_a_member_without_partitions_leaves_at_once(embedded_kafka: Embedd
             await last.has_seen(1)
 
 
+@pytest.mark.one_loop
 @pytest.mark.usefixtures("client")
 async def test_a_member_that_is_killed_loses_nothing(embedded_kafka: EmbeddedKafka) -> None:
     bootstrap = embedded_kafka.bootstrap_servers

@@ -27,6 +27,7 @@ def begins_at(seen: list[str], offset: int) -> bool:
     return last_run(seen)[:1] == [str(offset)]
 
 
+@pytest.mark.one_loop
 async def test_backwards_and_forwards_while_batches_are_buffered(
     embedded_kafka: EmbeddedKafka,
 ) -> None:

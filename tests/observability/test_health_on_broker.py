@@ -85,6 +85,7 @@ def healths(objects: Mapping[str, Observed]) -> dict[str, Health]:
     return {name: each.health() for name, each in objects.items()}
 
 
+@pytest.mark.one_loop
 async def test_a_broker_that_is_killed_and_one_that_is_frozen(
     mortal_kafka: EmbeddedKafka, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -144,6 +145,7 @@ async def test_a_record_that_hangs_is_stuck_and_one_that_goes_on_is_not(
     assert told_after_s < 2.0 + 1.0
 
 
+@pytest.mark.one_loop
 @pytest.mark.librdkafka_too
 async def test_producers_that_send_nothing_notice_a_frozen_broker(
     mortal_kafka: EmbeddedKafka,

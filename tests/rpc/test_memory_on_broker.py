@@ -65,6 +65,7 @@ def running(*arguments: str) -> Iterator[Part]:
         process.communicate()
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize(
     ("few", "many"),
     [

@@ -72,6 +72,7 @@ async def test_one_is_sent_and_then_the_others(embedded_kafka: EmbeddedKafka) ->
         await until(lambda: listener.status().counters.finished == 6)
 
 
+@pytest.mark.one_loop
 async def test_rounds_and_a_second_one_at_once(
     embedded_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +131,7 @@ async def test_a_replay_that_is_cut_off_has_not_half_happened(
     assert (len(values), len(set(values))) == (count, count)
 
 
+@pytest.mark.one_loop
 async def test_a_broker_that_is_away_is_an_answer(
     mortal_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def test_a_frozen_node_takes_connections_and_answers_once_thawed(kafka: Embedded
     assert kafka.alive()
 
 
+@pytest.mark.one_loop
 @pytest.mark.anyio
 async def test_stopped_in_good_order_and_started_again(kafka: EmbeddedKafka) -> None:
     await kafka.stop_async()
