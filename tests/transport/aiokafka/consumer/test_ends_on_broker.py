@@ -171,6 +171,7 @@ async def test_reading_committed_the_end_is_where_the_first_open_transaction_beg
         await knows(other, p0, 7, *ready)
 
 
+@pytest.mark.one_loop
 async def test_in_an_outage_the_age_grows_and_afterwards_the_end_is_known(
     mortal_kafka: EmbeddedKafka, caplog: pytest.LogCaptureFixture
 ) -> None:

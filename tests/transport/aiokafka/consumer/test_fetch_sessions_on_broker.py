@@ -163,6 +163,7 @@ async def test_a_second_member_gets_its_share_of_an_idle_one(
             await poll_until(lambda: first.count + second.count == PARTITIONS, first, second)
 
 
+@pytest.mark.one_loop
 async def test_a_broker_that_was_restarted_has_forgotten_the_session(
     mortal_world: World, mortal_kafka: EmbeddedKafka, fetches: Fetches
 ) -> None:

@@ -71,6 +71,7 @@ async def freeze_after(world: AiokafkaWorld, after_s: float) -> None:
     await world.go_away()
 
 
+@pytest.mark.one_loop
 async def test_closing_keeps_to_its_time_with_the_broker_killed(
     world: AiokafkaWorld,
     topic: str,
