@@ -52,17 +52,37 @@ class ClientConfig:
             return {"client_id": client_id, **options}
         return {"client": self.client, "client_options": {"client.id": client_id, **options}}
 
-    def consumer_choice(self, client_id: str) -> "tuple[Mapping[str, Any], ClientChoice]":
+    def consumer_choice(
+        self, client_id: str, reset: str | None = None
+    ) -> "tuple[Mapping[str, Any], ClientChoice]":
         """Return a consumer's options and its client, as `sdml_kafka.transport.connect` has them.
 
-        The client id counts unless the options have another.
+        The client id counts unless the options have another. A `reset` takes the place of what the
+        options say of it.
         """
+        own = {} if reset is None else {_RESET[self.client]: reset}
+        return self._choice(client_id, {**self.for_consumer, **own})
+
+    def producer_choice(self, client_id: str) -> "tuple[Mapping[str, Any], ClientChoice]":
+        """Return a producer's options and its client, as `consumer_choice` does a consumer's."""
+        return self._choice(client_id, self.for_producer)
+
+    def choice_for_transactions(self, client_id: str) -> "tuple[Mapping[str, Any], ClientChoice]":
+        """Return the options and the client of a producer that also commits for a group.
+
+        Over librdkafka a consumer belongs to it, so that the options of both count.
+        """
+        both = self.client != "aiokafka"
+        return self._choice(client_id, self.for_both if both else self.for_producer)
+
+    def _choice(
+        self, client_id: str, options: Mapping[str, Any]
+    ) -> "tuple[Mapping[str, Any], ClientChoice]":
         from sdml_kafka.transport.connect import AIOKAFKA, ClientChoice
 
         if self.client == "aiokafka":
-            return self.consumer_options(client_id), AIOKAFKA
-        options = {"client.id": client_id, **self.for_consumer}
-        return {}, ClientChoice(self.client, options)
+            return {"client_id": client_id, **options}, AIOKAFKA
+        return {}, ClientChoice(self.client, {"client.id": client_id, **options})
 
 
 NO_CONFIG = ClientConfig()

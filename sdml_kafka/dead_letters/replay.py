@@ -27,12 +27,12 @@ from sdml_kafka.dead_letters.group_watch import GroupWatch
 from sdml_kafka.dead_letters.letter import Letter, moment, read_letter
 from sdml_kafka.dead_letters.sent_letters import SentLetters
 from sdml_kafka.dead_letters.sources import (
-    CLIENT_ID,
     START_TIMEOUT_S,
     Commits,
     Source,
     committed,
     member,
+    open_transactions,
     reader,
 )
 from sdml_kafka.listener.delivery import Delivery
@@ -41,7 +41,6 @@ from sdml_kafka.listener.listener import KafkaListener
 from sdml_kafka.listener.processing.policies import Batch, Send, Stop
 from sdml_kafka.listener.status import ListenerStatus
 from sdml_kafka.parsing.parsers import SKIP
-from sdml_kafka.transport.connect import transactions
 from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.transactions import NoTransactions, RecordsFailed, Transactions
@@ -145,9 +144,7 @@ class Replay:
 
     async def _open_transactions(self, stack: AsyncExitStack) -> Transactions | None:
         """Return what makes transactions, None if the broker does not allow that."""
-        source = self._source
-        client = source.config.producer_options(CLIENT_ID)
-        opening = transactions(source.bootstrap, client, self.group, TRANSACTIONS_TIMEOUT_S)
+        opening = open_transactions(self._source, self.group, TRANSACTIONS_TIMEOUT_S)
         try:
             return await stack.enter_async_context(opening)
         except NoTransactions as why:

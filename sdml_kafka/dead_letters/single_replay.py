@@ -8,8 +8,7 @@ from sdml_kafka.dead_letters.letter import read_letter
 from sdml_kafka.dead_letters.reading import open_log, read_one
 from sdml_kafka.dead_letters.replay import message_of
 from sdml_kafka.dead_letters.sent_letters import SentLetters
-from sdml_kafka.dead_letters.sources import CLIENT_ID, Source, committed
-from sdml_kafka.transport.connect import transactions
+from sdml_kafka.dead_letters.sources import CLIENT_ID, Source, committed, open_transactions
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.transactions import RecordsFailed
 
@@ -32,8 +31,7 @@ async def replay_one(source: Source, partition: int, offset: int, timeout_s: flo
     group = Filters().group_for(source.topic, None)
     place, sent = TopicPartition(source.topic, partition), SentLetters()
     config: ClientConfig = source.config
-    client = config.producer_options(CLIENT_ID)
-    async with transactions(source.bootstrap, client, group, timeout_s) as producer:
+    async with open_transactions(source, group, timeout_s) as producer:
         sent.remember(await committed(source, group, timeout_s))
         if sent.has(place, offset):
             raise NotSent("it was sent before")

@@ -1,6 +1,7 @@
 """Opens the listeners that a replay reads the dead letters with."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from attrs import frozen
@@ -10,10 +11,16 @@ from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.consuming.without_group import Reading, WithoutGroup, connect_without_group
 from sdml_kafka.dead_letters.never_creating import NeverCreating
 from sdml_kafka.listener.listener import KafkaListener
-from sdml_kafka.transport.connect import group_offsets, listener_transport, producer_connect
+from sdml_kafka.transport.connect import (
+    group_offsets,
+    listener_transport,
+    producer_connect,
+    transactions,
+)
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.interfaces.transports import Transport
+from sdml_kafka.transport.transactions import Transactions
 
 CLIENT_ID = "sdml-kafka-replay"
 MAX_BYTES = 64 << 20
@@ -37,8 +44,24 @@ class Source:
 
 async def committed(source: Source, group: str, timeout_s: float = START_TIMEOUT_S) -> Commits:
     """Return what the group has committed, for each partition of the dead letters."""
-    client = source.config.producer_options(CLIENT_ID)
-    return await group_offsets(source.bootstrap, client, group, source.topic, timeout_s)
+    options, choice = source.config.choice_for_transactions(CLIENT_ID)
+    where = source.bootstrap, options, group, source.topic
+    return await group_offsets(*where, timeout_s, choice)
+
+
+def open_transactions(
+    source: Source, group: str, timeout_s: float
+) -> AbstractAsyncContextManager[Transactions]:
+    """Return the context that opens what sends in transactions which commit for the group.
+
+    It takes the place of another run with the same group.
+
+    Raises:
+        NoTransactions: The broker does not let this client make transactions.
+        SdmlKafkaError: It cannot be opened.
+    """
+    options, choice = source.config.choice_for_transactions(CLIENT_ID)
+    return transactions(source.bootstrap, options, group, timeout_s, choice)
 
 
 def reader(
@@ -59,10 +82,11 @@ def member(
     source: Source, group: str, type_: type, parser: Callable[[Record], object]
 ) -> KafkaListener:
     """Return a listener that is a member of the group, and commits each record."""
-    consumer = source.config.consumer_options(CLIENT_ID)
-    consumer["auto_offset_reset"] = "earliest"
-    transport = listener_transport(None, None, source.bootstrap, group, consumer, MAX_BYTES)
-    connect = producer_connect(None, source.bootstrap, source.config.producer_options(CLIENT_ID))
+    options, choice = source.config.consumer_choice(CLIENT_ID, "earliest")
+    where = None, None, source.bootstrap, group, options, MAX_BYTES
+    transport = listener_transport(*where, choice=choice)
+    options, choice = source.config.producer_choice(CLIENT_ID)
+    connect = producer_connect(None, source.bootstrap, options, choice=choice)
     return _listener(
         source,
         type_,

@@ -254,9 +254,13 @@ def transactional_connect(
 
 
 def transactions(
-    bootstrap_servers: str, client_options: Mapping[str, Any], id_: str, start_timeout_s: float
+    bootstrap_servers: str,
+    client_options: Mapping[str, Any],
+    id_: str,
+    start_timeout_s: float,
+    choice: ClientChoice = AIOKAFKA,
 ) -> AbstractAsyncContextManager[Transactions]:
-    """Return the context that opens a producer of transactions.
+    """Return the context that opens a producer of transactions, which commits for the group `id_`.
 
     It takes the place of the one before with the same id, whose open transaction is aborted.
 
@@ -265,6 +269,10 @@ def transactions(
         NoTransactions: The broker does not let this client make transactions.
         BrokerUnreachable: No broker answers.
     """
+    if _is_librdkafka(choice):
+        from sdml_kafka.transport.librdkafka.factory import group_transactions_of
+
+        return group_transactions_of(bootstrap_servers, choice.options or {}, id_, start_timeout_s)
     from sdml_kafka.transport.aiokafka import factory as defaults
     from sdml_kafka.transport.aiokafka.producer.transactions import open_transactions
 
@@ -306,6 +314,7 @@ def group_offsets(
     group_id: str,
     topic: str,
     timeout_s: float,
+    choice: ClientChoice = AIOKAFKA,
 ) -> Awaitable[Mapping[TopicPartition, Commit | None]]:
     """Look up what a group has committed for each partition of a topic.
 
@@ -313,6 +322,10 @@ def group_offsets(
         ConfigurationError: An option cannot work.
         SdmlKafkaError: The offsets cannot be known; raised by the call that is awaited.
     """
+    if _is_librdkafka(choice):
+        from sdml_kafka.transport.librdkafka.factory import group_offsets_of
+
+        return group_offsets_of(bootstrap_servers, choice.options or {}, group_id, topic, timeout_s)
     from sdml_kafka.transport.aiokafka import factory as defaults
     from sdml_kafka.transport.aiokafka.producer.group_offsets import group_offsets
 

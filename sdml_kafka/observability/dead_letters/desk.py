@@ -51,10 +51,6 @@ NO_CLIENT = (
     "its listener was made with a factory or a transport: with bootstrap_servers and options it "
     "could be read"
 )
-ONLY_AIOKAFKA = (
-    "a replay goes over aiokafka alone, and the listener is not made of it: use "
-    "sdml-kafka dead-letters TOPIC replay"
-)
 FAILURES = (SdmlKafkaError, RuntimeFailure, OSError)
 
 
@@ -114,13 +110,11 @@ class Desk:
             with anyio.fail_after(timeout_s):
                 listed["letters"] = await _newest(source, timeout_s)
                 group = Filters().group_for(topic, None)
-                is_known = source.config.client == "aiokafka"
-                commits = await committed(source, group, timeout_s) if is_known else None
+                commits = await committed(source, group, timeout_s)
         except* FAILURES as failures:
             listed["error"] = _text(failures)
         else:
-            if commits is not None:
-                _note_sent(listed, commits)
+            _note_sent(listed, commits)
         return listed
 
     async def show(self, topic: str, partition: int, offset: int) -> dict[str, Any]:
@@ -139,7 +133,7 @@ class Desk:
 
     async def replay_one(self, topic: str, partition: int, offset: int) -> Round:
         """Send one dead letter anew, unless it was sent before."""
-        source = self._replayed_source(topic)
+        source = self._source(topic)
         with self._alone(topic), _refusing(), anyio.fail_after(2 * TIMEOUT_S):
             to = await replay_one(source, partition, offset, TIMEOUT_S)
         return Round(sent={to: 1}, left_out=0, ended=True, notes=[], error=None)
@@ -147,7 +141,7 @@ class Desk:
     async def replay_all(self, topic: str) -> Round:
         """Send those anew that were not sent before, for some seconds."""
         notes, error = list[str](), None
-        replay = Replay(self._replayed_source(topic), Filters(), Sending(), notes.append)
+        replay = Replay(self._source(topic), Filters(), Sending(), notes.append)
         with self._alone(topic):
             try:
                 with anyio.fail_after(ROUND_LIMIT_S):
@@ -183,12 +177,6 @@ class Desk:
         source = sources[topic]
         if source is None:
             raise Refused(409, NO_CLIENT)
-        return source
-
-    def _replayed_source(self, topic: str) -> Source:
-        source = self._source(topic)
-        if source.config.client != "aiokafka":
-            raise Refused(409, ONLY_AIOKAFKA)
         return source
 
     def _sources(self) -> dict[str, Source | None]:

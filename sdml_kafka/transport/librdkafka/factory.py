@@ -1,11 +1,14 @@
 """Open clients for a program that gives addresses and librdkafka's options."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces.consumer import Connect
 from sdml_kafka.transport.interfaces.producer import ConnectProducer
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.librdkafka.consumer.adapter import connect
 from sdml_kafka.transport.librdkafka.options import (
@@ -17,7 +20,12 @@ from sdml_kafka.transport.librdkafka.options import (
     transaction_settings,
 )
 from sdml_kafka.transport.librdkafka.producer.adapter import connect_producer
+from sdml_kafka.transport.librdkafka.producer.group_transactions import (
+    group_offsets,
+    open_transactions,
+)
 from sdml_kafka.transport.librdkafka.producer.transactions import connect_transactions
+from sdml_kafka.transport.transactions import Transactions
 
 Servers = str | Sequence[str] | None
 PROGRAMS_TIMEOUT_MS = 60_000
@@ -85,6 +93,33 @@ def transactions_of(
     where = producer_factory, bootstrap_servers, aiokafka_options, own_names
     producer = _settings_of_producer(*where, options)
     return connect_transactions(transaction_settings(producer, transactional_id))
+
+
+def group_transactions_of(
+    bootstrap_servers: str, options: Mapping[str, Any], group_id: str, timeout_s: float
+) -> AbstractAsyncContextManager[Transactions]:
+    """Return the context that opens a producer of transactions for a group, with its name as id.
+
+    Raises:
+        ConfigurationError: An option cannot work.
+    """
+    transactional = {TRANSACTION_TIMEOUT: PROGRAMS_TIMEOUT_MS, **options}
+    producer = producer_settings(bootstrap_servers, transactional, shared=True)
+    connect_ = connect_transactions(transaction_settings(producer, group_id))
+    consumer = consumer_settings(bootstrap_servers, group_id, None, options)
+    return open_transactions(connect_, consumer, timeout_s)
+
+
+def group_offsets_of(
+    bootstrap_servers: str, options: Mapping[str, Any], group_id: str, topic: str, timeout_s: float
+) -> Awaitable[Mapping[TopicPartition, Commit | None]]:
+    """Look up what a group has committed for each partition of a topic.
+
+    Raises:
+        ConfigurationError: An option cannot work.
+    """
+    settings = consumer_settings(bootstrap_servers, group_id, None, options)
+    return group_offsets(settings, topic, timeout_s)
 
 
 def _settings_of_producer(

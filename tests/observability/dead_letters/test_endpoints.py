@@ -90,15 +90,6 @@ async def test_what_is_asked_has_to_make_sense(body: bytes, status: int) -> None
         assert (await client.post("/dead-letters/replay", content=body)).status_code == status
 
 
-async def test_a_replay_goes_over_aiokafka_alone() -> None:
-    listener = unreachable(client="librdkafka", on_parse_error=DeadLetter())
-    place = {"topic": "orders-dlt", "partition": 0, "offset": 0}
-    async with asking(app(listener, dead_letter_token=TOKEN)) as client:
-        for asked in (place, {"topic": "orders-dlt"}):
-            refused = await client.post("/dead-letters/replay", json=asked)
-            assert (refused.status_code, "aiokafka alone" in refused.text) == (409, True)
-
-
 async def test_a_listener_over_a_transport_says_why_it_cannot_be_read() -> None:
     listener = listener_on(broker_with(), on_parse_error="skip")
     failing = unreachable(on_parse_error=DeadLetter("dead-{topic}"))

@@ -19,6 +19,7 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(120)]
 
 TOKEN = "a-token-of-16-characters"
+CLIENTS = ["aiokafka", pytest.param("librdkafka", marks=pytest.mark.one_loop)]
 
 
 def asking(listener: KafkaListener) -> httpx.AsyncClient:
@@ -35,11 +36,14 @@ async def values_in(topic: DeadTopic) -> list[bytes]:
     return sorted(each.value or b"" for each in await read)
 
 
-async def test_one_is_sent_and_then_the_others(embedded_kafka: EmbeddedKafka) -> None:
+@pytest.mark.parametrize("kafka_client", CLIENTS)
+async def test_one_is_sent_and_then_the_others(
+    kafka_client: str, embedded_kafka: EmbeddedKafka
+) -> None:
     """Each is sent once, whether alone or with all; the listener itself gets them."""
     topic = await DeadTopic.create(embedded_kafka)
     await topic.fill([b"%d" % number for number in range(6)], error="<b>no stock</b>")
-    async with topic.listener() as listener, asking(listener) as client:
+    async with topic.listener(client=kafka_client) as listener, asking(listener) as client:
         (listed,) = (await client.post("/dead-letters", json={})).json()["topics"]
         assert (listed["topic"], listed["error"]) == (topic.dead, None)
         assert len(listed["letters"]) == 6
@@ -101,8 +105,9 @@ async def test_rounds_and_a_second_one_at_once(
     assert (sent, len(values), len(set(values))) == (count, count, count)
 
 
+@pytest.mark.parametrize("kafka_client", CLIENTS)
 async def test_a_replay_that_is_cut_off_has_not_half_happened(
-    embedded_kafka: EmbeddedKafka,
+    kafka_client: str, embedded_kafka: EmbeddedKafka
 ) -> None:
     """As by a server that shuts down: the next replay sends each that was not sent, once."""
     topic, count = await DeadTopic.create(embedded_kafka), 1000
@@ -110,7 +115,7 @@ async def test_a_replay_that_is_cut_off_has_not_half_happened(
     before = len(connections())
     await topic.fill([b"%d" % number for number in range(count)])
     asked: dict[str, Any] = {"topic": topic.dead}
-    async with topic.listener() as listener, asking(listener) as client:
+    async with topic.listener(client=kafka_client) as listener, asking(listener) as client:
         with anyio.move_on_after(20):
             async with anyio.create_task_group() as tasks:
 

@@ -21,6 +21,7 @@ pytestmark = [
 ]
 
 TOKEN = "a-token-of-16-characters"
+CLIENTS = ["aiokafka", pytest.param("librdkafka", marks=pytest.mark.one_loop)]
 PHONE = {"width": 360, "height": 740}
 HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 
@@ -35,13 +36,15 @@ def ask(page: Page, token: str) -> None:
     page.click("#letters-list")
 
 
+@pytest.mark.parametrize("kafka_client", CLIENTS)
 async def test_dead_letters_are_shown_and_sent_anew(
-    browser: Driven, embedded_kafka: EmbeddedKafka
+    kafka_client: str, browser: Driven, embedded_kafka: EmbeddedKafka
 ) -> None:
     """One by itself, then all; whatever they hold is text, and the token is in no address."""
     topic = await DeadTopic.create(embedded_kafka)
     await topic.fill([HOSTILE.encode(), b"b", b"c"], error=HOSTILE)
-    application = app(topic.listener(), dead_letter_token=TOKEN)  # it is not entered
+    listener = topic.listener(client=kafka_client)  # it is not entered
+    application = app(listener, dead_letter_token=TOKEN)
 
     async with web_server(application) as address:
 
