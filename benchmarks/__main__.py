@@ -12,6 +12,7 @@ from confluent_kafka import libversion
 
 from benchmarks import (
     calls,
+    dialects,
     hooks,
     idle,
     joining,
@@ -33,6 +34,7 @@ from sdml_kafka import json_library
 BENCHMARKS: dict[str, Any] = {
     "reading": reading,
     "calls": calls,
+    "dialects": dialects,
     "hooks": hooks,
     "processing": processing,
     "sending": sending,

@@ -75,6 +75,11 @@ OBSERVED: dict[str, tuple[str, Callable[..., Any], Callable[..., Any]]] = {
     for name in NAMES
 }
 """The same pair, observed by hooks."""
+IN_DIALECTS: dict[str, tuple[str, Callable[..., Any], Callable[..., Any]]] = {
+    dialect: ("asyncio", partial(our_client, dialect=dialect), our_server)
+    for dialect in ("native", "spring", "nestjs")
+}
+"""The same pair, in the dialects of others as well."""
 
 
 @frozen
@@ -114,7 +119,7 @@ COLUMNS = [
 
 def contestant(name: str) -> tuple[str, Callable[..., Any], Callable[..., Any]]:
     """Return the event loop, the client and the server of a contestant."""
-    return {**OBSERVED, **CONTESTANTS}[name]
+    return {**OBSERVED, **IN_DIALECTS, **CONTESTANTS}[name]
 
 
 # -- in the processes of the pair --------------------------------------------------------

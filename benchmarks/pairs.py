@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from attrs import frozen
@@ -187,12 +187,13 @@ async def our_client(
     payload: Payload,
     client: Client = "aiokafka",
     observer: str = NO_HOOKS,
+    dialect: Literal["native", "spring", "nestjs"] = "native",
 ) -> AsyncGenerator[Request]:
     """Call with this package."""
     type_: Any = payload.type_
     parsers: Any = [{"topics": [f"{topic}-reply"], "type": type_, "parser": payload.parser}]
     serialize = payload.serializer
-    seen = options_of(observer)
+    seen: dict[str, Any] = {**options_of(observer), "dialect": dialect}
     async with KafkaRPC(parsers, bootstrap_servers=bootstrap, client=client, **seen) as rpc:
 
         async def request(value: Any) -> Any:
