@@ -87,6 +87,13 @@ class Wire:
     id_names: tuple[str, ...] = field(default=ID_NAMES, validator=_check_id_names)
     """The headers that may carry a correlation id, in the order in which they count. Their names
     are compared without regard to case."""
+    sign_of_others: str | None = field(default=None, kw_only=True)
+    """The header by which another codec knows the requests that it reads. Of such requests, if
+    nothing in them is in this dialect, the timeout alone is read."""
+    _foreign: dict[tuple[str, ...], int | None] = field(
+        factory=dict[tuple[str, ...], int | None], init=False, eq=False, repr=False
+    )
+    """Where the timeout stands in such requests, by the names of their headers."""
     _names: dict[str, str] = field(init=False, eq=False, repr=False)
     """The names as they are spelled here, by the name in lower case."""
     _spellings: frozenset[str] = field(init=False, eq=False, repr=False)
@@ -137,6 +144,11 @@ class Wire:
                 route = self._routes.get(rest) or self._find_route(rest)
                 if route is not None:
                     return _new_request((value, first, *route, read_number(timeout), False))
+        names = headers[::2]
+        if self.sign_of_others in names and (names in self._foreign or self._is_foreign(names)):
+            at = self._foreign[names]
+            timeout_ms = None if at is None else read_number(headers[at] or b"")
+            return _new_request((None, None, (), 0, None, timeout_ms, False))
         found, spelled_there, more_topics = self._find(pairs(headers))
         id_, id_name = None, None
         for name in self.id_names:
@@ -148,6 +160,17 @@ class Wire:
                 id_ = key
         timeout_ms = read_number(found[TIMEOUT_MS]) if TIMEOUT_MS in found else None
         return Request(id_, id_name, *_route(found, more_topics), timeout_ms, CANCEL in found)
+
+    def _is_foreign(self, names: tuple[str, ...]) -> bool:
+        """Return whether none of these headers but the timeout is in this dialect; remember it."""
+        known = [name for name in names if self._name(name) is not None]
+        if known not in ([], [TIMEOUT_MS]):
+            return False
+        if len(self._foreign) >= MAX_ROUTES:
+            self._foreign.clear()
+        if sum(map(len, names)) <= MAX_ROUTE_BYTES:
+            self._foreign[names] = 2 * names.index(TIMEOUT_MS) + 1 if known else None
+        return names in self._foreign
 
     def _find_route(self, headers: FlatHeaders) -> Route | None:
         """Read the last headers of a request, and remember them; return None if they cancel."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from logging import getLogger
 from math import ceil, inf
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.consuming.committer import CommitScheduler, Committer
@@ -209,8 +209,10 @@ class ServerActors:
     def _request_intake(
         self, handlers: Mapping[str, Handler], requests: IntakeOptions, replies: ReplyOptions
     ) -> RequestIntake:
-        log, wire, extract = self._limited_log, wire_of(requests.id_names), requests.extract_id
+        log, extract = self._limited_log, requests.extract_id
         reads_native, foreign = check_dialects(requests.dialects)
+        sign = None if foreign is None else foreign.sign
+        wire = evolve(wire_of(requests.id_names), sign_of_others=sign)
         timeout_s = requests.default_timeout_s
         return RequestIntake(
             wire=wire,

@@ -13,6 +13,7 @@ from sdml_kafka.rpc.dialects.foreign import (
     NEST_IS_DISPOSED,
     REPLY_PARTITION,
     REPLY_TOPIC,
+    TYPE_ID,
     ForeignDialect,
     reply_to_headers,
 )
@@ -25,6 +26,7 @@ from sdml_kafka.rpc.dialects.messages import (
     Request,
     is_status,
 )
+from sdml_kafka.rpc.dialects.native import MAX_ROUTE_BYTES, MAX_ROUTES, Wire
 from sdml_kafka.rpc.dialects.nestjs import NestCodec, read_error
 from sdml_kafka.rpc.dialects.spring import SENT_AN_ERROR, SpringCodec
 from sdml_kafka.rpc.dialects.union import Union, dialect_of, partition_in
@@ -78,6 +80,52 @@ def test_any_headers_are_read_as_some_request_or_none(headers: Any) -> None:
     assert request.id_name == (None if request.id is None else CORRELATION_ID)
     assert request.reply_partition is None or 0 <= request.reply_partition < 1 << 31
     assert dialect_of(flat(headers), "a") in ("spring", "nestjs")
+
+
+@given(
+    some=st.lists(
+        st.lists(
+            st.tuples(
+                st.one_of(
+                    NAMES,
+                    st.sampled_from(
+                        ["x-timeout-ms", "X-Timeout-Ms", "x-reply-topic", "x-cancel", "request_id"]
+                    ),
+                ),
+                VALUES,
+            ),
+            max_size=6,
+        ),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_what_is_remembered_of_headers_changes_nothing(some: Any) -> None:
+    wire, union = Wire(sign_of_others=UNION.sign), Union(UNION.names, UNION.error_headers)
+    without_ids = ([each for each in headers if each[0] != CORRELATION_ID] for headers in some)
+    for headers in (*some, *some, *without_ids):
+        plain, short = Wire().read_request(headers, b"key"), wire.read_request(headers, b"key")
+        if (short.id, short.id_name) == (None, None):
+            short = short._replace(id=plain.id, id_name=plain.id_name)
+        assert short == plain
+        fresh = Union(UNION.names, UNION.error_headers)
+        assert union.read_request(flat(headers), "a") == fresh.read_request(flat(headers), "a")
+
+
+def test_what_is_remembered_of_headers_is_bounded() -> None:
+    wire, union = Wire(sign_of_others=UNION.sign), Union(UNION.names, UNION.error_headers)
+    for number in range(2 * MAX_ROUTES):
+        topic = b"%d" % number
+        headers = (CORRELATION_ID, b"1", REPLY_TOPIC, topic, f"own-{number}", b"")
+        wire.read_flat_request(headers, None)
+        union.read_request(headers[:4], "a")
+        union.read_request(headers, "a")
+    long = (CORRELATION_ID, b"1", REPLY_TOPIC, b"a", TYPE_ID, b"x" * MAX_ROUTE_BYTES)
+    assert union.read_request(long, "a") == Request(b"1", CORRELATION_ID, ("a",))
+    assert union.read_request(headers[2:4], "a") == Request(None, None, (topic.decode(),))
+    assert len(wire._foreign) <= MAX_ROUTES
+    assert 0 < len(union._routes) <= MAX_ROUTES
+    assert all(len(each) <= 2 for each in union._routes)
 
 
 @given(
