@@ -89,6 +89,12 @@ KafkaListener([SPEC], **WHERE, hooks=[Prometheus()])
 from sdml_kafka import observability
 observability.app(KafkaListener([SPEC], **WHERE))
 """,
+    "asyncapi": """
+from sdml_kafka.cli.terminal import require
+require("yaml", "asyncapi")
+from sdml_kafka import asyncapi
+asyncapi.document(KafkaListener([SPEC], **WHERE), title="Shop")
+""",
 }
 
 USE_ALL = """

@@ -14,6 +14,7 @@ ENTRIES = [
 ]
 MODULES = [
     "sdml_kafka",
+    "sdml_kafka.asyncapi",
     "sdml_kafka.observability",
     "sdml_kafka.observability.opentelemetry",
     "sdml_kafka.observability.prometheus",
