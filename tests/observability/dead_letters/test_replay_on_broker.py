@@ -1,6 +1,8 @@
 """Dead letters over HTTP, on a real Kafka: listed, shown, and sent anew, each once."""
 
 import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -9,9 +11,11 @@ import psutil
 import pytest
 
 from sdml_kafka import KafkaListener
+from sdml_kafka.dead_letters import replay
 from sdml_kafka.observability import app
 from sdml_kafka.observability.dead_letters import desk
 from sdml_kafka.testing import EmbeddedKafka
+from sdml_kafka.transport.transactions import NoTransactions
 from tests.support.dead_letter_topics import DeadTopic
 from tests.support.processing_on_broker import records_of
 from tests.support.waiting import until
@@ -77,6 +81,26 @@ async def test_one_is_sent_and_then_the_others(
 
 
 @pytest.mark.one_loop
+@asynccontextmanager
+async def no_transactions(*_: object) -> AsyncGenerator[None]:
+    raise NoTransactions("it has none")
+    yield
+
+
+@pytest.mark.one_loop
+async def test_without_transactions_all_are_sent_over_librdkafka(
+    embedded_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replay, "open_transactions", no_transactions)
+    topic = await DeadTopic.create(embedded_kafka)
+    await topic.fill([b"%d" % number for number in range(6)])
+    async with asking(topic.listener(client="librdkafka")) as client:
+        for sent in ({topic.first: 6}, {}):
+            answer = await client.post("/dead-letters/replay", json={"topic": topic.dead})
+            assert (answer.json()["sent"], answer.json()["error"]) == (sent, None)
+    assert await values_in(topic) == [b"%d" % number for number in range(6)]
+
+
 async def test_rounds_and_a_second_one_at_once(
     embedded_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,12 +112,12 @@ async def test_rounds_and_a_second_one_at_once(
 
     async with topic.listener() as listener, asking(listener) as client:
 
-        async def replay() -> None:
+        async def ask() -> None:
             answers.append(await client.post("/dead-letters/replay", json=asked))
 
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(replay)
-            tasks.start_soon(replay)
+            tasks.start_soon(ask)
+            tasks.start_soon(ask)
         assert sorted(each.status_code for each in answers) == [200, 409]
         rounds = [each.json() for each in answers if each.status_code == 200]
         assert not rounds[0]["ended"]
