@@ -68,7 +68,9 @@ METRICS = {
     ),
     "kafka_consumergroup_current_offset": _gauge("The offset that is committed.", PLACE),
     "sdml_kafka_oldest_record_seconds": _gauge(
-        "Seconds since the lowest unfinished record was handed out, 0 if none is.", PLACE, max
+        "Seconds that nothing has moved at the lowest unfinished record, 0 if there is none.",
+        PLACE,
+        max,
     ),
     "sdml_kafka_connected": _gauge("1 if a broker can be reached, else 0."),
     "sdml_kafka_restarts": _counter("Restarts of actors."),
