@@ -19,6 +19,7 @@ from sdml_kafka.listener.processing.spring_headers import (
     attempt_of,
     attempts_in_place,
     dead_letter_origin,
+    error_prefixes,
     text_number,
 )
 from sdml_kafka.printable import one_line, printable
@@ -55,8 +56,11 @@ class Letter:
 def read_letter(record: Record) -> Letter:
     """Return the dead letter that a record is."""
     found = dict(record.headers)  # the last one counts
-    is_plain = any(name.startswith(f"{DEAD_LETTER_SET}exception-") for name in found)
-    prefix = (DEAD_LETTER_SET if is_plain else RETRY_SET) + "exception-"
+    is_plain = any(name.startswith(error_prefixes(DEAD_LETTER_SET)) for name in found)
+    prefix, of_key = error_prefixes(DEAD_LETTER_SET if is_plain else RETRY_SET)
+    cause = _text(found, f"{prefix}cause-fqcn", MAX_NAME)  # which has one name for keys as well
+    if f"{prefix}fqcn" not in found and f"{of_key}fqcn" in found:
+        prefix = of_key
     group = _text(found, f"{DEAD_LETTER_SET}original-consumer-group", MAX_NAME)
     # The attempt that would follow is counted in the header of retry topics.
     later = max(attempt_of(record.headers) - 1, 0) or None
@@ -70,7 +74,7 @@ def read_letter(record: Record) -> Letter:
         record,
         dead_letter_origin(record.headers),
         _text(found, f"{prefix}fqcn", MAX_NAME),
-        _text(found, f"{prefix}cause-fqcn", MAX_NAME),
+        cause,
         message,
         found.get(f"{prefix}stacktrace"),
         group,

@@ -15,6 +15,7 @@ from tests.support.records import make_record
 
 FQCN = b"org.springframework.kafka.listener.ListenerExecutionFailedException"
 TRACE = FQCN + b": Listener failed\n\tat org.springframework.kafka.listener"
+NOT_PARSED = b"org.springframework.kafka.support.serializer.DeserializationException"
 CAUSE = b"java.lang.IllegalStateException"
 TIME = b"\x01\xa2*Xa\xf0"
 ORIGIN = [
@@ -66,6 +67,17 @@ RECOVERED = [
 ]
 """By a `DeadLetterPublishingRecoverer`."""
 
+KEY_FAILED = [
+    *MINE,
+    ("kafka_key-exception-fqcn", NOT_PARSED),
+    ("kafka_exception-cause-fqcn", NOT_PARSED),
+    ("kafka_key-exception-message", b"failed to deserialize"),
+    ("kafka_key-exception-stacktrace", NOT_PARSED + b": failed to deserialize"),
+    *ORIGIN,
+    *FIRST_STEP,
+]
+"""Of a record whose key did not parse."""
+
 
 def place_of(origin: Any) -> tuple[str, int, int, int]:
     return origin.topic, origin.partition, origin.offset, origin.timestamp_ms
@@ -87,8 +99,17 @@ def test_the_dead_letter_of_a_recoverer() -> None:
     assert (letter.exception, letter.cause) == (FQCN.decode(), CAUSE.decode())
 
 
+def test_the_dead_letter_of_a_key_that_does_not_parse() -> None:
+    letter = read_letter(make_record("retried-dlt", 2, headers=KEY_FAILED))
+    assert place_of(letter.origin) == ("retried", 2, 7, int.from_bytes(TIME, "big"))
+    assert letter.exception == letter.cause == NOT_PARSED.decode()
+    assert letter.message == "failed to deserialize"
+    assert letter.stack_trace == NOT_PARSED + b": failed to deserialize"
+
+
 def test_what_is_sent_anew_has_no_header_of_the_failure() -> None:
-    for headers, topic in ((DEAD, "retried"), (RECOVERED, "recovered")):
+    found = (DEAD, "retried"), (KEY_FAILED, "retried"), (RECOVERED, "recovered")
+    for headers, topic in found:
         letter = read_letter(make_record(f"{topic}-dlt", 0, headers=headers))
         assert target_of(letter, None) == topic
         assert list(record_for(letter, topic).headers) == MINE
@@ -103,3 +124,12 @@ def test_a_retry_record_goes_on_where_spring_was() -> None:
     assert [pair for pair in again if pair in ORIGIN] == ORIGIN
     assert [name for name, _ in again].count("kafka_exception-fqcn") == 1
     assert (attempt_of(again), due_ms(again, MAX_OFFSET)) == (3, 5)
+
+
+def test_an_error_of_a_key_does_not_outlive_the_next_error() -> None:
+    record = make_record("retried-retry-1000", 2, headers=KEY_FAILED)
+    letter = read_letter(
+        make_record(headers=list(retry_headers(record, ValueError("no"), "other", 3, 5)))
+    )
+    assert (letter.exception, letter.message, letter.cause) == ("builtins.ValueError", "no", None)
+    assert not [name for name, _ in letter.record.headers if "key-exception" in name]

@@ -27,7 +27,7 @@ def prepared(kafka: EmbeddedKafka, names: Iterable[str]) -> str:
 @pytest.fixture(scope="session")
 def spring_retries(embedded_kafka: EmbeddedKafka) -> Generator[Running]:
     """A service with a `@RetryableTopic`, and one with a recoverer; see `Retries.java`."""
-    prefix = prepared(embedded_kafka, ("retried", "recovered", "recovered-dlt"))
+    prefix = prepared(embedded_kafka, ("retried", "recovered", "recovered-dlt", "parsed"))
     yield from running(spring(embedded_kafka.bootstrap_servers, prefix, "retries"), prefix)
 
 

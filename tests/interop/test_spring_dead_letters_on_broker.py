@@ -8,6 +8,9 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
+from sdml_kafka import Record
+from sdml_kafka.dead_letters.anew import record_for
+from sdml_kafka.dead_letters.letter import read_letter
 from sdml_kafka.testing import EmbeddedKafka
 from tests.interop.harness.service import Event, Running, headers_of
 from tests.support.command_line import EXIT_TIMEOUT_S, PROGRAM
@@ -114,3 +117,37 @@ def test_a_dead_letter_of_spring_is_listed_shown_and_sent_anew_once(
     assert (again["partition"], again["attempt"]) == (PARTITION, 1)
     assert headers_of(again) == [("mine", b"x")]
     assert b"0 records sent" in run(embedded_kafka, topic, *replay).stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [(bytes(8), "no price"), (b"no number", '{"item":"a","cents":1}')],
+    ids=["value", "key"],
+)
+def test_a_record_that_spring_could_not_parse(
+    embedded_kafka: EmbeddedKafka, spring_retries: Running, key: bytes, value: str
+) -> None:
+    topic, servers = spring_retries.topic("parsed"), embedded_kafka.bootstrap_servers
+
+    async def send() -> None:
+        headers = [("mine", b"x")]
+        await produce(servers, topic, [value], key=key, partition=PARTITION, headers=headers)
+
+    async def dead() -> Record:
+        with anyio.fail_after(60):
+            while True:
+                for each in await records_of(servers, f"{topic}-dlt"):
+                    if each.key == key:
+                        return each
+
+    anyio.run(send)
+    letter = read_letter(anyio.run(dead))
+    assert letter.record.value == value.encode()
+    assert (
+        letter.exception == "org.springframework.kafka.support.serializer.DeserializationException"
+    )
+    assert letter.message == "failed to deserialize"
+    assert letter.stack_trace is not None
+    assert letter.origin is not None
+    assert (letter.origin.topic, letter.origin.partition) == (topic, PARTITION)
+    assert list(record_for(letter, topic).headers) == [("mine", b"x")]

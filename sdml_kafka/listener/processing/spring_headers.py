@@ -140,6 +140,11 @@ def due_ms(headers: Headers, latest_ms: int) -> int | None:
     return due if 0 <= due <= latest_ms else None
 
 
+def error_prefixes(prefix: str) -> tuple[str, str]:
+    """Return how the names of an exception's headers begin: of any, and of a key that did not parse."""
+    return f"{prefix}exception-", f"{prefix}key-exception-"
+
+
 def attempts_in_place(headers: Headers) -> int | None:
     """Return the number of attempts of a plain dead letter, None if its headers do not say it."""
     return text_number(_last(headers, OWN_ATTEMPTS), MAX_ATTEMPTS) or None
@@ -209,7 +214,14 @@ def without_failure(headers: Headers) -> Headers:
         (name, value)
         for name, value in headers
         if not name.startswith(
-            ("kafka_dlt-", "kafka_original-", "kafka_exception-", SHARE_GROUP_SET)
+            (
+                "kafka_dlt-",
+                "kafka_original-",
+                "kafka_exception-",
+                "kafka_key-exception-",
+                "springDeserializerException",
+                SHARE_GROUP_SET,
+            )
         )
         and name not in (ATTEMPTS, ORIGINAL_TIME, DUE, OWN_ATTEMPTS)
     ]
@@ -236,7 +248,8 @@ def _error_headers(error: BaseException, prefix: str) -> Iterator[tuple[str, byt
 
 def _without_error(headers: Headers, prefix: str) -> Iterator[tuple[str, bytes]]:
     """Return the headers without those of an earlier error, which Spring drops as well."""
-    return (pair for pair in headers if not pair[0].startswith(f"{prefix}exception-"))
+    of_error = error_prefixes(prefix)
+    return (pair for pair in headers if not pair[0].startswith(of_error))
 
 
 def _name(error: BaseException) -> bytes:

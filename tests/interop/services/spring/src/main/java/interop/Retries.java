@@ -3,8 +3,13 @@ package interop;
 import com.fasterxml.jackson.databind.JsonNode;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.common.header.Header;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
+import org.apache.kafka.common.serialization.LongDeserializer;
+import org.apache.kafka.common.serialization.LongSerializer;
+import org.springframework.boot.autoconfigure.kafka.KafkaProperties;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
+import org.springframework.context.annotation.Primary;
 import org.springframework.context.annotation.Profile;
 import org.springframework.kafka.annotation.DltHandler;
 import org.springframework.kafka.annotation.EnableKafkaRetryTopic;
@@ -12,9 +17,16 @@ import org.springframework.kafka.annotation.KafkaListener;
 import org.springframework.kafka.annotation.RetryableTopic;
 import org.springframework.kafka.config.ConcurrentKafkaListenerContainerFactory;
 import org.springframework.kafka.core.ConsumerFactory;
+import org.springframework.kafka.core.DefaultKafkaConsumerFactory;
+import org.springframework.kafka.core.DefaultKafkaProducerFactory;
 import org.springframework.kafka.core.KafkaTemplate;
+import org.springframework.kafka.core.ProducerFactory;
 import org.springframework.kafka.listener.DeadLetterPublishingRecoverer;
 import org.springframework.kafka.listener.DefaultErrorHandler;
+import org.springframework.kafka.support.serializer.DelegatingByTypeSerializer;
+import org.springframework.kafka.support.serializer.ErrorHandlingDeserializer;
+import org.springframework.kafka.support.serializer.JsonDeserializer;
+import org.springframework.kafka.support.serializer.JsonSerializer;
 import org.springframework.retry.annotation.Backoff;
 import org.springframework.scheduling.TaskScheduler;
 import org.springframework.scheduling.concurrent.ThreadPoolTaskScheduler;
@@ -44,8 +56,42 @@ class Retries {
     }
 
     @DltHandler
-    void dead(ConsumerRecord<String, String> record) {
+    void dead(ConsumerRecord<?, ?> record) {
         report("dead", record, 0, false);
+    }
+
+    /** Keys are numbers and values prices: what is neither is not tried, and a dead letter at once. */
+    @RetryableTopic(attempts = "2", kafkaTemplate = "anyTemplate", numPartitions = "3")
+    @KafkaListener(topics = "${interop.prefix}-parsed", groupId = "${interop.prefix}-parsed",
+            containerFactory = "parsing")
+    void parsed(Price price) {
+        Output.write(Map.of("event", "parsed", "item", price.item()));
+    }
+
+    @Bean
+    static ConcurrentKafkaListenerContainerFactory<Long, Price> parsing(KafkaProperties properties) {
+        var factory = new ConcurrentKafkaListenerContainerFactory<Long, Price>();
+        factory.setConsumerFactory(new DefaultKafkaConsumerFactory<>(properties.buildConsumerProperties(null),
+                new ErrorHandlingDeserializer<>(new LongDeserializer()),
+                new ErrorHandlingDeserializer<>(new JsonDeserializer<>(Price.class, false))));
+        return factory;
+    }
+
+    /** Sends what was parsed as well as the bytes of what was not. */
+    @Bean
+    static KafkaTemplate<Object, Object> anyTemplate(KafkaProperties properties) {
+        return new KafkaTemplate<>(new DefaultKafkaProducerFactory<>(properties.buildProducerProperties(null),
+                new DelegatingByTypeSerializer(Map.of(Long.class, new LongSerializer(),
+                        byte[].class, new ByteArraySerializer())),
+                new DelegatingByTypeSerializer(Map.of(Price.class, new JsonSerializer<Price>().noTypeInfo(),
+                        byte[].class, new ByteArraySerializer()))));
+    }
+
+    /** Boot makes none where a program has another one. */
+    @Bean
+    @Primary
+    static KafkaTemplate<String, String> template(ProducerFactory<String, String> producers) {
+        return new KafkaTemplate<>(producers);
     }
 
     /** Tried three times in place, and then a dead letter. */
@@ -88,7 +134,7 @@ class Retries {
         }
     }
 
-    private static void report(String listener, ConsumerRecord<String, String> record, int attempt, boolean fails) {
+    private static void report(String listener, ConsumerRecord<?, ?> record, int attempt, boolean fails) {
         Map<String, Object> fields = new LinkedHashMap<>();
         fields.put("event", "handled");
         fields.put("listener", listener);
