@@ -141,7 +141,7 @@ def due_ms(headers: Headers, latest_ms: int) -> int | None:
 
 
 def error_prefixes(prefix: str) -> tuple[str, str]:
-    """Return how the names of an exception's headers begin: of any, and of a key that did not parse."""
+    """Return how the names of an exception's headers begin, and of one of a key."""
     return f"{prefix}exception-", f"{prefix}key-exception-"
 
 
