@@ -58,6 +58,24 @@ async def test_a_record_is_where_the_acknowledgement_says(
     assert (record.key, tuple(record.headers)) == (b"k", (("trace", b"1"),))
 
 
+@pytest.mark.parametrize("partition", [None, 1])
+async def test_a_record_may_have_neither_a_key_nor_a_value(
+    embedded_kafka: EmbeddedKafka, client: Client, partition: int | None
+) -> None:
+    bootstrap = embedded_kafka.bootstrap_servers
+    topic = await create_topic(bootstrap, unique("orders"), 2)
+    async with producer_of(client, bootstrap) as producer:
+        for number in range(3):
+            await producer.send(topic, None, headers=[("n", b"%d" % number)], partition=partition)
+        waiting = [await producer.send_soon(topic, None, partition=partition) for _ in range(50)]
+        await producer.flush()
+        assert {(await each.sent()).topic for each in waiting} == {topic}
+    records = await records_of(bootstrap, topic)
+    assert [(each.key, each.value) for each in records] == [(None, None)] * 53
+    if partition is not None:
+        assert {each.partition for each in records} == {partition}
+
+
 async def test_each_error_names_the_topic(strict_kafka: EmbeddedKafka, client: Client) -> None:
     bootstrap = strict_kafka.bootstrap_servers
     topic, missing = await create_topic(bootstrap, unique("orders"), 1), unique("missing")

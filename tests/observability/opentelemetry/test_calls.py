@@ -10,6 +10,7 @@ from opentelemetry import trace
 from opentelemetry.trace import SpanKind, StatusCode
 
 from sdml_kafka import Call, CallTimeout, KafkaProducer, KafkaRPC, KafkaRPCServer, RemoteError
+from sdml_kafka.rpc.dialects.messages import DialectName
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces.transports import Transport
 from tests.support.telemetry import Seen, about, id_of, is_child, links_of, trace_of
@@ -20,13 +21,13 @@ pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 
 
 @asynccontextmanager
-async def calling(seen: Seen) -> AsyncGenerator[KafkaRPC]:
+async def calling(seen: Seen, dialect: DialectName = "native") -> AsyncGenerator[KafkaRPC]:
     """Enter two servers, the first of which calls the second, and a client."""
     broker = MemoryBroker({"outer": 1, "inner": 1, "out": 1})
 
     def client() -> KafkaRPC:
         transport = Transport(broker.connect(""), broker.connect_producer())
-        return KafkaRPC(transport=transport, hooks=[seen.hook()])
+        return KafkaRPC(transport=transport, hooks=[seen.hook()], dialect=dialect)
 
     def server(group: str) -> KafkaRPCServer:
         transport = Transport(broker.connect(group), broker.connect_producer())
@@ -71,9 +72,10 @@ async def test_a_notification_is_a_message_for_both() -> None:
     assert [count for _, count in seen.points("messaging.process.duration")] == [1]
 
 
-async def test_a_call_that_makes_another_is_one_trace() -> None:
+@pytest.mark.parametrize("dialect", ["native", "spring", "nestjs"])
+async def test_a_call_that_makes_another_is_one_trace(dialect: DialectName) -> None:
     seen = Seen()
-    async with calling(seen) as rpc:
+    async with calling(seen, dialect) as rpc:
         answer = await rpc.request("outer", b"x", res_timeout=5.0)
         await until(lambda: len(seen.named("process outer")) == 1)
     first, second = seen.one("request outer"), seen.one("request inner")
