@@ -53,10 +53,10 @@ class Client:
         return SimpleNamespace(topics={topic: SimpleNamespace(partitions=found)})
 
 
-def fetching_from(client: Any, outage: Outage) -> Fetching:
+def fetching_from(fetcher: Any, outage: Outage) -> Fetching:
     exchange = Exchange(ProgramLoop(), lambda: False, lambda: None)
     taker = Fetching(
-        client,
+        fetcher,
         exchange,
         lambda s: None,
         outage,
@@ -70,74 +70,74 @@ def fetching_from(client: Any, outage: Outage) -> Fetching:
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> Client:
+def fetcher(monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setattr(outages, "LOOK_INTERVAL_S", 0.0)
     return Client()
 
 
-async def test_fetching_begins_anew_with_the_leaders(client: Client) -> None:
+async def test_fetching_begins_anew_with_the_leaders(fetcher: Client) -> None:
     outage = Outage()
-    taker = fetching_from(client, outage)
+    taker = fetching_from(fetcher, outage)
     taker.turn()
-    assert client.fetched == {0, 1, 2}
+    assert fetcher.fetched == {0, 1, 2}
     outage.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
     for leaders in (None, {0: 1}, {0: 1, 1: -1, 2: 1}):
-        client.leaders = leaders
+        fetcher.leaders = leaders
         taker.turn()
-        assert client.fetched == set(), leaders
-    client.leaders = LEADERS
+        assert fetcher.fetched == set(), leaders
+    fetcher.leaders = LEADERS
     taker.turn()
-    assert client.fetched == {0, 1, 2}
-    assert client.sought == {0: 10, 1: 11, 2: 12}
+    assert fetcher.fetched == {0, 1, 2}
+    assert fetcher.sought == {0: 10, 1: 11, 2: 12}
     assert not outage.is_on
 
 
-async def test_what_is_assigned_or_moved_meanwhile_waits_as_well(client: Client) -> None:
+async def test_what_is_assigned_or_moved_meanwhile_waits_as_well(fetcher: Client) -> None:
     outage = Outage()
-    taker = fetching_from(client, outage)
+    taker = fetching_from(fetcher, outage)
     outage.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
-    client.leaders = None
+    fetcher.leaders = None
     taker.turn()
     taker.seek({KEYS[0]: 5}, 1)
-    assert client.fetched == set()
+    assert fetcher.fetched == set()
     taker.open({KEYS[1]: 11})
     taker.turn()
-    assert client.fetched == set()
-    client.leaders = LEADERS
+    assert fetcher.fetched == set()
+    fetcher.leaders = LEADERS
     taker.turn()
-    assert client.sought == {0: 5, 1: 11, 2: 12}
+    assert fetcher.sought == {0: 5, 1: 11, 2: 12}
 
 
 async def test_a_partition_that_stays_without_a_leader_holds_up_nobody_for_long(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    fetcher: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outage = Outage()
-    taker = fetching_from(client, outage)
+    taker = fetching_from(fetcher, outage)
     outage.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
-    client.leaders = {0: 1, 1: -1, 2: 1}
+    fetcher.leaders = {0: 1, 1: -1, 2: 1}
     taker.turn()
-    assert client.fetched == set()
+    assert fetcher.fetched == set()
     monkeypatch.setattr(outages, "MAX_LEADERLESS_S", 0.0)
     taker.turn()
-    assert client.fetched == {0, 1, 2}
+    assert fetcher.fetched == {0, 1, 2}
 
 
-async def test_other_errors_stop_nothing(client: Client) -> None:
+async def test_other_errors_stop_nothing(fetcher: Client) -> None:
     outage = Outage()
-    taker = fetching_from(client, outage)
+    taker = fetching_from(fetcher, outage)
     outage.note(KafkaError(KafkaError._TRANSPORT))
     taker.turn()
-    assert client.fetched == {0, 1, 2}
+    assert fetcher.fetched == {0, 1, 2}
 
 
-async def test_a_client_that_has_lost_its_brokers_is_replaced(client: Client) -> None:
+async def test_a_client_that_has_lost_its_brokers_is_replaced(fetcher: Client) -> None:
     following, answered_at = Client(), -inf
     outage = Outage(0.0, lambda: answered_at, lambda: following)  # type: ignore[arg-type, return-value]  # does what is used here
-    taker = fetching_from(client, outage)
+    taker = fetching_from(fetcher, outage)
     outage.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
-    client.leaders = None
+    fetcher.leaders = None
     taker.turn()
-    assert not following.assigned  # no other client is answered, so the brokers are away
+    assert not following.assigned  # no other fetcher is answered, so the brokers are away
     answered_at = inf
     taker.turn()
     assert following.assigned == {0: 10, 1: 11, 2: 12}
@@ -147,8 +147,8 @@ async def test_a_client_that_has_lost_its_brokers_is_replaced(client: Client) ->
     assert not outage.is_on
 
 
-async def test_an_outage_without_partitions_lasts_until_there_are_some(client: Client) -> None:
+async def test_an_outage_without_partitions_lasts_until_there_are_some(fetcher: Client) -> None:
     outage = Outage()
     outage.note(KafkaError(KafkaError._ALL_BROKERS_DOWN))
-    assert not outage.is_over(client, ())  # type: ignore[arg-type]  # is not asked
-    assert outage.is_over(client, KEYS)  # type: ignore[arg-type]  # does what is used here
+    assert not outage.is_over(fetcher, ())  # type: ignore[arg-type]  # is not asked
+    assert outage.is_over(fetcher, KEYS)  # type: ignore[arg-type]  # does what is used here
