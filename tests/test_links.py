@@ -57,6 +57,13 @@ def test_each_test_that_proves_a_promise_is_there() -> None:
         assert re.search(rf"^(async )?def {function}\(", file.read_text(), re.MULTILINE), function
 
 
+def test_each_promise_names_a_test() -> None:
+    text = (ROOT / "docs" / "guarantees.md").read_text()
+    promises = re.findall(r"^\| (?!promise )(.+?) \| (.*) \|$", text, re.MULTILINE)
+    assert len(promises) > 70
+    assert [promise for promise, proofs in promises if not TEST.search(proofs)] == []
+
+
 def test_each_function_of_the_journeys_is_in_its_file() -> None:
     rows = re.findall(r"^\|.*\|(.*\.py`.*)\|(.*`.*)\|$", ARCHITECTURE.read_text(), re.MULTILINE)
     assert len(rows) > 30
