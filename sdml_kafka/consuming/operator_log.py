@@ -14,6 +14,7 @@ from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.consuming.trouble_logs import (
     NODE_AWAY,
+    WAITS_PATIENCE_S,
     held_log,
     jump_fields,
     missing_log,
@@ -22,6 +23,7 @@ from sdml_kafka.consuming.trouble_logs import (
     partition_fields,
     stuck_log,
     unread_log,
+    waits_log,
     why_away,
 )
 from sdml_kafka.health.facts import Sightings
@@ -76,6 +78,7 @@ class OperatorLog:
         self._nodes = node_log(log, common)
         self._missing = missing_log(log, common)
         self._held = held_log(log, common)
+        self._waits = waits_log(log, common)
         self._stuck = stuck_log(log, common)
         self._unread = unread_log(log, common)
         self._look_for_stuck_at, self._late_finishes = 0.0, 0
@@ -218,6 +221,10 @@ class OperatorLog:
         self._nodes.look(now, health.unreachable if connected else {}, NODE_AWAY)
         self._missing.look(now, dict.fromkeys(health.missing_topics, hints(health.nearest_topics)))
         self._held.look(now, health.held)
+        held = self._intake.preparations.held(now, WAITS_PATIENCE_S)
+        self._waits.look(
+            now, {key: f"record {each.offset} waits: {each.why}" for key, each in held.items()}
+        )
         self._flush()
         self._intake.look(now)
         if now >= self._look_for_stuck_at:

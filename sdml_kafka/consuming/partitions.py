@@ -18,6 +18,7 @@ from sdml_kafka.consuming.offsets.finishes import Finishes
 from sdml_kafka.consuming.offsets.ledger import Ledger
 from sdml_kafka.consuming.offsets.offset_map import Interval, decode, outside
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
+from sdml_kafka.consuming.preparations import Preparations
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.health.standing import Standstill
 from sdml_kafka.hooks.batches import OnFinished
@@ -141,6 +142,8 @@ class Intake:
         self.budget: ByteBudget = ByteBudget(max_bytes, current.nudge)
         self.ledger: Ledger = Ledger(self.budget, Finishes(on_finished))
         self.partitions: dict[TopicPartition, Partition] = {}
+        self.preparations: Preparations = Preparations()
+        """The records whose parsers or serializers need something first."""
         self.paused, self._held_back = paused, set[TopicPartition]()
         self.seeks: int = 0
         """The number of seeks that were begun."""

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from sdml_kafka.consuming.operator_log import OperatorLog, hints
 from sdml_kafka.consuming.partitions import Intake, Partition
+from sdml_kafka.consuming.preparations import Held
 from sdml_kafka.health.facts import Facts, GroupFacts, PartitionFacts, Sightings
 from sdml_kafka.lifecycle import Lifecycle
 from sdml_kafka.runtime import ActorSnapshot
@@ -56,14 +57,25 @@ class PartitionStatus:
     in_hand: int = 0
     """The number of records that the program has taken and not finished, out of `in_flight`; the
     others wait."""
+    waits_for: str | None = None
+    """Why the first of the records that are held cannot be parsed or sent yet, such as "schema
+    registry away"; None if none is held."""
+    waits_for_s: float = 0.0
+    """Seconds that this record has been held."""
 
 
 def partition_statuses(intake: Intake, now: float) -> dict[TopicPartition, PartitionStatus]:
     """Return the status of each partition at this time. Any thread may ask."""
-    return {key: _status(intake, each, now) for key, each in list(intake.partitions.items())}
+    held = intake.preparations.held(now)
+    return {
+        key: _status(intake, each, now, held.get(key))
+        for key, each in list(intake.partitions.items())
+    }
 
 
-def _status(intake: Intake, partition: Partition, now: float) -> PartitionStatus:
+def _status(
+    intake: Intake, partition: Partition, now: float, waits: Held | None
+) -> PartitionStatus:
     tenancy, since = partition.tenancy, partition.stands_since(now)
     frontier = tenancy.frontier()  # before the position, which moves on if this is another thread
     position = tenancy.position()
@@ -85,6 +97,8 @@ def _status(intake: Intake, partition: Partition, now: float) -> PartitionStatus
         paused=partition.key in intake.paused,
         frontier=frontier,
         in_hand=max(0, tenancy.in_hand),
+        waits_for=None if waits is None else f"record {waits.offset} waits: {waits.why}",
+        waits_for_s=0.0 if waits is None else waits.for_s,
     )
 
 

@@ -15,6 +15,8 @@ OUTAGE_PATIENCE_S = 1.0
 """Seconds that there may be no connection: brokers close idle ones, and are restarted in turn."""
 NODE_PATIENCE_S = 3.0
 """Seconds that one of several brokers may be away: it takes a moment to know that all are."""
+WAITS_PATIENCE_S = 1.0
+"""Seconds that a record may be held until its parser has what it needs."""
 STUCK_S = 60.0
 """Seconds that nothing may finish in a partition that has records to finish."""
 
@@ -82,6 +84,17 @@ def held_log(log: Logger, common: Common) -> TroubleLog[TopicPartition]:
         partitions,
         "{names} cannot be read on, and nothing behind it is delivered: {why}",
         "{names} is read on, after {seconds} s",
+        fields=lambda keys: {**common(), **partition_fields(keys)},
+    )
+
+
+def waits_log(log: Logger, common: Common) -> TroubleLog[TopicPartition]:
+    """Return what logs that records are held until their parsers have what they need."""
+    return TroubleLog[TopicPartition](
+        log,
+        partitions,
+        "{names} is held, and goes on with nothing skipped once it can: {why}",
+        "{names} is held no longer, after {seconds} s",
         fields=lambda keys: {**common(), **partition_fields(keys)},
     )
 

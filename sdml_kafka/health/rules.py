@@ -153,7 +153,7 @@ def _partition(
     facts: PartitionFacts, not_taken: NotTaken | None, away: PartHealth | None, limits: Limits
 ) -> PartHealth:
     state, reason, since_s = (
-        _blocked(facts, not_taken)
+        _blocked(facts, not_taken, limits)
         or _overdue(facts, away, limits)
         or _silent(facts, away)
         or _as_usual(facts)
@@ -165,7 +165,7 @@ def _partition(
 Judged = tuple[State, str, float | None]
 
 
-def _blocked(facts: PartitionFacts, not_taken: NotTaken | None) -> Judged | None:
+def _blocked(facts: PartitionFacts, not_taken: NotTaken | None, limits: Limits) -> Judged | None:
     """Judge what holds a partition, None if nothing does."""
     if not_taken is not None:
         what, to = not_taken.purpose, not_taken.to
@@ -178,6 +178,9 @@ def _blocked(facts: PartitionFacts, not_taken: NotTaken | None) -> Judged | None
     if facts.status.held is not None:
         text = f"{facts.status.held}. Skip it with on_corrupt='skip', or seek behind it"
         return "held", text, None
+    waits_for, waits_s = facts.status.waits_for, facts.status.waits_for_s
+    if waits_for is not None and waits_s >= limits.away_after_s:
+        return "held", f"{waits_for}. It is tried again and again, and nothing is skipped", waits_s
     if facts.is_draining:
         text = f"it is being taken away; {facts.status.in_hand} records in hand finish first"
         return "draining", text, None

@@ -131,7 +131,9 @@ class ListenerActors:
         self.intake: Intake = self._make_intake(options, paused)
         self.outbox, log = Outbox(), RateLimitedLog(_log, anyio.current_time, hooks.log_fields)
         self._parse_failures = failures = self._make_failures(on_parse_error, transport, log)
-        self._parser = BatchParser(_policy(on_parse_error), self.signal.fail, log, failures)
+        self._parser = BatchParser(
+            _policy(on_parse_error), self.signal.fail, log, failures, self.intake.preparations
+        )
         self.readers: Readers = Readers(self._parser, _max_run(auto_commit), *loops_with(hooks))
         self.committer: Committer = self._make_committer(log)
         parts = transport, serializers, log, timeouts, self._make_transacting(transport, options)
@@ -204,7 +206,13 @@ class ListenerActors:
             RecordHooks(self._hooks, ""),
         )
 
+    def end_streams(self, failure: Exception | None = None) -> None:
+        """Hand out nothing more: loops end quietly, or with `failure`."""
+        self.router.close(failure)
+        self.intake.preparations.close()
+
     def _withdrawn(self) -> None:
+        self.intake.preparations.release_gone()
         if self._parse_failures is not None:
             self._parse_failures.give_back_gone()
 

@@ -11,8 +11,10 @@ from attrs import define, field, frozen
 
 from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
+from sdml_kafka.consuming.preparations import Preparations
 from sdml_kafka.errors import ParseFailed
 from sdml_kafka.log_fields import record_fields
+from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.parsing.parsers import SKIP, Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.parsing.type_checks import name_of
@@ -32,6 +34,8 @@ OnParseError = Literal["skip", "raise"] | ParseErrorHandler
 
 NOT_CALLED: Final = object()
 """Stands for the result of a parser that was not called yet."""
+GONE: Final = object()
+"""Stands for the value of a record that was held, and whose partition was revoked meanwhile."""
 
 
 @frozen
@@ -83,7 +87,7 @@ class Parsed:
     unparsed: list[tuple[int, Unparsed]] = field(factory=list[tuple[int, Unparsed]])
     """Those of the dropped that need a dead letter before they finish."""
     waits: bool = False
-    """Whether some of the values have to be awaited."""
+    """Whether some of the values have to be awaited, or made later."""
 
 
 class BatchParser:
@@ -95,6 +99,7 @@ class BatchParser:
         on_failure: Callable[[Exception], None],
         log: RateLimitedLog,
         dead_letters: DeadLetterWriter | None = None,
+        preparations: Preparations | None = None,
     ) -> None:
         """Begin with no parse error counted.
 
@@ -103,11 +108,13 @@ class BatchParser:
             on_failure: Called with the error that has to stop the listener.
             log: Where skipped records are logged.
             dead_letters: Takes the records that do not parse, None for `on_parse_error` to decide.
+            preparations: Where records wait whose parsers need something first.
         """
         self._on_parse_error = on_parse_error
         self._on_failure = on_failure
         self._log = log
         self.dead_letters: DeadLetterWriter | None = dead_letters
+        self.preparations: Preparations = preparations or Preparations()
         self._seen_to_wait: set[CompiledSpec] = set()
         self._seen_plain: set[CompiledSpec] = set()
         self.parse_errors: int = 0
@@ -122,10 +129,13 @@ class BatchParser:
             spec in self._seen_plain and spec not in self._seen_to_wait
         )
 
-    async def parse(self, spec: CompiledSpec, records: Sequence[Record]) -> Parsed:
+    async def parse(
+        self, spec: CompiledSpec, records: Sequence[Record], tenancy: Tenancy
+    ) -> Parsed:
         """Parse a batch by a plain parser; raise only what has to stop the listener.
 
-        A plain function may return an awaitable, too. Then nothing is awaited or checked here.
+        A plain function may return an awaitable, too, or need something first. Then nothing is
+        awaited or checked here.
         """
         parsed = Parsed()
         await self._call(spec, records, parsed)
@@ -133,6 +143,8 @@ class BatchParser:
         if parsed.dropped:
             dropped = set(parsed.dropped)
             parsed.indices = [index for index in parsed.indices if index not in dropped]
+        if parsed.waits:
+            return parsed
         kinds = set(map(type, parsed.values))
         if Skip in kinds:
             kinds.remove(Skip)
@@ -144,13 +156,15 @@ class BatchParser:
         if kinds:
             self._seen_plain.add(spec)
         if any(not issubclass(kind, spec.accepts) for kind in kinds):
-            await self._recheck(spec, records, parsed)
+            await self._recheck(spec, records, tenancy, parsed)
         return parsed
 
     async def settle_one(
         self, spec: CompiledSpec, record: Record, made: object, chunk: Chunk[Tenancy], index: int
     ) -> object:
         """Return the value of a record that somebody has in hand, `SKIP` if it may finish.
+
+        `GONE` is returned if the record was held until its partition was revoked.
 
         Args:
             spec: Says how to parse the record.
@@ -162,28 +176,31 @@ class BatchParser:
         Raises:
             Exception: The listener has to stop, which was reported as well.
         """
-        if isinstance(made, Unparsed):
-            value: object = await self.handle_error(spec, record, made.error)
+        if not isinstance(made, Unparsed):
+            value = await self.parse_one(spec, record, chunk.tenancy, made)
+        elif isinstance(made.error, NotYet):
+            value = await self.parse_one(spec, record, chunk.tenancy)
         else:
-            value = await self.parse_one(spec, record, made)
+            value = await self.handle_error(spec, record, made.error)
         if isinstance(value, Unparsed) and self.dead_letters is not None:
             self.dead_letters.bury(record, value.error, chunk, index, is_in_hand=True)
             return SKIP
         return value
 
     async def parse_one(
-        self, spec: CompiledSpec, record: Record, made: object = NOT_CALLED
+        self, spec: CompiledSpec, record: Record, tenancy: Tenancy, made: object = NOT_CALLED
     ) -> object:
-        """Parse and check one record, and wait for an async parser.
+        """Parse and check one record, and wait for an async parser, or for what a parser needs.
 
         Args:
             spec: Says how to parse it.
             record: The record.
+            tenancy: The stay of its partition.
             made: What the parser has returned, if it was called already.
 
         Returns:
             The value; `SKIP` if the record did not parse or is not for this spec; `Unparsed` if it
-            needs a dead letter.
+            needs a dead letter; `GONE` if it was held until its partition was revoked.
         """
         value: Any = made
         try:
@@ -203,9 +220,22 @@ class BatchParser:
                     f"the parser returned {type(value).__name__}, "
                     f"its spec says {name_of(spec.type)}"
                 )
+        except NotYet as not_yet:
+            return await self._parse_later(spec, record, tenancy, not_yet)
         except Exception as error:
             return await self.handle_error(spec, record, error)
         return value
+
+    async def _parse_later(
+        self, spec: CompiledSpec, record: Record, tenancy: Tenancy, not_yet: NotYet
+    ) -> object:
+        """Hold a record until its parser has what it needs, and parse it then."""
+        try:
+            if not await self.preparations.wait(tenancy, record.offset, not_yet):
+                return GONE
+        except Exception as error:
+            return await self.handle_error(spec, record, error)
+        return await self.parse_one(spec, record, tenancy)
 
     async def _call(self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed) -> None:
         values, dropped, left = parsed.values, parsed.dropped, iter(records)
@@ -214,6 +244,9 @@ class BatchParser:
             try:
                 # In one call for many; what came before a record that raises is kept.
                 values.extend(map(spec.parser, islice(left, RUN)))
+            except NotYet:
+                values.append(NOT_CALLED)
+                parsed.waits = True
             except Exception as error:
                 index = len(values) + len(dropped)
                 outcome = await self.handle_error(spec, records[index], error)
@@ -224,12 +257,14 @@ class BatchParser:
                 await anyio.lowlevel.checkpoint()
                 pause_at = anyio.current_time() + MAX_PARSING_S
 
-    async def _recheck(self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed) -> None:
+    async def _recheck(
+        self, spec: CompiledSpec, records: Sequence[Record], tenancy: Tenancy, parsed: Parsed
+    ) -> None:
         """Sort out values of another type than the spec's."""
         indices, values = parsed.indices, parsed.values
         parsed.indices, parsed.values = kept, good = list[int](), list[object]()
         for index, value in zip(indices, values, strict=True):
-            checked = await self.parse_one(spec, records[index], value)
+            checked = await self.parse_one(spec, records[index], tenancy, value)
             if isinstance(checked, Unparsed):
                 parsed.unparsed.append((index, checked))
             if checked is SKIP or isinstance(checked, Unparsed):

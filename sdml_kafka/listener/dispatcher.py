@@ -99,7 +99,8 @@ class Dispatcher(Actor):
             return True
         slice_.make_records()
         try:
-            parsed = [await self._parser.parse(r.spec, slice_.records) for r in slice_.routes]
+            of = slice_.records, partition.tenancy
+            parsed = [await self._parser.parse(route.spec, *of) for route in slice_.routes]
         except BaseException:
             slice_.end()
             raise
@@ -139,6 +140,9 @@ class Dispatcher(Actor):
                 await GradualSlice(
                     slice_, self._parser, made, self._has_parsed, self._signal.notify
                 ).run()
+                if not any(self._parser.waits(route.spec) for route in slice_.routes):
+                    self._signal.notify()
+                    break  # the parsers have what they needed, and readers may call them now
                 slice_ = made = None
         finally:
             partition.busy = False

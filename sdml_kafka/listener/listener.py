@@ -215,11 +215,11 @@ class KafkaListener(Enterable):
                     raise
                 finally:
                     if not lifecycle.runs_in_own_task:
-                        actors.router.close()
+                        actors.end_streams()
                         self._give_back_pulled()
         finally:
             if not lifecycle.was_started:
-                actors.router.close()
+                actors.end_streams()
             actors.signal.close()
             actors.outbox.close()
             actors.processors.end()
@@ -264,7 +264,7 @@ class KafkaListener(Enterable):
         return Declaration("listener", group, self._client(), reads, processes, (), unparsed)
 
     def _end_streams(self, failure: Exception | None) -> None:
-        self._actors.router.close(failure)
+        self._actors.end_streams(failure)
 
     def _forsake_streams(self, error: Exception) -> None:
         self._actors.router.forsake(error)

@@ -19,7 +19,7 @@ import anyio.lowlevel
 
 from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.ledger import Ledger
-from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
+from sdml_kafka.listener.batch_parser import GONE, NOT_CALLED, BatchParser, Unparsed
 from sdml_kafka.listener.delivery import StreamDelivery
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP
@@ -175,7 +175,10 @@ class Reader[T]:
         try:
             if isinstance(value, Unparsed) and parcel.parse is spec.decode:
                 value = NOT_CALLED  # the parser itself has more to say
-            return await parser.settle_one(spec, record, value, parcel.chunk, parcel.indices[at])
+            place = parcel.chunk, parcel.indices[at]
+            if (found := await parser.settle_one(spec, record, value, *place)) is not GONE:
+                return found
+            self.give_back()
         except Exception:  # the listener is being stopped with it
             self.flush()
             self._drop_parcel()

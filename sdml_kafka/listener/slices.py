@@ -187,18 +187,18 @@ class GradualSlice:
         """Parse all records; stop early if the partition is revoked."""
         slice_, tenancy = self._slice, self._slice.partition.tenancy
         only = slice_.routes[0].spec if len(slice_.routes) == 1 and not self._made else None
-        parse_one = self._parser.parse_one
+        parse_one, preparations = self._parser.parse_one, self._parser.preparations
         pause_at = anyio.current_time() + MAX_PARSING_S
         try:
             for index, record in enumerate(slice_.records):
                 if only is not None:  # the most frequent case, in which each call counts
-                    values = [await parse_one(only, record)]
+                    values = [await parse_one(only, record, tenancy)]
                 else:
                     values = [
                         await self._value(number, index, record)
                         for number in range(len(slice_.routes))
                     ]
-                if tenancy.withdrawn or not tenancy.open:
+                if tenancy.withdrawn or not tenancy.open or preparations.is_closed:
                     break
                 self._add(values)
                 if index % RUN == 0 and anyio.current_time() > pause_at:
@@ -217,7 +217,9 @@ class GradualSlice:
         made = self._made[number].pop(index, SKIP) if self._made else NOT_CALLED
         if isinstance(made, Unparsed):
             return made
-        return await self._parser.parse_one(self._slice.routes[number].spec, record, made)
+        slice_ = self._slice
+        spec, tenancy = slice_.routes[number].spec, slice_.partition.tenancy
+        return await self._parser.parse_one(spec, record, tenancy, made)
 
     def _add(self, values: Sequence[object]) -> None:
         for parsed, indices, value in zip(self._parsed, self._indices, values, strict=True):

@@ -226,7 +226,7 @@ def _partitions(status: ListenerStatus | ServerStatus, health: Health) -> list[P
                 bytes_in_flight=each.bytes_in_flight,
                 parsing=each.parsing,
                 paused=each.paused,
-                held=None if each.held is None else _text(each.held),
+                held=None if (held := each.held or each.waits_for) is None else _text(held),
             )
         )
     if len(documents) > MAX_PARTITIONS:

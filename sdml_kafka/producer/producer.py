@@ -8,6 +8,7 @@ from time import time
 from typing import Any, Self
 
 import anyio
+import anyio.lowlevel
 
 from sdml_kafka.client_config import client_given
 from sdml_kafka.declarations import Declaration
@@ -18,6 +19,7 @@ from sdml_kafka.hooks.calls import hooks_of
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.log_fields import fields
+from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.producer.actor_tree import ProducerActors
 from sdml_kafka.producer.pending_sends import PendingSend, Sent
 from sdml_kafka.producer.status import ProducerStatus
@@ -27,7 +29,7 @@ from sdml_kafka.producer.transactions import (
     TransactionState,
     check_transactional_id,
 )
-from sdml_kafka.producing.serializers import Serializer, Serializers
+from sdml_kafka.producing.serializers import Encoded, Serializer, Serializers
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.runtime.waiter import clock, waiter_maker
 from sdml_kafka.transport.connect import (
@@ -43,6 +45,10 @@ from sdml_kafka.transport.record_checks import check_timestamp_ms
 
 MAX_CANCELLED_FLUSH_S = 2.0
 """Seconds that leaving waits for acknowledgements when the program itself was cancelled."""
+
+
+type Record = tuple[str, Any, bytes | None, Sequence[tuple[str, bytes]], int | None, int | None]
+"""The arguments of `send`, without the timeout."""
 
 
 class KafkaProducer(Enterable):
@@ -225,7 +231,11 @@ class KafkaProducer(Enterable):
         timeout_s = self._timeout_s if timeout_s is None else _seconds(timeout_s)
         if self._lifecycle.state != "running" or not self._actors.sends.has_room():
             timeout_s = await self._wait_for_room(topic, timeout_s)
-        pending = self._begin(topic, value, key, headers, partition, timestamp_ms, timeout_s)
+        record = topic, value, key, headers, partition, timestamp_ms
+        try:
+            pending = self._begin(*record, timeout_s)
+        except NotYet as not_yet:
+            pending = await self._begin_later(record, timeout_s, not_yet)
         try:
             if not pending.settled:
                 await pending.new_waiter()
@@ -261,7 +271,11 @@ class KafkaProducer(Enterable):
         timeout_s = self._timeout_s if timeout_s is None else _seconds(timeout_s)
         if self._lifecycle.state != "running" or not self._actors.sends.has_room():
             timeout_s = await self._wait_for_room(topic, timeout_s)
-        return self._begin(topic, value, key, headers, partition, timestamp_ms, timeout_s)
+        record = topic, value, key, headers, partition, timestamp_ms
+        try:
+            return self._begin(*record, timeout_s)
+        except NotYet as not_yet:
+            return await self._begin_later(record, timeout_s, not_yet)
 
     def _begin(
         self,
@@ -275,6 +289,8 @@ class KafkaProducer(Enterable):
     ) -> PendingSend:
         if value is not None and value.__class__ is not bytes:
             value = self._serializers.serialize(value)
+            if isinstance(value, Encoded):
+                value, headers = value.value, (*headers, *value.headers)
         if timestamp_ms is None:
             timestamp_ms = int(time() * 1000)
         else:
@@ -282,6 +298,24 @@ class KafkaProducer(Enterable):
         pending = self._actors.sends.begin(topic, timeout_s, self._clock())
         pending.send(Message(topic, value, key, headers, partition, True, timestamp_ms, pending))
         return pending
+
+    async def _begin_later(self, record: Record, timeout_s: float, not_yet: NotYet) -> PendingSend:
+        """Send a record once its serializer has what it needs."""
+        due = self._clock() + timeout_s
+        with anyio.CancelScope(deadline=due):
+            while True:
+                await anyio.lowlevel.checkpoint()
+                await not_yet.prepare()
+                left_s = max(due - self._clock(), 0.0)
+                if self._lifecycle.state != "running" or not self._actors.sends.has_room():
+                    left_s = await self._wait_for_room(record[0], left_s)
+                try:
+                    return self._begin(*record, left_s)
+                except NotYet as another:
+                    not_yet = another
+        raise SendFailed(
+            f"The record for {record[0]!r} was not sent within {timeout_s:g} s: {not_yet.why}"
+        )
 
     async def _wait_for_room(self, topic: str, timeout_s: float) -> float:
         """Start the producer if need be, wait for room, and return the seconds that are left."""

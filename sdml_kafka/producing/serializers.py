@@ -3,9 +3,22 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from attrs import frozen
+
 from sdml_kafka.errors import ConfigurationError
 
-Serializer = Callable[[Any], bytes]
+
+@frozen
+class Encoded:
+    """A value as bytes, and the headers that say how to read them: what a serializer may return."""
+
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+    """The names and values of headers, sent behind those that the program gave."""
+
+
+Serializer = Callable[[Any], bytes | Encoded]
+"""A function that takes a value, and returns its bytes. It may raise `NotYet`."""
 
 
 class Serializers:
@@ -27,7 +40,7 @@ class Serializers:
                 )
         self._by_type = dict(by_type)
 
-    def serialize(self, value: object) -> bytes:
+    def serialize(self, value: object) -> bytes | Encoded:
         """Return the bytes of a value, by the serializer of its class or the nearest base.
 
         Raises:
@@ -38,7 +51,7 @@ class Serializers:
             serializer = self._by_type.get(kind)
             if serializer is not None:
                 data: Any = serializer(value)
-                if isinstance(data, bytes):
+                if isinstance(data, bytes | Encoded):
                     return data
                 raise ConfigurationError(
                     f"The serializer of {kind.__name__} returned {type(data).__name__}, not bytes"

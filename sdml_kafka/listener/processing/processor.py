@@ -15,6 +15,7 @@ from sdml_kafka.listener.processing.forwards import Forwards
 from sdml_kafka.listener.processing.job import BatchLane, Item, Job
 from sdml_kafka.listener.processing.lanes import Lanes
 from sdml_kafka.listener.processing.options import Options
+from sdml_kafka.listener.processing.outcomes.not_yet_sent import NotYetSent
 from sdml_kafka.listener.processing.outcomes.outcomes import Outcomes, Policies
 from sdml_kafka.listener.processing.retrying.creation import RetryTopicMaker
 from sdml_kafka.listener.processing.retrying.due_lanes import DueLanes
@@ -71,6 +72,7 @@ class Processor:
         self._hooks = hooks = RecordHooks(around.hooks, options.name)
         self._again = Timetable[Item](self._repeat)
         self._forwards = self._make_forwards(options.name)
+        self._not_yet_sent = NotYetSent(around.parser.preparations)
         self._outcomes = self._outcomes_class()(
             Policies(options.retry, plan, options.on_failure, around.can_send),
             options.name,
@@ -84,6 +86,7 @@ class Processor:
             self._put_back,
             self._stop_listener,
             hooks,
+            self._not_yet_sent,
         )
         parts = self._lanes, around.parser, self._outcomes, self._pool.workers
         self._work = self._work_class()(options, queue, *parts, self._wake, now, hooks)
@@ -119,6 +122,7 @@ class Processor:
                     tasks.start_soon(self._due.run)
                     tasks.start_soon(self._later.run)
                     tasks.start_soon(self._forwards.run)
+                    tasks.start_soon(self._not_yet_sent.run)
                     tasks.start_soon(self._raise_failure)
                     if maker is not None:
                         tasks.start_soon(maker.run)

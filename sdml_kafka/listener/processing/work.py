@@ -5,12 +5,13 @@ from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextvars import Context, copy_context
 from functools import partial
 from inspect import isawaitable
+from math import inf
 from typing import Any, Protocol
 
 import anyio
 
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
-from sdml_kafka.listener.batch_parser import NOT_CALLED, BatchParser, Unparsed
+from sdml_kafka.listener.batch_parser import GONE, NOT_CALLED, BatchParser, Unparsed
 from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.processing.job import Item, Job, JobBatch
 from sdml_kafka.listener.processing.options import Options
@@ -172,7 +173,7 @@ class Work:
 
     async def _handle_doubtful(self, job: Job, value: object) -> object:
         """Return what the handler returns for a record that may have to be looked at closer."""
-        value = await self._look_closer(job, value)
+        value = await self._look_closer(job, job, value)
         if value is SKIP or value is GIVEN_BACK:
             return LEFT_OUT if value is SKIP else value
         job.set_value(value)
@@ -191,7 +192,7 @@ class Work:
                 except Exception as error:
                     value = Unparsed(error)
                 if value.__class__ is not parcel.spec.accepts:  # type: ignore[union-attr]  # with parse
-                    value = await self._look_closer(job, value)
+                    value = await self._look_closer(batch, job, value)
                     if value is GIVEN_BACK:
                         return value
                     if value is SKIP:
@@ -202,19 +203,26 @@ class Work:
         batch.jobs = kept
         return await self._call(list(kept)) if kept else None
 
-    async def _look_closer(self, job: Job, value: object) -> object:
+    async def _look_closer(self, item: Item, job: Job, value: object) -> object:
         """Return the value if it is right after all, `SKIP`, or `GIVEN_BACK`.
 
-        It may be of a subclass, or awaitable; or the record did not parse.
+        It may be of a subclass, or awaitable; or the record did not parse, or not yet.
         """
         spec = job.parcel.spec
         assert spec is not None
-        try:
-            if isinstance(value, Unparsed) and job.parcel.parse is spec.decode:
+        is_unparsed = isinstance(value, Unparsed)
+        if is_unparsed:
+            item.began = inf  # what is held for its parser does not count as a handler's time
+            if job.parcel.parse is spec.decode:
                 value = NOT_CALLED  # the parser itself has more to say
-            return await self._parser.settle_one(spec, job.record, value, *job.place)
+        try:
+            value = await self._parser.settle_one(spec, job.record, value, *job.place)
         except Exception:  # the listener is being stopped with it
             return GIVEN_BACK
+        finally:
+            if is_unparsed:
+                item.began = self._clock()
+        return GIVEN_BACK if value is GONE else value
 
     async def _call_plain(self, *arguments: Any) -> object:
         function = partial(self._handler.function, *arguments)
@@ -313,7 +321,8 @@ class Work:
     def running_since(self) -> list[float]:
         """Return when each of the handlers that run began. Any thread may ask."""
         items = [worker.item for worker in list(self._workers)]
-        return [item.began for item in items if item is not None]
+        begins = [item.began for item in items if item is not None]
+        return [began for began in begins if began < inf]
 
     def left(self, job: Job, *, frees_lane: bool = True) -> None:
         """Forget a record that has left, and let the next one of its lane begin."""

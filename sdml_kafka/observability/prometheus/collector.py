@@ -75,7 +75,7 @@ METRICS = {
     "sdml_kafka_connected": _gauge("1 if a broker can be reached, else 0."),
     "sdml_kafka_restarts": _counter("Restarts of actors."),
     "sdml_kafka_partitions": _gauge("Partitions that are assigned."),
-    "sdml_kafka_held_partitions": _gauge("Partitions held by a batch or a dead letter."),
+    "sdml_kafka_held_partitions": _gauge("Partitions held by a batch, a schema or a dead letter."),
     "sdml_kafka_records_in_flight": _gauge("Records that were delivered and have not finished."),
     "sdml_kafka_bytes_in_flight": _gauge("Bytes that were fetched and have not finished."),
     "sdml_kafka_records_delivered": _counter("Records delivered."),
@@ -221,7 +221,7 @@ def _reading(of: tuple[str], status: ListenerStatus | ServerStatus) -> Iterator[
 
 def _held(status: ListenerStatus | ServerStatus) -> set[TopicPartition]:
     """Return the partitions that cannot be read on, or have a record whose message is not taken."""
-    held = {key for key, each in status.partitions.items() if each.held is not None}
+    held = {key for key, each in status.partitions.items() if each.held or each.waits_for}
     if isinstance(status, ListenerStatus):
         records = [*status.held, *(one for each in status.processors.values() for one in each.held)]
         held.update(TopicPartition(each.topic, each.partition) for each in records)

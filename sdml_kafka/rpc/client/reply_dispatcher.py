@@ -8,9 +8,11 @@ from itertools import chain
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from sdml_kafka.errors import ConfigurationError, RemoteError, RemoteTimeout, ReplyInvalid
+from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.parsing.parsers import Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.rpc.client.pending_calls import PendingCall, PendingCalls
@@ -264,6 +266,11 @@ class ReplyDispatcher(Actor):
                 parsing.start_soon(_finish_parsing, value, record, call, reply)
                 return
             call.expectation.check(value)
+        except NotYet as not_yet:
+            call.parsing += 1
+            parsing.start_soon(
+                _finish_parsing, _parsed_later(spec, record, not_yet), record, call, reply
+            )
         except Exception as error:
             call.take_reply(reply, None, invalid(record, error, call))
         else:
@@ -277,6 +284,18 @@ class ReplyDispatcher(Actor):
         if len(self._plain) < MAX_TYPES:
             self._plain.add(type(value))
         return False
+
+
+async def _parsed_later(spec: CompiledSpec, record: Record, not_yet: NotYet) -> Any:
+    """Return what the parser makes of a reply once it has what it needs."""
+    while True:
+        await anyio.lowlevel.checkpoint()
+        await not_yet.prepare()
+        try:
+            value: Any = spec.parser(record)
+            return await value if isawaitable(value) else value
+        except NotYet as another:
+            not_yet = another
 
 
 async def _finish_parsing(

@@ -10,8 +10,11 @@ from inspect import isawaitable
 from logging import ERROR, WARNING
 from typing import Any
 
+import anyio.lowlevel
+
 from sdml_kafka.errors import RemoteError, unwrapped
 from sdml_kafka.log_fields import record_fields
+from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.parsing.parsers import Skip, forget_raise
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, is_status
@@ -63,11 +66,8 @@ class HandlerRunner:
                     value = await value
                 if type(value) is Skip:
                     return _NOT_FOR_HANDLER
-        except Skip as skip:
-            forget_raise(skip)
-            return _NOT_FOR_HANDLER
         except (Exception, SystemExit) as error:
-            return self._invalid(call, error)
+            return await self._unread(call, error)
         try:
             if handler.kind == "async":
                 result = await handler.function(value, call)
@@ -80,14 +80,18 @@ class HandlerRunner:
                 result = await result
             return Answer(_payload(call, result))
         except (Exception, SystemExit) as error:
-            return self.failed(call, error)
+            return await self._unanswered(call, error)
 
     async def _stream(self, call: ServerCall, value: Any) -> Answer:
         async with aclosing(call.handler.function(value, call)) as items:
             if call.writer.marks_last:
                 return await self._stream_with_marked_end(call, items)
             async for item in items:
-                self._replies.send_item(call, _payload(call, item))
+                try:
+                    payload = _payload(call, item)
+                except _NotWritten as late:
+                    payload = await _payload_later(call, late)
+                self._replies.send_item(call, payload)
                 await self._wait_for_room(call)
         return _END
 
@@ -111,7 +115,10 @@ class HandlerRunner:
                 item = await step.item()
             except StopAsyncIteration:
                 return Answer(None)
-            held.append(_payload(call, item))
+            try:
+                held.append(_payload(call, item))
+            except _NotWritten as late:
+                held.append(await _payload_later(call, late))
             await self._wait_for_room(call)
 
     async def _wait_for_room(self, call: ServerCall) -> None:
@@ -121,6 +128,29 @@ class HandlerRunner:
         call.room = None
 
     # -- failures ------------------------------------------------------------------------
+
+    async def _unread(self, call: ServerCall, error: BaseException) -> Answer:
+        """Return the answer to a call whose parser raised `error`, which may be for now alone."""
+        if isinstance(error, Skip):
+            forget_raise(error)
+            return _NOT_FOR_HANDLER
+        if not isinstance(error, NotYet):
+            return self._invalid(call, error)
+        try:
+            await anyio.lowlevel.checkpoint()
+            await error.prepare()
+        except (Exception, SystemExit) as failure:
+            return self._invalid(call, failure)
+        return await self.answer(call)
+
+    async def _unanswered(self, call: ServerCall, error: BaseException) -> Answer:
+        """Return the answer to a call whose handler or serializer raised `error`."""
+        if not isinstance(error, _NotWritten):
+            return self.failed(call, error)
+        try:
+            return Answer(await _payload_later(call, error))
+        except (Exception, SystemExit) as failure:
+            return self.failed(call, failure)
 
     def _invalid(self, call: ServerCall, error: BaseException) -> Answer:
         """Return the answer to a call whose parser raised `error`.
@@ -179,6 +209,25 @@ def _can_be_sent(error: RemoteError) -> bool:
     return isinstance(status, str) and is_status(status) and isinstance(text, str)  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
+class _NotWritten(Exception):
+    """A result whose serializer needs something first."""
+
+    def __init__(self, result: Any, not_yet: NotYet) -> None:
+        super().__init__()
+        self.result, self.not_yet = result, not_yet
+
+
+async def _payload_later(call: ServerCall, late: _NotWritten) -> bytes | None:
+    """Return what the serializer makes of a result once it has what it needs."""
+    while True:
+        await anyio.lowlevel.checkpoint()
+        await late.not_yet.prepare()
+        try:
+            return _payload(call, late.result)
+        except _NotWritten as again:
+            late = again
+
+
 def _payload(call: ServerCall, result: Any) -> bytes | None:
     if result is None:
         return call.writer.no_value
@@ -190,7 +239,10 @@ def _payload(call: ServerCall, result: Any) -> bytes | None:
             f"{handler.name} returned {type(result).__name__}: return bytes or None, or give the "
             "handler a serializer=..."
         )
-    payload: Any = handler.serializer(result)
+    try:
+        payload: Any = handler.serializer(result)
+    except NotYet as not_yet:
+        raise _NotWritten(result, not_yet) from None
     if isinstance(payload, bytes):
         return payload
     raise TypeError(f"the serializer of {handler.name} returned {type(payload).__name__}")

@@ -13,6 +13,7 @@ from sdml_kafka.listener.processing.forwards import Forwards, Purpose, forward_o
 from sdml_kafka.listener.processing.job import DONE, Item, Job, JobBatch
 from sdml_kafka.listener.processing.limits import FailureLimits
 from sdml_kafka.listener.processing.outcomes.failure_log import FailureLog, place
+from sdml_kafka.listener.processing.outcomes.not_yet_sent import NotYetSent
 from sdml_kafka.listener.processing.outcomes.results import GIVEN_BACK, LEFT_OUT, Failed, Failure
 from sdml_kafka.listener.processing.outcomes.returned import Bundle, Messages, with_refused
 from sdml_kafka.listener.processing.policies import (
@@ -31,6 +32,7 @@ from sdml_kafka.listener.processing.spring_headers import (
     retry_headers,
 )
 from sdml_kafka.listener.processing.timetable import Timetable
+from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.parsing.parsers import Skip
 from sdml_kafka.producing.serializers import Serializers
 from sdml_kafka.rate_limited_log import RateLimitedLog
@@ -73,6 +75,9 @@ class OnLeft(Protocol):
 class Outcomes:
     """Decides what follows a handler's end, and does it."""
 
+    counts: Counts
+    limits: FailureLimits
+
     def __init__(
         self,
         policies: Policies,
@@ -87,6 +92,7 @@ class Outcomes:
         on_given_back: Callable[[Job], None],
         on_failure: Callable[[Exception], None],
         hooks: RecordHooks,
+        unsent: NotYetSent,
     ) -> None:
         """Begin without a failure.
 
@@ -103,15 +109,14 @@ class Outcomes:
             on_given_back: Called before that with a record that has not finished.
             on_failure: Called with the error that has to stop the listener.
             hooks: Observe what becomes of records.
+            unsent: Holds the records whose messages cannot be written yet.
         """
-        self.counts: Counts = Counts()
-        self._policies, self._name, self._group = policies, name, group
+        self.counts, self.limits = Counts(), FailureLimits()
+        self._policies, self._name, self._group, self._clock = policies, name, group, clock
         self._messages = Messages(serializers, hooks, can_send=policies.can_send)
         self._failure_log = FailureLog(log, name)
-        self._forwards, self._again, self._clock = forwards, again, clock
-        self._on_left, self._on_given_back = on_left, on_given_back
-        self._stop_listener, self._hooks = on_failure, hooks
-        self.limits: FailureLimits = FailureLimits()
+        self._forwards, self._again, self._on_left, self._hooks = forwards, again, on_left, hooks
+        self._on_given_back, self._stop_listener, self._unsent = on_given_back, on_failure, unsent
         self.limits.prepare(policies.on_failure)
 
     # -- ends ----------------------------------------------------------------------------
@@ -198,12 +203,21 @@ class Outcomes:
         """
         try:
             messages = self._messages.of(item, result)
+        except NotYet as not_yet:
+            send = partial(self._send, item, good, failures, result)
+            refuse = partial(self._refuse, item, good, failures)
+            self._unsent.hold(item, not_yet, send, refuse, self.give_back)
         except ConfigurationError as error:
             self._stop(item.jobs, error)
         except Exception as error:  # which a serializer has raised
-            self.settle(item, (), with_refused(good, failures, error))
+            self._refuse(item, good, failures, error)
         else:
             self._send_messages(item, good, failures, messages)
+
+    def _refuse(
+        self, item: Item, good: Sequence[Job], failures: Sequence[Failure], error: Exception
+    ) -> None:
+        self.settle(item, (), with_refused(good, failures, error))
 
     def _send_messages(
         self,

@@ -11,7 +11,7 @@ from sdml_kafka.listener.processing.forwards import Forward, Forwards
 from sdml_kafka.listener.processing.job import Item, Job
 from sdml_kafka.listener.processing.outcomes.results import Failure
 from sdml_kafka.listener.processing.policies import NO_PRODUCER, Send
-from sdml_kafka.producing.serializers import Serializers
+from sdml_kafka.producing.serializers import Encoded, Serializers
 from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.record_checks import check_timestamp_ms
 
@@ -39,12 +39,15 @@ class Messages:
         return [self._hooks.take_part(message, "send", item.jobs[0]) for message in messages]
 
     def _message(self, send: Send) -> Message:
-        value = send.value
+        value: Any = send.value
+        headers = send.headers
         if value is not None and value.__class__ is not bytes:
             value = self._serializers.serialize(value)
+            if isinstance(value, Encoded):
+                value, headers = value.value, (*headers, *value.headers)
         if send.timestamp_ms is not None:
             check_timestamp_ms(send.timestamp_ms)
-        record = send.topic, value, send.key, send.headers, send.partition
+        record = send.topic, value, send.key, headers, send.partition
         return Message(*record, timestamp_ms=send.timestamp_ms)
 
 
