@@ -34,6 +34,8 @@ __all__ = [
     "RemoteTimeout",
     "ReplyInvalid",
     "RestartsExhausted",
+    "SchemaRefused",
+    "SchemaUnknown",
     "SdmlKafkaError",
     "SeekFailed",
     "SendFailed",
@@ -100,6 +102,17 @@ class DocumentInvalid(SdmlKafkaError, ValueError):
     def __str__(self) -> str:
         """Return each field with what is wrong."""
         return "; ".join(f"{path}: {why}" if path else why for path, why in self.fields.items())
+
+
+class SchemaUnknown(SdmlKafkaError, LookupError):
+    """The schema registry does not know a schema that a record or a serializer names."""
+
+
+class SchemaRefused(SdmlKafkaError, ValueError):
+    """A schema is of no use: too large, not valid, of another format than the type takes.
+
+    A registry refuses one that it cannot register as well, such as one that is not compatible.
+    """
 
 
 class TooManyDeadLetters(SdmlKafkaError):

@@ -63,7 +63,7 @@ def parse_msgspec(
         try:
             return decode(value)
         except invalid as error:
-            raise DocumentInvalid(_msgspec_fields(str(error))) from error
+            raise DocumentInvalid(msgspec_fields(str(error))) from error
 
     return is_of(_content_type(format), reads_value(parse, decode))
 
@@ -95,7 +95,7 @@ def parse_pydantic(type_: Any, *, strict: bool | None = None) -> Callable[[Recor
         try:
             return decode(value, strict=strict)
         except ValidationError as error:
-            raise DocumentInvalid(_pydantic_fields(error)) from None  # it quotes the document
+            raise DocumentInvalid(pydantic_fields(error)) from None  # it quotes the document
 
     return is_of(JSON, reads_value(parse, partial(decode, strict=strict)))
 
@@ -195,7 +195,8 @@ def _refuse_tombstone() -> NoReturn:
     raise ValueError("a tombstone (a record without a value) holds no document")
 
 
-def _msgspec_fields(text: str) -> Mapping[str, str]:
+def msgspec_fields(text: str) -> Mapping[str, str]:
+    """Return what is wrong with which field, by msgspec's text."""
     match = _MSGSPEC_PLACE.fullmatch(text)
     path, why = ("", text) if match is None else (match["path"] or "", match["why"])
     if (missing := _MSGSPEC_MISSING.fullmatch(why)) is not None:
@@ -203,7 +204,8 @@ def _msgspec_fields(text: str) -> Mapping[str, str]:
     return {path: why}
 
 
-def _pydantic_fields(error: "pydantic.ValidationError") -> Mapping[str, str]:
+def pydantic_fields(error: "pydantic.ValidationError") -> Mapping[str, str]:
+    """Return what is wrong with which field, by pydantic's error."""
     fields: dict[str, str] = {}
     for each in error.errors(include_url=False, include_context=False, include_input=False):
         parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in each["loc"]]

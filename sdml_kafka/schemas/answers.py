@@ -1,0 +1,141 @@
+"""What a registry has answered, each question asked once, and again while it is away.
+
+How this works. `get` is called for each record, and never waits: it returns the answer, raises the
+registry's refusal again, or raises `NotYet`. `prepare`, which that carries, asks. Of several that
+wait for one answer the first asks, and when that one is cancelled the next one does. A refusal is
+remembered for a while alone, since a schema may be registered later.
+
+Rules for whoever edits this file:
+
+- Nothing here lasts longer than those who wait: no task, no timer.
+- Each dictionary is bounded. What a record names is a stranger's choice.
+"""
+
+from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
+from threading import get_ident
+
+import anyio
+from attrs import define, field
+
+from sdml_kafka.errors import SchemaRefused, SchemaUnknown
+from sdml_kafka.log_fields import escaped
+from sdml_kafka.parsing.not_yet import NotYet
+from sdml_kafka.schemas.source import RegistryAway
+
+FIRST_PAUSE_S = 0.25
+"""Seconds before a registry that is away is asked again; they double each time."""
+LONGEST_PAUSE_S = 10.0
+
+Refusal = SchemaUnknown | SchemaRefused
+
+
+@define
+class _Asking:
+    """A question that is being asked, by one of those who wait for its answer."""
+
+    lock: anyio.Lock = field(factory=anyio.Lock)
+    waiting: int = 0
+
+
+class Answers[K: Hashable, V]:
+    """The answers of a registry by what was asked."""
+
+    def __init__(
+        self,
+        ask: Callable[[K], Awaitable[V]],
+        name: Callable[[K], str],
+        timeout_s: float,
+        max_known: int,
+        refused_for_s: float,
+    ) -> None:
+        """Begin with no answer.
+
+        Args:
+            ask: Asks the registry; see `RegistryClient` for what it raises.
+            name: Returns the name of what is asked for, as statuses and errors show it.
+            timeout_s: Seconds that an answer may take.
+            max_known: The number of answers, and of refusals, that are remembered.
+            refused_for_s: Seconds after which something that was refused is asked for again.
+        """
+        self._ask, self._name = ask, name
+        self._timeout_s, self._max_known, self._refused_for_s = timeout_s, max_known, refused_for_s
+        self._known: dict[K, V] = {}
+        self._refused: dict[K, tuple[Refusal, float]] = {}
+        self._asking: dict[tuple[int, K], _Asking] = {}
+        self._away: str | None = None
+        """Why the last answer did not come, None if it came."""
+
+    def get(self, key: K) -> V:
+        """Return the answer.
+
+        Raises:
+            NotYet: It was not asked for, or not answered.
+            SchemaUnknown: The registry has no such schema.
+            SchemaRefused: The schema is of no use.
+        """
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        refused = self._refused.get(key)
+        if refused is not None:
+            refusal, until = refused
+            if anyio.current_time() < until:
+                raise type(refusal)(str(refusal))  # one that is raised again and again would grow
+            self._refused.pop(key, None)
+        raise NotYet(partial(self._why, key), partial(self.prepare, key))
+
+    async def prepare(self, key: K) -> None:
+        """Ask until there is an answer or a refusal."""
+        place = get_ident(), key  # a lock is for one event loop
+        asking = self._asking.get(place)
+        if asking is None:
+            asking = self._asking[place] = _Asking()
+        asking.waiting += 1
+        try:
+            async with asking.lock:
+                if key not in self._known and not self._is_refused(key):
+                    await self._ask_until_answered(key)
+        finally:
+            asking.waiting -= 1
+            if not asking.waiting:
+                del self._asking[place]
+
+    def _is_refused(self, key: K) -> bool:
+        refused = self._refused.get(key)
+        return refused is not None and anyio.current_time() < refused[1]
+
+    async def _ask_until_answered(self, key: K) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            try:
+                with anyio.fail_after(self._timeout_s):
+                    answer = await self._ask(key)
+            except (SchemaUnknown, SchemaRefused) as refusal:
+                self._away = None
+                until = anyio.current_time() + self._refused_for_s
+                _put(self._refused, key, (refusal.with_traceback(None), until), self._max_known)
+                return
+            except TimeoutError:
+                self._away = f"no answer within {self._timeout_s:g} s"
+            except RegistryAway as away:
+                self._away = escaped(away)
+            else:
+                self._away = None
+                _put(self._known, key, answer, self._max_known)
+                self._refused.pop(key, None)
+                return
+            await anyio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _why(self, key: K) -> str:
+        if self._away is not None:
+            return f"schema registry away: {self._away}"
+        return f"{self._name(key)} is being fetched"
+
+
+def _put[K, V](remembered: dict[K, V], key: K, value: V, most: int) -> None:
+    """Remember a value, and forget the oldest if there are too many."""
+    remembered[key] = value
+    if len(remembered) > most:
+        remembered.pop(next(iter(remembered)), None)

@@ -1,0 +1,88 @@
+"""Avro, by fastavro."""
+
+import json
+from io import BytesIO
+from typing import Any, cast
+
+from sdml_kafka.errors import ConfigurationError, SchemaRefused
+from sdml_kafka.parsing.parsers import SKIP
+from sdml_kafka.schemas.formats.codec import Read, Reading, Written, library
+from sdml_kafka.schemas.source import SchemaText
+
+
+def reader(schema: SchemaText, reading: Reading) -> Read:
+    """Return what reads Avro's binary data.
+
+    Raises:
+        SchemaRefused: The schema is not valid.
+    """
+    fastavro = library("fastavro")
+    writer_schema = _parsed(schema)
+    if reading.name is not None and reading.name != _name(writer_schema):
+        return _skip
+    if _is_bytes(writer_schema):  # stands without its length, as Confluent's serializers write it
+        return lambda data, at, path: reading.build(data[at:])
+    wanted, build, read_one = _reader_schema(reading), reading.build, fastavro.schemaless_reader
+
+    def read(data: bytes, at: int, path: tuple[int, ...] | None) -> object:
+        stream = BytesIO(data)
+        stream.seek(at)
+        value = read_one(stream, writer_schema, wanted)
+        if stream.tell() != len(data):
+            raise ValueError("there are bytes behind the data that the schema describes")
+        return build(value)
+
+    return read
+
+
+def writer(schema: SchemaText) -> Written[Any]:
+    """Return what writes Avro's binary data.
+
+    Raises:
+        SchemaRefused: The schema is not valid.
+    """
+    parsed, write_one = _parsed(schema), library("fastavro").schemaless_writer
+    if _is_bytes(parsed):
+        return Written(bytes)
+
+    def write(value: Any) -> bytes:
+        stream = BytesIO()
+        write_one(stream, parsed, value)
+        return stream.getvalue()
+
+    return Written(write)
+
+
+def _parsed(schema: SchemaText) -> Any:
+    parse = library("fastavro").parse_schema
+    named: dict[str, Any] = {}
+    try:
+        for text in schema.references.values():
+            parse(json.loads(text), named_schemas=named)
+        return parse(json.loads(schema.text), named_schemas=named)
+    except Exception as error:  # of whichever class: the schema came from outside
+        raise SchemaRefused(f"the schema is not valid Avro ({type(error).__name__})") from error
+
+
+def _reader_schema(reading: Reading) -> Any:
+    if reading.schema is None:
+        return None
+    try:
+        return _parsed(SchemaText("AVRO", reading.schema))
+    except SchemaRefused as error:
+        raise ConfigurationError("the parser's own schema is not valid Avro") from error
+
+
+def _is_bytes(schema: Any) -> bool:
+    return bool(schema in ("bytes", {"type": "bytes"}))
+
+
+def _name(schema: Any) -> str | None:
+    if not isinstance(schema, dict):
+        return None
+    name: str | None = cast("dict[str, Any]", schema).get("name")
+    return name
+
+
+def _skip(data: bytes, at: int, path: tuple[int, ...] | None) -> object:
+    return SKIP

@@ -1,0 +1,94 @@
+"""JSON Schema, by jsonschema; a schema may refer to those that came with it alone."""
+
+import json
+from collections.abc import Callable
+from typing import Any, cast
+
+from sdml_kafka.errors import DocumentInvalid, SchemaRefused
+from sdml_kafka.parsing.json_library import decode_json
+from sdml_kafka.parsing.models import to_json
+from sdml_kafka.parsing.parsers import SKIP
+from sdml_kafka.schemas.formats.codec import Read, Reading, Written, library
+from sdml_kafka.schemas.source import SchemaText
+
+
+def reader(schema: SchemaText, reading: Reading) -> Read:
+    """Return what reads JSON, and checks it against its schema unless the program wants it not.
+
+    Raises:
+        SchemaRefused: The schema is not valid.
+    """
+    document = _loaded(schema.text)
+    is_object = isinstance(document, dict)
+    title = cast("dict[str, Any]", document).get("title") if is_object else None
+    if reading.name is not None and reading.name != title:
+        return lambda data, at, path: SKIP
+    check = _checker(schema, document) if reading.validate else None
+    build = reading.build
+
+    def read(data: bytes, at: int, path: tuple[int, ...] | None) -> object:
+        value = decode_json(data[at:])
+        if check is not None:
+            check(value)
+        return build(value)
+
+    return read
+
+
+def writer(schema: SchemaText, *, validate: bool) -> Written[Any]:
+    """Return what writes JSON, which is checked against its schema before.
+
+    Raises:
+        SchemaRefused: The schema is not valid.
+    """
+    if not validate:
+        return Written(to_json)
+    check = _checker(schema, _loaded(schema.text))
+
+    def write(value: Any) -> bytes:
+        data = to_json(value)
+        check(decode_json(data))
+        return data
+
+    return Written(write)
+
+
+def _loaded(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise SchemaRefused("the schema is not JSON") from error
+
+
+def _checker(schema: SchemaText, document: Any) -> Callable[[Any], None]:
+    """Return what raises DocumentInvalid for a document that does not match."""
+    jsonschema, referencing = library("jsonschema"), library("referencing")
+    draft7 = library("referencing.jsonschema").DRAFT7
+    make = jsonschema.validators.validator_for(document, default=jsonschema.Draft7Validator)
+    try:
+        make.check_schema(document)
+        resources = [
+            (name, referencing.Resource.from_contents(_loaded(text), default_specification=draft7))
+            for name, text in schema.references.items()
+        ]
+    except Exception as error:  # of whichever class: the schema came from outside
+        raise SchemaRefused(f"the JSON schema is not valid ({type(error).__name__})") from error
+    # A registry of its own retrieves nothing: no schema makes this program ask another server.
+    validator = make(document, registry=referencing.Registry().with_resources(resources))
+
+    def check(value: Any) -> None:
+        fields: dict[str, str] = {}
+        for error in validator.iter_errors(value):
+            path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
+            # The library's own text quotes the document.
+            fields.setdefault(path.removeprefix("."), f"does not fit {error.validator!r}")
+            if len(fields) >= MAX_FIELDS:
+                break
+        if fields:
+            raise DocumentInvalid(fields)
+
+    return check
+
+
+MAX_FIELDS = 20
+"""How many fields of one document are named that do not match."""

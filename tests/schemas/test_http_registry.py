@@ -1,0 +1,173 @@
+"""A registry over HTTP: whatever it does, records are held or refused, within bounds."""
+
+import gzip
+import re
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from sdml_kafka import NotYet, SchemaRefused, SchemaRegistry, SchemaUnknown
+from sdml_kafka.schemas import answers
+from sdml_kafka.schemas.wire import number_prefix
+from tests.support.registry_server import RegistryServer, registry_server
+from tests.support.schemas import ORDER_AVRO, ORDER_JSON, FakeRecord
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
+
+RECORD: Any = FakeRecord(number_prefix(1) + b'{"id": 1, "item": "figs"}')
+ORDER = {"id": 1, "item": "figs"}
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "LONGEST_PAUSE_S", 0.05)
+
+
+@pytest.fixture
+def server() -> Iterator[RegistryServer]:
+    with registry_server() as server:
+        server.add(1, ORDER_JSON)
+        yield server
+
+
+async def parsed(registry: SchemaRegistry, record: Any = RECORD) -> object:
+    parse = registry.parser(dict)
+    while True:
+        try:
+            return parse(record)
+        except NotYet as not_yet:
+            await not_yet.prepare()
+
+
+def why(registry: SchemaRegistry) -> str:
+    with pytest.raises(NotYet) as caught:
+        registry.parser(dict)(RECORD)
+    return caught.value.why
+
+
+async def test_a_schema_is_fetched_once(server: RegistryServer) -> None:
+    with SchemaRegistry(server.url) as registry:
+        for _ in range(3):
+            assert await parsed(registry) == ORDER
+    assert server.requests == ["/schemas/ids/1"]
+
+
+async def test_what_it_refers_to_comes_with_it(server: RegistryServer) -> None:
+    outer = (
+        '{"type": "record", "name": "Cart", "namespace": "shop", "fields": '
+        '[{"name": "order", "type": "shop.Order"}]}'
+    )
+    reference = {"name": "shop.Order", "subject": "order", "version": 1}
+    server.schemas["/schemas/ids/2"] = {"schema": outer, "references": [reference]}
+    server.schemas["/subjects/order/versions/1"] = {
+        "subject": "order",
+        "version": 1,
+        "id": 3,
+        "schema": ORDER_AVRO,
+    }
+    record: Any = FakeRecord(number_prefix(2) + b"\x0e\x08figs")
+    with SchemaRegistry(server.url) as registry:
+        assert await parsed(registry, record) == {"order": {"id": 7, "item": "figs"}}
+
+
+async def test_an_unknown_id_is_a_parse_error(server: RegistryServer) -> None:
+    server.schemas.clear()
+    with SchemaRegistry(server.url) as registry:
+        for _ in range(3):
+            with pytest.raises(SchemaUnknown):
+                await parsed(registry)
+    assert len(server.requests) == 1
+
+
+TROUBLE = [
+    (500, b"", {}, "it answers HTTP 500"),
+    (429, b"", {}, "it answers HTTP 429"),
+    (404, b"<html>no such page", {}, "it answers HTTP 404: is the url right"),
+    (401, b"{}", {}, r"it refuses this client \(HTTP 401\): are the credentials right"),
+    (200, b"", {}, "schema registry away"),
+    (200, b"no JSON", {}, "schema registry away"),
+    (200, b"[1, 2]", {}, "schema registry away"),
+    (200, b'{"schema": 7}', {}, "schema registry away"),
+    (200, b"[" * 100_000, {}, "schema registry away"),
+    (302, b"", {"location": "http://127.0.0.1:1/"}, "it answers HTTP 302"),
+    (200, gzip.compress(b" " * 10**6), {"content-encoding": "gzip"}, "compressed bytes"),
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "text"), TROUBLE, ids=[str(n) for n in range(len(TROUBLE))]
+)
+async def test_trouble_holds_the_record_until_it_is_over(
+    server: RegistryServer, status: int, body: bytes, headers: dict[str, str], text: str
+) -> None:
+    server.status, server.body, server.headers = status, body, headers
+    with SchemaRegistry(server.url) as registry:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(parsed, registry)
+            await until(lambda: len(server.requests) > 1)
+            assert re.search(text, why(registry))
+            server.status, server.body, server.headers = 200, None, {}
+        assert await parsed(registry) == ORDER
+
+
+async def test_a_huge_answer_is_not_read(server: RegistryServer) -> None:
+    server.body = b'{"schema": "' + b"x" * 1_000_000 + b'"}'
+    with SchemaRegistry(server.url, max_schema_bytes=1000) as registry:
+        with pytest.raises(SchemaRefused, match="answer has more than 12000 bytes"):
+            await parsed(registry)
+        server.body = b'{"schema": "' + b"x" * 1500 + b'"}'
+        with pytest.raises(SchemaRefused, match="more than 1000 bytes"):
+            await parsed(registry, FakeRecord(number_prefix(2)))
+
+
+async def test_a_slow_one_holds_up_nobody_else(server: RegistryServer) -> None:
+    server.go_on.clear()
+    with SchemaRegistry(server.url, timeout_s=0.2) as registry:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(parsed, registry)
+            await until(lambda: len(server.requests) > 1)
+            assert why(registry) == "schema registry away: no answer within 0.2 s"
+            server.go_on.set()
+        assert await parsed(registry) == ORDER
+
+
+async def test_a_wait_that_is_cancelled_ends_at_once(server: RegistryServer) -> None:
+    server.go_on.clear()
+    with SchemaRegistry(server.url) as registry:
+        began = anyio.current_time()
+        with anyio.move_on_after(0.2):
+            await parsed(registry)
+        assert anyio.current_time() - began < 5.0
+        server.go_on.set()
+        assert await parsed(registry) == ORDER
+
+
+async def test_one_that_comes_up_later() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with SchemaRegistry(f"http://127.0.0.1:{port}") as registry:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(parsed, registry)
+            await until(lambda: "away" in why(registry))
+            assert why(registry) == "schema registry away: Connection refused"
+            with registry_server(port) as server:
+                server.add(1, ORDER_JSON)
+                assert await parsed(registry) == ORDER
+
+
+async def test_credentials_are_used_and_not_shown(server: RegistryServer) -> None:
+    server.status = 500
+    url = server.url.replace("http://", "http://user:s3cret@")
+    with SchemaRegistry(url) as registry:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(parsed, registry)
+            await until(lambda: len(server.requests) > 1)
+            assert "s3cret" not in repr(registry) + why(registry)
+            assert server.url in repr(registry)
+            tasks.cancel_scope.cancel()
+    assert server.authorization == "Basic dXNlcjpzM2NyZXQ="
