@@ -8,6 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sdml_kafka.cloudevents.event import CloudEvent
+    from sdml_kafka.cloudevents.reading import parse_cloudevent
+    from sdml_kafka.cloudevents.writing import to_cloudevent
     from sdml_kafka.consuming.commit_schedule import AutoCommit
     from sdml_kafka.consuming.status import PartitionStatus
     from sdml_kafka.errors import (
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
         RemoteTimeout,
         ReplyInvalid,
         RestartsExhausted,
+        SchemaRefused,
+        SchemaUnknown,
         SdmlKafkaError,
         SeekFailed,
         SendFailed,
@@ -95,6 +100,7 @@ if TYPE_CHECKING:
         to_msgspec,
         to_pydantic,
     )
+    from sdml_kafka.parsing.not_yet import NotYet
     from sdml_kafka.parsing.parsers import (
         SKIP,
         Parser,
@@ -108,6 +114,7 @@ if TYPE_CHECKING:
     from sdml_kafka.producer.producer import KafkaProducer
     from sdml_kafka.producer.status import ProducerStatus
     from sdml_kafka.producer.transactions import OpenTransaction
+    from sdml_kafka.producing.serializers import Encoded
     from sdml_kafka.rpc.call_in_flight import CallInFlight
     from sdml_kafka.rpc.client.client import KafkaRPC
     from sdml_kafka.rpc.client.reply_stream import ReplyStream
@@ -119,6 +126,7 @@ if TYPE_CHECKING:
     from sdml_kafka.rpc.server.server import KafkaRPCServer
     from sdml_kafka.rpc.server.status import ServerCounters, ServerStatus
     from sdml_kafka.runtime import Restarts
+    from sdml_kafka.schemas.registry import SchemaRegistry
     from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 
 __all__ = [
@@ -140,6 +148,7 @@ __all__ = [
     "CallTimeout",
     "ClientClosed",
     "ClientNotStarted",
+    "CloudEvent",
     "CommitFailed",
     "CommitRejected",
     "Committed",
@@ -155,6 +164,7 @@ __all__ = [
     "Delivery",
     "DocumentInvalid",
     "Drained",
+    "Encoded",
     "EnteredBeforeFork",
     "FailedCommit",
     "Finished",
@@ -172,6 +182,7 @@ __all__ = [
     "ListenerStatus",
     "Lost",
     "NestJS",
+    "NotYet",
     "OffsetBeyondEnd",
     "OpenTransaction",
     "Origin",
@@ -202,6 +213,9 @@ __all__ = [
     "Retried",
     "Retry",
     "RetryTopics",
+    "SchemaRefused",
+    "SchemaRegistry",
+    "SchemaUnknown",
     "SdmlKafkaError",
     "SeekFailed",
     "Send",
@@ -224,11 +238,13 @@ __all__ = [
     "UnknownType",
     "json_library",
     "parse_bytes",
+    "parse_cloudevent",
     "parse_json",
     "parse_msgspec",
     "parse_pydantic",
     "parse_text",
     "record_in_hand",
+    "to_cloudevent",
     "to_json",
     "to_msgspec",
     "to_pydantic",
@@ -253,6 +269,7 @@ _MODULES = {
     "CallTimeout": "errors",
     "ClientClosed": "errors",
     "ClientNotStarted": "errors",
+    "CloudEvent": "cloudevents.event",
     "CommitFailed": "errors",
     "CommitRejected": "errors",
     "Committed": "hooks.events",
@@ -268,8 +285,9 @@ _MODULES = {
     "Delivery": "listener.delivery",
     "DocumentInvalid": "errors",
     "Drained": "hooks.events",
-    "FailedCommit": "hooks.events",
+    "Encoded": "producing.serializers",
     "EnteredBeforeFork": "errors",
+    "FailedCommit": "hooks.events",
     "Finished": "hooks.events",
     "GroupFull": "errors",
     "GroupShared": "errors",
@@ -285,6 +303,7 @@ _MODULES = {
     "ListenerStatus": "listener.status",
     "Lost": "hooks.events",
     "NestJS": "rpc.dialects.nestjs",
+    "NotYet": "parsing.not_yet",
     "OffsetBeyondEnd": "errors",
     "OpenTransaction": "producer.transactions",
     "Origin": "hooks.events",
@@ -315,6 +334,9 @@ _MODULES = {
     "Retried": "hooks.events",
     "Retry": "listener.processing.policies",
     "RetryTopics": "listener.processing.policies",
+    "SchemaRefused": "errors",
+    "SchemaRegistry": "schemas.registry",
+    "SchemaUnknown": "errors",
     "SdmlKafkaError": "errors",
     "SeekFailed": "errors",
     "Send": "listener.processing.policies",
@@ -337,11 +359,13 @@ _MODULES = {
     "UnknownType": "errors",
     "json_library": "parsing.json_library",
     "parse_bytes": "parsing.parsers",
+    "parse_cloudevent": "cloudevents.reading",
     "parse_json": "parsing.parsers",
     "parse_msgspec": "parsing.models",
     "parse_pydantic": "parsing.models",
     "parse_text": "parsing.parsers",
     "record_in_hand": "hooks.participation",
+    "to_cloudevent": "cloudevents.writing",
     "to_json": "parsing.models",
     "to_msgspec": "parsing.models",
     "to_pydantic": "parsing.models",
