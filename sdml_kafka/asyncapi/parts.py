@@ -18,8 +18,8 @@ class Parts:
     """What a document consists of, as far as it was added."""
 
     def __init__(self) -> None:
-        self.payloads = Payloads()
-        self.servers = Servers()
+        self.payloads: Payloads = Payloads()
+        self.servers: Servers = Servers()
         self.channels: dict[str, Json] = {}
         self.operations: dict[str, Json] = {}
 
