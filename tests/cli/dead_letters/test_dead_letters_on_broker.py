@@ -109,6 +109,7 @@ def topics(embedded_kafka: EmbeddedKafka) -> Topics:
     return Topics(embedded_kafka)
 
 
+@pytest.mark.one_loop
 @BACKENDS
 def test_list_show_and_replay(topics: Topics, backend: str) -> None:
     topics.fill([topics.first] * 5)
@@ -176,6 +177,7 @@ def test_no_topic_is_created(topics: Topics) -> None:
     assert missing not in asyncio.run(topics_of(topics.servers))
 
 
+@pytest.mark.one_loop
 @BACKENDS
 def test_each_is_sent_once_however_often_it_is_cut_off(topics: Topics, backend: str) -> None:
     count, codes = 10_000, list[int]()

@@ -122,6 +122,7 @@ def test_a_topic_that_is_missing(strict_kafka: EmbeddedKafka) -> None:
     assert ended.stderr.count(b"\n") == 1
 
 
+@pytest.mark.one_loop
 @BACKENDS
 def test_a_broker_that_is_away_for_a_while(mortal_kafka: EmbeddedKafka, backend: str) -> None:
     topic = asyncio.run(create_topic(mortal_kafka.bootstrap_servers, unique("send"), 1))
