@@ -89,6 +89,15 @@ KafkaListener([SPEC], **WHERE, hooks=[Prometheus()])
 from sdml_kafka import observability
 observability.app(KafkaListener([SPEC], **WHERE))
 """,
+    "registry": """
+from sdml_kafka import SchemaRegistry
+
+async def write():
+    registry = SchemaRegistry("mock://")
+    await registry.serializer("orders-value", '"string"', register=True).prepare()
+
+anyio.run(write)
+""",
     "asyncapi": """
 from sdml_kafka.cli.terminal import require
 require("yaml", "asyncapi")

@@ -21,24 +21,8 @@ def repository() -> str:
     return str(project["urls"]["Repository"])
 
 
-def pruned(nav: list[Any]) -> list[Any]:
-    """Return the navigation without pages that are still to be written."""
-    kept = list[Any]()
-    for each in nav:
-        if isinstance(each, str):
-            kept.append(each)
-            continue
-        [(title, inside)] = each.items()
-        if isinstance(inside, list):
-            kept += [{title: pruned(inside)}] if pruned(inside) else []
-        elif (ROOT / "docs" / inside).exists():
-            kept.append(each)
-    return kept
-
-
 def on_config(config: Any) -> None:
     """Lead to the source, not by `repo_url`: a reader's browser would ask GitHub for its stars."""
-    config.nav = pruned(config.nav)
     config.extra["social"] = [{"icon": "material/source-repository", "link": repository()}]
 
 
