@@ -1,14 +1,16 @@
 """`sdml-kafka asyncapi` writes the document of a program that it imports."""
 
 import json
-import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
 
+from sdml_kafka.cli.main import main
 from tests.support.asyncapi_schema import check_document
-from tests.support.command_line import PROGRAM
 
 SERVICE = """
 from sdml_kafka import KafkaListener, KafkaProducer, parse_json
@@ -37,31 +39,48 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PROGRAM, "asyncapi", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    """Run the command in the folder of the programs, whose modules are forgotten then."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+    known = set(sys.modules)
+
+    def run(*arguments: str) -> Done:
+        code = main(["asyncapi", *arguments])
+        return Done(code, *capsys.readouterr())
+
+    yield run
+    for name in set(sys.modules) - known:
+        if name in ("service", "wrong", "lacking"):
+            del sys.modules[name]
 
 
 @pytest.mark.parametrize("program", ["service", "service:listener", "service:both"])
-def test_the_document_goes_to_stdout(folder: Path, program: str) -> None:
-    done = run(folder, program)
-    assert (done.returncode, done.stderr) == (0, "")
-    document = json.loads(done.stdout)
+def test_the_document_goes_to_stdout(run: Run, program: str) -> None:
+    done = run(program)
+    assert (done.code, done.err) == (0, "")
+    document = json.loads(done.out)
     check_document(document)
     assert document["info"] == {"title": "service", "version": "1.0.0"}
     assert list(document["channels"]) == ["orders"]
 
 
-def test_a_function_makes_the_objects_and_a_file_takes_yaml(folder: Path) -> None:
+def test_a_function_makes_the_objects_and_a_file_takes_yaml(run: Run, folder: Path) -> None:
     texts = "--title", "Shop", "--api-version", "2.1", "--description", "Sells things"
-    done = run(folder, "service:make", "--yaml", "-o", "api.yaml", *texts)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    done = run("service:make", "--yaml", "-o", "api.yaml", *texts)
+    assert done == (0, "", "")
     document = yaml.safe_load((folder / "api.yaml").read_text())
     check_document(document)
     assert document["info"] == {"title": "Shop", "version": "2.1", "description": "Sells things"}
@@ -85,8 +104,8 @@ def test_a_function_makes_the_objects_and_a_file_takes_yaml(folder: Path) -> Non
         (["service:listener", "-o", "no/such/folder"], "no/such/folder cannot be written"),
     ],
 )
-def test_what_cannot_be_described_is_one_line(folder: Path, arguments: list[str], why: str) -> None:
-    done = run(folder, *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert why in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_what_cannot_be_described_is_one_line(run: Run, arguments: list[str], why: str) -> None:
+    done = run(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert why in done.err
+    assert len(done.err.splitlines()) == 1
