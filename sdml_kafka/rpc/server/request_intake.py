@@ -162,12 +162,12 @@ class RequestIntake:
 
     def _read_foreign(self, call: ServerCall, foreign: Union) -> None:
         """Read where Spring or NestJS wants the reply, in a request that asks for none of ours."""
-        request = foreign.read_request(call.flat_headers, call.topic)
+        request = foreign.read_request(call.flat_headers, call.chunk.tenancy.topic)
         if request is not None:
             call.writer = foreign
             call.request_id, call.id_name, asked, refused, call.reply_partition, _, _ = request
-            call.reply_topics = self.reply_topic_policy.admitted(request)
-            call.refused_topics = refused + len(asked) - len(call.reply_topics)
+            call.reply_topics = topics = self.reply_topic_policy.admitted(request)
+            call.refused_topics = refused + len(asked) - len(topics)
 
     def _sent_at(self, sent_ms: int, lane: Lane, epoch: float) -> float:
         """Return when a request was sent, on the event loop's clock.
