@@ -85,7 +85,11 @@ class ReplyWriter(Protocol):
 
     @property
     def no_value(self) -> bytes | None:
-        """The value of a reply that has none: of an error, of an end, of a handler's None."""
+        """The value of a reply that has none: of an end, of a handler's None."""
+        ...
+
+    def error_value(self, id_: bytes | None, /) -> bytes | None:
+        """Return the value of an error's reply to the request with this id."""
         ...
 
     @property

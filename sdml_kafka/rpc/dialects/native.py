@@ -59,6 +59,7 @@ RESERVED = frozenset(
 _NOTHING: Mapping[str, str] = {}
 
 MAX_ROUTES = 256
+UUID_BYTES = 16
 MAX_ROUTE_BYTES = 1024
 
 Found = dict[str, bytes]
@@ -343,6 +344,16 @@ class NativeReplies:
     no_value: bytes | None = b""
     marks_last: bool = False
     reserved: frozenset[str] = frozenset()
+
+    @staticmethod
+    def error_value(id_: bytes | None) -> bytes | None:
+        """Return the value of an error: empty, but null for a request that may be Spring's.
+
+        Its template can be given the names of our headers, and then sends the 16 raw bytes of a
+        UUID as the id. Spring's deserializers take null for a value that is not there, and may fail
+        on an empty one, before anybody looks at the status.
+        """
+        return None if id_ is not None and len(id_) == UUID_BYTES and not id_.isascii() else b""
 
     @staticmethod
     def ok_headers(id_: bytes | None, id_name: str | None) -> list[tuple[str, bytes]]:

@@ -127,6 +127,10 @@ class Union:
                 self._routes.clear()
             self._routes[rest] = route
 
+    def error_value(self, id_: bytes | None) -> bytes | None:
+        """Return null, as both frameworks send it with an error."""
+        return None
+
     def ok_headers(self, id_: bytes | None, id_name: str | None) -> list[tuple[str, bytes]]:
         """Return the headers of the only reply, which is no error."""
         return [_IS_DISPOSED] if id_ is None else [(CORRELATION_ID, id_), _IS_DISPOSED]

@@ -134,7 +134,7 @@ class Replies:
         value, status, text, own_headers = answer
         key, writer = call.key, call.writer
         if status != OK:
-            value = writer.no_value
+            value = writer.error_value(call.id)
         if call.sequence is None:
             headers = writer.reply_headers(call, status, text)
         else:
@@ -270,7 +270,7 @@ class Replies:
             is_end=call.sequence is not None,
         )
         self._bytes -= len(message.value or b"")
-        reply.message = message._replace(value=call.writer.no_value, headers=headers)
+        reply.message = message._replace(value=call.writer.error_value(call.id), headers=headers)
         reply.is_error = True
         if call.sequence is not None and not call.is_over:
             call.is_over = True

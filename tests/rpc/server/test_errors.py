@@ -28,6 +28,29 @@ async def test_a_handler_chooses_the_status() -> None:
         assert server.status().counters.errors == {"not_found": 1}
 
 
+@pytest.mark.parametrize(
+    ("id_", "value"),
+    [
+        (b"1", b""),
+        (b"0123456789abcdef", b""),
+        (bytes(range(120, 136)), None),
+        (bytes(range(120, 137)), b""),
+    ],
+)
+async def test_an_error_has_an_empty_value_and_null_where_spring_may_ask(
+    id_: bytes, value: bytes | None
+) -> None:
+    """A template of Spring that was given our headers' names sends 16 raw bytes as the id."""
+    broker = new_broker()
+
+    async def handle(value: bytes, call: Call) -> None:
+        raise RemoteError("not_found")
+
+    async with serving(broker, handle):
+        ask(broker, id_=id_)
+        assert (await reply(broker)).value == value
+
+
 @pytest.mark.parametrize("status", ["ok", "", "with space", "x" * 65, "\n", None, 5])
 async def test_a_status_that_cannot_be_one(status: Any, caplog: pytest.LogCaptureFixture) -> None:
     broker = new_broker()
