@@ -79,6 +79,10 @@ def test_any_headers_are_read_as_some_request_or_none(headers: Any) -> None:
     assert len(request.reply_topics) + request.refused_topics == 1
     assert request.id_name == (None if request.id is None else CORRELATION_ID)
     assert request.reply_partition is None or 0 <= request.reply_partition < 1 << 31
+    ids = [value for name, value in headers if name == CORRELATION_ID]
+    partitions = [value for name, value in headers if name == REPLY_PARTITION]
+    assert request.id == ((ids[-1] or None) if ids else None)
+    assert request.reply_partition == partition_in(partitions[-1] if partitions else None)
     assert dialect_of(flat(headers), "a") in ("spring", "nestjs")
 
 
