@@ -38,7 +38,7 @@ from sdml_kafka.hooks.events import (
     Retried,
 )
 from sdml_kafka.hooks.hook import Hook
-from sdml_kafka.hooks.participation import Handling, OnOutcome, Outgoing
+from sdml_kafka.hooks.participation import Handling, OnOutcome, Outgoing, not_headers
 from sdml_kafka.hooks.timing import TimingHook
 from sdml_kafka.log_fields import fields
 from sdml_kafka.runtime import ActorCrashed, ActorStarted, Event
@@ -167,6 +167,11 @@ SIMILARITY = 0.65
 """The least likeness of names, by difflib: "retry" is 0.67 like "retried", "record" 0.62."""
 
 
+ENDS_THE_PROGRAM = (KeyboardInterrupt, SystemExit)
+"""What comes out of a hook. A CancelledError does not: it cancels no task of ours, since a plain
+function gets one only from elsewhere, such as a cancelled future that it asks for its result."""
+
+
 class _Guarded:
     """A method of a hook, whose errors harm nothing and are logged once."""
 
@@ -179,11 +184,13 @@ class _Guarded:
     def __call__(self, argument: object) -> Any:
         try:
             return self._method(argument)
-        except Exception as error:
+        except ENDS_THE_PROGRAM:
+            raise
+        except BaseException as error:
             self.note(error)
             return None
 
-    def note(self, error: Exception) -> None:
+    def note(self, error: BaseException) -> None:
         """Log an error, unless the method has raised before."""
         if not self._has_failed:
             self._has_failed = True
@@ -195,7 +202,9 @@ class _Guarded:
         """Call what the method has returned."""
         try:
             return function(*arguments)
-        except Exception as error:
+        except ENDS_THE_PROGRAM:
+            raise
+        except BaseException as error:
             self.note(error)
             return None
 
@@ -270,7 +279,9 @@ def _enter_one(method: _Guarded, handling: Handling) -> Leave:
         return _leave_nothing
     try:
         around.__enter__()
-    except Exception as error:
+    except ENDS_THE_PROGRAM:
+        raise
+    except BaseException as error:
         method.note(error)
         return _leave_nothing
 
@@ -280,9 +291,12 @@ def _enter_one(method: _Guarded, handling: Handling) -> Leave:
                 around.__exit__(None, None, None)
             else:
                 around.__exit__(type(error), error, error.__traceback__)
-        except Exception as failure:
-            if failure is not error:  # a generator raises what was thrown into it
-                method.note(failure)
+        except BaseException as failure:
+            if failure is error:  # a generator raises what was thrown into it; the caller does too
+                return
+            if isinstance(failure, ENDS_THE_PROGRAM):
+                raise
+            method.note(failure)
 
     return leave
 
@@ -294,7 +308,11 @@ def _leave_nothing(error: BaseException | None) -> None:
 def _send(methods: Sequence[_Guarded], message: Outgoing) -> OnOutcome | None:
     ends: list[tuple[_Guarded, OnOutcome]] | None = None
     for method in methods:
+        headers = message.headers
         end = method(message)
+        if message.headers is not headers and (why := not_headers(message.headers)) is not None:
+            message.headers = headers
+            method.note(TypeError(f"the message goes without the hook's headers: {why}"))
         if end is not None:
             ends = [(method, end)] if ends is None else [*ends, (method, end)]
     if ends is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from attrs import define, field, frozen
 
@@ -78,13 +78,35 @@ class Outgoing:
     """Once acknowledged the offset, as far as that is known."""
 
     def set_header(self, name: str, value: bytes) -> None:
-        """Set a header in place of any others of that name."""
+        """Set a header in place of any others of that name.
+
+        What cannot be sent, such as a value that is no bytes, is logged when the hook returns, and
+        the message goes without what the hook has set.
+        """
         kept = [header for header in self.headers if header[0] != name]
         self.headers = (*kept, (name, value))
 
     def add_header(self, name: str, value: bytes) -> None:
         """Add a header behind the others, which may have the same name."""
         self.headers = (*self.headers, (name, value))
+
+
+def not_headers(headers: object) -> str | None:
+    """Return why a record cannot have these headers, None if it can."""
+    if not isinstance(headers, Sequence):
+        return "headers are a sequence of pairs"
+    for pair in cast("Sequence[object]", headers):
+        match pair:
+            case (str(name), bytes() | bytearray() | memoryview() | None) if name.isascii():
+                continue
+            case (str(name), bytes() | bytearray() | memoryview() | None):
+                try:
+                    name.encode()
+                except UnicodeEncodeError:
+                    return "a name has a surrogate, which is no character"
+            case _:
+                return "each is a pair of a str and bytes, such as ('tenant', b'blue')"
+    return None
 
 
 OnOutcome = Callable[[Exception | None], None]

@@ -1,8 +1,11 @@
 """What is called of hooks, and what becomes of an error of theirs."""
 
 import logging
+from asyncio import CancelledError
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -100,6 +103,74 @@ def test_what_ends_a_program_comes_out() -> None:
         hooks.committed(COMMITTED)
 
 
+def test_a_cancelled_error_out_of_a_hook_cancels_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A future that was cancelled raises it when a hook asks for its result."""
+
+    class Asking(Hook):
+        def committed(self, event: Committed) -> None:
+            raise CancelledError
+
+        def sending(self, message: Outgoing) -> OnOutcome:
+            return partial(Cancelled.__exit__, Cancelled(when_entered=False))
+
+        def handling(self, handling: Handling) -> AbstractContextManager[None]:
+            if handling.attempt == 2:
+                raise CancelledError
+            return Cancelled(when_entered=handling.attempt == 3)
+
+    class Cancelled(AbstractContextManager[None]):
+        def __init__(self, *, when_entered: bool) -> None:
+            self._when_entered = when_entered
+
+        def __enter__(self) -> None:
+            if self._when_entered:
+                raise CancelledError
+
+        def __exit__(self, *error: object) -> None:
+            raise CancelledError
+
+    counting = Counting()
+    hooks = Hooks([Asking(), counting], ORIGIN)
+    assert hooks.committed
+    assert hooks.enter
+    assert hooks.sending
+    hooks.committed(COMMITTED)
+    for attempt in (1, 2, 3):
+        hooks.enter(Handling(ORIGIN, "handler", (), attempt))(ValueError())
+    ended = hooks.sending(outgoing())
+    assert ended
+    ended(None)
+    assert (counting.seen, len(caplog.messages)) == ([COMMITTED], 3)
+
+
+def test_each_hook_is_left_though_one_raises_the_cancellation_of_the_handler() -> None:
+    left: list[object] = []
+
+    class Around(Hook):
+        @contextmanager
+        def handling(self, handling: Handling) -> Generator[None]:
+            try:
+                yield
+            finally:
+                left.append(self)
+
+    class Reraising(Hook, AbstractContextManager[None]):
+        def handling(self, handling: Handling) -> AbstractContextManager[None]:
+            return self
+
+        def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+            assert error is not None
+            raise error
+
+    around = Around()
+    hooks = Hooks([around, Reraising()], ORIGIN)
+    assert hooks.enter is not None
+    hooks.enter(HANDLING)(CancelledError())
+    assert left == [around]
+
+
 def test_what_is_entered_around_a_handler_gets_its_error_and_cannot_suppress_it() -> None:
     seen: list[object] = []
 
@@ -139,6 +210,44 @@ def test_headers_are_set_or_added() -> None:
     message.set_header("a", b"3")
     message.add_header("b", b"4")
     assert message.headers == (("b", b"2"), ("a", b"3"), ("b", b"4"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tenant", "blue"), (b"tenant", b"blue"), ("\ud800", b"blue"), ("tenant", 7)],
+)
+def test_headers_that_cannot_be_sent_hold_up_no_message(
+    name: Any, value: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Wrong(Hook):
+        def sending(self, message: Outgoing) -> None:
+            message.set_header(name, value)
+
+    class Right(Hook):
+        def sending(self, message: Outgoing) -> None:
+            message.set_header("c", b"3")
+
+    hooks = Hooks([Right(), Wrong()], ORIGIN)
+    assert hooks.sending is not None
+    message = outgoing()
+    hooks.sending(message)
+    hooks.sending(message)
+    assert message.headers == (("a", b"1"), ("b", b"2"), ("c", b"3"))
+    (line,) = caplog.messages
+    assert "Wrong.sending" in line
+
+
+def test_headers_that_are_none_are_not_sent(caplog: pytest.LogCaptureFixture) -> None:
+    class Forgetting(Hook):
+        def sending(self, message: Outgoing) -> None:
+            message.headers = None  # type: ignore[assignment]  # wrong on purpose
+
+    hooks = Hooks([Forgetting()], ORIGIN)
+    assert hooks.sending is not None
+    message = outgoing()
+    hooks.sending(message)
+    assert len(message.headers) == 2
+    assert "Forgetting.sending" in caplog.text
 
 
 @pytest.mark.parametrize("wrong", [[object()], Counting(), [Counting], "hooks", None])
