@@ -61,4 +61,9 @@ def _is_same_origin(headers: Mapping[str, str]) -> bool:
     if site is not None:  # which a proxy in between does not change
         return site == "same-origin"
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    except ValueError:  # brackets without an address in them
+        return False

@@ -14,6 +14,10 @@ from sdml_kafka.observability.dead_letters.desk import Desk
 
 MAX_BODY = 4096
 """The bytes of a request that are read."""
+MAX_DIGITS = 20
+"""The digits of an announced length; Python refuses to read very long numbers."""
+MAX_PARTITION, MAX_OFFSET = 2**31 - 1, 2**63 - 1
+"""The highest numbers that Kafka's protocol has room for."""
 
 Answer = Callable[[dict[str, Any]], Awaitable[Any]]
 
@@ -52,7 +56,8 @@ def dead_letter_routes(desk: Desk, access: Access) -> Sequence[Route]:
 async def _body(request: Request) -> dict[str, Any]:
     """Return what a request asks for, which is a JSON object of few bytes."""
     body, announced = bytearray(), request.headers.get("content-length", "0")
-    if not announced.isdecimal() or int(announced) > MAX_BODY:
+    is_number = announced.isdecimal() and len(announced) <= MAX_DIGITS
+    if not is_number or int(announced) > MAX_BODY:
         raise Refused(413, "the request is too long")
     async with aclosing(request.stream()) as parts:
         async for part in parts:
@@ -76,11 +81,15 @@ def _topic(asked: dict[str, Any]) -> str:
 
 
 def _place(asked: dict[str, Any]) -> tuple[str, int, int]:
-    numbers = asked.get("partition"), asked.get("offset")
-    partition, offset = (each if type(each) is int and each >= 0 else None for each in numbers)
+    partition = _number(asked.get("partition"), MAX_PARTITION)
+    offset = _number(asked.get("offset"), MAX_OFFSET)
     if partition is None or offset is None:
         raise Refused(400, '"partition" and "offset" are whole numbers')
     return _topic(asked), partition, offset
+
+
+def _number(asked: object, highest: int) -> int | None:
+    return asked if type(asked) is int and 0 <= asked <= highest else None
 
 
 def _json(document: object, status: int) -> Response:

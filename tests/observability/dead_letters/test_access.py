@@ -58,6 +58,8 @@ def test_a_form_cannot_ask() -> None:
         ("none", None, 403),
         (None, "http://service:8000", 200),
         (None, "http://SERVICE:8000", 200),
+        (None, "http://[x]", 403),
+        (None, "http://[::1", 403),
         (None, "http://service:8001", 403),
         (None, "http://evil.example", 403),
         (None, "null", 403),

@@ -81,6 +81,8 @@ async def test_another_site_cannot_ask() -> None:
         (b'{"topic": "orders"}', 404),
         (b'{"topic": "orders", "partition": -1, "offset": 0}', 400),
         (b'{"topic": "orders", "partition": true, "offset": 0}', 400),
+        (b'{"topic": "orders", "partition": 2147483648, "offset": 0}', 400),
+        (b'{"topic": "orders", "partition": 0, "offset": 9223372036854775808}', 400),
         (b'{"topic": "orders", "partition": 0, "offset": 0}', 404),
         (b'{"topic": "__consumer_offsets", "partition": 0, "offset": 0}', 404),
     ],
@@ -88,6 +90,13 @@ async def test_another_site_cannot_ask() -> None:
 async def test_what_is_asked_has_to_make_sense(body: bytes, status: int) -> None:
     async with asking(app(unreachable(), dead_letter_token=TOKEN)) as client:
         assert (await client.post("/dead-letters/replay", content=body)).status_code == status
+
+
+async def test_a_length_of_thousands_of_digits_is_refused() -> None:
+    headers = {"content-length": "9" * 5000}
+    async with asking(app(unreachable(), dead_letter_token=TOKEN)) as client:
+        refused = await client.post("/dead-letters/replay", content=b"{}", headers=headers)
+    assert refused.status_code == 413
 
 
 async def test_a_listener_over_a_transport_says_why_it_cannot_be_read() -> None:
