@@ -1,6 +1,12 @@
 """Texts that are safe to show on a terminal: nothing from the wire acts on it."""
 
-_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+_SURROGATES = range(0xD800, 0xE000)
+"""Halves of characters, as `surrogateescape` leaves behind of wrong bytes. No file takes them."""
+_DIRECTIONS = (*range(0x2028, 0x202F), *range(0x2066, 0x206A))
+"""Line ends of Unicode, and what has the text behind it shown in another order."""
+_ESCAPES = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
+    code: f"\\u{code:04x}" for code in (*_SURROGATES, *_DIRECTIONS)
+}
 
 
 def one_line(text: object) -> str:

@@ -280,3 +280,18 @@ async def test_a_metric_of_somebody_else_is_in_the_way_of_all() -> None:
     registry.unregister(other)
     Prometheus(registry)
     Prometheus(registry)
+
+
+async def test_a_label_that_is_no_text_does_not_hide_all_others() -> None:
+    wrong = Counter("wrong", "A counter of the program's.", ("path",))
+    wrong.labels("file-\udcff").inc()
+    try:
+        application = app(listener_on(broker_with()))
+        transport = httpx.ASGITransport(application)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            answer = await client.get("/metrics")
+    finally:
+        REGISTRY.unregister(wrong)
+    samples = Samples(answer.text)
+    assert samples.value("wrong_total", path="file-?") == 1
+    assert samples.value("sdml_kafka_live", object="listener") == 1

@@ -1,7 +1,8 @@
 """Fetches the document of a program, and checks that it has the shape that it should have."""
 
 import json
-from http.client import HTTPException
+import time
+from http.client import HTTPException, HTTPResponse
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 from urllib.error import HTTPError
@@ -10,7 +11,11 @@ from urllib.request import urlopen
 from sdml_kafka.observability.document_shape import StatusDocument
 
 TIMEOUT_S = 5.0
+"""Seconds that the program may be silent."""
+MAX_FETCH_S = 30.0
+"""Seconds that the body of an answer may take."""
 MAX_BYTES = 32 << 20
+MAX_PART = 1 << 16
 
 
 class NoAnswer(Exception):
@@ -25,15 +30,24 @@ def fetch(url: str) -> StatusDocument:
     """
     try:
         with urlopen(url, timeout=TIMEOUT_S) as answer:
-            body: bytes = answer.read(MAX_BYTES + 1)
+            body = _body(url, answer)
     except HTTPError as error:
         raise NoAnswer(f"{url} answers {error.code}: is observability.app served there?") from None
     except (OSError, HTTPException, ValueError) as error:  # URLError is an OSError
         reason = getattr(error, "reason", None) or error
         raise NoAnswer(f"{url} does not answer: {reason}") from None
-    if len(body) > MAX_BYTES:
-        raise NoAnswer(f"{url} answers with more than {MAX_BYTES >> 20} MiB")
     return read(url, body)
+
+
+def _body(url: str, answer: HTTPResponse) -> bytes:
+    body, deadline = bytearray(), time.monotonic() + MAX_FETCH_S
+    while part := answer.read1(MAX_PART):
+        body += part
+        if len(body) > MAX_BYTES:
+            raise NoAnswer(f"{url} answers with more than {MAX_BYTES >> 20} MiB")
+        if time.monotonic() > deadline:
+            raise NoAnswer(f"{url} does not answer: its answer takes more than {MAX_FETCH_S:g} s")
+    return bytes(body)
 
 
 def read(url: str, body: bytes) -> StatusDocument:
@@ -50,6 +64,8 @@ def read(url: str, body: bytes) -> StatusDocument:
 
 
 MAX_DEPTH = 50
+MAX_NUMBER = 250_000_000_000
+"""The highest number of seconds, and the latest time: in the year 9892, and Python ends in 9999."""
 
 
 def _conforms(value: Any, shape: Any, depth: int = 0) -> bool:
@@ -77,5 +93,5 @@ def _conforms(value: Any, shape: Any, depth: int = 0) -> bool:
             for each in cast(dict[str, Any], value).values()
         )
     if shape is float:
-        return type(value) in (int, float)
+        return type(value) in (int, float) and -MAX_NUMBER <= value <= MAX_NUMBER  # and no NaN
     return type(value) is (NoneType if shape is None else shape)

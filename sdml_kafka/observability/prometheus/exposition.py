@@ -36,4 +36,29 @@ def exposition(
 ) -> tuple[bytes, str]:
     """Return the text and its content type: these objects' state, and the default registry's."""
     collector = Collector(*objects.values(), stuck_after_s=stuck_after_s, away_after_s=away_after_s)
-    return generate_latest(Joined(objects, collector)), CONTENT_TYPE_LATEST
+    joined = Joined(objects, collector)
+    try:
+        return generate_latest(joined), CONTENT_TYPE_LATEST
+    except UnicodeEncodeError:  # one wrong label must not hide all metrics
+        return generate_latest(_Encodable(joined)), CONTENT_TYPE_LATEST
+
+
+class _Encodable(BaseCollector):
+    """The metrics of a collector, with `?` for what no UTF-8 can hold in a label."""
+
+    def __init__(self, collector: BaseCollector) -> None:
+        self._collector = collector
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the metrics as they are now."""
+        for metric in self._collector.collect():
+            copy = Metric(metric.name, metric.documentation, metric.type, metric.unit)
+            copy.samples = [
+                each._replace(labels={name: _encodable(to) for name, to in each.labels.items()})
+                for each in metric.samples
+            ]
+            yield copy
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

@@ -47,7 +47,7 @@ def place(address: Address) -> str:
 def reason_of(error: BaseException, protocol: str) -> str:
     """Return why a connection failed that was made with this `security_protocol`."""
     has_tls = protocol.endswith("SSL")
-    if isinstance(error, gaierror):
+    if isinstance(error, gaierror | UnicodeError):  # UnicodeError: no name can be like that
         return "its name does not resolve"
     if isinstance(error, ConnectionRefusedError):
         return "it refuses connections, so nothing listens there"

@@ -78,3 +78,11 @@ async def test_the_lag_over_time_is_a_line_of_blocks() -> None:
             document["objects"][0]["partitions"][0]["lag"] = lag
             history.note(document)
     assert has(lines(document, history), "lag 8  ▁▄█")
+
+
+async def test_what_no_terminal_can_show_is_escaped() -> None:
+    document = status_json(listener_on(broker_with()))
+    document["objects"][0]["health"]["reason"] = "bytes \ud800\x1b[31m \u202eback"
+    shown = lines(document)
+    "\n".join(shown).encode()
+    assert has(shown, r"bytes \ud800\x1b[31m \u202eback")

@@ -1,14 +1,16 @@
 """`sdml-kafka top` as a program, on what answers over HTTP."""
 
 import json
+import math
 import subprocess
 from typing import Any
 
 import pytest
 
 from sdml_kafka.cli.arguments import parse_arguments
+from sdml_kafka.cli.top import fetching
 from sdml_kafka.cli.top.arguments import TopOptions
-from sdml_kafka.cli.top.fetching import NoAnswer, read
+from sdml_kafka.cli.top.fetching import NoAnswer, fetch, read
 from sdml_kafka.observability import status_json
 from tests.support.command_line import EXIT_TIMEOUT_S, PROGRAM
 from tests.support.listener_on_twin import broker_with, listener_on
@@ -79,6 +81,19 @@ async def test_what_is_no_status_is_refused(change: dict[str, Any], error: str) 
 def test_hostile_bodies_are_refused(body: bytes) -> None:
     with pytest.raises(NoAnswer):
         read("http://here", body)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("at", [math.nan, math.inf, -math.inf, 1e300, 10**400])
+async def test_times_that_no_clock_has_are_refused(at: float) -> None:
+    with pytest.raises(NoAnswer, match="not the status"):
+        read("http://here", json.dumps(document() | {"at": at}).encode())
+
+
+def test_a_program_that_answers_by_drops_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "MAX_FETCH_S", 0.0)
+    with answering(b" ") as url, pytest.raises(NoAnswer, match="its answer takes more than 0 s"):
+        fetch(f"{url}/status.json")
 
 
 @pytest.mark.anyio
