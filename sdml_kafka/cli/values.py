@@ -37,10 +37,20 @@ def topic(text: str) -> str:
     return text
 
 
+MAX_NAME = 32_000
+"""The bytes of a group's name; Kafka's protocol has room for 32,767, with what is put behind it."""
+
+
 def name(text: str) -> str:
     """Return the name of a group."""
     if not text.strip():
         raise argparse.ArgumentTypeError("a group needs a name")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:  # what was typed is no UTF-8
+        size = MAX_NAME + 1
+    if size > MAX_NAME:
+        raise argparse.ArgumentTypeError(f"a group's name is UTF-8, of {MAX_NAME:,} bytes at most")
     return text
 
 

@@ -169,6 +169,8 @@ def test_a_misspelt_option_of_serve_is_no_program(capsys: pytest.CaptureFixture[
         ([*LISTEN[:4], "--partition", "-1"], "0 or more"),
         ([*LISTEN[:4], "--offset", "latest", "--from", "latest"], "--from does not go with"),
         ([*LISTEN, "--group", " "], "needs a name"),
+        ([*LISTEN, "--group", "\udcff"], "a group's name is UTF-8"),
+        ([*LISTEN, "--group", "g" * 32_001], "of 32,000 bytes at most"),
         ([*LISTEN, "--bootstrap", "kafka"], "HOST:PORT"),
         ([*LISTEN, "--bootstrap", "a:1,b:99999"], "'b:99999'"),
         (["demo", "--seconds", "7"], "at least 8"),
