@@ -420,6 +420,10 @@ def _check_callable(name: str, factory: object) -> None:
 def _check_group_id(group_id: object) -> None:
     if not isinstance(group_id, str | None):
         raise ConfigurationError(f"group_id is the name of a group, a str, not {group_id!r:.100}")
+    try:
+        (group_id or "").encode()
+    except UnicodeEncodeError:  # as of an environment variable whose bytes are no UTF-8
+        raise ConfigurationError(f"group_id is UTF-8, not {group_id!r:.100}") from None
 
 
 def _refuse_options(names: Iterable[str], client: str) -> None:

@@ -52,6 +52,7 @@ each = pytest.mark.parametrize("make", [listener, client, server])
         ({"max_poll_records": -1}, "max_poll_records is a number, 1 or more, not -1"),
         ({"client_id": 5}, "client_id is a str, not 5"),
         ({"group_id": 5}, "group_id is the name of a group, a str, not 5"),
+        ({"group_id": "\udcff"}, "group_id is UTF-8"),
         ({"group_id": ["g"]}, "group_id is the name of a group"),
         ({"group_id": ""}, "group_id"),
         ({"group_instance_id": 4}, "group_instance_id is a str, not 4"),
