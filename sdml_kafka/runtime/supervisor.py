@@ -316,7 +316,10 @@ class Supervisor(Actor):
             return
         try:
             observer(event)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        # A CancelledError, too: a plain function gets one from elsewhere, and cancels no task here.
+        except BaseException as error:
             path = "/".join(self.path)
             extra = fields(actor=path, error=error)
             _logger.exception("on_event of %s raised at %s", path, event, extra=extra)

@@ -1,6 +1,7 @@
 """What the observer and the log get to know."""
 
 import logging
+from asyncio import CancelledError
 
 import pytest
 
@@ -43,11 +44,12 @@ async def test_the_events_of_a_life(stage: Stage) -> None:
     ]
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, CancelledError])
 async def test_an_observer_that_raises_does_no_harm(
-    stage: Stage, caplog: pytest.LogCaptureFixture
+    stage: Stage, caplog: pytest.LogCaptureFixture, error: type[BaseException]
 ) -> None:
     def broken(event: Event) -> None:
-        raise ZeroDivisionError
+        raise error
 
     supervisor = Supervisor("root", [stage.spec("a")], restarts=AT_ONCE, on_event=broken)
     async with supervise(supervisor):
