@@ -7,6 +7,7 @@ from typing import Any, Literal
 from sdml_kafka.cloudevents.event import OPTIONAL, SPEC_VERSION, CloudEvent, write_time
 from sdml_kafka.cloudevents.reading import CONTENT_TYPE, PREFIX
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.factories import called_as
 from sdml_kafka.parsing.models import to_json
 from sdml_kafka.producing.serializers import Encoded
 
@@ -35,6 +36,9 @@ def to_cloudevent(
     if mode not in ("binary", "structured"):
         raise ConfigurationError(f"mode is 'binary' or 'structured', not {mode!r:.300}")
     return _binary if mode == "binary" else _structured
+
+
+called_as("to_cloudevent()", to_cloudevent)
 
 
 def _binary(event: CloudEvent) -> Encoded:

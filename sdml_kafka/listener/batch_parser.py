@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.preparations import Preparations
-from sdml_kafka.errors import ParseFailed
+from sdml_kafka.errors import ConfigurationError, ParseFailed
 from sdml_kafka.log_fields import record_fields
 from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.parsing.parsers import SKIP, Skip, forget_raise
@@ -287,10 +287,19 @@ class BatchParser:
         if isinstance(error, Skip):
             forget_raise(error)
             return SKIP
-        self.parse_errors += 1
         where = f"{record.topic!r} partition {record.partition} offset {record.offset}"
         # An error's text may quote the record, so it is escaped and cut.
         why = _brief(error)
+        if isinstance(error, ConfigurationError):
+            # Whatever the policy: every record would be skipped because of the program.
+            mistake = ConfigurationError(
+                f"The parser of {name_of(spec.type)} cannot work ({where}): {why}. No record is "
+                "skipped for that: change the program."
+            )
+            mistake.__cause__ = error
+            self._on_failure(mistake)
+            raise mistake
+        self.parse_errors += 1
         if self.dead_letters is not None:
             return Unparsed(error)
         if self._on_parse_error == "skip":

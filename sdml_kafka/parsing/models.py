@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 from sdml_kafka.errors import ConfigurationError, DocumentInvalid
+from sdml_kafka.factories import called_as
 from sdml_kafka.parsing.content_types import JSON, MSGPACK, is_of
 from sdml_kafka.parsing.value_decoders import reads_value
 from sdml_kafka.transport.interfaces.records import Record
@@ -161,6 +162,10 @@ def to_pydantic(type_: Any) -> Callable[[Any], bytes]:
 
 
 is_of(JSON, to_json)
+called_as("parse_msgspec(Order)", parse_msgspec)
+called_as("parse_pydantic(Order)", parse_pydantic)
+called_as("to_msgspec()", to_msgspec)
+called_as("to_pydantic(Order)", to_pydantic)
 
 
 def _adapter(type_: Any, used_by: str) -> "pydantic.TypeAdapter[Any]":

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.factories import check_is_called
 from sdml_kafka.parsing.type_checks import accepted_by
 from sdml_kafka.parsing.value_decoders import decoder_of
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
@@ -78,6 +79,7 @@ def _compile(number: int, spec: Mapping[str, Any]) -> CompiledSpec:
             raise ConfigurationError(f"{where}: {topic!r:.300} cannot be a topic: {TOPIC_RULE}")
     if not callable(parser):
         raise ConfigurationError(f"{where}: parser is {parser!r}, which cannot be called")
+    check_is_called(f"{where}: parser", parser)
     if isinstance(hint, str):
         raise ConfigurationError(f"{where}: type is a class, not the text {hint!r:.100}")
     try:

@@ -6,6 +6,7 @@ from typing import Any
 from attrs import frozen
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.factories import check_is_called
 
 
 @frozen
@@ -38,6 +39,7 @@ class Serializers:
                     f"serializers has a class and a function for each type, not {kind!r:.200}: "
                     f"{serializer!r:.200}"
                 )
+            check_is_called(f"The serializer of {kind.__name__}", serializer)
         self._by_type = dict(by_type)
 
     def serialize(self, value: object) -> bytes | Encoded:

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self, overload
 from urllib.parse import urlsplit
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.factories import called_as
 from sdml_kafka.parsing.plain_data import builder_of
 from sdml_kafka.parsing.value_decoders import reads_value
 from sdml_kafka.producing.serializers import Encoded
@@ -215,3 +216,7 @@ def _shown(url: str) -> str:
         parts = urlsplit(each.strip())
         shown.append(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
     return ",".join(shown)
+
+
+called_as("registry.parser(Order)", SchemaRegistry.parser)
+called_as("registry.serializer('orders-value')", SchemaRegistry.serializer)

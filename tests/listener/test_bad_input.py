@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from sdml_kafka import AutoCommit, ConfigurationError, KafkaListener, UnknownType, parse_json
+from sdml_kafka import (
+    AutoCommit,
+    ConfigurationError,
+    KafkaListener,
+    SchemaRegistry,
+    UnknownType,
+    parse_json,
+    parse_msgspec,
+    parse_pydantic,
+)
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.listener_on_twin import P0, TEXTS, broker_with, listener_on, take_last
 from tests.support.virtual_time import in_virtual_time
@@ -60,6 +69,18 @@ def test_options_that_cannot_work_are_refused(options: dict[str, Any], text: str
         ([TEXTS, {"topics": ["orders"]}], r"parsers\[1\] lacks parser, type"),
         ([{"topics": ["orders"], "type": dict, "parser": "json"}], "cannot be called"),
         ([{"topics": ["orders"], "type": [dict], "parser": parse_json}], "not hashable"),
+        (
+            [{"topics": ["orders"], "type": dict, "parser": parse_msgspec}],
+            r"parsers\[0\]: parser is parse_msgspec itself.*call it: parse_msgspec\(Order\)",
+        ),
+        (
+            [{"topics": ["orders"], "type": dict, "parser": parse_pydantic}],
+            r"call it: parse_pydantic\(Order\)",
+        ),
+        (
+            [{"topics": ["orders"], "type": dict, "parser": SchemaRegistry("http://r").parser}],
+            r"call it: registry.parser\(Order\)",
+        ),
     ],
 )
 def test_parsers_that_cannot_work_are_refused(parsers: Any, text: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import ParseFailed, Record, parse_text
+from sdml_kafka import ConfigurationError, DeadLetter, ParseFailed, Record, parse_text
 from sdml_kafka.parsing.value_decoders import reads_value
 from tests.support.listener_on_twin import (
     GROUP,
@@ -17,6 +17,7 @@ from tests.support.listener_on_twin import (
     parsed_by,
     take_last,
 )
+from tests.support.processing_on_twin import processing_on
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
@@ -179,3 +180,37 @@ async def test_an_error_that_cannot_even_be_shown_is_skipped_like_any_other() ->
         assert await take_last(await listener.subscribe(int), 2) == [0, 2]
         assert listener.status().counters.parse_errors == 1
         assert listener.status().counters.restarts == 0
+
+
+def cannot_work(record: Any) -> int:
+    raise ConfigurationError("its library is not installed")
+
+
+async def cannot_work_async(record: Any) -> int:
+    return cannot_work(record)
+
+
+def value_that_cannot_work(record: Any) -> int:
+    return cannot_work(record)
+
+
+reads_value(value_that_cannot_work, cannot_work)
+
+
+@pytest.mark.parametrize("parser", [cannot_work, cannot_work_async, value_that_cannot_work])
+@pytest.mark.parametrize("policy", ["skip", lambda record, error: None, DeadLetter("letters")])
+async def test_a_parser_that_cannot_work_stops_the_listener_whatever_the_policy(
+    parser: Any, policy: Any
+) -> None:
+    broker = broker_with("0", "1")
+    broker.create_topic("letters")
+    where = r"The parser of int cannot work \('topic' partition 0 offset 0\).*not installed"
+    with pytest.raises(ConfigurationError, match=where) as it:
+        async with processing_on(
+            broker, parsers=parsed_by(parser, int), on_parse_error=policy
+        ) as listener:
+            async for _ in await listener.subscribe(int):
+                raise AssertionError("delivered")
+    assert isinstance(it.value.__cause__, ConfigurationError)
+    assert listener.status().counters.parse_errors == 0
+    assert not broker.committed(GROUP, P0)

@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio.lowlevel
 
-from sdml_kafka.errors import RemoteError, unwrapped
+from sdml_kafka.errors import ConfigurationError, RemoteError, unwrapped
 from sdml_kafka.log_fields import record_fields
 from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.parsing.parsers import Skip, forget_raise
@@ -156,10 +156,11 @@ class HandlerRunner:
         """Return the answer to a call whose parser raised `error`.
 
         A RemoteError and a time-out are no words on the request's form: the parser chose a status,
-        or what it asked elsewhere did not turn out well.
+        or what it asked elsewhere did not turn out well. Nor is a ConfigurationError: whose fault
+        that is has to change this program.
         """
         error = unwrapped(error)
-        if isinstance(error, RemoteError | TimeoutError):
+        if isinstance(error, RemoteError | TimeoutError | ConfigurationError):
             return self.failed(call, error)
         # A stranger's request is no fault of this program, whose traceback would show where.
         self._log_failure(WARNING, call, f"does not parse ({_brief(error)})", None)

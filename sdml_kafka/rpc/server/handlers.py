@@ -8,6 +8,7 @@ from typing import Any, Literal
 from attrs import define, field
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.factories import check_is_called
 from sdml_kafka.parsing.value_decoders import decoder_of
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
 
@@ -70,6 +71,7 @@ def compile_handler(
     for name, value in given:
         if not callable(value) and (value is not None or value is function):
             raise ConfigurationError(f"{name} is {value!r}, which cannot be called")
+        check_is_called(name, value)
     check_concurrency(limit)
     kind = _kind(function)
     topics = tuple(dict.fromkeys(topics))

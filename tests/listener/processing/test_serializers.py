@@ -1,12 +1,23 @@
 """How values that handlers return to be sent become bytes."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from attrs import frozen
 
-from sdml_kafka import Delivery, Send, Skip, TopicPartition, to_json
+from sdml_kafka import (
+    Delivery,
+    SchemaRegistry,
+    Send,
+    Skip,
+    TopicPartition,
+    to_cloudevent,
+    to_json,
+    to_msgspec,
+    to_pydantic,
+)
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.listener_on_twin import broker_with
@@ -88,3 +99,17 @@ async def test_an_error_of_a_serializer_is_a_failure_of_its_record() -> None:
 async def test_serializers_are_checked() -> None:
     with pytest.raises(ConfigurationError, match="serializers has a class and a function"):
         processing_on(broker_with(), serializers={"Order": write})
+
+
+@pytest.mark.parametrize(
+    ("factory", "call"),
+    [
+        (to_msgspec, "to_msgspec()"),
+        (to_pydantic, "to_pydantic(Order)"),
+        (to_cloudevent, "to_cloudevent()"),
+        (SchemaRegistry("http://r").serializer, "registry.serializer('orders-value')"),
+    ],
+)
+async def test_what_makes_a_serializer_has_to_be_called(factory: Any, call: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"The serializer of dict .*{re.escape(call)}"):
+        processing_on(broker_with(), serializers={dict: factory})

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sdml_kafka import Call, ConfigurationError, Dedupe, KafkaRPCServer
+from sdml_kafka import Call, ConfigurationError, Dedupe, KafkaRPCServer, parse_msgspec, to_msgspec
 from tests.support.client_by_hand import REQUEST, echo, new_broker, server_on, serving
 from tests.support.virtual_time import in_virtual_time
 
@@ -113,6 +113,21 @@ async def test_what_cannot_be_a_handler(function: Callable[..., Any] | Any, text
 async def test_what_a_handler_cannot_have(options: dict[str, Any]) -> None:
     server = server_on(new_broker())
     with pytest.raises(ConfigurationError):
+        server.handler("topic", **options)(echo)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"parser": parse_msgspec}, r"parser is .* call it: parse_msgspec\(Order\)"),
+        ({"serializer": to_msgspec}, r"serializer is .* call it: to_msgspec\(\)"),
+    ],
+)
+async def test_what_makes_a_parser_or_serializer_has_to_be_called(
+    options: dict[str, Any], text: str
+) -> None:
+    server = server_on(new_broker())
+    with pytest.raises(ConfigurationError, match=text):
         server.handler("topic", **options)(echo)
 
 

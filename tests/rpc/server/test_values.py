@@ -5,7 +5,16 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import SKIP, Call, CallTimeout, Record, RemoteError, Skip, parse_json
+from sdml_kafka import (
+    SKIP,
+    Call,
+    CallTimeout,
+    ConfigurationError,
+    Record,
+    RemoteError,
+    Skip,
+    parse_json,
+)
 from tests.support.client_by_hand import ask, echo, new_broker, outcome, outcomes, reply, serving
 from tests.support.headers import header
 from tests.support.virtual_time import in_virtual_time
@@ -85,6 +94,17 @@ async def test_a_request_that_does_not_parse(value: bytes | None) -> None:
         assert outcome(record) == b"invalid_argument"
         assert header(record, "x-error") == b"the request does not parse"
         assert server.status().counters.errors == {"invalid_argument": 1}
+
+
+async def test_a_parser_that_cannot_work_is_no_fault_of_the_request() -> None:
+    broker = new_broker()
+
+    def parse(record: Record) -> bytes:
+        raise ConfigurationError("its library is not installed")
+
+    async with serving(broker, echo, parser=parse):
+        ask(broker)
+        assert outcome(await reply(broker)) == b"internal"
 
 
 async def test_a_parser_that_waits() -> None:
