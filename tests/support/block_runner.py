@@ -1,11 +1,12 @@
 """Running a code block of a page inside of a test, with the hidden code around it."""
 
 import ast
+import logging
 import subprocess
 import sys
 import types
-from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +92,27 @@ async def run_block(block: Block, given: Mapping[str, object]) -> None:
     names.update(given, printed=printed, print=show, until=until, ended=ended.wait)
     sys.modules[module.__name__] = module
     try:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_run, block, names, ended)
-            with anyio.move_on_after(PATIENCE_S):
-                await ended.wait()
-            await execute(block.then, names, f"after {block.name}")
-            tasks.cancel_scope.cancel()
+        with logging_as_it_was():
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_run, block, names, ended)
+                with anyio.move_on_after(PATIENCE_S):
+                    await ended.wait()
+                await execute(block.then, names, f"after {block.name}")
+                tasks.cancel_scope.cancel()
     finally:
         del sys.modules[module.__name__]
+
+
+@contextmanager
+def logging_as_it_was() -> Iterator[None]:
+    """Give the root logger its level and handlers back, which frameworks set for a program."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers.copy()
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 async def _run(block: Block, names: dict[str, Any], ended: anyio.Event) -> None:
