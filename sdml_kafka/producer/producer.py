@@ -40,7 +40,7 @@ from sdml_kafka.transport.connect import (
 )
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, Message, ProducerFactory
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
-from sdml_kafka.transport.interfaces.transports import Transport
+from sdml_kafka.transport.interfaces.transports import Transport, check_transport
 from sdml_kafka.transport.record_checks import check_timestamp_ms
 
 MAX_CANCELLED_FLUSH_S = 2.0
@@ -412,6 +412,7 @@ def _connects(
     choice: ClientChoice,
 ) -> tuple[ConnectProducer | None, ConnectTransactions | None]:
     """Return what opens a producer, or else one of transactions."""
+    check_transport(transport, "broker.connect_producer() alone")
     where = producer_factory, bootstrap_servers, aiokafka_options
     own_names = KafkaProducer.__init__.__kwdefaults__
     if transactional_id is None:

@@ -40,7 +40,7 @@ from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import Client, ClientChoice, rpc_transport
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
-from sdml_kafka.transport.interfaces.transports import Transport
+from sdml_kafka.transport.interfaces.transports import Transport, transport_for_calls
 from sdml_kafka.transport.topic_settings import TopicSettings
 
 
@@ -128,7 +128,7 @@ class KafkaRPC(Enterable):
         check_timeouts(start_timeout, stop_timeout)
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
         more = None, KafkaRPC.__init__.__kwdefaults__, ClientChoice(client, client_options)
-        transport = transport or rpc_transport(*where, *more)
+        transport = transport_for_calls(transport) or rpc_transport(*where, *more)
         self._given = partial(client_given, *where, more[-1]), parsers, [*corr_header_keys, ""][0]
         topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
         choose_topics = partial(choose_reply_topics, parsers, topics)

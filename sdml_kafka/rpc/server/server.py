@@ -41,7 +41,7 @@ from sdml_kafka.transport.connect import (
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
 from sdml_kafka.transport.interfaces.records import Record
-from sdml_kafka.transport.interfaces.transports import Transport
+from sdml_kafka.transport.interfaces.transports import Transport, check_transport
 
 
 class KafkaRPCServer(Enterable):
@@ -165,6 +165,7 @@ class KafkaRPCServer(Enterable):
         self._prepare(limit, transport, *options, restarts, seen)
 
     def _prepare(self, bounds: Bounds, transport: Transport, *parts: Any) -> None:
+        check_transport(transport)
         self._origin: Origin = parts[-1].origin
         self._handlers: dict[str, Handler] = {}
         self._bounds = bounds

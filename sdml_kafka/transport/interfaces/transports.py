@@ -16,6 +16,7 @@ Rules for a driver:
 
 from attrs import frozen
 
+from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.transport.interfaces.consumer import Connect
 from sdml_kafka.transport.interfaces.producer import ConnectProducer
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
@@ -52,8 +53,41 @@ class ListenerTransport:
     abort."""
 
 
+def check_transport(given: object, else_takes: str = "") -> None:
+    """Raise ConfigurationError unless what was given as `transport` is one.
+
+    Args:
+        given: What the program gave, None for no transport.
+        else_takes: How to get the function that is taken as well, for the error's text; without it
+            no function is.
+    """
+    if given is None or isinstance(given, Transport) or (else_takes and callable(given)):
+        return
+    alone = f", or {else_takes}" if else_takes else ""
+    raise ConfigurationError(
+        f"transport is not a {type(given).__name__}: in a test give Transport("
+        f"broker.connect('a-group'), broker.connect_producer()){alone}. Transport and the "
+        "MemoryBroker come from sdml_kafka.testing"
+    )
+
+
+def transport_for_calls(given: Transport | None) -> Transport | None:
+    """Return what was given as it is.
+
+    Raises:
+        ConfigurationError: It is no transport.
+    """
+    check_transport(given)
+    return given
+
+
 def transport_of(given: Connect | Transport | None) -> ListenerTransport | None:
-    """Return the given client as a listener's, None if aiokafka or librdkafka is to be made."""
+    """Return the given client as a listener's, None if aiokafka or librdkafka is to be made.
+
+    Raises:
+        ConfigurationError: It is no client.
+    """
+    check_transport(given, "broker.connect('a-group') alone for a listener that sends nothing")
     if given is None:
         return None
     if isinstance(given, Transport):
