@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from inspect import isroutine
 from types import UnionType
 from typing import Any, Self, TypeVar, Unpack, overload
 from weakref import WeakSet
@@ -426,6 +427,8 @@ class KafkaListener(Enterable):
             UnknownType: No parser yields `tp`, or it could be several of the types that are there.
             ConfigurationError: An option cannot work, or the listener was entered already.
         """
+        if isroutine(tp):
+            raise ConfigurationError("A processor needs its type: write @listener.processor(Order)")
         self._actors.router.check_type(tp)
 
         def declare(handler: Callable[..., Any]) -> Callable[..., Any]:

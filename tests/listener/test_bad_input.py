@@ -129,3 +129,9 @@ async def test_records_of_any_shape_hurt_nobody() -> None:
         seen = await take_last(await listener.subscribe(str), 3)
         assert [len(text) for text in seen] == [0, 0, 8 << 20]
         assert listener.status().partitions[P0].in_flight == 0
+
+
+def test_a_processor_without_its_type_is_told_how_to_write_it() -> None:
+    listener: Any = listener_on(broker_with())
+    with pytest.raises(ConfigurationError, match=r"write @listener\.processor\(Order\)"):
+        listener.processor(test_a_processor_without_its_type_is_told_how_to_write_it)
