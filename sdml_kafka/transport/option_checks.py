@@ -50,6 +50,13 @@ def _is_ipv6(text: str) -> bool:
     return True
 
 
+_ELSEWHERE = {
+    "create_topics": "listeners and servers have that; KafkaRPC creates its reply topic itself, "
+    "KafkaProducer creates none"
+}
+"""Options of other classes, whose nearest name here would mislead."""
+
+
 def check_names(
     options: Collection[str],
     known: Collection[str],
@@ -62,7 +69,9 @@ def check_names(
     """
     if unknown := sorted(set(options) - set(known)):
         names = "; ".join(
-            f"{name} (did you mean {near[0]}?)"
+            f"{name} ({_ELSEWHERE[name]})"
+            if name in _ELSEWHERE
+            else f"{name} (did you mean {near[0]}?)"
             if (near := get_close_matches(name, [*known, *(own_names or ())], n=1))
             else name
             for name in unknown

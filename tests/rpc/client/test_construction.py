@@ -30,3 +30,9 @@ async def test_bad_construction() -> None:
         KafkaRPC([RAW], transport=transport, start_timeout=0)
     with pytest.raises(ConfigurationError, match="reply_partitions"):
         KafkaRPC([RAW], transport=transport, reply_partitions=0)
+
+
+async def test_an_option_of_listeners_is_not_taken_for_another() -> None:
+    with pytest.raises(ConfigurationError, match="KafkaRPC creates its reply topic itself") as it:
+        KafkaRPC(bootstrap_servers="127.0.0.1:9", create_topics=True)
+    assert "did you mean" not in str(it.value)
