@@ -12,7 +12,15 @@ __all__ = ["SKIP", "Parser", "ParserSpec", "Skip", "parse_bytes", "parse_json", 
 
 
 class Skip(Exception):
-    """The type of `SKIP`, for the return type of a parser: `-> Order | Skip`."""
+    """Leaves a record out: it counts as finished.
+
+    It is the type of `SKIP`, for the return type of a parser: `-> Order | Skip`. As `on_failure` of
+    a processor, `Skip()` finishes, counts and logs a record whose handler has failed for good.
+    """
+
+    def __str__(self) -> str:
+        """Return why, or that it is so."""
+        return super().__str__() or "the record is left out"
 
 
 SKIP: Final = Skip("the record is not for this parser")

@@ -142,3 +142,7 @@ def specs_are_typed() -> list[ParserSpec[Any]]:
     number: ParserSpec[int] = {"topics": ["t"], "type": int, "parser": numbers_returned}
     later: ParserSpec[int] = {"topics": ["t"], "type": int, "parser": numbers_returned_later}
     return [number, later]
+
+
+async def test_a_skip_without_a_reason_has_a_text() -> None:
+    assert (str(Skip()), str(Skip("no order"))) == ("the record is left out", "no order")
