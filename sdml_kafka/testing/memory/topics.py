@@ -99,5 +99,8 @@ class Topics:
     def _partitions_of(self, topic: str) -> list[TopicPartition]:
         partitions = self._state.partitions_of(topic)
         if not partitions:
-            raise Misuse(f"there is no topic {topic!r}")
+            raise Misuse(
+                f"there is no topic {topic!r}: first broker.create_topic({topic!r}), or "
+                f"MemoryBroker({{{topic!r}: 1}}) with one partition"
+            )
         return partitions
