@@ -99,7 +99,10 @@ def _details(each: ObjectDocument, history: History, at: float) -> Iterator[Rend
 
 
 def _counts(each: ObjectDocument) -> Iterator[RenderableType]:
-    counters = [f"{name} {count:,}" for name, count in each["counters"].items() if count]
+    # A processor's row has its own; these are the letters of records that did not parse.
+    names = {"dead_letters": "unparsed dead letters"}
+    counts = each["counters"].items()
+    counters = [f"{names.get(name, name)} {count:,}" for name, count in counts if count]
     if counters:
         yield _text(", ".join(counters), "dim")
     if each["calls"] is not None:

@@ -86,3 +86,11 @@ async def test_what_no_terminal_can_show_is_escaped() -> None:
     shown = lines(document)
     "\n".join(shown).encode()
     assert has(shown, r"bytes \ud800\x1b[31m \u202eback")
+
+
+async def test_letters_of_records_that_did_not_parse_are_told_from_those_of_processors() -> None:
+    broker = broker_with("a")
+    async with listener_on(broker) as listener:
+        document = status_json(listener)
+    document["objects"][0]["counters"]["dead_letters"] = 4
+    assert has(lines(document), "unparsed dead letters 4")
