@@ -110,10 +110,10 @@ from. The headers are those that this package, Spring Kafka and Kafka's share gr
 The list is one JSON object a line:
   {"partition": ..., "offset": ..., "when": ..., "from": {"topic": ..., "partition": ...,
    "offset": ...}, "group": ..., "attempts": ..., "exception": ..., "cause": ..., "message": ...}
-What a header does not say is null. So are `attempts` where there were no retry topics: attempts in
-place are not written. Everything but ASCII is escaped, so that nothing from the wire acts on a
-terminal. `show` writes all of one dead letter for reading, 100,000 bytes of each part at
-most.
+What a header does not say is null, as are `attempts` where Spring had no retry topics; this package
+writes those in place, too (`sdml_kafka-attempts`). Everything but ASCII is escaped, so that nothing
+from the wire acts on a terminal. `show` writes all of one dead letter for reading, 100,000 bytes of
+each part at most.
 
 `replay` sends what is there to the topics that the records came from, or to --to: key, value, time
 and headers, without those of the failure. A topic deletes records whose time is older than its
