@@ -123,12 +123,14 @@ remembers what was sent, in transactions, and other filters begin anew. (After S
 uncommitted records may see some twice.) --dry-run lists what would be sent. The topic comes out of
 a header, which others can write: it is shown before the first record goes there. No topic is
 created, and no record goes to Kafka's own topics or back to the dead letters; what would is left
-out.
+out. `replay PARTITION OFFSET` sends that one alone, in a transaction, unless it or a replay without
+filters and --to has sent it before.
 ---
 examples:
   sdml-kafka dead-letters orders-dlt --bootstrap localhost:9092
   sdml-kafka dead-letters orders-dlt --bootstrap localhost:9092 --since 2026-11-29 | jq .exception
   sdml-kafka dead-letters orders-dlt show 2 17 --bootstrap localhost:9092
+  sdml-kafka dead-letters orders-dlt replay 2 17 --bootstrap localhost:9092
   sdml-kafka dead-letters orders-dlt replay --bootstrap localhost:9092 --dry-run
   sdml-kafka dead-letters orders-dlt replay --bootstrap localhost:9092 --exception TimeoutError
 

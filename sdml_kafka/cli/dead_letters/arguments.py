@@ -19,7 +19,7 @@ from sdml_kafka.cli.options import (
 from sdml_kafka.cli.terminal import Backend
 from sdml_kafka.client_config import NO_CONFIG, ClientConfig
 
-Action = Literal["list", "show", "replay"]
+Action = Literal["list", "show", "replay", "replay one"]
 
 
 @frozen
@@ -29,7 +29,7 @@ class DeadLettersOptions:
     action: Action
     bootstrap: str
     place: tuple[int, int] = (0, 0)
-    """The partition and the offset of the dead letter that is shown."""
+    """The partition and the offset of the dead letter that is shown, or sent by itself."""
     partitions: frozenset[int] = frozenset()
     from_topics: frozenset[str] = frozenset()
     exceptions: frozenset[str] = frozenset()
@@ -52,15 +52,16 @@ def add_dead_letters(commands: Any) -> None:
         commands, "dead-letters", "list dead letters, or send them anew", help_texts.DEAD_LETTERS
     )
     parser.usage = (
-        "sdml-kafka dead-letters TOPIC [show PARTITION OFFSET | replay] [--bootstrap HOST:PORT] "
-        "[options]"
+        "sdml-kafka dead-letters TOPIC [show PARTITION OFFSET | replay [PARTITION OFFSET]] "
+        "[--bootstrap HOST:PORT] [options]"
     )
     parser.add_argument("topic", metavar="TOPIC", type=values.topic, help="the dead letters")
     parser.add_argument(
         "action",
         metavar="ACTION",
         nargs="*",
-        help="`show PARTITION OFFSET` or `replay`; without it the dead letters are listed",
+        help="`show PARTITION OFFSET`, `replay`, or `replay PARTITION OFFSET` for one; without it "
+        "the dead letters are listed",
     )
     add_connection(parser)
     _add_filters(parser)
@@ -169,14 +170,14 @@ def _dead_letters_options(
 
 
 def _action(parser: argparse.ArgumentParser, words: list[str]) -> tuple[Action, tuple[int, int]]:
-    is_show = words[:1] == ["show"] and len(words) == 3 and all(map(str.isdecimal, words[1:]))
-    if words not in ([], ["replay"]) and not is_show:
+    names_one = len(words) == 3 and all(map(str.isdecimal, words[1:]))
+    if words not in ([], ["replay"]) and not (names_one and words[0] in ("show", "replay")):
         parser.error(
-            f"{' '.join(words)!r} is neither `show PARTITION OFFSET`, with two whole numbers, nor "
-            "`replay`"
+            f"{' '.join(words)!r} is neither `show PARTITION OFFSET` or `replay PARTITION OFFSET`, "
+            "with two whole numbers, nor `replay`"
         )
-    if is_show:
-        return "show", (int(words[1]), int(words[2]))
+    if names_one:
+        return "show" if words[0] == "show" else "replay one", (int(words[1]), int(words[2]))
     return "replay" if words else "list", (0, 0)
 
 
@@ -186,14 +187,15 @@ def _check_action(
     """End the program with exit code 2 if what is typed does not go together."""
     filters = ("from_topics", "exceptions", "partitions", "since", "until")
     only_replay = ("to", "same_partition", "new_time", "dry_run", "progress")
-    wrong = (*filters, *only_replay) if action == "show" else only_replay
+    names_one = action in ("show", "replay one")
+    wrong = (*filters, *only_replay) if names_one else only_replay
     if action != "replay" and any(getattr(given, name) for name in wrong):
         parser.error(
-            "show takes no filters, and nothing of what replay takes"
-            if action == "show"
+            "show, and the replay of one, take no filters, and nothing of what replay takes"
+            if names_one
             else "--to, --same-partition, --new-time, --dry-run and --progress are for replay alone"
         )
-    if action == "replay" and given.client != "aiokafka":
+    if action in ("replay", "replay one") and given.client != "aiokafka":
         parser.error("replay works over aiokafka alone: leave --client out")
     if given.to == given.topic:
         parser.error("--to is the topic of the dead letters itself")

@@ -22,10 +22,17 @@ from sdml_kafka.cli.terminal import (
     say,
     set_up_logging,
 )
+from sdml_kafka.dead_letters.anew import NoTarget
 from sdml_kafka.dead_letters.filters import Filters
+from sdml_kafka.dead_letters.single_replay import NotSent, replay_one
+from sdml_kafka.dead_letters.sources import START_TIMEOUT_S, Source
 from sdml_kafka.runtime import RuntimeFailure
+from sdml_kafka.transport.transactions import NoTransactions
 
 DONE, FAILED, LEFT_OUT = 0, 1, 3
+FAILURES = (SdmlKafkaError, RuntimeFailure, OSError, CannotRun, NotSent, NoTarget, NoTransactions)
+MAX_ONE_S = 2 * START_TIMEOUT_S
+"""The seconds that the replay of one letter may take."""
 
 
 def run_dead_letters(options: DeadLettersOptions) -> int:
@@ -34,8 +41,8 @@ def run_dead_letters(options: DeadLettersOptions) -> int:
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise CannotRun("stdout is closed, so there is nowhere to write")
     set_up_logging(logging.CRITICAL)  # the one line that says why it cannot begin is enough
-    run = _replay if options.action == "replay" else _list
-    return anyio.run(run, options, backend=options.backend)
+    runs = {"replay": _replay, "replay one": _replay_one}
+    return anyio.run(runs.get(options.action, _list), options, backend=options.backend)
 
 
 async def _list(options: DeadLettersOptions) -> int:
@@ -74,6 +81,36 @@ async def _replay(options: DeadLettersOptions) -> int:
     return LEFT_OUT if replay.left_out else DONE
 
 
+async def _replay_one(options: DeadLettersOptions) -> int:
+    source = Source(options.topic, options.bootstrap, options.config)
+    number: signal.Signals | None = None
+    topic: str | None = None
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+
+        def leave(caught: signal.Signals) -> None:
+            nonlocal number
+            number = number or caught
+            tasks.cancel_scope.cancel("a signal")
+
+        async def run(_: anyio.abc.TaskGroup) -> None:
+            nonlocal topic
+            with anyio.move_on_after(MAX_ONE_S):
+                topic = await replay_one(source, *options.place, START_TIMEOUT_S)
+                return
+            raise CannotRun(f"the broker has not answered all within {MAX_ONE_S:.0f} s")
+
+        await tasks.start(on_signal, leave)
+        failure = await _failure_of(run, tasks)
+        tasks.cancel_scope.cancel()
+    if topic is not None:
+        say(f"1 record sent ({topic}: 1)")
+        return DONE
+    if failure is not None:
+        complain(f"dead-letters: {failure}")
+    return FAILED if number is None else 128 + number
+
+
 async def _failure_of(
     run: Callable[[anyio.abc.TaskGroup], Awaitable[None]], tasks: anyio.abc.TaskGroup
 ) -> Exception | None:
@@ -81,7 +118,7 @@ async def _failure_of(
     failure: Exception | None = None
     try:
         await run(tasks)
-    except* (SdmlKafkaError, RuntimeFailure, OSError, CannotRun) as failures:
+    except* FAILURES as failures:
         failure = first_of(failures)
     return failure
 

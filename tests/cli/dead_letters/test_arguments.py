@@ -11,9 +11,11 @@ REPLAY = ["dead-letters", "orders-dlt", "replay", "--bootstrap", "a:1"]
 SHOW = ["dead-letters", "orders-dlt", "show", "2", "17", "--bootstrap", "a:1"]
 
 
-def test_the_three_actions() -> None:
+def test_the_actions() -> None:
     assert parse_arguments(LIST) == DeadLettersOptions("orders-dlt", "list", "a:1")
     assert parse_arguments(REPLAY) == DeadLettersOptions("orders-dlt", "replay", "a:1")
+    one = DeadLettersOptions("orders-dlt", "replay one", "a:1", place=(2, 17))
+    assert parse_arguments([*REPLAY[:3], "2", "17", *REPLAY[3:]]) == one
     assert parse_arguments(SHOW) == DeadLettersOptions("orders-dlt", "show", "a:1", place=(2, 17))
 
 
@@ -65,6 +67,7 @@ def test_replay_with_everything() -> None:
         (["dead-letters", "t", "show", "1"], "two whole numbers"),
         (["dead-letters", "t", "show", "1", "x"], "two whole numbers"),
         (["dead-letters", "t", "replay", "1"], "is neither"),
+        ([*REPLAY[:3], "1", "2", "--to", "a", *REPLAY[3:]], "the replay of one, take no filters"),
         ([*LIST, "--dry-run"], "for replay alone"),
         ([*LIST, "--to", "a"], "for replay alone"),
         ([*SHOW, "--partition", "1"], "no filters"),
@@ -85,7 +88,7 @@ def test_what_is_wrong(argv: list[str], text: str, capsys: pytest.CaptureFixture
 def test_the_help_says_what_may_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     for argv, text in (
         (["--help"], "sdml-kafka dead-letters orders-dlt"),
-        (["dead-letters", "--help"], "TOPIC [show PARTITION OFFSET | replay] [--bootstrap"),
+        (["dead-letters", "--help"], "TOPIC [show PARTITION OFFSET | replay [PARTITION OFFSET]]"),
     ):
         with pytest.raises(SystemExit):
             main(argv)

@@ -304,3 +304,16 @@ def test_records_that_are_too_old_for_their_topic(topics: Topics) -> None:
     assert b"--new-time" not in ended.stderr
     newest = max(record["timestamp"] for record in topics.records(topics.first))
     assert newest > FIRST_MS
+
+
+def test_one_is_sent_by_its_place_and_once(topics: Topics) -> None:
+    topics.fill([topics.first] * 4)
+    sent = topics.run("replay", "1", "1")
+    assert (sent.returncode, sent.stderr) == (0, f"1 record sent ({topics.first}: 1)\n".encode())
+    assert topics.committed(topics.first) == [b"3"]
+    again = topics.run("replay", "1", "1")
+    assert again.returncode == 1
+    assert b"it was sent before" in again.stderr
+    assert b"not there" in topics.run("replay", "1", "9").stderr
+    assert topics.run("replay").returncode == 0
+    assert sorted(topics.committed(topics.first)) == [b"0", b"1", b"2", b"3"]
