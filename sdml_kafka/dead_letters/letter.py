@@ -148,7 +148,7 @@ def _lines(letter: Letter) -> Iterator[str]:
         yield from ("stack trace:", *_indented(letter.stack_trace))
     yield "headers:"
     for name, value in record.headers:
-        yield f"  {one_line(name)} = {one_line(_shown(value))}"
+        yield f"  {one_line(name)} = {one_line(_shown(value or b''))}"  # Java may write null
     for what, data in (("key", record.key), ("value", record.value)):
         if data is None:
             yield f"{what}: none"

@@ -133,3 +133,8 @@ def test_a_value_cannot_look_like_the_rest() -> None:
         "  headers:\n"
         "  \\x1b[31m\\xff\n"
     )
+
+
+def test_a_header_without_a_value_is_shown_as_an_empty_one() -> None:
+    headers: list[Any] = [("h", None)]
+    assert b"\n  h = \n" in as_text(read_letter(make_record(headers=headers)))

@@ -275,8 +275,13 @@ def _encode(text: str) -> bytes:
     return text.encode(errors="backslashreplace")
 
 
-def _cut(text: bytes, most: int) -> bytes:
-    """Return the beginning of a text, without half a character at its end."""
+def _cut(text: bytes | None, most: int) -> bytes:
+    """Return the beginning of a text, without half a character at its end.
+
+    A record of others may have the header without a value.
+    """
+    if text is None:
+        return b""
     return text if len(text) <= most else text[:most].decode(errors="ignore").encode()
 
 

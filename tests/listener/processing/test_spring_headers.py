@@ -23,6 +23,7 @@ from sdml_kafka.listener.processing.spring_headers import (
     origin_of,
     own_origin,
     retry_headers,
+    shortened,
     without_failure,
 )
 from sdml_kafka.transport.fetched_record import FetchedRecord
@@ -255,6 +256,12 @@ def test_headers_that_say_nothing_about_failures_are_kept_in_order(headers: Head
     ):
         kept = [pair for pair in written if not pair[0].startswith(("kafka_", "retry_topic-"))]
         assert kept == plain
+
+
+@given(foreign)
+def test_whatever_others_wrote_can_be_shortened(headers: Headers) -> None:
+    once = shortened([*headers, ("kafka_dlt-exception-message", None)])  # type: ignore[list-item]
+    assert shortened(once) == once
 
 
 class Silent(Exception):
