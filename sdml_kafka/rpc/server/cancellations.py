@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sdml_kafka.rpc.dialects.native import Wire
+from sdml_kafka.rpc.dialects.native import NATIVE_REPLIES, Wire
 from sdml_kafka.rpc.server.call import ServerCall
 from sdml_kafka.rpc.server.request_queue import Lane
 from sdml_kafka.rpc.server.status import Counts
@@ -44,9 +44,13 @@ class Cancellations:
                 lane.cancelled.discard(id_)
 
     def begin(self, lane: Lane, call: ServerCall) -> bool:
-        """Enter a stream that is about to run; return False if it was cancelled already."""
+        """Enter a stream that is about to run; return False if it was cancelled already.
+
+        Streams of other dialects are never cancelled: theirs may have the same ids, and a caller
+        without time-outs would wait for ever.
+        """
         id_ = call.id
-        if id_ is None:
+        if id_ is None or call.writer is not NATIVE_REPLIES:
             return True
         if id_ in lane.cancelled:
             lane.cancelled.discard(id_)

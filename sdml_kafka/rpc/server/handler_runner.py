@@ -19,7 +19,7 @@ from sdml_kafka.parsing.parsers import Skip, forget_raise
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, is_status
 from sdml_kafka.rpc.server.call import INTERNAL, INVALID_ARGUMENT, Answer, ServerCall
-from sdml_kafka.rpc.server.replies import MAX_STREAM_AHEAD, Replies
+from sdml_kafka.rpc.server.replies import MAX_STREAM_AHEAD, Replies, own_headers_of
 from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime.waiter import Waiter
 from sdml_kafka.workers.first_step import FirstStep
@@ -91,7 +91,7 @@ class HandlerRunner:
                     payload = _payload(call, item)
                 except _NotWritten as late:
                     payload = await _payload_later(call, late)
-                self._replies.send_item(call, payload)
+                self._replies.send_item(call, payload, own_headers_of(call))
                 await self._wait_for_room(call)
         return _END
 
@@ -103,22 +103,25 @@ class HandlerRunner:
         A value is held until it is known whether the next step of the generator waits. If it does,
         the value is sent at once, and the end will be a reply of its own.
         """
-        held: list[bytes | None] = []
+        held: Answer | None = None  # its headers are those of then: the next step may set others
         while True:
             step = FirstStep(items)
             if step.has_ended:
-                return Answer(held.pop() if held else None)
-            for payload in held:
-                self._replies.send_item(call, payload)
-            held.clear()
+                if held is not None and call.own_headers is not None:
+                    call.reply_headers = held.headers
+                return Answer(None) if held is None else held
+            if held is not None:
+                self._replies.send_item(call, held.value, held.headers)
+                held = None
             try:
                 item = await step.item()
             except StopAsyncIteration:
                 return Answer(None)
             try:
-                held.append(_payload(call, item))
+                payload = _payload(call, item)
             except _NotWritten as late:
-                held.append(await _payload_later(call, late))
+                payload = await _payload_later(call, late)
+            held = Answer(payload, headers=own_headers_of(call))
             await self._wait_for_room(call)
 
     async def _wait_for_room(self, call: ServerCall) -> None:

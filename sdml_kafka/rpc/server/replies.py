@@ -121,10 +121,12 @@ class Replies:
             self._send(call, answer, is_end=call.sequence is not None)
         self.release(call)
 
-    def send_item(self, call: ServerCall, value: bytes | None) -> None:
-        """Send the next reply of a stream."""
+    def send_item(
+        self, call: ServerCall, value: bytes | None, headers: Sequence[tuple[str, bytes]]
+    ) -> None:
+        """Send the next reply of a stream, with these headers of the handler's own."""
         assert call.sequence is not None
-        self._send(call, Answer(value, headers=own_headers_of(call)), is_end=False)
+        self._send(call, Answer(value, headers=headers), is_end=False)
         call.sequence += 1
 
     def _send(self, call: ServerCall, answer: Answer, *, is_end: bool) -> None:

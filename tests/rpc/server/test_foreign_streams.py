@@ -9,7 +9,7 @@ import pytest
 from sdml_kafka import Call, RemoteError
 from sdml_kafka.rpc.server.replies import MAX_STREAM_AHEAD
 from sdml_kafka.testing import MemoryBroker
-from tests.support.client_by_hand import REQUEST, new_broker, serving
+from tests.support.client_by_hand import REQUEST, cancel, finished, new_broker, serving
 from tests.support.headers import header
 from tests.support.nest_peer import NestRequester
 from tests.support.spring_peer import SpringRequester
@@ -139,6 +139,47 @@ async def test_a_fast_stream_is_bounded_by_what_the_broker_has_acknowledged() ->
     count = 3 * MAX_STREAM_AHEAD
     seen = await seen_of(at_once, b"%d" % count)
     assert seen == [*(b"%d" % number for number in range(count)), "complete"]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_value_has_the_headers_of_when_it_was_made(waits: bool) -> None:
+    async def handle(value: bytes, call: Call) -> AsyncGenerator[bytes]:
+        yield b"none"
+        for name in ("a", "b"):
+            call.reply_headers["__TypeId__"] = name
+            yield name.encode()
+            if waits:
+                await anyio.sleep(1)
+        call.reply_headers["__TypeId__"] = "after"
+
+    broker = broker_of_all()
+    nest = NestRequester(broker)
+    async with serving(broker, handle):
+        id_ = nest.send(REQUEST)
+        await until(lambda: nest.has_ended(REQUEST, id_))
+    types = {record.value: header(record, "__TypeId__") for record in nest.records(REQUEST)}
+    assert (types[b"none"], types[b"a"], types[b"b"]) == (None, b"a", b"b")
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_no_cancel_record_ends_a_stream_that_has_the_same_id(waits: bool) -> None:
+    """NestJS has no time-out: its caller would wait for ever."""
+
+    async def handle(value: bytes, call: Call) -> AsyncGenerator[bytes]:
+        yield b"0"
+        await anyio.sleep(1)
+        yield b"1"
+
+    broker = broker_of_all()
+    nest = NestRequester(broker)
+    async with serving(broker, handle, concurrency=1) as server:
+        if waits:
+            nest.send(REQUEST)
+        id_ = nest.send(REQUEST)
+        await until(lambda: nest.records(REQUEST))
+        cancel(broker, id_.encode())
+        await finished(broker, server, 3 if waits else 2)
+    assert nest.seen(REQUEST, id_) == [b"0", b"1", "complete"]
 
 
 async def test_spring_takes_the_first_value_of_a_stream() -> None:
