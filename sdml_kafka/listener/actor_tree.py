@@ -180,7 +180,7 @@ class ListenerActors:
 
     def _unacknowledged(self) -> Container[Place]:
         failures = self._parse_failures
-        places = set() if failures is None else places_of(failures.unacknowledged())
+        places = set[Place]() if failures is None else places_of(failures.unacknowledged())
         return places | places_of(self.processors.unacknowledged())
 
     def _make_failures(
