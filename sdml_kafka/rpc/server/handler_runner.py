@@ -109,6 +109,7 @@ class HandlerRunner:
             if step.has_ended:
                 if held is not None and call.own_headers is not None:
                     call.reply_headers = held.headers
+                await self._wait_for_acknowledgements(call)
                 return Answer(None) if held is None else held
             if held is not None:
                 self._replies.send_item(call, held.value, held.headers)
@@ -116,6 +117,7 @@ class HandlerRunner:
             try:
                 item = await step.item()
             except StopAsyncIteration:
+                await self._wait_for_acknowledgements(call)
                 return Answer(None)
             try:
                 payload = _payload(call, item)
@@ -126,6 +128,16 @@ class HandlerRunner:
 
     async def _wait_for_room(self, call: ServerCall) -> None:
         while call.open > MAX_STREAM_AHEAD:
+            call.room = self._new_waiter()
+            await call.room
+        call.room = None
+
+    async def _wait_for_acknowledgements(self, call: ServerCall) -> None:
+        """Wait until the broker has all values of a stream that does not number them.
+
+        One that is refused, or sent again, would come behind the end, where nobody would miss it.
+        """
+        while call.open > 1:
             call.room = self._new_waiter()
             await call.room
         call.room = None

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from sdml_kafka import Call, RemoteError
@@ -139,6 +140,27 @@ async def test_a_fast_stream_is_bounded_by_what_the_broker_has_acknowledged() ->
     count = 3 * MAX_STREAM_AHEAD
     seen = await seen_of(at_once, b"%d" % count)
     assert seen == [*(b"%d" % number for number in range(count)), "complete"]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_stream_that_lacks_a_value_ends_with_an_error_alone(waits: bool) -> None:
+    async def handle(value: bytes, call: Call) -> AsyncGenerator[bytes]:
+        yield b"x" * 5000
+        yield b"1"
+        if waits:
+            await anyio.lowlevel.checkpoint()
+
+    topics = {REQUEST: 1, f"{REQUEST}.reply": 2}
+    broker = MemoryBroker(topics, max_record_bytes=3000)
+    nest = NestRequester(broker)
+    async with serving(broker, handle) as server:
+        id_ = nest.send(REQUEST)
+        await finished(broker, server, 1)
+    *_, (kind, error) = nest.seen(REQUEST, id_)
+    assert (kind, error["status"]) == ("error", "internal")
+    assert [header(each, "kafka_nest-is-disposed") for each in nest.records(REQUEST)].count(
+        b"\x00"
+    ) == 1
 
 
 @pytest.mark.parametrize("waits", [False, True])
