@@ -100,7 +100,10 @@ def read_error(value: bytes) -> tuple[str, str]:
     if message is None:
         message = read_text(value)
     elif not isinstance(message, str):
-        message = json.dumps(message)
+        try:
+            message = json.dumps(message)
+        except RecursionError:  # to write it may take more of the stack than to read it
+            message = read_text(value)
     return (
         status if isinstance(status, str) and is_status(status) else UNKNOWN,
         cut(message).decode(),

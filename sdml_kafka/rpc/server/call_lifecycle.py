@@ -137,8 +137,14 @@ class CallLifecycle:
         repeats = self._intake.repeats
         if call.repeat_key is None or repeats is None:
             return []
-        size = len(answer.value or b"") if answer is not None else 0
+        size = 0 if answer is None else _size_of(answer)
         return repeats.end(call.repeat_key, answer, size, self._clock())
+
+
+def _size_of(answer: Answer) -> int:
+    """Return about how many bytes an answer takes that is kept, of which callers may choose all."""
+    headers = sum(len(name) + len(value) for name, value in answer.headers)
+    return len(answer.value or b"") + len(answer.text) + headers
 
 
 def oldest_in_handlers(

@@ -222,3 +222,14 @@ def test_a_long_text_is_cut_in_each_header() -> None:
     headers = dict(UNION.reply_headers(Request(b"1", CORRELATION_ID), "internal", "é" * (1 << 20)))
     assert max(map(len, headers.values())) <= MAX_ERROR_BYTES + 100
     assert json.loads(headers[NEST_ERROR])["message"] == "é" * (MAX_ERROR_BYTES // 2)
+
+
+def test_an_error_that_is_too_deep_to_be_written_is_shown_as_it_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def dumps(message: object) -> str:
+        raise RecursionError
+
+    monkeypatch.setattr(json, "dumps", dumps)
+    error = b'{"status": "deep", "message": [[]]}'
+    assert read_error(error) == ("deep", error.decode())

@@ -79,6 +79,25 @@ async def test_errors_of_the_handler_are_stored_too() -> None:
         assert counting.runs == 1
 
 
+@pytest.mark.parametrize("value", [b"headers", b"text", b"value"])
+async def test_all_of_an_answer_counts_as_its_size(value: bytes) -> None:
+    broker, runs = new_broker(), list[bytes]()
+
+    async def handle(value: bytes, call: Call) -> bytes:
+        runs.append(value)
+        if value == b"text":
+            raise RemoteError("not_found", "x" * 2000)
+        if value == b"headers":
+            call.reply_headers["own"] = b"x" * 2000
+        return b"x" * 2000 if value == b"value" else b""
+
+    async with serving(broker, handle, dedupe=Dedupe(most_bytes=1000)):
+        for count in (1, 2):
+            ask(broker, value, b"id")
+            await replies(broker, count)
+    assert len(runs) == 2
+
+
 async def test_a_request_that_ran_out_of_time_may_run_again() -> None:
     broker, counting = new_broker(), Counting(5.0)
     async with serving(broker, counting, dedupe=Dedupe()):
