@@ -44,7 +44,7 @@ def _check_names(_: object, __: object, names: tuple[object, ...]) -> None:
     if len(names) > MAX_ERROR_HEADERS:
         raise ConfigurationError(f"error_headers has at most {MAX_ERROR_HEADERS} names")
     for name in names:
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str) or not name.isprintable() or not name:
             raise ConfigurationError(f"error_headers has headers' names, not {name!r:.80}")
         if name.lower() in RESERVED | KAFKA_NAMES or name == TYPE_ID:
             raise ConfigurationError(f"header {name!r} of error_headers means something else")

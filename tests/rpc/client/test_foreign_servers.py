@@ -460,6 +460,7 @@ async def test_any_id_goes_to_spring() -> None:
         ),
         (lambda: Spring(error_headers="a"), "list"),
         (lambda: Spring(error_headers=[""]), "names"),
+        (lambda: Spring(error_headers=["\ud800"]), "names"),
         (lambda: Spring(error_headers=cast(Any, [1])), "names"),
         (lambda: Spring(error_headers=["a"] * 17), "at most 16"),
         (lambda: Spring(error_headers=["Kafka_Nest-Err"]), "something else"),
