@@ -203,39 +203,35 @@ class BatchParser:
             needs a dead letter; `GONE` if it was held until its partition was revoked.
         """
         value: Any = made
-        try:
-            if value is NOT_CALLED:
-                value = spec.parser(record)
-                if spec.is_async:
+        while True:
+            try:
+                if value is NOT_CALLED:
+                    value = spec.parser(record)
+                    if spec.is_async:
+                        value = await value
+                    if value.__class__ is spec.accepts:
+                        return value  # by far the most frequent
+                while _has_to_be_awaited(value.__class__, spec):
+                    self._seen_to_wait.add(spec)
                     value = await value
-                if value.__class__ is spec.accepts:
-                    return value  # by far the most frequent
-            while _has_to_be_awaited(value.__class__, spec):
-                self._seen_to_wait.add(spec)
-                value = await value
-            if isinstance(value, Skip):
-                return SKIP
-            if not isinstance(value, spec.accepts):
-                raise TypeError(
-                    f"the parser returned {type(value).__name__}, "
-                    f"its spec says {name_of(spec.type)}"
-                )
-        except NotYet as not_yet:
-            return await self._parse_later(spec, record, tenancy, not_yet)
-        except Exception as error:
-            return await self.handle_error(spec, record, error)
-        return value
+                return _checked(spec, value)
+            except NotYet as not_yet:  # any number of times, which is why this is a loop
+                value = await self._prepared(spec, record, tenancy, not_yet)
+            except Exception as error:
+                return await self.handle_error(spec, record, error)
+            if value is not NOT_CALLED:
+                return value
 
-    async def _parse_later(
+    async def _prepared(
         self, spec: CompiledSpec, record: Record, tenancy: Tenancy, not_yet: NotYet
     ) -> object:
-        """Hold a record until its parser has what it needs, and parse it then."""
+        """Hold a record until its parser has what it needs; return `NOT_CALLED` to call it then."""
         try:
             if not await self.preparations.wait(tenancy, record.offset, not_yet):
                 return GONE
         except Exception as error:
             return await self.handle_error(spec, record, error)
-        return await self.parse_one(spec, record, tenancy)
+        return NOT_CALLED
 
     async def _call(self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed) -> None:
         values, dropped, left = parsed.values, parsed.dropped, iter(records)
@@ -329,6 +325,17 @@ def _has_to_be_awaited(kind: type, spec: CompiledSpec) -> bool:
     return hasattr(kind, "__await__") and (
         not issubclass(kind, spec.accepts) or issubclass(object, spec.accepts)
     )
+
+
+def _checked(spec: CompiledSpec, value: object) -> object:
+    """Return the value, `SKIP` if the record is not for this spec; raise if it is of no use."""
+    if isinstance(value, Skip):
+        return SKIP
+    if not isinstance(value, spec.accepts):
+        raise TypeError(
+            f"the parser returned {type(value).__name__}, its spec says {name_of(spec.type)}"
+        )
+    return value
 
 
 def _drop_skipped(parsed: Parsed) -> None:

@@ -154,6 +154,26 @@ async def test_a_parser_that_is_never_content_does_not_spin() -> None:
     assert listener.status().counters.parse_errors == 0
 
 
+async def test_a_parser_may_ask_any_number_of_times() -> None:
+    left = 2000  # far more than Python lets functions call each other
+
+    async def nothing() -> None:
+        pass
+
+    def parse(record: Record) -> str:
+        nonlocal left
+        left -= 1
+        if left > 0:
+            raise NotYet("not yet", nothing)
+        return "content"
+
+    listener = listener_on(broker_with("a"), parsers=parsed_by(parse))
+    async with listener:
+        stream = await listener.subscribe(str)
+        assert await take_last(stream, 1) == ["content"]
+    assert listener.status().counters.parse_errors == 0
+
+
 async def test_a_loop_that_is_cancelled_gives_its_record_back() -> None:
     schemas = Schemas()
     schemas.known.add("a")

@@ -59,15 +59,19 @@ class HandlerRunner:
         answered, since the request that made one server exit would make the next one exit, too.
         """
         handler = call.handler
-        try:
-            value: Any = handler.read(call)
-            if not handler.reads_value:
-                if isawaitable(value):
-                    value = await value
-                if type(value) is Skip:
-                    return _NOT_FOR_HANDLER
-        except (Exception, SystemExit) as error:
-            return await self._unread(call, error)
+        while True:
+            try:
+                value: Any = handler.read(call)
+                if not handler.reads_value:
+                    if isawaitable(value):
+                        value = await value
+                    if type(value) is Skip:
+                        return _NOT_FOR_HANDLER
+                break
+            except (Exception, SystemExit) as error:
+                answer = await self._unread(call, error)
+            if answer is not None:
+                return answer
         try:
             if handler.kind == "async":
                 result = await handler.function(value, call)
@@ -75,12 +79,14 @@ class HandlerRunner:
                 return _new_answer((value, OK, "", ()))
             if handler.kind == "stream":
                 return await self._stream(call, value)
-            result = await self._threads.run(value, call)
-            if isawaitable(result):  # a plain function may return a coroutine
-                result = await result
-            return Answer(_payload(call, result))
+            return Answer(_payload(call, await self._in_thread(call, value)))
         except (Exception, SystemExit) as error:
             return await self._unanswered(call, error)
+
+    async def _in_thread(self, call: ServerCall, value: Any) -> Any:
+        result = await self._threads.run(value, call)
+        # A plain function may return a coroutine.
+        return await result if isawaitable(result) else result
 
     async def _stream(self, call: ServerCall, value: Any) -> Answer:
         async with aclosing(call.handler.function(value, call)) as items:
@@ -144,8 +150,8 @@ class HandlerRunner:
 
     # -- failures ------------------------------------------------------------------------
 
-    async def _unread(self, call: ServerCall, error: BaseException) -> Answer:
-        """Return the answer to a call whose parser raised `error`, which may be for now alone."""
+    async def _unread(self, call: ServerCall, error: BaseException) -> Answer | None:
+        """Return the answer to a call whose parser raised `error`, None to call it again."""
         if isinstance(error, Skip):
             forget_raise(error)
             return _NOT_FOR_HANDLER
@@ -156,7 +162,7 @@ class HandlerRunner:
             await error.prepare()
         except (Exception, SystemExit) as failure:
             return self._invalid(call, failure)
-        return await self.answer(call)
+        return None
 
     async def _unanswered(self, call: ServerCall, error: BaseException) -> Answer:
         """Return the answer to a call whose handler or serializer raised `error`."""
