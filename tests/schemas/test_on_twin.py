@@ -10,6 +10,7 @@ from sdml_kafka import (
     KafkaProducer,
     KafkaRPC,
     NotYet,
+    Record,
     RemoteError,
     SchemaRegistry,
     Send,
@@ -158,3 +159,49 @@ async def test_calls() -> None:
         with pytest.raises(RemoteError, match="does not parse"):
             client.is_away = False
             await rpc.request(REQUEST, encoded(9), res_expect_type=dict)
+
+
+async def test_a_reply_is_held_no_longer_than_its_caller_waits() -> None:
+    async def echo(value: bytes, call: Any) -> bytes:
+        return value
+
+    client = FakeRegistry()
+    client.is_away = True
+    broker = new_broker()
+    server = server_on(broker)
+    server.handler(REQUEST)(echo)
+    replies = [{"topics": [REPLY], "type": dict, "parser": registry_of(client).parser(dict)}]
+    transport = Transport(broker.connect("client"), broker.connect_producer())
+    rpc: Any = KafkaRPC(replies, transport=transport)  # type: ignore[arg-type]
+    async with server, rpc:
+        with pytest.raises(TimeoutError):
+            await rpc.request(REQUEST, encoded(1), res_expect_type=dict, res_timeout=5.0)
+        asked = len(client.asked)
+        await anyio.sleep(100)
+        assert 1 < asked == len(client.asked)
+
+
+async def test_a_servers_parser_may_ask_any_number_of_times() -> None:
+    left = 10_000  # far more than Python lets functions call each other, restarts included
+
+    async def nothing() -> None:
+        pass
+
+    def parse(record: Record) -> bytes:
+        nonlocal left
+        left -= 1
+        if left > 0:
+            raise NotYet("not yet", nothing)
+        return record.value or b""
+
+    async def echo(value: bytes, call: Any) -> bytes:
+        return value
+
+    broker = new_broker()
+    server = server_on(broker)
+    server.handler(REQUEST, parser=parse)(echo)
+    replies = [{"topics": [REPLY], "type": bytes, "parser": lambda record: record.value}]
+    transport = Transport(broker.connect("client"), broker.connect_producer())
+    rpc: Any = KafkaRPC(replies, transport=transport)  # type: ignore[arg-type]
+    async with server, rpc:
+        assert await rpc.request(REQUEST, b"figs", res_expect_type=bytes) == b"figs"

@@ -269,7 +269,7 @@ class ReplyDispatcher(Actor):
         except NotYet as not_yet:
             call.parsing += 1
             parsing.start_soon(
-                _finish_parsing, _parsed_later(spec, record, not_yet), record, call, reply
+                _finish_later, _parsed_later(spec, record, not_yet), record, call, reply
             )
         except Exception as error:
             call.take_reply(reply, None, invalid(record, error, call))
@@ -296,6 +296,14 @@ async def _parsed_later(spec: CompiledSpec, record: Record, not_yet: NotYet) -> 
             return await value if isawaitable(value) else value
         except NotYet as another:
             not_yet = another
+
+
+async def _finish_later(
+    value: Awaitable[Any], record: Record, call: PendingCall, reply: Reply
+) -> None:
+    # While a registry is away, no more replies are held than calls are waiting.
+    with anyio.move_on_after(call.due - anyio.current_time()):
+        await _finish_parsing(value, record, call, reply)
 
 
 async def _finish_parsing(
