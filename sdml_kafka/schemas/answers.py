@@ -13,9 +13,9 @@ Rules for whoever edits this file:
 
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
-from threading import get_ident
 
 import anyio
+from anyio.lowlevel import RunVar
 from attrs import define, field
 
 from sdml_kafka.errors import SchemaRefused, SchemaUnknown
@@ -36,6 +36,14 @@ class _Asking:
 
     lock: anyio.Lock = field(factory=anyio.Lock)
     waiting: int = 0
+
+
+@define
+class _Loop[K: Hashable]:
+    """What one event loop knows alone: a lock is for one loop, and so is a time on its clock."""
+
+    asking: dict[K, _Asking] = field(factory=dict[K, _Asking])
+    refused: dict[K, tuple[Refusal, float]] = field(factory=dict[K, tuple[Refusal, float]])
 
 
 class Answers[K: Hashable, V]:
@@ -61,8 +69,7 @@ class Answers[K: Hashable, V]:
         self._ask, self._name = ask, name
         self._timeout_s, self._max_known, self._refused_for_s = timeout_s, max_known, refused_for_s
         self._known: dict[K, V] = {}
-        self._refused: dict[K, tuple[Refusal, float]] = {}
-        self._asking: dict[tuple[int, K], _Asking] = {}
+        self._loop = RunVar[_Loop[K]]("answers")  # ends with the loop, however that ends
         self._away: str | None = None
         """Why the last answer did not come, None if it came."""
 
@@ -77,33 +84,44 @@ class Answers[K: Hashable, V]:
         known = self._known.get(key)
         if known is not None:
             return known
-        refused = self._refused.get(key)
-        if refused is not None:
-            refusal, until = refused
-            if anyio.current_time() < until:
-                raise type(refusal)(str(refusal))  # one that is raised again and again would grow
-            self._refused.pop(key, None)
+        refusal = self._refusal(key)
+        if refusal is not None:
+            raise type(refusal)(str(refusal))  # one that is raised again and again would grow
         raise NotYet(partial(self._why, key), partial(self.prepare, key))
 
     async def prepare(self, key: K) -> None:
         """Ask until there is an answer or a refusal."""
-        place = get_ident(), key  # a lock is for one event loop
-        asking = self._asking.get(place)
+        all_asking = self._here().asking
+        asking = all_asking.get(key)
         if asking is None:
-            asking = self._asking[place] = _Asking()
+            asking = all_asking[key] = _Asking()
         asking.waiting += 1
         try:
             async with asking.lock:
-                if key not in self._known and not self._is_refused(key):
+                if key not in self._known and self._refusal(key) is None:
                     await self._ask_until_answered(key)
         finally:
             asking.waiting -= 1
             if not asking.waiting:
-                del self._asking[place]
+                del all_asking[key]
 
-    def _is_refused(self, key: K) -> bool:
-        refused = self._refused.get(key)
-        return refused is not None and anyio.current_time() < refused[1]
+    def _here(self) -> _Loop[K]:
+        try:
+            return self._loop.get()
+        except LookupError:
+            self._loop.set(here := _Loop[K]())
+            return here
+
+    def _refusal(self, key: K) -> Refusal | None:
+        try:
+            refused = self._here().refused
+        except anyio.NoEventLoopError:
+            return None  # a thread asks, which may have a loop prepare it
+        refusal, until = refused.get(key, (None, 0.0))
+        if refusal is not None and anyio.current_time() >= until:
+            refused.pop(key, None)
+            return None
+        return refusal
 
     async def _ask_until_answered(self, key: K) -> None:
         pause_s = FIRST_PAUSE_S
@@ -114,7 +132,8 @@ class Answers[K: Hashable, V]:
             except (SchemaUnknown, SchemaRefused) as refusal:
                 self._away = None
                 until = anyio.current_time() + self._refused_for_s
-                _put(self._refused, key, (refusal.with_traceback(None), until), self._max_known)
+                refused = refusal.with_traceback(None), until
+                _put(self._here().refused, key, refused, self._max_known)
                 return
             except TimeoutError:
                 self._away = f"no answer within {self._timeout_s:g} s"
@@ -123,7 +142,7 @@ class Answers[K: Hashable, V]:
             else:
                 self._away = None
                 _put(self._known, key, answer, self._max_known)
-                self._refused.pop(key, None)
+                self._here().refused.pop(key, None)
                 return
             await anyio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
