@@ -23,6 +23,8 @@ MAX_THREADS = 4
 """Threads that ask at once, those that nobody waits for any more included."""
 MAX_REFERENCES = 100
 """Schemas that one may refer to, directly and through others."""
+MAX_NUMBER = 2**31 - 1
+"""The highest number of a schema: Confluent's registry has it as an int of Java."""
 MAX_TEXT = 200
 _UNKNOWN_CODES = range(40400, 40500)
 """The registry's error codes for what it does not have; a proxy's 404 has none of them."""
@@ -63,6 +65,9 @@ class ConfluentClient:
 
     async def fetch(self, schema_id: SchemaId, /) -> SchemaText:
         """Return a schema by its number or GUID."""
+        if isinstance(schema_id, int) and schema_id > MAX_NUMBER:
+            # Asked for it, a registry answers as if it had no such page: that would hold a record.
+            raise SchemaUnknown("no registry gives a schema such a number")
         return await self._ask(lambda: self._fetch(schema_id))
 
     async def registered(

@@ -109,6 +109,8 @@ async def test_an_unknown_schema_is_asked_for_again_after_a_while_alone() -> Non
         SchemaText("AVRO", "no JSON"),
         SchemaText("JSON", "no JSON"),
         SchemaText("JSON", '{"type": 7}'),
+        SchemaText("JSON", "7"),
+        SchemaText("JSON", '{"$schema": []}'),
         SchemaText("PROTOBUF", "////"),
         SchemaText("THRIFT", ""),
     ],
@@ -135,5 +137,5 @@ async def test_what_is_remembered_is_bounded() -> None:
     for number in range(100, 200):
         with pytest.raises(SchemaUnknown):
             await parsed(registry, FakeRecord(number_prefix(number) + value))
-    assert len(registry._schemas._refused) == 3  # pyright: ignore[reportPrivateUsage]
-    assert not registry._schemas._asking  # pyright: ignore[reportPrivateUsage]
+    here = registry._schemas._here()  # pyright: ignore[reportPrivateUsage]
+    assert (len(here.refused), len(here.asking)) == (3, 0)

@@ -28,6 +28,9 @@ from sdml_kafka import (
     SchemaRegistry,
     Skip,
 )
+from sdml_kafka.schemas.formats import avro
+from sdml_kafka.schemas.formats.codec import Reading
+from sdml_kafka.schemas.source import SchemaText
 from tests.support.schemas import (
     BILL,
     LINE,
@@ -224,6 +227,20 @@ async def test_several_types_in_one_topic(registry: SchemaRegistry) -> None:
     assert await ready(lambda: registry.parser(dict, name="shop.Order")(record)) == ORDER
     with pytest.raises(Skip):
         await ready(lambda: registry.parser(dict, name="shop.Bill")(record))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('["null", "shop.Order"]', ORDER),
+        ('"shop.Order"', ORDER),
+        ('{"type": "array", "items": "shop.Order"}', [ORDER, ORDER]),
+    ],
+)
+def test_avro_of_a_topic_with_several_types_by_reference(text: str, value: object) -> None:
+    schema = SchemaText("AVRO", text, {"shop.Order": ORDER_AVRO})
+    data = avro.writer(schema)(value)
+    assert avro.reader(schema, Reading(dict, lambda read: read))(data, 0, None) == value
 
 
 async def test_json_is_checked_unless_it_is_not_wanted(registry: SchemaRegistry) -> None:

@@ -83,6 +83,13 @@ async def test_an_unknown_id_is_a_parse_error(server: RegistryServer) -> None:
     assert len(server.requests) == 1
 
 
+async def test_an_impossible_id_is_a_parse_error(server: RegistryServer) -> None:
+    server.status = 404  # as a registry answers whose numbers are ints of Java
+    with SchemaRegistry(server.url) as registry, pytest.raises(SchemaUnknown), anyio.fail_after(5):
+        await parsed(registry, FakeRecord(b"\0\xff\xff\xff\xffgarbage"))
+    assert not server.requests
+
+
 TROUBLE = [
     (500, b"", {}, "it answers HTTP 500"),
     (429, b"", {}, "it answers HTTP 429"),

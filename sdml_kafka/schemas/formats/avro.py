@@ -59,7 +59,10 @@ def _parsed(schema: SchemaText) -> Any:
     try:
         for text in schema.references.values():
             parse(json.loads(text), named_schemas=named)
-        return parse(json.loads(schema.text), named_schemas=named)
+        document = json.loads(schema.text)
+        # What is known by name goes with a named schema alone; in any other it is written out.
+        expand = bool(named) and not (isinstance(document, dict) and "name" in document)
+        return parse(document, named_schemas=named, expand=expand)
     except Exception as error:  # of whichever class: the schema came from outside
         raise SchemaRefused(f"the schema is not valid Avro ({type(error).__name__})") from error
 

@@ -64,8 +64,8 @@ def _checker(schema: SchemaText, document: Any) -> Callable[[Any], None]:
     """Return what raises DocumentInvalid for a document that does not match."""
     jsonschema, referencing = library("jsonschema"), library("referencing")
     draft7 = library("referencing.jsonschema").DRAFT7
-    make = jsonschema.validators.validator_for(document, default=jsonschema.Draft7Validator)
     try:
+        make = jsonschema.validators.validator_for(document, default=jsonschema.Draft7Validator)
         make.check_schema(document)
         resources = [
             (name, referencing.Resource.from_contents(_loaded(text), default_specification=draft7))
