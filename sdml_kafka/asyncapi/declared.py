@@ -73,7 +73,7 @@ def declarations_of(objects: Sequence[object]) -> tuple[Sequence[Declaration], S
         if read is None:
             raise ConfigurationError(
                 "asyncapi describes KafkaListener, KafkaRPC, KafkaRPCServer, KafkaProducer and "
-                f"Sends, not {each!r:.200}"
+                f"Sends, not a {type(each).__name__}"
             )
         declarations.append(read(each))
     return declarations, sends

@@ -123,7 +123,7 @@ def _add_answering(
             channel, takes, answering.parser, **_correlated(declared, REPLY_TOPIC)
         )
         kind = "The replies of a stream" if answering.is_stream else "The reply"
-        replies = parts.replies(f"{topic}.replies", f"{kind} to {topic}")
+        replies = parts.replies(f"{topic}:replies", f"{kind} to {topic}")
         reply = parts.message(replies, returns, answering.serializer, **_correlated(declared))
         more: Mapping[str, Any] = {
             **texts_of(answering.function),

@@ -40,7 +40,10 @@ class Parts:
         return topic
 
     def replies(self, key: str, title: str) -> str:
-        """Add a channel whose address each request names, and return its key."""
+        """Add a channel whose address each request names, and return its key.
+
+        No topic can be called like the key, which has a colon.
+        """
         self.channels.setdefault(key, {"address": None, "title": title, "messages": {}})
         return key
 

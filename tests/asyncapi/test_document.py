@@ -130,16 +130,16 @@ def test_a_handler_of_requests_replies_where_the_request_says() -> None:
     assert price["summary"] == "Say what an order costs."
     assert price["reply"] == {
         "address": {"location": "$message.header#/x-reply-topic"},
-        "channel": {"$ref": "#/channels/price.replies"},
-        "messages": [{"$ref": "#/channels/price.replies/messages/Invoice"}],
+        "channel": {"$ref": "#/channels/price:replies"},
+        "messages": [{"$ref": "#/channels/price:replies/messages/Invoice"}],
     }
-    replies = found["channels"]["price.replies"]
+    replies = found["channels"]["price:replies"]
     assert replies["address"] is None
     assert replies["messages"]["Invoice"]["contentType"] == "application/msgpack"
     request = found["channels"]["price"]["messages"]["Order"]
     assert request["correlationId"] == {"location": "$message.header#/request_id"}
     assert {"prices-prices", "prices-prices-eu", "echo"} <= found["operations"].keys()
-    assert "Invoice" in found["channels"]["prices.replies"]["messages"]
+    assert "Invoice" in found["channels"]["prices:replies"]["messages"]
     assert "payload" not in found["channels"]["echo"]["messages"]["bytes"]
 
 
@@ -226,9 +226,15 @@ def test_types_of_one_name_that_differ_are_refused() -> None:
 
 
 def test_what_cannot_be_described_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="not 'listener'"):
+    with pytest.raises(ConfigurationError, match="not a str"):
         document("listener")  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="describes nothing"):
         document()
     with pytest.raises(ConfigurationError, match="cannot be a topic"):
         Sends("a topic", bytes)
+
+
+def test_a_topic_that_is_called_like_replies_is_a_channel_of_its_own() -> None:
+    found = described(server(), Sends("price.replies", bytes))
+    assert found["channels"]["price.replies"]["address"] == "price.replies"
+    assert found["channels"]["price:replies"]["address"] is None
