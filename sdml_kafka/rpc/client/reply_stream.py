@@ -37,6 +37,7 @@ class PendingStream(PendingCall):
         self.new_waiter: Callable[[], Waiter] = new_waiter
         self.ready: deque[Any] = deque()
         """The values that are next in order and not read yet."""
+        self.arrived: int = 0
         self.cancel_partition: int | None = None
         self._ahead: dict[int, Any] = {}
         """The values that came before their turn, by their numbers."""
@@ -68,9 +69,9 @@ class PendingStream(PendingCall):
         number = self.arrived
         if reply.is_end or not (reply.more_follow or has_value):
             return reply._replace(sequence=number, is_end=True)
-        self.arrived += 1
+        self.arrived = number + 1
         if not reply.more_follow:
-            self._end = self.arrived
+            self._end = number + 1
         return reply._replace(sequence=number)
 
     def send_cancel(self) -> None:

@@ -1,5 +1,6 @@
 """What differs between requests of the dialects: where the id travels, and where to reply."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from sdml_kafka.errors import ConfigurationError
@@ -90,7 +91,7 @@ class ForeignRequests:
     def __init__(self, dialect: ForeignDialect, reading: Reading) -> None:
         self._dialect = dialect
         self._reading = reading
-        self.check_id = dialect.check_id
+        self.check_id: Callable[[bytes], None] = dialect.check_id
 
     def where_id_travels(self, options: CallOptions) -> tuple[str | None, bool]:
         """Return the header that carries the id; the key is the caller's alone."""
