@@ -8,6 +8,7 @@ without an end, and its caches grow without one.
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from threading import get_ident
+from time import monotonic
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import UUID
@@ -60,7 +61,7 @@ class ConfluentClient:
             ) from None
         self._is_mock = url.startswith("mock://")
         if not self._is_mock:
-            _bound_answers(self._client, max_schema_bytes)
+            _bound_answers(self._client, max_schema_bytes, timeout_s)
         self._limiters: dict[int, anyio.CapacityLimiter] = {}
 
     async def fetch(self, schema_id: SchemaId, /) -> SchemaText:
@@ -208,8 +209,12 @@ def _without_credentials(url: str) -> dict[str, Any]:
     return {"url": bare, "basic.auth.user.info": userinfo}
 
 
-def _bound_answers(client: Any, max_schema_bytes: int) -> None:
-    """Have the client read no more of an answer than a schema needs, escaped as it is in JSON."""
+def _bound_answers(client: Any, max_schema_bytes: int, timeout_s: float) -> None:
+    """Have the client read no more of an answer than a schema needs, escaped as it is in JSON.
+
+    Nor longer than `timeout_s`: the client's own time-out is for each part of an answer, so that
+    one which trickles in would keep its thread for good.
+    """
     try:
         session = client._rest_client.session
         httpx = import_module(type(session).__module__.partition(".")[0])
@@ -227,9 +232,11 @@ def _bound_answers(client: Any, max_schema_bytes: int) -> None:
             self._stream = stream
 
         def __iter__(self) -> Iterator[bytes]:
-            size = 0
+            size, due = 0, monotonic() + timeout_s
             for part in self._stream:
                 size += len(part)
+                if monotonic() > due:
+                    raise RegistryAway(f"its answer takes more than {timeout_s:g} s")
                 if size > most:
                     raise SchemaRefused(f"the registry's answer has more than {most} bytes")
                 yield part

@@ -142,6 +142,15 @@ async def test_a_slow_one_holds_up_nobody_else(server: RegistryServer) -> None:
         assert await parsed(registry) == ORDER
 
 
+async def test_an_answer_that_trickles_in_keeps_no_thread(server: RegistryServer) -> None:
+    server.body, server.pause_s = b" " * 400, 0.02  # 8 seconds, in each of which something comes
+    with SchemaRegistry(server.url, timeout_s=0.2) as registry:
+        with anyio.move_on_after(0.1):
+            await parsed(registry)
+        await until(lambda: server.hung_up > 0, 3)
+    server.pause_s = 0.0
+
+
 async def test_a_wait_that_is_cancelled_ends_at_once(server: RegistryServer) -> None:
     server.go_on.clear()
     with SchemaRegistry(server.url) as registry:

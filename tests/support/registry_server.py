@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
+from time import sleep
 from typing import Any
 
 
@@ -18,6 +19,10 @@ class RegistryServer:
         self.body: bytes | None = None
         """What is answered to everything, if not None."""
         self.headers: dict[str, str] = {}
+        self.pause_s = 0.0
+        """Seconds between two bytes of an answer."""
+        self.hung_up = 0
+        """How often a client did not wait for the end of an answer."""
         self.requests: list[str] = []
         self.authorization: str | None = None
         self.go_on = Event()
@@ -56,9 +61,14 @@ def registry_server(port: int = 0) -> Iterator[RegistryServer]:
                     self.send_header(name, value)
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if registry.pause_s:
+                    for number in body:
+                        self.wfile.write(bytes([number]))
+                        sleep(registry.pause_s)
+                else:
+                    self.wfile.write(body)
             except OSError:
-                pass  # the client does not wait any more
+                registry.hung_up += 1  # the client does not wait any more
 
         do_POST = do_GET
 
