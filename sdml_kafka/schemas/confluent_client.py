@@ -6,8 +6,9 @@ without an end, and its caches grow without one.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from importlib import import_module
-from threading import get_ident
+from os import getpid
 from time import monotonic
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -15,6 +16,7 @@ from uuid import UUID
 
 import anyio
 import anyio.to_thread
+from anyio.lowlevel import RunVar
 
 from sdml_kafka.errors import ConfigurationError, SchemaRefused, SchemaUnknown
 from sdml_kafka.log_fields import escaped
@@ -52,17 +54,23 @@ class ConfluentClient:
         self._module: Any = module
         self._max_bytes = max_schema_bytes
         conf = {**_without_credentials(url), **options, "max.retries": 0, "timeout": timeout_s}
+        # No partial, whose repr would show a secret.
+        self._new_client: Callable[[], Any] = lambda: module.SchemaRegistryClient.new_client(conf)
         try:
-            self._client: Any = module.SchemaRegistryClient.new_client(conf)
+            self._client: Any = self._new_client()
         except Exception as error:  # its text may show a secret
             raise ConfigurationError(
                 f"The registry's url or options cannot work ({type(error).__name__}): the names "
                 "are those of confluent-kafka's SchemaRegistryClient"
             ) from None
         self._is_mock = url.startswith("mock://")
+        self._bound = partial(
+            _bound_answers, max_schema_bytes=max_schema_bytes, timeout_s=timeout_s
+        )
         if not self._is_mock:
-            _bound_answers(self._client, max_schema_bytes, timeout_s)
-        self._limiters: dict[int, anyio.CapacityLimiter] = {}
+            self._bound(self._client)
+        self._pid, self._of_parents = getpid(), list[Any]()
+        self._limiter = RunVar[anyio.CapacityLimiter]("registry")  # one is for one event loop
 
     async def fetch(self, schema_id: SchemaId, /) -> SchemaText:
         """Return a schema by its number or GUID."""
@@ -84,17 +92,20 @@ class ConfluentClient:
     async def _ask[T](self, request: Callable[[], T]) -> T:
         if self._is_mock:
             return self._translated(request)
-        limiter = self._limiters.get(get_ident())  # one is for one event loop
-        if limiter is None:
-            limiter = self._limiters[get_ident()] = anyio.CapacityLimiter(MAX_THREADS)
+        try:
+            limiter = self._limiter.get()
+        except LookupError:
+            self._limiter.set(limiter := anyio.CapacityLimiter(MAX_THREADS))
         return await anyio.to_thread.run_sync(
             self._translated, request, abandon_on_cancel=True, limiter=limiter
         )
 
     def _translated[T](self, request: Callable[[], T]) -> T:
         """Return the answer, and raise what `RegistryClient` names."""
-        self._client.clear_caches()
         try:
+            if self._pid != getpid() and not self._is_mock:
+                self._leave_to_parent()
+            self._client.clear_caches()
             return request()
         except (SchemaUnknown, SchemaRefused, RegistryAway):
             raise
@@ -106,6 +117,13 @@ class ConfluentClient:
             raise RegistryAway(why) from None
 
     # -- in a thread ---------------------------------------------------------------------
+
+    def _leave_to_parent(self) -> None:
+        # On the connections of the process that forked, each would read answers to the other.
+        client = self._new_client()
+        self._bound(client)
+        self._of_parents.append(self._client)  # to close it might take a lock held for good
+        self._client, self._pid = client, getpid()
 
     def _fetch(self, schema_id: SchemaId) -> SchemaText:
         def get(format: str | None) -> Any:

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from sdml_kafka import NotYet, SchemaRefused, SchemaRegistry, SchemaUnknown
-from sdml_kafka.schemas import answers
+from sdml_kafka.schemas import answers, confluent_client
 from sdml_kafka.schemas.wire import number_prefix
 from tests.support.registry_server import RegistryServer, registry_server
 from tests.support.schemas import ORDER_AVRO, ORDER_JSON, FakeRecord
@@ -140,6 +140,22 @@ async def test_a_slow_one_holds_up_nobody_else(server: RegistryServer) -> None:
             assert why(registry) == "schema registry away: no answer within 0.2 s"
             server.go_on.set()
         assert await parsed(registry) == ORDER
+
+
+async def test_a_fork_uses_no_connection_of_its_parent(
+    server: RegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.add(2, ORDER_JSON)
+    server.add(3, ORDER_JSON)
+    with SchemaRegistry(server.url) as registry:
+        for number in (1, 2):
+            await parsed(registry, FakeRecord(number_prefix(number) + b'{"id": 1, "item": "figs"}'))
+        assert len(server.ports) == 1
+        monkeypatch.setattr(confluent_client, "getpid", lambda: -1)
+        await parsed(registry, FakeRecord(number_prefix(3) + b'{"id": 1, "item": "figs"}'))
+        assert len(server.ports) == 2
+        for of_parent in registry._client._of_parents:  # type: ignore[attr-defined]
+            of_parent.close()
 
 
 async def test_an_answer_that_trickles_in_keeps_no_thread(server: RegistryServer) -> None:

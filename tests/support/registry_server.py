@@ -24,6 +24,8 @@ class RegistryServer:
         self.hung_up = 0
         """How often a client did not wait for the end of an answer."""
         self.requests: list[str] = []
+        self.ports = set[int]()
+        """The clients' ports, one a connection."""
         self.authorization: str | None = None
         self.go_on = Event()
         self.go_on.set()
@@ -53,6 +55,7 @@ def registry_server(port: int = 0) -> Iterator[RegistryServer]:
 
         def do_GET(self) -> None:
             registry.requests.append(self.path)
+            registry.ports.add(self.client_address[1])
             registry.authorization = self.headers.get("authorization")
             status, body = registry.answer(self.path)
             try:
