@@ -5,6 +5,7 @@ client's own time-out ends it. Retries, caches and bounds are ours: the client's
 without an end, and its caches grow without one.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from importlib import import_module
@@ -141,7 +142,7 @@ class ConfluentClient:
                 lambda format: (
                     latest.schema
                     if format is None
-                    else client.get_latest_version(subject, fmt=format).schema
+                    else client.get_schema(latest.schema_id, fmt=format)  # no later one
                 )
             )
             return Registered(_number(latest.schema_id), _guid(latest.guid), found)
@@ -217,14 +218,26 @@ def _cause(error: Exception) -> str:
     return reason or type(error).__name__
 
 
+def addresses_in(url: str) -> list[str]:
+    """Return the addresses of a registry, which stand with commas between them."""
+    return re.split(r"\s*,\s*(?=[A-Za-z]+://)", url.strip())  # a password may have a comma, too
+
+
 def _without_credentials(url: str) -> dict[str, Any]:
-    """Return the options for an address, whose credentials no error can show then."""
-    parts = urlsplit(url)
-    if parts.username is None:
-        return {"url": url}
-    userinfo = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    return {"url": bare, "basic.auth.user.info": userinfo}
+    """Return the options for addresses, whose credentials no error and no log can show then."""
+    bare, found = list[str](), set[str]()
+    for address in addresses_in(url):
+        parts = urlsplit(address)
+        if parts.username is not None:
+            found.add(f"{unquote(parts.username)}:{unquote(parts.password or '')}")
+            address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+        bare.append(address)
+    if len(found) > 1:
+        raise ConfigurationError("The registry's addresses have different credentials: give one")
+    options = {"url": ",".join(bare)}
+    if found:
+        options["basic.auth.user.info"] = found.pop()
+    return options
 
 
 def _bound_answers(client: Any, max_schema_bytes: int, timeout_s: float) -> None:

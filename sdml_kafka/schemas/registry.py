@@ -11,7 +11,7 @@ from sdml_kafka.parsing.plain_data import builder_of
 from sdml_kafka.parsing.value_decoders import reads_value
 from sdml_kafka.producing.serializers import Encoded
 from sdml_kafka.schemas.answers import Answers
-from sdml_kafka.schemas.confluent_client import ConfluentClient
+from sdml_kafka.schemas.confluent_client import ConfluentClient, addresses_in
 from sdml_kafka.schemas.formats.codec import Reading
 from sdml_kafka.schemas.formats.protobuf import is_message
 from sdml_kafka.schemas.reading import SchemaParser
@@ -212,8 +212,8 @@ def _same(data: object) -> object:
 def _shown(url: str) -> str:
     """Return an address, or several, without credentials."""
     shown: list[str] = []
-    for each in url.split(","):
-        parts = urlsplit(each.strip())
+    for each in addresses_in(url):
+        parts = urlsplit(each)
         shown.append(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
     return ",".join(shown)
 

@@ -9,11 +9,12 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import NotYet, SchemaRefused, SchemaRegistry, SchemaUnknown
+from sdml_kafka import ConfigurationError, NotYet, SchemaRefused, SchemaRegistry, SchemaUnknown
 from sdml_kafka.schemas import answers, confluent_client
+from sdml_kafka.schemas.formats import protobuf
 from sdml_kafka.schemas.wire import number_prefix
 from tests.support.registry_server import RegistryServer, registry_server
-from tests.support.schemas import ORDER_AVRO, ORDER_JSON, FakeRecord
+from tests.support.schemas import BILL, ORDER_AVRO, ORDER_JSON, FakeRecord
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
@@ -203,3 +204,23 @@ async def test_credentials_are_used_and_not_shown(server: RegistryServer) -> Non
             assert server.url in repr(registry)
             tasks.cancel_scope.cancel()
     assert server.authorization == "Basic dXNlcjpzM2NyZXQ="
+
+
+async def test_a_version_that_comes_meanwhile_is_not_mixed_up(server: RegistryServer) -> None:
+    latest = {"subject": "bills", "version": 1, "id": 3, "schemaType": "PROTOBUF", "schema": "..."}
+    server.schemas["/subjects/bills/versions/latest"] = latest
+    server.add(3, protobuf.text_of(BILL), "PROTOBUF")
+    with SchemaRegistry(server.url) as registry:
+        await registry.serializer("bills").prepare()
+    assert server.requests[-1] == "/schemas/ids/3?format=serialized"  # of that id, not the latest
+
+
+def test_no_address_keeps_credentials() -> None:
+    with SchemaRegistry("http://user:s3,cret@one:1, http://user:s3,cret@two:2") as registry:
+        assert repr(registry) == "SchemaRegistry('http://one:1,http://two:2')"
+        rest: Any = registry._client._client._rest_client  # type: ignore[attr-defined]
+        assert rest.base_urls == ["http://one:1", "http://two:2"]
+        assert rest.auth == ("user", "s3,cret")
+    with pytest.raises(ConfigurationError, match="different credentials") as caught:
+        SchemaRegistry("http://user:s3cret@one:1,http://user:other@two:2")
+    assert "s3cret" not in str(caught.value)
