@@ -14,7 +14,7 @@ STYLE_URL = re.compile(
     r"url\([\"']?((?:https?:)?//[^)\"']+)|@import\s+[\"']((?:https?:)?//[^\"']+)"
 )
 LOADS_LATER = re.compile(r'data-md-component="source"|class="mermaid"')
-"""What the theme's script takes as an order to ask other servers."""
+"""The setting that the theme's script takes as an order to ask other servers."""
 HIDDEN = re.compile(r"<!-- (?:page|before|then|block)\b")
 ENTRY = re.compile(r"^::: (\S+)$", re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""What public objects declare before they are entered: topics, types, functions and addresses.
+"""Declarations of public objects before they are entered: topics, types, functions and addresses.
 
 Each public class has a function `declaration_of` in its module, for whoever describes a program,
 as `asyncapi/` does. Nothing is connected for it.
@@ -47,7 +47,7 @@ class Answering:
 
 @frozen
 class Declaration:
-    """What one object declares."""
+    """All that one object declares."""
 
     kind: Literal["listener", "client", "server", "producer"]
     group_id: str = ""

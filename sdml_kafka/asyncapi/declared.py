@@ -39,7 +39,7 @@ class Sends:
     type: Any
     """The type of the values before they are serialized."""
     description: str = ""
-    """What the records say, for whoever reads the document."""
+    """The meaning of the records, for whoever reads the document."""
     content_type: str = ""
     """The media type of the values; by default the type decides."""
 

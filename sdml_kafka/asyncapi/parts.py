@@ -15,7 +15,7 @@ BINDING = "0.5.0"
 
 
 class Parts:
-    """What a document consists of, as far as it was added."""
+    """The parts of a document that were added so far."""
 
     def __init__(self) -> None:
         self.payloads: Payloads = Payloads()

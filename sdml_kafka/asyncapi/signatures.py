@@ -21,7 +21,7 @@ def hints_of(function: Callable[..., Any]) -> tuple[Any, Any]:
     called: Any = function if inspect.isroutine(function) else type(function).__call__
     try:
         hints = get_type_hints(called)
-        names = [each for each in inspect.signature(function).parameters]
+        names = list(inspect.signature(function).parameters)
     except Exception:  # of names that are there for type checkers alone, and of C's functions
         return Any, Any
     takes = hints.get(names[0], Any) if names else Any

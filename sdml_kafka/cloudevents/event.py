@@ -34,9 +34,9 @@ class CloudEvent:
     """
 
     type: str
-    """What has happened, such as "com.example.order.placed"."""
+    """The kind of what has happened, such as "com.example.order.placed"."""
     source: str
-    """Where it has happened, as a URI reference; with `id` it names the event."""
+    """The place where it has happened, as a URI reference; with `id` it names the event."""
     data: Any = None
     """What belongs to the event. With a content type of JSON it is what the JSON stands for, with
     another one bytes; None if there is none."""
@@ -45,7 +45,7 @@ class CloudEvent:
     time: datetime | None = None
     """When it has happened, with a time zone."""
     subject: str | None = None
-    """What it has happened to, within the source."""
+    """The thing that it has happened to, within the source."""
     datacontenttype: str | None = None
     """The content type of the data; None stands for JSON."""
     dataschema: str | None = None
@@ -76,7 +76,7 @@ class CloudEvent:
 
     @property
     def has_json(self) -> bool:
-        """Whether the content type of the data is JSON."""
+        """True if the content type of the data is JSON."""
         return is_json(self.datacontenttype)
 
 

@@ -18,7 +18,7 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 class Preparing(Protocol):
-    """What a record waits for: a `NotYet`."""
+    """The `NotYet` that a record waits for."""
 
     @property
     def why(self) -> str: ...
@@ -28,7 +28,7 @@ class Preparing(Protocol):
 
 @frozen
 class Held:
-    """What holds a partition: the lowest of its records that wait here."""
+    """The record that holds a partition: the lowest of its records that wait here."""
 
     offset: int
     why: str
@@ -51,7 +51,7 @@ class Preparations:
     def __init__(self) -> None:
         """Begin with none."""
         self.is_closed: bool = False
-        """Whether the consumer has ended, so that nothing waits any more."""
+        """True if the consumer has ended, so that nothing waits any more."""
         self._waits: dict[_Wait, None] = {}
 
     async def wait(self, tenancy: Tenancy, offset: int, reason: Preparing) -> bool:
