@@ -80,12 +80,13 @@ async def check(order: Order, delivery: Delivery[Order]) -> Send | None:
 
 class Bank:
     has_frozen_accounts: bool = True
+    silence: float = 0.1  # the share of payments that it does not answer
 
     async def charge(self, payment: Payment, delivery: Delivery[Payment]) -> Send:
         await anyio.sleep(0.05 * random())
         if payment.number % 10 == 7 and self.has_frozen_accounts:
             raise AccountFrozen(f"order {payment.number}, attempt {delivery.attempt}")
-        if random() < 0.1:
+        if random() < self.silence:
             raise NoAnswer(f"order {payment.number}, attempt {delivery.attempt}")
         return Send("shipments", Shipment(payment.number), key=delivery.record.key)
 

@@ -53,7 +53,8 @@ async def test_each_order_is_shipped_or_a_dead_letter_that_is_charged_later(
         await until(lambda: read_output() | letters >= set(orders), within_s=60.0)
         assert frozen <= letters
         assert not frozen & shipped
-        bank.has_frozen_accounts = False
+        # By chance, one in a thousand payments is not answered three times, and is a letter again.
+        bank.has_frozen_accounts, bank.silence = False, 0.0
         await replay(bootstrap)
         await until(lambda: read_output() >= set(orders), within_s=60.0)
         tasks.cancel_scope.cancel()
