@@ -1,4 +1,4 @@
-"""What the documentation site does with the pages: links and hidden code.
+"""Prepare pages for the documentation site: links and hidden code.
 
 A link that leads out of docs/ goes to the repository that `[project.urls]` names. Comments, such as
 the hidden code of `tests/support/page_blocks.py`, are left out.

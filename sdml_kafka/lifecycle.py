@@ -193,12 +193,12 @@ class Lifecycle:
 
     @property
     def runs_in_own_task(self) -> bool:
-        """Whether `start()` entered the object and `stop()` was not called yet."""
+        """True if `start()` entered the object and `stop()` was not called yet."""
         return self._task is not None and not self._task.is_stopping
 
     @property
     def was_started(self) -> bool:
-        """Whether `start()` entered the object."""
+        """True if `start()` entered the object."""
         return self._task is not None
 
     async def start(self, client: AbstractAsyncContextManager[Any], timeout_s: float = inf) -> bool:
@@ -361,7 +361,7 @@ class _OwnTask:
 
     @property
     def is_stopping(self) -> bool:
-        """Whether `stop()` has asked the task to leave the client."""
+        """True if `stop()` has asked the task to leave the client."""
         return self._stop.is_set()
 
     async def wait_started(self, patience: anyio.CancelScope) -> None:

@@ -9,7 +9,7 @@ MAX_CHARS = 250
 
 
 class Known(TypedDict, total=False):
-    """What a line may know; None and an empty text count as unknown.
+    """The facts that a line may know; None and an empty text count as unknown.
 
     docs/operations.md has a row for each. A name gets the prefix `kafka_`, with which it is an
     attribute of the `LogRecord`.

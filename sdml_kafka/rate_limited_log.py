@@ -39,7 +39,7 @@ class _Kind:
     last_at: float
     left_out: int = 0
     is_over: bool = False
-    """Whether the latest line is not to be written later."""
+    """True if the latest line is not to be written later."""
 
 
 class RateLimitedLog:

@@ -38,8 +38,8 @@ class CloudEvent:
     source: str
     """The place where it has happened, as a URI reference; with `id` it names the event."""
     data: Any = None
-    """What belongs to the event. With a content type of JSON it is what the JSON stands for, with
-    another one bytes; None if there is none."""
+    """The event's data. With a content type of JSON it is what the JSON stands for, with another
+    one bytes; None if there is none."""
     id: str = field(factory=_new_id)
     """The event's own name within its source; by default a fresh UUID."""
     time: datetime | None = None

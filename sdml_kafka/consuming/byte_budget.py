@@ -42,7 +42,7 @@ class ByteBudget:
 
     @property
     def is_short(self) -> bool:
-        """Whether a partition may be refused, so that exact counts matter."""
+        """True if a partition may be refused, so that exact counts matter."""
         return self.held * 2 >= self.limit
 
     def expect(self, size: int) -> None:

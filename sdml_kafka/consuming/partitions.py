@@ -51,7 +51,7 @@ class Partition:
     waiting_bytes: int = field(default=0, init=False)
     """The bytes of all of them."""
     busy: bool = field(default=False, init=False)
-    """Whether an async parser works on it."""
+    """True if an async parser works on it."""
     parsing: int = field(default=0, init=False)
     """The number of records at the front of the backlog that are being parsed."""
     read_to: int = field(init=False)
@@ -60,7 +60,7 @@ class Partition:
     """The number of the seek that has moved it here. Polls that do not know of that are of before.
     """
     is_revoked: bool = field(default=False, init=False)
-    """Whether it is being revoked, so that it does not begin anew."""
+    """True if it is being revoked, so that it does not begin anew."""
     standstill: Standstill = field(factory=Standstill, init=False)
     """Since when nothing moves in it, as of the last `stands_since`."""
 

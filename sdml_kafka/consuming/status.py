@@ -1,4 +1,4 @@
-"""What is known of the partitions that are read, for `status()` and for `health()`."""
+"""The facts on the partitions that are read, for `status()` and for `health()`."""
 
 from collections.abc import Callable, Collection, Container, Mapping
 from math import inf
@@ -50,7 +50,7 @@ class PartitionStatus:
     below a second while the partition is fetched, and below some ten while it is not since it is
     full or held, as the broker is asked then. It grows while no broker answers."""
     paused: bool = False
-    """Whether the program has paused the partition."""
+    """True if the program has paused the partition."""
     frontier: int = 0
     """The offset below which every record has finished: that of the lowest unfinished record, if
     `in_flight` is not 0."""

@@ -10,7 +10,7 @@ from sdml_kafka.dead_letters.letter import Letter
 
 @frozen
 class Filters:
-    """What a dead letter has to be; what is empty or None admits all."""
+    """The conditions that a dead letter has to meet; one that is empty or None admits all."""
 
     partitions: frozenset[int] = frozenset()
     """The numbers of partitions of the topic of dead letters."""

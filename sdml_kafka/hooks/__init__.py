@@ -1,4 +1,4 @@
-"""What observers of a program are called with: hooks, events, and messages that they may add to.
+"""Observers of a program: hooks, their events, and messages that they may add to.
 
 Listeners, clients, servers and producers call hooks; `observability/` consists of hooks, and so
 may a program. `hook.py` has the class to derive from, `events.py` what has happened,

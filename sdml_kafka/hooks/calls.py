@@ -168,8 +168,9 @@ SIMILARITY = 0.65
 
 
 ENDS_THE_PROGRAM = (KeyboardInterrupt, SystemExit)
-"""What comes out of a hook. A CancelledError does not: it cancels no task of ours, since a plain
-function gets one only from elsewhere, such as a cancelled future that it asks for its result."""
+"""The errors that come out of a hook. A CancelledError does not: it cancels no task of ours, since
+a plain function gets one only from elsewhere, such as a cancelled future that it asks for its
+result."""
 
 
 class _Guarded:

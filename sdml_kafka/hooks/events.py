@@ -1,4 +1,4 @@
-"""What hooks are called with when something has happened: a frozen class for each."""
+"""The events that hooks are called with: a frozen class for each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -182,7 +182,7 @@ class Drained:
     unfinished: int
     """The number of records in hand that have not finished in time, and come again."""
     is_leaving: bool
-    """Whether the listener or server is left; otherwise it is a rebalance."""
+    """True if the listener or server is left; otherwise it is a rebalance."""
 
 
 @frozen

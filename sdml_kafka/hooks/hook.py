@@ -42,7 +42,7 @@ class Hook:
     """
 
     wants_record_in_hand: ClassVar[bool] = False
-    """Whether `record_in_hand()` works in the bodies of `async for` over a listener's streams. It
+    """True if `record_in_hand()` works in the bodies of `async for` over a listener's streams. It
     costs something for each record."""
 
     # -- records -------------------------------------------------------------------------

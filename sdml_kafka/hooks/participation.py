@@ -1,4 +1,4 @@
-"""What a hook may take part in: a handler that runs, and a message that leaves."""
+"""The parts that a hook may take: in a handler that runs, and in a message that leaves."""
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
@@ -10,8 +10,8 @@ from sdml_kafka.hooks.events import Origin
 from sdml_kafka.transport.interfaces.records import Record
 
 Purpose = Literal["send", "retry", "dead letter", "request", "notification", "reply"]
-"""What a message is: a program's own ("send"), a record on its way to a retry topic ("retry") or a
-dead letter's ("dead letter"), or part of a call."""
+"""The purpose of a message: a program's own ("send"), a record on its way to a retry topic
+("retry") or a dead letter's ("dead letter"), or part of a call."""
 
 
 @frozen(eq=False)
@@ -29,7 +29,7 @@ class Handling:
     attempt: int
     """The number of the attempt: 1, 2, ..."""
     is_batch: bool = False
-    """Whether the handler takes batches."""
+    """True if the handler takes batches."""
     call_id: bytes | None = None
     """The correlation id of a request, None if it has none."""
     is_notification: bool = False

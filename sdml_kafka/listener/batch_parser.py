@@ -77,7 +77,7 @@ class DeadLetterWriter(Protocol):
 
 @define
 class Parsed:
-    """What one spec made of a batch."""
+    """A batch as one spec has parsed it."""
 
     values: list[object] = field(factory=list[object])
     indices: Sequence[int] = ()
@@ -87,7 +87,7 @@ class Parsed:
     unparsed: list[tuple[int, Unparsed]] = field(factory=list[tuple[int, Unparsed]])
     """Those of the dropped that need a dead letter before they finish."""
     waits: bool = False
-    """Whether some of the values have to be awaited, or made later."""
+    """True if some of the values have to be awaited, or made later."""
 
 
 class BatchParser:

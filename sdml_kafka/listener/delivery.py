@@ -28,7 +28,7 @@ class Delivery[T]:
 
     @property
     def value(self) -> T:
-        """What the parser made of the record."""
+        """The value that the parser made of the record."""
         return self._value
 
     @property

@@ -20,7 +20,7 @@ class DispatchSignal:
     def __init__(self) -> None:
         self.mailbox: Mailbox[Work] = Mailbox[Work](1)
         self.failure: Exception | None = None
-        """What stops the listener: a failed delivery, or a parse error that is not skipped."""
+        """The error that stops the listener: of a delivery, or of a parser if none is skipped."""
         finalize(self, self.mailbox.close)  # for a listener that is never entered
 
     def notify(self) -> None:

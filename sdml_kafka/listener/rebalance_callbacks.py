@@ -24,7 +24,7 @@ class RebalanceListener(Protocol):
 
 @frozen
 class RebalanceCallbacks:
-    """What is called for an assignment and for a revocation; None if the user has no listener."""
+    """The functions for an assignment and for a revocation; None if the user has no listener."""
 
     on_assigned: OnRebalance | None = None
     on_revoked: OnRebalance | None = None

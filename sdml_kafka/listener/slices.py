@@ -57,7 +57,7 @@ class Slice:
 
     @property
     def is_withdrawn(self) -> bool:
-        """Whether the partition was revoked meanwhile, so that nothing may be handed out."""
+        """True if the partition was revoked meanwhile, so that nothing may be handed out."""
         tenancy = self.partition.tenancy
         return tenancy.withdrawn or not tenancy.open
 

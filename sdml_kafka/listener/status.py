@@ -1,4 +1,4 @@
-"""What a listener is doing, as a frozen value."""
+"""A listener's status as a frozen value."""
 
 from collections.abc import Mapping, Sequence
 
@@ -43,12 +43,12 @@ class Counters:
 
 @frozen
 class ListenerStatus:
-    """What a listener is doing at one moment."""
+    """A listener at one moment: what it is doing."""
 
     tree: ActorSnapshot
     """The supervisor and its actors."""
     connected: bool
-    """Whether any broker connection is up."""
+    """True if any broker connection is up."""
     partitions: Mapping[TopicPartition, PartitionStatus]
     """The partitions that are assigned."""
     missing_topics: frozenset[str]

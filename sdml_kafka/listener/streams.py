@@ -1,4 +1,4 @@
-"""What a program reads: a stream of parsed values, or of deliveries that it settles itself."""
+"""Streams for programs to read: of parsed values, or of deliveries that they settle themselves."""
 
 from collections.abc import AsyncIterator, Callable
 from weakref import WeakSet

@@ -29,12 +29,12 @@ class Parcel:
 
     chunk: Chunk[Tenancy]
     values: Sequence[object]
-    """What the records were parsed to; if the reader has to parse, what `parse` takes."""
+    """The values of the records, parsed; if the reader has to parse, what `parse` takes."""
     indices: Sequence[int]
     """The place of each record in the chunk."""
     records: Sequence[Record]
     spec: CompiledSpec | None = None
-    """What the reader parses to; None if everything was parsed before."""
+    """The spec that the reader parses by; None if everything was parsed before."""
     sharers: tuple["TypedQueue", ...] = ()
     """The queues of one type that these records went to."""
     parse: Callable[[Any], object] | None = None
@@ -148,7 +148,7 @@ class TypedQueue:
         self._on_room = on_room
         self._pass_on = pass_on
         self.is_abandoned: bool = False
-        """Whether the last stream of a queue of its own has closed."""
+        """True if the last stream of a queue of its own has closed."""
         self._lines: dict[Tenancy, deque[Parcel]] = {}
         """The parcels of each partition, in the order of their offsets."""
         self._turns: deque[Tenancy] = deque()
@@ -170,7 +170,7 @@ class TypedQueue:
 
     @property
     def is_processed(self) -> bool:
-        """Whether processors alone take from the queue."""
+        """True if processors alone take from the queue."""
         return 0 < len(self._takers) == len(self.maxsizes)
 
     @property

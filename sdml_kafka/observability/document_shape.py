@@ -51,7 +51,7 @@ class PartDocument(TypedDict):
 
 
 class HealthDocument(TypedDict):
-    """Whether an object does its work; see `Health`. /live and /ready answer with these."""
+    """The health of an object; see `Health`. /live and /ready answer with these."""
 
     live: bool
     ready: bool

@@ -29,7 +29,7 @@ from sdml_kafka.observability.status_document import (
 
 
 class Answer(TypedDict):
-    """What /live and /ready answer with."""
+    """The answer of /live and /ready."""
 
     live: bool
     ready: bool

@@ -50,7 +50,7 @@ MAX_TOPICS = 100
 MAX_NOT_TAKEN = 100
 
 Observed = KafkaListener | KafkaRPC | KafkaRPCServer | KafkaProducer
-"""What can be looked at."""
+"""An object that can be looked at."""
 Status = ListenerStatus | RPCStatus | ServerStatus | ProducerStatus
 Kind = Literal["listener", "rpc", "server", "producer"]
 

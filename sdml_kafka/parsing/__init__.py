@@ -1,4 +1,4 @@
-"""What the records of a topic become: parsers, their specs, and checks of types.
+"""From the records of a topic to values: parsers, their specs, and checks of types.
 
 Used by the listener for records and by the RPC client for replies. Runs no parser itself, and
 knows nothing of streams, calls and Kafka clients.

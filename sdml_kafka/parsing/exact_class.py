@@ -1,4 +1,4 @@
-"""What type checkers make of `subscribe(dict)` and `res_expect_type=dict`: a `dict[Any, Any]`.
+"""Types that make a `dict[Any, Any]` of `subscribe(dict)` and `res_expect_type=dict`.
 
 To them a bare `dict` is a dict of unknown keys and values, which they complain of in strict mode.
 Type variables with a default make it one of any. The default is written for type checkers alone,

@@ -1,4 +1,4 @@
-"""What a parser raises that needs something first: the record is held, and parsed again."""
+"""`NotYet`, which a parser raises that needs something first: its record is held meanwhile."""
 
 from collections.abc import Awaitable, Callable
 

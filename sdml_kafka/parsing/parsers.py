@@ -1,4 +1,4 @@
-"""What a program says of its records: which topics hold them, which type they become, and how."""
+"""A program's specs of its records: which topics hold them, which type they become, and how."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypedDict
@@ -24,7 +24,7 @@ class Skip(Exception):
 
 
 SKIP: Final = Skip("the record is not for this parser")
-"""What a parser returns or raises for a record that is not for it: a record of another type.
+"""A parser returns or raises this for a record that is not for it: a record of another type.
 
 The record counts as finished, for this parser. It is no parse error, and nothing is logged.
 """

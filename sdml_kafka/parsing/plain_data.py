@@ -14,7 +14,7 @@ from sdml_kafka.parsing.models import msgspec_fields, pydantic_fields
 from sdml_kafka.parsing.type_checks import name_of
 
 _KEPT = (bytes, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, Decimal, UUID)
-"""What formats with types of their own take as it is."""
+"""The types that formats with types of their own take as they are."""
 
 
 def builder_of(type_: Any) -> Callable[[object], Any]:

@@ -24,11 +24,11 @@ class CompiledSpec:
     type: Hashable
     parser: Callable[[Any], Any]
     is_async: bool
-    """Whether the parser is known to be async; a plain function may return an awaitable, too."""
+    """True if the parser is known to be async; a plain function may return an awaitable, too."""
     accepts: "builtins.type | tuple[builtins.type, ...]"
-    """What `isinstance` checks a parsed value against."""
+    """The classes that `isinstance` checks a parsed value against."""
     decode: Callable[[bytes], Any] | None = None
-    """What the parser does with a value, if it looks at nothing else of a record."""
+    """The function that the parser applies to a value, if it looks at nothing else of a record."""
 
 
 def compile_specs(parsers: Sequence[Mapping[str, Any]]) -> tuple[CompiledSpec, ...]:

@@ -1,4 +1,4 @@
-"""What a producer is doing, as a frozen value."""
+"""A producer's status as a frozen value."""
 
 from collections.abc import Sequence
 
@@ -10,12 +10,12 @@ from sdml_kafka.runtime.events import RecentEvent
 
 @frozen
 class ProducerStatus:
-    """What a producer is doing at one moment."""
+    """A producer at one moment: what it is doing."""
 
     tree: ActorSnapshot
     """The supervisor and its actors."""
     connected: bool
-    """Whether a broker can be reached, as far as is known without asking."""
+    """True if a broker can be reached, as far as is known without asking."""
     waiting: int
     """The number of records that wait for their acknowledgements."""
     sent: int

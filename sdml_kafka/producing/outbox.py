@@ -66,7 +66,7 @@ class Outbox:
 
     @property
     def connected(self) -> bool:
-        """Whether there is a producer, and it has a connection to a broker."""
+        """True if there is a producer, and it has a connection to a broker."""
         producer = self.producer  # other threads may ask
         return producer is not None and producer.connected
 

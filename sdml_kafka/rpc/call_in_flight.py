@@ -1,4 +1,4 @@
-"""What a status shows of a call that waits for its reply, or of a request in a handler."""
+"""A call that waits for its reply, or a request in a handler, as a status shows it."""
 
 from attrs import frozen
 

@@ -64,7 +64,7 @@ class Life:
 
     @property
     def stopping(self) -> bool:
-        """Whether the actor was asked to stop."""
+        """True if the actor was asked to stop."""
         return self._stop.is_set()
 
     async def wait_stopping(self) -> None:
@@ -94,7 +94,7 @@ class Life:
 
     @property
     def ready(self) -> bool:
-        """Whether the actor said that it is ready."""
+        """True if the actor said that it is ready."""
         return self._ready
 
     async def wait_settled(self) -> None:

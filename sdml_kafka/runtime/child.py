@@ -21,7 +21,7 @@ from sdml_kafka.runtime.spec import ChildSpec
 
 
 class Parent(Protocol):
-    """What a child needs of its supervisor, without importing it."""
+    """The part of a supervisor that its child needs, without importing it."""
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -30,7 +30,7 @@ class Parent(Protocol):
 
     @property
     def closing(self) -> bool:
-        """Whether the supervisor has ceased to restart children."""
+        """True if the supervisor has ceased to restart children."""
         ...
 
     def now(self) -> float:
@@ -69,7 +69,7 @@ class Child:
 
     @property
     def crashed(self) -> bool:
-        """Whether the latest life failed, and no other has begun."""
+        """True if the latest life failed, and no other has begun."""
         return self.state is ActorState.CRASHED
 
     @property
@@ -79,7 +79,7 @@ class Child:
 
     @property
     def member(self) -> Member:
-        """What a restart plan needs to know of this child."""
+        """The child, as far as a restart plan needs to know it."""
         standing: Standing = "down"
         if self._life is not None and not self._life.ended:
             standing = "up"

@@ -8,14 +8,14 @@ from attrs import frozen
 from sdml_kafka.runtime.restarts import Restarts, RestartType, Strategy
 
 Standing = Literal["up", "down", "done"]
-"""Whether a child has a task, lacks the task that it should have, or needs none any more."""
+"""A child's standing: it has a task, lacks the one that it should have, or needs none any more."""
 
 _MAX_DOUBLINGS = 64  # these reach any backoff_max_s, and no float overflows
 
 
 @frozen
 class Member:
-    """What a restart plan needs to know of one child."""
+    """One child, as far as a restart plan needs to know it."""
 
     restart: RestartType
     standing: Standing

@@ -1,4 +1,4 @@
-"""What a supervisor reports to its observer, and what it remembers of that itself."""
+"""The events that a supervisor reports to its observer, and those that it remembers itself."""
 
 from collections import deque
 from collections.abc import Callable
@@ -48,7 +48,7 @@ class ActorStopped(Event):
     """The actor has ended because its supervisor asked it to."""
 
     cancelled: bool
-    """Whether asking did not suffice, and the actor was cancelled."""
+    """True if asking did not suffice, and the actor was cancelled."""
 
 
 @frozen
@@ -74,7 +74,7 @@ class RecentEvent:
     ago_s: float
     """Seconds since it happened."""
     what: str
-    """What happened: "crashed", "restarting", "restarted", "gave up"."""
+    """The kind of event: "crashed", "restarting", "restarted", "gave up"."""
     actor: str
     """The names from the root down to the actor, joined by slashes."""
     error: str | None = None

@@ -76,7 +76,7 @@ class Incarnation:
 
     @property
     def ended(self) -> bool:
-        """Whether the actor has ended."""
+        """True if the actor has ended."""
         return self._ended.is_set()
 
     async def wait_settled(self, timeout_s: float) -> bool:

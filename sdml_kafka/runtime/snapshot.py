@@ -1,4 +1,4 @@
-"""What can be seen of a tree of actors, as frozen values."""
+"""A tree of actors as it can be seen, in frozen values."""
 
 from collections.abc import Iterator
 from enum import StrEnum

@@ -132,7 +132,7 @@ class Supervisor(Actor):
 
     @property
     def closing(self) -> bool:
-        """Whether the supervisor has ceased to restart: it was asked to stop, or has failed."""
+        """True if the supervisor has ceased to restart: it was asked to stop, or has failed."""
         return self._state in (ActorState.STOPPING, ActorState.STOPPED, ActorState.CRASHED)
 
     def members(self) -> tuple[ActorSnapshot, ...]:

@@ -1,4 +1,4 @@
-"""What a registry has answered, each question asked once, and again while it is away.
+"""The answers of a registry, each question asked once, and again while it is away.
 
 How this works. `get` is called for each record, and never waits: it returns the answer, raises the
 registry's refusal again, or raises `NotYet`. `prepare`, which that carries, asks. Of several that
@@ -40,7 +40,7 @@ class _Asking:
 
 @define
 class _Loop[K: Hashable]:
-    """What one event loop knows alone: a lock is for one loop, and so is a time on its clock."""
+    """One event loop's own part: a lock is for one loop, and so is a time on its clock."""
 
     asking: dict[K, _Asking] = field(factory=dict[K, _Asking])
     refused: dict[K, tuple[Refusal, float]] = field(factory=dict[K, tuple[Refusal, float]])

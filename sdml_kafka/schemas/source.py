@@ -1,4 +1,4 @@
-"""What a registry is asked for, and what it answers."""
+"""The questions to a registry, and its answers."""
 
 from collections.abc import Mapping
 from typing import Literal, Protocol
@@ -38,7 +38,7 @@ class RegistryAway(Exception):
 
 
 class RegistryClient(Protocol):
-    """What asks a registry. Each call may be cancelled at any time.
+    """Asks a registry. Each call may be cancelled at any time.
 
     It raises `SchemaUnknown` if the registry says that it has no such schema, `SchemaRefused` if a
     schema is of no use, and `RegistryAway` with the reason if something else is in the way.

@@ -18,7 +18,7 @@ from sdml_kafka.schemas.wire import HEADERS, guid_prefix, number_prefix
 
 @frozen
 class Subject:
-    """What is asked of a subject: its latest schema, or the number of this one."""
+    """A question about a subject: for its latest schema, or for the number of this one."""
 
     name: str
     schema: SchemaText | None

@@ -31,9 +31,9 @@ class Home(Protocol):
     """Carries calls between the program's side and the asyncio side of a client."""
 
     shares_the_thread: bool
-    """Whether both sides run in one thread, so that either holds up the other while it computes."""
+    """True if both sides run in one thread, so that either holds up the other while it computes."""
     is_running_loop: bool
-    """Whether both sides run on one loop, so that a plain call reaches the other side."""
+    """True if both sides run on one loop, so that a plain call reaches the other side."""
 
     def call[T](self, function: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
         """Run a coroutine function on the asyncio side and return its result.

@@ -22,7 +22,7 @@ from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transp
 from sdml_kafka.transport.transactions import Transactions
 
 OnCorrupt = Literal["hold", "skip"]
-"""What to do about a batch that does not decode: hold its partition, or go on behind it."""
+"""The choice for a batch that does not decode: hold its partition, or go on behind it."""
 
 Client = Literal["aiokafka", "librdkafka"]
 """The Kafka clients that a program can choose."""

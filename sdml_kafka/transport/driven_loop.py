@@ -74,7 +74,7 @@ class ImpatientSelector(selectors.DefaultSelector):
         super().__init__()
         self._has_to_pause = has_to_pause
         self.is_readable: bool = False
-        """Whether something has come that was not looked at. To look is a call of the system."""
+        """True if something has come that was not looked at. To look is a call of the system."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if self._has_to_pause():
@@ -103,7 +103,7 @@ class DrivenLoop(CrossingLoop):
         self._loop = asyncio.SelectorEventLoop(self._selector)
         self._context = Context()
         self._callbacks: deque[Callable[[], object]] = deque()
-        """What the asyncio side has handed to the program."""
+        """The calls that the asyncio side has handed to the program."""
         self._woken: Waiter = self._new_waiter()
         self._turn_ends = inf
         self._timer = trio.CancelScope()

@@ -23,7 +23,7 @@ each of which the garbage collector would look at."""
 
 
 class RawRecord(Protocol):
-    """What a client's decoder makes of a record, which does not know its topic."""
+    """A record as a client's decoder makes it, which does not know its topic."""
 
     @property
     def offset(self) -> int: ...
@@ -218,7 +218,7 @@ class RecordColumns(Sequence[FetchedRecord]):
 
     @property
     def are_plain(self) -> bool:
-        """Whether each record has a timestamp by the sender, and no checksum of its own."""
+        """True if each record has a timestamp by the sender, and no checksum of its own."""
         return self._timestamp_types is None and self._checksums is None
 
     def rows(self) -> Iterable[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""What a program needs of transactions: records and commits that happen together, or not at all."""
+"""Transactions as a program needs them: records and commits that happen together, or not at all."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol

@@ -14,7 +14,7 @@ from contextvars import Context
 from typing import Any
 
 ENDED = object()
-"""What a step returns when the coroutine has returned."""
+"""A step returns this when the coroutine has returned."""
 
 
 class Steps[T]:
@@ -27,7 +27,7 @@ class Steps[T]:
         driver: Any = self._drive()  # a generator, which types call an Awaitable
         next(driver)
         self.result: T | None = None
-        """What the coroutine has returned that ended last. Whoever takes it sets it to None, since
+        """The result of the coroutine that ended last. Whoever takes it sets it to None, since
         it would be kept alive until the next one ends."""
         self.send: Callable[[Any], object] = driver.send
         """Takes the first step of a coroutine, or a further one of that which has suspended.

@@ -19,7 +19,7 @@ class FirstStep:
         self._outcome: Any = None
         self._waits_for: Any = None
         self.has_ended: bool = False
-        """Whether the generator has returned without waiting."""
+        """True if the generator has returned without waiting."""
         try:
             self._waits_for = self._awaitable.send(None)
         except StopAsyncIteration:

@@ -48,7 +48,7 @@ BREATH_S = 0.01
 
 
 class Item(Protocol):
-    """What a worker takes."""
+    """An item that a worker takes."""
 
     due: float
     """When the item is cut off, on the clock of the event loop; `inf` if never."""

@@ -23,7 +23,7 @@ class Work:
     def __init__(self) -> None:
         self.calls = 0
         self.callbacks = 0
-        """What asyncio's loop has run: steps of tasks, and plain callbacks."""
+        """The number of callbacks that asyncio's loop has run: steps of tasks, and plain ones."""
 
     def __call__(self, frame: FrameType, event: str, argument: object) -> None:
         if event != "call":

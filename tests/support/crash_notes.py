@@ -1,4 +1,4 @@
-"""What a process of the tests was doing when it crashed, for the end of the output.
+"""Notes of what a process of the tests was doing when it crashed, for the end of the output.
 
 The process itself could write it to stderr alone, far above the list of what has failed.
 """

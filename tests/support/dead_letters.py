@@ -5,7 +5,7 @@ from tests.support.records import make_record
 
 
 class Broken(Exception):
-    """What a record failed with."""
+    """The error that a record failed with."""
 
 
 def failure_headers(

@@ -26,7 +26,7 @@ PATIENCE_S = 0.3
 
 
 class ForgetfulBroker:
-    """What has come to the broker."""
+    """A broker that takes everything but the first batch, and what has come to it."""
 
     def __init__(self, topic: str, port: int) -> None:
         self.address: str = f"127.0.0.1:{port}"
@@ -35,7 +35,7 @@ class ForgetfulBroker:
         self.values: list[bytes] = []
         """The values in the log, if each of them is a single letter without a key."""
         self.is_asked: bool = False
-        """Whether a batch has come."""
+        """True if a batch has come."""
         self._topic, self._port = struct.pack(">h", len(topic)) + topic.encode(), port
         self._producers = 0
         self._next: dict[int, int] = {}

@@ -62,7 +62,7 @@ WAITS = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
 COMMENTS = {"page", "before", "then", "block", "begin", "end"}
 """Parts of the performance page that its programs write are between `begin` and `end`."""
 LANGUAGES = {"", "bash", "ini", "java", "json", "promql", "python", "sql", "text", "toml", "yaml"}
-"""What is marked as `py` or `console` would not be seen by the tests."""
+"""The languages of blocks; the tests would not see one that is marked as `py` or `console`."""
 ON_ASYNCIO = {"asyncio", "aiokafka", "uvloop"}
 ON_TRIO = {"trio", "trio_asyncio"}
 

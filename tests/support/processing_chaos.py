@@ -35,7 +35,7 @@ async def fill(bootstrap: str, topic: str, count: int, first: int = 0) -> None:
 
 @define
 class Watch:
-    """What all members have done, and what must never happen."""
+    """Watches what all members do, and notes what must never happen."""
 
     finished: set[Place] = field(factory=set[Place])
     """The records whose handlers have returned."""

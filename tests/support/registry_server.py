@@ -17,7 +17,7 @@ class RegistryServer:
         """The answer to each path."""
         self.status = 200
         self.body: bytes | None = None
-        """What is answered to everything, if not None."""
+        """The answer to everything, if not None."""
         self.headers: dict[str, str] = {}
         self.pause_s = 0.0
         """Seconds between two bytes of an answer."""

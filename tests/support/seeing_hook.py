@@ -10,7 +10,7 @@ from sdml_kafka.hooks.calls import EVENTS
 from sdml_kafka.hooks.participation import OnOutcome
 
 CURRENT: ContextVar[str] = ContextVar("current", default="nothing")
-"""What runs, as the hook has set it around a handler."""
+"""The name of what runs, as the hook has set it around a handler."""
 
 
 class SeeingHook(Hook):

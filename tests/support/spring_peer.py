@@ -25,7 +25,7 @@ class SpringRequester:
     reply_topic: str = "answers"
     partitions: int = 2
     error_header: str = "serverSentAnError"
-    """What its `replyErrorChecker` looks for."""
+    """The header that its `replyErrorChecker` looks for."""
     _waiting: set[bytes] = field(factory=set[bytes], init=False)
 
     def send(

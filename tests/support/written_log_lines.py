@@ -11,7 +11,7 @@ import sdml_kafka
 PACKAGE = Path(sdml_kafka.__file__).parent
 LEVELS = {"debug", "info", "warning", "error", "exception", "critical", "log"}
 LOGS = {"_log", "log", "_logger", "_limited", "limited", "_limited_log"}
-"""What loggers and what limits their lines are called."""
+"""The names of loggers, and of what limits their lines."""
 
 
 class LogLine(NamedTuple):
@@ -23,7 +23,7 @@ class LogLine(NamedTuple):
     level: str
     """The name of the method: "info", or "log" if the level is an argument."""
     texts: tuple[str, ...]
-    """What it writes, with `…` for each placeholder; none if that is not a text in the source."""
+    """The texts that it writes, with `…` for each placeholder; none if none is in the source."""
 
 
 def log_lines() -> Iterator[LogLine]:

@@ -6,7 +6,7 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 
 
 class Pauses(Container[TopicPartition]):
-    """What was paused and not resumed, by topic and by partition: the later call decides."""
+    """The topics and partitions that were paused and not resumed: the later call decides."""
 
     def __init__(self) -> None:
         """Begin with nothing paused."""

@@ -19,7 +19,7 @@ class StartFrom:
 
     start: Start | None = None
     force: bool = False
-    """Whether what the group has committed does not count."""
+    """True if what the group has committed does not count."""
 
     def __attrs_post_init__(self) -> None:
         if type(self.force) is not bool:

@@ -32,7 +32,7 @@ _UNFINISHED = pattern(rb"[^\0]+")
 
 
 class Owner(Protocol):
-    """What a chunk has to know of the tenancy whose records it has."""
+    """The part of a tenancy that a chunk of its records has to know."""
 
     topic: str
     partition: int

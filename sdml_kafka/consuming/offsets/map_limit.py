@@ -25,7 +25,7 @@ lengthens a map by four bytes at most, so that what is left above `FULL_TEXT` ta
 
 
 class Ahead(Protocol):
-    """What has finished beyond the frontier of a tenancy."""
+    """The records that have finished beyond the frontier of a tenancy."""
 
     must_fit: bool
 

@@ -34,7 +34,7 @@ from sdml_kafka.consuming.offsets.offset_map import (
 
 @frozen
 class Progress:
-    """What a commit says of one partition."""
+    """One partition's part of a commit."""
 
     epoch: int
     offset: int
@@ -59,9 +59,9 @@ class Tenancy:
     held: HeldBytes
     """The bytes of its records that were fetched and have not finished."""
     known: Sequence[Interval] = ()
-    """What had finished beyond the committed offset before this tenancy began."""
+    """The offsets beyond the committed one that had finished before this tenancy began."""
     keeps_map: bool = False
-    """Whether what finishes beyond the frontier is committed as well."""
+    """True if what finishes beyond the frontier is committed as well."""
     open: bool = field(default=True, init=False)
     in_flight: int = field(default=0, init=False)
     """The number of records delivered and not finished."""
@@ -72,10 +72,10 @@ class Tenancy:
     returned: int = field(default=0, init=False)
     """The number of records taken in hand that users have finished or given back."""
     withdrawn: bool = field(default=False, init=False)
-    """Whether the partition is being revoked: nothing more is handed out, while records in hand
+    """True if the partition is being revoked: nothing more is handed out, while records in hand
     may still finish."""
     is_watched: bool = field(default=False, init=False)
-    """Whether somebody waits for records to finish."""
+    """True if somebody waits for records to finish."""
     must_fit: bool = field(default=False, init=False)
     """True if transactions commit records of it, whose offset map has to say all of them."""
     in_doubt: bool = field(default=False, init=False)

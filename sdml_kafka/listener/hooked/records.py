@@ -72,7 +72,7 @@ class RecordHooks:
         self._hooks = hooks
         self._name = name
         self.takes_part: bool = hooks.sending is not None
-        """Whether hooks take part in messages."""
+        """True if hooks take part in messages."""
 
     def durations(self) -> deque[float]:
         """Return what takes the durations of the processor's handlers, and keeps the last ones."""

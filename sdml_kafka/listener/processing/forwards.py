@@ -129,7 +129,7 @@ class Held:
     to: str
     """The topic that does not take the message."""
     purpose: str
-    """What the message is: "send", "retry" or "dead letter"."""
+    """The purpose of the message: "send", "retry" or "dead letter"."""
     why: str
     """The last error."""
     for_s: float

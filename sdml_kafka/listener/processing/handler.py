@@ -48,7 +48,7 @@ class Handler:
     """The function's name as logs, errors and `status()` show it."""
     is_async: bool
     is_coroutine_function: bool
-    """Whether calling it makes a coroutine, and nothing else happens then."""
+    """True if calling it makes a coroutine, and nothing else happens then."""
     takes_batches: bool
 
 

@@ -53,7 +53,7 @@ class Job(Delivery[Any]):
     key: object
     """The key of its lane among these."""
     is_settled: bool
-    """Whether the record has finished or was given back."""
+    """True if the record has finished or was given back."""
     verdict: object
     """`DONE`, or the error that the handler failed this record with; None if it said nothing."""
     batch: "JobBatch | None"
@@ -78,7 +78,7 @@ class Job(Delivery[Any]):
 
     @property
     def is_gone(self) -> bool:
-        """Whether the partition was revoked, so that nothing more may begin."""
+        """True if the partition was revoked, so that nothing more may begin."""
         tenancy = self.parcel.chunk.tenancy
         return tenancy.withdrawn or not tenancy.open
 
@@ -200,7 +200,7 @@ class BatchLane:
     tenancy: Tenancy
     key: object
     is_ordered: bool
-    """Whether one batch waits for the one before."""
+    """True if one batch waits for the one before."""
     waiting: deque[Parcel] = field(factory=deque[Parcel], init=False)
     """The parcels that wait, each from its next record on."""
     count: int = field(default=0, init=False)
@@ -211,7 +211,7 @@ class BatchLane:
     """When the first record that waits has waited long enough."""
     is_busy: bool = field(default=False, init=False)
     is_ready: bool = field(default=False, init=False)
-    """Whether it stands in the line of the lanes that are ready."""
+    """True if it stands in the line of the lanes that are ready."""
 
 
 class JobBatch:
@@ -234,7 +234,7 @@ class JobBatch:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the partition was revoked, so that nothing more may begin."""
+        """True if the partition was revoked, so that nothing more may begin."""
         return self.lane.tenancy.withdrawn or not self.lane.tenancy.open
 
     def has_no_verdict(self) -> bool:
@@ -273,7 +273,7 @@ class JobBatch:
 
 
 Item = Job | JobBatch
-"""What a handler is called for."""
+"""The work of one call of a handler."""
 
 
 def places_of(jobs: Iterable[Job]) -> set[tuple[TopicPartition, int]]:

@@ -30,7 +30,7 @@ from sdml_kafka.listener.processing.policies import Order
 from sdml_kafka.listener.typed_queue import Parcel
 
 NullKey = Literal["free", "partition"]
-"""Whether records without a key are free of order, or in order with each other."""
+"""The order of records without a key: free of it, or in order with each other."""
 
 Home = dict[object, "deque[Job | Stretch] | None"]
 """The busy lanes of one tenancy by their keys, each with what waits in it."""
@@ -38,7 +38,7 @@ Home = dict[object, "deque[Job | Stretch] | None"]
 
 @define(eq=False)
 class Stretch:
-    """What is left of a parcel, its next record on."""
+    """The rest of a parcel, its next record on."""
 
     parcel: Parcel
     home: Home | None
@@ -77,7 +77,7 @@ class Lanes:
         self._order = order
         self._on_reopened = on_reopened
         self._null_key_is_free = order == "key" and null_key == "free"
-        """Whether records without a key are free of order."""
+        """True if records without a key are free of order."""
         self._stretches: deque[Stretch] = deque()
         self._ready: deque[Job | Stretch] = deque()
         """Jobs, and stretches of which the next record may begin, whose lanes are theirs."""
@@ -294,7 +294,7 @@ class Lanes:
 
 @define
 class Closed:
-    """What waits in a tenancy in which nothing may begin beyond a certain offset."""
+    """The records that wait in a tenancy in which nothing may begin beyond a certain offset."""
 
     ready: list[Job | Stretch] = field(factory=list[Job | Stretch])
     stretches: list[Stretch] = field(factory=list[Stretch])

@@ -30,7 +30,7 @@ class FailureLimits:
     consecutive: int = field(default=0, init=False)
     """The number of failures since a record ended well."""
     counts_good: bool = field(default=False, init=False)
-    """Whether it makes a difference that a record ends well."""
+    """True if it makes a difference that a record ends well."""
     _window_s: float | None = field(default=None, init=False)
     """The seconds that records are counted for, None until a policy asks for that."""
     _slots: deque[_Slot] = field(factory=deque[_Slot], init=False)

@@ -32,12 +32,12 @@ class ProcessOptions(TypedDict, total=False):
     order: Order
     """Which records wait for each other: "partition" (the default), "key" or "none"."""
     null_key: NullKey
-    """Whether records without a key are "free" of order (the default) or in order with each other,
+    """The order of records without a key: "free" of it (the default) or in order with each other,
     "partition"; with `order="key"`."""
     retry: Retry | RetryTopics
     """How a failed record is tried again; by default it is not."""
     on_failure: OnFailure
-    """What becomes of a record that has failed for good; by default `Stop()`."""
+    """The fate of a record that has failed for good; by default `Stop()`."""
     exactly_once: bool | Transaction
     """True if what handlers return as `Send`, dead letters included, and the offsets of their
     records are committed in one transaction, or not at all; a `Transaction` says how often. Needs
@@ -71,7 +71,7 @@ class Options:
 
     @property
     def needs_producer(self) -> bool:
-        """Whether a producer is needed for certain; a handler may return a `Send` as well."""
+        """True if a producer is needed for certain; a handler may return a `Send` as well."""
         if self.transaction is not None:
             return False  # it has its own
         return isinstance(self.on_failure, DeadLetter) or self.retry_topics is not None

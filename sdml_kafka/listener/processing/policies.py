@@ -1,4 +1,4 @@
-"""What a program says about processing: order, retries, what becomes of a failure, what to send."""
+"""A program's choices of processing: order, retries, what becomes of a failure, what to send."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -194,7 +194,7 @@ class DeadLetter:
 
 
 Verdict = Stop | Skip | DeadLetter
-"""What becomes of a record that has failed for good."""
+"""The fate of a record that has failed for good."""
 
 OnFailure = Verdict | Callable[["Delivery[Any]", Exception], Verdict]
 """A verdict, or a function that takes the delivery and the error and returns one."""

@@ -34,7 +34,7 @@ from sdml_kafka.workers.pool import Pool
 
 @frozen
 class Surroundings:
-    """What the processors of a listener share."""
+    """The parts that the processors of a listener share."""
 
     parser: BatchParser
     outbox: Outbox

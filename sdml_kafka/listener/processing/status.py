@@ -1,4 +1,4 @@
-"""What a processor is doing, as a frozen value."""
+"""A processor's status as a frozen value."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from sdml_kafka.listener.processing.forwards import Held
 
 @frozen
 class ProcessorStatus:
-    """What a processor is doing at one moment."""
+    """A processor at one moment: what it is doing."""
 
     running: int
     """The number of handlers that run."""

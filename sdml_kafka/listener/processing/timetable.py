@@ -1,4 +1,4 @@
-"""What waits for a time: retries and batches, with one timer for all of them."""
+"""A timetable of what waits for a time: retries and batches, with one timer for all of them."""
 
 from collections.abc import Callable
 from heapq import heappop, heappush

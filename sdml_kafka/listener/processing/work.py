@@ -48,7 +48,7 @@ class Work:
 
     now: float = 0.0
     is_stopped: bool = False
-    """Whether nothing more is to begin."""
+    """True if nothing more is to begin."""
 
     def __init__(
         self,

@@ -66,14 +66,14 @@ class ListedTopic(TypedDict):
 
 
 class Round(TypedDict):
-    """What came of a replay, or of some seconds of it."""
+    """The outcome of a replay, or of some seconds of it."""
 
     sent: dict[str, int]
     """The number of records that were sent to each topic."""
     left_out: int
     """The number of dead letters that name no topic to send to."""
     ended: bool
-    """Whether all is done; else another round goes on."""
+    """True if all is done; else another round goes on."""
     notes: list[str]
     error: str | None
     """Why it could not go on. What `sent` says was sent even so."""

@@ -58,7 +58,7 @@ class Conventions:
     """The version of the conventions that a program wants."""
 
     with_older: bool = False
-    """Whether the names of before 1.45 stand beside the new ones."""
+    """True if the names of before 1.45 stand beside the new ones."""
 
     @classmethod
     def chosen_by(cls, opt_in: str | None) -> "Conventions":
@@ -93,12 +93,12 @@ class Conventions:
 
 
 class Description(NamedTuple):
-    """What all spans of an operation on a topic have."""
+    """The name and the attributes of all spans of an operation on a topic."""
 
     span_name: str
     attributes: Attributes
     of_metrics: Attributes
-    """What the metrics of the operation have."""
+    """The attributes of the operation's metrics."""
 
 
 class Operation:

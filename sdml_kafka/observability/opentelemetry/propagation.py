@@ -36,7 +36,7 @@ class Propagation:
         self._propagator = propagator
         self._known: TextMapPropagator | None = None
         self._is_w3c = False
-        """Whether the propagator that is known is W3C's."""
+        """True if the propagator that is known is W3C's."""
 
     def extract(self, headers: Headers) -> Context:
         """Return the context in headers; without one it has nothing in it."""

@@ -1,4 +1,4 @@
-"""What the makers of spans share: the tracer, names, headers and metrics, and how a span fails."""
+"""The makers of spans share these: the tracer, names, headers and metrics, and how a span fails."""
 
 from attrs import frozen
 from opentelemetry import context, trace
@@ -18,7 +18,7 @@ FAILED = Status(StatusCode.ERROR)
 
 @frozen(eq=False)
 class Telemetry:
-    """What all that makes spans works with."""
+    """The tools of all that makes spans."""
 
     tracer: Tracer
     conventions: Conventions

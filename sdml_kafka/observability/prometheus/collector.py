@@ -35,7 +35,7 @@ STATES: tuple[State, ...] = get_args(State)
 
 @frozen
 class Description:
-    """What a metric is."""
+    """A metric's name, kind and text."""
 
     kind: Literal["counter", "gauge"]
     labels: tuple[str, ...]

@@ -69,7 +69,7 @@ class ClientActors:
         name = f"sdml-rpc-{token_hex(6)}"
         topics = choose_topics(name)
         self.failure: BaseException | None = None
-        """What the client has failed with, once its supervisor gave up."""
+        """The error that the client has failed with, once its supervisor gave up."""
         self._hooks, self._on_event, self._client = hooks, hooks.on_event, transport.client
         self.id_prefix: bytes = f"{name.rpartition('-')[2]}-".encode()
         self.outbox: Outbox = Outbox()

@@ -1,4 +1,4 @@
-"""What a call may expect: which reply topics yield it, by which parsers, and how it is checked."""
+"""Expectations of calls: which reply topics yield a type, by which parsers, how it is checked."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -12,10 +12,10 @@ from sdml_kafka.parsing.type_checks import compile_check, may_yield, name_of
 
 @frozen(eq=False)
 class Expectation:
-    """What calls that expect one type have in common."""
+    """The common part of calls that expect one type."""
 
     specs: Mapping[str, CompiledSpec]
-    """What parses a reply, by the reply topic in which it comes."""
+    """The spec that parses a reply, by the reply topic in which it comes."""
     check: Callable[[object], None]
     """Raises ReplyInvalid for a value of another type."""
     hint: Any

@@ -46,7 +46,7 @@ class PendingCall(Call):
     """
 
     trouble: Exception | None = None
-    """What went wrong on the way and may still turn out well."""
+    """The last trouble on the way, which may still turn out well."""
     resends: int = 0
     parsing: int = 0
     """The number of replies that async parsers are working on."""

@@ -145,14 +145,14 @@ class Backlog:
             polls: Where replies wait for a dispatcher that is busy, or not alive.
         """
         self.rest: Iterator[Record] = iter(())
-        """What is left of the poll in work, after the record that a dispatcher has died of."""
+        """The rest of the poll in work, after the record that a dispatcher has died of."""
         self._polls = polls
         self._queued = 0
         """The number of polls whose replies wait there, or more after a cancelled `put`."""
         self._dispatch: Callable[[], None] | None = None
         """Dispatches `rest`; None while no dispatcher lives."""
         self._failure: BaseException | None = None
-        """What a dispatcher has to die of that was called at once."""
+        """The error that a dispatcher has to die of that was called at once."""
 
     async def put(self, replies: PolledReplies) -> None:
         """Have replies dispatched; wait for room if too many polls' replies wait."""

@@ -1,4 +1,4 @@
-"""What an operator reads of a client: a line for each thing that happens, and none twice."""
+"""An operator's log of a client: a line for each thing that happens, and none twice."""
 
 from collections.abc import Sequence
 from logging import ERROR, INFO, WARNING, getLogger

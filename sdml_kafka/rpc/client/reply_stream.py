@@ -123,7 +123,7 @@ class ReplyStream[T]:
         self._call: PendingStream | None = None
         self._closed = False
         self._is_waited_for = False
-        """Whether a task waits for the next reply."""
+        """True if a task waits for the next reply."""
 
     def __aiter__(self) -> Self:
         return self

@@ -36,13 +36,13 @@ class ReplyTopics:
     """The topics that a client reads. Missing ones are created where the broker allows it."""
 
     specs: Sequence[CompiledSpec]
-    """What parses the replies of which topics."""
+    """The specs: which parser the replies of which topics have."""
     partitions: int
     retention_s: float
     config: Mapping[str, str]
     """Further settings of topics that are created."""
     deleted_on_leaving: bool
-    """Whether the topic is the client's own, with a name that nobody else knows."""
+    """True if the topic is the client's own, with a name that nobody else knows."""
     names: frozenset[str] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -85,7 +85,7 @@ class ReplyTopics:
 
 
 class ReplyTopicSpec(NamedTuple):
-    """What a program says about the reply topics beside its parsers; see `KafkaRPC`."""
+    """A program's settings for the reply topics, beside its parsers; see `KafkaRPC`."""
 
     name: str | None
     partitions: int
@@ -158,7 +158,7 @@ class Reading:
     share: int | None
     """With `own_partition`, the number that picks the one partition of each topic to fetch."""
     may_grow: bool
-    """Whether somebody else may add partitions, to which servers reply before they are read."""
+    """True if somebody else may add partitions, to which servers reply before they are read."""
     turn: int
     """The number that picks, out of the partitions that are read, the one to ask for replies in."""
     partitions: frozenset[TopicPartition] = field(default=frozenset(), init=False)
@@ -169,7 +169,7 @@ class Reading:
     outage: Outage = field(factory=Outage, init=False)
     """Since when no broker can be reached."""
     was_opened: bool = field(default=False, init=False)
-    """Whether all of the topics have existed at once."""
+    """True if all of the topics have existed at once."""
     trouble: Exception | None = field(default=None, init=False)
     """Why replies may not come though there is a connection; None while all is well."""
     _revoked: frozenset[TopicPartition] = field(default=frozenset(), init=False)

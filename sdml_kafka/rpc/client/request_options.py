@@ -1,4 +1,4 @@
-"""What a program passes to a call, checked and put into the form in which it travels."""
+"""The options of a call, checked and put into the form in which they travel."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from math import ceil, inf
@@ -37,7 +37,7 @@ class CallOptions(NamedTuple):
     propagate_to: PropagateCorrTo
     id_name: str
     is_keyless: bool
-    """Whether the caller gave no key, so that the id may travel as the key."""
+    """True if the caller gave no key, so that the id may travel as the key."""
     headers: RequestHeaders | None
     reply_to: Sequence[str] | None
 

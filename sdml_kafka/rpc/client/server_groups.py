@@ -1,4 +1,4 @@
-"""Whether a group of servers has a member that is alive, for calls that shall fail at once."""
+"""Look-ups of whether a group of servers has a live member, for calls that shall fail at once."""
 
 from math import inf
 

@@ -1,4 +1,4 @@
-"""What a client is doing, as a frozen value, and the counts behind it."""
+"""A client's status as a frozen value, and the counts behind it."""
 
 from collections.abc import Iterable, Sequence
 
@@ -32,11 +32,11 @@ class RPCCounters:
 
 @frozen
 class RPCStatus:
-    """What a client is doing at one moment."""
+    """A client at one moment: what it is doing."""
 
     tree: ActorSnapshot
     connected: bool
-    """Whether both the producer and the consumer have a connection to a broker."""
+    """True if both the producer and the consumer have a connection to a broker."""
     in_flight: int
     """The number of calls that wait for their replies."""
     reply_partitions: frozenset[TopicPartition]
@@ -54,7 +54,7 @@ class RPCStatus:
 
 @define(eq=False)
 class Counts:
-    """What the actors count; `RPCCounters` shows it."""
+    """The counts of the actors; `RPCCounters` shows them."""
 
     calls: int = 0
     replies: int = 0

@@ -1,4 +1,4 @@
-"""What the dialects of Spring and NestJS have in common.
+"""The common part of the dialects of Spring and NestJS.
 
 Their headers begin with `kafka_`, of which each has one value: where a name comes twice, the last
 one counts. Names are compared with regard to case, as both frameworks do.
@@ -30,19 +30,19 @@ LastValues = dict[str, bytes | None]
 
 
 class ForeignDialect(ReplyReader, Protocol):
-    """What a client writes requests and reads replies with."""
+    """Writes a client's requests and reads its replies."""
 
     @property
     def name(self) -> ForeignName: ...
 
     @property
     def asks_for_partition(self) -> bool:
-        """Whether requests always name a partition to reply to."""
+        """True if requests always name a partition to reply to."""
         ...
 
     @property
     def has_streams(self) -> bool:
-        """Whether a request may have several replies, of which the last one is known as such."""
+        """True if a request may have several replies, of which the last one is known as such."""
         ...
 
     @property

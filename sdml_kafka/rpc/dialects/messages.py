@@ -34,7 +34,7 @@ _STATUS = re.compile(rf"[a-zA-Z0-9_.-]{{1,{MAX_STATUS_CHARS}}}")
 
 
 class Request(NamedTuple):
-    """What a server reads from a request."""
+    """A request, as a server reads it."""
 
     id: bytes | None
     """The id byte for byte; the record's key when no header carries an id."""
@@ -50,7 +50,7 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a client reads from a reply."""
+    """A reply, as a client reads it."""
 
     id: bytes | None
     """The id from a header; None when no header carries one: then the key may be the id."""
@@ -59,11 +59,11 @@ class Reply(NamedTuple):
     sequence: int | None = None
     """The reply's number in a stream: 0, 1, 2, ...; None for the one reply to a call."""
     is_end: bool = False
-    """Whether the stream ends here; such a record carries no value of its own."""
+    """True if the stream ends here; such a record carries no value of its own."""
     cancel_partition: int | None = None
     """The partition of the request topic where the server reads cancel records, if it does."""
     more_follow: bool = False
-    """Whether the reply is part of a stream in a dialect that numbers nothing, and not the last."""
+    """True if the reply is part of a stream in a dialect that numbers nothing, and not the last."""
 
 
 PLAIN = Reply(None)
@@ -81,7 +81,7 @@ class HasId(Protocol):
 
 
 class ReplyWriter(Protocol):
-    """What writes the headers of replies in a dialect."""
+    """Writes the headers of replies in a dialect."""
 
     @property
     def no_value(self) -> bytes | None:
@@ -94,7 +94,7 @@ class ReplyWriter(Protocol):
 
     @property
     def marks_last(self) -> bool:
-        """Whether the last value of a stream can carry its end, and nothing numbers the values."""
+        """True if the last value of a stream can carry its end, and nothing numbers the values."""
         ...
 
     @property
@@ -122,7 +122,7 @@ class ReplyWriter(Protocol):
 
 
 class ReplyReader(Protocol):
-    """What reads the headers of replies in a dialect."""
+    """Reads the headers of replies in a dialect."""
 
     def plain_id(self, headers: FlatHeaders, /) -> bytes | None:
         """Return the id of a reply that is no error and no part of a stream, as nearly all are.

@@ -104,7 +104,7 @@ class Wire:
     _routes: dict[FlatHeaders, Route] = field(
         factory=dict[FlatHeaders, Route], init=False, eq=False, repr=False
     )
-    """What was read of the last headers of earlier requests: the calls of a client share them."""
+    """The last headers of earlier requests, as they were read: the calls of a client share them."""
     _traceparent: str | None = field(init=False, eq=False, repr=False)
     """`TRACEPARENT`, None if it may carry an id."""
 

@@ -82,7 +82,7 @@ class Union:
     marks_last: bool = field(default=True, init=False)
     reserved: frozenset[str] = field(init=False)
     _routes: dict[FlatHeaders, Route] = field(factory=dict[FlatHeaders, Route], init=False)
-    """What was read of the headers of earlier requests but the id: a client's calls share them."""
+    """The headers of earlier requests but the id, as read: a client's calls share them."""
 
     def __attrs_post_init__(self) -> None:
         own = frozenset(name.lower() for name in self.error_headers)

@@ -25,7 +25,7 @@ CANCELLED = "cancelled"
 
 
 class Answer(NamedTuple):
-    """What a request is answered with."""
+    """The answer to a request."""
 
     value: bytes | None
     status: str = OK
@@ -52,7 +52,7 @@ class Call:
     reply_topics: tuple[str, ...]
     """The topics that the reply goes to: asked for by the request, and admitted by the server."""
     is_cancelled: bool = False
-    """Whether the client has said that it does not want the rest of the stream."""
+    """True if the client has said that it does not want the rest of the stream."""
 
     @property
     def id(self) -> bytes | None:
@@ -156,27 +156,27 @@ class ServerCall(Call):
     """The number of replies that are not acknowledged, plus one until the handler has ended. At 0
     the request has finished."""
     repeat_key: Hashable | None = None
-    """What repeats of this request have in common, if its answer is to be kept for them."""
+    """The key that repeats of this request share, if its answer is to be kept for them."""
     sequence: int | None = None
     """The number of the next reply of a stream; None if the answer is no stream."""
     room: Waiter | None = None
-    """What a stream waits for until fewer of its replies are unacknowledged."""
+    """The waiter of a stream, until fewer of its replies are unacknowledged."""
     is_over: bool = False
-    """Whether the client was sent an error already, after which nothing more may be sent."""
+    """True if the client was sent an error already, after which nothing more may be sent."""
     is_error: bool = False
-    """Whether the reply that the call takes the outcome of is an error."""
+    """True if the reply that the call takes the outcome of is an error."""
     is_special: bool = False
-    """Whether more has to be looked at than the deadline before the handler runs."""
+    """True if more has to be looked at than the deadline before the handler runs."""
     refused_topics: int = 0
     """The number of topics asked for that are not replied to."""
     is_cancel: bool = False
-    """Whether the record cancels another request."""
+    """True if the record cancels another request."""
     writer: ReplyWriter = NATIVE_REPLIES
     """Writes the replies in the request's dialect."""
     own_headers: ReplyHeaders | None = None
     """The headers of the handler's own, None if it has asked for none."""
     handling: Handling | None = None
-    """What hooks have entered around the handler; None where no hook does."""
+    """The handling that hooks have entered around the handler; None where no hook does."""
     began: float
     """When the call was taken. Set where hooks want to know how long the handler took."""
 

@@ -1,4 +1,4 @@
-"""What happens to a call: it is taken, answered, and ended, cut off or abandoned; and by whom."""
+"""The life of a call: it is taken, answered, and ended, cut off or abandoned; and by whom."""
 
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context

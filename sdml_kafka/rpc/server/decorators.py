@@ -1,4 +1,4 @@
-"""What type checkers make of `@server.handler(...)`: which functions may be handlers.
+"""The types of `@server.handler(...)`: which functions may be handlers.
 
 The function takes what the parser returns (bytes without one) and the `Call`. It returns or yields
 bytes, or what the serializer takes.
@@ -10,7 +10,7 @@ from typing import Any, Protocol, overload
 from sdml_kafka.rpc.server.call import Call
 
 type Payload = bytes | bytearray | memoryview | None
-"""What a handler may return that makes bytes itself; None is an empty reply."""
+"""The reply of a handler that makes bytes itself; None is an empty one."""
 type Answer = Payload | Awaitable[Payload] | AsyncIterator[Payload]
 """The same of plain functions, of async ones and of async generators."""
 type Function[V, A] = Callable[[V, Call], A]

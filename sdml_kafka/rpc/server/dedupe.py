@@ -45,7 +45,7 @@ class _Kept[A]:
 
 @define(eq=False)
 class Repeats[W, A]:
-    """What runs, and the answers that are kept.
+    """The requests that run, and the answers that are kept.
 
     `A` is an answer, `W` what stands for a repeat that waits while the first request runs.
     """

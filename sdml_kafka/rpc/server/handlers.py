@@ -27,7 +27,7 @@ class Handler:
     read: Callable[[Any], Any]
     """Returns what the parser makes of a call's record, or what it has to wait for."""
     reads_value: bool
-    """Whether the value is all that is read, so that `read` returns what the handler takes."""
+    """True if the value is all that is read, so that `read` returns what the handler takes."""
     parser: Callable[[Any], Any] | None
     running: int = field(default=0, init=False)
     """The number of requests that run, plus the threads of cut-off requests that go on."""

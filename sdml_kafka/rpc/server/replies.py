@@ -77,7 +77,7 @@ class Replies:
         self._count = 0
         self._bytes = 0
         self.is_full: bool = False
-        """Whether no further request may start, which bounds what waits for the broker."""
+        """True if no further request may start, which bounds what waits for the broker."""
         self._to_resend: list[tuple[float, Reply | ServerCall]] = []
         self.resend_timer: DeadlineTimer = DeadlineTimer(self._resend)
 

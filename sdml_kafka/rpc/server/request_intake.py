@@ -63,7 +63,7 @@ class RequestIntake:
 
     wire: Wire
     reads_native: bool
-    """Whether requests in the project's own dialect are replied to."""
+    """True if requests in the project's own dialect are replied to."""
     foreign: Union | None
     """Reads requests of Spring and NestJS, and writes the replies; None if nobody shall."""
     own_ids: OwnIds | None

@@ -49,7 +49,7 @@ class Lane:
         self.there_at: float = 0.0
         """When all of the records in the ledger were in the log."""
         self.is_queued: bool = False
-        """Whether the lane waits for its turn, or is parked."""
+        """True if the lane waits for its turn, or is parked."""
         self.cancelled: set[bytes] = set()
         """The ids of requests that wait here and must not be started any more."""
         self._seen = -1

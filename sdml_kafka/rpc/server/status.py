@@ -1,4 +1,4 @@
-"""What a server shows of itself as frozen values, and the counts behind them."""
+"""A server's status as frozen values, and the counts behind them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ MAX_STATUSES = 100
 
 @define(eq=False)
 class Counts:
-    """What a server counts while it runs; see `ServerCounters`."""
+    """The counts of a server that runs; see `ServerCounters`."""
 
     requests: int = 0
     replies: int = 0
@@ -42,7 +42,7 @@ class Counts:
 
 @frozen
 class ServerCounters:
-    """What has happened since the server was entered."""
+    """The number of things that have happened since the server was entered."""
 
     requests: int
     """The number of requests taken up: started, or answered without."""
@@ -81,11 +81,11 @@ class ServerCounters:
 
 @frozen
 class ServerStatus:
-    """What a server is doing at one moment."""
+    """A server at one moment: what it is doing."""
 
     tree: ActorSnapshot
     connected: bool
-    """Whether both the producer and the consumer have a connection to a broker."""
+    """True if both the producer and the consumer have a connection to a broker."""
     in_flight: int
     """The number of requests taken up whose replies are not all acknowledged yet."""
     partitions: Mapping[TopicPartition, PartitionStatus]

@@ -1,4 +1,4 @@
-"""What each format makes of a schema: a function that reads data, and one that writes it."""
+"""A format's codec for a schema: a function that reads data, and one that writes it."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -15,7 +15,7 @@ message, if that does not stand in front of the data."""
 
 @frozen
 class Reading:
-    """What a program wants of the data that it reads."""
+    """A program's wishes for the data that it reads."""
 
     type: Any
     build: Callable[[object], object]
@@ -25,7 +25,7 @@ class Reading:
     schema: str | None = None
     """The schema that Avro's data is read as, by Avro's rules of resolution."""
     validate: bool = True
-    """Whether JSON is checked against its schema."""
+    """True if JSON is checked against its schema."""
 
 
 @frozen

@@ -79,12 +79,12 @@ class Node:
 
     @property
     def alive(self) -> bool:
-        """Whether the JVM exists, frozen or not."""
+        """True if the JVM exists, frozen or not."""
         return self.started and self._processes.exit_code(self.number) is None
 
     @property
     def lost_a_port(self) -> bool:
-        """Whether another process has one of the node's ports."""
+        """True if another process has one of the node's ports."""
         return "Address already in use" in self._log_text()
 
     def kill(self) -> None:

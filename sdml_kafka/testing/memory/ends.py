@@ -1,4 +1,4 @@
-"""What a consumer of the in-memory broker knows of the ends of its partitions."""
+"""The ends of its partitions, as a consumer of the in-memory broker knows them."""
 
 from collections.abc import Collection, Mapping
 

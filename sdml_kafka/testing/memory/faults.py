@@ -1,4 +1,4 @@
-"""What a test orders to go wrong in the in-memory broker."""
+"""Faults that a test orders in the in-memory broker."""
 
 from collections import deque
 
@@ -16,9 +16,9 @@ class Failure:
     client: str | None
     """The name of the member or producer that gets the error; None for whichever calls first."""
     applied: bool = False
-    """Whether what fails is carried out, so that only the answer is the error."""
+    """True if what fails is carried out, so that only the answer is the error."""
     spoils: bool = False
-    """Whether a send that fails leaves its partition closed to its producer."""
+    """True if a send that fails leaves its partition closed to its producer."""
 
 
 @define(eq=False)
@@ -46,7 +46,7 @@ class Faults:
 
     @property
     def down(self) -> bool:
-        """Whether no broker can be reached."""
+        """True if no broker can be reached."""
         return self.down_since is not None
 
 

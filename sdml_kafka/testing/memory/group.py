@@ -30,7 +30,7 @@ class Group:
     on_change: Callable[[], None]
     """Called when something has happened that a member may wait for."""
     reachable: bool
-    """Whether the broker can be reached."""
+    """True if the broker can be reached."""
     connected: list[Member] = field(factory=list[Member], init=False)
     """The members inside, those that were expelled, and the dead whose session goes on."""
     generation: int = field(default=0, init=False)

@@ -1,4 +1,4 @@
-"""What the in-memory broker keeps: the records of each partition, and who committed what."""
+"""The log of the in-memory broker: the records of each partition, and who committed what."""
 
 from bisect import bisect_left
 from collections.abc import Sequence

@@ -25,7 +25,7 @@ class Standing(Enum):
 
 @frozen
 class MemberOptions:
-    """What a member's consumer was configured with."""
+    """The options of a member's consumer."""
 
     auto_offset_reset: Reset
     session_timeout_s: float
@@ -69,7 +69,7 @@ class Member:
     """The topics of which the group had commits when the member started."""
     tail: TailPositions | None = None
     inside: bool = False
-    """Whether the group counts the member."""
+    """True if the group counts the member."""
     standing: Standing = Standing.OUT
     epoch: int = 0
     """The number of the latest assignment."""

@@ -1,6 +1,6 @@
 # pyright: basic
 # aiokafka is not typed.
-"""What aiokafka's consumers and producers have in common: their client, and how tasks on it end.
+"""The common part of aiokafka's consumers and producers: their client, and how tasks on it end.
 
 The private attributes of that client that this package touches; those of the consumer and of the
 producer are in the two `internals.py`. Checked on aiokafka 0.13.0, 0.14.0 and 0.15.0rc1.

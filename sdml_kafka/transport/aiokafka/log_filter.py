@@ -52,12 +52,12 @@ _SAID_BY_US = (
     "OffsetCommit failed for group",  # CommitFailed, CommitRejected
     "Attempt to join group failed due to fatal error",  # raised by the next poll
 )
-"""What the templates begin with of lines that say what this package says itself."""
+"""The beginnings of the templates of lines that say what this package says itself."""
 _CONNECTION = (KafkaConnectionError, NodeNotReadyError)
 
 
 _is_own: ContextVar[bool] = ContextVar("sdml_kafka_client", default=False)
-"""Whether what runs in this context belongs to a client of this package."""
+"""True if what runs in this context belongs to a client of this package."""
 
 
 class RepeatFilter(logging.Filter):

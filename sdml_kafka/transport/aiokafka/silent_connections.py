@@ -57,7 +57,7 @@ class _Watched:
     silent: int = 0
     """The number of looks since something has moved."""
     seen: object = None
-    """What the last look has seen."""
+    """The state that the last look has seen."""
     calm: int = 0
     """The number of looks that saw something move since the patience was changed."""
 

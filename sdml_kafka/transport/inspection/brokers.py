@@ -10,7 +10,7 @@ from sdml_kafka.transport.interfaces.inspection import Address, Request
 
 METADATA, DESCRIBE_CONFIGS, API_VERSIONS, DESCRIBE_QUORUM = 3, 32, 18, 55
 UNKNOWN_RIGHTS = -(1 << 31)
-"""What stands for the rights of a client where the broker does not say them."""
+"""The number for the rights of a client where the broker does not say them."""
 TOPIC, BROKER, GROUP = 2, 4, 32
 """Kafka's numbers of what has settings."""
 _FINALIZED_FEATURES = 2
@@ -19,7 +19,7 @@ _FINALIZED_FEATURES = 2
 
 @frozen
 class Versions:
-    """What a broker speaks."""
+    """The versions that a broker speaks."""
 
     error: int
     apis: Mapping[int, tuple[int, int]]

@@ -56,7 +56,7 @@ class Group:
 
 @frozen
 class Committed:
-    """What a group has committed."""
+    """A group's commit for a partition."""
 
     error: int
     offsets: Mapping[TopicPartition, int]

@@ -12,7 +12,7 @@ from sdml_kafka.transport.interfaces.records import TopicPartition
 
 LIST_OFFSETS = 2
 END, BEGINNING, LATEST_TIME = -1, -2, -3
-"""What can be asked for instead of a time."""
+"""The numbers that can be asked for instead of a time."""
 _CONSUMER = -1
 _ANY_EPOCH = -1
 

@@ -1,4 +1,4 @@
-"""What a driver offers for looking at a Kafka from outside: single requests to single addresses."""
+"""A driver's means to look at a Kafka from outside: single requests to single addresses."""
 
 from typing import Protocol
 

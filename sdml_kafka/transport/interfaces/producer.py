@@ -62,7 +62,7 @@ class Producer(Protocol):
 
     @property
     def connected(self) -> bool:
-        """Whether a broker can be reached, as far as the client knows without asking."""
+        """True if a broker can be reached, as far as the client knows without asking."""
         ...
 
     @property

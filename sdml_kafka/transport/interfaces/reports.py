@@ -1,4 +1,4 @@
-"""What a consumer is given as it starts, and what it reports: polls, assignments, health."""
+"""The settings of a consumer as it starts, and its reports: polls, assignments, health."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -11,7 +11,7 @@ from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 
 @frozen
 class Commit:
-    """What a group has committed for a partition."""
+    """A group's commit for a partition."""
 
     offset: int
     """The offset of the next record to read."""
@@ -34,14 +34,14 @@ class Assignment:
     positions: Mapping[TopicPartition, int]
     """The offset that each partition is read from."""
     committed: Mapping[TopicPartition, Commit | None]
-    """What the group has committed for each partition, None where it has nothing."""
+    """The group's commit for each partition, None where it has none."""
     elsewhere: frozenset[TopicPartition] = frozenset()
     """The partitions of this consumer's topics that other members of the group have. They are
     looked up for a consumer that reads a `Tail`, and left empty for any other. An incremental
     consumer that reads a `Tail` gets an assignment after the release of each revocation as well, an
     empty one if nothing comes."""
     adds: bool = False
-    """Whether the partitions come on top of those of before, which are read on."""
+    """True if the partitions come on top of those of before, which are read on."""
 
 
 @frozen
@@ -74,7 +74,7 @@ class Revocation:
     """The epoch of the assignment that ends; of an incremental consumer that of its last one."""
     partitions: frozenset[TopicPartition]
     lost: bool
-    """Whether the member was out of its group already. Then others may own the partitions, and
+    """True if the member was out of its group already. Then others may own the partitions, and
     nothing may be committed for them."""
     deadline_s: float
     """Seconds from now that the group waits at most."""
@@ -105,7 +105,7 @@ class Membership:
 
 @frozen
 class Health:
-    """What the client knows without waiting for the broker."""
+    """The client's health, as far as it knows without waiting for the broker."""
 
     connected: bool
     high_watermarks: Mapping[TopicPartition, int]
@@ -117,7 +117,7 @@ class Health:
     held: Mapping[TopicPartition, str] = {}
     """The partitions that cannot be read on, with the reason (a batch that does not decode)."""
     obstacle: SdmlKafkaError | None = None
-    """What keeps the consumer from getting or reading its partitions, None if nothing is known to.
+    """The reason why the consumer does not get or read its partitions, None if none is known.
     It may pass by itself; whoever has waited long enough raises it."""
     ends: Mapping[TopicPartition, End] = {}
     """The end of what this consumer can read of each assigned partition: the high watermark, or if
@@ -165,7 +165,7 @@ REPLACED = "the log ends before the offset to be read next, so it was created an
 
 @frozen
 class Polled:
-    """What one poll returned. An assignment precedes the first records that belong to it."""
+    """The result of one poll. An assignment precedes the first records that belong to it."""
 
     records: Mapping[TopicPartition, Sequence[Record]]
     """Records of ready partitions, in the order of their offsets. Offsets that are lower than

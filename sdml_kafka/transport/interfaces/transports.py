@@ -33,7 +33,7 @@ class Transport:
     transactions: ConnectTransactions | None = None
     """The function that opens a producer of transactions, for a listener's processors."""
     reads_committed: bool = True
-    """Whether the consumer sees no record of a transaction before its commit, and none after an
+    """True if the consumer sees no record of a transaction before its commit, and none after an
     abort."""
 
 
@@ -49,7 +49,7 @@ class ListenerTransport:
     """The function that opens a producer of transactions, with an id of its own each time; None for
     a client without transactions that commit offsets in the name of a member."""
     reads_committed: bool = True
-    """Whether the consumer sees no record of a transaction before its commit, and none after an
+    """True if the consumer sees no record of a transaction before its commit, and none after an
     abort."""
 
 

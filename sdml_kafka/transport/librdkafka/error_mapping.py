@@ -22,7 +22,7 @@ from sdml_kafka.transport.record_checks import TOPIC_RULE, no_such_topic
 
 MAX_TEXT_CHARS = 300
 NO_LOGIN = "Request not valid in current SASL state"
-"""What librdkafka says of a broker that takes no login at all."""
+"""librdkafka's words for a broker that takes no login at all."""
 
 AUTHORIZATION = frozenset(
     {

@@ -28,7 +28,7 @@ class GroupProtocol:
     fallback: Settings | None
     """The configuration to take if the broker does not have the protocol, None for none."""
     is_incremental: bool
-    """Whether partitions come and go while others stay."""
+    """True if partitions come and go while others stay."""
     decided_by: tuple[str, ...] = ()
     """The options that stand for the classic protocol, where `group.protocol` was not given."""
 

@@ -41,7 +41,7 @@ def without_secrets(text: str, secrets: Collection[str]) -> str:
 
 
 class ClientLog:
-    """What a client of librdkafka takes for its logger."""
+    """The logger of a client of librdkafka, as it takes it."""
 
     def __init__(self, secrets: Collection[str]) -> None:
         """Begin without lines.

@@ -106,7 +106,7 @@ class OwnerThread:
         """The calls that have no outcome yet; the program's."""
         self._is_stopping = False
         self._is_over = False
-        """Whether no command will be carried out any more; the program's."""
+        """True if no command will be carried out any more; the program's."""
         self._ended = anyio.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 

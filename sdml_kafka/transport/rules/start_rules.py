@@ -53,7 +53,7 @@ class StartRules:
 
     @property
     def looks_back(self) -> bool:
-        """Whether it matters what the group has read before; else all begins at its beginning."""
+        """True if it matters what the group has read before; else all begins at its beginning."""
         return self._reset != "earliest"
 
     def note_read_before(self, topics: Collection[str]) -> None:

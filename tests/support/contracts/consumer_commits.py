@@ -1,4 +1,4 @@
-"""What a commit leaves in the group, and which commits are rejected."""
+"""Commits: what they leave in the group, and which are rejected."""
 
 import anyio
 import pytest

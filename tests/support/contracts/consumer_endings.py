@@ -1,4 +1,4 @@
-"""What a cancelled call and a closed consumer leave behind."""
+"""Cancelled calls and closed consumers, and that they leave nothing behind."""
 
 import anyio
 import pytest

@@ -1,4 +1,4 @@
-"""What happens in rebalances that move only what has to move.
+"""Rebalances that move only what has to move.
 
 Drivers whose rebalances are eager skip these, by `World.incremental`.
 """

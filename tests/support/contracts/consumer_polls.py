@@ -1,4 +1,4 @@
-"""What a poll brings, and what it says about the ends of partitions."""
+"""Polls: what they bring, and what they say about the ends of partitions."""
 
 import anyio
 import pytest

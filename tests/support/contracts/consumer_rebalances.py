@@ -1,4 +1,4 @@
-"""What happens to the members of a group as others come and go."""
+"""Rebalances, as the members of a group see others come and go."""
 
 import anyio
 import pytest

@@ -39,7 +39,7 @@ class World(Protocol):
 
     @property
     def incremental(self) -> bool:
-        """Whether a rebalance moves only what has to move; else it takes everything."""
+        """True if a rebalance moves only what has to move; else it takes everything."""
         ...
 
     def connect(

@@ -1,4 +1,4 @@
-"""What every home on trio does whose loop is in the program's own thread."""
+"""The contract of every home on trio whose loop is in the program's own thread."""
 
 import asyncio
 from functools import partial

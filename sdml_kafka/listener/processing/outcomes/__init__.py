@@ -1,4 +1,4 @@
-"""What becomes of a record when its handler has ended.
+"""The outcomes of records whose handler has ended.
 
 `outcomes.py` decides and does it, `returned.py` sends what a handler returned, `failure_log.py`
 writes what operators read, `results.py` has what stands for a handler's end. Used by processors;

@@ -1,4 +1,4 @@
-"""What handlers returned whose serializer needs something first: it is sent once that is there."""
+"""Values of handlers whose serializer needs something first: they are sent once that is there."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

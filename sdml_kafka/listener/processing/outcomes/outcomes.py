@@ -1,4 +1,4 @@
-"""What becomes of a record when its handler has ended: finished, sent on, tried again, given up."""
+"""Outcomes of records whose handler has ended: finished, sent on, tried again, given up."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +41,7 @@ from sdml_kafka.transport.interfaces.producer import Message
 
 @frozen
 class Policies:
-    """What a processor does about failures."""
+    """A processor's policies for failures."""
 
     retry: Retry
     plan: RetryPlan | None
@@ -53,7 +53,7 @@ class Policies:
 
 @define
 class Counts:
-    """What has happened to a processor's records."""
+    """The counts of what has happened to a processor's records."""
 
     finished: int = 0
     retries: int = 0

@@ -1,4 +1,4 @@
-"""What a handler returned to be sent: its messages, and what waits until all have an outcome."""
+"""Messages that a handler returned to be sent, and what waits until all have an outcome."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast

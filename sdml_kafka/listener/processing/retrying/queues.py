@@ -21,7 +21,7 @@ class RetryQueues:
 
     @property
     def closed(self) -> bool:
-        """Whether nothing is handed out any more, since the listener is left."""
+        """True if nothing is handed out any more, since the listener is left."""
         return self._main.closed
 
     def __len__(self) -> int:

@@ -16,7 +16,7 @@ MAX_PLANS = 1000
 
 @frozen(eq=False)
 class Plan:
-    """What calls with the same options have in common."""
+    """The common part of calls with the same options."""
 
     expectation: Expectation
     timeout_s: float

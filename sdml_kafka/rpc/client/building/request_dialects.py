@@ -1,4 +1,4 @@
-"""What differs between requests of the dialects: where the id travels, and where to reply."""
+"""The differences between requests of the dialects: where the id travels, and where to reply."""
 
 from collections.abc import Callable
 from typing import Protocol

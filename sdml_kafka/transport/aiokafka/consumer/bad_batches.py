@@ -25,7 +25,7 @@ class BadBatches:
 
     @property
     def is_active(self) -> bool:
-        """Whether partitions are being polled one by one, or some not at all."""
+        """True if partitions are being polled one by one, or some not at all."""
         return bool(self._suspects or self._held)
 
     def held(self) -> Mapping[TopicPartition, str]:

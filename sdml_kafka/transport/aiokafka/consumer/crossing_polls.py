@@ -49,7 +49,7 @@ class CrossingPolls:
         self._answers: deque[Polled | Exception] = deque()
         """The answers that have come across; the program's."""
         self._is_asked = False
-        """Whether an answer is still to come; the program's."""
+        """True if an answer is still to come; the program's."""
         self._new_waiter: Callable[[], Waiter] = waiter_maker()
         self._waiter: Waiter | None = None
         self._has_begun = False

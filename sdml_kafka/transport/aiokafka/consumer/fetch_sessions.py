@@ -113,7 +113,7 @@ class SessionRequest:
 
     @property
     def is_as_before(self) -> bool:
-        """Whether the partitions are still to be fetched from the same offsets."""
+        """True if the partitions are still to be fetched from the same offsets."""
         wanted = self.wanted
         return all(
             state._position == wanted[key][1] and not state._paused
@@ -170,13 +170,13 @@ class SessionRequest:
 
 
 class Session:
-    """What a broker remembers of this consumer's partitions."""
+    """A broker's memory of this consumer's partitions."""
 
     def __init__(self) -> None:
         self.number: int = NO_SESSION
         self.epoch: int = INITIAL_EPOCH
         self.is_refused: bool = False
-        """Whether the broker has refused to begin a session."""
+        """True if the broker has refused to begin a session."""
         self._held: Mapping[tuple[str, int], Entry] = {}
 
     def restart(self) -> None:

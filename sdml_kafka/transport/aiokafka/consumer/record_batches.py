@@ -76,7 +76,7 @@ class RecordBatches:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether a `take` has nothing more to return or to raise."""
+        """True if a `take` has nothing more to return or to raise."""
         return (
             self._taken == len(self._decoded)
             and self._error is None

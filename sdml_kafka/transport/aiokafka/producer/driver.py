@@ -67,7 +67,7 @@ class ProducerDriver:
 
     @property
     def connected(self) -> bool:
-        """Whether a broker can be reached. Any thread may ask."""
+        """True if a broker can be reached. Any thread may ask."""
         return self._misses < MAX_MISSES or any(internals.connections(self._producer))
 
     async def watch(self) -> None:

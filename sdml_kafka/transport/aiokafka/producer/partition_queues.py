@@ -39,7 +39,7 @@ class PartitionQueue:
     waiting: deque[Entry] = field(factory=deque[Entry])
     """The records that wait to be moved into a batch."""
     is_due: bool = False
-    """Whether they are moved in one of the next turns."""
+    """True if they are moved in one of the next turns."""
     max_records: int = MAX_RECORDS
     """The number of records in a batch at most; less once the broker found a batch too large."""
 

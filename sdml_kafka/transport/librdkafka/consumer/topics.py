@@ -82,7 +82,7 @@ class Topics:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to look for topics and partitions that are missing."""
+        """True if it is time to look for topics and partitions that are missing."""
         if self._may_be_gone:
             return True
         if self.missing:

@@ -67,10 +67,10 @@ class Rounds:
         self.most: float = self._most
         """The number of records on their way from which on others are held back."""
         self.is_busy: bool = False
-        """Whether rounds of many records follow each other closely."""
+        """True if rounds of many records follow each other closely."""
         self._held_at = self._free_until = self._many_at = self._open_until = 0.0
         self.is_new: bool = True
-        """Whether what is handed over begins a round."""
+        """True if what is handed over begins a round."""
         self._under_way = 0
         """The number of records on their way when the first one was held back."""
         self._is_flushing = False

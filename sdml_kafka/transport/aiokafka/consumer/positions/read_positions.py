@@ -62,7 +62,7 @@ class ReadPositions:
 
     @property
     def has_news(self) -> bool:
-        """Whether a position has moved that no record shows."""
+        """True if a position has moved that no record shows."""
         return bool(self._moved)
 
     def news(self) -> Mapping[TopicPartition, int]:

@@ -43,7 +43,7 @@ class FoundPositions:
 
 class StartPositions(Protocol):
     keeps_positions: bool
-    """Whether reading goes on after a rebalance where it was before."""
+    """True if reading goes on after a rebalance where it was before."""
 
     def hold(self, assigned: Collection[TopicPartition]) -> frozenset[TopicPartition]:
         """Pause what was assigned, and return the partitions that will be read.
@@ -109,7 +109,7 @@ class CommittedStart:
         self._topics = topics
         self._bounds = bounds
         self._commits: Mapping[TopicPartition, Commit] | None = None
-        """What the group has committed, once that was answered for this assignment."""
+        """The group's commits, once they were answered for this assignment."""
         never_resets = internals.never_resets(consumer)
         # Where an offset is gone that was to be read next, what is left is read.
         reset: Any = "none" if never_resets else internals.reset_to_earliest(consumer)

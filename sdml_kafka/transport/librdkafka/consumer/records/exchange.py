@@ -41,9 +41,9 @@ class Fetched:
     seek: int = 0
     """The number of the seek that has moved it here, which a poll has to know of."""
     is_withheld: bool = field(default=False, init=False)
-    """Whether it is being revoked, or cannot be read on, so that no record goes out any more."""
+    """True if it is being revoked, or cannot be read on, so that no record goes out any more."""
     is_paused: bool = field(default=False, init=False)
-    """Whether librdkafka was asked to fetch nothing of it; the thread's."""
+    """True if librdkafka was asked to fetch nothing of it; the thread's."""
 
     def take(self, most: int) -> RecordColumns:
         """Remove the first records and return them, up to `most` of one log."""
@@ -66,7 +66,7 @@ class Fetched:
 
 @define
 class _Request:
-    """What a poll asks for."""
+    """The request of a poll."""
 
     ready: Collection[TopicPartition]
     most: int
@@ -106,7 +106,7 @@ class Exchange:
         self._announced: set[TopicPartition] = set()
         """The partitions whose assignment a poll has taken."""
         self._has_assigned = False
-        """Whether a poll has taken an assignment."""
+        """True if a poll has taken an assignment."""
         self._health: Health | None = None
         self._jumps: list[Jump] = []
         self._corrupt: list[Jump] = []
@@ -277,5 +277,5 @@ class Exchange:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a poll waits."""
+        """True if a poll waits."""
         return self._request is not None
