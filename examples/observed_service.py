@@ -21,10 +21,16 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 from pydantic import BaseModel
 
-from sdml_kafka import Delivery, KafkaListener, KafkaProducer, KafkaRPC, observability
+from sdml_kafka import (
+    Delivery,
+    KafkaListener,
+    KafkaProducer,
+    KafkaRPC,
+    observability,
+    parse_pydantic,
+)
 from sdml_kafka.observability.opentelemetry import OpenTelemetry
 from sdml_kafka.observability.prometheus import Prometheus
-from sdml_kafka.parsing.models import parse_pydantic
 
 
 class Order(BaseModel):

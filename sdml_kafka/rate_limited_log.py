@@ -69,7 +69,7 @@ class RateLimitedLog:
             level: The level of the line.
             kind: The name of what happens; lines of one kind share the limit.
             text: The line, with a placeholder for each of `args`.
-            args: What the placeholders stand for. All but numbers are escaped and bounded.
+            *args: What the placeholders stand for. All but numbers are escaped and bounded.
             error: An exception, or None for a line without a traceback.
             extra: The fields of the line, beside those that all lines of this log have.
             late: The line with the same placeholders for when it is written later, if it then reads

@@ -47,6 +47,15 @@ def test_each_file_that_is_named_is_there(page: Path) -> None:
     assert [name for name in named if not any((at / name).exists() for at in (ROOT, PACKAGE))] == []
 
 
+def test_each_file_that_the_source_names_is_there() -> None:
+    """Docstrings and comments may leave out the first folders of a path."""
+    folders = PACKAGE, ROOT / "tests", ROOT / "examples"
+    there = [f"{path}" for folder in folders for path in folder.rglob("*.py")]
+    for source in PACKAGE.rglob("*.py"):
+        for name in re.findall(r"`([\w/-]+\.py)`", source.read_text()):
+            assert any(path.endswith(f"/{name}") for path in there), (source.name, name)
+
+
 def test_each_test_that_proves_a_promise_is_there() -> None:
     page = ROOT / "docs" / "guarantees.md"
     cited = TEST.findall(page.read_text())

@@ -1,7 +1,8 @@
 """AsyncAPI 3 documents of a program: what its listeners, servers and clients declare.
 
 Programs and `sdml-kafka asyncapi` use it. It reads declarations and the types in them, and connects
-to nothing: `declared.py` reads objects, `payloads.py` types, and `document.py` puts all together.
+to nothing: `declared.py` reads objects, `payloads.py` types, and `description.py` puts all
+together.
 """
 
 from typing import TYPE_CHECKING, Any

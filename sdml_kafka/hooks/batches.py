@@ -19,7 +19,7 @@ class Tenancy(Protocol):
 
 
 class Chunk(Protocol):
-    """Records that were delivered together; see `consuming/ledger.py`."""
+    """Records that were delivered together; see `consuming/offsets/chunks.py`."""
 
     @property
     def tenancy(self) -> Tenancy: ...

@@ -81,6 +81,8 @@ class KafkaListener(Enterable):
         consumer_factory: Returns a new `AIOKafkaConsumer` each time, with a group_id, without
             topics, not started. It is called where an asyncio loop runs, on trio too, and
             again for each restart. Or give `bootstrap_servers` and `group_id`.
+        producer_factory: Returns a new `AIOKafkaProducer` each time, not started, for what handlers
+            return, retry topics and dead letters; beside a `consumer_factory`.
         bootstrap_servers: The addresses of some brokers, asked side by side: one string with
             commas, or a list.
         group_id: The group that shares the records.

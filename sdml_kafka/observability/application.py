@@ -22,7 +22,6 @@ def app(
     - `/metrics` is what Prometheus reads: the state of the objects, and whatever is registered with
       prometheus-client, such as the hook `Prometheus` (extra `prometheus`).
     - `/status.json` is all that can be seen of them; `sdml-kafka top` shows it in a terminal.
-
     - `/dead-letters` lists the dead letters of the listeners, and sends them anew, for whoever has
       the token; without `dead_letter_token` it is not there. The page shows it.
 

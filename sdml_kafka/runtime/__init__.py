@@ -16,6 +16,7 @@ from sdml_kafka.runtime.events import (
     ActorStarted,
     ActorStopped,
     Event,
+    RecentEvent,
     SupervisorGaveUp,
 )
 from sdml_kafka.runtime.mailbox import Mailbox
@@ -38,6 +39,7 @@ __all__ = [
     "Event",
     "Life",
     "Mailbox",
+    "RecentEvent",
     "RestartType",
     "Restarts",
     "RestartsExhausted",
