@@ -42,8 +42,8 @@ class Sent(NamedTuple):
     partition: int
     """The number of the partition, from 0."""
     offset: int
-    """The offset in the partition; -1 if the broker has not said it: of a repeat that it had already,
-    or to a producer of your own with `acks=0`."""
+    """The offset in the partition; -1 if the broker has not said it: of a repeat that it had, or
+    to a producer of your own with `acks=0`."""
     timestamp_ms: int
     """Milliseconds since the epoch: the record's own time, or the broker's if the topic is set to
     that."""
