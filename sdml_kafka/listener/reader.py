@@ -26,7 +26,7 @@ from sdml_kafka.parsing.parsers import SKIP
 
 MAX_UNBROKEN_S = 0.005
 """Seconds after which a loop whose body never waits lets the others run, for the heartbeats."""
-MAX_RUN = 128
+MAX_RUN = 256
 """Records that a reader may take before the ledger learns of them."""
 
 _NOTHING = Parcel(Chunk(Ledger().open("", 0, 0, 0, None), (), 0, bytearray(), 0.0), (), (), ())

@@ -102,6 +102,7 @@ class RecordColumns(Sequence[FetchedRecord]):
         "_checksums",
         "_headers",
         "_keys",
+        "_may_lack_values",
         "_place",
         "_sizes",
         "_timestamp_types",
@@ -117,6 +118,8 @@ class RecordColumns(Sequence[FetchedRecord]):
         self.values: list[bytes | None] = []
         self._sizes: list[int] = []
         """Those of the first records, as far as they were counted."""
+        self._may_lack_values = False
+        """True if a value was missing when they were counted."""
         self._timestamps: list[int] = []
         self._timestamp_types: list[int] | None = None
         self._keys: list[bytes | None] | None = None
@@ -139,6 +142,8 @@ class RecordColumns(Sequence[FetchedRecord]):
         columns.offsets, columns.values = offsets, values
         columns._timestamps, columns._timestamp_types = timestamps, timestamp_types
         columns._keys, columns._headers = keys, None if headers is None else list(headers)
+        if keys is None and headers is None:
+            columns._count_sizes()  # while the values are in the processor's caches
         return columns
 
     def add_raws(self, raws: Sequence[RawRecord], *, are_plain: bool) -> None:
@@ -172,6 +177,7 @@ class RecordColumns(Sequence[FetchedRecord]):
         self.values += more.values
         if len(self._sizes) == count:
             self._sizes += more._sizes
+        self._may_lack_values |= more._may_lack_values
         self._timestamps += more._timestamps
         self._timestamp_types = _extended(self._timestamp_types, count, 0, more._timestamp_types)
         self._keys = _extended(self._keys, count, None, more._keys)
@@ -200,15 +206,27 @@ class RecordColumns(Sequence[FetchedRecord]):
         They are counted when they are asked for. For the replies to calls, which have headers,
         nobody asks, and counting takes as long as decoding.
         """
-        count = len(self._sizes)
-        if count < len(self.values):
-            sizes = _lengths(self.values[count:])
-            if self._keys is not None:
-                sizes = list(map(add, sizes, _lengths(self._keys[count:])))
-            if self._headers is not None:
-                sizes = list(map(add, sizes, _lengths_of_headers(self._headers[count:])))
-            self._sizes += sizes
+        if len(self._sizes) < len(self.values):
+            self._count_sizes()
         return self._sizes
+
+    def _count_sizes(self) -> None:
+        count = len(self._sizes)
+        values = self.values[count:]
+        try:
+            sizes = list(map(len, values))  # type: ignore[arg-type]
+        except TypeError:  # one is None; to look for it first would take longer
+            sizes, self._may_lack_values = _lengths(values), True
+        if self._keys is not None:
+            sizes = list(map(add, sizes, _lengths(self._keys[count:])))
+        if self._headers is not None:
+            sizes = list(map(add, sizes, _lengths_of_headers(self._headers[count:])))
+        self._sizes += sizes
+
+    @property
+    def has_all_values(self) -> bool:
+        """True if no value is missing, as far as the sizes were counted anyway."""
+        return not self._may_lack_values and len(self._sizes) == len(self.values)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -249,6 +267,7 @@ class RecordColumns(Sequence[FetchedRecord]):
         part.offsets, part.values = self.offsets[index], self.values[index]
         are_counted = len(self._sizes) == len(self.values)
         part._sizes = self._sizes[index] if are_counted else []
+        part._may_lack_values = self._may_lack_values
         part._timestamps = self._timestamps[index]
         part._timestamp_types = _part(self._timestamp_types, index)
         part._keys = _part(self._keys, index)
@@ -360,7 +379,12 @@ def values_of(records: Sequence[Record]) -> Sequence[bytes] | None:
     A deserializer of a program may have made something else of it.
     """
     values: Any
-    values = records.values if type(records) is RecordColumns else list(map(_value_of, records))
+    if type(records) is RecordColumns:
+        values = records.values
+        if values and records.has_all_values:
+            return cast(Sequence[bytes], values)
+    else:
+        values = list(map(_value_of, records))
     return cast(Sequence[bytes], values) if set(map(type, values)) == {bytes} else None
 
 

@@ -111,6 +111,14 @@ def test_cut_and_joined_they_are_the_same_records(
     cut = whole[start : start + count]
     assert list(cut) == expected[start : start + count]
     assert len(cut.sizes) == len(cut)
+    # Before and after their sizes were counted.
+    for records, raws in [
+        (joined([columns(all_raws)]), all_raws),
+        (whole, all_raws),
+        (cut, all_raws[start : start + count]),
+    ]:
+        values = [raw.value for raw in raws]
+        assert values_of(records) == (values if values and None not in values else None)
     whole.drop(min(start, len(whole)))
     assert list(whole) == expected[start:]
     assert [whole[at] for at in range(len(whole))] == expected[start:]

@@ -69,7 +69,7 @@ CONSUMER_DEFAULTS: Mapping[str, Any] = {
     # with librdkafka's 64 MB a record costs a fifth more. Where the queue is full, librdkafka looks
     # again after 1 s by default, in which a program has read many times what it holds.
     "queued.max.messages.kbytes": 4096,
-    "fetch.queue.backoff.ms": 10,
+    "fetch.queue.backoff.ms": 2,
 }
 
 PRODUCER_DEFAULTS: Mapping[str, Any] = {
