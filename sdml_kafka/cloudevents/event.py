@@ -43,7 +43,7 @@ class CloudEvent:
     id: str = field(factory=_new_id)
     """The event's own name within its source; by default a fresh UUID."""
     time: datetime | None = None
-    """When it has happened, with a time zone."""
+    """The time at which it has happened, with a time zone."""
     subject: str | None = None
     """The thing that it has happened to, within the source."""
     datacontenttype: str | None = None

@@ -40,7 +40,8 @@ class PartitionStatus:
     all before it have finished, and since it has been in hand or has waited, as it does now. To
     half a second; 0 when all have finished."""
     held: str | None
-    """Why the partition cannot be read on, None if it can. Records that do not decode hold it."""
+    """The reason why the partition cannot be read on, such as records that do not decode; else
+    None."""
     parsing: int = 0
     """The number of records that an async parser works on, or that wait for it next in line."""
     bytes_in_flight: int = 0

@@ -24,7 +24,7 @@ class Delivery[T]:
 
     _value: T
     attempt: int
-    """How often the record has been tried, this time included: 1, 2, ..."""
+    """The number of times that the record has been tried, this one included: 1, 2, ..."""
 
     @property
     def value(self) -> T:

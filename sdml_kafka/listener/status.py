@@ -31,7 +31,7 @@ class Counters:
     rebalances: int
     """The number of assignments received, the first one included."""
     jumps: int = 0
-    """How often reading went on elsewhere, since the offset to be read next was gone."""
+    """The number of jumps: reading went on elsewhere, since the offset to be read next was gone."""
     lost_offsets: int = 0
     """The number of offsets that were passed over then: at most so many records are lost."""
     corrupt: int = 0

@@ -28,5 +28,5 @@ class NotYet(Exception):
 
     @property
     def why(self) -> str:
-        """Why the record is held."""
+        """The reason why the record is held."""
         return self._why if isinstance(self._why, str) else self._why()

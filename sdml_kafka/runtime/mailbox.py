@@ -18,7 +18,7 @@ class Mailbox[M]:
         """Make an empty mailbox.
 
         Args:
-            capacity: How many messages may wait, at least 1.
+            capacity: The number of messages that may wait, at least 1.
 
         Raises:
             ValueError: `capacity` is less than 1.
@@ -92,12 +92,12 @@ class Mailbox[M]:
 
     @property
     def depth(self) -> int:
-        """How many messages wait; 0 once the mailbox is closed."""
+        """The number of messages that wait; 0 once the mailbox is closed."""
         return 0 if self._closed else self._receiver.statistics().current_buffer_used
 
     @property
     def capacity(self) -> int:
-        """How many messages may wait."""
+        """The number of messages that may wait."""
         return self._capacity
 
     def close(self) -> None:

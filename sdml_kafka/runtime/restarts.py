@@ -6,10 +6,10 @@ from typing import Literal, get_args
 from attrs import frozen
 
 RestartType = Literal["permanent", "transient", "temporary"]
-"""When an actor that has ended is started again: always, only after a failure, or never."""
+"""A child's type: it is started again whenever it has ended, only after a failure, or never."""
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
-"""Which children are restarted when one fails: itself, all, or itself and all started after it."""
+"""The children that are restarted when one fails: itself, all, or itself and all after it."""
 
 
 def check_choice(name: str, value: str, choices: object) -> None:
@@ -27,7 +27,7 @@ def check_seconds(name: str, value: float) -> None:
 
 @frozen
 class Restarts:
-    """How often and how fast a supervisor restarts its children.
+    """The limits and delays with which a supervisor restarts its children.
 
     Raises:
         ValueError: A value is out of its range.

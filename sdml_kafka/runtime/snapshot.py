@@ -7,7 +7,7 @@ from attrs import frozen
 
 
 class ActorState(StrEnum):
-    """Where an actor is in its life."""
+    """The state of an actor in its life."""
 
     NEW = "new"
     STARTING = "starting"
@@ -29,13 +29,13 @@ class ActorSnapshot:
     name: str
     state: ActorState
     restarts: int
-    """How often the actor was restarted, for its own failures or its siblings'."""
+    """The number of restarts of the actor, for its own failures or its siblings'."""
     last_error: str | None
     """Class and text of the actor's last failure, None if it has never failed."""
     inbox_depth: int
-    """How many messages wait in the actor's mailbox."""
+    """The number of messages that wait in the actor's mailbox."""
     inbox_capacity: int
-    """How many messages may wait there; 0 for an actor that has no mailbox."""
+    """The number of messages that may wait there; 0 for an actor that has no mailbox."""
     age_s: float
     """Seconds since the actor's present life began; 0 while it has none."""
     children: tuple["ActorSnapshot", ...] = ()

@@ -25,17 +25,17 @@ from sdml_kafka.listener.typed_queue import TURN
 
 
 class ProcessOptions(TypedDict, total=False):
-    """How records are processed."""
+    """Options of a processor."""
 
     concurrency: int
     """The number of handlers that run at once, over all partitions; by default 10."""
     order: Order
-    """Which records wait for each other: "partition" (the default), "key" or "none"."""
+    """The records that wait for each other: of a "partition" (the default), a "key", or "none"."""
     null_key: NullKey
     """The order of records without a key: "free" of it (the default) or in order with each other,
     "partition"; with `order="key"`."""
     retry: Retry | RetryTopics
-    """How a failed record is tried again; by default it is not."""
+    """The further attempts at a failed record; by default none."""
     on_failure: OnFailure
     """The fate of a record that has failed for good; by default `Stop()`."""
     exactly_once: bool | Transaction

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sdml_kafka.listener.delivery import Delivery
 
 Order = Literal["partition", "key", "none"]
-"""Which records wait for each other: those of a partition, those of a key, or none."""
+"""The records that wait for each other: those of a partition, those of a key, or none."""
 
 NO_PRODUCER = (
     "Sends, retry topics and dead letters need a producer: give the listener bootstrap_servers, or "
@@ -111,7 +111,7 @@ class RetryTopics:
     delays_s: tuple[float, ...]
     """Seconds before each further attempt."""
     first: Retry
-    """How a record is tried in place before it goes to a topic."""
+    """The attempts in place before a record goes to a topic."""
 
     def __init__(self, *delays_s: float, first: Retry = ONCE) -> None:
         """Give the delays in seconds, in order."""
@@ -156,7 +156,7 @@ class DeadLetter:
     topic: str = "{topic}-dlt"
     """The topic to write to; `{topic}` stands for the one that the record came from at first."""
     partition: Literal["same", "key"] = "same"
-    """Where to write: the partition of the same number, or the one that the key decides on. A
+    """The partition to write to: that of the same number, or the one that the key decides on. A
     number that the topic does not have falls back on the key."""
     max_consecutive: int | None = None
     """The number of failures in a row that are written, None for any number."""

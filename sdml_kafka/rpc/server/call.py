@@ -105,7 +105,7 @@ class Call:
 
     @property
     def deadline(self) -> float | None:
-        """When the caller stops waiting, in seconds of `anyio.current_time()`; None if never."""
+        """The time when the caller stops waiting, by `anyio.current_time()`; None if never."""
         raise NotImplementedError  # ServerCall has it
 
     @property

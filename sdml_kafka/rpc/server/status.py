@@ -72,7 +72,7 @@ class ServerCounters:
     rebalances: int
     """The number of assignments received, with the first one."""
     jumps: int = 0
-    """How often reading went on elsewhere, since the offset to be read next was gone."""
+    """The number of jumps: reading went on elsewhere, since the offset to be read next was gone."""
     lost_offsets: int = 0
     """The number of offsets that were passed over then: at most so many requests are lost."""
     corrupt: int = 0
