@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import chain
 
-from sdml_kafka.transport.fetched_record import RecordColumns, joined, offset_at
+from sdml_kafka.transport.fetched.columns import RecordColumns, joined
+from sdml_kafka.transport.fetched.parts import offset_at
 from sdml_kafka.transport.interfaces.records import Record
 
 

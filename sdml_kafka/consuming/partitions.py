@@ -22,7 +22,7 @@ from sdml_kafka.consuming.preparations import Preparations
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.health.standing import Standstill
 from sdml_kafka.hooks.batches import OnFinished
-from sdml_kafka.transport.fetched_record import offset_at, offsets_of
+from sdml_kafka.transport.fetched.parts import offset_at, offsets_of
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import Assignment, Commit, End, Health, Jump, Polled
 

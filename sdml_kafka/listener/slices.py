@@ -24,7 +24,7 @@ from sdml_kafka.listener.router import Route
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.parsing.type_checks import name_of
-from sdml_kafka.transport.fetched_record import offsets_of, values_of
+from sdml_kafka.transport.fetched.parts import offsets_of, values_of
 from sdml_kafka.transport.interfaces.records import Record
 
 

@@ -11,7 +11,7 @@ from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.runtime.wait_queue import WaitQueue
-from sdml_kafka.transport.fetched_record import RecordColumns
+from sdml_kafka.transport.fetched.columns import RecordColumns
 from sdml_kafka.transport.interfaces.records import Record
 
 MAX_PARSED_AHEAD = 500

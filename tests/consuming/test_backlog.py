@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from sdml_kafka.consuming.backlog import Backlog
 from sdml_kafka.testing.memory.log import MemoryRecord
-from sdml_kafka.transport.fetched_record import RecordColumns
+from sdml_kafka.transport.fetched.columns import RecordColumns
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
-from tests.transport.test_record_columns import Raw
+from tests.transport.fetched.test_columns import Raw
 
 PLACE = TopicPartition("orders", 3)
 

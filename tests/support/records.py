@@ -1,6 +1,6 @@
 """Records out of nowhere."""
 
-from sdml_kafka.transport.fetched_record import FetchedRecord
+from sdml_kafka.transport.fetched.record import FetchedRecord
 
 
 def make_record(

@@ -9,7 +9,7 @@ from sdml_kafka.hooks.events import DeadLettered, Retried
 from sdml_kafka.hooks.participation import Handling, Purpose
 from sdml_kafka.hooks.receipts import take_part
 from sdml_kafka.listener.typed_queue import Parcel
-from sdml_kafka.transport.fetched_record import RecordColumns
+from sdml_kafka.transport.fetched.columns import RecordColumns
 from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.interfaces.records import Record
 

@@ -13,7 +13,7 @@ from sdml_kafka.listener.delivery import Delivery, StreamDelivery
 from sdml_kafka.listener.reader import Reader
 from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.parsing.type_checks import name_of
-from sdml_kafka.transport.fetched_record import RecordColumns
+from sdml_kafka.transport.fetched.columns import RecordColumns
 from sdml_kafka.transport.interfaces.records import Record
 
 

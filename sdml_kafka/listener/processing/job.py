@@ -16,7 +16,7 @@ from sdml_kafka.hooks.participation import Handling
 from sdml_kafka.listener.batch_parser import Unparsed
 from sdml_kafka.listener.delivery import Delivery, check_error
 from sdml_kafka.listener.typed_queue import Parcel
-from sdml_kafka.transport.fetched_record import RecordColumns
+from sdml_kafka.transport.fetched.columns import RecordColumns
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 
 DONE = object()

@@ -26,7 +26,7 @@ from sdml_kafka.rpc.dialects.messages import (
 )
 from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.runtime import Actor, Life, Mailbox
-from sdml_kafka.transport.fetched_record import flat_headers
+from sdml_kafka.transport.fetched.parts import flat_headers
 from sdml_kafka.transport.interfaces.records import Record
 
 MAX_TYPES = 1000

@@ -15,7 +15,7 @@ from sdml_kafka.rpc.dialects.own_headers import GivenHeaders, ReplyHeaders
 from sdml_kafka.rpc.dialects.union import dialect_of
 from sdml_kafka.rpc.server.handlers import Handler
 from sdml_kafka.runtime.waiter import Waiter
-from sdml_kafka.transport.fetched_record import FetchedRecord
+from sdml_kafka.transport.fetched.record import FetchedRecord
 from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.interfaces.records import Record
 

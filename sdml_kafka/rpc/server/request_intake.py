@@ -29,7 +29,7 @@ from sdml_kafka.rpc.server.replies import Replies
 from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopicPolicy
 from sdml_kafka.rpc.server.request_queue import Lane
 from sdml_kafka.rpc.server.status import Counts
-from sdml_kafka.transport.fetched_record import rows_of
+from sdml_kafka.transport.fetched.parts import rows_of
 from sdml_kafka.transport.interfaces.records import Record
 
 MAX_SIGHT_S = 1.0

@@ -10,7 +10,7 @@ from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.rpc.server.call import ServerCall
 from sdml_kafka.rpc.server.handlers import Handler
-from sdml_kafka.transport.fetched_record import offsets_of
+from sdml_kafka.transport.fetched.parts import offsets_of
 from sdml_kafka.transport.interfaces.consumer import POLL_TIMEOUT_S
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import Health

@@ -26,7 +26,7 @@ from sdml_kafka.listener.processing.spring_headers import (
     shortened,
     without_failure,
 )
-from sdml_kafka.transport.fetched_record import FetchedRecord
+from sdml_kafka.transport.fetched.record import FetchedRecord
 from tests.support.records import make_record
 
 NOW_MS = 0x0193_7654_3210

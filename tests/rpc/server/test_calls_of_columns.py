@@ -10,7 +10,8 @@ from sdml_kafka import Call, SendFailed
 from sdml_kafka.rpc.server.actor_tree import ServerActors
 from sdml_kafka.rpc.server.call import Answer, ServerCall
 from sdml_kafka.transport.aiokafka.producer.adapter import report
-from sdml_kafka.transport.fetched_record import FetchedRecord, RecordColumns
+from sdml_kafka.transport.fetched.columns import RecordColumns
+from sdml_kafka.transport.fetched.record import FetchedRecord
 from sdml_kafka.transport.interfaces.producer import Message, always
 from sdml_kafka.transport.interfaces.reports import Assignment
 from tests.support.client_by_hand import P0, REPLY, new_broker, server_on

@@ -19,7 +19,7 @@ from sdml_kafka.transport.aiokafka.consumer.driver import ConsumerDriver, build_
 from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
 from sdml_kafka.transport.aiokafka.option_values import made_by
 from sdml_kafka.transport.asyncio_loop import Home, open_home
-from sdml_kafka.transport.fetched_record import sizes_of
+from sdml_kafka.transport.fetched.parts import sizes_of
 from sdml_kafka.transport.interfaces.consumer import Connect, Consumer, ConsumerFactory, Target
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import (

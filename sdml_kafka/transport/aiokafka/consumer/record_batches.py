@@ -34,7 +34,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from sdml_kafka.log_fields import fields
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.fetched_record import NO_RECORDS, RecordColumns, joined
+from sdml_kafka.transport.fetched.columns import NO_RECORDS, RecordColumns, joined
 from sdml_kafka.transport.interfaces.records import TopicPartition
 
 _log = getLogger("sdml_kafka.transport")

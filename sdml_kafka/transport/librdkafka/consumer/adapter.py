@@ -19,7 +19,7 @@ from sdml_kafka.errors import (
 )
 from sdml_kafka.log_fields import fields
 from sdml_kafka.runtime.waiter import wake
-from sdml_kafka.transport.fetched_record import sizes_of
+from sdml_kafka.transport.fetched.parts import sizes_of
 from sdml_kafka.transport.interfaces.consumer import Connect, Consumer, Target
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import (

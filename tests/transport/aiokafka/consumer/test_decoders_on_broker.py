@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.consumer import record_batches
-from sdml_kafka.transport.fetched_record import FetchedRecord
+from sdml_kafka.transport.fetched.record import FetchedRecord
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from tests.support.contracts.consumer_world import PATIENCE_S, POLL_S, World, seat, share_out
 from tests.support.kafka_from_outside import on_asyncio

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sdml_kafka.transport.aiokafka.client import Client
 from sdml_kafka.transport.aiokafka.consumer import internals
-from sdml_kafka.transport.fetched_record import offset_at
+from sdml_kafka.transport.fetched.parts import offset_at
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import DELETED, REPLACED, Jump
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 
-from sdml_kafka.transport.fetched_record import RecordColumns, flattened
+from sdml_kafka.transport.fetched.columns import RecordColumns, flattened
 from sdml_kafka.transport.interfaces.records import TopicPartition
 
 _error_of = Message.error

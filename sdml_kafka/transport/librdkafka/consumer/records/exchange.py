@@ -17,7 +17,7 @@ from attrs import define, evolve, field
 
 from sdml_kafka.errors import SdmlKafkaError
 from sdml_kafka.runtime.waiter import Waiter, wake
-from sdml_kafka.transport.fetched_record import RecordColumns, joined
+from sdml_kafka.transport.fetched.columns import RecordColumns, joined
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import Assignment, Health, Jump, Polled
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop

@@ -32,7 +32,7 @@ from logging import getLogger
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as ClientPartition
 
-from sdml_kafka.transport.fetched_record import RecordColumns
+from sdml_kafka.transport.fetched.columns import RecordColumns
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import DELETED, REPLACED, Jump
 from sdml_kafka.transport.librdkafka.client_partitions import as_client, at_offsets

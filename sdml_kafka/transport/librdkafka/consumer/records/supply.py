@@ -12,7 +12,7 @@ from time import monotonic
 
 from confluent_kafka import Consumer, KafkaException, Message
 
-from sdml_kafka.transport.fetched_record import RecordColumns
+from sdml_kafka.transport.fetched.columns import RecordColumns
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.librdkafka.client_partitions import as_client
 from sdml_kafka.transport.librdkafka.consumer.records.exchange import Exchange

@@ -12,7 +12,7 @@ from confluent_kafka import (
     Message,
 )
 
-from sdml_kafka.transport.fetched_record import RecordColumns
+from sdml_kafka.transport.fetched.columns import RecordColumns
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.librdkafka.consumer.records import batches
 from sdml_kafka.transport.librdkafka.consumer.records.batches import Undecodable, in_order

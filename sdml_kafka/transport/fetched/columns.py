@@ -1,12 +1,12 @@
 """Records as they were fetched: column by column, until somebody asks for a record."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, repeat
 from operator import add, attrgetter
-from typing import Any, NamedTuple, Protocol, cast, overload
+from typing import Any, Protocol, overload
 
-from sdml_kafka.transport.interfaces.records import Record, TopicPartition
+from sdml_kafka.transport.fetched.record import FetchedRecord, FlatHeaders, new_record
+from sdml_kafka.transport.interfaces.records import TopicPartition
 
 _offset_of = attrgetter("offset")
 _timestamp_of = attrgetter("timestamp")
@@ -17,9 +17,6 @@ _checksum_of = attrgetter("checksum")
 _headers_of = attrgetter("headers")
 
 Headers = Sequence[tuple[str, bytes]]
-FlatHeaders = tuple[Any, ...]
-"""The names and values of headers in turn: one object instead of one for each header and one more,
-each of which the garbage collector would look at."""
 
 
 class RawRecord(Protocol):
@@ -39,50 +36,6 @@ class RawRecord(Protocol):
     def headers(self) -> Headers: ...
     @property
     def checksum(self) -> int | None: ...
-
-
-class FetchedRecord(NamedTuple):
-    """A record with the attributes of aiokafka's `ConsumerRecord`, made in a tenth of the time.
-
-    A named tuple, since nothing else is made and read as fast.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    timestamp_type: int
-    key: bytes | None
-    value: bytes | None
-    checksum: int | None
-    flat_headers: FlatHeaders
-
-    @property
-    def headers(self) -> tuple[tuple[str, bytes], ...]:
-        """The names and values of the headers."""
-        flat = iter(self.flat_headers)
-        return tuple(zip(flat, flat, strict=True))
-
-    @property
-    def serialized_key_size(self) -> int:
-        """The number of bytes of the key, -1 if there is none."""
-        return -1 if self.key is None else len(self.key)
-
-    @property
-    def serialized_value_size(self) -> int:
-        """The number of bytes of the value, -1 for a tombstone."""
-        return -1 if self.value is None else len(self.value)
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in SHOWN)
-        return f"{type(self).__name__}({shown})"
-
-
-SHOWN = ("topic", "partition", "offset", "timestamp", "timestamp_type", "key", "value", "headers")
-
-_new: Callable[[tuple[object, ...]], FetchedRecord]
-# `_make` is a function in Python, and takes half as long again.
-_new = partial(tuple.__new__, FetchedRecord)  # pyright: ignore[reportUnknownMemberType]
 
 
 class RecordColumns(Sequence[FetchedRecord]):
@@ -157,7 +110,7 @@ class RecordColumns(Sequence[FetchedRecord]):
         values: list[bytes | None] = list(map(_value_of, raws))
         keys: list[bytes | None] = list(map(_key_of, raws))
         headers: list[Headers] = list(map(_headers_of, raws))
-        self.offsets = _joined(self.offsets, _offsets(raws))
+        self.offsets = _joined(self.offsets, rising_offsets(raws))
         self.values += values
         self._timestamps.extend(map(_timestamp_of, raws))
         if keys.count(None) < len(keys):
@@ -232,7 +185,7 @@ class RecordColumns(Sequence[FetchedRecord]):
         return len(self.values)
 
     def __iter__(self) -> Iterator[FetchedRecord]:
-        return map(_new, self.rows())
+        return map(new_record, self.rows())
 
     @property
     def are_plain(self) -> bool:
@@ -317,6 +270,14 @@ def flattened(headers: Sequence[Headers]) -> Iterable[FlatHeaders]:
     return map(tuple, map(chain.from_iterable, headers))
 
 
+def joined(parts: Sequence[RecordColumns]) -> RecordColumns:
+    """Return records of one partition that follow each other as one; the first part grows."""
+    whole = parts[0] if parts else NO_RECORDS
+    for part in parts[1:]:
+        whole.add(part)
+    return whole
+
+
 def _lengths_of_headers(headers: Sequence[FlatHeaders]) -> list[int]:
     try:  # as in `flattened`
         counts = set(map(len, headers))
@@ -331,90 +292,14 @@ def _lengths_of_headers(headers: Sequence[FlatHeaders]) -> list[int]:
     return [sum(len(each or b"") for each in flat) for flat in headers]
 
 
-def _offsets(records: Sequence[Any]) -> Sequence[int]:
+def rising_offsets(records: Sequence[Any]) -> Sequence[int]:
+    """Return the offset of each record, a `range` if none is missing."""
     if not records:
         return range(0)
     first, last = records[0].offset, records[-1].offset
     if last - first == len(records) - 1:
         return range(first, last + 1)
     return list(map(_offset_of, records))
-
-
-def offsets_of(records: Sequence[Record]) -> Sequence[int]:
-    """Return the offset of each record."""
-    return records.offsets if type(records) is RecordColumns else _offsets(records)
-
-
-def offset_at(records: Sequence[Record], index: int) -> int:
-    """Return the offset of one of the records, which need not be made for it."""
-    return records.offsets[index] if type(records) is RecordColumns else records[index].offset
-
-
-def rows_of(records: Sequence[Record]) -> tuple[Iterable[tuple[Any, ...]], Sequence[Record]]:
-    """Return what each record consists of, in the order of a `FetchedRecord`, and the records.
-
-    There are no records where place, time, key, value and headers are all that makes one: such
-    need not be made before somebody asks for them.
-    """
-    if type(records) is RecordColumns:
-        return records.rows(), () if records.are_plain else list(records)
-    return map(_row, records), records
-
-
-def _row(record: Record) -> tuple[Any, ...]:
-    headers = flat_headers(record)
-    return (0, 0, 0, record.timestamp, 0, record.key, record.value, None, headers)
-
-
-def flat_headers(record: Record) -> FlatHeaders:
-    """Return the names and values of a record's headers in turn."""
-    if type(record) is FetchedRecord:
-        return record.flat_headers
-    return tuple(chain.from_iterable(record.headers))
-
-
-def values_of(records: Sequence[Record]) -> Sequence[bytes] | None:
-    """Return the values of all records, None if one is missing or is no bytes.
-
-    A deserializer of a program may have made something else of it.
-    """
-    values: Any
-    if type(records) is RecordColumns:
-        values = records.values
-        if values and records.has_all_values:
-            return cast(Sequence[bytes], values)
-    else:
-        values = list(map(_value_of, records))
-    return cast(Sequence[bytes], values) if set(map(type, values)) == {bytes} else None
-
-
-def sizes_of(records: Sequence[Any]) -> Sequence[int]:
-    """Return the bytes of each record, as they came: a deserializer may have made less of them."""
-    if type(records) is RecordColumns:
-        return records.sizes
-    # One attribute at a time is twice as fast as all of them, and most records have no headers.
-    sizes = [each.serialized_value_size for each in records]
-    keys = [each.serialized_key_size for each in records]
-    if min(sizes) < 0:  # the size of what is missing is -1
-        sizes = [0 if size < 0 else size for size in sizes]
-    if max(keys) > 0:
-        if min(keys) < 0:
-            keys = [0 if size < 0 else size for size in keys]
-        sizes = list(map(add, sizes, keys))
-    headers = [each.headers for each in records]
-    if any(headers):
-        for index, pairs in enumerate(headers):
-            for name, value in pairs:
-                sizes[index] += len(name) + len(value or b"")
-    return sizes
-
-
-def joined(parts: Sequence[RecordColumns]) -> RecordColumns:
-    """Return records of one partition that follow each other as one; the first part grows."""
-    whole = parts[0] if parts else NO_RECORDS
-    for part in parts[1:]:
-        whole.add(part)
-    return whole
 
 
 def _joined(first: Sequence[int], second: Sequence[int]) -> Sequence[int]:

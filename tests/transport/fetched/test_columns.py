@@ -7,14 +7,9 @@ from attrs import frozen
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdml_kafka.transport.fetched_record import (
-    FetchedRecord,
-    RecordColumns,
-    joined,
-    offset_at,
-    offsets_of,
-    values_of,
-)
+from sdml_kafka.transport.fetched.columns import RecordColumns, joined
+from sdml_kafka.transport.fetched.parts import offset_at, offsets_of, values_of
+from sdml_kafka.transport.fetched.record import FetchedRecord
 from sdml_kafka.transport.interfaces.records import TopicPartition
 
 PLACE = TopicPartition("orders", 3)
