@@ -50,8 +50,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes depends more on the machine, busy with other tests, than on the test.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Each run has the same examples, so that a change fails by what it changes; others are tried by
+# hand: `--hypothesis-profile=random`.
+settings.register_profile("random", PATIENT)
+settings.register_profile("same", PATIENT, derandomize=True)
+settings.load_profile("same")
 
 set_rebalance_delay()
 
