@@ -22,7 +22,7 @@ async def test_orders_are_handled_while_the_app_is_up(
     app, waiting = make_app(bootstrap), {f"order {order}" for order in orders}
     async with served(app) as state:
         await produce(bootstrap, "orders", orders)
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while waiting:
                 await anyio.sleep(0.02)
                 waiting -= set(capsys.readouterr().out.splitlines())

@@ -32,7 +32,7 @@ def test_the_former_quickstart_runs_unchanged(
         running = asyncio.create_task(program.main())
         await program.listener.start()  # a second start returns when the listener is ready
         await produce(bootstrap, "events", [json.dumps({"number": n}) for n in range(3)])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while printed.count("got") < 3:
                 await asyncio.sleep(0.02)
                 printed += capsys.readouterr().out

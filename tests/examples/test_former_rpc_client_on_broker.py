@@ -1,8 +1,8 @@
 """A program that makes calls with the former client runs unchanged, against new and old servers."""
 
 import asyncio
-import socket
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from sdml_kafka import Call, KafkaRPCServer
 from sdml_kafka.testing import EmbeddedKafka
+from sdml_kafka.testing.embedded.ports import is_free
 from tests.support.kafka_from_outside import create_topic, unique
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
@@ -26,13 +27,15 @@ type Headers = Sequence[tuple[str, bytes]]
 
 @pytest.fixture(scope="module")
 def kafka_on_9092() -> Iterator[None]:
-    with socket.socket() as probe:
-        if probe.connect_ex(("127.0.0.1", PORT)) == 0:
+    deadline = time.monotonic() + PATIENCE_S
+    while not is_free(PORT):  # another run of these tests may have it for a while
+        if time.monotonic() > deadline:
             pytest.fail(
                 f"something listens on port {PORT} of this machine, where this test needs its own "
                 "Kafka: end that first",
                 pytrace=False,
             )
+        time.sleep(0.5)
     with EmbeddedKafka(port=PORT):
         asyncio.run(create_topic(BOOTSTRAP, "request"))
         asyncio.run(create_topic(BOOTSTRAP, "reply"))

@@ -45,7 +45,7 @@ async def test_the_listener_of_the_readme(embedded_kafka: EmbeddedKafka) -> None
 
     names: dict[str, Any] = {"print": show}
     await run(program, names)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(names["main"])
             while not first_seen.is_set():  # a new group begins at the end, so it may miss some
@@ -63,7 +63,7 @@ async def test_the_processor_of_the_readme(embedded_kafka: EmbeddedKafka) -> Non
     assert last_line.startswith("anyio.run(main)")
     names: dict[str, Any] = {}
     await run(program, names)
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(names["main"])
             while not (sent := await records_of(bootstrap, invoices)):
@@ -77,7 +77,7 @@ async def test_the_calls(embedded_kafka: EmbeddedKafka) -> None:
     shown = {"prices": topic, "pricing": topic}
     server, client = programs("docs/calls.md", embedded_kafka, **shown)[:2]
     names: dict[str, Any] = {"anyio": anyio, "PRICES": {"figs": 3}}
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(run, server, names)
             await anyio.wait_all_tasks_blocked()

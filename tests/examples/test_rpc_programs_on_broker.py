@@ -11,7 +11,7 @@ from sdml_kafka.testing import EmbeddedKafka
 pytestmark = pytest.mark.broker
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 def lines_of(name: str, bootstrap: str) -> list[str]:

@@ -13,7 +13,7 @@ from tests.support.client_by_hand import echo, server_on
 from tests.support.listener_on_twin import TOPIC, broker_with, fill, listener_on, loops
 from tests.support.processing_on_twin import processing, processing_on
 from tests.support.server_by_hand import client_on
-from tests.support.waiting import until
+from tests.support.waiting import BUSY_S, until
 
 Observed = KafkaListener | KafkaProducer | KafkaRPC | KafkaRPCServer
 
@@ -75,13 +75,15 @@ async def test_another_thread_may_ask_while_records_move(is_processed: bool) -> 
         tasks.start_soon(anyio.to_thread.run_sync, ask)
         stream = None if is_processed else await listener.subscribe(str)
         reading = loops(stream, work=ignore) if stream else processing(listener, ignore)
-        async with reading:
-            for _ in range(40):
-                for partition in range(3):
-                    fill(broker, range(100), partition=partition)
-                await anyio.sleep(0.005)
-            await until(lambda: listener.status().counters.finished == 12_000)
-        is_over = True
+        try:
+            async with reading:
+                for _ in range(40):
+                    for partition in range(3):
+                        fill(broker, range(100), partition=partition)
+                    await anyio.sleep(0.005)
+                await until(lambda: listener.status().counters.finished == 12_000)
+        finally:
+            is_over = True
     assert states <= {"idle", "moving", "waiting"}
 
 
@@ -93,8 +95,10 @@ async def test_what_another_thread_sees_is_half_a_second_old_at_most() -> None:
     ):
         await until(lambda: listener.status().counters.finished == 1)
 
-        def wait() -> int:
-            time.sleep(1.6)
-            return listener.status().counters.finished
+        def see_the_next() -> None:
+            deadline = time.monotonic() + 1.0 + 0.5 + BUSY_S
+            while listener.status().counters.finished < 2:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
 
-        assert await anyio.to_thread.run_sync(wait) >= 2
+        await anyio.to_thread.run_sync(see_the_next)

@@ -47,7 +47,7 @@ async def test_it_reads_and_goes_on_behind_its_commits(embedded_kafka: EmbeddedK
         assert listener.status().client == "librdkafka"
         first = await read(listener, 100)
         assert listener.status().group_protocol == "consumer"
-        await until(lambda: listener.status().session_timeout_s == 6.0, within_s=15)
+        await until(lambda: listener.status().session_timeout_s == 6.0)
     await produce(bootstrap, topic, ["more", "and more"])
     async with listener_on(embedded_kafka, topic, group_id=group) as listener:
         second = await read(listener, 2)
@@ -97,7 +97,7 @@ async def test_what_exactly_once_needs_to_be_granted(guarded_kafka: EmbeddedKafk
     producer = KafkaProducer(bootstrap_servers=servers, client="librdkafka", **boss)
     async with producer, listener:
         await producer.send(orders, b"figs")
-        await until(lambda: listener.status().processors["bill"].transactions > 0, within_s=30)
+        await until(lambda: listener.status().processors["bill"].transactions > 0)
         assert listener.status().session_timeout_s is None  # that is another right
 
 

@@ -46,8 +46,9 @@ async def test_backwards_and_forwards_while_batches_are_buffered(
                 await until(lambda: len(last_run(reader.seen)) >= 1000)
                 await listener.seek(partition, offset)
                 commits = await committed(bootstrap, group)
-                assert commits[topic, 0] in range(offset, offset + 2_000)
                 await until(partial(begins_at, reader.seen, offset))
+                read_to = offset + len(last_run(reader.seen))
+                assert offset <= commits[topic, 0] <= read_to
             await until(lambda: len(last_run(reader.seen)) == 17_000)
             await listener.seek(topic, "earliest")
             await until(lambda: last_run(reader.seen) == [*map(str, range(20_000))])

@@ -13,7 +13,7 @@ from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import Reader
 from tests.support.listener_on_broker import listener_on as any_listener_on
 from tests.support.load import Load
-from tests.support.waiting import until
+from tests.support.waiting import BUSY_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
@@ -50,7 +50,7 @@ async def test_leaving_with_the_broker_gone_keeps_to_its_time(mortal_kafka: Embe
                 break
             await anyio.to_thread.run_sync(mortal_kafka.kill)
             left_at = anyio.current_time()
-        assert anyio.current_time() - left_at < 5.0
+        assert anyio.current_time() - left_at < 5.0 + BUSY_S
     finally:
         await anyio.to_thread.run_sync(mortal_kafka.restart)
 
@@ -66,7 +66,7 @@ async def test_leaving_with_the_broker_frozen_keeps_to_its_time(
                 break
             await anyio.to_thread.run_sync(mortal_kafka.freeze)
             left_at = anyio.current_time()
-        assert anyio.current_time() - left_at < 8.0
+        assert anyio.current_time() - left_at < 8.0 + BUSY_S
     finally:
         await anyio.to_thread.run_sync(mortal_kafka.thaw)
 
@@ -80,7 +80,7 @@ async def test_a_broker_that_does_not_answer_is_a_clear_error_in_time(
         with pytest.raises(BrokerUnreachable, match="Check the address"):
             async with listener_on(mortal_kafka, "topic", start_timeout=1.0):
                 pytest.fail("entered")
-        assert anyio.current_time() - began < 4.0
+        assert anyio.current_time() - began < 1.0 + BUSY_S
     finally:
         mortal_kafka.thaw()
 

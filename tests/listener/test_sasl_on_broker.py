@@ -14,7 +14,7 @@ from tests.support.guarded_kafka import PASSWORD, login
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import Reader, texts
 from tests.support.listener_on_broker import listener_on as any_listener_on
-from tests.support.waiting import until
+from tests.support.waiting import BUSY_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop]
 
@@ -59,7 +59,7 @@ async def test_refused_credentials_are_a_clear_error_at_once_without_the_passwor
         ):
             async with listener:
                 pytest.fail("entered")
-        assert anyio.current_time() - began < 3.0
+        assert anyio.current_time() - began < 1.0 + BUSY_S  # a time-out would come after 10 s
         shown = "".join(traceback.format_exception(caught.value))
         assert PASSWORD not in shown
         assert PASSWORD not in repr(listener) + str(listener.status())

@@ -14,7 +14,7 @@ from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import Reader, listener_on
 from tests.support.rpc_on_broker import client_on, reverse, server_on
 from tests.support.seeing_hook import SeeingHook
-from tests.support.waiting import until
+from tests.support.waiting import BUSY_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.usefixtures("client")]
 
@@ -23,8 +23,6 @@ KILLED_S, FROZEN_S, BACK_S = 2.0, 15.0, 3.0
 REPLACED_S = 16.0
 """Seconds until a broker that is back shows if a client of librdkafka had to be replaced: its old
 member is in the group until its session of 6 s is over."""
-LOAD_S = 1.0
-"""Seconds that a busy machine may take on top."""
 
 Observed = KafkaListener | KafkaRPC | KafkaRPCServer | KafkaProducer
 
@@ -70,7 +68,7 @@ async def send_now_and_then(producer: KafkaProducer, topic: str) -> None:
 async def all_become(objects: Mapping[str, Observed], *, ready: bool) -> dict[str, float]:
     """Return after how many seconds each was ready, or was not any more."""
     began, after = anyio.current_time(), dict[str, float]()
-    with anyio.move_on_after(30):
+    with anyio.move_on_after(60):
         while len(after) < len(objects):
             for name, each in objects.items():
                 if name not in after and each.health().ready is ready:
@@ -97,7 +95,7 @@ async def test_a_broker_that_is_killed_and_one_that_is_frozen(
         shown = healths(objects)
         await anyio.to_thread.run_sync(mortal_kafka.restart)
         restarted = await all_become(objects, ready=True)
-        await until(lambda: len(hook.of("broker_back")) >= len(objects), within_s=5.0)
+        await until(lambda: len(hook.of("broker_back")) >= len(objects))
         gone = [event.origin.kind for event in hook.of("broker_gone")]
         await anyio.to_thread.run_sync(mortal_kafka.freeze)
         try:
@@ -109,10 +107,10 @@ async def test_a_broker_that_is_killed_and_one_that_is_frozen(
     assert sorted(set(gone) if LOST in caplog.text else gone) == sorted(objects)
     assert {each.state for each in shown.values()} == {"broker away"}
     assert all(each.live for each in shown.values())
-    assert max(killed.values()) < KILLED_S + LOAD_S, killed
-    back_s = REPLACED_S if LOST in caplog.text else BACK_S + LOAD_S
+    assert max(killed.values()) < KILLED_S + BUSY_S, killed
+    back_s = REPLACED_S if LOST in caplog.text else BACK_S + BUSY_S
     assert max(restarted.values()) < back_s, restarted
-    assert max(frozen.values()) < FROZEN_S + LOAD_S, frozen
+    assert max(frozen.values()) < FROZEN_S + BUSY_S, frozen
     assert max(thawed.values()) < back_s, thawed
 
 
@@ -131,7 +129,7 @@ async def test_a_record_that_hangs_is_stuck_and_one_that_goes_on_is_not(
                     await hangs.wait()
 
         tasks.start_soon(read)
-        await until(lambda: listener.status().counters.finished > 0, within_s=20.0)
+        await until(lambda: listener.status().counters.finished > 0)
         began = anyio.current_time()
         with anyio.fail_after(20):
             while (health := listener.health(stuck_after_s=2.0)).state != "stuck":
@@ -139,10 +137,10 @@ async def test_a_record_that_hangs_is_stuck_and_one_that_goes_on_is_not(
                 await anyio.sleep(0.02)
         told_after_s = anyio.current_time() - began
         hangs.set()
-        await until(lambda: listener.health(stuck_after_s=2.0).ready, within_s=3.0)
+        await until(lambda: listener.health(stuck_after_s=2.0).ready, within_s=BACK_S + BUSY_S)
         tasks.cancel_scope.cancel()
     assert f"{topic} 0: record 1 has been in hand" in health.reason
-    assert told_after_s < 2.0 + 1.0
+    assert told_after_s < 2.0 + 1.0 + BUSY_S
 
 
 @pytest.mark.one_loop
@@ -162,5 +160,5 @@ async def test_producers_that_send_nothing_notice_a_frozen_broker(
             await anyio.to_thread.run_sync(mortal_kafka.thaw)
         thawed = await all_become(producers, ready=True)
         await never.send(topic, b"order")
-    assert max(frozen.values()) < FROZEN_S + LOAD_S, frozen
-    assert max(thawed.values()) < BACK_S + LOAD_S, thawed
+    assert max(frozen.values()) < FROZEN_S + BUSY_S, frozen
+    assert max(thawed.values()) < BACK_S + BUSY_S, thawed

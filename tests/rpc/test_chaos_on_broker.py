@@ -27,6 +27,9 @@ pytestmark = [
 ]
 
 SERVERS, PARTITIONS = 4, 8
+SESSION_MS, LONG_SESSION_MS = 2000, 15_000
+"""Milliseconds that the partitions of a server stay with it that is killed, or stands still, over
+aiokafka."""
 
 Fault = Callable[[], Awaitable[None]]
 
@@ -39,12 +42,19 @@ at_least = pytest.mark.parametrize(
 
 @asynccontextmanager
 async def traffic_over_a_fleet(
-    kafka: EmbeddedKafka, backend: Any, folder: Path, calls: int, **options: Any
+    kafka: EmbeddedKafka,
+    backend: Any,
+    folder: Path,
+    calls: int,
+    *,
+    session_ms: int,
+    **options: Any,
 ) -> AsyncGenerator[tuple[Traffic, Fleet]]:
     bootstrap = kafka.bootstrap_servers
     topic = await create_topic(bootstrap, unique("chaos"), PARTITIONS)
+    where = name_of(backend), bootstrap, topic, unique("group")
     async with (
-        fleet_of(SERVERS, bootstrap, topic, unique("group"), name_of(backend), folder) as fleet,
+        fleet_of(SERVERS, where, folder, session_ms) as fleet,
         client_on(kafka) as rpc,
         anyio.create_task_group() as tasks,
     ):
@@ -85,7 +95,9 @@ async def test_every_call_settles_whatever_happens_to_the_servers_and_the_broker
         await fleet.kill()
         await restart_broker()
 
-    async with traffic_over_a_fleet(mortal_kafka, anyio_backend, tmp_path, calls) as (
+    async with traffic_over_a_fleet(
+        mortal_kafka, anyio_backend, tmp_path, calls, session_ms=SESSION_MS
+    ) as (
         traffic,
         fleet,
     ):
@@ -118,7 +130,7 @@ async def test_servers_that_leave_by_plan_cost_no_call_anything(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async with traffic_over_a_fleet(
-        mortal_kafka, anyio_backend, tmp_path, calls, brief_every=0
+        mortal_kafka, anyio_backend, tmp_path, calls, session_ms=LONG_SESSION_MS, brief_every=0
     ) as (
         traffic,
         fleet,

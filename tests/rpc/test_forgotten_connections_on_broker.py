@@ -8,7 +8,7 @@ import pytest
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.proxy import proxied
 from tests.support.rpc_on_broker import pair_on
-from tests.support.waiting import until
+from tests.support.waiting import BUSY_S, until
 
 pytestmark = [
     pytest.mark.anyio,
@@ -31,8 +31,8 @@ async def test_a_call_over_forgotten_connections_is_answered_in_good_time(
             proxy.forget()
             began = time.monotonic()
             assert await rpc.request(topic, b"abc", res_timeout=40.0) == b"cba"
-            assert time.monotonic() - began < SETTLES_WITHIN_S
-            assert await rpc.request(topic, b"abc", res_timeout=2.0) == b"cba"
+            assert time.monotonic() - began < SETTLES_WITHIN_S + BUSY_S
+            assert await rpc.request(topic, b"abc", res_timeout=30.0) == b"cba"
             assert proxy.accepted > accepted
             await until(lambda: rpc.status().connected)
             assert rpc.status().counters.restarts == 0

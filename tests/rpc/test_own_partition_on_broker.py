@@ -19,6 +19,9 @@ pytestmark = [
     pytest.mark.trio_asyncio_too,
 ]
 
+CALLS = 50
+"""The number of calls that each client makes whose bytes are counted."""
+
 
 @pytest.mark.usefixtures("client")
 @pytest.mark.librdkafka_too
@@ -56,11 +59,10 @@ async def test_with_a_partition_of_its_own_a_client_reads_no_more_beside_others(
 ) -> None:
     bootstrap = embedded_kafka.bootstrap_servers
     with anyio.fail_after(90):
-        alone = await measure(bootstrap, 1, 50, 1000, own_partition=True)
-        among = await measure(bootstrap, 8, 50, 1000, own_partition=True)
-        reading_all = await measure(bootstrap, 8, 50, 1000, own_partition=False)
-    # A client that shares its partition by chance reads its neighbour's replies, too.
-    unshared = [got for got, seen in zip(among.received, among.foreign, strict=True) if not seen]
-    assert unshared
-    assert max(unshared) < 1.3 * alone.median
+        alone = await measure(bootstrap, 1, CALLS, 1000, own_partition=True)
+        among = await measure(bootstrap, 8, CALLS, 1000, own_partition=True)
+        reading_all = await measure(bootstrap, 8, CALLS, 1000, own_partition=False)
+    # A client that shares its partition by chance reads its neighbours' replies, too.
+    for got, foreign in zip(among.received, among.foreign, strict=True):
+        assert got < 1.3 * alone.median * (1 + foreign / CALLS)
     assert min(reading_all.received) > 6 * alone.median

@@ -15,7 +15,7 @@ from sdml_kafka.schemas.formats import protobuf
 from sdml_kafka.schemas.wire import number_prefix
 from tests.support.registry_server import RegistryServer, registry_server
 from tests.support.schemas import BILL, ORDER_AVRO, ORDER_JSON, FakeRecord
-from tests.support.waiting import until
+from tests.support.waiting import BUSY_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -160,11 +160,11 @@ async def test_a_fork_uses_no_connection_of_its_parent(
 
 
 async def test_an_answer_that_trickles_in_keeps_no_thread(server: RegistryServer) -> None:
-    server.body, server.pause_s = b" " * 400, 0.02  # 8 seconds, in each of which something comes
+    server.body, server.pause_s = b" " * 3000, 0.02  # a minute, in which something always comes
     with SchemaRegistry(server.url, timeout_s=0.2) as registry:
         with anyio.move_on_after(0.1):
             await parsed(registry)
-        await until(lambda: server.hung_up > 0, 3)
+        await until(lambda: server.hung_up > 0, 1.0 + BUSY_S)
     server.pause_s = 0.0
 
 
@@ -174,7 +174,7 @@ async def test_a_wait_that_is_cancelled_ends_at_once(server: RegistryServer) -> 
         began = anyio.current_time()
         with anyio.move_on_after(0.2):
             await parsed(registry)
-        assert anyio.current_time() - began < 5.0
+        assert anyio.current_time() - began < 0.2 + BUSY_S
         server.go_on.set()
         assert await parsed(registry) == ORDER
 

@@ -1,5 +1,6 @@
 """A listener, a client and a server that cannot be entered, and the error that says why."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,6 +27,25 @@ def server(servers: str, **options: Any) -> KafkaRPCServer:
 
 
 each = pytest.mark.parametrize("make", [listener, client, server])
+
+
+async def error_that_says(
+    reason: str, make: Callable[..., Any], start_timeout: float
+) -> BaseException:
+    """Return the error of entering what is made with this time, or with ten times as much.
+
+    A machine that stands still for a moment may not find the reason in the short time.
+
+    Args:
+        reason: What the text of the error has to hold.
+        make: Makes it with a `start_timeout`.
+        start_timeout: Seconds, after most of which the error comes.
+    """
+    error = await error_of_entering(make(start_timeout=start_timeout))
+    if reason not in str(error):
+        error = await error_of_entering(make(start_timeout=10 * start_timeout))
+    assert reason in str(error)
+    return error
 
 
 async def error_of_entering(made: Any) -> BaseException:

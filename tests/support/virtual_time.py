@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import anyio.to_thread
 import pytest
+import sniffio
 from trio.testing import MockClock
 
 BEGINS_AT_S = 1000.0
@@ -71,6 +72,15 @@ cast(Any, anyio.to_thread).run_sync = _holding_time(anyio.to_thread.run_sync)
 
 ASYNCIO = pytest.param(("asyncio", {"loop_factory": JumpingLoop}), id="asyncio")
 TRIO = pytest.param(("trio", {"clock": CLOCK}), id="trio")
+
+
+def stand_still(seconds: float) -> None:
+    """Let time pass in which the event loop stands still, as a handler that blocks has it do."""
+    if sniffio.current_async_library() == "trio":
+        CLOCK.jump(seconds)
+    else:
+        cast(JumpingLoop, asyncio.get_running_loop())._now += seconds
+
 
 in_virtual_time = pytest.mark.parametrize("anyio_backend", [ASYNCIO, TRIO])
 on_asyncio = pytest.mark.parametrize("anyio_backend", [ASYNCIO])

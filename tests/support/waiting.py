@@ -1,8 +1,15 @@
 """Waiting for what nobody reports: a condition that is looked at again and again."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Awaitable, Callable
 
 import anyio
+
+BUSY_S = float(os.environ.get("SDML_KAFKA_TEST_BUSY_S", "5"))
+"""Seconds that a busy machine may take on top of what is promised.
+
+Less of them, as 0.5, makes the limits of tests sharp on a machine that does nothing else.
+"""
 
 
 async def until(condition: Callable[[], object], within_s: float = 60.0) -> None:
@@ -13,3 +20,14 @@ async def until(condition: Callable[[], object], within_s: float = 60.0) -> None
     with anyio.fail_after(within_s):
         while not condition():  # noqa: ASYNC110  no event is set when the condition comes true
             await anyio.sleep(0.01)
+
+
+async def least_of(measure: Callable[[], Awaitable[float]], limit: float) -> float:
+    """Return the least of up to four figures; the first one below the limit will do.
+
+    A machine that is busy with something else spoils one of them, a fault spoils all.
+    """
+    figures = [await measure()]
+    while figures[-1] >= limit and len(figures) < 4:
+        figures.append(await measure())
+    return min(figures)

@@ -36,13 +36,12 @@ async def test_no_partition_of_a_backlog_gets_far_ahead(
 
     async def handle(value: str, delivery: Delivery[str]) -> None:
         seen[delivery.record.partition] += 1
-        leads.append(max(seen.values()) - min(seen.values()))
+        if min(seen.values()) > 0:  # the first fetch may bring records of one partition alone
+            leads.append(max(seen.values()) - min(seen.values()))
         await anyio.sleep(0.002)
 
     listener = listener_on(strict_kafka, topic)
     listener.processor(str, order=order, concurrency=16)(handle)
     async with listener:
         await until(lambda: seen.total() >= PARTITIONS * EACH * 3 // 4)
-    # The first fetch may bring records of one partition alone.
-    assert max(leads[1000:]) < EACH // 2
-    assert max(leads[-1000:]) <= max(leads[1000], 4 * TURN)
+    assert max(leads) <= leads[0] + 4 * TURN

@@ -15,6 +15,7 @@ from tests.support.contracts.consumer_world import (
     seat,
     share_out,
 )
+from tests.support.waiting import BUSY_S
 
 
 class EndingsContract:
@@ -34,7 +35,7 @@ class EndingsContract:
                 while True:  # an earlier nudge may end a poll early
                     await second.poll(timeout_s=4 * PATIENCE_S)
             assert scope.cancelled_caught
-            with anyio.fail_after(6.0):
+            with anyio.fail_after(5.0 + BUSY_S):
                 await second.consumer.close(5.0)
             await poll_until(lambda: len(first.partitions) == 2, first)
 
@@ -61,7 +62,7 @@ class EndingsContract:
             await share_out(2, first)
             async with seat(connect, topic) as second:
                 revocation = None
-                with anyio.fail_after(5.0):  # the group would wait longer
+                with anyio.fail_after(8.0):  # the group would wait longer
                     while revocation is None:
                         with anyio.move_on_after(0.001):
                             revocation = await first.consumer.revocation()
@@ -103,7 +104,7 @@ class EndingsContract:
 
     async def test_a_consumer_that_was_never_started_closes(self, world: World, group: str) -> None:
         async with world.connect(group)() as consumer:
-            with anyio.fail_after(6.0):
+            with anyio.fail_after(5.0 + BUSY_S):
                 await consumer.close(5.0)
 
     async def test_closing_commits_nothing(self, world: World, topic: str, group: str) -> None:

@@ -24,6 +24,7 @@ from tests.support.contracts.consumer_world import (
     seat,
     share_out,
 )
+from tests.support.waiting import BUSY_S
 
 
 async def revoked_while_polling(member: Seat, *others: Seat) -> Revocation:
@@ -332,7 +333,7 @@ class IncrementalContract:
             await share_out(4, first)
             async with seat(connect, four) as second, releasing(second):
                 revocation = await revoked_while_polling(first, second, first)
-                with anyio.fail_after(8.0):
+                with anyio.fail_after(5.0 + BUSY_S):
                     await first.consumer.close(5.0)
                 await share_out(4, second)
                 revocation.release()

@@ -15,6 +15,7 @@ from tests.support.contracts.consumer_world import (
     share_out,
     skip_unless_eager,
 )
+from tests.support.waiting import BUSY_S
 
 
 class RebalancesContract:
@@ -134,7 +135,7 @@ class RebalancesContract:
             await share_out(2, first)
             async with seat(connect, topic) as second, releasing(second):
                 revocation = await first.revoked()
-                with anyio.fail_after(8.0):
+                with anyio.fail_after(5.0 + BUSY_S):
                     await first.consumer.close(5.0)
                 await share_out(2, second)
                 revocation.release()

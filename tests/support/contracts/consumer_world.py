@@ -7,7 +7,6 @@ from typing import Literal, Protocol
 import anyio
 import pytest
 from attrs import evolve
-from trio.testing import MockClock
 
 from sdml_kafka.transport.interfaces.consumer import Connect, Consumer
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
@@ -25,13 +24,6 @@ POLL_S = 0.1
 CALL_S = 10.0
 
 Reset = Literal["earliest", "latest"]
-
-
-def backend_in_virtual_time(name: str) -> tuple[str, dict[str, object]]:
-    """Return a backend for anyio's pytest plugin, with virtual time on trio alone."""
-    if name == "trio":
-        return "trio", {"clock": MockClock(autojump_threshold=0)}
-    return "asyncio", {"use_uvloop": False}
 
 
 class World(Protocol):

@@ -20,7 +20,7 @@ from tests.support.backends import BACKENDS
 from tests.support.leaving import stay_until_sigterm
 from tests.support.listener_on_broker import texts
 
-SESSION_TIMEOUT_MS = 3000
+SESSION_TIMEOUT_MS = 5000
 """Milliseconds that the partitions of a killed member stay with it."""
 BEGUN, ENDED, FAILED, CUT_OFF = "begun", "ended", "failed", "cut-off"
 

@@ -17,10 +17,10 @@ class Execution:
 
 
 class Fleet(AnyFleet):
-    def __init__(self, bootstrap: str, topic: str, group: str, backend: str, folder: Path) -> None:
+    def __init__(self, where: tuple[str, str, str, str], folder: Path, session_ms: int) -> None:
         self._executed = folder / "executed"
         self._executed.touch()
-        arguments = [backend, bootstrap, topic, group, str(self._executed)]
+        arguments = [*where, str(self._executed), str(session_ms)]
         super().__init__("tests.support.rpc_chaos.server", arguments, folder)
 
     def executed(self) -> list[Execution]:
@@ -31,9 +31,10 @@ class Fleet(AnyFleet):
 
 @asynccontextmanager
 async def fleet_of(
-    members: int, bootstrap: str, topic: str, group: str, backend: str, folder: Path
+    members: int, where: tuple[str, str, str, str], folder: Path, session_ms: int
 ) -> AsyncGenerator[Fleet]:
-    fleet = Fleet(bootstrap, topic, group, backend, folder)
+    """Run servers; `where` names the event loop, the broker, the topic and the group."""
+    fleet = Fleet(where, folder, session_ms)
     try:
         await fleet.join(members)
         yield fleet

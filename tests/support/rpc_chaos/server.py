@@ -15,8 +15,6 @@ from tests.support.backends import BACKENDS
 from tests.support.clients import arguments
 
 WORK_S = 0.05
-SESSION_TIMEOUT_MS = 2000
-"""Milliseconds that the partitions of a killed server stay with it, over aiokafka."""
 
 
 def answer_to(value: bytes, execution: str) -> bytes:
@@ -24,11 +22,13 @@ def answer_to(value: bytes, execution: str) -> bytes:
     return b"%s of %s" % (execution.encode(), value[::-1])
 
 
-async def main(bootstrap: str, topic: str, group: str, executed: str, name: str) -> None:
+async def main(
+    bootstrap: str, topic: str, group: str, executed: str, session_ms: str, name: str
+) -> None:
     numbers = count(1)
     # Each write is a line that is there whole or not at all, also after a SIGKILL.
     log = os.open(executed, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    timing = {"session_timeout_ms": SESSION_TIMEOUT_MS, "heartbeat_interval_ms": 300}
+    timing = {"session_timeout_ms": int(session_ms), "heartbeat_interval_ms": 300}
     server = KafkaRPCServer(bootstrap_servers=bootstrap, group_id=group, **arguments(**timing))
 
     @server.handler(topic)
@@ -52,5 +52,6 @@ async def main(bootstrap: str, topic: str, group: str, executed: str, name: str)
 
 
 if __name__ == "__main__":
-    backend, bootstrap, topic, group, executed, name = sys.argv[1:]
-    anyio.run(main, bootstrap, topic, group, executed, name, **BACKENDS[backend])
+    backend, bootstrap, topic, group, executed, session_ms, name = sys.argv[1:]
+    where = bootstrap, topic, group
+    anyio.run(main, *where, executed, session_ms, name, **BACKENDS[backend])

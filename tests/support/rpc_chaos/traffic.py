@@ -9,8 +9,9 @@ from attrs import define, field
 from sdml_kafka import CallTimeout, KafkaRPC, RemoteError
 from tests.support.rpc_chaos.fleet import Execution
 from tests.support.rpc_chaos.server import answer_to
+from tests.support.waiting import BUSY_S
 
-GRACE_S = 1.0
+GRACE_S = BUSY_S
 """Seconds after its deadline within which a call has to settle."""
 
 
@@ -22,7 +23,7 @@ class Traffic:
     topic: str
     callers: int = 60
     pause_s: float = 0.1
-    patience_s: float = 30.0
+    patience_s: float = 60.0
     """Seconds in which a killed server's session ends and its requests are answered."""
     brief_s: float = 0.04
     """The timeout of every `brief_every`th call; most of these time out."""

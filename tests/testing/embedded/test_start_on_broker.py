@@ -11,7 +11,7 @@ import pytest
 
 from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError, KafkaStartError
 from sdml_kafka.testing.embedded import cluster
-from sdml_kafka.testing.embedded.ports import choose_ports
+from sdml_kafka.testing.embedded.ports import choose_ports, is_free
 from sdml_kafka.testing.embedded.releases import known_versions
 from tests.support.leftovers import jvms, leftovers, wait_until
 from tests.support.round_trip import read, round_trip, run, send
@@ -56,6 +56,8 @@ async def test_cancelled_while_it_starts_it_leaves_nothing(temp: Path, main_clas
 
 def test_three_nodes_are_one_cluster_with_replicas(temp: Path) -> None:
     first = choose_ports(1, None)[0].client
+    while not (is_free(first + 1) and is_free(first + 2)):
+        first = choose_ports(1, None)[0].client
     with EmbeddedKafka(3, port=first) as kafka:
         assert kafka.ports == [first, first + 1, first + 2]
         run(send(kafka.bootstrap_servers, "three", b"kept"))

@@ -1,14 +1,14 @@
-"""The in-memory broker that these tests act on, on trio in virtual time."""
+"""The in-memory broker that these tests act on, in virtual time."""
 
 import pytest
 
 from sdml_kafka.testing.memory.broker import MemoryBroker
-from tests.support.contracts.consumer_world import backend_in_virtual_time
+from tests.support.virtual_time import ASYNCIO, TRIO
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, object]]:
-    return backend_in_virtual_time(request.param)
+@pytest.fixture(params=[ASYNCIO, TRIO])
+def anyio_backend(request: pytest.FixtureRequest) -> object:
+    return request.param
 
 
 @pytest.fixture

@@ -17,11 +17,12 @@ from sdml_kafka.transport.aiokafka.connecting import PATIENCE_S, Connecting
 from tests.support.entering import client, each
 from tests.support.kafka_from_outside import unique
 from tests.support.rebalance_delay import DELAY_S
+from tests.support.waiting import BUSY_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
 STARTS = 6
-LIMIT_S = 3.0 + DELAY_S
+LIMIT_S = 1.0 + BUSY_S + DELAY_S
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from sdml_kafka.transport.aiokafka.consumer.commits import Commits
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.rules.commit_requests import MAX_REQUEST, PARTITION
+from tests.support.virtual_time import ASYNCIO
 
 MAX_PARTITIONS = MAX_REQUEST // PARTITION
 COUNT = 3 * MAX_PARTITIONS + 1
@@ -43,8 +44,8 @@ class Coordinator:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> object:
+    return ASYNCIO.values[0]
 
 
 @pytest.fixture

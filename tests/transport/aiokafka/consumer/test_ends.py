@@ -10,6 +10,7 @@ import pytest
 from sdml_kafka.transport.aiokafka.consumer import health, internals
 from sdml_kafka.transport.aiokafka.consumer.health import PartitionEnds
 from sdml_kafka.transport.interfaces.records import TopicPartition
+from tests.support.virtual_time import ASYNCIO
 
 PARTITIONS = [TopicPartition("topic", number) for number in range(9)]
 RECENT_S = 0.05
@@ -48,8 +49,8 @@ class Brokers:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> object:
+    return ASYNCIO.values[0]
 
 
 @pytest.fixture

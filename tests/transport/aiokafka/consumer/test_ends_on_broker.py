@@ -27,6 +27,7 @@ from tests.support.contracts.consumer_world import (
     seat,
     share_out,
 )
+from tests.support.waiting import BUSY_S
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
@@ -115,15 +116,18 @@ async def test_nothing_is_asked_while_all_is_fetched(
         await share_out(2, member)
         at_first = asked.count
         for _ in range(40):
+            began = anyio.current_time()
             await world.produce(p0, b"one")
             await member.poll()
+            if anyio.current_time() - began > RECENT_S / 2:
+                at_first = asked.count  # the machine stood still, and no end was recent then
             assert asked.count == at_first
         await world.produce(p1, *numbered(3))
         await knows(member, p1, 3, p0)
-        before = asked.count
+        before, began = asked.count, anyio.current_time()
         await world.produce(p1, *numbered(3))
         await knows(member, p1, 6, p0)
-        assert before < asked.count <= before + 3
+        assert before < asked.count <= before + 2 + (anyio.current_time() - began) / RECENT_S
         assert member.health is not None
         assert member.health.high_watermarks[p1] == 6
         assert member.health.mark_ages_s[p1] == member.health.ends[p1].age_s
@@ -188,12 +192,12 @@ async def test_in_an_outage_the_age_grows_and_afterwards_the_end_is_known(
             try:
                 caplog.clear()
                 began = anyio.current_time()
-                while anyio.current_time() < began + 10 * RECENT_S:
+                while anyio.current_time() < began + 5 * RECENT_S:
                     await member.poll(ready=())
                 assert member.health is not None
-                assert 8 * RECENT_S < member.health.ends[p0].age_s < 13 * RECENT_S
+                assert 4 * RECENT_S < member.health.ends[p0].age_s < 6 * RECENT_S + BUSY_S
                 assert end_of(member, p0) == 3
-                assert len(caplog.records) < 40
+                assert len(caplog.records) < 20
             finally:
                 await anyio.to_thread.run_sync(mortal_kafka.thaw)
             await world.produce(p0, *numbered(2))
@@ -218,7 +222,7 @@ async def test_a_frozen_broker_does_not_hold_up_closing(mortal_kafka: EmbeddedKa
                         await member.poll(ready=())
                 began = anyio.current_time()
                 await member.consumer.close(2.0)
-                assert anyio.current_time() - began < 6.0
+                assert anyio.current_time() - began < 2.0 + BUSY_S
             finally:
                 await anyio.to_thread.run_sync(mortal_kafka.thaw)
 

@@ -122,10 +122,12 @@ async def test_the_ends_of_an_idle_member_are_known_as_of_now(
     topic = await new_topic(world)
     async with seat(world.connect(world.name()), topic) as member:
         await share_out(PARTITIONS, member)
-        await poll_for(3.0, member)
+        await poll_for(2.0, member)
         assert member.health is not None
         assert len(member.health.mark_ages_s) == PARTITIONS
-        assert max(member.health.mark_ages_s.values()) < 1.5
+        await poll_until(
+            lambda: member.health and max(member.health.mark_ages_s.values()) < 1.5, member
+        )
 
 
 async def test_what_is_left_out_comes_back_with_its_records(world: World, fetches: Fetches) -> None:

@@ -50,7 +50,7 @@ async def test_what_is_at_hand_is_followed_by_the_rest_at_once(
         await share_out(PARTITIONS, member)
         await poll_until(lambda: member.count, member)
         monkeypatch.setattr(FetchRequest_v11, "encode", noting)
-        with anyio.fail_after(LONG_WAIT_S / 3):
+        with anyio.fail_after(LONG_WAIT_S / 2):
             while not waits:  # while it waits for the others, nothing is taken
                 await member.poll([TopicPartition(topic, 1)])
             while member.count < COUNT:

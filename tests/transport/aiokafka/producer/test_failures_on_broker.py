@@ -21,7 +21,7 @@ from sdml_kafka.transport.interfaces.producer import Message, ProducerSpent
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.contracts.aiokafka_producer_world import AiokafkaWorld
 from tests.support.contracts.producer_world import CALL_S, Outcomes, started
-from tests.support.waiting import until
+from tests.support.waiting import BUSY_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
@@ -31,7 +31,7 @@ async def test_a_broker_that_does_not_answer_is_a_clear_error_in_time(
 ) -> None:
     await world.go_away()
     try:
-        with anyio.fail_after(5.0):
+        with anyio.fail_after(0.5 + BUSY_S):
             async with world.connect()() as producer:
                 with pytest.raises(BrokerUnreachable, match=r"within 0\.5 s"):
                     await producer.start(0.5)
@@ -104,7 +104,7 @@ async def test_a_refusal_after_an_attempt_without_an_answer_has_the_producer_rep
         late = await outcomes.one("late")
         assert isinstance(late, RecordRefused)
         assert late.in_doubt
-        with anyio.fail_after(5.0), pytest.raises(ProducerSpent, match=topic):
+        with anyio.fail_after(CALL_S), pytest.raises(ProducerSpent, match=topic):
             await producer.watch()
         producer.send(Message(topic, b"spent"), outcomes.of("spent"))
         producer.send(Message(other, b"well"), outcomes.of("well"))
@@ -163,7 +163,7 @@ async def test_what_waits_behind_a_full_batch_is_dropped_when_it_is_not_wanted_a
                 producer.send(message, outcomes.of(number), lambda: wanted)
             assert not await producer.flush(0.2)
             wanted = False
-            await anyio.sleep(0.6)  # the producer checks its health every 0.5 s
+            await until(lambda: producer.waiting <= 4)
         finally:
             await world.come_back()
         assert await producer.flush(CALL_S)
@@ -198,7 +198,7 @@ async def test_a_dead_task_of_the_client_ends_the_watch(world: AiokafkaWorld, to
     async with started(connect_producer(factory)) as producer:
         task = built[0]._sender._sender_task
         task.get_loop().call_soon_threadsafe(task.cancel)
-        with anyio.fail_after(5.0), pytest.raises(ProducerFailed, match="sender task has died"):
+        with anyio.fail_after(CALL_S), pytest.raises(ProducerFailed, match="sender task has died"):
             await producer.watch()
 
 
@@ -229,7 +229,7 @@ async def test_an_error_of_the_socket_costs_one_batch_and_no_later_record(
         assert isinstance(error, SendFailed)
         assert error.in_doubt
         if acks == "all":  # nobody knows which numbers the broker expects
-            with anyio.fail_after(5.0), pytest.raises(ProducerSpent, match=topic):
+            with anyio.fail_after(CALL_S), pytest.raises(ProducerSpent, match=topic):
                 await producer.watch()
         else:
             producer.send(Message(topic, b"well", partition=0), outcomes.of("well"))

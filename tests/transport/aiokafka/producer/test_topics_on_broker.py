@@ -63,7 +63,7 @@ async def test_what_waits_for_a_topic_that_is_gone_is_reported_long_before_aioka
         await delete_topic(world.servers, topic)
         for number in range(10):
             producer.send(Message(topic, b""), outcomes.of(number))
-        with anyio.fail_after(10):  # aiokafka itself would hold the records for 15 s
+        with anyio.fail_after(13):  # aiokafka itself would hold the records for 15 s
             await outcomes.wait_for(11)
         other = world.name()
         await world.create_topic(other, 1)

@@ -19,7 +19,7 @@ from sdml_kafka.transport.librdkafka.options import consumer_settings
 from tests.support.checkpoints import cancelled_at
 from tests.support.contracts.consumer_world import CALL_S
 from tests.support.kafka_from_outside import create_topic, produce, unique
-from tests.support.waiting import until
+from tests.support.waiting import BUSY_S, until
 
 pytestmark = [
     pytest.mark.anyio,
@@ -28,8 +28,8 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
-SPARE_S = 0.7
-"""Seconds on top of a timeout: the machine is shared."""
+SPARE_S = BUSY_S
+"""Seconds on top of a timeout."""
 
 Away = Callable[[EmbeddedKafka], None]
 FROZEN, GONE = EmbeddedKafka.freeze, EmbeddedKafka.kill

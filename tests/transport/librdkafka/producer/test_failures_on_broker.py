@@ -8,7 +8,7 @@ from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.contracts.librdkafka_producer_world import LibrdkafkaWorld
 from tests.support.contracts.producer_world import CALL_S, PATIENCE_S, Outcomes, started
-from tests.support.waiting import until
+from tests.support.waiting import BUSY_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 
@@ -18,7 +18,7 @@ async def test_a_broker_that_does_not_answer_is_a_clear_error_in_time(
 ) -> None:
     await world.go_away()
     try:
-        with anyio.fail_after(5.0):
+        with anyio.fail_after(0.5 + BUSY_S):
             async with world.connect()() as producer:
                 with pytest.raises(BrokerUnreachable, match=r"within 0\.5 s"):
                     await producer.start(0.5)

@@ -23,7 +23,7 @@ from tests.support.contracts.consumer_world import seat, share_out
 from tests.support.contracts.librdkafka_transactions_world import LibrdkafkaTransactionsWorld
 from tests.support.contracts.transactions import read
 from tests.support.contracts.transactions_world import Failures, offsets_of, started
-from tests.support.waiting import until
+from tests.support.waiting import BUSY_S, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker]
 CALL_S = 10.0
@@ -51,7 +51,7 @@ async def test_a_start_without_a_broker_is_a_clear_error_in_time(
 ) -> None:
     await world.go_away()
     try:
-        with anyio.fail_after(5.0):
+        with anyio.fail_after(SHORT_S + BUSY_S):
             async with world.connect()() as producer:
                 with pytest.raises(BrokerUnreachable, match=r"within 0\.5 s"):
                     await producer.start(SHORT_S)
@@ -90,10 +90,10 @@ async def test_offsets_and_the_end_keep_their_time_while_a_broker_is_frozen(
             offsets = await offsets_of(member, {p0: 0})
             await world.go_away()
             try:
-                with anyio.fail_after(SHORT_S + 1):
+                with anyio.fail_after(SHORT_S + BUSY_S):
                     with pytest.raises((TransactionInDoubt, TransactionFailed)):
                         await producer.commit(offsets, SHORT_S)
-                with anyio.fail_after(SHORT_S + 2):
+                with anyio.fail_after(SHORT_S + BUSY_S):
                     await producer.close(SHORT_S)
             finally:
                 await world.come_back()
@@ -118,7 +118,7 @@ async def test_a_batch_that_the_broker_refuses_is_sent_anew_record_by_record(
     messages = [Message(topic, b"%d" % number + bytes(1000)) for number in range(20)]
     too_large = Message(topic, bytes(5000))
     # Records that wait for each other are in one batch.
-    async with started(world.connect(linger_ms=100)) as producer:
+    async with started(world.connect(linger_ms=1000)) as producer:
         failures.send(producer, *messages, *([too_large] if is_large else []))
         with pytest.raises(TransactionFailed):
             await producer.commit(None, CALL_S)
@@ -141,7 +141,7 @@ async def test_a_batch_that_the_broker_refuses_is_sent_anew_record_by_record(
         failures.send(producer, Message(topic, b"behind"))
         await producer.commit(None, CALL_S)
         assert not failures.errors
-    await until(lambda: "sdml-kafka-topics" not in threads(), 5)
+    await until(lambda: "sdml-kafka-topics" not in threads())
     await read(world, p0, [*(each.value for each in messages), b"behind"])
 
 

@@ -10,6 +10,7 @@ from aiokafka.protocol.offset import OffsetResetStrategy
 from sdml_kafka.transport.aiokafka.consumer import internals
 from sdml_kafka.transport.aiokafka.consumer.positions.log_bounds import LogBounds
 from sdml_kafka.transport.interfaces.records import TopicPartition
+from tests.support.virtual_time import ASYNCIO
 
 COUNT = 3000
 PARTITIONS = [TopicPartition("topic", number) for number in range(COUNT)]
@@ -62,8 +63,8 @@ class Brokers:
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> object:
+    return ASYNCIO.values[0]
 
 
 @pytest.fixture
