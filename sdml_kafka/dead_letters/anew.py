@@ -5,6 +5,10 @@ from sdml_kafka.listener.processing.policies import Send
 from sdml_kafka.listener.processing.spring_headers import SHARE_GROUP_SET, without_failure
 from sdml_kafka.transport.record_checks import is_topic_of_calls
 
+MAX_AHEAD_MS = 3_600_000
+"""Milliseconds that a record may be ahead of its dead letter: what Kafka's default for
+`message.timestamp.after.max.ms` admits."""
+
 
 class NoTarget(Exception):
     """A dead letter cannot be sent to where it came from; the text says why."""
@@ -48,12 +52,23 @@ def record_for(
         new_time: Whether it gets the time of sending, and not the time that it had.
     """
     record, origin = letter.record, letter.origin
-    came_ms = record.timestamp if origin is None else origin.timestamp_ms or record.timestamp
     return Send(
         topic,
         record.value,
         key=record.key,
         headers=without_failure(record.headers),
         partition=origin.partition if same_partition and origin is not None else None,
-        timestamp_ms=None if new_time else came_ms,
+        timestamp_ms=None if new_time else _came_ms(letter),
     )
+
+
+def _came_ms(letter: Letter) -> int | None:
+    """Return the time that the record had, None if nothing says so.
+
+    Others can write the header, and brokers refuse records of the far future. So a time that is too
+    long after that of the dead letter itself is not taken for the record's.
+    """
+    written_ms, origin = letter.record.timestamp, letter.origin
+    if origin is not None and 0 < origin.timestamp_ms <= written_ms + MAX_AHEAD_MS:
+        return origin.timestamp_ms
+    return written_ms if written_ms >= 0 else None

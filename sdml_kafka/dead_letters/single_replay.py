@@ -24,7 +24,8 @@ async def replay_one(source: Source, partition: int, offset: int, timeout_s: flo
     of all sends it again. The producer takes the place of a replay that is under way.
 
     Raises:
-        NotSent: It was sent before, is not there, or names no topic that may be sent to.
+        NotSent: It was sent before, or is not there.
+        NoTarget: Its headers name no topic that may be sent to.
         NoTransactions: The broker does not let this client make transactions.
         SdmlKafkaError: It could not be read or sent. It was not sent.
     """

@@ -5,24 +5,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdml_kafka import Send
-from sdml_kafka.dead_letters.anew import NoTarget, record_for, target_of
+from sdml_kafka.dead_letters.anew import MAX_AHEAD_MS, NoTarget, record_for, target_of
 from sdml_kafka.dead_letters.letter import Letter, read_letter
 from sdml_kafka.transport.record_checks import is_topic_name
 from tests.support.dead_letters import failure_headers
 from tests.support.records import make_record
 
+WRITTEN_MS = 9_000
+"""When the dead letters were written."""
+
 
 def letter_from(topic: str, timestamp_ms: int = 0) -> Letter:
     failure = failure_headers(topic, partition=3, timestamp_ms=timestamp_ms)
     headers = [("own", b"1"), *failure]
-    return read_letter(make_record("dlt", 1, key=b"k", value=b"v", headers=headers, timestamp_ms=9))
+    record = make_record("dlt", 1, key=b"k", value=b"v", headers=headers, timestamp_ms=WRITTEN_MS)
+    return read_letter(record)
 
 
 def test_a_record_goes_out_as_it_was() -> None:
-    letter = letter_from("orders", 1234)
+    letter = letter_from("orders", WRITTEN_MS + MAX_AHEAD_MS)
     assert target_of(letter, None) == "orders"
     assert record_for(letter, "orders") == Send(
-        "orders", b"v", key=b"k", headers=[("own", b"1")], timestamp_ms=1234
+        "orders", b"v", key=b"k", headers=[("own", b"1")], timestamp_ms=WRITTEN_MS + MAX_AHEAD_MS
     )
     assert record_for(letter, "orders", same_partition=True).partition == 3
     assert record_for(letter, "orders", new_time=True).timestamp_ms is None
@@ -30,7 +34,24 @@ def test_a_record_goes_out_as_it_was() -> None:
 
 
 def test_without_a_time_of_its_own_it_has_that_of_the_dead_letter() -> None:
-    assert record_for(letter_from("orders"), "orders").timestamp_ms == 9
+    assert record_for(letter_from("orders"), "orders").timestamp_ms == WRITTEN_MS
+
+
+@pytest.mark.parametrize("timestamp_ms", [WRITTEN_MS + MAX_AHEAD_MS + 1, 2**62, 2**63 - 1])
+@pytest.mark.parametrize("prefix", ["kafka_dlt-", "kafka_"])
+def test_a_time_that_cannot_be_its_own_is_not_sent(prefix: str, timestamp_ms: int) -> None:
+    headers = [
+        (name.replace("kafka_dlt-", prefix), value)
+        for name, value in failure_headers("orders", timestamp_ms=timestamp_ms)
+    ]
+    letter = read_letter(make_record("dlt", headers=headers, timestamp_ms=WRITTEN_MS))
+    assert letter.origin is not None
+    assert record_for(letter, "orders").timestamp_ms == WRITTEN_MS
+
+
+def test_a_dead_letter_without_a_time() -> None:
+    letter = read_letter(make_record("dlt", timestamp_ms=-1))
+    assert record_for(letter, "orders").timestamp_ms is None
 
 
 def test_a_record_without_an_origin() -> None:
