@@ -236,10 +236,13 @@ class BatchParser:
     async def _call(self, spec: CompiledSpec, records: Sequence[Record], parsed: Parsed) -> None:
         values, dropped, left = parsed.values, parsed.dropped, iter(records)
         pause_at = anyio.current_time() + MAX_PARSING_S
-        while len(values) + len(dropped) < len(records):
+        while (begin := len(values) + len(dropped)) < len(records):
             try:
                 # In one call for many; what came before a record that raises is kept.
                 values.extend(map(spec.parser, islice(left, RUN)))
+                if len(values) + len(dropped) < min(begin + RUN, len(records)):
+                    # To `map`, a StopIteration is the end; the record that raised it was taken.
+                    raise RuntimeError("the parser raised StopIteration")
             except NotYet:
                 values.append(NOT_CALLED)
                 parsed.waits = True

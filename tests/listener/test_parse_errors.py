@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from sdml_kafka import ConfigurationError, DeadLetter, ParseFailed, Record, parse_text
-from sdml_kafka.parsing.value_decoders import reads_value
+from sdml_kafka.parsing.codec_notes import reads_value
 from tests.support.listener_on_twin import (
     GROUP,
     P0,
@@ -41,6 +41,27 @@ reads_value(parse_value, int)
 
 both_kinds = pytest.mark.parametrize("parser", [parse_number, parse_number_async])
 all_kinds = pytest.mark.parametrize("parser", [parse_number, parse_number_async, parse_value])
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+async def test_a_parser_that_raises_stop_iteration(is_alone: bool) -> None:
+    def first_header(record: Any) -> str:
+        return str(next(name for name, _ in record.headers))
+
+    broker = broker_with("0", "1")
+    broker.produce(TOPIC, b"2", headers=[("own", b"")])
+    parsers = parsed_by(first_header, str)
+    if not is_alone:
+        parsers += parsed_by(lambda record: record.value, bytes)
+    async with listener_on(broker, parsers=parsers) as listener:
+        stream, others = await listener.subscribe(str), None
+        if not is_alone:
+            others = await listener.subscribe(bytes)
+        assert await take_last(stream, 1) == ["own"]
+        if others is not None:
+            assert await take_last(others, 3) == [b"0", b"1", b"2"]
+        await until(lambda: listener.status().counters.finished == 3)
+        assert listener.status().counters.parse_errors == 2
 
 
 @both_kinds
