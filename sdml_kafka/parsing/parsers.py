@@ -3,9 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypedDict
 
-from sdml_kafka.parsing.content_types import BYTES, JSON, TEXT, is_of
+from sdml_kafka.parsing.codec_notes import BYTES, JSON, TEXT, is_of, reads_value
 from sdml_kafka.parsing.json_library import decode_json
-from sdml_kafka.parsing.value_decoders import reads_value
 from sdml_kafka.transport.interfaces.records import Record
 
 __all__ = ["SKIP", "Parser", "ParserSpec", "Skip", "parse_bytes", "parse_json", "parse_text"]

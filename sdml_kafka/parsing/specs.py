@@ -9,8 +9,8 @@ from attrs import frozen
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.factories import check_is_called
+from sdml_kafka.parsing.codec_notes import decoder_of
 from sdml_kafka.parsing.type_checks import accepted_by
-from sdml_kafka.parsing.value_decoders import decoder_of
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
 _KEYS = frozenset({"topics", "type", "parser"})

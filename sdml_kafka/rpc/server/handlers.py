@@ -9,7 +9,7 @@ from attrs import define, field
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.factories import check_is_called
-from sdml_kafka.parsing.value_decoders import decoder_of
+from sdml_kafka.parsing.codec_notes import decoder_of
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
 
 Kind = Literal["async", "stream", "plain"]
