@@ -33,9 +33,8 @@ def parse_cloudevent(record: Record) -> CloudEvent:
     Raises:
         ValueError: The record is no CloudEvent 1.0; the text says what is missing or wrong.
     """
-    headers: dict[str, bytes] = {}
-    for name, value in record.headers:
-        headers.setdefault(name.lower(), bytes(value or b""))
+    # The last one counts, where somebody has added to the headers of another record.
+    headers = {name.lower(): bytes(value or b"") for name, value in record.headers}
     content_type = headers.get(CONTENT_TYPE)
     media = b"" if content_type is None else content_type.partition(b";")[0].strip().lower()
     if not media.startswith(b"application/cloudevents"):
@@ -57,8 +56,8 @@ def _binary(value: bytes | None, headers: Mapping[str, bytes]) -> CloudEvent:
     if CONTENT_TYPE in headers:
         attributes["datacontenttype"] = _text(CONTENT_TYPE, headers[CONTENT_TYPE])
     data: Any = value
-    if value is not None and "datacontenttype" in attributes:
-        data = decode_json(value) if is_json(attributes["datacontenttype"]) else value
+    if "datacontenttype" in attributes and is_json(attributes["datacontenttype"]):
+        data = decode_json(value) if value else None  # an event without data has no JSON
     return _event(attributes, data)
 
 

@@ -119,6 +119,13 @@ def test_data_without_a_content_type() -> None:
     assert parse_cloudevent(record_of(raw, "structured")).data == b"\xff"
 
 
+@MODES
+@pytest.mark.parametrize("content_type", [None, "application/json"])
+def test_an_event_without_data(mode: str, content_type: str | None) -> None:
+    event = CloudEvent(type="t", source="s", datacontenttype=content_type)
+    assert parse_cloudevent(record_of(event, mode)) in (event, evolve(event, data=b""))
+
+
 def with_headers(**changed: bytes | None) -> Any:
     headers = {**NEEDED, **changed}
     return FakeRecord(b"{}", tuple((k, v) for k, v in headers.items() if v is not None))
