@@ -114,7 +114,8 @@ def _add_answering(
     parts: Parts, declared: Declaration, answering: Answering, servers: Sequence[str]
 ) -> None:
     takes, returns = hints_of(answering.function)
-    takes, returns = (bytes if answering.parser is None else takes), returns
+    if answering.parser is None:
+        takes = bytes
     if answering.serializer is None:
         returns = bytes
     for topic in answering.topics:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args, get_origin
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.parsing.content_types import BYTES, TEXT, content_type_of
+from sdml_kafka.parsing.codec_notes import BYTES, TEXT, content_type_of
 
 Json = dict[str, Any]
 SCHEMAS = "#/components/schemas/"
@@ -83,10 +83,13 @@ def _by_pydantic(type_: Any) -> tuple[Json, Mapping[str, Json]] | None:
     """Return the schema of a type that is made of pydantic's models, None for others."""
     if not any(hasattr(part, "__pydantic_core_schema__") for part in _parts(type_)):
         return None
-    from pydantic import TypeAdapter
+    from pydantic import PydanticUserError, TypeAdapter
 
-    adapter: TypeAdapter[Any] = TypeAdapter(type_)
-    schema = adapter.json_schema(ref_template=SCHEMAS + "{model}")
+    try:
+        adapter: TypeAdapter[Any] = TypeAdapter(type_)
+        schema = adapter.json_schema(ref_template=SCHEMAS + "{model}")
+    except (PydanticUserError, NameError):  # it holds what JSON Schema has no words for
+        return None
     components = schema.pop("$defs", {})
     title = schema.get("title")
     if title is None or "properties" not in schema:
@@ -107,6 +110,6 @@ def _by_msgspec(type_: Any) -> tuple[Json, Mapping[str, Json]] | None:
         (schema,), components = msgspec.json.schema_components(
             [type_], ref_template=SCHEMAS + "{name}"
         )
-    except (TypeError, RuntimeError):  # it cannot decode to such a type
+    except (TypeError, RuntimeError, NameError):  # it cannot decode to such a type
         return None
     return schema, components

@@ -44,6 +44,15 @@ class Opaque:
     pass
 
 
+class Calls(BaseModel):
+    function: Callable[[], None]
+
+
+@dataclass
+class Unresolved:
+    item: "Missing"  # type: ignore[name-defined]  # noqa: F821  as if imported for type checkers
+
+
 @pytest.mark.parametrize(
     ("type_", "components"),
     [
@@ -68,7 +77,8 @@ def test_a_type_is_described_with_all_that_it_consists_of(type_: Any, components
 
 def test_what_nobody_describes_keeps_its_name() -> None:
     payloads = Payloads()
-    assert payloads.schema(Opaque) == {"title": "Opaque"}
+    for kind in (Opaque, Calls, Unresolved):
+        assert payloads.schema(kind) == {"title": kind.__name__}
     assert payloads.schema(Any) == {}
     assert payloads.schema(bytes) is None
 
