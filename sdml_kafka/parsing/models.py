@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, overload
 
 from sdml_kafka.errors import ConfigurationError, DocumentInvalid
 from sdml_kafka.factories import called_as
-from sdml_kafka.parsing.content_types import JSON, MSGPACK, is_of
-from sdml_kafka.parsing.value_decoders import reads_value
+from sdml_kafka.parsing.codec_notes import JSON, MSGPACK, is_of, reads_value
 from sdml_kafka.transport.interfaces.records import Record
 
 if TYPE_CHECKING:
     import pydantic
 
 __all__ = ["parse_msgspec", "parse_pydantic", "to_json", "to_msgspec", "to_pydantic"]
+
+MAX_FIELDS = 20
+"""How many fields of one document are named that do not fit."""
 
 _MSGSPEC_PLACE = re.compile(r"(?P<why>.*?)(?: - at `\$\.?(?P<path>.*)`)?", re.DOTALL)
 _MSGSPEC_MISSING = re.compile(r"Object missing required field `(?P<name>.*)`", re.DOTALL)
@@ -51,10 +53,8 @@ def parse_msgspec(
     except ImportError:
         _refuse_without("msgspec", "parse_msgspec")
     decoder = _of_format(format, msgspec.json.Decoder, msgspec.msgpack.Decoder)
-    try:
-        decode: Callable[[bytes], Any] = decoder(type_, strict=strict).decode
-    except TypeError as error:
-        raise ConfigurationError(f"msgspec cannot decode to {type_!r}: {error}") from error
+    check_made_by_msgspec(type_)
+    decode: Callable[[bytes], Any] = decoder(type_, strict=strict).decode
     invalid: type[Exception] = msgspec.MsgspecError
 
     def parse(record: Record) -> Any:
@@ -200,6 +200,22 @@ def _refuse_tombstone() -> NoReturn:
     raise ValueError("a tombstone (a record without a value) holds no document")
 
 
+def check_made_by_msgspec(type_: Any) -> None:
+    """Raise ConfigurationError if no document ever becomes this type by msgspec."""
+    import msgspec
+
+    try:
+        msgspec.json.Decoder(type_)
+        is_made = not isinstance(msgspec.inspect.type_info(type_), msgspec.inspect.CustomType)
+    except (TypeError, NameError) as error:
+        raise ConfigurationError(f"msgspec cannot decode to {type_!r}: {error}") from error
+    if not is_made:
+        raise ConfigurationError(
+            f"msgspec cannot decode to {type_!r}: make it a Struct, a dataclass, an attrs class or "
+            "a TypedDict"
+        )
+
+
 def msgspec_fields(text: str) -> Mapping[str, str]:
     """Return what is wrong with which field, by msgspec's text."""
     match = _MSGSPEC_PLACE.fullmatch(text)
@@ -212,7 +228,8 @@ def msgspec_fields(text: str) -> Mapping[str, str]:
 def pydantic_fields(error: "pydantic.ValidationError") -> Mapping[str, str]:
     """Return what is wrong with which field, by pydantic's error."""
     fields: dict[str, str] = {}
-    for each in error.errors(include_url=False, include_context=False, include_input=False):
+    errors = error.errors(include_url=False, include_context=False, include_input=False)
+    for each in errors[:MAX_FIELDS]:
         parts = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in each["loc"]]
         why = "is missing" if each["type"] == "missing" else each["msg"]
         fields.setdefault("".join(parts).removeprefix("."), why)

@@ -10,7 +10,7 @@ from uuid import UUID
 import attrs
 
 from sdml_kafka.errors import ConfigurationError, DocumentInvalid
-from sdml_kafka.parsing.models import msgspec_fields, pydantic_fields
+from sdml_kafka.parsing.models import check_made_by_msgspec, msgspec_fields, pydantic_fields
 from sdml_kafka.parsing.type_checks import name_of
 
 _KEPT = (bytes, datetime.datetime, datetime.date, datetime.time, datetime.timedelta, Decimal, UUID)
@@ -38,6 +38,7 @@ def builder_of(type_: Any) -> Callable[[object], Any]:
         import msgspec
     except ImportError:
         return _by_pydantic(type_)
+    check_made_by_msgspec(type_)
 
     def build(data: object) -> Any:
         try:

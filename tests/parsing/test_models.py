@@ -21,6 +21,8 @@ from sdml_kafka import (
     to_msgspec,
     to_pydantic,
 )
+from sdml_kafka.parsing.models import MAX_FIELDS
+from sdml_kafka.parsing.plain_data import builder_of
 from sdml_kafka.testing import MemoryRecord
 
 
@@ -42,6 +44,10 @@ class LineModel(pydantic.BaseModel):
 class OrderModel(pydantic.BaseModel):
     id: str
     lines: list[LineModel]
+
+
+class Opaque:
+    """No library knows what it is made of."""
 
 
 GOOD = b'{"id":"o-1","lines":[{"sku":"a","quantity":2}]}'
@@ -147,8 +153,10 @@ def test_what_cannot_work_is_said_when_the_parser_is_made() -> None:
     for make in (lambda: parse_msgspec(Order, format_), lambda: to_msgspec(format_)):
         with pytest.raises(ConfigurationError, match="'xml'"):
             make()
-    with pytest.raises(ConfigurationError, match="msgspec cannot decode"):
-        parse_msgspec(Line | Order)
+    for type_ in (Line | Order, Opaque):
+        for make_of in (parse_msgspec, builder_of):
+            with pytest.raises(ConfigurationError, match="msgspec cannot decode"):
+                make_of(type_)
     with pytest.raises(ConfigurationError, match="pydantic cannot validate"):
         parse_pydantic(type(sys))
 
@@ -161,3 +169,10 @@ def test_json_is_written_without_msgspec_as_well(monkeypatch: pytest.MonkeyPatch
     assert to_json(value) == expected
     with pytest.raises(TypeError):
         to_json(object())
+
+
+def test_so_many_wrong_fields_are_named() -> None:
+    lines = b",".join([b"{}"] * 100)
+    with pytest.raises(DocumentInvalid) as caught:
+        parse_pydantic(OrderModel)(record(b'{"id":"o-1","lines":[%s]}' % lines))
+    assert len(caught.value.fields) == MAX_FIELDS
