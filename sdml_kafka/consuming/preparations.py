@@ -10,7 +10,6 @@ from math import inf
 from typing import Protocol
 
 import anyio
-import anyio.lowlevel
 from attrs import define, frozen
 
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
@@ -65,9 +64,6 @@ class Preparations:
             self._waits[wait] = None
             try:
                 if not self.is_closed and not _is_gone(tenancy):
-                    await (
-                        anyio.lowlevel.checkpoint()
-                    )  # a parser that never is content must not spin
                     await reason.prepare()
             finally:
                 del self._waits[wait]

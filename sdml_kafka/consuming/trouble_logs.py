@@ -79,22 +79,30 @@ def missing_log(log: Logger, common: Common) -> TroubleLog[str]:
 
 def held_log(log: Logger, common: Common) -> TroubleLog[TopicPartition]:
     """Return what logs that partitions hold batches that do not decode."""
-    return TroubleLog[TopicPartition](
+    return _partition_log(
         log,
-        partitions,
+        common,
         "{names} cannot be read on, and nothing behind it is delivered: {why}",
         "{names} is read on, after {seconds} s",
-        fields=lambda keys: {**common(), **partition_fields(keys)},
     )
 
 
 def waits_log(log: Logger, common: Common) -> TroubleLog[TopicPartition]:
     """Return what logs that records are held until their parsers have what they need."""
+    return _partition_log(
+        log,
+        common,
+        "{names} is held, and goes on with nothing skipped once it can: {why}",
+        "{names} is held no longer, after {seconds} s",
+    )
+
+
+def _partition_log(log: Logger, common: Common, begin: str, end: str) -> TroubleLog[TopicPartition]:
     return TroubleLog[TopicPartition](
         log,
         partitions,
-        "{names} is held, and goes on with nothing skipped once it can: {why}",
-        "{names} is held no longer, after {seconds} s",
+        begin,
+        end,
         fields=lambda keys: {**common(), **partition_fields(keys)},
     )
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
+import anyio.lowlevel
+
 __all__ = ["NotYet"]
 
 
@@ -14,8 +16,9 @@ class NotYet(Exception):
 
     Args:
         why: What the status and the log say meanwhile, or a function that returns that.
-        prepare: An async function that returns once it is worth trying again. What it raises counts
-            as the parser's or the serializer's own error.
+        prepare: An async function that returns once it is worth trying again. It may raise another
+            `NotYet`, for what it needs itself. What else it raises counts as the parser's or the
+            serializer's own error.
     """
 
     def __init__(
@@ -23,10 +26,35 @@ class NotYet(Exception):
     ) -> None:
         """Say what is needed, and what gets it."""
         super().__init__(why if isinstance(why, str) else "something is needed first")
-        self._why = why
-        self.prepare: Callable[[], Awaitable[object]] = prepare
+        self._why, self._prepare = why, prepare
+        self._first: NotYet | None = None
 
     @property
     def why(self) -> str:
         """The reason why the record is held."""
-        return self._why if isinstance(self._why, str) else self._why()
+        why = (self._first or self)._why
+        if isinstance(why, str):
+            return why
+        try:
+            return why()
+        except Exception as error:  # of the program: neither a status nor a log fails for that
+            return f"why cannot be said ({type(error).__name__})"
+
+    async def prepare(self) -> None:
+        """Wait until it is worth calling the parser or serializer again.
+
+        Raises:
+            Exception: What the program's own `prepare` raises.
+        """
+        wanted = self
+        try:
+            while True:
+                await anyio.lowlevel.checkpoint()  # for what is never content, and never waits
+                try:
+                    await wanted._prepare()
+                except NotYet as first:
+                    self._first = wanted = first
+                else:
+                    return
+        finally:
+            self._first = None
