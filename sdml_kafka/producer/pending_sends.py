@@ -16,11 +16,13 @@ Rules for whoever edits this file:
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from logging import WARNING
 from math import inf
 from typing import NamedTuple
 
+import anyio
 from attrs import define
 
 from sdml_kafka.errors import ClientClosed, SendFailed
@@ -232,6 +234,7 @@ class PendingSends:
         self._wait_for_room = 0
         self._all_settled: list[Waiter] = []
         self._refusal: Exception | None = None
+        self._preparing: set[anyio.CancelScope] = set()
 
     def open(self, new_waiter: Callable[[], Waiter]) -> None:
         """Take records on the event loop that runs here."""
@@ -255,6 +258,22 @@ class PendingSends:
     def has_room(self) -> bool:
         """Return whether one more record may wait, which a producer that was left never has."""
         return self.waiting < self._max_waiting and self._refusal is None
+
+    @contextmanager
+    def preparing(self, due: float) -> Generator[None]:
+        """Cancel the body when it is due, or when the producer is left.
+
+        Raises:
+            ClientClosed: The producer was left.
+        """
+        with anyio.CancelScope(deadline=due) as scope:
+            self._preparing.add(scope)
+            try:
+                yield
+            finally:
+                self._preparing.discard(scope)
+        if scope.cancelled_caught and self._refusal is not None:
+            raise self._refusal
 
     def begin(self, topic: str, timeout_s: float, now: float) -> PendingSend:
         """Let a record wait from now on, that is about to be sent."""
@@ -316,9 +335,11 @@ class PendingSends:
                     self._all_settled.remove(waiter)
 
     def refuse(self, error: ClientClosed) -> None:
-        """Take no more records, and let nobody wait for room."""
+        """Take no more records, and let nobody wait for room, or for what a serializer needs."""
         self._refusal = error
         self._room.wake_all()
+        for scope in self._preparing:
+            scope.cancel()
 
     def close(self) -> Counter[str]:
         """Fail what still waits; return how many records that were, by topic."""

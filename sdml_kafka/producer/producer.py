@@ -8,7 +8,6 @@ from time import time
 from typing import Any, Self
 
 import anyio
-import anyio.lowlevel
 
 from sdml_kafka.client_config import client_given
 from sdml_kafka.declarations import Declaration
@@ -29,7 +28,7 @@ from sdml_kafka.producer.transactions import (
     TransactionState,
     check_transactional_id,
 )
-from sdml_kafka.producing.serializers import Encoded, Serializer, Serializers
+from sdml_kafka.producing.serializers import Encoded, Serializer, Serializers, headers_with
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.runtime.waiter import clock, waiter_maker
 from sdml_kafka.transport.connect import (
@@ -290,7 +289,7 @@ class KafkaProducer(Enterable):
         if value is not None and value.__class__ is not bytes:
             value = self._serializers.serialize(value)
             if isinstance(value, Encoded):
-                value, headers = value.value, (*headers, *value.headers)
+                value, headers = value.value, headers_with(headers, value)
         if timestamp_ms is None:
             timestamp_ms = int(time() * 1000)
         else:
@@ -302,9 +301,8 @@ class KafkaProducer(Enterable):
     async def _begin_later(self, record: Record, timeout_s: float, not_yet: NotYet) -> PendingSend:
         """Send a record once its serializer has what it needs."""
         due = self._clock() + timeout_s
-        with anyio.CancelScope(deadline=due):
+        with self._actors.sends.preparing(due):
             while True:
-                await anyio.lowlevel.checkpoint()
                 await not_yet.prepare()
                 left_s = max(due - self._clock(), 0.0)
                 if self._lifecycle.state != "running" or not self._actors.sends.has_room():

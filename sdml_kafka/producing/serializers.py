@@ -1,6 +1,6 @@
 """How the values that a program sends become bytes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -15,7 +15,8 @@ class Encoded:
 
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
-    """The names and values of headers, sent behind those that the program gave."""
+    """The names and values of headers, sent behind those that the program gave. They take the place
+    of those of the same name, which a program has that forwards the headers of another record."""
 
 
 Serializer = Callable[[Any], bytes | Encoded]
@@ -64,3 +65,16 @@ class Serializers:
             f"A value of {type(value).__name__} has no serializer: give bytes, or "
             f"serializers={{{type(value).__name__}: ...}}"
         )
+
+
+def headers_with(given: Sequence[tuple[str, bytes]], encoded: Encoded) -> Sequence[Any]:
+    """Return the headers of a message: those that the program gave, and those of its value."""
+    names = [name for name, _ in encoded.headers]
+    return (*(pair for pair in given if _name_of(pair) not in names), *encoded.headers)
+
+
+def _name_of(pair: Any) -> object:
+    try:
+        return pair[0]
+    except (TypeError, LookupError):
+        return None  # what cannot be a header is refused with the record

@@ -18,9 +18,10 @@ import anyio
 from anyio.lowlevel import RunVar
 from attrs import define, field
 
-from sdml_kafka.errors import SchemaRefused, SchemaUnknown
+from sdml_kafka.errors import ConfigurationError, SchemaRefused, SchemaUnknown
 from sdml_kafka.log_fields import escaped
 from sdml_kafka.parsing.not_yet import NotYet
+from sdml_kafka.schemas.remembered import remember
 from sdml_kafka.schemas.source import RegistryAway
 
 FIRST_PAUSE_S = 0.25
@@ -133,15 +134,19 @@ class Answers[K: Hashable, V]:
                 self._away = None
                 until = anyio.current_time() + self._refused_for_s
                 refused = refusal.with_traceback(None), until
-                _put(self._here().refused, key, refused, self._max_known)
+                remember(self._here().refused, key, refused, self._max_known)
                 return
             except TimeoutError:
                 self._away = f"no answer within {self._timeout_s:g} s"
             except RegistryAway as away:
                 self._away = escaped(away)
+            except ConfigurationError:
+                raise
+            except Exception as error:  # of a program's own client: no record is skipped for that
+                self._away = f"its client has raised {type(error).__name__}"
             else:
                 self._away = None
-                _put(self._known, key, answer, self._max_known)
+                remember(self._known, key, answer, self._max_known)
                 self._here().refused.pop(key, None)
                 return
             await anyio.sleep(pause_s)
@@ -151,10 +156,3 @@ class Answers[K: Hashable, V]:
         if self._away is not None:
             return f"schema registry away: {self._away}"
         return f"{self._name(key)} is being fetched"
-
-
-def _put[K, V](remembered: dict[K, V], key: K, value: V, most: int) -> None:
-    """Remember a value, and forget the oldest if there are too many."""
-    remembered[key] = value
-    if len(remembered) > most:
-        remembered.pop(next(iter(remembered)), None)

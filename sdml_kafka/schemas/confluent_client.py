@@ -7,31 +7,39 @@ without an end, and its caches grow without one.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from importlib import import_module
 from os import getpid
 from time import monotonic
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
-from uuid import UUID
 
 import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
+from attrs import define, field
 
 from sdml_kafka.errors import ConfigurationError, SchemaRefused, SchemaUnknown
 from sdml_kafka.log_fields import escaped
+from sdml_kafka.schemas.confluent_requests import Asked, is_no_such_page, is_unknown
 from sdml_kafka.schemas.source import Registered, RegistryAway, SchemaId, SchemaText
 
 MAX_THREADS = 4
 """Threads that ask at once, those that nobody waits for any more included."""
-MAX_REFERENCES = 100
-"""Schemas that one may refer to, directly and through others."""
 MAX_NUMBER = 2**31 - 1
 """The highest number of a schema: Confluent's registry has it as an int of Java."""
 MAX_TEXT = 200
-_UNKNOWN_CODES = range(40400, 40500)
-"""The registry's error codes for what it does not have; a proxy's 404 has none of them."""
+
+
+@define
+class _Clients:
+    """The clients of one process: each is used by one thread at a time, and its cache with it.
+
+    Threads that share one would read what the client remembers of the others' answers.
+    """
+
+    pid: int
+    free: list[Any] = field(factory=list[Any])
+    busy: list[Any] = field(factory=list[Any])
 
 
 class ConfluentClient:
@@ -53,24 +61,30 @@ class ConfluentClient:
                 "pip install 'sdml-kafka-client[registry]'"
             ) from None
         self._module: Any = module
-        self._max_bytes = max_schema_bytes
-        conf = {**_without_credentials(url), **options, "max.retries": 0, "timeout": timeout_s}
-        # No partial, whose repr would show a secret.
-        self._new_client: Callable[[], Any] = lambda: module.SchemaRegistryClient.new_client(conf)
+        self._max_bytes, self._timeout_s = max_schema_bytes, timeout_s
+        # One address after another is asked, and all of them have to fit in.
+        each_s = timeout_s / len(addresses_in(url))
+        conf = {**_without_credentials(url), **options, "max.retries": 0, "timeout": each_s}
+        self._is_mock = url.startswith("mock://")
+
+        def new_client() -> Any:  # no partial, whose repr would show a secret
+            client = module.SchemaRegistryClient.new_client(conf)
+            if not self._is_mock:
+                _bound_answers(client, max_schema_bytes, each_s)
+            return client
+
+        self._new_client = new_client
         try:
-            self._client: Any = self._new_client()
+            first = new_client()
+        except ConfigurationError:
+            raise
         except Exception as error:  # its text may show a secret
             raise ConfigurationError(
                 f"The registry's url or options cannot work ({type(error).__name__}): the names "
                 "are those of confluent-kafka's SchemaRegistryClient"
             ) from None
-        self._is_mock = url.startswith("mock://")
-        self._bound = partial(
-            _bound_answers, max_schema_bytes=max_schema_bytes, timeout_s=timeout_s
-        )
-        if not self._is_mock:
-            self._bound(self._client)
-        self._pid, self._of_parents = getpid(), list[Any]()
+        self._clients, self._of_parents = _Clients(getpid(), [first]), list[_Clients]()
+        self._is_closed = False
         self._limiter = RunVar[anyio.CapacityLimiter]("registry")  # one is for one event loop
 
     async def fetch(self, schema_id: SchemaId, /) -> SchemaText:
@@ -78,36 +92,40 @@ class ConfluentClient:
         if isinstance(schema_id, int) and schema_id > MAX_NUMBER:
             # Asked for it, a registry answers as if it had no such page: that would hold a record.
             raise SchemaUnknown("no registry gives a schema such a number")
-        return await self._ask(lambda: self._fetch(schema_id))
+        return await self._ask(lambda asked: asked.fetch(schema_id))
 
     async def registered(
         self, subject: str, schema: SchemaText | None, /, *, register: bool
     ) -> Registered:
         """Return the schema of a subject; see `RegistryClient`."""
-        return await self._ask(lambda: self._registered(subject, schema, register))
+        return await self._ask(lambda asked: asked.registered(subject, schema, register=register))
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connections, those in use as soon as their answers are there."""
+        self._is_closed = True
+        if self._clients.pid == getpid():  # another process's are still in use there
+            while self._clients.free:
+                self._clients.free.pop().close()
 
-    async def _ask[T](self, request: Callable[[], T]) -> T:
-        if self._is_mock:
-            return self._translated(request)
+    async def _ask[T](self, request: Callable[[Asked], T]) -> T:
+        if self._is_closed:
+            raise RegistryAway("this SchemaRegistry was closed")
+        if self._is_mock:  # whose schemas are in its client
+            return self._translated(self._clients.free[0], request)
         try:
             limiter = self._limiter.get()
         except LookupError:
             self._limiter.set(limiter := anyio.CapacityLimiter(MAX_THREADS))
         return await anyio.to_thread.run_sync(
-            self._translated, request, abandon_on_cancel=True, limiter=limiter
+            self._in_thread, request, abandon_on_cancel=True, limiter=limiter
         )
 
-    def _translated[T](self, request: Callable[[], T]) -> T:
+    def _translated[T](self, client: Any, request: Callable[[Asked], T]) -> T:
         """Return the answer, and raise what `RegistryClient` names."""
         try:
-            if self._pid != getpid() and not self._is_mock:
-                self._leave_to_parent()
-            self._client.clear_caches()
-            return request()
+            client.clear_caches()
+            due = monotonic() + self._timeout_s
+            return request(Asked(client, self._module, self._max_bytes, due))
         except (SchemaUnknown, SchemaRefused, RegistryAway):
             raise
         except self._module.SchemaRegistryError as error:
@@ -119,92 +137,39 @@ class ConfluentClient:
 
     # -- in a thread ---------------------------------------------------------------------
 
-    def _leave_to_parent(self) -> None:
-        # On the connections of the process that forked, each would read answers to the other.
-        client = self._new_client()
-        self._bound(client)
-        self._of_parents.append(self._client)  # to close it might take a lock held for good
-        self._client, self._pid = client, getpid()
-
-    def _fetch(self, schema_id: SchemaId) -> SchemaText:
-        def get(format: str | None) -> Any:
-            if isinstance(schema_id, UUID):
-                return self._client.get_schema_by_guid(str(schema_id), fmt=format)
-            return self._client.get_schema(schema_id, fmt=format)
-
-        return self._text(get)
-
-    def _registered(self, subject: str, schema: SchemaText | None, register: bool) -> Registered:
-        client = self._client
-        if schema is None:
-            latest = client.get_latest_version(subject)
-            found = self._text(
-                lambda format: (
-                    latest.schema
-                    if format is None
-                    else client.get_schema(latest.schema_id, fmt=format)  # no later one
-                )
-            )
-            return Registered(_number(latest.schema_id), _guid(latest.guid), found)
-        wanted = self._module.Schema(schema.text, schema.kind, [])
-        ask = client.register_schema_full_response if register else client.lookup_schema
-        known = ask(subject, wanted)
-        return Registered(_number(known.schema_id), _guid(known.guid), schema)
-
-    def _text(self, get: Callable[[str | None], Any]) -> SchemaText:
-        schema = get(None)
-        kind = schema.schema_type or "AVRO"
-        if kind == "PROTOBUF":
-            self._client.clear_caches()
-            schema = get("serialized")
-        text = schema.schema_str
-        if not isinstance(kind, str) or not isinstance(text, str):
-            raise RegistryAway("it answers what is no schema")
-        if len(text) > self._max_bytes:
-            raise SchemaRefused(f"the schema has more than {self._max_bytes} bytes")
-        # Of a Protobuf the names of its own messages are all that is looked at.
-        references = {} if kind == "PROTOBUF" else self._references(schema, {}, set())
-        return SchemaText(kind, text, references)
-
-    def _references(
-        self, schema: Any, found: dict[str, str], seen: set[tuple[str, str, int]]
-    ) -> dict[str, str]:
-        """Add the schemas that this one refers to, each behind those that it needs."""
-        for each in schema.references or ():
-            place = each.name, each.subject, each.version
-            if place in seen:
-                continue
-            if len(seen) >= MAX_REFERENCES:
-                raise SchemaRefused(f"the schema refers to more than {MAX_REFERENCES} others")
-            seen.add(place)
-            other = self._client.get_version(each.subject, each.version, True).schema
-            if not isinstance(other.schema_str, str) or not isinstance(each.name, str):
-                raise RegistryAway("it answers what is no schema")
-            self._references(other, found, seen)
-            found[each.name] = other.schema_str
-        return found
-
-
-def _number(value: object) -> int:
-    if type(value) is not int or not 0 <= value < 2**32:
-        raise RegistryAway("it answers with an impossible number of a schema")
-    return value
-
-
-def _guid(value: object) -> UUID | None:
-    return UUID(value) if isinstance(value, str) else None
+    def _in_thread[T](self, request: Callable[[Asked], T]) -> T:
+        clients = self._clients
+        if clients.pid != getpid():
+            # On the connections of the process that forked, each would read answers to the other.
+            # To close them might take a lock that is held for good.
+            self._of_parents.append(clients)
+            clients = self._clients = _Clients(getpid())
+        if len(clients.busy) >= MAX_THREADS:  # asyncio's limiter forgets those that are left behind
+            raise RegistryAway(f"{MAX_THREADS} requests to it have no answer yet")
+        try:
+            client = clients.free.pop()
+        except IndexError:
+            client = self._new_client()
+        clients.busy.append(client)
+        try:
+            return self._translated(client, request)
+        finally:
+            clients.busy.remove(client)
+            clients.free.append(client)
+            if self._is_closed:
+                self.close()
 
 
 def _translate(error: Any) -> Exception:
-    status, code = error.http_status_code, error.error_code
-    if status == 404 and code in _UNKNOWN_CODES:
+    status = error.http_status_code
+    if is_unknown(error):
         return SchemaUnknown("the registry does not know it")
     if status in (401, 403):
         return RegistryAway(f"it refuses this client (HTTP {status}): are the credentials right?")
     if status in (409, 422):
         text = escaped(error.error_message, MAX_TEXT)
         return SchemaRefused(f"the registry refuses the schema (HTTP {status}): {text}")
-    hint = ": is the url right?" if status == 404 else ""
+    hint = ": is the url right?" if is_no_such_page(error) else ""
     return RegistryAway(f"it answers HTTP {status}{hint}")
 
 

@@ -7,6 +7,7 @@ from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.schemas.answers import Answers
 from sdml_kafka.schemas.formats import avro, json_schema, protobuf
 from sdml_kafka.schemas.formats.codec import Read, Reading
+from sdml_kafka.schemas.remembered import remember
 from sdml_kafka.schemas.source import SchemaId, SchemaText
 from sdml_kafka.schemas.wire import HEADERS, read_id, read_indexes
 from sdml_kafka.transport.interfaces.records import Record
@@ -32,12 +33,11 @@ class SchemaParser:
         """
         self._schemas, self._reading, self._max_compiled = schemas, reading, max_compiled
         self._of_key, self._header = part == "key", HEADERS[part]
-        self._by_number: dict[int, Read] = {}
         self._compiled: dict[SchemaId, Read] = {}
 
     def parse(self, record: Record) -> Any:
         """Return what a record holds, whose schema's id stands in a header or in front of it."""
-        for name, content in record.headers:
+        for name, content in reversed(record.headers):  # the last one counts, if it was copied
             if name == self._header and content is not None:  # pyright: ignore[reportUnnecessaryComparison]
                 return self._with_header(record, bytes(content))
         return self.parse_value(record)
@@ -48,7 +48,7 @@ class SchemaParser:
 
     def read(self, data: bytes) -> Any:
         """Return what some bytes hold, which begin with their schema's id."""
-        read = self._by_number.get(int.from_bytes(data[1:5], "big"))
+        read = self._compiled.get(int.from_bytes(data[1:5], "big"))
         if read is not None and data[0] == 0 and len(data) >= 5:
             value = read(data, 5, None)
         else:
@@ -82,13 +82,7 @@ class SchemaParser:
                 read = _compile(schema, self._reading)
             except SchemaRefused as refused:
                 read = _refusing(str(refused))
-            if len(self._compiled) >= self._max_compiled:
-                oldest = next(iter(self._compiled))
-                del self._compiled[oldest]
-                self._by_number.pop(oldest, None)  # type: ignore[arg-type]  # a GUID is not there
-            self._compiled[schema_id] = read
-            if isinstance(schema_id, int):
-                self._by_number[schema_id] = read
+            remember(self._compiled, schema_id, read, self._max_compiled)
         return read
 
 

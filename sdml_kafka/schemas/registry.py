@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.factories import called_as
+from sdml_kafka.parsing.codec_notes import reads_value
 from sdml_kafka.parsing.plain_data import builder_of
-from sdml_kafka.parsing.value_decoders import reads_value
 from sdml_kafka.producing.serializers import Encoded
 from sdml_kafka.schemas.answers import Answers
 from sdml_kafka.schemas.confluent_client import ConfluentClient, addresses_in
@@ -39,9 +39,10 @@ class SchemaRegistry:
         options: What confluent-kafka's `SchemaRegistryClient` takes, by its own names:
             `{"basic.auth.user.info": "user:secret", "ssl.ca.location": "ca.pem"}`. They are not
             shown.
-        timeout_s: Seconds that the registry may take for an answer, before it is asked again.
+        timeout_s: Seconds that the registry may take for an answer, before it is asked again; each
+            of several addresses gets its share.
         max_schemas: The number of schemas that are remembered, the oldest of which is dropped.
-        max_schema_bytes: The bytes that a schema may have.
+        max_schema_bytes: The bytes that a schema may have, with all that it refers to.
         retry_unknown_s: Seconds after which a schema is asked for again that the registry did not
             know, or that was of no use.
         client: What asks the registry instead of confluent-kafka; see `RegistryClient`.
@@ -157,8 +158,8 @@ class SchemaRegistry:
             schema: The schema, or the generated class of Protobuf. Without it values are written by
                 the schema that is the subject's latest when the first is written.
             kind: The format of a schema that is a text: "AVRO" or "JSON".
-            register: Whether to register the schema if the subject does not have it. Without it
-                the schema has to be there.
+            register: Whether to register the schema if the subject does not have it, and the files
+                that a Protobuf imports, each under its name. Without it they have to be there.
             validate: Whether JSON is checked against its schema.
             id_in: Where to write the schema's id: in front of the value, or its GUID into a header.
                 Replies have no headers for it.

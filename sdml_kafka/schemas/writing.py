@@ -40,7 +40,7 @@ class Subject:
                 raise ConfigurationError("register=True needs a schema to register")
             return cls(name, None, False)
         if protobuf.is_message(schema):
-            return cls(name, SchemaText("PROTOBUF", protobuf.text_of(schema)), register)
+            return cls(name, protobuf.schema_of(schema), register)
         if not isinstance(schema, str) or kind == "PROTOBUF":
             raise ConfigurationError(
                 "schema is the text of a schema, or a class that Protobuf's compiler has generated"

@@ -57,6 +57,20 @@ async def test_a_registry_that_is_away_is_asked_until_it_is_back() -> None:
         assert await parsed(registry) == ORDER
 
 
+async def test_what_a_client_of_the_programs_own_raises_skips_no_record() -> None:
+    client = fake()
+    client.error = LookupError("a secret")
+    registry = SchemaRegistry(client=client)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(parsed, registry)
+        await anyio.sleep(2)
+        with pytest.raises(NotYet) as caught:
+            registry.parser(dict)(RECORD)  # type: ignore[arg-type]
+        assert caught.value.why == "schema registry away: its client has raised LookupError"
+        client.error = None
+    assert await parsed(registry) == ORDER
+
+
 async def test_an_answer_that_takes_too_long_counts_as_none() -> None:
     client = fake()
     client.takes_s = 1000.0

@@ -1,5 +1,6 @@
 """Bytes of confluent-kafka's own serializers are read, and its deserializers read ours."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,10 +29,12 @@ from sdml_kafka import (
     SchemaRegistry,
     Skip,
 )
-from sdml_kafka.schemas.formats import avro
+from sdml_kafka.producing.serializers import headers_with
+from sdml_kafka.schemas.formats import avro, json_schema
 from sdml_kafka.schemas.formats.codec import Reading
 from sdml_kafka.schemas.source import SchemaText
 from tests.support.schemas import (
+    BASKET,
     BILL,
     LINE,
     ORDER_AVRO,
@@ -54,7 +57,7 @@ def registry() -> Iterator[SchemaRegistry]:
 
 
 def client_of(registry: SchemaRegistry) -> SchemaRegistryClient:
-    return registry._client._client  # type: ignore[attr-defined,no-any-return]
+    return registry._client._clients.free[0]  # type: ignore[attr-defined,no-any-return]
 
 
 async def ready[T](call: Callable[[], T]) -> T:
@@ -256,6 +259,78 @@ async def test_json_is_checked_unless_it_is_not_wanted(registry: SchemaRegistry)
         await ready(lambda: registry.parser(dict)(record))
     parse = registry.parser(dict, validate=False)
     assert await ready(lambda: parse(record)) == {"id": "7"}
+
+
+@pytest.mark.parametrize(("most", "fits"), [(1, False), (10_000, True)])
+async def test_matching_a_pattern_ends(
+    registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch, most: int, fits: bool
+) -> None:
+    monkeypatch.setattr(json_schema, "MAX_BACKTRACKS", most)
+    schema = '{"type": "string", "pattern": "^(a*)\\\\1b$"}'
+    serialize = registry.serializer("codes-value", schema, kind="JSON", register=True)
+    await serialize.prepare()
+    if fits:
+        assert serialize("aaaab").endswith(b'"aaaab"')
+    with pytest.raises(DocumentInvalid, match="does not fit 'pattern'"):
+        serialize("aaab" if fits else "aaaab")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"$ref": "http://127.0.0.1:1/elsewhere.json"}',
+        '{"$ref": "unknown.json"}',
+        '{"$schema": "http://127.0.0.1:1/draft.json"}',
+        '{"pattern": "("}',
+    ],
+)
+def test_a_json_schema_asks_nobody_else(text: str) -> None:
+    reading = Reading(dict, lambda value: value)
+    with pytest.raises(SchemaRefused, match="JSON schema is not valid"):
+        json_schema.reader(SchemaText("JSON", text), reading)
+
+
+@pytest.mark.parametrize("name", ["line.json", "http://shop/line.json"])
+def test_a_json_schema_that_refers_to_others(name: str) -> None:
+    line = (
+        '{"properties": {"n": {"$ref": "#/definitions/n"}}, '
+        '"definitions": {"n": {"type": "integer"}}}'
+    )
+    text = json.dumps({"type": "array", "items": {"$ref": name}})
+    schema = SchemaText("JSON", text, {"more.json": '{"type": "integer"}', name: line})
+    read = json_schema.reader(schema, Reading(dict, lambda value: value))
+    assert read(b'[{"n": 1}]', 0, None) == [{"n": 1}]
+    with pytest.raises(DocumentInvalid, match=r"\[0\]\.n: does not fit 'type'"):
+        read(b'[{"n": "a secret"}]', 0, None)
+
+
+async def test_the_last_header_names_the_schema(registry: SchemaRegistry) -> None:
+    old = registry.serializer("old-value", ORDER_JSON, kind="JSON", register=True, id_in="header")
+    new = registry.serializer("orders-value", ORDER_AVRO, register=True, id_in="header")
+    await old.prepare()
+    await new.prepare()
+    encoded, forwarded = new(ORDER), old(ORDER).headers
+    record: Any = FakeRecord(encoded.value, [*forwarded, *encoded.headers])
+    assert await ready(lambda: registry.parser(dict)(record)) == ORDER
+    headers = [("own", b"1"), *forwarded]
+    assert headers_with(headers, encoded) == (("own", b"1"), *encoded.headers)
+
+
+@pytest.mark.parametrize("first", ["ours", "theirs"])
+async def test_a_protobuf_that_imports_others(registry: SchemaRegistry, first: str) -> None:
+    client, message = client_of(registry), BASKET(deep={"orders": [MESSAGE]})
+    theirs = ProtobufSerializer(BASKET, client, conf={"auto.register.schemas": first == "theirs"})
+    serialize = registry.serializer("orders-value", BASKET, register=first == "ours")
+    if first == "ours":
+        await serialize.prepare()
+    data = theirs(message, context([]))
+    await serialize.prepare()
+    assert serialize(message) == data
+    [reference] = client.get_latest_version("orders-value").schema.references or []
+    assert (reference.name, reference.subject, reference.version) == ("deep.proto",) * 2 + (1,)
+    assert client.get_subjects() == ["shop.proto", "deep.proto", "orders-value"]
+    record: Any = FakeRecord(data)
+    assert await ready(lambda: registry.parser(BASKET)(record)) == message
 
 
 @pytest.mark.parametrize("value", [None, b"", b"plain text", b"\0\0"])

@@ -5,14 +5,16 @@ import re
 import socket
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
 import anyio
 import pytest
 
 from sdml_kafka import ConfigurationError, NotYet, SchemaRefused, SchemaRegistry, SchemaUnknown
 from sdml_kafka.schemas import answers, confluent_client
+from sdml_kafka.schemas.confluent_client import MAX_THREADS
 from sdml_kafka.schemas.formats import protobuf
-from sdml_kafka.schemas.wire import number_prefix
+from sdml_kafka.schemas.wire import HEADERS, guid_prefix, number_prefix
 from tests.support.registry_server import RegistryServer, registry_server
 from tests.support.schemas import BILL, ORDER_AVRO, ORDER_JSON, FakeRecord
 from tests.support.waiting import BUSY_S, until
@@ -44,9 +46,9 @@ async def parsed(registry: SchemaRegistry, record: Any = RECORD) -> object:
             await not_yet.prepare()
 
 
-def why(registry: SchemaRegistry) -> str:
+def why(registry: SchemaRegistry, record: Any = RECORD) -> str:
     with pytest.raises(NotYet) as caught:
-        registry.parser(dict)(RECORD)
+        registry.parser(dict)(record)
     return caught.value.why
 
 
@@ -132,6 +134,80 @@ async def test_a_huge_answer_is_not_read(server: RegistryServer) -> None:
             await parsed(registry, FakeRecord(number_prefix(2)))
 
 
+async def test_what_a_schema_refers_to_is_bounded_with_it(server: RegistryServer) -> None:
+    references = [{"name": name, "subject": name, "version": 1} for name in "ab"]
+    server.schemas["/schemas/ids/2"] = {"schema": '"a"', "references": references}
+    for name in "ab":
+        found = {"subject": name, "version": 1, "id": 3, "schema": "x" * 600}
+        server.schemas[f"/subjects/{name}/versions/1"] = found
+    refused = pytest.raises(SchemaRefused, match="1000 bytes, with all that it refers to")
+    with SchemaRegistry(server.url, max_schema_bytes=1000) as registry, refused:
+        await parsed(registry, FakeRecord(number_prefix(2)))
+
+
+async def test_a_registry_that_knows_no_guids(server: RegistryServer) -> None:
+    server.status, server.body = 404, b'{"error_code": 404, "message": "HTTP 404 Not Found"}'
+    header = HEADERS["value"], guid_prefix(UUID(int=7))
+    record: Any = FakeRecord(b"{}", [header])
+    with SchemaRegistry(server.url) as registry:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(parsed, registry, record)
+            await until(lambda: "away" in why(registry, record))
+            assert "does the registry know GUIDs?" in why(registry, record)
+            tasks.cancel_scope.cancel()
+
+
+async def test_the_second_address_is_asked_in_time(server: RegistryServer) -> None:
+    with registry_server() as silent, anyio.fail_after(20):
+        silent.go_on.clear()
+        addresses = f"{silent.url},{server.url}"
+        with SchemaRegistry(addresses, timeout_s=1.0) as registry:
+            assert await parsed(registry) == ORDER
+
+
+async def test_requests_that_nobody_waits_for_are_few(server: RegistryServer) -> None:
+    server.go_on.clear()
+    with SchemaRegistry(server.url) as registry:
+        for number in range(1, 2 * MAX_THREADS):
+            record: Any = FakeRecord(number_prefix(number))
+            with anyio.move_on_after(0.1):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(parsed, registry, record)
+                    if number <= MAX_THREADS:
+                        with anyio.CancelScope(shield=True):
+                            await until(lambda number=number: len(server.requests) == number)  # type: ignore[misc]
+        assert len(server.requests) == MAX_THREADS
+        server.go_on.set()
+        assert await parsed(registry) == ORDER
+
+
+async def test_requests_at_once_share_no_memory(server: RegistryServer) -> None:
+    server.add(2, ORDER_JSON)
+    server.go_on.clear()
+    with SchemaRegistry(server.url) as registry:
+        clients: Any = registry._client._clients  # type: ignore[attr-defined]
+        async with anyio.create_task_group() as tasks:
+            for number in (1, 2):
+                value = b'{"id": 1, "item": "figs"}'
+                tasks.start_soon(parsed, registry, FakeRecord(number_prefix(number) + value))
+            await until(lambda: len(server.requests) == 2)
+            first, second = clients.busy
+            assert first is not second
+            server.go_on.set()
+        assert not clients.busy
+        assert len(clients.free) == 2
+
+
+async def test_a_registry_that_was_closed_says_so(server: RegistryServer) -> None:
+    with SchemaRegistry(server.url) as registry:
+        pass
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(parsed, registry)
+        await until(lambda: "away" in why(registry))
+        assert why(registry) == "schema registry away: this SchemaRegistry was closed"
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_slow_one_holds_up_nobody_else(server: RegistryServer) -> None:
     server.go_on.clear()
     with SchemaRegistry(server.url, timeout_s=0.2) as registry:
@@ -156,7 +232,7 @@ async def test_a_fork_uses_no_connection_of_its_parent(
         await parsed(registry, FakeRecord(number_prefix(3) + b'{"id": 1, "item": "figs"}'))
         assert len(server.ports) == 2
         for of_parent in registry._client._of_parents:  # type: ignore[attr-defined]
-            of_parent.close()
+            of_parent.free.pop().close()
 
 
 async def test_an_answer_that_trickles_in_keeps_no_thread(server: RegistryServer) -> None:
@@ -209,7 +285,7 @@ async def test_credentials_are_used_and_not_shown(server: RegistryServer) -> Non
 async def test_a_version_that_comes_meanwhile_is_not_mixed_up(server: RegistryServer) -> None:
     latest = {"subject": "bills", "version": 1, "id": 3, "schemaType": "PROTOBUF", "schema": "..."}
     server.schemas["/subjects/bills/versions/latest"] = latest
-    server.add(3, protobuf.text_of(BILL), "PROTOBUF")
+    server.add(3, protobuf.schema_of(BILL).text, "PROTOBUF")
     with SchemaRegistry(server.url) as registry:
         await registry.serializer("bills").prepare()
     assert server.requests[-1] == "/schemas/ids/3?format=serialized"  # of that id, not the latest
@@ -218,7 +294,7 @@ async def test_a_version_that_comes_meanwhile_is_not_mixed_up(server: RegistrySe
 def test_no_address_keeps_credentials() -> None:
     with SchemaRegistry("http://user:s3,cret@one:1, http://user:s3,cret@two:2") as registry:
         assert repr(registry) == "SchemaRegistry('http://one:1,http://two:2')"
-        rest: Any = registry._client._client._rest_client  # type: ignore[attr-defined]
+        rest: Any = registry._client._clients.free[0]._rest_client  # type: ignore[attr-defined]
         assert rest.base_urls == ["http://one:1", "http://two:2"]
         assert rest.auth == ("user", "s3,cret")
     with pytest.raises(ConfigurationError, match="different credentials") as caught:

@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from sdml_kafka import (
+    ClientClosed,
     KafkaProducer,
     KafkaRPC,
     NotYet,
@@ -102,6 +103,70 @@ async def test_a_producer_waits_and_writes_headers() -> None:
     first, _, third = broker.records(P0)
     assert first.value == number_prefix(1) + b'{"id":1,"item":"figs"}'
     assert [name for name, _ in third.headers] == ["own", HEADERS["value"]]
+
+
+async def test_a_producer_that_is_left_waits_for_no_schema() -> None:
+    client = FakeRegistry()
+    to_order = registry_of(client).serializer("orders-value")
+    client.is_away = True
+    broker = MemoryBroker({TOPIC: 1})
+    producer = KafkaProducer(transport=broker.connect_producer(), serializers={Order: to_order})
+    errors: list[Exception] = []
+
+    async def send() -> None:
+        try:
+            await producer.send(TOPIC, Order(id=1, item="figs"), timeout_s=100.0)
+        except Exception as error:
+            errors.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        async with producer:
+            tasks.start_soon(send)
+            await anyio.sleep(3)
+        began = anyio.current_time()
+    assert anyio.current_time() - began < 1
+    (error,) = errors
+    assert isinstance(error, ClientClosed)
+    assert not broker.records(P0)
+
+
+async def test_what_a_parser_waits_for_may_wait_itself() -> None:
+    first: list[bool] = []
+
+    async def first_of_all() -> None:
+        await anyio.sleep(5)
+        first.append(True)
+
+    async def prepare() -> None:
+        if not first:
+            raise NotYet("the first", first_of_all)
+        done.append(True)
+
+    done: list[bool] = []
+
+    def parse(record: Record) -> bytes:
+        if not done:
+            raise NotYet("the second", prepare)
+        return record.value or b""
+
+    seen: list[bytes] = []
+
+    async def handle(value: bytes, delivery: Any) -> None:
+        seen.append(value)
+
+    broker = MemoryBroker({TOPIC: 1})
+    parsers = [{"topics": [TOPIC], "type": bytes, "parser": parse}]
+    async with (
+        processing_on(broker, parsers=parsers) as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(listener.process, bytes, handle)
+        broker.produce(TOPIC, b"figs")
+        await anyio.sleep(2)
+        assert listener.status().partitions[P0].waits_for == "record 0 waits: the first"
+        await until(lambda: seen == [b"figs"])
+        assert listener.status().counters.parse_errors == 0
+        tasks.cancel_scope.cancel()
 
 
 async def test_what_a_handler_sends() -> None:

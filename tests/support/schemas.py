@@ -6,7 +6,7 @@ from uuid import UUID, uuid5
 
 import anyio
 from attrs import frozen
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
 
 from sdml_kafka import SchemaUnknown
 from sdml_kafka.schemas.source import Registered, RegistryAway, SchemaId, SchemaText
@@ -22,8 +22,11 @@ ORDER_JSON = (
 )
 
 
-def _generated() -> tuple[Any, Any, Any]:
-    """Return classes of Protobuf: the first message of a file, the second, and one in that."""
+def _generated() -> tuple[Any, ...]:
+    """Return classes of Protobuf: the first message of a file, the second, and one in that.
+
+    Behind them stands one of a file that imports another, which imports the first one.
+    """
     file = descriptor_pb2.FileDescriptorProto(name="shop.proto", package="shop", syntax="proto3")
     numbers = descriptor_pb2.FieldDescriptorProto
     fields = [
@@ -33,16 +36,28 @@ def _generated() -> tuple[Any, Any, Any]:
     file.message_type.add(name="Bill", field=fields)
     order = file.message_type.add(name="Order", field=fields)
     order.nested_type.add(name="Line", field=fields)
+    of_order = numbers(name="orders", number=1, type=numbers.TYPE_MESSAGE, type_name=".shop.Order")
+    of_order.label = numbers.LABEL_REPEATED
+    timestamp = "google/protobuf/timestamp.proto"
+    deep = descriptor_pb2.FileDescriptorProto(name="deep.proto", package="deep", syntax="proto3")
+    deep.dependency.extend(["shop.proto", timestamp])
+    deep.message_type.add(name="Orders", field=[of_order])
+    basket = descriptor_pb2.FileDescriptorProto(name="basket.proto", syntax="proto3")
+    basket.dependency.append("deep.proto")
+    of_deep = numbers(name="deep", number=1, type=numbers.TYPE_MESSAGE, type_name=".deep.Orders")
+    of_deep.label = numbers.LABEL_OPTIONAL
+    basket.message_type.add(name="Basket", field=[of_deep])
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    names = "shop.Bill", "shop.Order", "shop.Order.Line"
-    bill, order_class, line = (
+    pool.AddSerializedFile(timestamp_pb2.DESCRIPTOR.serialized_pb)
+    for each in (file, deep, basket):
+        pool.Add(each)
+    names = "shop.Bill", "shop.Order", "shop.Order.Line", "Basket"
+    return tuple(
         message_factory.GetMessageClass(pool.FindMessageTypeByName(name)) for name in names
     )
-    return bill, order_class, line
 
 
-BILL, ORDER_PROTO, LINE = _generated()
+BILL, ORDER_PROTO, LINE, BASKET = _generated()
 
 _SPACE = UUID("2f0a7c1e-32a1-4f9b-a9f5-5b1f5e0c9a10")
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from sdml_kafka.errors import ConfigurationError, SchemaRefused
 from sdml_kafka.parsing.parsers import SKIP
+from sdml_kafka.schemas.formats.avro_bounds import check_of, with_bounded_decimals
 from sdml_kafka.schemas.formats.codec import Read, Reading, Written, library
 from sdml_kafka.schemas.source import SchemaText
 
@@ -17,14 +18,17 @@ def reader(schema: SchemaText, reading: Reading) -> Read:
         SchemaRefused: The schema is not valid.
     """
     fastavro = library("fastavro")
-    writer_schema = _parsed(schema)
+    writer_schema = with_bounded_decimals(_parsed(schema), fastavro.read.LOGICAL_READERS)
     if reading.name is not None and reading.name != _name(writer_schema):
         return _skip
     if _is_bytes(writer_schema):  # stands without its length, as Confluent's serializers write it
         return lambda data, at, path: reading.build(data[at:])
     wanted, build, read_one = _reader_schema(reading), reading.build, fastavro.schemaless_reader
+    check = check_of(writer_schema)
 
     def read(data: bytes, at: int, path: tuple[int, ...] | None) -> object:
+        if check is not None:
+            check(data, at)
         stream = BytesIO(data)
         stream.seek(at)
         value = read_one(stream, writer_schema, wanted)

@@ -1,4 +1,4 @@
-"""JSON Schema, by jsonschema; a schema may refer to those that came with it alone."""
+"""JSON Schema, by jsonschema-rs; a schema may refer to those that came with it alone."""
 
 import json
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sdml_kafka.errors import DocumentInvalid, SchemaRefused
 from sdml_kafka.parsing.json_library import decode_json
-from sdml_kafka.parsing.models import to_json
+from sdml_kafka.parsing.models import MAX_FIELDS, to_json
 from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.schemas.formats.codec import Read, Reading, Written, library
 from sdml_kafka.schemas.source import SchemaText
@@ -62,26 +62,24 @@ def _loaded(text: str) -> Any:
 
 def _checker(schema: SchemaText, document: Any) -> Callable[[Any], None]:
     """Return what raises DocumentInvalid for a document that does not match."""
-    jsonschema, referencing = library("jsonschema"), library("referencing")
-    draft7 = library("referencing.jsonschema").DRAFT7
+    rs = library("jsonschema_rs")
     try:
-        make = jsonschema.validators.validator_for(document, default=jsonschema.Draft7Validator)
-        make.check_schema(document)
-        resources = [
-            (name, referencing.Resource.from_contents(_loaded(text), default_specification=draft7))
-            for name, text in schema.references.items()
-        ]
+        resources = [(name, _loaded(text)) for name, text in schema.references.items()]
+        known = rs.Registry(resources, draft=rs.Draft7, retriever=_retrieve_nothing)
+        says_its_draft = isinstance(document, dict) and "$schema" in document
+        make = rs.validator_for if says_its_draft else rs.Draft7Validator
+        # The pattern is the schema's, the text to match a stranger's: not every pair of them ends.
+        patterns = rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS)
+        validator = make(document, registry=known, validate_formats=False, pattern_options=patterns)
     except Exception as error:  # of whichever class: the schema came from outside
         raise SchemaRefused(f"the JSON schema is not valid ({type(error).__name__})") from error
-    # A registry of its own retrieves nothing: no schema makes this program ask another server.
-    validator = make(document, registry=referencing.Registry().with_resources(resources))
 
     def check(value: Any) -> None:
         fields: dict[str, str] = {}
         for error in validator.iter_errors(value):
-            path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
+            path = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.instance_path)
             # The library's own text quotes the document.
-            fields.setdefault(path.removeprefix("."), f"does not fit {error.validator!r}")
+            fields.setdefault(path.removeprefix("."), f"does not fit {error.kind.name!r}")
             if len(fields) >= MAX_FIELDS:
                 break
         if fields:
@@ -90,5 +88,10 @@ def _checker(schema: SchemaText, document: Any) -> Callable[[Any], None]:
     return check
 
 
-MAX_FIELDS = 20
-"""How many fields of one document are named that do not match."""
+def _retrieve_nothing(uri: str) -> Any:
+    """Refuse to fetch a schema: no schema makes this program ask another server."""
+    raise LookupError("it is none of the schema's references")
+
+
+MAX_BACKTRACKS = 10_000
+"""Steps back that matching a text against a `pattern` may take, before it counts as no match."""

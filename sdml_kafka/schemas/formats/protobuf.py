@@ -1,13 +1,17 @@
 """Protobuf, by the classes that its compiler has generated."""
 
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from typing import Any
 
-from sdml_kafka.errors import ConfigurationError, SchemaRefused
+from sdml_kafka.errors import SchemaRefused
 from sdml_kafka.parsing.parsers import SKIP
 from sdml_kafka.schemas.formats.codec import Read, Reading, Written, library
 from sdml_kafka.schemas.source import SchemaText
 from sdml_kafka.schemas.wire import MAX_INDEXES, read_indexes, write_indexes
+
+KNOWN_FILES = "confluent/", "google/protobuf/", "google/type/"
+"""How the names of files begin that each registry has."""
 
 
 def is_message(type_: object) -> bool:
@@ -63,20 +67,29 @@ def writer(schema: SchemaText, message: Any) -> Written[Any]:
     return Written(write, write_indexes(path))
 
 
-def text_of(message: Any) -> str:
-    """Return the schema of a generated class as a registry takes it.
+def schema_of(message: Any) -> SchemaText:
+    """Return the schema of a generated class as a registry takes it, with the files it imports."""
+    file, imported = message.DESCRIPTOR.file, dict[str, str]()
+    _add_imports(file, imported)
+    return SchemaText("PROTOBUF", _text_of(file), imported)
 
-    Raises:
-        ConfigurationError: Its file imports others, which have to be registered before it.
-    """
-    file = message.DESCRIPTOR.file
-    imported = [each.name for each in file.dependencies]
-    if any(not name.startswith("google/protobuf/") for name in imported):
-        raise ConfigurationError(
-            f"{file.name} imports {', '.join(imported)}: register these with it in your build, and "
-            "leave schema out, to write by the latest schema of the subject"
-        )
+
+def _add_imports(file: Any, found: dict[str, str]) -> None:
+    """Add the files that a file imports, each behind those that it imports itself."""
+    for each in file.dependencies:
+        if not each.name.startswith(KNOWN_FILES) and each.name not in found:
+            _add_imports(each, found)
+            found[each.name] = _text_of(each)
+
+
+def _text_of(file: Any) -> str:
     return b64encode(file.serialized_pb).decode()
+
+
+def imports_of(text: str) -> Sequence[str]:
+    """Return the names of the files that the file of a generated class imports itself."""
+    file = _file(text)
+    return [] if file is None else list(file.dependency)
 
 
 def path_of(message: Any) -> tuple[int, ...]:

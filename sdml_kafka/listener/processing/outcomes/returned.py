@@ -11,7 +11,7 @@ from sdml_kafka.listener.processing.forwards import Forward, Forwards
 from sdml_kafka.listener.processing.job import Item, Job
 from sdml_kafka.listener.processing.outcomes.results import Failure
 from sdml_kafka.listener.processing.policies import NO_PRODUCER, Send
-from sdml_kafka.producing.serializers import Encoded, Serializers
+from sdml_kafka.producing.serializers import Encoded, Serializers, headers_with
 from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.record_checks import check_timestamp_ms
 
@@ -44,7 +44,7 @@ class Messages:
         if value is not None and value.__class__ is not bytes:
             value = self._serializers.serialize(value)
             if isinstance(value, Encoded):
-                value, headers = value.value, (*headers, *value.headers)
+                value, headers = value.value, headers_with(headers, value)
         if send.timestamp_ms is not None:
             check_timestamp_ms(send.timestamp_ms)
         record = send.topic, value, send.key, headers, send.partition
