@@ -107,7 +107,7 @@ class KafkaListener(Enterable):
         max_bytes_in_flight: The bytes of records, as they came, that were fetched and have not
             finished, over all partitions. A partition gets no more while it holds as much as is
             free, so that there is something left for the others; one that holds nothing always
-            gets a record, however large. The client's own buffer comes on top.
+            gets a record, however large. The client's own buffer comes on top. By default 64 MiB.
         drain_timeout: Seconds that records in hand get to finish when their partition is
             revoked or the listener is left.
         start_timeout: Seconds that entering may take.

@@ -70,7 +70,7 @@ class KafkaRPC(Enterable):
         group_id: The consumer's group, with `bootstrap_servers`; by default none. A consumer in a
             group enters when its first rebalance is over, which takes 3 s on Kafka's defaults.
         corr_header_keys: The headers that may carry a reply's correlation id; the first that
-            is there counts.
+            is there counts. By default `request_id`, `correlation_id` and `x-correlation-id`.
         correlation_from_record: Takes the correlation id from a whole record instead.
         dialect: The dialect of the servers: "native", "spring" (or `Spring(...)`) or "nestjs".
         own_partition: Whether to fetch one partition of each reply topic only, and ask servers

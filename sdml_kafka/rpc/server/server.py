@@ -77,7 +77,7 @@ class KafkaRPCServer(Enterable):
         max_bytes_in_flight: The bytes of requests, as they came, that were fetched and have not
             finished, over all partitions. A partition gets no more while it holds as much as is
             free, so that there is something left for the others; one that holds nothing always
-            gets a request, however large. The client's own buffer comes on top.
+            gets a request, however large. The client's own buffer comes on top. By default 64 MiB.
         drain_timeout: Seconds that handlers get to finish when their partition is revoked or
             the server is left. Requests that take longer come again. At a rebalance their
             handlers run on nevertheless; on leaving the handlers are cancelled.
@@ -86,8 +86,8 @@ class KafkaRPCServer(Enterable):
         reply_topics: The topics that may be replied to: their names, or a function that
             takes a name. By default any topic but internal ones (`__...`) and those that
             this server serves.
-        most_reply_topics: The number of topics that one request is replied on, 16 at most;
-            a request that names more is not replied to on the rest.
+        most_reply_topics: The number of topics that one request is replied on, 16 at most and
+            by default; a request that names more is not replied to on the rest.
         dedupe: Answers a request that comes again, with the id that its header carries, with
             the stored answer; the handler does not run again. Streams are not stored.
         max_age_s: Seconds after which a request that waits is passed over, answered with
@@ -99,7 +99,8 @@ class KafkaRPCServer(Enterable):
             and "nestjs". A request in any other one counts as one-way.
         expose_errors: Whether callers get the text of a handler's exception.
         corr_header_keys: The headers that may carry a request's correlation id. The first of
-            them that a request has counts, then the request's key.
+            them that a request has counts, then the request's key. By default `request_id`,
+            `correlation_id` and `x-correlation-id`.
         correlation_from_record: Takes the correlation id from the record instead.
         create_topics: Whether starting creates the request topics that are missing, with the
             number of partitions and the settings that the broker is configured with. Serving alone
