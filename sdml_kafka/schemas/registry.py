@@ -162,7 +162,6 @@ class SchemaRegistry:
                 that a Protobuf imports, each under its name. Without it they have to be there.
             validate: Whether JSON is checked against its schema.
             id_in: Where to write the schema's id: in front of the value, or its GUID into a header.
-                Replies have no headers for it.
 
         Returns:
             A serializer. It raises `NotYet` until it knows the schema, which producers, listeners

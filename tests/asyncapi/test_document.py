@@ -148,6 +148,9 @@ def test_replies_that_a_client_reads_carry_the_id_of_their_call() -> None:
     rpc = KafkaRPC([spec], corr_header_keys=["call-id"], **WHERE)  # type: ignore[list-item]
     message = described(rpc)["channels"]["replies"]["messages"]["dict"]
     assert message["correlationId"] == {"location": "$message.header#/call-id"}
+    rpc = KafkaRPC([spec], dialect="spring", **WHERE)  # type: ignore[list-item]
+    message = described(rpc)["channels"]["replies"]["messages"]["dict"]
+    assert message["correlationId"] == {"location": "$message.header#/kafka_correlationId"}
 
 
 def test_what_is_sent_is_described_by_hand() -> None:

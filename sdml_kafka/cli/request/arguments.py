@@ -2,7 +2,7 @@
 
 import argparse
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from attrs import frozen
 
@@ -17,6 +17,7 @@ from sdml_kafka.cli.options import (
 )
 from sdml_kafka.cli.terminal import Backend
 from sdml_kafka.client_config import NO_CONFIG, ClientConfig
+from sdml_kafka.rpc.dialects.messages import DialectName
 
 MIN_TIMEOUT_S = 0.1
 
@@ -36,6 +37,7 @@ class RequestOptions:
     """Whether the server may answer with several replies."""
     backend: Backend
     config: ClientConfig = NO_CONFIG
+    dialect: DialectName = "native"
 
 
 def add_request(commands: Any) -> None:
@@ -65,6 +67,12 @@ def add_request(commands: Any) -> None:
         help="the topic for the reply (default: a topic of its own, deleted afterwards)",
     )
     parser.add_argument(
+        "--dialect",
+        choices=get_args(DialectName),
+        default="native",
+        help="what the server speaks: our own, or that of Spring or NestJS (default: native)",
+    )
+    parser.add_argument(
         "--stream", action="store_true", help="take several replies, with a newline after each"
     )
     add_backend(parser)
@@ -84,4 +92,5 @@ def _request_options(parser: argparse.ArgumentParser, given: argparse.Namespace)
         streams=given.stream,
         backend=given.backend,
         config=given.config,
+        dialect=given.dialect,
     )

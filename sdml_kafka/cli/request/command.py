@@ -127,6 +127,7 @@ class RequestCall:
         return KafkaRPC(
             bootstrap_servers=options.bootstrap,
             reply_topic=options.reply_topic,
+            dialect=options.dialect,
             start_timeout=min(MAX_START_S, options.timeout_s),
             stop_timeout=STOP_TIMEOUT_S,
             **options.config.options("sdml-kafka-request"),

@@ -19,6 +19,7 @@ from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
 from sdml_kafka.parsing.exact_class import Exactly, K, V
 from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.parsing.specs import compile_specs
+from sdml_kafka.producing.serializers import Encoded
 from sdml_kafka.rpc.client.actor_tree import ClientActors
 from sdml_kafka.rpc.client.building.call_builder import CallBuilder
 from sdml_kafka.rpc.client.pending_calls import PendingCall
@@ -129,10 +130,10 @@ class KafkaRPC(Enterable):
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
         more = None, KafkaRPC.__init__.__kwdefaults__, ClientChoice(client, client_options)
         transport = transport_for_calls(transport) or rpc_transport(*where, *more)
-        self._given = partial(client_given, *where, more[-1]), parsers, [*corr_header_keys, ""][0]
         topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
         choose_topics = partial(choose_reply_topics, parsers, topics)
         self._codec = codec_of(dialect, corr_header_keys)
+        self._given = partial(client_given, *where, more[-1]), parsers, self._codec.id_names[0]
         seen = hooks_of("rpc", group_id, client_options, aiokafka_options, hooks, on_event)
         self._words = seen.origin.client_id, reply_topic or "", group_id or ""
         ids = self._codec, correlation_from_record
@@ -196,7 +197,7 @@ class KafkaRPC(Enterable):
     async def request(
         self,
         req_topic: str,
-        req_value: bytes | None,
+        req_value: bytes | Encoded | None,
         *,
         res_expect_type: Exactly[dict[K, V]],
         **options: Unpack[RequestOptions],
@@ -205,7 +206,7 @@ class KafkaRPC(Enterable):
     async def request[T](
         self,
         req_topic: str,
-        req_value: bytes | None,
+        req_value: bytes | Encoded | None,
         *,
         res_expect_type: type[T],
         **options: Unpack[RequestOptions],
@@ -214,7 +215,7 @@ class KafkaRPC(Enterable):
     async def request(
         self,
         req_topic: str,
-        req_value: bytes | None,
+        req_value: bytes | Encoded | None,
         *,
         res_expect_type: Any = None,
         **options: Unpack[RequestOptions],
@@ -222,7 +223,7 @@ class KafkaRPC(Enterable):
     async def request(
         self,
         req_topic: str,
-        req_value: bytes | None,
+        req_value: bytes | Encoded | None,
         *,
         req_key: bytes | str | None = None,
         req_headers: RequestHeaders | None = None,
@@ -238,7 +239,7 @@ class KafkaRPC(Enterable):
 
         Args:
             req_topic: The topic of the request.
-            req_value: The payload.
+            req_value: The payload: bytes, None, or what a serializer has made, `Encoded`.
             req_key: The record's key, which picks the partition; never an identity.
             req_headers: Headers of the caller's own.
             req_headers_reply_to: The topics that servers shall reply to, one of this client's at
@@ -297,7 +298,7 @@ class KafkaRPC(Enterable):
     def stream(
         self,
         req_topic: str,
-        req_value: bytes | None,
+        req_value: bytes | Encoded | None,
         *,
         res_expect_type: Exactly[dict[K, V]],
         max_waiting: int = 1000,
@@ -307,7 +308,7 @@ class KafkaRPC(Enterable):
     def stream[T](
         self,
         req_topic: str,
-        req_value: bytes | None,
+        req_value: bytes | Encoded | None,
         *,
         res_expect_type: type[T],
         max_waiting: int = 1000,
@@ -317,7 +318,7 @@ class KafkaRPC(Enterable):
     def stream(
         self,
         req_topic: str,
-        req_value: bytes | None,
+        req_value: bytes | Encoded | None,
         *,
         res_expect_type: Any = None,
         max_waiting: int = 1000,
@@ -326,7 +327,7 @@ class KafkaRPC(Enterable):
     def stream(
         self,
         req_topic: str,
-        req_value: bytes | None,
+        req_value: bytes | Encoded | None,
         *,
         req_key: bytes | str | None = None,
         req_headers: RequestHeaders | None = None,
@@ -346,7 +347,7 @@ class KafkaRPC(Enterable):
 
         Args:
             req_topic: The topic of the request.
-            req_value: The payload.
+            req_value: The payload: bytes, None, or what a serializer has made, `Encoded`.
             req_key: The record's key, which picks the partition; never an identity.
             req_headers: Headers of the caller's own.
             req_headers_reply_to: The topics that servers shall reply to, as for `request`.
@@ -401,7 +402,7 @@ class KafkaRPC(Enterable):
     async def notify(
         self,
         req_topic: str,
-        req_value: bytes | None,
+        req_value: bytes | Encoded | None,
         *,
         req_key: bytes | str | None = None,
         req_headers: RequestHeaders | None = None,
@@ -411,7 +412,7 @@ class KafkaRPC(Enterable):
 
         Args:
             req_topic: The topic of the request.
-            req_value: The payload.
+            req_value: The payload: bytes, None, or what a serializer has made, `Encoded`.
             req_key: The record's key, which picks the partition.
             req_headers: Headers of the caller's own.
             res_timeout: The seconds until the broker must have acknowledged; None for no deadline.

@@ -48,8 +48,11 @@ class PendingCall(Call):
     trouble: Exception | None = None
     """The last trouble on the way, which may still turn out well."""
     resends: int = 0
-    parsing: int = 0
-    """The number of replies that async parsers are working on."""
+    parses: set[anyio.CancelScope] | None = None
+    """The scopes of the tasks that parse replies for it: an async parser, or one that needs
+    something first. They end with the call."""
+    takes_several: bool = False
+    """Whether it takes further replies while the first one is being parsed."""
     arrived: int = 0
     """The number of replies that came without numbers of their own, and are not the only one."""
     settled: bool = False
@@ -118,12 +121,31 @@ class PendingCall(Call):
         """Return the reply with its number in the order of arrival; streams alone need it."""
         return reply
 
+    def parse_scope(self, reply: Reply, why: str) -> anyio.CancelScope | None:
+        """Return the scope for a reply to be parsed in a task of its own, for this reason.
+
+        None stands for one reply too many, with which a stream has failed.
+        """
+        scope = anyio.CancelScope()
+        if self.parses is None:
+            self.parses = set()
+        self.parses.add(scope)
+        return scope
+
+    def parsed(self, scope: anyio.CancelScope) -> bool:
+        """Note that such a task has ended; return whether the call still wants what it has got."""
+        if self.parses is not None:
+            self.parses.discard(scope)
+        return not self.settled
+
     def settle(self, value: Any, error: BaseException | None = None) -> None:
         """Give the call its outcome and wake its caller; do nothing if it has one."""
         if not self.settled:
             self.settled = True
             self.value, self.error = value, error
             self.calls.table.remove(self)
+            if self.parses:
+                self._end_parses()
             waiter = self.waiter
             if not waiter.done():  # as `wake` does
                 waiter.set_result(None)
@@ -132,6 +154,11 @@ class PendingCall(Call):
         """End the call without an outcome, since its caller waits no more."""
         self.settled = True
         self.calls.forget(self)
+        self._end_parses()
+
+    def _end_parses(self) -> None:
+        for scope in self.parses or ():
+            scope.cancel()
 
     def send_cancel(self) -> None:
         """Let a server that asked for it know that nobody reads any more; streams alone do."""

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from inspect import isawaitable
+from inspect import isawaitable, iscoroutine
 from itertools import chain
 from typing import Any
 
@@ -23,6 +23,7 @@ from sdml_kafka.rpc.dialects.messages import (
     PLAIN,
     CorrelationFromRecord,
     Reply,
+    id_of,
 )
 from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.runtime import Actor, Life, Mailbox
@@ -30,6 +31,7 @@ from sdml_kafka.transport.fetched.parts import flat_headers
 from sdml_kafka.transport.interfaces.records import Record
 
 MAX_TYPES = 1000
+SLOW_PARSER = "their parser is slower than they come. Allow more with max_waiting, or parse faster"
 MAX_ID_NAMES = 20
 """How many headers may be read for an id; each slows down the reading of every reply a little."""
 
@@ -125,10 +127,9 @@ class ReplyMatcher:
     def _extracted(self, record: Record) -> bytes | None:
         assert self._extract is not None
         try:
-            found = self._extract(record)
+            return id_of(self._extract(record))
         except Exception:  # the function is the user's, and the record a stranger's
             return None
-        return found.encode() if isinstance(found, str) else found
 
 
 class Backlog:
@@ -247,6 +248,9 @@ class ReplyDispatcher(Actor):
         spec: CompiledSpec,
         parsing: TaskGroup,
     ) -> None:
+        if call.parses and not call.takes_several:
+            call.calls.counts.late += 1  # the first reply counts, though it is not parsed yet
+            return
         if reply.more_follow or call.arrived:
             reply = call.numbered(reply, has_value=record.value is not None)
         if reply.status != OK:
@@ -254,23 +258,33 @@ class ReplyDispatcher(Actor):
             error = kind(reply.status, reply.error)
             error.received = True
             call.take_reply(reply, None, error)
-            return
-        if reply.is_end:
+        elif reply.is_end:
             call.take_reply(reply, None, None)
-            return
+        else:
+            self._parse(record, call, reply, spec, parsing)
+
+    def _parse(
+        self,
+        record: Record,
+        call: PendingCall,
+        reply: Reply,
+        spec: CompiledSpec,
+        parsing: TaskGroup,
+    ) -> None:
         assert call.expectation is not None
         try:
             value = spec.parser(record)
             if type(value) not in self._plain and self._is_awaitable(value):
-                call.parsing += 1
-                parsing.start_soon(_finish_parsing, value, record, call, reply)
+                if (scope := call.parse_scope(reply, SLOW_PARSER)) is not None:
+                    parsing.start_soon(_finish_parsing, value, record, call, reply, scope)
+                elif iscoroutine(value):
+                    value.close()
                 return
             call.expectation.check(value)
         except NotYet as not_yet:
-            call.parsing += 1
-            parsing.start_soon(
-                _finish_later, _parsed_later(spec, record, not_yet), record, call, reply
-            )
+            if (scope := call.parse_scope(reply, not_yet.why)) is not None:
+                later = _parsed_later(spec, record, not_yet)
+                parsing.start_soon(_finish_parsing, later, record, call, reply, scope)
         except Exception as error:
             call.take_reply(reply, None, invalid(record, error, call))
         else:
@@ -298,31 +312,31 @@ async def _parsed_later(spec: CompiledSpec, record: Record, not_yet: NotYet) -> 
             not_yet = another
 
 
-async def _finish_later(
-    value: Awaitable[Any], record: Record, call: PendingCall, reply: Reply
-) -> None:
-    # While a registry is away, no more replies are held than calls are waiting.
-    with anyio.move_on_after(call.due - anyio.current_time()):
-        await _finish_parsing(value, record, call, reply)
-
-
 async def _finish_parsing(
-    value: Awaitable[Any], record: Record, call: PendingCall, reply: Reply
+    value: Awaitable[Any],
+    record: Record,
+    call: PendingCall,
+    reply: Reply,
+    scope: anyio.CancelScope,
 ) -> None:
-    # In a task of its own: an async parser that takes its time holds up its own call alone.
+    # In a task of its own: an async parser that takes its time holds up its own call alone. The
+    # scope ends with the call, so that no more replies are held than calls are waiting.
     assert call.expectation is not None
+    parsed: Any = None
+    failure: Exception | None = None
     try:
-        try:
-            parsed = await value
-        finally:
-            call.parsing -= 1
-        if isinstance(parsed, Skip):
-            raise parsed
-        call.expectation.check(parsed)
-    except Exception as error:
-        call.take_reply(reply, None, invalid(record, error, call))
-    else:
-        call.take_reply(reply, parsed, None)
+        with scope:
+            try:
+                parsed = await value
+                if isinstance(parsed, Skip):
+                    raise parsed
+                call.expectation.check(parsed)
+            except Exception as error:
+                failure = error
+    finally:
+        is_wanted = call.parsed(scope)
+    if is_wanted:
+        call.take_reply(reply, parsed, None if failure is None else invalid(record, failure, call))
 
 
 def invalid(record: Record, error: Exception, call: PendingCall) -> ReplyInvalid:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import anyio.lowlevel
 
-from sdml_kafka.errors import StreamBroken, StreamBusy
+from sdml_kafka.errors import ReplyInvalid, StreamBroken, StreamBusy
 from sdml_kafka.rpc.client.pending_calls import PendingCall
 from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import OK, Reply
@@ -19,6 +19,8 @@ class PendingStream(PendingCall):
 
     `settled` says that no more replies come, not that all of them were read.
     """
+
+    takes_several = True
 
     def __init__(
         self, *call: Any, max_waiting: int, new_waiter: Callable[[], Waiter], **options: Any
@@ -43,20 +45,23 @@ class PendingStream(PendingCall):
         """The values that came before their turn, by their numbers."""
         self._next = 0
         self._end: int | None = None
-        """How many replies the server has sent; None while the end is not known."""
+        """The number of replies before the end; None while that is not known."""
+        self._failure: Exception | None = None
+        """What the stream ends with there."""
 
     def take_reply(self, reply: Reply, parsed: Any, error: Exception | None) -> None:
         """Take a reply with its parsed value, or with the error that it means for the call."""
         self.calls.counts.replies += 1
         if reply.cancel_partition is not None:
             self.cancel_partition = reply.cancel_partition
-        if error is not None or (reply.sequence is None and reply.is_end):
+        if reply.sequence is None:  # a server that answers with one reply
+            if error is None and not reply.is_end:
+                self.ready.append(parsed)
             self.settle(None, error)
-        elif reply.sequence is None:  # a server that answers with one reply
-            self.ready.append(parsed)
-            self.settle(None)
+        elif error is None and not reply.is_end:
+            self._in_order(reply.sequence, parsed)
         else:
-            self._in_order(reply.sequence, parsed, is_end=reply.is_end)
+            self._end_at(reply.sequence, error)
 
     def numbered(self, reply: Reply, *, has_value: bool) -> Reply:
         """Return the reply with its number in the order of arrival.
@@ -64,10 +69,8 @@ class PendingStream(PendingCall):
         Async parsers may be done with it in another order. The last reply of NestJS has a value, or
         is the end alone.
         """
-        if reply.status != OK:
-            return reply
         number = self.arrived
-        if reply.is_end or not (reply.more_follow or has_value):
+        if reply.status != OK or reply.is_end or not (reply.more_follow or has_value):
             return reply._replace(sequence=number, is_end=True)
         self.arrived = number + 1
         if not reply.more_follow:
@@ -87,28 +90,49 @@ class PendingStream(PendingCall):
         stream = f"The stream from {self.message.topic!r}"
         return f"{stream} did not end within {in_seconds(self.timeout_s)}; {replies} came", ""
 
-    def _in_order(self, sequence: int, parsed: Any, *, is_end: bool) -> None:
-        if is_end:
-            self._end = sequence
-        elif sequence >= self._next:
+    def parse_scope(self, reply: Reply, why: str) -> anyio.CancelScope | None:
+        """Return the scope for a reply to be parsed in a task of its own, for this reason.
+
+        None stands for one reply too many, with which the stream has failed.
+        """
+        if reply.cancel_partition is not None:
+            self.cancel_partition = reply.cancel_partition
+        if len(self.parses or ()) + len(self.ready) + len(self._ahead) < self.max_waiting:
+            return super().parse_scope(reply, why)
+        self._break(f"More than {self.max_waiting} replies wait to be parsed: {why}")
+        return None
+
+    def _end_at(self, sequence: int, error: Exception | None) -> None:
+        """End behind so many replies, of which some may still be in their parsers' hands."""
+        if self._end is None or sequence < self._end:
+            self._end, self._failure = sequence, error
+        self._go_on()
+
+    def _in_order(self, sequence: int, parsed: Any) -> None:
+        if sequence >= self._next:
             self._ahead.setdefault(sequence, parsed)
         while self._next in self._ahead:
             self.ready.append(self._ahead.pop(self._next))
             self._next += 1
-        if self._end is not None and self._next >= self._end:
-            self.settle(None)
-        elif self._end is not None and not self.parsing:
-            self.settle(None, StreamBroken(f"Reply {self._next} of {self._end} is missing"))
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._end is not None and (self._next >= self._end or not self.parses):
+            error = self._failure
+            if error is None and self._next < self._end:
+                error = StreamBroken(f"Reply {self._next} of {self._end} is missing")
+            self.settle(None, error)
+            if isinstance(error, ReplyInvalid):
+                self.send_cancel()
         elif len(self.ready) + len(self._ahead) > self.max_waiting:
-            self.settle(
-                None,
-                StreamBroken(
-                    f"More than {self.max_waiting} replies wait to be read: read faster, or allow "
-                    "more with max_waiting"
-                ),
-            )
+            text = "replies wait to be read: read faster, or allow more with max_waiting"
+            self._break(f"More than {self.max_waiting} {text}")
         else:
             wake(self.waiter)
+
+    def _break(self, why: str) -> None:
+        self.settle(None, StreamBroken(why))
+        self.send_cancel()
 
 
 class ReplyStream[T]:

@@ -78,7 +78,7 @@ def payload(value: object) -> bytes | None:
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)  # pyright: ignore[reportUnknownArgumentType]
     raise ConfigurationError(
-        f"req_value is bytes, not {type(value).__name__}: encode it, text.encode() or "
+        f"req_value is bytes or Encoded, not {type(value).__name__}: encode it, text.encode() or "
         "json.dumps(value).encode()"
     )
 

@@ -36,6 +36,11 @@ class ForeignDialect(ReplyReader, Protocol):
     def name(self) -> ForeignName: ...
 
     @property
+    def id_names(self) -> tuple[str, ...]:
+        """The only header that carries an id."""
+        ...
+
+    @property
     def asks_for_partition(self) -> bool:
         """True if requests always name a partition to reply to."""
         ...

@@ -50,10 +50,10 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """A reply, as a client reads it."""
+    """A reply beside its value, as a server writes it, and a client reads it."""
 
     id: bytes | None
-    """The id from a header; None when no header carries one: then the key may be the id."""
+    """The id in a header; None when no header carries one: then the key may be the id."""
     status: str = OK
     error: str = ""
     sequence: int | None = None
@@ -68,16 +68,6 @@ class Reply(NamedTuple):
 
 PLAIN = Reply(None)
 """Stands for a reply that is no error and no part of a stream, of which only the id matters."""
-
-
-class HasId(Protocol):
-    """A request as far as its replies tell it from others; see `Request`."""
-
-    @property
-    def id(self) -> bytes | None: ...
-
-    @property
-    def id_name(self) -> str | None: ...
 
 
 class ReplyWriter(Protocol):
@@ -106,18 +96,13 @@ class ReplyWriter(Protocol):
         """Return the headers of a reply that is no part of a stream and no error."""
         ...
 
-    def reply_headers(
-        self,
-        request: HasId,
-        status: str = OK,
-        error: str = "",
-        /,
-        *,
-        sequence: int | None = None,
-        is_end: bool = False,
-        cancel_partition: int | None = None,
-    ) -> list[tuple[str, bytes]]:
-        """Return the headers of any reply."""
+    def reply_headers(self, reply: Reply, id_name: str | None, /) -> list[tuple[str, bytes]]:
+        """Return the headers of any reply, as far as the dialect can say what it says.
+
+        Args:
+            reply: What to say, with the id of the request.
+            id_name: The header that carries the id; None when the id is the key or absent.
+        """
         ...
 
 
@@ -139,6 +124,21 @@ class ReplyReader(Protocol):
 def is_id(value: bytes) -> bool:
     """Return whether these bytes can be a correlation id."""
     return 0 < len(value) <= MAX_ID_BYTES
+
+
+def id_of(found: object) -> bytes | None:
+    """Return the id that a program's own function has found, None if that cannot be one.
+
+    Raises:
+        UnicodeEncodeError: It is a text with a surrogate, which is no character.
+    """
+    if isinstance(found, str):
+        id_ = found.encode()
+    elif isinstance(found, bytes | bytearray | memoryview):
+        id_ = bytes(found)  # pyright: ignore[reportUnknownArgumentType]
+    else:
+        return None
+    return id_ if is_id(id_) else None
 
 
 def is_status(status: str) -> bool:

@@ -28,7 +28,6 @@ from sdml_kafka.rpc.dialects.messages import (
     UNKNOWN,
     FlatHeaders,
     ForeignHeaders,
-    HasId,
     Headers,
     Reply,
     Request,
@@ -363,21 +362,14 @@ class NativeReplies:
         return [(id_name, id_), _OK_HEADER]
 
     @staticmethod
-    def reply_headers(
-        request: HasId,
-        status: str = OK,
-        error: str = "",
-        *,
-        sequence: int | None = None,
-        is_end: bool = False,
-        cancel_partition: int | None = None,
-    ) -> list[tuple[str, bytes]]:
+    def reply_headers(reply: Reply, id_name: str | None) -> list[tuple[str, bytes]]:
         """Return the headers of a reply; an id that came in a header goes back in that header.
 
         A status that is no legal one is sent as `unknown`. An error's text is cut to the length
         that readers accept.
         """
-        headers = NativeReplies.ok_headers(request.id, request.id_name)
+        id_, status, error, sequence, is_end, cancel_partition, _ = reply
+        headers = NativeReplies.ok_headers(id_, id_name)
         if status != OK:
             headers.pop()
             headers.append((STATUS, (status if is_status(status) else UNKNOWN).encode()))

@@ -47,6 +47,7 @@ class NestCodec:
     """Writes requests and reads replies; see `ForeignDialect`."""
 
     name: Literal["nestjs"] = field(default="nestjs", init=False)
+    id_names: tuple[str, ...] = field(default=(CORRELATION_ID,), init=False)
     asks_for_partition: bool = field(default=True, init=False)
     has_streams: bool = field(default=True, init=False)
     reserved: frozenset[str] = field(default=KAFKA_NAMES, init=False)

@@ -12,6 +12,32 @@ GivenHeaders = Mapping[str, str | bytes] | Sequence[tuple[str, str | bytes]]
 _RESERVED = RESERVED.union(ID_NAMES, KAFKA_NAMES)
 
 
+def checked(
+    name: object, value: object, reserved: Collection[str], id_name: str | None
+) -> tuple[str, bytes]:
+    """Return a header of a handler's own as it is sent. A text becomes UTF-8.
+
+    Args:
+        name: Its name.
+        value: Its value.
+        reserved: The names, in lower case, that are refused beside those of the protocol.
+        id_name: The header, in lower case, that carries the id, which is refused, too.
+
+    Raises:
+        ConfigurationError: It cannot be a header, or its name belongs to the protocol of calls.
+    """
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"a header's name is a text, not {name!r:.80}")
+    lowered = name.lower()
+    if lowered in _RESERVED or lowered in reserved or lowered == id_name:
+        raise ConfigurationError(f"header {name!r:.80} belongs to the protocol of calls")
+    try:
+        name.encode()
+        return name, value.encode() if isinstance(value, str) else _bytes(value)
+    except (TypeError, UnicodeEncodeError) as error:
+        raise ConfigurationError(f"header {name!r:.80} cannot be sent: {error}") from None
+
+
 class ReplyHeaders(MutableMapping[str, bytes]):
     """The headers of a handler's own by their names, in the order in which they were added.
 
@@ -29,7 +55,7 @@ class ReplyHeaders(MutableMapping[str, bytes]):
             reserved: The names, in lower case, that are refused beside those of the protocol.
             id_name: The header of the request that carries its id, which is refused, too.
         """
-        self._reserved = _RESERVED.union(reserved)
+        self._reserved = reserved
         self._id_name = None if id_name is None else id_name.lower()
         self._headers: dict[str, bytes] = {}
 
@@ -49,16 +75,7 @@ class ReplyHeaders(MutableMapping[str, bytes]):
         Raises:
             ConfigurationError: It cannot be a header, or its name belongs to the protocol of calls.
         """
-        if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"a header's name is a text, not {name!r:.80}")
-        lowered = name.lower()
-        if lowered in self._reserved or lowered == self._id_name:
-            raise ConfigurationError(f"header {name!r:.80} belongs to the protocol of calls")
-        try:
-            name.encode()
-            self._headers[name] = value.encode() if isinstance(value, str) else _bytes(value)
-        except (TypeError, UnicodeEncodeError) as error:
-            raise ConfigurationError(f"header {name!r:.80} cannot be sent: {error}") from None
+        _, self._headers[name] = checked(name, value, self._reserved, self._id_name)
 
     @override
     def __delitem__(self, name: str) -> None:

@@ -75,6 +75,7 @@ class SpringCodec:
 
     error_headers: tuple[str, ...]
     name: Literal["spring"] = field(default="spring", init=False)
+    id_names: tuple[str, ...] = field(default=(CORRELATION_ID,), init=False)
     asks_for_partition: bool = field(default=False, init=False)
     has_streams: bool = field(default=False, init=False)
     reserved: frozenset[str] = field(default=KAFKA_NAMES, init=False)
@@ -103,7 +104,7 @@ class SpringCodec:
         id_ = id_in(found)
         if (error := own_error(found, id_)) is not None:
             return error
-        if STATUS not in found:
+        if found.get(STATUS) is None:  # without a value a header says nothing
             for name in self.error_headers:
                 if name in found:
                     return Reply(id_, UNKNOWN, read_text(found[name] or b""))

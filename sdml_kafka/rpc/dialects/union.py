@@ -28,7 +28,7 @@ from sdml_kafka.rpc.dialects.messages import (
     OK,
     UNKNOWN,
     FlatHeaders,
-    HasId,
+    Reply,
     Request,
     is_status,
 )
@@ -135,24 +135,15 @@ class Union:
         """Return the headers of the only reply, which is no error."""
         return [_IS_DISPOSED] if id_ is None else [(CORRELATION_ID, id_), _IS_DISPOSED]
 
-    def reply_headers(
-        self,
-        request: HasId,
-        status: str = OK,
-        error: str = "",
-        *,
-        sequence: int | None = None,
-        is_end: bool = False,
-        cancel_partition: int | None = None,
-    ) -> list[tuple[str, bytes]]:
+    def reply_headers(self, reply: Reply, id_name: str | None) -> list[tuple[str, bytes]]:
         """Return the headers of any reply. Neither numbers replies, nor are streams cancelled."""
-        headers = self.ok_headers(request.id, request.id_name)
-        if status == OK:
-            if sequence is not None and not is_end:
+        headers = self.ok_headers(reply.id, id_name)
+        if reply.status == OK:
+            if reply.sequence is not None and not reply.is_end:
                 headers.pop()
             return headers
-        status = status if is_status(status) else UNKNOWN
-        text = cut(error)
+        status = reply.status if is_status(reply.status) else UNKNOWN
+        text = cut(reply.error)
         shown = text or status.encode()
         headers[-1:] = [(NEST_ERROR, error_value(status, text.decode())), _IS_DISPOSED]
         headers += ((name, shown) for name in self.error_headers)

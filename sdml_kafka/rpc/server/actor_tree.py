@@ -44,9 +44,10 @@ from sdml_kafka.rpc.server.dedupe import Dedupe, Repeats
 from sdml_kafka.rpc.server.handlers import Handler, check_concurrency
 from sdml_kafka.rpc.server.hooked.replies import replies_of
 from sdml_kafka.rpc.server.hooked.requests import delivering, lifecycle_of, runner_of
-from sdml_kafka.rpc.server.replies import Replies
+from sdml_kafka.rpc.server.own_ids import OwnIds
 from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopicPolicy, ReplyTopics
-from sdml_kafka.rpc.server.request_intake import OwnIds, RequestIntake
+from sdml_kafka.rpc.server.replying.replies import Replies
+from sdml_kafka.rpc.server.request_intake import RequestIntake
 from sdml_kafka.rpc.server.request_queue import RequestQueue
 from sdml_kafka.rpc.server.status import Counts, ServerStatus, server_status
 from sdml_kafka.rpc.server.threads import Threads
@@ -214,14 +215,15 @@ class ServerActors:
         sign = None if foreign is None else foreign.sign
         wire = evolve(wire_of(requests.id_names), sign_of_others=sign)
         timeout_s = requests.default_timeout_s
+        own_ids = None if extract is None else OwnIds(extract, wire.id_names[0], log)
         return RequestIntake(
             wire=wire,
             reads_native=reads_native,
             foreign=foreign,
-            own_ids=None if extract is None else OwnIds(extract, wire.id_names[0], log),
+            own_ids=own_ids,
             reply_topic_policy=ReplyTopicPolicy(replies.topics, replies.max_topics, handlers, log),
             replies=self.replies,
-            cancellations=Cancellations(wire, self._counts),
+            cancellations=Cancellations(wire, own_ids, self._counts),
             repeats=None if requests.dedupe is None else Repeats(requests.dedupe),
             counts=self._counts,
             max_age_s=requests.max_age_s,
@@ -306,6 +308,7 @@ class ServerActors:
             self._hooks,
             self.replies,
             Threads(self._give_place),
+            self.intake.preparations,
             self._limited_log,
             waiter_maker(),
             expose_errors=self._reply_options.expose_errors,

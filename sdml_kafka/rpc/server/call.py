@@ -171,6 +171,8 @@ class ServerCall(Call):
     """The number of topics asked for that are not replied to."""
     is_cancel: bool = False
     """True if the record cancels another request."""
+    orders: dict[str, Any] | None = None
+    """The `StreamOrder` of a stream's replies for each topic; None before the first reply."""
     writer: ReplyWriter = NATIVE_REPLIES
     """Writes the replies in the request's dialect."""
     own_headers: ReplyHeaders | None = None

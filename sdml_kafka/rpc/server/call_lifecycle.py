@@ -13,8 +13,9 @@ from sdml_kafka.rpc.call_in_flight import MAX_SHOWN, CallInFlight, shown_id
 from sdml_kafka.rpc.deadline import DEADLINE
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED
 from sdml_kafka.rpc.server.call import CANCELLED, Answer, ServerCall
-from sdml_kafka.rpc.server.handler_runner import HandlerRunner
-from sdml_kafka.rpc.server.replies import Replies, own_headers_of
+from sdml_kafka.rpc.server.handler_runner import GivenBack, HandlerRunner
+from sdml_kafka.rpc.server.replying.replies import Replies
+from sdml_kafka.rpc.server.replying.reply import own_headers_of
 from sdml_kafka.rpc.server.request_intake import RequestIntake
 from sdml_kafka.rpc.server.request_queue import RequestQueue
 from sdml_kafka.rpc.server.status import Counts
@@ -91,7 +92,7 @@ class CallLifecycle:
         """
         self._leave_handler(call)
         if call.own_headers is not None:
-            answer = answer._replace(headers=own_headers_of(call))
+            answer = answer._replace(headers=(*own_headers_of(call), *answer.headers))
         if call.repeat_key is not None:
             for waiting in self._waiting_for(call, answer if is_repeatable else None):
                 self._replies.remove_waiting()
@@ -99,7 +100,13 @@ class CallLifecycle:
         self._replies.finish(call, answer)
 
     def failed(self, call: ServerCall, error: BaseException) -> None:
-        """Answer a call whose handler raised a cancellation that nobody had asked for."""
+        """Settle a call whose coroutine raised: one that was held is given back.
+
+        Else it was a cancellation that nobody had asked for, which is answered.
+        """
+        if isinstance(error, GivenBack):
+            self.abandon(call)
+            return
         if isinstance(error, Exception):
             raise error  # out of the server itself, since handlers' errors became answers
         self.ended(call, self._runner.failed(call, error))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sdml_kafka.rpc.dialects.native import NATIVE_REPLIES, Wire
 from sdml_kafka.rpc.server.call import ServerCall
+from sdml_kafka.rpc.server.own_ids import OwnIds
 from sdml_kafka.rpc.server.request_queue import Lane
 from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.transport.interfaces.records import Record
@@ -12,8 +13,9 @@ from sdml_kafka.transport.interfaces.records import Record
 class Cancellations:
     """Knows the streams that run, and ends the streams that their clients have broken off."""
 
-    def __init__(self, wire: Wire, counts: Counts) -> None:
+    def __init__(self, wire: Wire, own_ids: OwnIds | None, counts: Counts) -> None:
         self._wire = wire
+        self._own_ids = own_ids
         self._counts = counts
         self._running: dict[tuple[str, bytes], ServerCall] = {}
 
@@ -24,6 +26,8 @@ class Cancellations:
         """
         for record in records:
             request = self._wire.read_request(record.headers, record.key)
+            if request.is_cancel and self._own_ids is not None:
+                request = self._own_ids.put_into(request, record)
             if request.is_cancel and request.id is not None:
                 call = self._running.get((record.topic, request.id))
                 if call is None:

@@ -7,9 +7,10 @@ bytes, or what the serializer takes.
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, Protocol, overload
 
+from sdml_kafka.producing.serializers import Encoded
 from sdml_kafka.rpc.server.call import Call
 
-type Payload = bytes | bytearray | memoryview | None
+type Payload = bytes | bytearray | memoryview | Encoded | None
 """The reply of a handler that makes bytes itself; None is an empty one."""
 type Answer = Payload | Awaitable[Payload] | AsyncIterator[Payload]
 """The same of plain functions, of async ones and of async generators."""

@@ -10,16 +10,18 @@ from inspect import isawaitable
 from logging import ERROR, WARNING
 from typing import Any
 
-import anyio.lowlevel
-
+from sdml_kafka.consuming.preparations import Preparations
 from sdml_kafka.errors import ConfigurationError, RemoteError, unwrapped
-from sdml_kafka.log_fields import record_fields
+from sdml_kafka.log_fields import escaped, record_fields
 from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.parsing.parsers import Skip, forget_raise
+from sdml_kafka.producing.serializers import Encoded
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.dialects.messages import DEADLINE_EXCEEDED, OK, is_status
+from sdml_kafka.rpc.dialects.own_headers import checked
 from sdml_kafka.rpc.server.call import INTERNAL, INVALID_ARGUMENT, Answer, ServerCall
-from sdml_kafka.rpc.server.replies import MAX_STREAM_AHEAD, Replies, own_headers_of
+from sdml_kafka.rpc.server.replying.replies import MAX_STREAM_AHEAD, Replies
+from sdml_kafka.rpc.server.replying.reply import own_headers_of
 from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime.waiter import Waiter
 from sdml_kafka.workers.first_step import FirstStep
@@ -41,6 +43,7 @@ class HandlerRunner:
         self,
         replies: Replies,
         threads: Threads,
+        preparations: Preparations,
         log: RateLimitedLog,
         new_waiter: Callable[[], Waiter],
         *,
@@ -48,6 +51,7 @@ class HandlerRunner:
     ) -> None:
         self._replies = replies
         self._threads = threads
+        self._preparations = preparations
         self._log = log
         self._new_waiter = new_waiter
         self._expose_errors = expose_errors
@@ -75,11 +79,14 @@ class HandlerRunner:
         try:
             if handler.kind == "async":
                 result = await handler.function(value, call)
-                value = result if type(result) is bytes else _payload(call, result)
-                return _new_answer((value, OK, "", ()))
+                return (
+                    _new_answer((result, OK, "", ()))
+                    if type(result) is bytes
+                    else _answer(call, result)
+                )
             if handler.kind == "stream":
                 return await self._stream(call, value)
-            return Answer(_payload(call, await self._in_thread(call, value)))
+            return _answer(call, await self._in_thread(call, value))
         except (Exception, SystemExit) as error:
             return await self._unanswered(call, error)
 
@@ -93,11 +100,8 @@ class HandlerRunner:
             if call.writer.marks_last:
                 return await self._stream_with_marked_end(call, items)
             async for item in items:
-                try:
-                    payload = _payload(call, item)
-                except _NotWritten as late:
-                    payload = await _payload_later(call, late)
-                self._replies.send_item(call, payload, own_headers_of(call))
+                answer = await self._item(call, item)
+                self._replies.send_item(call, answer.value, answer.headers)
                 await self._wait_for_room(call)
         return _END
 
@@ -109,14 +113,15 @@ class HandlerRunner:
         A value is held until it is known whether the next step of the generator waits. If it does,
         the value is sent at once, and the end will be a reply of its own.
         """
-        held: Answer | None = None  # its headers are those of then: the next step may set others
+        held: Answer | None = None
         while True:
             step = FirstStep(items)
             if step.has_ended:
-                if held is not None and call.own_headers is not None:
-                    call.reply_headers = held.headers
                 await self._wait_for_acknowledgements(call)
-                return Answer(None) if held is None else held
+                if held is None:
+                    return Answer(None)
+                call.own_headers = None  # it has those of then: the last step may have set others
+                return held
             if held is not None:
                 self._replies.send_item(call, held.value, held.headers)
                 held = None
@@ -125,15 +130,21 @@ class HandlerRunner:
             except StopAsyncIteration:
                 await self._wait_for_acknowledgements(call)
                 return Answer(None)
-            try:
-                payload = _payload(call, item)
-            except _NotWritten as late:
-                payload = await _payload_later(call, late)
-            held = Answer(payload, headers=own_headers_of(call))
+            held = await self._item(call, item)
             await self._wait_for_room(call)
 
+    async def _item(self, call: ServerCall, item: Any) -> Answer:
+        """Return a value of a stream, with the headers that are the handler's now."""
+        try:
+            answer = _answer(call, item)
+        except _NotWritten as late:
+            answer = await self._answer_later(call, late)
+        own = own_headers_of(call)
+        return answer._replace(headers=(*own, *answer.headers)) if own else answer
+
     async def _wait_for_room(self, call: ServerCall) -> None:
-        while call.open > MAX_STREAM_AHEAD:
+        # With large values far fewer have to do: as long as much waits, one of each stream.
+        while call.open > MAX_STREAM_AHEAD or (call.open > 1 and self._replies.is_full):
             call.room = self._new_waiter()
             await call.room
         call.room = None
@@ -158,20 +169,45 @@ class HandlerRunner:
         if not isinstance(error, NotYet):
             return self._invalid(call, error)
         try:
-            await anyio.lowlevel.checkpoint()
-            await error.prepare()
+            await self._hold(call, error)
+        except GivenBack:
+            raise
         except (Exception, SystemExit) as failure:
             return self._invalid(call, failure)
         return None
 
+    async def _hold(self, call: ServerCall, not_yet: NotYet) -> None:
+        """Hold a call until its parser or serializer has what it needs.
+
+        Raises:
+            GivenBack: Its partition was taken away.
+            Exception: What `not_yet.prepare` raises.
+        """
+        chunk = call.chunk
+        if not await self._preparations.wait(chunk.tenancy, chunk.offsets[call.index], not_yet):
+            raise GivenBack("the partition of the request was taken away while it was held")
+
     async def _unanswered(self, call: ServerCall, error: BaseException) -> Answer:
         """Return the answer to a call whose handler or serializer raised `error`."""
+        if isinstance(error, GivenBack):
+            raise error
         if not isinstance(error, _NotWritten):
             return self.failed(call, error)
         try:
-            return Answer(await _payload_later(call, error))
+            return await self._answer_later(call, error)
+        except GivenBack:
+            raise
         except (Exception, SystemExit) as failure:
             return self.failed(call, failure)
+
+    async def _answer_later(self, call: ServerCall, late: "_NotWritten") -> Answer:
+        """Return what the serializer makes of a result once it has what it needs."""
+        while True:
+            await self._hold(call, late.not_yet)
+            try:
+                return _answer(call, late.result)
+            except _NotWritten as again:
+                late = again
 
     def _invalid(self, call: ServerCall, error: BaseException) -> Answer:
         """Return the answer to a call whose parser raised `error`.
@@ -231,6 +267,10 @@ def _can_be_sent(error: RemoteError) -> bool:
     return isinstance(status, str) and is_status(status) and isinstance(text, str)  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
+class GivenBack(Exception):
+    """The call is to be handled elsewhere, since its partition was taken away."""
+
+
 class _NotWritten(Exception):
     """A result whose serializer needs something first."""
 
@@ -239,39 +279,41 @@ class _NotWritten(Exception):
         self.result, self.not_yet = result, not_yet
 
 
-async def _payload_later(call: ServerCall, late: _NotWritten) -> bytes | None:
-    """Return what the serializer makes of a result once it has what it needs."""
-    while True:
-        await anyio.lowlevel.checkpoint()
-        await late.not_yet.prepare()
-        try:
-            return _payload(call, late.result)
-        except _NotWritten as again:
-            late = again
+def _answer(call: ServerCall, result: Any) -> Answer:
+    """Return the answer that a handler's result is, or a value of its stream.
 
-
-def _payload(call: ServerCall, result: Any) -> bytes | None:
+    Raises:
+        _NotWritten: The serializer needs something first.
+        TypeError: It is no result, and the serializer makes none of it.
+        ConfigurationError: A header of it belongs to the protocol of calls.
+    """
     if result is None:
-        return call.writer.no_value
-    if isinstance(result, bytes | bytearray | memoryview):
-        return bytes(result)  # pyright: ignore[reportUnknownArgumentType]
+        return _new_answer((call.writer.no_value, OK, "", ()))
     handler = call.handler
-    if handler.serializer is None:
-        raise TypeError(
-            f"{handler.name} returned {type(result).__name__}: return bytes or None, or give the "
-            "handler a serializer=..."
-        )
-    try:
-        payload: Any = handler.serializer(result)
-    except NotYet as not_yet:
-        raise _NotWritten(result, not_yet) from None
-    if isinstance(payload, bytes):
-        return payload
-    raise TypeError(f"the serializer of {handler.name} returned {type(payload).__name__}")
+    if not isinstance(result, bytes | bytearray | memoryview | Encoded):
+        if handler.serializer is None:
+            raise TypeError(
+                f"{handler.name} returned {type(result).__name__}: return bytes or None, or give "
+                "the handler a serializer=..."
+            )
+        try:
+            result = handler.serializer(result)
+        except NotYet as not_yet:
+            raise _NotWritten(result, not_yet) from None
+        if not isinstance(result, bytes | Encoded):
+            raise TypeError(f"the serializer of {handler.name} returned {type(result).__name__}")
+    if not isinstance(result, Encoded):
+        return _new_answer((bytes(result), OK, "", ()))  # pyright: ignore[reportUnknownArgumentType]
+    if not isinstance(result.value, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        kind = type(result.value).__name__
+        raise TypeError(f"the value of an Encoded of {handler.name} is {kind}, and not bytes")
+    reserved, id_name = call.writer.reserved, call.id_name and call.id_name.lower()
+    headers = tuple(checked(name, value, reserved, id_name) for name, value in result.headers)
+    return Answer(result.value, headers=headers)
 
 
 def _brief(error: BaseException) -> str:
     try:
-        return repr(error)[:MAX_ERROR_TEXT]
+        return escaped(repr(error), MAX_ERROR_TEXT)
     except Exception:  # the class is the program's own
         return f"{type(error).__name__}, whose repr raises"

@@ -10,6 +10,7 @@ from attrs import define, field
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.factories import check_is_called
 from sdml_kafka.parsing.codec_notes import decoder_of
+from sdml_kafka.producing.serializers import Serializer
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_of_calls
 
 Kind = Literal["async", "stream", "plain"]
@@ -19,10 +20,12 @@ Kind = Literal["async", "stream", "plain"]
 class Handler:
     """The function that answers the requests of some topics, at most `limit` at once."""
 
+    name: str
+    """The name in logs, errors and hooks."""
     topics: tuple[str, ...]
     function: Callable[[Any, Any], Any]
     kind: Kind
-    serializer: Callable[[Any], bytes] | None
+    serializer: Serializer | None
     limit: int
     read: Callable[[Any], Any]
     """Returns what the parser makes of a call's record, or what it has to wait for."""
@@ -33,11 +36,6 @@ class Handler:
     """The number of requests that run, plus the threads of cut-off requests that go on."""
     parked: deque[Any] = field(factory=deque[Any], init=False)
     """The lanes of the request queue that wait until fewer requests run."""
-
-    @property
-    def name(self) -> str:
-        """The function's name as logs and errors show it."""
-        return getattr(self.function, "__qualname__", type(self.function).__qualname__)
 
 
 def check_topics(topics: Sequence[object], taken: Collection[object]) -> None:
@@ -63,25 +61,29 @@ def compile_handler(
     topics: Sequence[str],
     function: Callable[[Any, Any], Any],
     parser: Callable[[Any], Any] | None,
-    serializer: Callable[[Any], bytes] | None,
+    serializer: Serializer | None,
     limit: int,
+    name: str | None = None,
 ) -> Handler:
     """Return the handler, or raise ConfigurationError for what cannot work."""
     given = (("the handler", function), ("parser", parser), ("serializer", serializer))
-    for name, value in given:
+    for what, value in given:
         if not callable(value) and (value is not None or value is function):
-            raise ConfigurationError(f"{name} is {value!r}, which cannot be called")
-        check_is_called(name, value)
+            raise ConfigurationError(f"{what} is {value!r}, which cannot be called")
+        check_is_called(what, value)
+    if name is None:
+        name = str(getattr(function, "__qualname__", type(function).__qualname__))
+    elif not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"the name of a handler is a text, not {name!r:.80}")
     check_concurrency(limit)
     kind = _kind(function)
     topics = tuple(dict.fromkeys(topics))
     read, reads_value = _reader(parser)
-    handler = Handler(topics, function, kind, serializer, limit, read, reads_value, parser)
     if not _takes_two(function):
         raise ConfigurationError(
-            f"{handler.name} is called with the value and the call: def {handler.name}(value, call)"
+            f"{name} is called with the value and the call: def {name}(value, call)"
         )
-    return handler
+    return Handler(name, topics, function, kind, serializer, limit, read, reads_value, parser)
 
 
 def _reader(parser: Callable[[Any], Any] | None) -> tuple[Callable[[Any], Any], bool]:

@@ -5,28 +5,24 @@ deadline has passed, one that was answered before, and a record that cancels ano
 """
 
 from collections.abc import Callable, Sequence
-from logging import WARNING
 from math import inf
 
 from attrs import define
 
-from sdml_kafka.log_fields import record_fields
-from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import (
     DEADLINE_EXCEEDED,
-    CorrelationFromRecord,
     FlatHeaders,
     Request,
-    is_id,
 )
 from sdml_kafka.rpc.dialects.native import Wire
 from sdml_kafka.rpc.dialects.union import Union
 from sdml_kafka.rpc.server.call import Answer, ServerCall
 from sdml_kafka.rpc.server.cancellations import Cancellations
 from sdml_kafka.rpc.server.dedupe import Repeats
-from sdml_kafka.rpc.server.replies import Replies
+from sdml_kafka.rpc.server.own_ids import OwnIds
 from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopicPolicy
+from sdml_kafka.rpc.server.replying.replies import Replies
 from sdml_kafka.rpc.server.request_queue import Lane
 from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.transport.fetched.parts import rows_of
@@ -34,27 +30,6 @@ from sdml_kafka.transport.interfaces.records import Record
 
 MAX_SIGHT_S = 1.0
 """Seconds between two sightings of a partition's end by a server that keeps up, at most."""
-
-
-@define(eq=False)
-class OwnIds:
-    """The program's own way to a request's id, which replies echo in the header `id_name`."""
-
-    extract: CorrelationFromRecord
-    id_name: str
-    log: RateLimitedLog
-
-    def put_into(self, request: Request, record: Record) -> Request:
-        """Return the request with the id that the program finds, or without any."""
-        try:
-            found = self.extract(record)
-            id_ = found.encode() if isinstance(found, str) else found
-            if id_ is not None and is_id(id_):
-                return request._replace(id=id_, id_name=self.id_name)
-        except Exception as error:  # a stranger wrote the record
-            text, extra = "correlation_from_record raised", record_fields(record, error=error)
-            self.log.log(WARNING, "correlation_from_record", text, error=error, extra=extra)
-        return request._replace(id=None, id_name=None)
 
 
 @define(eq=False)

@@ -185,3 +185,4 @@ class RequestQueue:
             if lane.partition.tenancy in gone:
                 lane.calls.clear()
                 del self._lanes[lane.partition.key]
+        self._intake.preparations.release_gone()

@@ -18,6 +18,7 @@ from sdml_kafka.hooks.events import Origin
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle
 from sdml_kafka.parsing.parsers import Parser, Skip
+from sdml_kafka.producing.serializers import Encoded
 from sdml_kafka.rpc.dialects.choice import Dialect
 from sdml_kafka.rpc.dialects.messages import MAX_REPLY_TOPICS, CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES
@@ -181,6 +182,7 @@ class KafkaRPCServer(Enterable):
         parser: None = None,
         serializer: None = None,
         concurrency: int | None = None,
+        name: str | None = None,
     ) -> Decorator[bytes]: ...
     @overload
     def handler[V](
@@ -189,6 +191,7 @@ class KafkaRPCServer(Enterable):
         parser: Callable[[Record], Awaitable[V | Skip]],
         serializer: None = None,
         concurrency: int | None = None,
+        name: str | None = None,
     ) -> Decorator[V]: ...
     @overload
     def handler[V](
@@ -197,53 +200,59 @@ class KafkaRPCServer(Enterable):
         parser: Parser[V],
         serializer: None = None,
         concurrency: int | None = None,
+        name: str | None = None,
     ) -> Decorator[V]: ...
     @overload
     def handler[R](
         self,
         *topics: str,
         parser: None = None,
-        serializer: Callable[[R], bytes],
+        serializer: Callable[[R], bytes | Encoded],
         concurrency: int | None = None,
+        name: str | None = None,
     ) -> SerializedDecorator[bytes, R]: ...
     @overload
     def handler[V, R](
         self,
         *topics: str,
         parser: Callable[[Record], Awaitable[V | Skip]],
-        serializer: Callable[[R], bytes],
+        serializer: Callable[[R], bytes | Encoded],
         concurrency: int | None = None,
+        name: str | None = None,
     ) -> SerializedDecorator[V, R]: ...
     @overload
     def handler[V, R](
         self,
         *topics: str,
         parser: Parser[V],
-        serializer: Callable[[R], bytes],
+        serializer: Callable[[R], bytes | Encoded],
         concurrency: int | None = None,
+        name: str | None = None,
     ) -> SerializedDecorator[V, R]: ...
     def handler(
         self,
         *topics: str,
         parser: Callable[[Record], Any] | None = None,
-        serializer: Callable[[Any], bytes] | None = None,
+        serializer: Callable[[Any], bytes | Encoded] | None = None,
         concurrency: int | None = None,
+        name: str | None = None,
     ) -> Any:
         """Decorate the function that answers the requests of these topics, before entering.
 
-        The function is called with the value and the `Call`. It returns bytes, None for an empty
-        reply, or what `serializer` makes bytes of; it raises `RemoteError` to choose the error's
-        status. An `async def` runs on the event loop and a plain `def` in a thread; an async
-        generator answers with a stream.
+        The function is called with the value and the `Call`. It returns bytes, `Encoded` (bytes and
+        headers), None for an empty reply, or what `serializer` makes one of; it raises
+        `RemoteError` to choose the error's status. An `async def` runs on the event loop and a
+        plain `def` in a thread; an async generator answers with a stream.
 
         Args:
             *topics: The topics whose requests the function answers.
             parser: Makes the value of the record; what it raises is answered with
                 `invalid_argument`, a `RemoteError` with its own status. Without it, the value is
                 the record's value as bytes.
-            serializer: Makes bytes of what the function returns.
+            serializer: Makes bytes, or `Encoded`, of what the function returns.
             concurrency: The number of requests that this handler runs at once, at most; by
                 default the server's.
+            name: The name in logs, errors and hooks; by default the function's.
 
         Returns:
             A decorator that returns the function unchanged. Type checkers see what it takes: a
@@ -257,7 +266,7 @@ class KafkaRPCServer(Enterable):
 
         def register(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
             self._check_handler_of(topics)  # the decorator may have been kept for a while
-            handler = compile_handler(topics, function, parser, serializer, limit)
+            handler = compile_handler(topics, function, parser, serializer, limit, name)
             self._handlers.update(dict.fromkeys(topics, handler))
             return function
 

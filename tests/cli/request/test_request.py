@@ -116,6 +116,19 @@ async def test_a_reply_is_written_byte_for_byte(world: World) -> None:
     assert await world.ask(ECHO, "a\udcff\x1b\n") == (0, b"a\xff\x1b\n")
 
 
+@pytest.mark.parametrize("dialect", ["native", "spring", "nestjs"])
+async def test_the_server_may_speak_another_dialect(world: World, dialect: str) -> None:
+    assert await world.ask(ECHO, "figs", "--dialect", dialect) == (0, b"figs")
+    assert (await world.ask(STRANGE, "", "--dialect", dialect))[0] == 4
+
+
+async def test_a_dialect_without_streams_says_so(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await world.ask(SEVERAL, "", "--stream", "--dialect", "spring") == (2, b"")
+    assert "one reply" in capsys.readouterr().err
+
+
 async def test_a_strangers_error_is_one_line_and_acts_on_nothing(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -157,7 +157,7 @@ def test_a_server_reads_what_a_client_wrote(
 def test_a_client_reads_what_a_server_wrote(
     codec: ForeignDialect, id_: bytes, status: str, error: str
 ) -> None:
-    headers = UNION.reply_headers(Request(id_, CORRELATION_ID), status, error)
+    headers = UNION.reply_headers(Reply(id_, status, error), CORRELATION_ID)
     names = [name for name, _ in headers]
     assert len(names) == len(set(names))
     reply = codec.read_flat_reply(flat(headers))
@@ -184,8 +184,8 @@ def test_a_client_reads_what_a_server_wrote(
 def test_the_end_is_on_the_only_and_on_the_last_reply(
     sequence: int | None, is_end: bool, names: list[str]
 ) -> None:
-    request = Request(b"1", CORRELATION_ID)
-    headers = UNION.reply_headers(request, sequence=sequence, is_end=is_end, cancel_partition=1)
+    reply = Reply(b"1", sequence=sequence, is_end=is_end, cancel_partition=1)
+    headers = UNION.reply_headers(reply, CORRELATION_ID)
     assert [name for name, _ in headers] == names
 
 
@@ -219,9 +219,17 @@ def test_which_of_the_two_it_was(headers: Any, name: str) -> None:
 
 
 def test_a_long_text_is_cut_in_each_header() -> None:
-    headers = dict(UNION.reply_headers(Request(b"1", CORRELATION_ID), "internal", "é" * (1 << 20)))
+    error = Reply(b"1", "internal", "é" * (1 << 20))
+    headers = dict(UNION.reply_headers(error, CORRELATION_ID))
     assert max(map(len, headers.values())) <= MAX_ERROR_BYTES + 100
     assert json.loads(headers[NEST_ERROR])["message"] == "é" * (MAX_ERROR_BYTES // 2)
+
+
+@pytest.mark.parametrize("text", [b"no figs", None])
+def test_a_status_without_a_value_hides_no_error_of_spring(text: bytes | None) -> None:
+    headers = (CORRELATION_ID, b"1", "x-status", None, SENT_AN_ERROR, text)
+    shown = "" if text is None else text.decode()
+    assert SpringCodec((SENT_AN_ERROR,)).read_flat_reply(headers) == Reply(b"1", UNKNOWN, shown)
 
 
 def test_an_error_that_is_too_deep_to_be_written_is_shown_as_it_came(

@@ -139,8 +139,7 @@ def test_our_requests_have_the_headers_of_theirs() -> None:
 )
 def test_our_replies_have_the_headers_of_nests(name: str, status: str, error: str) -> None:
     (theirs,) = NEST_REPLIES[name]
-    request = Request(theirs.headers[0][1], "kafka_correlationId")
-    ours = UNION.reply_headers(request, status, error)
+    ours = UNION.reply_headers(Reply(theirs.headers[0][1], status, error), "kafka_correlationId")
     assert ours[0] == theirs.headers[0]
     both = dict(ours), dict(theirs.headers)
     assert both[0].keys() >= both[1].keys()
@@ -151,5 +150,5 @@ def test_our_replies_have_the_headers_of_nests(name: str, status: str, error: st
 
 def test_our_errors_have_the_headers_of_springs() -> None:
     (theirs,) = SPRING_REPLIES["errors: boom"]
-    request = Request(theirs.headers[0][1], "kafka_correlationId")
-    assert set(theirs.headers) < set(UNION.reply_headers(request, "internal", "boom from spring"))
+    error = Reply(theirs.headers[0][1], "internal", "boom from spring")
+    assert set(theirs.headers) < set(UNION.reply_headers(error, "kafka_correlationId"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-from sdml_kafka.rpc.dialects.messages import Request
+from sdml_kafka.rpc.dialects.messages import Reply
 from sdml_kafka.rpc.dialects.native import (
     NATIVE_REPLIES,
     Wire,
@@ -13,8 +14,6 @@ from sdml_kafka.rpc.dialects.native import (
     reply_to_headers,
     request_headers,
 )
-
-reply_headers = NATIVE_REPLIES.reply_headers
 
 PAGE = Path(__file__).parents[3] / "docs" / "wire.md"
 HEADER = re.compile(r"`([\w-]+)`=`([^`]+)`")
@@ -48,13 +47,14 @@ def test_the_requests_on_the_page_are_what_a_client_writes() -> None:
 def test_the_replies_on_the_page_are_what_a_server_writes() -> None:
     shown = example_headers()
 
-    def asked(row: int) -> Request:
-        return Wire().read_request(shown[row], b"7f3a-3")
+    def replies_to(row: int, *more: Any, **parts: Any) -> list[tuple[str, bytes]]:
+        request = Wire().read_request(shown[row], b"7f3a-3")
+        return NATIVE_REPLIES.reply_headers(Reply(request.id, *more, **parts), request.id_name)
 
-    assert shown[2] == reply_headers(asked(1))
-    assert shown[3] == reply_headers(asked(1), "not_found", "no apples")
-    assert shown[5] == reply_headers(asked(4))
-    assert shown[7] == reply_headers(asked(6))
-    assert shown[9] == reply_headers(asked(8))
-    assert shown[12] == reply_headers(asked(11), sequence=0, cancel_partition=2)
-    assert shown[13] == reply_headers(asked(11), sequence=1, is_end=True, cancel_partition=2)
+    assert shown[2] == replies_to(1)
+    assert shown[3] == replies_to(1, "not_found", "no apples")
+    assert shown[5] == replies_to(4)
+    assert shown[7] == replies_to(6)
+    assert shown[9] == replies_to(8)
+    assert shown[12] == replies_to(11, sequence=0, cancel_partition=2)
+    assert shown[13] == replies_to(11, sequence=1, is_end=True, cancel_partition=2)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sdml_kafka import Call
+from sdml_kafka import Call, Dedupe
 from tests.support.client_by_hand import (
     REPLY,
     ask,
@@ -97,6 +97,9 @@ async def test_a_custom_header() -> None:
         (lambda record: None, None),
         (lambda record: 1 / 0, None),
         (lambda record: b"x" * 10_000, None),
+        (lambda record: bytearray(b"array"), b"array"),
+        (lambda record: "\udcff", None),
+        (lambda record: 7, None),
     ],
 )
 async def test_an_extraction_of_the_programs_own(
@@ -108,7 +111,7 @@ async def test_an_extraction_of_the_programs_own(
         assert call.id == expected
         return value
 
-    async with serving(broker, handle, correlation_from_record=extract):
+    async with serving(broker, handle, correlation_from_record=extract, dedupe=Dedupe()):
         ask(broker, id_=b"not this")
         record = await reply(broker)
         assert outcome(record) == b"value"

@@ -8,7 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from sdml_kafka import Call, RemoteError
-from sdml_kafka.rpc.server.replies import MAX_STREAM_AHEAD
+from sdml_kafka.rpc.server.replying.replies import MAX_STREAM_AHEAD
 from sdml_kafka.testing import MemoryBroker
 from tests.support.client_by_hand import REQUEST, cancel, finished, new_broker, serving
 from tests.support.headers import header

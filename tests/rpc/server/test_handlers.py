@@ -5,7 +5,7 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import Call, parse_json
+from sdml_kafka import Call, ConfigurationError, parse_json
 from tests.support.client_by_hand import (
     REPLY,
     REQUEST,
@@ -14,6 +14,7 @@ from tests.support.client_by_hand import (
     new_broker,
     outcomes,
     reply,
+    server_on,
     serving,
 )
 from tests.support.headers import header
@@ -97,3 +98,20 @@ async def test_an_object_with_an_async_call() -> None:
     async with serving(broker, Callable_()):
         ask(broker)
         assert await outcomes(broker, 1) == [b"called"]
+
+
+async def test_a_handler_may_have_a_name(caplog: pytest.LogCaptureFixture) -> None:
+    broker = new_broker()
+    server = server_on(broker)
+
+    @server.handler(REQUEST, name="pricing")
+    async def fail(value: bytes, call: Call) -> bytes:
+        raise KeyError(value)
+
+    async with server:
+        ask(broker)
+        await reply(broker)
+    assert "a request to handler pricing failed" in caplog.text
+    for name in ("", 5):
+        with pytest.raises(ConfigurationError, match="name"):
+            server_on(broker).handler(REQUEST, name=name)(echo)  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from tests.support.client_by_hand import (
     GROUP,
     P0,
     REPLY,
+    REQUEST,
     ask,
     cancel,
     finished,
@@ -172,6 +173,23 @@ async def test_a_cancel_record_stops_it() -> None:
         await finished(broker, server, 4)
         counters = server.status().counters
         assert (counters.cancelled, counters.unknown_cancels, counters.requests) == (2, 0, 2)
+
+
+async def test_a_cancel_record_has_the_id_that_the_program_finds() -> None:
+    broker, endless = new_broker(), Endless()
+    own_id = ("own-id", b"7")
+    async with serving(
+        broker, endless, correlation_from_record=lambda record: header(record, "own-id")
+    ) as server:
+        ask(broker, b"a", None, headers=[own_id])
+        await until(lambda: endless.running == 1)
+        cancel(broker, b"7")  # of another stream, as far as the program knows
+        await anyio.sleep(2)
+        assert endless.running == 1
+        broker.produce(REQUEST, b"", headers=[own_id, ("x-cancel", b"1")], partition=0)
+        await until(lambda: endless.running == 0)
+        await finished(broker, server, 3)
+        assert server.status().counters.cancelled == 1
 
 
 async def test_a_cancel_record_passes_the_requests_that_wait() -> None:

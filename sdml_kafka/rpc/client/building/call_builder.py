@@ -6,6 +6,7 @@ from itertools import count
 from typing import Any
 
 from sdml_kafka.errors import CallTimeout, ConfigurationError
+from sdml_kafka.producing.serializers import Encoded
 from sdml_kafka.rpc.client.building.call_plans import CallPlans, Plan
 from sdml_kafka.rpc.client.pending_calls import PendingCall, PendingCalls
 from sdml_kafka.rpc.client.request_options import (
@@ -58,7 +59,7 @@ class CallBuilder:
         self,
         kind: Callable[..., C],
         topic: str,
-        value: bytes | None,
+        value: bytes | Encoded | None,
         key: bytes | str | None,
         correlation_id: bytes | str | None,
         options: OptionsTuple,
@@ -97,12 +98,14 @@ class CallBuilder:
             sent = plan.headers_with(left_s)
         if plan.id_name is not None:
             sent = [(plan.id_name, id_), *sent]
+        if type(value) is not bytes:
+            value, sent = self._encoded(value, sent)
         if key is not None:
             key = in_bytes("req_key", key)
         message = new_message(
             (
                 topic,
-                value if type(value) is bytes else payload(value),
+                value,
                 id_ if plan.id_is_key else key,
                 sent,
                 None,
@@ -117,7 +120,7 @@ class CallBuilder:
     def notification(
         self,
         topic: str,
-        value: bytes | None,
+        value: bytes | Encoded | None,
         key: bytes | str | None,
         headers: RequestHeaders | None,
         timeout_s: float | None,
@@ -130,13 +133,25 @@ class CallBuilder:
             if named:
                 raise ConfigurationError("notify asks for no reply: leave x-reply-topic out")
         id_ = b"%s%d" % (self._id_prefix, next(self._numbers))
-        sent = request_headers(id_, ID_NAMES[0], (), in_ms(left_s), extra)
+        headers_so_far = request_headers(id_, ID_NAMES[0], (), in_ms(left_s), extra)
+        data, sent = self._encoded(value, headers_so_far)
         sent_key = None if key is None else in_bytes("req_key", key)
-        message = Message(topic, payload(value), sent_key, sent)
+        message = Message(topic, data, sent_key, sent)
         waiter = self.new_waiter()
         return PendingCall(
             id_, due, None, message, waiter, self._calls, None, left_s, waits_for_ack=True
         )
+
+    def _encoded(
+        self, value: bytes | Encoded | None, sent: Headers
+    ) -> tuple[bytes | None, Headers]:
+        """Return the bytes of a request, and its headers with those that say how to read them."""
+        if not isinstance(value, Encoded):
+            return payload(value), sent
+        headers, topics = self._dialect.own_headers(value.headers)
+        if topics:
+            raise ConfigurationError("An Encoded names no reply topics: use req_headers_reply_to")
+        return payload(value.value), [*sent, *headers]
 
     def _due(self, timeout_s: float) -> tuple[float, float]:
         """Return a call's deadline and the seconds until then; a handler's own is the latest."""

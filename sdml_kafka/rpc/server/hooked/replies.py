@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from sdml_kafka.errors import SendFailed
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.hooks.receipts import HookReceipt, settle, take_part
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rpc.server.call import ServerCall
-from sdml_kafka.rpc.server.replies import Replies, Reply
+from sdml_kafka.rpc.server.replying.replies import Replies
+from sdml_kafka.rpc.server.replying.reply import Reply
 from sdml_kafka.transport.interfaces.producer import Message, OnSent, always
 
 
@@ -50,6 +52,11 @@ class HookedReplies(Replies):
         if error is None:
             settle(reply.message, None)
         super().sent(reply, error)
+
+    def drop(self, reply: Reply) -> None:
+        """Forget a reply of a stream that waits to be sent."""
+        settle(reply.message, SendFailed("the stream has ended before it was sent"))
+        super().drop(reply)
 
     def _replace_by_error(self, reply: "Reply | ServerCall", error: Exception) -> None:
         settle(reply.message, error)

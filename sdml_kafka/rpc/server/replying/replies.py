@@ -16,11 +16,14 @@ from sdml_kafka.errors import (
     SendFailed,
     TopicMissing,
 )
-from sdml_kafka.log_fields import record_fields
 from sdml_kafka.producing.outbox import Outgoing
 from sdml_kafka.rate_limited_log import RateLimitedLog
+from sdml_kafka.rpc.dialects import messages
 from sdml_kafka.rpc.dialects.messages import OK
 from sdml_kafka.rpc.server.call import INTERNAL, Answer, ServerCall
+from sdml_kafka.rpc.server.replying.reply import Reply, fields_of
+from sdml_kafka.rpc.server.replying.stream_order import StreamOrder
+from sdml_kafka.rpc.server.replying.stream_replies import Order, StreamReplies, StreamReply
 from sdml_kafka.rpc.server.status import Counts
 from sdml_kafka.runtime.waiter import wake
 from sdml_kafka.transport.interfaces.producer import Message
@@ -36,24 +39,6 @@ RESEND_S = 0.5
 _new_message: Callable[[tuple[object, ...]], Message]
 # Called as a class, a named tuple is made in twice the time.
 _new_message = partial(tuple.__new__, Message)  # pyright: ignore[reportUnknownMemberType]
-
-
-class Reply:
-    """A reply of a call that gets several, or an error."""
-
-    __slots__ = ("call", "is_error", "message", "replies")
-
-    def __init__(
-        self, replies: "Replies", call: ServerCall, message: Message, is_error: bool
-    ) -> None:
-        self.replies: Replies = replies
-        self.call: ServerCall = call
-        self.message: Message = message
-        self.is_error: bool = is_error
-
-    def __call__(self, error: Exception | None) -> None:
-        """Take the outcome, as an `OnSent`."""
-        self.replies.sent(self, error)
 
 
 class Replies:
@@ -78,8 +63,9 @@ class Replies:
         self._bytes = 0
         self.is_full: bool = False
         """True if no further request may start, which bounds what waits for the broker."""
-        self._to_resend: list[tuple[float, Reply | ServerCall]] = []
+        self._to_resend: list[tuple[float, Reply | ServerCall | Order]] = []
         self.resend_timer: DeadlineTimer = DeadlineTimer(self._resend)
+        self._streams = StreamReplies(self, outbox, self._schedule, self._replace_by_error)
 
     def _add(self, replies: int, size: int) -> None:
         """Count what waits for the broker from now on."""
@@ -131,33 +117,28 @@ class Replies:
 
     def _send(self, call: ServerCall, answer: Answer, *, is_end: bool) -> None:
         topics = call.reply_topics
-        if not topics:
+        if not topics or call.is_over:
             return
         value, status, text, own_headers = answer
         key, writer = call.key, call.writer
         if status != OK:
             value = writer.error_value(call.id)
-        if call.sequence is None:
-            headers = writer.reply_headers(call, status, text)
-        else:
-            if not writer.marks_last:
-                # All replies of a stream have to meet in one partition, so they need a key.
-                key = call.id if key is None else key
-            headers = writer.reply_headers(
-                call,
-                status,
-                text,
-                sequence=call.sequence,
-                is_end=is_end,
-                cancel_partition=None if call.id is None else call.chunk.tenancy.partition,
-            )
+        is_stream, cancel_partition = call.sequence is not None, None
+        if is_stream and not writer.marks_last:
+            # All replies of a stream have to meet in one partition, so they need a key.
+            key = call.id if key is None else key
+            cancel_partition = None if call.id is None else call.chunk.tenancy.partition
+        parts = status, text, call.sequence, is_end, cancel_partition
+        headers = writer.reply_headers(messages.Reply(call.id, *parts), call.id_name)
         headers += own_headers
-        is_stream = call.sequence is not None
         call.open += len(topics)
         self._add(len(topics), len(value or b"") * len(topics))
         for topic in topics:
             message = Message(topic, value, key, headers, call.reply_partition, is_stream)
-            self._outbox.send(message, Reply(self, call, message, status != OK))
+            if is_stream:
+                self._streams.send(call, message, status != OK)
+            else:
+                self._outbox.send(message, Reply(self, call, message, status != OK))
 
     def add_waiting(self) -> None:
         """Count a call that waits for another call's answer as if it waited for the broker."""
@@ -199,10 +180,12 @@ class Replies:
         if self._remove(len(calls), size):
             self._on_room()
 
-    def sent(self, reply: "Reply | ServerCall", error: Exception | None) -> None:
+    def sent(self, reply: Reply | ServerCall, error: Exception | None) -> None:
         """Finish with a reply that the broker has, or that failed; or send something for it."""
         if error is None:
             self._counts.replies += 1
+            if isinstance(reply, StreamReply):
+                self._streams.has_come(reply)
         elif self._mended(reply, error):
             return
         call = reply.call
@@ -216,86 +199,95 @@ class Replies:
         if has_made_room:
             self._on_room()
 
-    def _mended(self, reply: "Reply | ServerCall", error: Exception) -> bool:
+    def drop(self, reply: Reply) -> None:
+        """Forget a reply of a stream that waits to be sent."""
+        if self._remove(1, len(reply.message.value or b"")):
+            self._on_room()
+        self.release(reply.call)
+
+    def _mended(self, reply: Reply | ServerCall, error: Exception) -> bool:
         """Return whether the reply, or another in its place, was or will be sent again."""
-        message, call = reply.message, reply.call
+        call, now = reply.call, reply.call.clock()
+        is_worth_it = now < call.due and call.chunk.tenancy.open
         is_refused = isinstance(error, PayloadTooLarge | RecordRefused) and not error.in_doubt
-        if is_refused and not reply.is_error:
+        is_missing = isinstance(error, TopicMissing)
+        if isinstance(reply, StreamReply) and call.is_over:
+            pass  # its reader has got an error, or does not read any more
+        elif is_refused and not reply.is_error:
             self._replace_by_error(reply, error)
             return True
-        if isinstance(error, ConfigurationError) and message.partition is not None:
-            reply.message = message._replace(partition=None)
-            self._outbox.send(reply.message, reply)
+        elif isinstance(error, ConfigurationError) and reply.message.partition is not None:
+            reply.message = reply.message._replace(partition=None)
+            if isinstance(reply, StreamReply):
+                self._streams.send_elsewhere(reply, now)
+            else:
+                self._outbox.send(reply.message, reply)
             return True
-        if (
-            isinstance(error, SendFailed)
-            and not is_refused
-            and not isinstance(error, TopicMissing)
-            and call.clock() < call.due
-            and call.chunk.tenancy.open
-        ):
-            at = call.clock() + RESEND_S
-            self._to_resend.append((at, reply))
-            self.resend_timer.schedule(at)
+        elif isinstance(error, SendFailed) and not (is_refused or is_missing) and is_worth_it:
+            if isinstance(reply, StreamReply):
+                self._streams.send_again(reply, now + RESEND_S)
+            else:
+                self._schedule(now + RESEND_S, reply)
             return True
+        elif isinstance(reply, StreamReply) and not reply.is_error:
+            if is_worth_it and not is_missing and not reply.order.is_numbered:
+                self._replace_by_error(reply, error)
+                return True
+            self._streams.give_up(reply)
         self._counts.undeliverable += 1
         self._log.log(
             WARNING,
             f"undeliverable {type(error).__name__}",
             "a reply to %r could not be delivered, its request counts as finished: %s",
-            message.topic,
+            reply.message.topic,
             error,
-            extra=_fields_of(reply, error),
+            extra=fields_of(reply, error),
         )
         return False
 
-    def _replace_by_error(self, reply: "Reply | ServerCall", error: Exception) -> None:
+    def _replace_by_error(self, reply: Reply | ServerCall, error: Exception) -> None:
+        """Send an error in place of a reply that cannot be sent. It ends a stream."""
         call, message = reply.call, reply.message
         self._counts.error(INTERNAL)
-        is_too_large = isinstance(error, PayloadTooLarge)
+        what, text = _trouble(error)
         self._log.log(
             ERROR,
             f"{type(error).__name__} {call.handler.name}",
             "a reply of handler %s %s, its caller gets an error: %s",
             call.handler.name,
-            "is too large" if is_too_large else "is refused",
+            what,
             error,
-            extra=_fields_of(reply, error),
+            extra=fields_of(reply, error),
         )
-        headers = call.writer.reply_headers(
-            call,
-            INTERNAL,
-            "the reply is larger than the server may send"
-            if is_too_large
-            else "the broker refuses the reply",
-            sequence=call.sequence,
-            is_end=call.sequence is not None,
-        )
+        told = messages.Reply(call.id, INTERNAL, text, call.sequence, call.sequence is not None)
+        headers = call.writer.reply_headers(told, call.id_name)
         self._bytes -= len(message.value or b"")
-        reply.message = message._replace(value=call.writer.error_value(call.id), headers=headers)
-        reply.is_error = True
-        if call.sequence is not None and not call.is_over:
-            call.is_over = True
-            if call.running_scope is not None:
-                call.running_scope.cancel()
-        self._outbox.send(reply.message, reply)
+        message = message._replace(value=call.writer.error_value(call.id), headers=headers)
+        if isinstance(reply, StreamReply):
+            self._streams.end(call, but=reply)
+            reply = Reply(self, call, message, is_error=True)
+        reply.message, reply.is_error = message, True
+        self._outbox.send(message, reply)
+
+    def _schedule(self, at: float, what: Reply | ServerCall | Order) -> None:
+        self._to_resend.append((at, what))
+        self.resend_timer.schedule(at)
 
     def _resend(self, now: float) -> float:
-        due = [reply for at, reply in self._to_resend if at <= now]
-        self._to_resend = [(at, reply) for at, reply in self._to_resend if at > now]
-        for reply in due:
-            self._outbox.send(reply.message, reply)
+        due = [each for at, each in self._to_resend if at <= now]
+        self._to_resend = [(at, each) for at, each in self._to_resend if at > now]
+        for each in due:
+            if isinstance(each, StreamOrder):
+                self._streams.go_on(each, now)
+            else:
+                self._outbox.send(each.message, each)
         return min((at for at, _ in self._to_resend), default=float("inf"))
 
 
-def own_headers_of(call: ServerCall) -> Sequence[tuple[str, bytes]]:
-    """Return the headers of the handler's own that its next reply carries."""
-    return () if call.own_headers is None else tuple(call.own_headers.items())
-
-
-def _fields_of(reply: "Reply | ServerCall", error: Exception) -> dict[str, object]:
-    call, to_topic = reply.call, reply.message.topic
-    handler, call_id = call.handler.name, call.id
-    return record_fields(
-        call.record, handler=handler, call_id=call_id, to_topic=to_topic, error=error
-    )
+def _trouble(error: Exception) -> tuple[str, str]:
+    """Return what a log says of a reply that cannot be sent, and what its caller gets to know."""
+    if isinstance(error, PayloadTooLarge):
+        return "is too large", "the reply is larger than the server may send"
+    if isinstance(error, RecordRefused):
+        return "is refused", "the broker refuses the reply"
+    return "cannot be sent in its place", "a value of the stream could not be sent in its place"
