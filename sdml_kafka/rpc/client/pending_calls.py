@@ -52,7 +52,7 @@ class PendingCall(Call):
     """The scopes of the tasks that parse replies for it: an async parser, or one that needs
     something first. They end with the call."""
     takes_several: bool = False
-    """Whether it takes further replies while the first one is being parsed."""
+    """True if it takes further replies while the first one is being parsed."""
     arrived: int = 0
     """The number of replies that came without numbers of their own, and are not the only one."""
     settled: bool = False

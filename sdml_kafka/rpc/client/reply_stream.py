@@ -47,7 +47,7 @@ class PendingStream(PendingCall):
         self._end: int | None = None
         """The number of replies before the end; None while that is not known."""
         self._failure: Exception | None = None
-        """What the stream ends with there."""
+        """The error that the stream ends with there, None if it ends well."""
 
     def take_reply(self, reply: Reply, parsed: Any, error: Exception | None) -> None:
         """Take a reply with its parsed value, or with the error that it means for the call."""
