@@ -8,7 +8,6 @@ from itertools import chain
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from sdml_kafka.errors import ConfigurationError, RemoteError, RemoteTimeout, ReplyInvalid
@@ -303,7 +302,6 @@ class ReplyDispatcher(Actor):
 async def _parsed_later(spec: CompiledSpec, record: Record, not_yet: NotYet) -> Any:
     """Return what the parser makes of a reply once it has what it needs."""
     while True:
-        await anyio.lowlevel.checkpoint()
         await not_yet.prepare()
         try:
             value: Any = spec.parser(record)
