@@ -28,8 +28,8 @@ from sdml_kafka.hooks.batches import CommitHooks, on_delivered, on_finished
 from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, check_timeouts, is_expected
 from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
-from sdml_kafka.listener.dispatch_signal import DispatchSignal
-from sdml_kafka.listener.dispatcher import Dispatcher
+from sdml_kafka.listener.dispatch.dispatch_signal import DispatchSignal
+from sdml_kafka.listener.dispatch.dispatcher import Dispatcher
 from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.hooked.streams import loops_with
 from sdml_kafka.listener.parse_failures import ParseFailures, ParseFailuresActor
