@@ -61,7 +61,7 @@ class Steps[T]:
                 argument = None
 
 
-def without_steps(error: Exception) -> Exception:
+def without_steps[E: BaseException](error: E) -> E:
     """Return an error that a coroutine raised, without the frames of those who drive it.
 
     A program that keeps the error would keep what they have in hand.

@@ -27,17 +27,20 @@ Rules for whoever edits this file
    alive for as long as the worker sleeps.
 4. A coroutine may end in a cancellation that nobody asked for; asyncio lets anybody raise one. It
    fails its item alone, and its worker is replaced.
+5. On trio an item's own tasks may raise while the item is cut off. Then a group comes out that
+   holds a cancellation beside their errors, and these fail the item, as they do on asyncio.
 """
 
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import anyio
 import anyio.abc
 import anyio.lowlevel
 
+from sdml_kafka.runtime.incarnation import without_cancellation
 from sdml_kafka.runtime.wait_queue import WaitQueue
 from sdml_kafka.runtime.waiter import clock
 from sdml_kafka.workers.coroutine_steps import ENDED, Steps, without_steps
@@ -237,9 +240,9 @@ class Worker[I: Item, R]:
                 with anyio.CancelScope() as scope:
                     is_usable = await self._work(scope)
                 self._cut_off()
-        except anyio.get_cancelled_exc_class():
-            raise
         except BaseException as error:
+            if without_cancellation(error) is None:
+                raise
             # Out of a task of asyncio a SystemExit would leave the event loop at once.
             pool.fail(error)
         finally:
@@ -279,10 +282,14 @@ class Worker[I: Item, R]:
                 self.item = None
                 jobs.failed(item, error)
                 return False
-            except Exception as error:
+            except BaseException as error:
+                failure = _failure_of(error)
+                if failure is None:
+                    raise
                 steps = Steps[R]()
-                jobs.failed(item, without_steps(error))
+                jobs.failed(item, failure)
                 self.item = None
+                del failure  # rule 3
             else:
                 self.item = None
                 jobs.ended(item, steps.result)  # type: ignore[arg-type]  # there is one
@@ -291,3 +298,13 @@ class Worker[I: Item, R]:
             if jobs.now > pool.breathe_at:
                 await pool.breathe()
         return True
+
+
+def _failure_of(error: BaseException) -> Exception | None:
+    """Return what a coroutine has failed with, None if it was cut off, or the program ends."""
+    if isinstance(error, Exception):
+        return without_steps(error)
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    rest = without_cancellation(without_steps(cast("BaseExceptionGroup[BaseException]", error)))
+    return rest if isinstance(rest, Exception) else None

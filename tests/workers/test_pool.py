@@ -217,3 +217,23 @@ async def test_a_pool_that_was_closed_may_be_opened_again() -> None:
         stage.pool.open(tasks, stage.jobs)
         assert (await stage.outcomes(6))[5] == "done"
         tasks.cancel_scope.cancel()
+
+
+async def test_what_the_tasks_of_an_item_raise_as_it_is_cut_off_fails_that_item_alone() -> None:
+    async def fail_when_cancelled() -> None:
+        try:
+            await anyio.sleep_forever()
+        except BaseException:
+            raise ValueError("while cleaning up") from None
+
+    async def with_tasks() -> str:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(fail_when_cancelled)
+            await anyio.sleep_forever()
+        return "done"
+
+    async with open_pool() as stage:
+        stage.put(Item(with_tasks, anyio.current_time() + 5.0))
+        assert await stage.outcomes(1) == ["failed"]
+        stage.put(Item(at_once))
+        assert await stage.outcomes(2) == ["failed", "done"]
