@@ -135,7 +135,7 @@ class StreamDelivery[T](Delivery[T]):
 
     def __del__(self) -> None:
         if not self._settled:
-            self._give_back()
+            self._queue.dropped.undo(self._give_back)
 
 
 def check_error(error: object) -> None:

@@ -21,6 +21,7 @@ from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.ledger import Ledger
 from sdml_kafka.listener.batch_parser import GONE, NOT_CALLED, BatchParser, Unparsed
 from sdml_kafka.listener.delivery import StreamDelivery
+from sdml_kafka.listener.dropped import Dropped
 from sdml_kafka.listener.typed_queue import Parcel, TypedQueue
 from sdml_kafka.parsing.parsers import SKIP
 
@@ -38,6 +39,7 @@ class Readers:
     def __init__(
         self,
         parser: BatchParser,
+        dropped: Dropped,
         max_run: int = MAX_RUN,
         make: "Callable[..., Reader[Any]] | None" = None,
         make_delivery: Callable[..., StreamDelivery[Any]] = StreamDelivery,
@@ -46,6 +48,7 @@ class Readers:
 
         Args:
             parser: What parses the records.
+            dropped: Gives back what is dropped in other threads.
             max_run: The number of records that each may take before the ledger learns of it.
             make: Makes a reader of another kind than usual.
             make_delivery: Makes the deliveries.
@@ -54,6 +57,7 @@ class Readers:
         self.make_delivery: Callable[..., StreamDelivery[Any]] = make_delivery
         self._all: WeakSet[Reader[Any]] = WeakSet()
         self.parser: BatchParser = parser
+        self.dropped: Dropped = dropped
         self.max_run = max_run
 
     def add(self, reader: "Reader[Any]") -> None:
@@ -62,6 +66,7 @@ class Readers:
 
     def flush(self) -> None:
         """Bring the ledger up to date with every reader, which is due before each look at it."""
+        self.dropped.settle()
         for reader in list(self._all):
             reader.flush()
 
@@ -141,7 +146,7 @@ class Reader[T]:
             return value  # type: ignore[no-any-return]  # a cast costs a call
 
     def __del__(self) -> None:
-        self.give_back()
+        self._readers.dropped.undo(self.give_back)
 
     async def _next_run(self) -> None:
         """Finish the record in hand, and take the next one, at the beginning of a run."""

@@ -7,6 +7,7 @@ from attrs import evolve, frozen
 
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.errors import ConfigurationError, UnknownType
+from sdml_kafka.listener.dropped import Dropped
 from sdml_kafka.listener.typed_queue import TypedQueue
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.parsing.type_checks import name_of, named_by
@@ -62,6 +63,8 @@ class Router:
         self._on_routes_changed = on_routes_changed
         self._on_room = on_room
         self._on_withdrawn = on_withdrawn
+        self.dropped: Dropped = Dropped()
+        """Gives back what streams have handed out and the program has dropped."""
         self._shared: dict[Hashable, TypedQueue] = {}
         self._fresh: list[TypedQueue] = []
         self._routes: dict[str, tuple[Route, ...]] = {}
@@ -188,7 +191,8 @@ class Router:
         return self._shared.setdefault(type_, self._new_queue(type_))
 
     def _new_queue(self, type_: Hashable) -> TypedQueue:
-        return TypedQueue(type_, self._max_waiting_bytes, self._on_room, self._pass_on)
+        calls = self._on_room, self._pass_on, self.dropped
+        return TypedQueue(type_, self._max_waiting_bytes, *calls)
 
     def queues(self) -> Iterable[TypedQueue]:
         """Return every queue, also those that nobody reads at the moment."""

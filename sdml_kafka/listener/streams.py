@@ -85,7 +85,8 @@ class TypeStream[T]:
 
     def __del__(self) -> None:
         # Nobody can read the stream any more, and a fresh one would hold up commits for ever.
-        self._close()
+        if not self._closed:
+            self._readers.dropped.undo(self._close)
 
     def let_go(self, task: int) -> None:
         """Give back the item that this task pulled with `anext()` and will not finish."""

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
+from sdml_kafka.listener.dropped import Dropped
 from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.runtime.wait_queue import WaitQueue
 from sdml_kafka.transport.fetched.columns import RecordColumns
@@ -128,6 +129,7 @@ class TypedQueue:
         max_bytes: float,
         on_room: Callable[[], None],
         pass_on: Callable[["TypedQueue"], None],
+        dropped: Dropped,
     ) -> None:
         """Begin empty.
 
@@ -136,8 +138,9 @@ class TypedQueue:
             max_bytes: The bytes of a partition's records with which it has no more room.
             on_room: Called when records found no room and what waited has been read since.
             pass_on: Called when records wait here that no stream will read.
+            dropped: Gives back deliveries that are dropped in other threads.
         """
-        self.type = type_
+        self.type, self.dropped = type_, dropped
         self.maxsizes: list[int] = []
         """The bound of each open stream; 0 is no bound."""
         self.closed: bool = False

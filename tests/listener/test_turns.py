@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from sdml_kafka.consuming.offsets.ledger import Ledger
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
+from sdml_kafka.listener.dropped import Dropped
 from sdml_kafka.listener.typed_queue import TURN, Parcel, TypedQueue
 from tests.support.records import make_record
 
@@ -21,7 +22,7 @@ def parcel_of(tenancy: Tenancy, first: int, count: int) -> Parcel:
 def test_a_partition_that_has_records_is_at_most_a_turn_behind(sizes: list[list[int]]) -> None:
     ledger = Ledger()
     tenancies = [ledger.open("topic", number, 1, 0, None) for number in range(len(sizes))]
-    queue = TypedQueue(str, 1e9, lambda: None, lambda queue: None)
+    queue = TypedQueue(str, 1e9, lambda: None, lambda queue: None, Dropped())
     for tenancy, counts in zip(tenancies, sizes, strict=True):
         first = 0
         for count in counts:
