@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from sdml_kafka import Delivery, KafkaListener
-from sdml_kafka.listener import dispatcher
+from sdml_kafka.listener.dispatch import dispatcher
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.listener_on_twin import GROUP, P0, TOPIC, broker_with
 from tests.support.processing_on_twin import processing, processing_on
