@@ -60,9 +60,9 @@ class Committer:
 
     @property
     def policy(self) -> AutoCommit | None:
-        """When to commit; None if only the user's own calls do, or there is no consumer."""
-        consumer = self._current.consumer
-        return None if consumer is None else self._choose_policy(consumer.settings)
+        """When to commit; None if only the user's own calls do, or there was no consumer yet."""
+        settings = self._current.settings
+        return None if settings is None else self._choose_policy(settings)
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[None]:

@@ -128,6 +128,8 @@ class ConsumerLoop(Actor):
         self._on_revoked = on_revoked
         self._seeks = seeks
         self._revocation: Revocation | None = None
+        self._told = frozenset[TopicPartition]()
+        """The partitions that `on_assigned` was called with, and `on_revoked` was not since."""
         self._callback = anyio.Lock()
         """Held while a callback of the user runs."""
         self._topics: Collection[str] = ()
@@ -160,8 +162,10 @@ class ConsumerLoop(Actor):
                         await self._poll(consumer, life, join_deadline, tasks)
                     finally:
                         tasks.cancel_scope.cancel()
-                        await self._leave()
-                        self._release()  # a revocation that was cut off by leaving
+                        try:
+                            await self._leave()
+                        finally:
+                            self._release()  # a revocation that was cut off by leaving
         finally:
             self._intake.health = evolve(self._intake.health, connected=False)
             self._log.close()
@@ -252,10 +256,16 @@ class ConsumerLoop(Actor):
             self._log.limited.log(WARNING, "on_assigned", text, limit_s, extra=extra)
 
     def _new_of(self, assignment: Assignment) -> frozenset[TopicPartition] | None:
-        """Return what an assignment has brought; None if nothing of what it added is here still."""
-        if assignment.adds:
-            return self._intake.present(assignment) or None
-        return frozenset(assignment.positions)
+        """Return what an assignment has brought; None if nothing of that is here still."""
+        present = self._intake.present(assignment)
+        self._told |= present
+        is_empty = not assignment.positions and not assignment.adds
+        return present if present or is_empty else None
+
+    def _told_of(self, partitions: frozenset[TopicPartition]) -> frozenset[TopicPartition] | None:
+        """Return those of which `on_assigned` was called before, None if it was of none."""
+        told, self._told = self._told & partitions, self._told - partitions
+        return told or None
 
     async def _call(
         self,
@@ -311,7 +321,7 @@ class ConsumerLoop(Actor):
             await self._drain.wait(tenancies, limit_s=revocation.deadline_s - 2 * step_s)
             self._log.drained(tenancies, began, is_leaving=False)
         with anyio.move_on_after(step_s):
-            await self._call(self._on_revoked, lambda: partitions, step_s / 2)
+            await self._call(self._on_revoked, partial(self._told_of, partitions), step_s / 2)
         if not revocation.lost:
             with anyio.move_on_after(step_s):
                 await self._committer.commit_by_policy(step_s)

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from sdml_kafka.transport.interfaces.consumer import Consumer
+from sdml_kafka.transport.interfaces.reports import ConsumerSettings
 
 
 class CurrentConsumer:
@@ -11,11 +12,13 @@ class CurrentConsumer:
 
     def __init__(self) -> None:
         self.consumer: Consumer | None = None
+        self.settings: ConsumerSettings | None = None
+        """The settings of the last consumer, None before the first one."""
 
     @contextmanager
     def set_to(self, consumer: Consumer) -> Generator[None]:
         """Hold `consumer` inside the context. For the consumer loop alone."""
-        self.consumer = consumer
+        self.consumer, self.settings = consumer, consumer.settings
         try:
             yield
         finally:

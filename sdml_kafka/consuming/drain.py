@@ -41,12 +41,15 @@ class Drain:
     ) -> None:
         """Wait until nobody has a record of these tenancies in hand; after the time, cut off.
 
-        The tenancies have to be withdrawn, so that nobody takes further records in hand.
+        The tenancies have to be withdrawn, so that nobody takes further records in hand. All of it
+        takes `limit_s` at most.
         """
-        with anyio.move_on_after(min(self._timeout_s, limit_s), shield=shield) as waiting:
+        cut_off_s = min(CUT_OFF_S, limit_s / 2)
+        timeout_s = min(self._timeout_s, limit_s - cut_off_s)
+        with anyio.move_on_after(timeout_s, shield=shield) as waiting:
             await self.wait_finished(tenancies)
         if waiting.cancelled_caught and self.cut_off(tenancies):
-            with anyio.move_on_after(CUT_OFF_S, shield=shield):
+            with anyio.move_on_after(cut_off_s, shield=shield):
                 await self.wait_finished(tenancies)
 
     async def wait_finished(self, tenancies: Sequence[Tenancy]) -> None:

@@ -138,3 +138,12 @@ async def test_commits_of_many_tasks_take_turns() -> None:
 async def test_a_commit_before_it_is_entered_says_so() -> None:
     with pytest.raises(ClientClosed, match="not running"):
         await listener_on(broker_with()).commit()
+
+
+async def test_when_to_commit_is_known_between_two_consumers_too() -> None:
+    listener = listener_on(broker_with(*"abc"), auto_commit_interval_s=7.0)
+    async with listener:
+        committer = listener._actors.committer  # pyright: ignore[reportPrivateUsage]
+        policy = committer.policy
+        assert policy == AutoCommit(interval_s=7.0)
+    assert committer.policy == policy

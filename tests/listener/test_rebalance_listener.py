@@ -90,3 +90,26 @@ async def test_a_rebalance_listener_that_raises_or_hangs_holds_up_nothing(
         assert await take_last(stream, 1) == ["b"]
     assert "the rebalance listener raised" in caplog.text
     assert broker.committed(GROUP, P0) == 2
+
+
+async def test_a_rebalance_listener_does_not_hear_of_what_is_gone_before_its_turn() -> None:
+    broker, calls = broker_with(*"ab"), list[str]()
+
+    class Listener:
+        def on_partitions_assigned(self, _: object) -> None:
+            calls.append("assigned")
+
+        def on_partitions_revoked(self, _: object) -> None:
+            calls.append("revoked")
+
+    async def rebalance() -> None:
+        await anyio.sleep(0.5)
+        broker.rebalance(GROUP)
+
+    broker.slow_down(commit_s=1.0)  # the first commit of a group comes before the first call
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(rebalance)
+        async with listener_on(broker, rebalance_listener=Listener()) as listener:
+            await until(lambda: listener.status().counters.rebalances == 2)
+            await anyio.sleep(5.0)
+            assert calls == ["assigned"]
