@@ -117,12 +117,12 @@ class Processor:
         with self._queue.taken_from(self._withdraw):
             try:
                 async with anyio.create_task_group() as tasks:
+                    self._not_yet_sent.open(tasks)
                     self._pool.open(tasks, self._work)
                     tasks.start_soon(self._again.run)
                     tasks.start_soon(self._due.run)
                     tasks.start_soon(self._later.run)
                     tasks.start_soon(self._forwards.run)
-                    tasks.start_soon(self._not_yet_sent.run)
                     tasks.start_soon(self._raise_failure)
                     if maker is not None:
                         tasks.start_soon(maker.run)
@@ -141,8 +141,8 @@ class Processor:
     async def _feed(self, queue: TypedQueue) -> None:
         """Have the workers look whenever something has come, until the listener is left."""
         while not queue.closed:
+            self._pool.wake()  # before the first wait too: something may have come before this task
             await queue.wait()
-            self._pool.wake()
 
     async def _raise_failure(self) -> None:
         raise await self._pool.wait_failed()

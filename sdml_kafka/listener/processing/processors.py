@@ -12,7 +12,7 @@ from sdml_kafka.declarations import Processing
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.lifecycle import ACTOR_GRACE_S
 from sdml_kafka.listener.processing.exactly_once.processor import ExactlyOnceProcessor
-from sdml_kafka.listener.processing.exactly_once.transactions import Transacting
+from sdml_kafka.listener.processing.exactly_once.transacting import Transacting
 from sdml_kafka.listener.processing.job import Job
 from sdml_kafka.listener.processing.options import Options
 from sdml_kafka.listener.processing.policies import NO_PRODUCER, DeadLetter

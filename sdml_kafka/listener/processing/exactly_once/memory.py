@@ -123,3 +123,7 @@ class Memory:
         """Forget the records of partitions that are revoked."""
         for tenancy in tenancies:
             self._by_tenancy.pop(tenancy, None)
+
+    def forget_gone(self) -> None:
+        """Forget the records of partitions that were revoked while no processor took records."""
+        self.forget_all([each for each in self._by_tenancy if each.withdrawn or not each.open])

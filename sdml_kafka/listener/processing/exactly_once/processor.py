@@ -21,11 +21,8 @@ from sdml_kafka.listener.processing.exactly_once.memory import Memory
 from sdml_kafka.listener.processing.exactly_once.stage import Ended
 from sdml_kafka.listener.processing.exactly_once.staged_outcomes import StagedOutcomes
 from sdml_kafka.listener.processing.exactly_once.staged_work import StagedWork
-from sdml_kafka.listener.processing.exactly_once.transactions import (
-    Ending,
-    Transacting,
-    Transactions,
-)
+from sdml_kafka.listener.processing.exactly_once.transacting import Transacting
+from sdml_kafka.listener.processing.exactly_once.transactions import Ending, Transactions
 from sdml_kafka.listener.processing.forwards import Forwards
 from sdml_kafka.listener.processing.job import Job
 from sdml_kafka.listener.processing.limits import FailureLimits
@@ -205,6 +202,7 @@ class ExactlyOnceProcessor:
                     extra = fields(handler=name, error=reason)
                     kind = f"unreachable {name}"
                     self._around.log.log(WARNING, kind, text, name, reason, extra=extra)
+                    self._failures += 1
                     await self._pause()
 
     async def _use_one_producer(self, maker: RetryTopicMaker | None) -> None:
@@ -219,6 +217,7 @@ class ExactlyOnceProcessor:
     async def _live(self, producer: TransactionalProducer, maker: RetryTopicMaker | None) -> bool:
         """Live once; return whether the producer may be used again."""
         parts = self._options, self._queue, self._around, self._transacting, self._lasting
+        self._lasting.memory.forget_gone()
         self._life = life = Life(*parts, self._plan, producer)
         committed = self._lasting.counts.transactions
         try:

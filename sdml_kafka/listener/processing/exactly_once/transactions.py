@@ -1,16 +1,12 @@
 """The transactions of one processor, one after another: how they are committed.
 
 How this works. A commit takes its turn among the commits of the listener, so that none of them says
-less than the one before. In its turn the ledger says what would be committable if the records of
-the transaction had finished (`Tenancy.progress_with`), and the consumer who it is in its group; the
-group refuses a member that it has replaced. Both are committed with what was sent. Then the records
-finish, before anybody else commits.
+less than the one before. `commits.py` commits what was sent together with the offsets. Then the
+records finish, before anybody else commits.
 
-What the broker has not answered in time is asked again, until it is known. A cut short at a
-hand-over, or a client that fails or learns nothing for long, leaves the transaction in doubt. Then
-nothing of its partitions is committed or handled here any more, and the group is joined anew: the
-next owner of a partition, this listener or another one, is given its offset once no transaction is
-pending.
+If the outcome of a commit is in doubt, nothing of its partitions is committed or handled here any
+more, and the group is joined anew: the next owner of a partition, this listener or another one, is
+given its offset once no transaction is pending.
 
 Whatever else goes wrong aborts the transaction, and ends this life of the processor: everything in
 hand is given back, and handled again in the order of the offsets. The life after has a new object
@@ -19,102 +15,36 @@ of this class.
 Rules for whoever edits this file:
 
 - Nothing is awaited between the answer to a commit and the finishes.
-- An outcome that is not known is never treated as one.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from functools import partial
-from logging import WARNING
 from math import inf
 
 import anyio
 from attrs import frozen
 
-from sdml_kafka.consuming.committer import Committer
-from sdml_kafka.consuming.current_consumer import CurrentConsumer
-from sdml_kafka.consuming.offsets.tenancy import Progress, Tenancy
 from sdml_kafka.errors import (
     AuthorizationFailed,
     CommitFailed,
     ConfigurationError,
-    ProducerFailed,
     ProducerFenced,
-    SdmlKafkaError,
     TransactionFailed,
-    TransactionInDoubt,
 )
 from sdml_kafka.hooks.receipts import Unsettled
+from sdml_kafka.listener.processing.exactly_once.commits import Commits, progress_with
 from sdml_kafka.listener.processing.exactly_once.memory import Memory
-from sdml_kafka.listener.processing.exactly_once.stage import Ended, SharedRecords, Stage
+from sdml_kafka.listener.processing.exactly_once.stage import Ended, Stage
+from sdml_kafka.listener.processing.exactly_once.transacting import Transacting
 from sdml_kafka.listener.processing.forwards import Forward, Forwards
 from sdml_kafka.listener.processing.outcomes.outcomes import Counts
 from sdml_kafka.listener.processing.policies import Transaction
-from sdml_kafka.log_fields import fields
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
-from sdml_kafka.transport.interfaces.records import TopicPartition
-from sdml_kafka.transport.interfaces.reports import Commit
-from sdml_kafka.transport.interfaces.transactions import (
-    ConnectTransactions,
-    GroupOffsets,
-    TransactionalProducer,
-)
+from sdml_kafka.transport.interfaces.transactions import TransactionalProducer
 
-COMMIT_TIMEOUT_S = 5.0
-"""Seconds after which a commit that was not answered is asked for again."""
-METADATA_TIMEOUT_S = 2.0
-IN_DOUBT_PAUSE_S = 0.1
-"""Seconds between two requests for the same commit."""
-MOST_DOUBT_S = 30.0
-"""Seconds after which a client is replaced that does not learn what became of a commit."""
 GRACE_S = 1.0
 """Seconds that a commit under way gets when its processor is cancelled."""
-
-
-@frozen
-class Transacting:
-    """The things that the processors of a listener need for transactions."""
-
-    connect: ConnectTransactions | None
-    """Opens a producer of transactions; None if the client has none."""
-    keeps_maps: bool
-    """True if commits say what has finished beyond their offset."""
-    max_every: int
-    """The number of records that are committed together at most, since more are not in hand."""
-    committer: Committer
-    current: CurrentConsumer
-    on_doubt: Callable[[Collection[Tenancy]], None]
-    """Called with the partitions of which nobody knows what is committed."""
-    shared: SharedRecords
-    reads_committed: bool
-    """True if the listener sees no records of transactions that are open or were aborted."""
-
-    def check(self, *, retry_topics: bool = False) -> ConnectTransactions:
-        """Return the function that opens a producer of transactions.
-
-        Args:
-            retry_topics: Whether records go through topics that the listener reads itself.
-
-        Raises:
-            ConfigurationError: There can be no transactions.
-        """
-        if self.connect is None:
-            raise ConfigurationError(
-                "exactly_once needs client='librdkafka': transactions of aiokafka do not say which "
-                "member of the group commits, so a member that was frozen would not be refused"
-            )
-        if not self.keeps_maps:
-            raise ConfigurationError(
-                "exactly_once needs the listener's offset_map, so that a commit can say of each "
-                "record of a transaction that it has finished"
-            )
-        if retry_topics and not self.reads_committed:
-            raise ConfigurationError(
-                "exactly_once with RetryTopics needs client_options={'isolation.level': "
-                "'read_committed'}: else the listener handles what aborted transactions have "
-                "written to the retry topics"
-            )
-        return self.connect
 
 
 @frozen
@@ -132,7 +62,6 @@ class Transactions(Forwards):
     """Sends in transactions what follows from records, and commits them."""
 
     ending: Ending | None = None
-    _committing: anyio.CancelScope | None = None
 
     def __init__(
         self,
@@ -168,12 +97,13 @@ class Transactions(Forwards):
             unsettled: Takes the messages if hooks take part in them.
         """
         super().__init__(outbox, log, clock, on_progress)
-        self._name, self._producer, self._transacting = name, producer, transacting
+        self._producer, self._transacting = producer, transacting
         self._memory, self._counts, self._on_ending = memory, counts, on_ending
         self.stage: Stage = Stage(policy, transacting.shared, self._send_messages, free_lanes)
-        self._wakes_at = inf
-        self._woken = anyio.Event()
-        self._grace_s, self._unsettled = inf, unsettled
+        committer, current = transacting.committer, transacting.current
+        self._commits = Commits(name, producer, current, committer.hooks, log, clock)
+        self._wakes_at, self._woken = inf, anyio.Event()
+        self._unsettled = unsettled
 
     # -- what is sent --------------------------------------------------------------------
 
@@ -205,7 +135,7 @@ class Transactions(Forwards):
         """Send a dead letter later that its topic does not take."""
         self._memory.note_dead_letter(forward, why)
         if forward.job.is_gone or self._is_closed:
-            forward.on_lost()
+            forward.lose(why)
         else:
             self._hold(forward, why)
             self._held.add(forward)  # it may be held since an earlier life
@@ -292,20 +222,11 @@ class Transactions(Forwards):
     async def _commit_in_turn(self) -> None:
         members = self.stage.close()
         self._on_progress()  # there is room for the next transaction
-        progress = self._progress()
-        offsets = await self._group_offsets(progress)
-        hooks, since = self._transacting.committer.hooks, self._clock()
-        try:
-            doubt = await self._commit_until_known(offsets)
-        except SdmlKafkaError as error:
-            hooks.failed(offsets.commits, self._clock() - since, error)
-            raise
-        if doubt is not None:
-            hooks.failed(offsets.commits, self._clock() - since, doubt)
+        progress = progress_with(members)
+        if (doubt := await self._commits.commit(progress)) is not None:
             self._transacting.on_doubt(progress.keys())
             self.end(Ending(doubt, is_spent=True))
             return
-        hooks.committed(offsets.commits, self._clock() - since)
         if self._unsettled is not None:
             self._unsettled.committed(message for each in members for message in each.messages)
         for ended in members:
@@ -317,86 +238,13 @@ class Transactions(Forwards):
         self.stage.open_next(self._clock())
         self._on_progress()
 
-    def _progress(self) -> Mapping[Tenancy, Progress]:
-        """Return what would be committable if the records of the transaction had finished.
-
-        Raises:
-            TransactionFailed: That cannot be said of all of them.
-        """
-        offsets: dict[Tenancy, list[int]] = {}
-        for ended in self.stage.members:
-            offsets.setdefault(ended.jobs[0].tenancy, []).extend(job.offset for job in ended.jobs)
-        result: dict[Tenancy, Progress] = {}
-        for tenancy, finished in offsets.items():
-            place = f"{tenancy.topic!r} partition {tenancy.partition}"
-            if not tenancy.open or tenancy.in_doubt:
-                raise TransactionFailed(f"{place} is not this member's any more")
-            progress = tenancy.progress_with(finished)
-            if progress is None:
-                tenancy.begin_in_order()
-                raise TransactionFailed(f"too much has finished out of order of {place}")
-            result[tenancy] = progress
-        return result
-
-    async def _group_offsets(self, progress: Mapping[Tenancy, Progress]) -> GroupOffsets:
-        consumer = self._transacting.current.consumer
-        if consumer is None:
-            raise CommitFailed("the consumer is being restarted")
-        commits = {
-            TopicPartition(tenancy.topic, tenancy.partition): Commit(each.offset, each.map)
-            for tenancy, each in progress.items()
-        }
-        epoch = max(tenancy.epoch for tenancy in progress)
-        metadata = await consumer.group_metadata(epoch, commits.keys(), METADATA_TIMEOUT_S)
-        return GroupOffsets(metadata, commits)
-
-    async def _commit_until_known(self, offsets: GroupOffsets) -> Exception | None:
-        """Commit; return None if it was committed, or why nobody knows.
-
-        Raises:
-            TransactionFailed, ProducerFenced, AuthorizationFailed: It was not committed.
-        """
-        doubt: Exception = TransactionInDoubt("it was cut short by a hand-over")
-        since = self._clock()
-        with anyio.CancelScope(shield=True) as self._committing:
-            self._limit(self._grace_s)
-            try:
-                while True:
-                    try:
-                        await self._producer.commit(offsets, COMMIT_TIMEOUT_S)
-                    except TransactionInDoubt as error:
-                        doubt = error
-                        text = "%s: a transaction is asked for again that is in doubt: %s"
-                        extra = fields(handler=self._name, error=error)
-                        kind = f"doubt {self._name}"
-                        self._log.log(WARNING, kind, text, self._name, error, extra=extra)
-                        if self._clock() >= since + MOST_DOUBT_S:
-                            return error
-                        await anyio.sleep(IN_DOUBT_PAUSE_S)
-                    else:
-                        return None
-            except ProducerFenced:
-                raise
-            except ProducerFailed as error:
-                return error
-            finally:
-                self._committing = None
-        return doubt
-
     async def _limit_when_cancelled(self) -> None:
         try:
             await anyio.sleep_forever()
         finally:
-            self._limit(GRACE_S)
-
-    def _limit(self, grace_s: float) -> None:
-        """Give a commit under way, or one that follows, no more than these seconds."""
-        self._grace_s = min(self._grace_s, grace_s)
-        if self._committing is not None and self._grace_s < inf:
-            deadline = anyio.current_time() + self._grace_s
-            self._committing.deadline = min(self._committing.deadline, deadline)
+            self._commits.limit(GRACE_S)
 
     def cut_short(self, reason: Exception) -> None:
         """End this life at once: whoever waits for the records in hand has waited long enough."""
-        self._limit(0.0)
-        self.end(Ending(reason, is_spent=self._committing is not None))
+        self._commits.limit(0.0)
+        self.end(Ending(reason, is_spent=self._commits.is_under_way))

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import anyio
 from anyio.abc import TaskGroup
 
 from sdml_kafka.consuming.preparations import Preparations
@@ -15,14 +14,13 @@ class NotYetSent:
     """Holds the records of a processor whose messages cannot be written yet."""
 
     def __init__(self, preparations: Preparations) -> None:
-        """Begin with none; `run` has to run."""
+        """Begin with none."""
         self._preparations = preparations
         self._tasks: TaskGroup | None = None
 
-    async def run(self) -> None:
-        """Wait for what the serializers need, until cancelled."""
-        async with anyio.create_task_group() as self._tasks:
-            await anyio.sleep_forever()
+    def open(self, tasks: TaskGroup) -> None:
+        """Wait in this task group for what the serializers need."""
+        self._tasks = tasks
 
     def hold(
         self,
