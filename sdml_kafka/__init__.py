@@ -110,10 +110,10 @@ if TYPE_CHECKING:
         parse_json,
         parse_text,
     )
+    from sdml_kafka.producer.open_transaction import OpenTransaction
     from sdml_kafka.producer.pending_sends import PendingSend, Sent
     from sdml_kafka.producer.producer import KafkaProducer
     from sdml_kafka.producer.status import ProducerStatus
-    from sdml_kafka.producer.transactions import OpenTransaction
     from sdml_kafka.producing.serializers import Encoded
     from sdml_kafka.rpc.call_in_flight import CallInFlight
     from sdml_kafka.rpc.client.client import KafkaRPC
@@ -305,7 +305,7 @@ _MODULES = {
     "NestJS": "rpc.dialects.nestjs",
     "NotYet": "parsing.not_yet",
     "OffsetBeyondEnd": "errors",
-    "OpenTransaction": "producer.transactions",
+    "OpenTransaction": "producer.open_transaction",
     "Origin": "hooks.events",
     "Outgoing": "hooks.participation",
     "ParseFailed": "errors",

@@ -69,6 +69,15 @@ def is_expected(error: Exception) -> bool:
     return isinstance(error, SdmlKafkaError | RuntimeFailure)
 
 
+def was_cancelled(error: BaseException) -> bool:
+    """Return whether a body ends since the task around it is cancelled.
+
+    What comes out may be another error: tasks of the body may raise as they are cancelled.
+    """
+    is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
+    return is_cancelled or anyio.current_effective_deadline() == -inf
+
+
 class Lifecycle:
     """Where a public object stands in its life, and how `start()` and `stop()` move it."""
 
@@ -368,13 +377,14 @@ class _OwnTask:
         """Wait until the client has started, and raise what it failed with.
 
         Return without a start if that was cut off, to be tried again. Cut it off if this wait is
-        cancelled, unless that is for want of `patience` or others wait.
+        cancelled, unless that is for want of `patience`, or others wait, or it has just started.
         """
         self._waiting += 1
         try:
             await self._settled.wait()
         except asyncio.CancelledError:
-            if self._waiting == 1 and not patience.cancel_called:
+            is_last = self._waiting == 1 and not self._settled.is_set()
+            if is_last and not patience.cancel_called:
                 await self._cut_off()
             raise
         finally:

@@ -22,9 +22,10 @@ from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import hooks_of
 from sdml_kafka.hooks.hook import Hook
-from sdml_kafka.lifecycle import Enterable, Lifecycle
-from sdml_kafka.listener.actor_tree import ListenerActors, ReadOptions, Timeouts
+from sdml_kafka.lifecycle import Enterable, Lifecycle, was_cancelled
+from sdml_kafka.listener.actor_tree import ListenerActors
 from sdml_kafka.listener.batch_parser import OnParseError
+from sdml_kafka.listener.options import ReadOptions, Timeouts
 from sdml_kafka.listener.parse_failures import check_on_parse_error
 from sdml_kafka.listener.processing.handler import (
     BatchDecorator,
@@ -213,8 +214,9 @@ class KafkaListener(Enterable):
             async with lifecycle.entered(actors.supervisor):
                 try:
                     yield self
-                except anyio.get_cancelled_exc_class():
-                    actors.drain.skip()  # loops that are cancelled finish nothing any more
+                except BaseException as error:
+                    if was_cancelled(error):
+                        actors.drain.skip()  # loops that are cancelled finish nothing any more
                     raise
                 finally:
                     if not lifecycle.runs_in_own_task:

@@ -85,7 +85,7 @@ class ProducerActors:
             self.outbox = Outbox()
             sender = partial(Sender, connect, self.outbox, start_timeout_s, creates_topics=True)
         self.sends: PendingSends = PendingSends(
-            self.outbox, max_waiting, self.log, sends_with(hooks)
+            self.outbox, max_waiting, self.log, sends_with(hooks), self.outbox.note_failed
         )
         self.supervisor: Supervisor = Supervisor(
             "producer",

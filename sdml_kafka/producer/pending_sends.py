@@ -12,7 +12,8 @@ Rules for whoever edits this file:
 
 - Nothing here awaits between a look at a record and settling it. `is_waiting` alone is called by
   the producer's thread as well, and only looks.
-- Whoever waits for room is woken for each record that leaves.
+- Whoever waits for room is handed the place of a record that leaves, so that nobody who comes later
+  takes it: records of a partition go out in the order of the calls.
 """
 
 from collections import Counter
@@ -208,6 +209,7 @@ class PendingSends:
         max_waiting: int,
         log: RateLimitedLog,
         make: "Callable[..., PendingSend] | None" = None,
+        on_failed: Callable[[Exception], None] = lambda error: None,
     ) -> None:
         """Begin without records.
 
@@ -216,8 +218,10 @@ class PendingSends:
             max_waiting: The number of records that may wait.
             log: Where failures are logged that nobody waits for.
             make: Makes a `PendingSend` of another kind than usual.
+            on_failed: Called with the error of each record that fails.
         """
         self._make: Callable[..., PendingSend] = make or PendingSend
+        self._on_failed = on_failed
         self.counts: Counts = Counts()
         self.waiting: int = 0
         """The number of records that wait."""
@@ -230,8 +234,10 @@ class PendingSends:
         self._max_waiting = max_waiting
         self._log = log
         self._by_timeout: dict[float, dict[PendingSend, None]] = {}
-        self._room = WaitQueue()
+        self._room = WaitQueue(on_lost=self._take_place)
         self._wait_for_room = 0
+        self._handed = 0
+        """The number of places that were handed to those who wait for room."""
         self._all_settled: list[Waiter] = []
         self._refusal: Exception | None = None
         self._preparing: set[anyio.CancelScope] = set()
@@ -246,18 +252,27 @@ class PendingSends:
         Raises:
             ClientClosed: The producer was left.
         """
-        self._wait_for_room += 1
-        try:
-            while self.waiting >= self._max_waiting and self._refusal is None:
+        if self._refusal is None and not self.has_room():
+            self._wait_for_room += 1
+            try:
                 await self._room.wait()
-        finally:
-            self._wait_for_room -= 1
+            finally:
+                self._wait_for_room -= 1
+            self._take_place()
         if self._refusal is not None:
-            raise self._refusal
+            raise self._refusal.with_traceback(None)  # it would grow with each raise
 
     def has_room(self) -> bool:
         """Return whether one more record may wait, which a producer that was left never has."""
-        return self.waiting < self._max_waiting and self._refusal is None
+        return self.waiting + self._handed < self._max_waiting and self._refusal is None
+
+    def offer_room(self) -> None:
+        """Hand the room that there is to those who wait, since somebody has not used it."""
+        while self._wait_for_room and self.has_room() and self._room.wake_one():
+            self._handed += 1
+
+    def _take_place(self) -> None:
+        self._handed -= 1
 
     @contextmanager
     def preparing(self, due: float) -> Generator[None]:
@@ -288,6 +303,7 @@ class PendingSends:
     def fail(self, pending: PendingSend, error: Exception) -> None:
         """End a record with an error, which is logged if nobody waits for it."""
         self.counts.failed += 1
+        self._on_failed(error)
         if not pending.end(error):
             topic = pending.topic
             text = "a record for %r was not sent, and nobody waits for it: %s"
@@ -297,8 +313,8 @@ class PendingSends:
     def one_has_left(self) -> None:
         """Count a record that waits no more, and wake whoever waits for that."""
         self.waiting -= 1
-        if self._wait_for_room:
-            self._room.wake_one()
+        if self._wait_for_room and self._room.wake_one():
+            self._handed += 1
         if not self.waiting and self._all_settled:
             waiters, self._all_settled = self._all_settled, []
             for waiter in waiters:
@@ -337,6 +353,7 @@ class PendingSends:
     def refuse(self, error: ClientClosed) -> None:
         """Take no more records, and let nobody wait for room, or for what a serializer needs."""
         self._refusal = error
+        self._handed += len(self._room)
         self._room.wake_all()
         for scope in self._preparing:
             scope.cancel()

@@ -16,30 +16,21 @@ from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.calls import hooks_of
 from sdml_kafka.hooks.hook import Hook
-from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts
+from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts, was_cancelled
 from sdml_kafka.log_fields import fields
 from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.producer.actor_tree import ProducerActors
+from sdml_kafka.producer.connecting import connects
+from sdml_kafka.producer.open_transaction import OpenTransaction, TransactionState
 from sdml_kafka.producer.pending_sends import PendingSend, Sent
 from sdml_kafka.producer.status import ProducerStatus
-from sdml_kafka.producer.transactions import (
-    NOT_OPEN,
-    OpenTransaction,
-    TransactionState,
-    check_transactional_id,
-)
+from sdml_kafka.producer.transactions import NOT_OPEN
 from sdml_kafka.producing.serializers import Encoded, Serializer, Serializers, headers_with
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.runtime.waiter import clock, waiter_maker
-from sdml_kafka.transport.connect import (
-    Client,
-    ClientChoice,
-    producer_connect,
-    transactional_connect,
-)
+from sdml_kafka.transport.connect import Client, ClientChoice
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, Message, ProducerFactory
-from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
-from sdml_kafka.transport.interfaces.transports import Transport, check_transport
+from sdml_kafka.transport.interfaces.transports import Transport
 from sdml_kafka.transport.record_checks import check_timestamp_ms
 
 MAX_CANCELLED_FLUSH_S = 2.0
@@ -122,13 +113,14 @@ class KafkaProducer(Enterable):
         choice = ClientChoice(client, client_options)
         given = bootstrap_servers, None, aiokafka_options
         self._given = partial(client_given, None, producer_factory, *given, choice)
-        connects = _connects(transport, transactional_id, *where, choice)
+        own_names = KafkaProducer.__init__.__kwdefaults__ or ()
+        connections = connects(transport, transactional_id, *where, choice, own_names)
         if transactional_id is not None:
             self.send = self.send_soon = _refuse  # type: ignore[method-assign]  # free for the others
         name = "other" if transport else client
         seen = hooks_of("producer", None, client_options, aiokafka_options, hooks, on_event)
         self._words = seen.origin.client_id, transactional_id or ""
-        parts = *connects, name, max_waiting, start_timeout, restarts or Restarts(), seen
+        parts = *connections, name, max_waiting, start_timeout, restarts or Restarts(), seen
         self._build = partial(ProducerActors, *parts)
         self._actors: ProducerActors = self._build()
         timeouts, by = (start_timeout, stop_timeout), "send() or start()"
@@ -145,8 +137,9 @@ class KafkaProducer(Enterable):
                 patience_s = self._stop_timeout_s
                 try:
                     yield self
-                except anyio.get_cancelled_exc_class():
-                    patience_s = min(patience_s, MAX_CANCELLED_FLUSH_S)
+                except BaseException as error:
+                    if was_cancelled(error):
+                        patience_s = min(patience_s, MAX_CANCELLED_FLUSH_S)
                     raise
                 finally:
                     actors.sends.refuse(ClientClosed("The producer was left"))
@@ -286,14 +279,18 @@ class KafkaProducer(Enterable):
         timestamp_ms: int | None,
         timeout_s: float,
     ) -> PendingSend:
-        if value is not None and value.__class__ is not bytes:
-            value = self._serializers.serialize(value)
-            if isinstance(value, Encoded):
-                value, headers = value.value, headers_with(headers, value)
-        if timestamp_ms is None:
-            timestamp_ms = int(time() * 1000)
-        else:
-            check_timestamp_ms(timestamp_ms)
+        try:
+            if value is not None and value.__class__ is not bytes:
+                value = self._serializers.serialize(value)
+                if isinstance(value, Encoded):
+                    value, headers = value.value, headers_with(headers, value)
+            if timestamp_ms is None:
+                timestamp_ms = int(time() * 1000)
+            else:
+                check_timestamp_ms(timestamp_ms)
+        except Exception:
+            self._actors.sends.offer_room()
+            raise
         pending = self._actors.sends.begin(topic, timeout_s, self._clock())
         pending.send(Message(topic, value, key, headers, partition, True, timestamp_ms, pending))
         return pending
@@ -399,41 +396,6 @@ def words_of(producer: KafkaProducer) -> Sequence[str]:
 
 async def _refuse(*_: Any, **__: Any) -> Any:
     raise ConfigurationError(NOT_OPEN)
-
-
-def _connects(
-    transport: ConnectProducer | Transport | None,
-    transactional_id: str | None,
-    bootstrap_servers: str | Sequence[str] | None,
-    producer_factory: ProducerFactory | None,
-    aiokafka_options: Mapping[str, Any],
-    choice: ClientChoice,
-) -> tuple[ConnectProducer | None, ConnectTransactions | None]:
-    """Return what opens a producer, or else one of transactions."""
-    check_transport(transport, "broker.connect_producer() alone")
-    where = producer_factory, bootstrap_servers, aiokafka_options
-    own_names = KafkaProducer.__init__.__kwdefaults__
-    if transactional_id is None:
-        connect = transport.producer if isinstance(transport, Transport) else transport
-        if connect is None:
-            connect = producer_connect(*where, own_names, choice)
-            _check_acknowledged(aiokafka_options, choice.options or {})
-        return connect, None
-    check_transactional_id(transactional_id)
-    if transport is None:
-        return None, transactional_connect(*where, own_names, choice, transactional_id)
-    if not isinstance(transport, Transport) or transport.transactions is None:
-        raise ConfigurationError("transactional_id needs a Transport that has `transactions`")
-    return None, transport.transactions
-
-
-def _check_acknowledged(*options: Mapping[str, Any]) -> None:
-    names = "acks", "request.required.acks"
-    if any(str(each.get(name)) == "0" for each in options for name in names):
-        raise ConfigurationError(
-            "acks=0: the broker would say nothing of any record, so that losses went unnoticed, "
-            "and each send returns what the broker has said. Leave acks out."
-        )
 
 
 def _seconds(timeout_s: object) -> float:

@@ -7,11 +7,8 @@ new one with the same id first ends what the one before has left. A producer tha
 replaced: its transaction raises that, and so does each one after it.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
-from contextvars import ContextVar
-from math import inf
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 from attrs import define
@@ -25,11 +22,13 @@ from sdml_kafka.errors import (
     TransactionFailed,
     TransactionInDoubt,
 )
-from sdml_kafka.producer.pending_sends import PendingSend, Sent
+from sdml_kafka.lifecycle import was_cancelled
+from sdml_kafka.producer.open_transaction import TransactionState
+from sdml_kafka.producer.transaction_turns import TransactionTurns
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.runtime import Actor, Life
 from sdml_kafka.transport.connect_retry import connected
-from sdml_kafka.transport.interfaces.producer import Message, OnSent, always
+from sdml_kafka.transport.interfaces.producer import Message, OnSent, Receipt, always
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions, TransactionalProducer
 
 MAX_CANCELLED_END_S = 2.0
@@ -39,143 +38,20 @@ NOT_OPEN = (
     "this producer has a transactional_id, so each of its records is part of a transaction: "
     "`async with producer.transaction() as transaction: await transaction.send(...)`"
 )
-NESTED = (
-    "a transaction of this producer is open in this task already, and would never end: send in "
-    "that one, or take another producer with an id of its own"
-)
-NESTED_BELOW = (
-    "this task was started within a transaction of this producer, which has not ended within %g s: "
-    "if that waits for this task, neither ends. Send in that transaction, or take another producer "
-    "with an id of its own"
-)
-
-
-class SendOne[R](Protocol):
-    """Sends a record, as `KafkaProducer.send` and `send_soon` do."""
-
-    def __call__(
-        self,
-        topic: str,
-        value: Any,
-        *,
-        key: bytes | None = None,
-        headers: Sequence[tuple[str, bytes]] = (),
-        partition: int | None = None,
-        timestamp_ms: int | None = None,
-        timeout_s: float | None = None,
-    ) -> Awaitable[R]: ...
-
-
-class TransactionState:
-    """Knows if a transaction takes records, and the error that has spoiled it."""
-
-    def __init__(self) -> None:
-        self._is_over = False
-        self._fault: Exception | None = None
-
-    @contextmanager
-    def taking(self) -> Generator[None]:
-        """Let a record be sent inside the context, whose failure spoils the transaction.
-
-        Raises:
-            ConfigurationError: The transaction is over.
-        """
-        if self._is_over:
-            raise ConfigurationError("The transaction is over: open a new one")
-        try:
-            yield
-        except Exception as error:
-            self._fault = self._fault or error
-            raise
-
-    def close(self) -> None:
-        """Take no more records, and raise what has spoiled the transaction."""
-        self._is_over = True
-        if self._fault is not None:
-            raise TransactionFailed(f"a record was not taken: {self._fault}") from self._fault
-
-
-class OpenTransaction:
-    """A transaction that is open: what is sent in it is read once it has been committed."""
-
-    def __init__(
-        self, send: SendOne[Sent], send_soon: SendOne[PendingSend], state: TransactionState
-    ) -> None:
-        """Use `KafkaProducer.transaction`, which makes these."""
-        self._send = send
-        self._send_soon = send_soon
-        self._state = state
-
-    async def send(
-        self,
-        topic: str,
-        value: Any,
-        *,
-        key: bytes | None = None,
-        headers: Sequence[tuple[str, bytes]] = (),
-        partition: int | None = None,
-        timestamp_ms: int | None = None,
-        timeout_s: float | None = None,
-    ) -> Sent:
-        """Send a record in this transaction, and wait until the broker has it.
-
-        The arguments are those of `KafkaProducer.send`. A record that fails spoils the transaction,
-        also if the program goes on.
-
-        Returns:
-            The place of the record, which nobody reads before the commit.
-
-        Raises:
-            TransactionFailed: The record was not taken, since its transaction has failed.
-            SendFailed: The record was not taken; see `KafkaProducer.send` for its kinds.
-            ConfigurationError: The transaction is over, or no broker could take the record.
-        """
-        with self._state.taking():
-            return await self._send(
-                topic,
-                value,
-                key=key,
-                headers=headers,
-                partition=partition,
-                timestamp_ms=timestamp_ms,
-                timeout_s=timeout_s,
-            )
-
-    async def send_soon(
-        self,
-        topic: str,
-        value: Any,
-        *,
-        key: bytes | None = None,
-        headers: Sequence[tuple[str, bytes]] = (),
-        partition: int | None = None,
-        timestamp_ms: int | None = None,
-        timeout_s: float | None = None,
-    ) -> PendingSend:
-        """Send a record in this transaction, and wait for room only; else as `send`."""
-        with self._state.taking():
-            return await self._send_soon(
-                topic,
-                value,
-                key=key,
-                headers=headers,
-                partition=partition,
-                timestamp_ms=timestamp_ms,
-                timeout_s=timeout_s,
-            )
 
 
 class _Receipt:
     """Settles a record that the broker has."""
 
-    __slots__ = ("_pending",)
+    __slots__ = ("_on_sent", "_receipt")
 
-    def __init__(self, pending: PendingSend) -> None:
-        self._pending = pending
+    def __init__(self, receipt: Receipt, on_sent: OnSent) -> None:
+        self._receipt = receipt
+        self._on_sent = on_sent
 
     def acknowledged(self, partition: int, offset: int, timestamp_ms: int | None) -> None:
-        self._pending.acknowledged(partition, offset, timestamp_ms)
-        self._pending(None)
+        self._receipt.acknowledged(partition, offset, timestamp_ms)
+        self._on_sent(None)
 
 
 @define
@@ -186,10 +62,6 @@ class TransactionCounts:
     aborted: int = 0
 
 
-_AROUND: ContextVar[frozenset[TransactionState]] = ContextVar("_AROUND", default=frozenset())
-"""The transactions within which a task runs, or was started."""
-
-
 class TransactionOutbox(Outbox):
     """Lends the producer of transactions to one transaction after another."""
 
@@ -197,8 +69,7 @@ class TransactionOutbox(Outbox):
         super().__init__()
         self.counts: TransactionCounts = TransactionCounts()
         self._lent: TransactionalProducer | None = None
-        self._lock: anyio.Lock | None = None
-        self._open: TransactionState | None = None
+        self._turns = TransactionTurns()
         self._has_lent: anyio.Event | None = None
         self._is_spent: anyio.Event | None = None
         self._failure: ProducerFailed | None = None
@@ -227,8 +98,13 @@ class TransactionOutbox(Outbox):
         if (producer := self._lent) is None:
             on_sent(TransactionFailed("the record was not sent: the producer has failed"))
         else:
-            assert isinstance(message.receipt, PendingSend)
-            producer.send(message._replace(receipt=_Receipt(message.receipt)), failed)
+            assert message.receipt is not None
+            producer.send(message._replace(receipt=_Receipt(message.receipt, on_sent)), failed)
+
+    def note_failed(self, error: Exception) -> None:
+        """Spoil the open transaction, since a record has failed."""
+        if self._turns.open is not None:
+            self._turns.open.spoil(error)
 
     # -- the actor's side ----------------------------------------------------------------
 
@@ -267,7 +143,7 @@ class TransactionOutbox(Outbox):
             ConfigurationError: The task has a transaction open already, or was started within one
                 that has not ended within `timeout_s`.
         """
-        async with self._turn(state, timeout_s):
+        async with self._turns.turn(state, timeout_s):
             producer = await self._borrowed(timeout_s)
             try:
                 yield
@@ -276,8 +152,7 @@ class TransactionOutbox(Outbox):
             except BaseException as error:
                 with suppress(TransactionFailed):
                     state.close()
-                is_cancelled = isinstance(error, anyio.get_cancelled_exc_class())
-                patience_s = MAX_CANCELLED_END_S if is_cancelled else timeout_s
+                patience_s = MAX_CANCELLED_END_S if was_cancelled(error) else timeout_s
                 failure = await self._clean_up(producer, patience_s)
                 self._was_raised = error is self._end
                 if isinstance(error, TransactionFailed) and isinstance(failure, ProducerFenced):
@@ -286,39 +161,16 @@ class TransactionOutbox(Outbox):
                 raise
             self.counts.committed += 1
 
-    @asynccontextmanager
-    async def _turn(self, state: TransactionState, timeout_s: float) -> AsyncGenerator[None]:
-        """Wait until no other transaction is open."""
-        lock, around = self._lock, _AROUND.get()
-        if lock is None:
-            lock = self._lock = anyio.Lock()
-        if lock.statistics().owner == anyio.get_current_task():
-            raise ConfigurationError(NESTED)
-        is_below, has_turn = self._open in around, False
-        while not has_turn:
-            with anyio.move_on_after(timeout_s if is_below else inf):
-                await lock.acquire()
-                has_turn = True
-            if not has_turn and self._open in around:
-                raise ConfigurationError(NESTED_BELOW % timeout_s)
-            is_below = False
-        self._open = state
-        _AROUND.set(around | {state})
-        try:
-            yield
-        finally:
-            _AROUND.set(around)
-            self._open = None
-            lock.release()
-
     async def _borrowed(self, timeout_s: float) -> TransactionalProducer:
         with anyio.move_on_after(timeout_s):
             while self._lent is None and self._end is None:
                 self._has_lent = anyio.Event()
                 await self._has_lent.wait()
-        if self._lent is None:
-            raise self._end or ProducerFailed(f"no producer was there within {timeout_s:g} s")
-        return self._lent
+        if self._lent is not None:
+            return self._lent
+        if self._end is not None:
+            raise self._end.with_traceback(None)  # it would grow with each raise
+        raise ProducerFailed(f"no producer was there within {timeout_s:g} s")
 
     async def _commit(self, producer: TransactionalProducer, timeout_s: float) -> None:
         deadline = anyio.current_time() + timeout_s

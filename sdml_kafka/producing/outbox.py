@@ -92,6 +92,9 @@ class Outbox:
             if self._on_need is not None:
                 self._on_need()
 
+    def note_failed(self, error: Exception) -> None:
+        """Note that whoever has sent a record takes it for lost."""
+
     @contextmanager
     def sending_with(self, producer: Producer) -> Generator[None]:
         """Send through `producer` inside the context, first what waits. For the sender alone."""

@@ -3,7 +3,8 @@
 import anyio
 import pytest
 
-from sdml_kafka import KafkaProducer, SendFailed, TopicPartition
+from sdml_kafka import KafkaProducer, SendFailed, TopicMissing, TopicPartition
+from sdml_kafka.testing import Transport
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.seeing_hook import CURRENT, SeeingHook
 from tests.support.virtual_time import in_virtual_time
@@ -67,3 +68,21 @@ async def test_a_broker_that_is_gone_and_back() -> None:
         await anyio.sleep(3)
     assert len(hook.of("broker_gone")) == len(hook.of("broker_back")) == 1
     assert hook.of("broker_back")[0].seconds >= 1.0
+
+
+async def test_records_of_a_transaction_have_their_outcome_once_the_broker_has_them() -> None:
+    hook, broker = SeeingHook(), MemoryBroker({"topic": 1})
+    transactions = broker.connect_transactions(transactional_id="id")
+    producers = broker.connect_producer(), "memory", transactions
+    transport = Transport(broker.connect("group"), *producers)
+    async with KafkaProducer(transport=transport, transactional_id="id", hooks=[hook]) as producer:
+        async with producer.transaction() as transaction:
+            sent = await transaction.send("topic", b"x")
+            await transaction.send_soon("topic", b"y")
+        with pytest.raises(TopicMissing):
+            async with producer.transaction() as transaction:
+                await transaction.send("missing", b"")
+    assert [message.offset for message, _ in hook.outcomes] == [sent.offset, sent.offset + 1, None]
+    assert [type(error) for _, error in hook.outcomes] == [type(None), type(None), TopicMissing]
+    first, _ = broker.records(TopicPartition("topic", 0))
+    assert list(first.headers) == [("seen", b"1")]

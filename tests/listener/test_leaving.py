@@ -194,3 +194,20 @@ async def test_a_hundred_times_in_and_out_leave_no_task() -> None:
     del listener
     gc.collect()
     assert not [listener for listener in listeners if listener() is not None]
+
+
+async def test_a_body_that_raises_as_it_is_cancelled_waits_for_no_loop() -> None:
+    async def fail_when_cancelled() -> None:
+        try:
+            await anyio.sleep_forever()
+        except BaseException:
+            raise ValueError("while cleaning up") from None
+
+    began, kept = anyio.current_time(), list[object]()
+    with pytest.raises(ExceptionGroup), anyio.move_on_after(1.0):
+        async with listener_on(broker_with(*"ab"), drain_timeout=20.0) as listener:
+            stream = await listener.subscribe(str)
+            kept.append(await anext(stream.deliveries()))  # which nobody settles
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(fail_when_cancelled)
+    assert anyio.current_time() - began < 5.0

@@ -199,3 +199,22 @@ async def test_start_and_stop_say_on_trio_what_to_do_instead() -> None:
             await call()
     async with listener:
         assert await take_last(await listener.subscribe(str), 1) == ["a"]
+
+
+@on_asyncio
+async def test_a_caller_that_is_cancelled_as_the_start_ends_does_not_end_the_listener() -> None:
+    listener = listener_on(broker_with(*"ab"))
+    starting = asyncio.create_task(listener.start())
+    await asyncio.sleep(0)
+    own_task: Any = listener._lifecycle._task  # pyright: ignore[reportPrivateUsage]
+    settle = own_task._settled.set
+
+    def settle_and_cancel() -> None:
+        settle()
+        starting.cancel()
+
+    own_task._settled.set = settle_and_cancel
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert await take_last(await listener.subscribe(str), 1) == ["a"]
+    await listener.stop()

@@ -21,6 +21,7 @@ from sdml_kafka import (
 )
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
 
@@ -216,3 +217,82 @@ async def test_a_producer_that_is_told_nothing_is_refused(options: Any) -> None:
 async def test_serializers_are_a_mapping() -> None:
     with pytest.raises(ConfigurationError, match=r"serializers is \{Order: to_json\}"):
         KafkaProducer(bootstrap_servers="127.0.0.1:1", serializers=to_json)  # type: ignore[arg-type]
+
+
+async def test_who_waits_for_room_goes_before_those_who_come_later() -> None:
+    broker = MemoryBroker({"topic": 1})
+    broker.hold_sends()
+    async with (
+        producing(broker, max_waiting=1) as producer,
+        anyio.create_task_group() as tasks,
+    ):
+        first = await producer.send_soon("topic", b"1")
+        tasks.start_soon(producer.send, "topic", b"2")
+        await anyio.sleep(1.0)
+        broker.release_sends()
+        await first.sent()
+        await producer.send("topic", b"3")
+    assert [each.value for each in broker.records(P0)] == [b"1", b"2", b"3"]
+
+
+async def test_room_that_somebody_does_not_use_goes_to_the_next_in_line() -> None:
+    broker = MemoryBroker({"topic": 1})
+    broker.hold_sends()
+
+    def refuse(_: object) -> bytes:
+        raise ValueError("cannot write it")
+
+    async def fail() -> None:
+        with pytest.raises(ValueError, match="cannot"):
+            await producer.send("topic", {})
+
+    async with (
+        producing(broker, max_waiting=1, serializers={dict: refuse}) as producer,
+        anyio.create_task_group() as tasks,
+    ):
+        await producer.send_soon("topic", b"1")
+        for send in (fail, lambda: producer.send("topic", b"2")):
+            tasks.start_soon(send)
+            await anyio.sleep(1.0)
+        broker.release_sends()
+        await until(lambda: len(broker.records(P0)) == 2, within_s=1.0)
+
+
+async def test_room_that_a_cancelled_caller_was_handed_goes_to_the_next_in_line() -> None:
+    broker = MemoryBroker({"topic": 1})
+    broker.hold_sends()
+    async with (
+        producing(broker, max_waiting=1) as producer,
+        anyio.create_task_group() as tasks,
+    ):
+        first = await producer.send_soon("topic", b"1")
+        async with anyio.create_task_group() as others:
+            others.start_soon(producer.send, "topic", b"never")
+            await anyio.sleep(1.0)
+            tasks.start_soon(producer.send, "topic", b"2")
+            await anyio.sleep(1.0)
+            broker.release_sends()
+            await first.sent()
+            others.cancel_scope.cancel()
+        await until(lambda: broker.records(P0)[-1].value == b"2", within_s=1.0)
+        await producer.send("topic", b"3")
+    assert [each.value for each in broker.records(P0)][-2:] == [b"2", b"3"]
+
+
+async def test_a_body_that_raises_as_it_is_cancelled_does_not_wait_for_the_broker() -> None:
+    broker = MemoryBroker({"topic": 1})
+    began = anyio.current_time()
+
+    async def fail_when_cancelled() -> None:
+        try:
+            await anyio.sleep_forever()
+        except BaseException:
+            raise ValueError("while cleaning up") from None
+
+    with pytest.raises(ExceptionGroup), anyio.move_on_after(1.0):
+        async with producing(broker, stop_timeout=60.0) as producer:
+            broker.down()
+            await producer.send_soon("topic", b"1")
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(fail_when_cancelled)
+    assert anyio.current_time() - began < 10.0

@@ -13,6 +13,7 @@ from sdml_kafka import (
     KafkaProducer,
     ProducerFailed,
     ProducerFenced,
+    SendFailed,
     TopicMissing,
     TopicPartition,
     TransactionFailed,
@@ -272,3 +273,53 @@ async def test_aiokafka_has_no_transactions_here() -> None:
     broker = MemoryBroker()
     with pytest.raises(ConfigurationError, match="transactions"):
         KafkaProducer(transport=broker.connect_producer(), transactional_id="id")
+
+
+async def test_a_record_that_fails_later_spoils_the_transaction_as_well() -> None:
+    broker = MemoryBroker({"topic": 1})
+    async with producing(broker) as producer:
+        broker.hold_sends()
+        with pytest.raises(TransactionFailed, match="within 1 s"):
+            async with producer.transaction() as transaction:
+                waiting = await transaction.send_soon("topic", b"late", timeout_s=1.0)
+                await anyio.sleep(2.0)
+                broker.release_sends()
+        with pytest.raises(SendFailed, match="within 1 s"):
+            await waiting.sent()
+        async with producer.transaction() as transaction:
+            await transaction.send("topic", b"next")
+    assert values(broker) == [b"next"]
+
+
+async def test_an_error_that_is_raised_again_and_again_does_not_grow() -> None:
+    broker, lengths = MemoryBroker({"topic": 1}), list[int]()
+    async with producing(broker) as former, producing(broker) as latter:
+        async with latter.transaction() as transaction:
+            await transaction.send("topic", b"latter")
+        for _ in range(4):
+            with pytest.raises(ProducerFenced) as raised:
+                async with former.transaction() as transaction:
+                    await transaction.send_soon("topic", b"late")
+            lengths.append(len(raised.traceback))
+    assert lengths[1] == lengths[2] == lengths[3]
+
+
+async def test_a_body_that_raises_as_it_is_cancelled_does_not_wait_long_for_its_abort() -> None:
+    broker = MemoryBroker({"topic": 1})
+
+    async def fail_when_cancelled() -> None:
+        try:
+            await anyio.sleep_forever()
+        except BaseException:
+            raise ValueError("while cleaning up") from None
+
+    async with producing(broker, timeout_s=60.0) as producer:
+        began = anyio.current_time()
+        with pytest.raises(ExceptionGroup), anyio.move_on_after(1.0):
+            async with producer.transaction() as transaction:
+                await transaction.send("topic", b"1")
+                broker.down()
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(fail_when_cancelled)
+        assert anyio.current_time() - began < 10.0
+        broker.up()
