@@ -1,6 +1,7 @@
 """Runs a spec's parser over a batch of records, under the policy for records that do not parse."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from inspect import isawaitable
 from itertools import islice
 from logging import WARNING
 from typing import Any, Final, Literal, Protocol
@@ -315,7 +316,7 @@ class BatchParser:
                     "the record, or pass on_parse_error='skip'."
                 ) from error
             outcome = self._on_parse_error(record, error)
-            if outcome is not None:
+            if isawaitable(outcome):
                 await outcome
         except Exception as failure:
             self._on_failure(failure)

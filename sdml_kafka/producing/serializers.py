@@ -59,7 +59,7 @@ class Serializers:
                 raise ConfigurationError(
                     f"The serializer of {kind.__name__} returned {type(data).__name__}, not bytes"
                 )
-        if isinstance(value, bytearray):
+        if isinstance(value, bytes | bytearray):  # bytes of a class of their own, too
             return bytes(value)
         raise ConfigurationError(
             f"A value of {type(value).__name__} has no serializer: give bytes, or "

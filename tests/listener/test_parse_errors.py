@@ -235,3 +235,16 @@ async def test_a_parser_that_cannot_work_stops_the_listener_whatever_the_policy(
     assert isinstance(it.value.__cause__, ConfigurationError)
     assert listener.status().counters.parse_errors == 0
     assert not broker.committed(GROUP, P0)
+
+
+async def test_a_callable_may_return_anything() -> None:
+    broker, seen = broker_with("x", "2"), set[int]()
+
+    def count(record: Record, error: Exception) -> Any:
+        return len(seen | {record.offset})
+
+    async with listener_on(
+        broker, parsers=parsed_by(parse_number, int), on_parse_error=count
+    ) as listener:
+        assert await take_last(await listener.subscribe(int), 1) == [2]
+    assert broker.committed(GROUP, P0) == 2

@@ -12,8 +12,8 @@ from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.hooks.batches import OnDelivered
 from sdml_kafka.listener.batch_parser import BatchParser, Parsed
 from sdml_kafka.listener.dispatch.dispatch_signal import DispatchSignal
-from sdml_kafka.listener.router import Route, Router
 from sdml_kafka.listener.dispatch.slices import GradualSlice, Slice
+from sdml_kafka.listener.router import Route, Router
 from sdml_kafka.runtime import Actor, Life, Mailbox
 from sdml_kafka.runtime.wait_queue import WaitQueue
 

@@ -37,6 +37,10 @@ class Urgent(Order):
     """An order whose class has no serializer of its own."""
 
 
+class Token(bytes):
+    """Bytes that have a class of their own."""
+
+
 def write(order: Order) -> bytes:
     return b"order " + order.id.encode()
 
@@ -59,7 +63,7 @@ async def test_values_are_sent_as_the_serializer_of_their_class_writes_them() ->
         "a": Order("a"),
         "urgent": Urgent("u"),
         "dict": {"n": 1},
-        "bytes": b"as it is",
+        "bytes": Token(b"as it is"),
         "tombstone": None,
     }
     listener = processing_on(broker, serializers={Order: write, dict: to_json})
