@@ -288,7 +288,7 @@ class PendingSends:
             finally:
                 self._preparing.discard(scope)
         if scope.cancelled_caught and self._refusal is not None:
-            raise self._refusal
+            raise self._refusal.with_traceback(None)
 
     def begin(self, topic: str, timeout_s: float, now: float) -> PendingSend:
         """Let a record wait from now on, that is about to be sent."""
