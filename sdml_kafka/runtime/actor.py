@@ -3,12 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
-from typing import Any
 
 import anyio
 
 from sdml_kafka.runtime.events import Event
-from sdml_kafka.runtime.mailbox import Mailbox
 from sdml_kafka.runtime.snapshot import ActorSnapshot
 
 
@@ -124,10 +122,11 @@ class Life:
 
 
 class Actor(ABC):
-    """Something that runs on its own and is supervised."""
+    """Something that runs on its own and is supervised.
 
-    mailbox: Mailbox[Any] | None = None
-    """The mailbox that the snapshot shows. Whoever made it owns it, and it outlives the actor."""
+    An attribute `mailbox` that is a `Mailbox` is shown in snapshots. Whoever made the mailbox owns
+    it, and it outlives the actor.
+    """
 
     @abstractmethod
     async def run(self, life: Life) -> None:

@@ -1,6 +1,6 @@
 """A supervisor's record of one child, across all of its lives."""
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import anyio.abc
 
@@ -15,6 +15,7 @@ from sdml_kafka.runtime.events import (
     Event,
 )
 from sdml_kafka.runtime.incarnation import Incarnation
+from sdml_kafka.runtime.mailbox import Mailbox
 from sdml_kafka.runtime.restarts import Restarts
 from sdml_kafka.runtime.snapshot import ActorSnapshot, ActorState, still_starting
 from sdml_kafka.runtime.spec import ChildSpec
@@ -127,7 +128,7 @@ class Child:
         """Return the snapshot of this child and of the actors below it."""
         actor = self.actor
         alive = self._life is not None and not self._life.ended
-        mailbox = actor.mailbox if actor is not None else None
+        mailbox = _mailbox_of(actor)
         return ActorSnapshot(
             name=self.spec.name,
             state=self.state,
@@ -163,3 +164,9 @@ class Child:
         else:
             self.state = ActorState.FINISHED
             self._parent.emit(ActorFinished(self.path))
+
+
+def _mailbox_of(actor: Actor | None) -> Mailbox[Any] | None:
+    """Return the mailbox that an actor has. The class does not declare it, for its type differs."""
+    mailbox: Mailbox[Any] | None = getattr(actor, "mailbox", None)
+    return mailbox if isinstance(mailbox, Mailbox) else None

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-RIGHT = (HERE / "typed_program.py", HERE / "test_typed_program.py")
+RIGHT = tuple(
+    HERE / f"{name}.py" for name in ("typed_program", "test_typed_program", "typed_actors")
+)
 WRONG = HERE / "wrong_programs.py"
 MARK = "  # expect-error"
 

@@ -9,6 +9,7 @@ from sdml_kafka import SKIP, KafkaListener, KafkaRPC, KafkaRPCServer, TopicParti
 from sdml_kafka.testing import MemoryBroker, MemoryRecord, Transport
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
+from tests.typing.typed_actors import mean_of
 from tests.typing.typed_program import (
     READ,
     REPLIES,
@@ -73,3 +74,7 @@ async def test_the_server_and_its_client() -> None:
     async with server, KafkaRPC(REPLIES, transport=transport("me")) as rpc:
         answer = "b'a-b' not_found so many are not to be had"
         assert await ask(rpc) == answer
+
+
+async def test_actors() -> None:
+    assert await mean_of([20.0, 22.0]) == 21.0

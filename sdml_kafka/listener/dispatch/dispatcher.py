@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
 import anyio
 import anyio.abc
@@ -11,7 +10,7 @@ import anyio.lowlevel
 from sdml_kafka.consuming.partitions import Intake, Partition
 from sdml_kafka.hooks.batches import OnDelivered
 from sdml_kafka.listener.batch_parser import BatchParser, Parsed
-from sdml_kafka.listener.dispatch.dispatch_signal import DispatchSignal
+from sdml_kafka.listener.dispatch.dispatch_signal import DispatchSignal, Work
 from sdml_kafka.listener.dispatch.slices import GradualSlice, Slice
 from sdml_kafka.listener.router import Route, Router
 from sdml_kafka.runtime import Actor, Life, Mailbox
@@ -37,7 +36,7 @@ class Dispatcher(Actor):
         max_in_flight: int,
         on_delivered: OnDelivered | None = None,
     ) -> None:
-        self.mailbox: Mailbox[Any] | None = signal.mailbox
+        self.mailbox: Mailbox[Work] = signal.mailbox
         self._signal = signal
         self._intake = intake
         self._router = router

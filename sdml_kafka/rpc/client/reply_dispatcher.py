@@ -195,7 +195,7 @@ class ReplyDispatcher(Actor):
     def __init__(
         self, polls: Mailbox[PolledReplies], backlog: Backlog, matcher: ReplyMatcher
     ) -> None:
-        self.mailbox: Mailbox[Any] | None = polls
+        self.mailbox: Mailbox[PolledReplies] = polls
         self._backlog = backlog
         self._matcher = matcher
         self._plain: set[type] = set()
