@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from attrs import define
 
 from sdml_kafka.log_fields import LEFT_OUT, escaped
+from sdml_kafka.safe_tracebacks import with_safe_tracebacks
 
 LOG_INTERVAL_S = 30.0
 """Seconds between two lines of the same kind."""
@@ -48,7 +49,7 @@ class RateLimitedLog:
     def __init__(
         self, log: Logger, clock: Callable[[], float] = monotonic, common: Common = dict
     ) -> None:
-        self._log = log
+        self._log = with_safe_tracebacks(log)
         self._clock = clock
         self._common = common
         self._kinds: dict[str, _Kind] = {}

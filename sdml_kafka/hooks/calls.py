@@ -1,4 +1,4 @@
-"""How the parts call hooks: each gets the functions that somebody has overridden, or None.
+"""The calls of hooks by the parts: each gets the functions that somebody has overridden, or None.
 
 How this works. `Hooks` is made once for a listener, client, server or producer. It has an attribute
 for each method of `Hook`: a function that calls all hooks which override the method, or None if
@@ -42,6 +42,7 @@ from sdml_kafka.hooks.participation import Handling, OnOutcome, Outgoing, not_he
 from sdml_kafka.hooks.timing import TimingHook
 from sdml_kafka.log_fields import fields
 from sdml_kafka.runtime import ActorCrashed, ActorStarted, Event
+from sdml_kafka.safe_tracebacks import with_safe_tracebacks
 
 type Calls[E] = Callable[[E], None] | None
 """Calls all hooks that override a method; None if none does."""
@@ -53,7 +54,7 @@ type OnEvent = Callable[[Event], None]
 type Leave = Callable[[BaseException | None], None]
 """Leaves what hooks have entered around a handler, with its exception."""
 
-_log = getLogger("sdml_kafka.hooks")
+_log = with_safe_tracebacks(getLogger("sdml_kafka.hooks"))
 
 
 class Hooks:

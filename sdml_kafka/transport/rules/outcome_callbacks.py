@@ -5,8 +5,9 @@ from logging import getLogger
 from typing import Any
 
 from sdml_kafka.log_fields import fields
+from sdml_kafka.safe_tracebacks import with_safe_tracebacks
 
-_log = getLogger("sdml_kafka.transport")
+_log = with_safe_tracebacks(getLogger("sdml_kafka.transport"))
 
 
 def report_together(callbacks: Sequence[Any]) -> None:
