@@ -188,7 +188,7 @@ exit codes:
   0    the picture was written
   1    the program does not answer, or not with its status
   2    wrong arguments, or something is not installed
-  130  Ctrl-C
+  130  Ctrl-C, 143 SIGTERM
 """
 
 REQUEST = """\

@@ -21,7 +21,7 @@ class TopOptions:
     interval_s: float = INTERVAL_S
     """Seconds between two looks."""
     once: bool = False
-    """Whether to write one picture and end."""
+    """True to write one picture and end."""
 
 
 def add_top(commands: Any) -> None:
@@ -63,6 +63,8 @@ def _url(text: str) -> str:
         has_host = False
     if scheme not in ("http", "https") or not has_host or not text.isprintable() or " " in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not like http://localhost:8000/ops")
+    if "@" in place:
+        raise argparse.ArgumentTypeError("leave out the user and the password: neither is sent")
     if not path.endswith(PATH):
         path = path.rstrip("/") + PATH
     return urlunsplit((scheme, place, path, query, ""))

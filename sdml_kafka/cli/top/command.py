@@ -2,13 +2,16 @@
 
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sdml_kafka.cli.terminal import CannotRun, complain, require
 from sdml_kafka.cli.top.arguments import TopOptions
 from sdml_kafka.cli.top.fetching import NoAnswer, fetch
+from sdml_kafka.cli.top.leaving import Leaving, Left
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.live import Live
 
     from sdml_kafka.cli.top.fitting import Fitted
@@ -22,14 +25,17 @@ def run_top(options: TopOptions) -> int:
     require("rich", "cli")
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise CannotRun("stdout is closed, so there is nowhere to write")
+    if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
+        reconfigure(errors="backslashreplace")  # not every terminal takes UTF-8
+    # Imported late, as below: without the extra the command says what is missing.
+    from rich.console import Console
+
     if options.once or not sys.stdout.isatty():
         return _show_once(options.url)
-    _show_live(options)
-    return 0
+    return show_live(options, Console())
 
 
 def _show_once(url: str) -> int:
-    # Imported late, as below: without the extra the command says what is missing.
     from rich.console import Console
 
     from sdml_kafka.cli.top.history import History
@@ -44,9 +50,22 @@ def _show_once(url: str) -> int:
     return 0
 
 
-def _show_live(options: TopOptions) -> None:
-    from rich.console import Console
+def show_live(options: TopOptions, console: "Console") -> int:
+    """Show pictures until Ctrl-C or SIGTERM, leave the terminal as it was, and return the code."""
     from rich.live import Live
+
+    live = Live(console=console, auto_refresh=False, screen=True, vertical_overflow="crop")
+    with Leaving() as leaving:
+        live.start()
+        try:
+            with suppress(Left):
+                _keep_showing(options, live, leaving)
+        finally:
+            live.stop()
+    return 128 + leaving.number
+
+
+def _keep_showing(options: TopOptions, live: "Live", leaving: Leaving) -> None:
     from rich.text import Text
 
     from sdml_kafka.cli.top.fitting import Fitted, Section
@@ -55,19 +74,19 @@ def _show_live(options: TopOptions) -> None:
     from sdml_kafka.printable import one_line
 
     history, shown = History(), list[Section]()
-    with Live(console=Console(), auto_refresh=False, screen=True, vertical_overflow="crop") as live:
-        while True:
-            try:
+    while True:
+        try:
+            with leaving.waiting():
                 document = fetch(options.url)
-            except NoAnswer as reason:
-                picture = [Section(Text(one_line(reason), "bold red")), *shown]
-            else:
-                history.note(document)
-                picture = shown = sections(document, history, options.url)
-            _show(Fitted(picture), options.interval_s, live)
+        except NoAnswer as reason:
+            picture = [Section(Text(one_line(reason), "bold red")), *shown]
+        else:
+            history.note(document)
+            picture = shown = sections(document, history, options.url)
+        _show(Fitted(picture), options.interval_s, live, leaving)
 
 
-def _show(picture: "Fitted", seconds: float, live: "Live") -> None:
+def _show(picture: "Fitted", seconds: float, live: "Live", leaving: Leaving) -> None:
     """Draw the picture, and again whenever the terminal gets another size, for this long."""
     until, drawn = time.monotonic() + seconds, None
     while True:
@@ -78,4 +97,5 @@ def _show(picture: "Fitted", seconds: float, live: "Live") -> None:
         if (left_s := until - time.monotonic()) <= 0:
             return
         # Asking for the size works everywhere; SIGWINCH does not, and would not end the sleep.
-        time.sleep(min(left_s, RESIZE_CHECK_S))
+        with leaving.waiting():
+            time.sleep(min(left_s, RESIZE_CHECK_S))

@@ -1,21 +1,18 @@
 """Fetches the document of a program, and checks that it has the shape that it should have."""
 
 import json
-import time
-from http.client import HTTPException, HTTPResponse
+from functools import cache
+from http.client import HTTPException
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints, is_typeddict
 from urllib.error import HTTPError
-from urllib.request import urlopen
 
+from sdml_kafka.cli.top.bounded_http import OutOfBounds, get
 from sdml_kafka.observability.document_shape import StatusDocument
+from sdml_kafka.printable import one_line
 
-TIMEOUT_S = 5.0
-"""Seconds that the program may be silent."""
-MAX_FETCH_S = 30.0
-"""Seconds that the body of an answer may take."""
-MAX_BYTES = 32 << 20
-MAX_PART = 1 << 16
+MAX_REASON = 200
+"""The characters of an error that are shown: it may hold a line of the answer."""
 
 
 class NoAnswer(Exception):
@@ -29,25 +26,14 @@ def fetch(url: str) -> StatusDocument:
         NoAnswer: There is none; the text says why.
     """
     try:
-        with urlopen(url, timeout=TIMEOUT_S) as answer:
-            body = _body(url, answer)
+        body = get(url)
     except HTTPError as error:
+        error.close()
         raise NoAnswer(f"{url} answers {error.code}: is observability.app served there?") from None
-    except (OSError, HTTPException, ValueError) as error:  # URLError is an OSError
-        reason = getattr(error, "reason", None) or error
+    except (OSError, HTTPException, ValueError, OutOfBounds) as error:  # URLError is an OSError
+        reason = one_line(getattr(error, "reason", None) or error)[:MAX_REASON]
         raise NoAnswer(f"{url} does not answer: {reason}") from None
     return read(url, body)
-
-
-def _body(url: str, answer: HTTPResponse) -> bytes:
-    body, deadline = bytearray(), time.monotonic() + MAX_FETCH_S
-    while part := answer.read1(MAX_PART):
-        body += part
-        if len(body) > MAX_BYTES:
-            raise NoAnswer(f"{url} answers with more than {MAX_BYTES >> 20} MiB")
-        if time.monotonic() > deadline:
-            raise NoAnswer(f"{url} does not answer: its answer takes more than {MAX_FETCH_S:g} s")
-    return bytes(body)
 
 
 def read(url: str, body: bytes) -> StatusDocument:
@@ -58,7 +44,7 @@ def read(url: str, body: bytes) -> StatusDocument:
         raise NoAnswer(f"{url} answers with something that is no JSON") from None
     if isinstance(document, dict) and cast(dict[str, Any], document).get("version") != 1:
         raise NoAnswer(f"{url} answers in another version: use the sdml-kafka of that program")
-    if not _conforms(document, StatusDocument):
+    if not _conforms(document, StatusDocument) or document["at"] < 0:
         raise NoAnswer(f"{url} answers with JSON that is not the status of a program")
     return cast(StatusDocument, document)
 
@@ -66,6 +52,9 @@ def read(url: str, body: bytes) -> StatusDocument:
 MAX_DEPTH = 50
 MAX_NUMBER = 250_000_000_000
 """The highest number of seconds, and the latest time: in the year 9892, and Python ends in 9999."""
+MAX_COUNT = 1 << 63
+"""The highest number of anything else."""
+_fields = cache(get_type_hints)
 
 
 def _conforms(value: Any, shape: Any, depth: int = 0) -> bool:
@@ -75,7 +64,7 @@ def _conforms(value: Any, shape: Any, depth: int = 0) -> bool:
     if is_typeddict(shape):
         return isinstance(value, dict) and all(
             name in value and _conforms(value[name], each, depth + 1)
-            for name, each in get_type_hints(shape).items()
+            for name, each in _fields(shape).items()
         )
     origin, arguments = get_origin(shape), get_args(shape)
     if origin is Literal:
@@ -94,4 +83,6 @@ def _conforms(value: Any, shape: Any, depth: int = 0) -> bool:
         )
     if shape is float:
         return type(value) in (int, float) and -MAX_NUMBER <= value <= MAX_NUMBER  # and no NaN
+    if shape is int:
+        return type(value) is int and -MAX_COUNT <= value <= MAX_COUNT
     return type(value) is (NoneType if shape is None else shape)

@@ -1,4 +1,4 @@
-"""How the lag of each object has gone lately, for one line of blocks."""
+"""The lag of each object over the last looks, for one line of blocks."""
 
 from collections import deque
 

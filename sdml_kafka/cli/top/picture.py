@@ -1,6 +1,6 @@
-"""What `sdml-kafka top` shows: what is in trouble first, in words as well as in colours."""
+"""The picture of `sdml-kafka top`: what is in trouble first, in words as well as in colours."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 
@@ -23,7 +23,12 @@ from sdml_kafka.printable import one_line
 
 MAX_ROWS = 20
 """The rows of a table; the number of the others is named."""
+MAX_OBJECTS = 50
+MAX_COUNTERS = 50
+MAX_ACTORS = 100
 MAX_RECENT = 8
+MAX_TEXT = 1000
+"""The characters of a text that are shown; a program that keeps to the document writes fewer."""
 MAX_ID = 40
 """The characters of a call's id that are shown; it may come from elsewhere."""
 GOOD = frozenset(("idle", "moving", "waiting", "paused", "draining", "no partitions"))
@@ -45,7 +50,12 @@ def sections(document: StatusDocument, history: History, source: str) -> list[Se
     head.append(", ")
     head.append(work, "green" if document["ready"] else "bold red")
     order = sorted(document["objects"], key=lambda each: each["health"]["ready"])
-    return [Section(head), *(_section(each, history, document["at"]) for each in order)]
+    shown = [_section(each, history, document["at"]) for each in order[:MAX_OBJECTS]]
+    return [
+        Section(head),
+        *shown,
+        *(Section(text) for text in _others(order, MAX_OBJECTS, "objects")),
+    ]
 
 
 def _section(each: ObjectDocument, history: History, at: float) -> Section:
@@ -70,9 +80,11 @@ def _title(each: ObjectDocument) -> Text:
 
 
 def _troubles(each: ObjectDocument) -> Iterator[RenderableType]:
-    for part in each["health"]["parts"]:
-        if not part["ok"] and part["kind"] not in ("partition", "processor"):
-            yield _text(f"! {part['kind']} {part['name']}: {part['reason']}", "red")
+    kinds = "partition", "processor"  # whose rows show it
+    parts = [one for one in each["health"]["parts"] if not one["ok"] and one["kind"] not in kinds]
+    for part in parts[:MAX_ROWS]:
+        yield _text(f"! {part['kind']} {part['name']}: {part['reason']}", "red")
+    yield from _others(parts, MAX_ROWS, "in trouble")
     for held in each["not_taken"][:MAX_RECENT]:
         place = f"{held['topic']} {held['partition']} offset {held['offset']}"
         text = f"! held for {held['for_s']:.0f} s: {place}, its {held['purpose']} to {held['to']}"
@@ -91,7 +103,9 @@ def _details(each: ObjectDocument, history: History, at: float) -> Iterator[Rend
         yield from _more(each, "processors")
     if each["calls"] is not None and each["calls"]["oldest"]:
         yield _calls(each["calls"]["oldest"])
-    yield from _actors(each["tree"], 0)
+    actors = [*_actors(each["tree"], 0)]
+    yield from actors[:MAX_ACTORS]
+    yield from _others(actors, MAX_ACTORS, "actors")
     for event in each["recent"][-MAX_RECENT:]:
         error = f": {event['error']}" if event["error"] else ""
         ago_s = max(0.0, at - event["at"])
@@ -104,7 +118,8 @@ def _counts(each: ObjectDocument) -> Iterator[RenderableType]:
     counts = each["counters"].items()
     counters = [f"{names.get(name, name)} {count:,}" for name, count in counts if count]
     if counters:
-        yield _text(", ".join(counters), "dim")
+        shown = [_text(counter, "dim") for counter in counters[:MAX_COUNTERS]]
+        yield Text(", ", "dim").join([*shown, *_others(counters, MAX_COUNTERS, "counters")])
     if each["calls"] is not None:
         yield _text(f"{each['calls']['in_flight']} calls in flight")
     if each["sends"]["waiting"] or each["kind"] == "producer":
@@ -117,6 +132,12 @@ def _more(
     more = max(0, len(each[rows]) - MAX_ROWS) + each["left_out"].get(rows, 0)
     if more:
         yield _text(f"and {more} more {rows}")
+
+
+def _others(all_of_them: Sequence[object], shown: int, what: str) -> Iterator[Text]:
+    """Yield the number of what is not shown, if there is any."""
+    if len(all_of_them) > shown:
+        yield _text(f"and {len(all_of_them) - shown:,} more {what}")
 
 
 PARTITION_COLUMNS = (
@@ -200,7 +221,7 @@ def _calls(calls: list[CallDocument]) -> RenderableType:
     return FittingTable(CALL_COLUMNS, rows)
 
 
-def _actors(actor: ActorDocument, depth: int) -> Iterator[RenderableType]:
+def _actors(actor: ActorDocument, depth: int) -> Iterator[Text]:
     restarts = f", {actor['restarts']}x restarted" if actor["restarts"] else ""
     error = f": {actor['last_error']}" if actor["last_error"] else ""
     is_well = actor["state"] in ("running", "new", "stopped", "finished")
@@ -211,7 +232,7 @@ def _actors(actor: ActorDocument, depth: int) -> Iterator[RenderableType]:
 
 
 def _text(text: str, style: str = "") -> Text:
-    return Text(one_line(text), style)
+    return Text(one_line(text[:MAX_TEXT]), style)
 
 
 def _state(state: str) -> Text:

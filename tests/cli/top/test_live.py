@@ -45,6 +45,10 @@ class Terminal:
     def ends_with_ctrl_c(self, process: subprocess.Popen[bytes]) -> int:
         """Press Ctrl-C, and return the exit code, with all read that the program has written."""
         os.write(self._ours, b"\x03")
+        return self.ends(process)
+
+    def ends(self, process: subprocess.Popen[bytes]) -> int:
+        """Return the exit code, with all read that the program has written."""
         deadline = time.monotonic() + EXIT_TIMEOUT_S
         # A program whose terminal nobody reads is held in its writes.
         while process.poll() is None and time.monotonic() < deadline:
@@ -100,7 +104,8 @@ def has(*words: str) -> Callable[[list[str]], bool]:
     return lambda lines: all(word in "\n".join(lines) for word in words)
 
 
-def test_a_terminal_is_drawn_on_until_ctrl_c_and_left_as_it_was() -> None:
+@pytest.mark.parametrize("key", ["Ctrl-C", "SIGTERM"])
+def test_a_terminal_is_drawn_on_until_it_is_left_as_it_was(key: str) -> None:
     terminal = Terminal(80, 24)
     before = termios.tcgetattr(terminal.theirs)
     with answering(BODY) as url, top(terminal, url, "--interval", "0.1") as process:
@@ -108,7 +113,11 @@ def test_a_terminal_is_drawn_on_until_ctrl_c_and_left_as_it_was() -> None:
         assert len(terminal.picture()) == 24
         assert ALTERNATE + "h" in terminal.written
         assert CURSOR_HIDDEN + "l" in terminal.written
-        assert terminal.ends_with_ctrl_c(process) == 130
+        if key == "Ctrl-C":
+            assert terminal.ends_with_ctrl_c(process) == 130
+        else:
+            process.terminate()
+            assert terminal.ends(process) == 143
         last_modes = re.findall(r"\x1b\[\?(?:1049|25)[hl]", terminal.written)[-2:]
         assert sorted(last_modes) == [ALTERNATE + "l", CURSOR_HIDDEN + "h"]
         assert "Traceback" not in terminal.written

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sdml_kafka.cli.arguments import parse_arguments
-from sdml_kafka.cli.top import fetching
+from sdml_kafka.cli.top import bounded_http
 from sdml_kafka.cli.top.arguments import TopOptions
 from sdml_kafka.cli.top.fetching import NoAnswer, fetch, read
 from sdml_kafka.observability import status_json
@@ -19,8 +19,9 @@ from tests.support.status_over_http import answering
 pytestmark = pytest.mark.timeout(60)
 
 
-def top(url: str) -> subprocess.CompletedProcess[str]:
+def top(url: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = {"PYTHONIOENCODING": "utf-8", "COLUMNS": "120", "no_proxy": "127.0.0.1"}
+    environment |= variables
     return subprocess.run(
         [PROGRAM, "top", url],
         capture_output=True,
@@ -84,16 +85,35 @@ def test_hostile_bodies_are_refused(body: bytes) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("at", [math.nan, math.inf, -math.inf, 1e300, 10**400])
+@pytest.mark.parametrize("at", [math.nan, math.inf, -math.inf, 1e300, 10**400, -250_000_000_000])
 async def test_times_that_no_clock_has_are_refused(at: float) -> None:
     with pytest.raises(NoAnswer, match="not the status"):
         read("http://here", json.dumps(document() | {"at": at}).encode())
 
 
 def test_a_program_that_answers_by_drops_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetching, "MAX_FETCH_S", 0.0)
+    monkeypatch.setattr(bounded_http, "MAX_FETCH_S", 0.0)
     with answering(b" ") as url, pytest.raises(NoAnswer, match="its answer takes more than 0 s"):
         fetch(f"{url}/status.json")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("number", [10**4299, -(10**4299), 1 << 64])
+async def test_counts_that_no_program_has_are_refused(number: int) -> None:
+    body = document()
+    body["objects"][0]["counters"]["delivered"] = number
+    with pytest.raises(NoAnswer, match="not the status"):
+        read("http://here", json.dumps(body).encode())
+
+
+@pytest.mark.anyio
+async def test_a_terminal_that_takes_ascii_alone_gets_escapes() -> None:
+    body = document()
+    body["objects"][0]["name"] = "bücher"
+    with answering(json.dumps(body).encode()) as url:
+        done = top(url, PYTHONIOENCODING="ascii")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "b\\xfccher" in done.stdout
 
 
 @pytest.mark.anyio
@@ -111,6 +131,16 @@ async def test_fields_that_were_added_later_do_not_matter() -> None:
 )
 def test_scheme_and_path_may_be_left_out(typed: str, url: str) -> None:
     assert parse_arguments(["top", typed]) == TopOptions(url)
+
+
+def test_a_password_in_an_address_is_refused_and_not_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(["top", "http://me:hunter2@localhost:8000"])
+    shown = capsys.readouterr().err
+    assert "leave out the user and the password" in shown
+    assert "hunter2" not in shown
 
 
 @pytest.mark.parametrize("typed", ["", "file:///etc/passwd", "http://", "http://host:port", "a b"])
