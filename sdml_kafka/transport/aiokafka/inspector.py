@@ -101,7 +101,10 @@ class _Links:
             if isinstance(error, Exception):
                 raise self._explained(error, connection) from error
             raise
-        self._open[address] = connection
+        if address in self._open:
+            connection.close()  # that address was asked twice at once, and one is enough
+        else:
+            self._open[address] = connection
         return answer
 
     def _explained(self, error: Exception, connection: Any) -> Exception:

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ from sdml_kafka.transport.inspection.brokers import (
 from sdml_kafka.transport.inspection.groups import Committed, Coordinator, Group, Member
 from sdml_kafka.transport.inspection.logs import Place
 from sdml_kafka.transport.interfaces.records import TopicPartition
-from tests.support.doctor_facts import BROKER, OURS, TOPIC
+from tests.support.doctor_facts import BROKER, OURS, TOPIC, contact, topic, well
 
 nodes = st.integers(-1, 3)
 node_lists = st.lists(nodes, max_size=3).map(tuple)
@@ -145,6 +146,20 @@ def test_whatever_was_found_out_is_reported(facts: Facts) -> None:
         assert each.code.islower()
     assert len(json.loads(as_json(facts, findings))["findings"]) == len(findings)
     assert as_text(facts, findings).endswith(b"\n")
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 400, "9" * 5000, "\u0663", "\u00b2"], ids=["long", "longer", "digit", "power"]
+)
+def test_numbers_that_no_broker_has_are_no_numbers(number: str) -> None:
+    of_topic = {**dict.fromkeys(TOPIC, number), "cleanup.policy": "compact,delete"}
+    names = "orders", "orders-dlt", "orders-retry-1000"
+    facts = well(
+        *(topic(name) for name in names),
+        configs={name: Config(0, name, of_topic) for name in names},
+        brokers={0: contact(0, config=Config(0, "0", dict.fromkeys(BROKER, number)))},
+    )
+    assert as_text(facts, findings_of(facts)).endswith(b"\n")
 
 
 def test_a_rule_stands_in_the_list_once() -> None:

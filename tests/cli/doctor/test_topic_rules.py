@@ -5,6 +5,7 @@ from attrs import evolve
 
 from sdml_kafka.cli.doctor.rules.all_rules import findings_of
 from sdml_kafka.cli.doctor.rules.finding import Severity, duration
+from sdml_kafka.cli.doctor.rules.topics import MAX_NEAREST
 from sdml_kafka.transport.inspection.brokers import Config
 from tests.support.doctor_facts import (
     codes,
@@ -29,6 +30,13 @@ def test_a_missing_topic_has_a_near_name() -> None:
     (text,) = texts(facts, "topic-missing")
     assert "there is 'orders'" in text
     assert "auto.create" not in text
+
+
+def test_near_names_are_looked_for_in_a_bounded_time() -> None:
+    missing = [topic(f"order{number}", error=3, partitions=()) for number in range(2 * MAX_NEAREST)]
+    found = texts(well(*missing, overview=metadata(topic())), "topic-missing")
+    assert len(found) == 2 * MAX_NEAREST
+    assert sum("there is 'orders'" in text for text in found) == MAX_NEAREST
 
 
 def test_a_missing_topic_that_the_brokers_create_is_said_to_be_created() -> None:

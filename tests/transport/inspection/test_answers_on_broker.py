@@ -2,6 +2,8 @@
 
 import time
 
+import anyio
+import psutil
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
@@ -11,6 +13,7 @@ from sdml_kafka.transport.inspection.brokers import UNKNOWN_RIGHTS
 from sdml_kafka.transport.interfaces.inspection import Request
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from tests.support.kafka_from_outside import commit, create_topic, produce, unique
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.uvloop_too]
 
@@ -18,6 +21,25 @@ PATIENCE_S = 20.0
 DESCRIBE = 8
 NOT_COORDINATOR, UNKNOWN_ID = 16, 105
 MINUTE_MS = 60_000
+
+
+async def test_an_address_that_is_asked_twice_at_once_has_one_connection(
+    embedded_kafka: EmbeddedKafka,
+) -> None:
+    """As two brokers have it that advertise the same address."""
+    address = ("127.0.0.1", embedded_kafka.ports[0])
+    connections = psutil.Process().net_connections
+    before = len(connections())
+    async with inspector({}) as opened:
+
+        async def ask() -> None:
+            await opened.ask(address, brokers.versions_request(), PATIENCE_S)
+
+        async with anyio.create_task_group() as tasks:
+            for _ in range(5):
+                tasks.start_soon(ask)
+        await ask()
+        await until(lambda: len(connections()) <= before + 1)
 
 
 async def test_each_question_has_its_answer(embedded_kafka: EmbeddedKafka) -> None:

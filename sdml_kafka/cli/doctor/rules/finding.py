@@ -34,6 +34,9 @@ class Finding:
 
 Findings = Iterator[Finding]
 
+MAX_DIGITS = 19
+"""The digits of Kafka's longest numbers; what has more comes from no broker."""
+
 KAFKAS_ERRORS: Mapping[int, str] = {
     3: "there is no such topic or partition",
     5: "a partition has no leader at the moment",
@@ -66,6 +69,12 @@ def some(items: Iterator[str] | list[str] | tuple[str, ...], most: int = 5) -> s
     listed = list(items)
     more = f" and {len(listed) - most:,} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more
+
+
+def number_of(values: Mapping[str, str], name: str) -> int | None:
+    """Return a setting that is a number, None if it is not known, or stands for no limit."""
+    text = values.get(name, "")
+    return int(text) if text.isdecimal() and len(text) <= MAX_DIGITS else None
 
 
 def duration(milliseconds: float) -> str:

@@ -9,6 +9,7 @@ from sdml_kafka.cli.doctor.rules.finding import (
     Findings,
     error,
     note,
+    number_of,
     place,
     reason_of,
     some,
@@ -144,8 +145,8 @@ def check_members(facts: Facts) -> Findings:
             "interrupts the other",
         )
     limit = "group.consumer.max.size" if group.kind == "consumer" else "group.max.size"
-    most = facts.settings.get(limit, "")
-    if most.isdecimal() and len(group.members) >= int(most):
+    most = number_of(facts.settings, limit)
+    if most is not None and len(group.members) >= most:
         yield warning(
             "group-full",
             about,

@@ -1,9 +1,14 @@
 """Find time-outs of ours, of the brokers and of the group that contradict each other. Pure."""
 
-from collections.abc import Mapping
-
 from sdml_kafka.cli.doctor.facts import Facts
-from sdml_kafka.cli.doctor.rules.finding import Findings, duration, error, note, warning
+from sdml_kafka.cli.doctor.rules.finding import (
+    Findings,
+    duration,
+    error,
+    note,
+    number_of,
+    warning,
+)
 
 BEATS = 3
 """Heartbeats that fit into a session, so that two may be lost."""
@@ -16,7 +21,9 @@ def check_sessions(facts: Facts) -> Findings:
     session_ms = ours.number("session_timeout_ms")
     beat_ms = ours.number("heartbeat_interval_ms")
     about = "our listeners"
-    low, high = (_ms(facts.settings, f"group.{each}.session.timeout.ms") for each in ("min", "max"))
+    low, high = (
+        number_of(facts.settings, f"group.{each}.session.timeout.ms") for each in ("min", "max")
+    )
     if low is not None and high is not None and not low <= session_ms <= high:
         yield error(
             "session-refused",
@@ -69,11 +76,11 @@ def check_new_sessions(facts: Facts) -> Findings:
     if group is None or not group.looks or group.looks[-1].group.kind != "consumer":
         return
     values = dict[str, str]() if group.config is None else group.config.values
-    session_ms = _ms(values, "consumer.session.timeout.ms")
-    beat_ms = _ms(values, "consumer.heartbeat.interval.ms")
+    session_ms = number_of(values, "consumer.session.timeout.ms")
+    beat_ms = number_of(values, "consumer.heartbeat.interval.ms")
     if session_ms is None or beat_ms is None:
-        session_ms = _ms(facts.settings, "group.consumer.session.timeout.ms")
-        beat_ms = _ms(facts.settings, "group.consumer.heartbeat.interval.ms")
+        session_ms = number_of(facts.settings, "group.consumer.session.timeout.ms")
+        beat_ms = number_of(facts.settings, "group.consumer.heartbeat.interval.ms")
     if session_ms is not None and beat_ms is not None and beat_ms * BEATS > session_ms:
         yield warning(
             "heartbeats-few",
@@ -87,7 +94,7 @@ def check_new_sessions(facts: Facts) -> Findings:
 
 def check_connections(facts: Facts) -> Findings:
     """Find brokers that close idle connections before we do."""
-    theirs = _ms(facts.settings, "connections.max.idle.ms")
+    theirs = number_of(facts.settings, "connections.max.idle.ms")
     ours = facts.ours.number("connections_max_idle_ms")
     if theirs is not None and 0 < theirs <= ours:
         yield warning(
@@ -120,7 +127,7 @@ def check_connections(facts: Facts) -> Findings:
 
 def check_transactions(facts: Facts) -> Findings:
     """Compare the time of a transaction with what the brokers allow."""
-    most = _ms(facts.settings, "transaction.max.timeout.ms")
+    most = number_of(facts.settings, "transaction.max.timeout.ms")
     ours = facts.ours.number("transaction_timeout_ms")
     if most is not None and ours > most:
         yield error(
@@ -134,11 +141,11 @@ def check_transactions(facts: Facts) -> Findings:
 
 def check_offsets_retention(facts: Facts) -> Findings:
     """Find topics that keep records for longer than the brokers keep the place of a group."""
-    minutes = _ms(facts.settings, "offsets.retention.minutes")
+    minutes = number_of(facts.settings, "offsets.retention.minutes")
     if facts.group is None or minutes is None:
         return
     for name, config in facts.configs.items():
-        kept_ms = _ms(config.values, "retention.ms")
+        kept_ms = number_of(config.values, "retention.ms")
         if "delete" in config.values.get("cleanup.policy", "") and (
             kept_ms is None or kept_ms > minutes * _MINUTE_MS
         ):
@@ -151,9 +158,3 @@ def check_offsets_retention(facts: Facts) -> Findings:
                 "a group that is away for longer begins where auto_offset_reset says: set that to "
                 "earliest, or raise offsets.retention.minutes",
             )
-
-
-def _ms(values: Mapping[str, str], name: str) -> int | None:
-    """Return a setting, None if it is not known, or stands for no limit."""
-    text = values.get(name, "")
-    return int(text) if text.isdecimal() else None

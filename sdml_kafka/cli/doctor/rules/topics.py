@@ -9,6 +9,7 @@ from sdml_kafka.cli.doctor.rules.finding import (
     Findings,
     error,
     note,
+    number_of,
     reason_of,
     some,
     warning,
@@ -16,6 +17,8 @@ from sdml_kafka.cli.doctor.rules.finding import (
 from sdml_kafka.transport.inspection.brokers import Partition, Topic
 
 MISSING, FORBIDDEN = 3, 29
+MAX_NEAREST = 20
+"""The most missing topics for which a similar name is looked for among all: that takes long."""
 _LEADERLESS = (
     "start the brokers that hold its copies; nothing can be read or sent there until one has"
 )
@@ -23,9 +26,11 @@ _LEADERLESS = (
 
 def check_existence(facts: Facts) -> Findings:
     """Find topics that are not there, or not to be seen."""
+    missing = 0
     for topic in facts.wanted:
         if topic.error == MISSING:
-            yield _missing(facts, topic.name)
+            missing += 1
+            yield _missing(facts, topic.name, with_nearest=missing <= MAX_NEAREST)
         elif topic.error == FORBIDDEN:
             yield error(
                 "topic-forbidden",
@@ -42,9 +47,9 @@ def check_existence(facts: Facts) -> Findings:
             )
 
 
-def _missing(facts: Facts, name: str) -> Finding:
-    others = [each.name for each in facts.overview.topics] if facts.overview is not None else []
-    near = get_close_matches(name, others, n=1)
+def _missing(facts: Facts, name: str, *, with_nearest: bool) -> Finding:
+    topics = facts.overview.topics if with_nearest and facts.overview is not None else ()
+    near = get_close_matches(name, [each.name for each in topics], n=1)
     hint = f"; there is {near[0]!r}" if near else ""
     creates = facts.settings.get("auto.create.topics.enable") == "true"
     by_itself = ", or send to it: the brokers create it (auto.create.topics.enable)"
@@ -147,8 +152,7 @@ def _replication(facts: Facts, topic: Topic) -> Findings:
 def _least_in_sync(facts: Facts, topic: Topic) -> int | None:
     """Return `min.insync.replicas`, None where this client may not see it."""
     config = facts.configs.get(topic.name)
-    text = "" if config is None else config.values.get("min.insync.replicas", "")
-    return int(text) if text.isdecimal() else None
+    return None if config is None else number_of(config.values, "min.insync.replicas")
 
 
 def check_other_topics(facts: Facts) -> Findings:

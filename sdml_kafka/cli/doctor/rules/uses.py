@@ -8,7 +8,14 @@ import re
 from collections.abc import Mapping
 
 from sdml_kafka.cli.doctor.facts import Facts
-from sdml_kafka.cli.doctor.rules.finding import Findings, duration, error, note, warning
+from sdml_kafka.cli.doctor.rules.finding import (
+    Findings,
+    duration,
+    error,
+    note,
+    number_of,
+    warning,
+)
 
 _DEAD_LETTERS = re.compile(r"[-._](dlt|dlq)$", re.IGNORECASE)
 _RETRIES = re.compile(r"-retry-(?P<delay_ms>[0-9]{1,15})$")
@@ -30,7 +37,7 @@ def check_sizes(facts: Facts) -> Findings:
     """Compare the largest batch that each topic takes with the largest that our producer sends."""
     ours = facts.ours.number("max_request_size")
     for name, config in facts.configs.items():
-        theirs = _number(config.values, "max.message.bytes")
+        theirs = number_of(config.values, "max.message.bytes")
         if not theirs or not ours:
             continue
         if theirs < ours:
@@ -74,7 +81,7 @@ def check_uses(facts: Facts) -> Findings:
 
 def _retries(name: str, values: Mapping[str, str], delay_ms: int) -> Findings:
     yield from _compacted(name, values, "retry records")
-    retention_ms = _number(values, "retention.ms")
+    retention_ms = number_of(values, "retention.ms") or 0
     if "delete" in values.get("cleanup.policy", "") and 0 < retention_ms < 2 * delay_ms:
         yield error(
             "retention-short",
@@ -87,7 +94,7 @@ def _retries(name: str, values: Mapping[str, str], delay_ms: int) -> Findings:
 
 def _dead_letters(name: str, values: Mapping[str, str]) -> Findings:
     yield from _compacted(name, values, "dead letters")
-    retention_ms = _number(values, "retention.ms")
+    retention_ms = number_of(values, "retention.ms") or 0
     if "delete" in values.get("cleanup.policy", "") and 0 < retention_ms < LEAST_DEAD_LETTERS_MS:
         yield warning(
             "retention-short",
@@ -110,9 +117,3 @@ def _compacted(name: str, values: Mapping[str, str], what: str) -> Findings:
 
 def _is_compacted(values: Mapping[str, str]) -> bool:
     return "compact" in values.get("cleanup.policy", "")
-
-
-def _number(values: Mapping[str, str], name: str) -> int:
-    """Return a setting that is a number, 0 if it is none or stands for no limit."""
-    text = values.get(name, "")
-    return int(text) if text.isdecimal() else 0
