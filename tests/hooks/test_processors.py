@@ -7,6 +7,7 @@ from sdml_kafka import (
     Batch,
     DeadLetter,
     Delivery,
+    Outgoing,
     Retry,
     RetryTopics,
     Send,
@@ -14,6 +15,7 @@ from sdml_kafka import (
     TopicPartition,
     TransactionFailed,
 )
+from sdml_kafka.hooks.participation import OnOutcome
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.exactly_once_on_twin import exactly_once_on
 from tests.support.listener_on_twin import GROUP, TOPIC, broker_with, fill
@@ -253,6 +255,35 @@ async def test_a_dead_letter_of_an_aborted_transaction_is_sent_anew() -> None:
     assert [message for message, _ in hook.sent] == [message for message, _ in hook.outcomes]
     assert len(hook.of("dead_lettered")) == 1
     assert headers_in(broker, DLT) == [b"2"]
+
+
+@pytest.mark.parametrize("policy", [DeadLetter(), DeadLetter(partition="same")])
+async def test_a_dead_letter_that_is_sent_anew_is_as_it_was_at_first(policy: DeadLetter) -> None:
+    """It comes from the attempt that has failed, and has the headers of hooks once."""
+
+    class Adding(SeeingHook):
+        def sending(self, message: Outgoing) -> OnOutcome:
+            message.add_header("seen too", b"")
+            return super().sending(message)
+
+    hook, broker = Adding(), broker_of("a")
+    broker.fail_transactions()
+
+    async def handle(value: str, delivery: Delivery[str]) -> None:
+        raise ValueError("no")
+
+    options = {"exactly_once": True, "name": "h", "on_failure": policy}
+    async with (
+        exactly_once_on(broker, hooks=[hook]) as listener,
+        processing(listener, handle, **options),
+    ):
+        await until(lambda: len(hook.outcomes) == 2, 60.0)
+    (failed, _), *others = hook.handlings
+    assert others == []  # the handler is not called for it again
+    assert [message.handling for message, _ in hook.sent] == [failed, failed]
+    (letter,) = broker.records(TopicPartition(DLT, 0))
+    names = [name for name, _ in letter.headers]
+    assert (names.count("seen"), names.count("seen too")) == (1, 1)
 
 
 async def test_messages_of_a_transaction_have_their_outcome_at_its_end() -> None:

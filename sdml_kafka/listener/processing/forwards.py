@@ -67,6 +67,8 @@ class Forward:
     """The message to send instead if the topic does not have the partition."""
     note: Callable[[], None] = lambda: None
     """Calls hooks for what `on_sent` does."""
+    headers: Headers = ()
+    """The headers of the message before hooks took part in it."""
     tries: int = field(default=0, init=False)
     held_since: float | None = field(default=None, init=False)
     why: str = field(default="", init=False)
@@ -79,7 +81,7 @@ class Forward:
 
     def renew(self, take_part: TakePart) -> None:
         """Have hooks take part anew, since the transaction of the message was aborted."""
-        message = without_receipt_of_hooks(self.message)
+        message = without_receipt_of_hooks(self.message)._replace(headers=self.headers)
         self.message = message = take_part(message, self.purpose, self.job)
         if self.fallback is not None:
             self.fallback = message._replace(partition=self.fallback.partition)
@@ -91,6 +93,7 @@ class Forward:
         headers = shortened(self.message.headers)
         is_shorter = headers != self.message.headers
         self.message = self.message._replace(headers=headers)
+        self.headers = shortened(self.headers)
         return is_shorter
 
 
@@ -112,7 +115,7 @@ def forward_of(
     """
     record = job.record
     message = take_part(Message(topic, record.value, record.key, headers), purpose, job)
-    forward = Forward(job, message, purpose, on_sent, on_lost, note=note)
+    forward = Forward(job, message, purpose, on_sent, on_lost, note=note, headers=headers)
     if to_same_partition:
         forward.fallback = forward.message
         forward.message = forward.message._replace(partition=record.partition)

@@ -6,7 +6,7 @@ from time import time_ns
 
 from opentelemetry.trace import Link, SpanContext, SpanKind
 
-from sdml_kafka.hooks.events import Committed, Delivered, FailedCommit, Lost
+from sdml_kafka.hooks.events import Assigned, Committed, Delivered, FailedCommit, Lost
 from sdml_kafka.observability.opentelemetry.metrics import with_error
 from sdml_kafka.observability.opentelemetry.names import (
     BATCH_COUNT,
@@ -84,8 +84,8 @@ class BatchSpans:
         of_metrics = with_error(description.of_metrics, type_)
         self._telemetry.metrics.operation.record(event.seconds, of_metrics)
 
-    def lost(self, event: Lost) -> None:
-        """Forget what was delivered of partitions of which nothing will be committed."""
+    def forget(self, event: Lost | Assigned) -> None:
+        """Forget what was delivered: nothing more of it is committed, or it comes again."""
         self._uncommitted.forget(event.origin, event.partitions)
 
     def _contexts(self, records: Sequence[Record]) -> Iterator[tuple[int, SpanContext]]:

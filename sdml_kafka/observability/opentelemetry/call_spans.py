@@ -25,7 +25,7 @@ STATUSES = {"invalid_argument", "not_found", "internal", "deadline_exceeded", "u
 """The statuses that are types of errors. Others are a server's own, and may be any number."""
 
 _Waiting = tuple[Origin, Span, Context, Description]
-"""Who calls, the call's span, the context that it was made in, and what it is."""
+"""The caller, the call's span, the context that it was made in, and its description."""
 
 
 class CallSpans:

@@ -10,6 +10,7 @@ from opentelemetry.propagators.textmap import TextMapPropagator
 from opentelemetry.trace import TracerProvider
 
 from sdml_kafka.hooks.events import (
+    Assigned,
     CallBegun,
     CallSettled,
     Committed,
@@ -109,7 +110,11 @@ class OpenTelemetry(Hook):
 
     def lost(self, event: Lost) -> None:
         """Forget what was delivered and will not be committed."""
-        self._batches.lost(event)
+        self._batches.forget(event)
+
+    def assigned(self, event: Assigned) -> None:
+        """Forget what was delivered in an earlier stay of these partitions, and comes again."""
+        self._batches.forget(event)
 
     def commit_failed(self, event: FailedCommit) -> None:
         """Make a span for a commit that has failed."""

@@ -45,6 +45,6 @@ class Uncommitted:
         return taken[:MAX_LINKS]
 
     def forget(self, origin: Origin, partitions: Iterable[TopicPartition]) -> None:
-        """Keep nothing of partitions of which nothing will be committed."""
+        """Keep nothing of these partitions."""
         for partition in partitions:
             self._kept.pop((origin, partition), None)

@@ -8,6 +8,7 @@ from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.listener_on_twin import GROUP, TEXTS, TOPIC, broker_with
 from tests.support.telemetry import Seen, about, id_of, is_child, links_of, trace_of, traceparent
 from tests.support.virtual_time import in_virtual_time
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 
@@ -42,6 +43,26 @@ async def test_what_is_delivered_together_is_one_span_with_links() -> None:
     commits = seen.named(f"commit {TOPIC}")
     assert about(commits[-1])["messaging.consumer.group.name"] == GROUP
     assert links_of(commits[-1]) == set(map(id_of, senders[:2]))  # the third is in hand
+
+
+async def test_a_commit_has_one_link_to_a_record_that_came_again() -> None:
+    seen = Seen()
+    broker, senders = broker_of(seen, "a", "b", "c")
+    taken = 0
+    async with listener_on(broker, seen) as listener:
+        stream = await listener.subscribe(str)
+        await until(lambda: len(seen.named(f"poll {TOPIC}")) == 1)
+        broker.rebalance(GROUP)
+        await until(lambda: len(seen.named(f"poll {TOPIC}")) == 2)
+        async for delivery in stream.deliveries():
+            delivery.done()
+            taken += 1
+            if taken == 3:
+                break
+        await listener.commit()
+    commit = seen.one(f"commit {TOPIC}")
+    assert len(commit.links) == 3
+    assert links_of(commit) == set(map(id_of, senders))
 
 
 async def test_what_the_body_sends_is_a_child_of_its_record() -> None:

@@ -99,6 +99,8 @@ class StagedOutcomes(Outcomes):
 
     def _go_on(self, job: Job, forward: Forward, why: Exception | None) -> None:
         """Send the retry record or dead letter of a record that has come again."""
+        if (handling := getattr(forward.job, "handling", None)) is not None:
+            job.handling = handling  # the attempt that has failed, since there is no other one
         forward.job = job
         forward.on_sent = lambda: self._forwarded(job, forward.purpose, forward.note)
         forward.on_lost = lambda: self.give_back(job)
