@@ -2,11 +2,27 @@
 
 import os
 import select
+import sys
 
 import anyio
 
 PIPE_BUF = select.PIPE_BUF
 """The number of bytes that a writable pipe takes at once."""
+
+
+def write_out(data: bytes) -> None:
+    """Write to stdout, behind what was printed; nothing is done if nobody reads it any more."""
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        drop_stdout()
+
+
+def drop_stdout() -> None:
+    """Lead stdout nowhere: Python writes out at its end what it still has, which would fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Output:

@@ -9,12 +9,15 @@ from typing import Any
 from sdml_kafka.asyncapi import document
 from sdml_kafka.cli.asyncapi.arguments import AsyncApiOptions
 from sdml_kafka.cli.asyncapi.programs import objects_of
+from sdml_kafka.cli.output import write_out
 from sdml_kafka.cli.terminal import CannotRun, require
 from sdml_kafka.errors import ConfigurationError
 
 
 def run_asyncapi(options: AsyncApiOptions) -> int:
     """Write the document, and return the exit code."""
+    if options.output is None and sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise CannotRun("stdout is closed, so there is nowhere to write")
     if options.writes_yaml:
         require("yaml", "asyncapi")
     title = options.title or options.program.partition(":")[0]
@@ -25,7 +28,7 @@ def run_asyncapi(options: AsyncApiOptions) -> int:
         raise CannotRun(f"asyncapi: {error}") from None
     text = _yaml(described) if options.writes_yaml else json.dumps(described, indent=2) + "\n"
     if options.output is None:
-        sys.stdout.write(text)
+        write_out(text.encode())
         return 0
     try:
         Path(options.output).write_text(text, encoding="utf-8")

@@ -48,7 +48,7 @@ def _module(name: str) -> ModuleType:
         raise CannotRun(
             f"asyncapi: there is no module {name!r} here; give MODULE or MODULE:NAME"
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a program that ends says nothing of itself
         kind = type(error).__name__
         raise CannotRun(f"asyncapi: {name} cannot be imported: {kind}: {error}") from error
 
@@ -78,7 +78,7 @@ def _called(function: Any, program: str) -> Any:
         value = function()
         if inspect.iscoroutine(value):
             value = anyio.run(_result, value)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         kind = type(error).__name__
         raise CannotRun(f"asyncapi: {program}() has failed: {kind}: {error}") from error
     return value

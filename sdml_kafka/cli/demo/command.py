@@ -30,6 +30,7 @@ from sdml_kafka.cli.demo.participants.listener_member import ListenerMember
 from sdml_kafka.cli.demo.participants.pricing_client import PricingClient
 from sdml_kafka.cli.demo.participants.pricing_server import PricingServer
 from sdml_kafka.cli.demo.plan import make_plan
+from sdml_kafka.cli.output import drop_stdout
 from sdml_kafka.cli.signals import cancel_on_signal
 from sdml_kafka.cli.terminal import complain, first_of, require, require_backend, set_up_logging
 from sdml_kafka.producing.outbox import Outbox
@@ -58,8 +59,7 @@ def run_demo(options: DemoOptions) -> int:
     try:
         code = anyio.run(Demo(options, open_display()).run, backend=options.backend)
     except* BrokenPipeError:
-        # Python flushes stdout at its end, which would fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_stdout()
     return code
 
 

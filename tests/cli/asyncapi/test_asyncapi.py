@@ -1,6 +1,7 @@
 """`sdml-kafka asyncapi` writes the document of a program that it imports."""
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 
 from sdml_kafka.cli.main import main
 from tests.support.asyncapi_schema import check_document
+from tests.support.command_line import EXIT_TIMEOUT_S, PROGRAM
 
 SERVICE = """
 from sdml_kafka import KafkaListener, KafkaProducer, parse_json
@@ -27,6 +29,9 @@ async def make():
 
 def broken():
     raise ValueError("no such thing")
+
+def ending():
+    raise SystemExit
 """
 
 
@@ -36,6 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "service.py").write_text(SERVICE)
     (folder / "wrong.py").write_text("1 / 0")
     (folder / "lacking.py").write_text("import there_is_none")
+    (folder / "ending.py").write_text("raise SystemExit(0)")
     return folder
 
 
@@ -63,7 +69,7 @@ def run(
 
     yield run
     for name in set(sys.modules) - known:
-        if name in ("service", "wrong", "lacking"):
+        if name in ("service", "wrong", "lacking", "ending"):
             del sys.modules[name]
 
 
@@ -100,6 +106,8 @@ def test_a_function_makes_the_objects_and_a_file_takes_yaml(run: Run, folder: Pa
         (["service:text"], "service:text is a str; it has to be a listener"),
         (["service:nothing"], "service:nothing is a list; it has to be a listener"),
         (["service:broken"], "service:broken() has failed: ValueError: no such thing"),
+        (["ending"], "ending cannot be imported: SystemExit: 0"),
+        (["service:ending"], "service:ending() has failed: SystemExit"),
         (["json"], "json holds no listener"),
         (["service:listener", "-o", "no/such/folder"], "no/such/folder cannot be written"),
     ],
@@ -109,3 +117,23 @@ def test_what_cannot_be_described_is_one_line(run: Run, arguments: list[str], wh
     assert (done.code, done.out) == (2, "")
     assert why in done.err
     assert len(done.err.splitlines()) == 1
+
+
+def test_a_pipe_that_is_closed_is_no_failure(folder: Path) -> None:
+    argv = [PROGRAM, "asyncapi", "service"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(argv, stdout=pipe, stderr=pipe, cwd=folder) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        assert process.wait(EXIT_TIMEOUT_S) == 0
+
+
+def test_a_stdout_that_is_closed_is_said(folder: Path) -> None:
+    script = 'exec "$0" asyncapi service >&-'
+    done = subprocess.run(
+        ["sh", "-c", script, PROGRAM], capture_output=True, cwd=folder, check=False
+    )
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"stdout is closed" in done.stderr
