@@ -40,10 +40,9 @@ def parse_arguments(argv: Sequence[str] | None) -> Options:
         # What follows belongs to the program that is run: argparse would look for options in it.
         at = words.index("--")
         words, program = words[:at], words[at + 1 :]
-    parser = _parser()
-    given, rest = parser.parse_known_args(words)
+    given, rest = _parser().parse_known_args(words)
     if rest:
-        _refuse(parser, words, rest)
+        _refuse(given.parser, words, rest)
     given.program = tuple(program)
     if hasattr(given, "read_config"):
         given.config = given.read_config(given)

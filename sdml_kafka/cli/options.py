@@ -29,6 +29,7 @@ def add_command(commands: Any, name: str, summary: str, text: str) -> argparse.A
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.set_defaults(parser=parser)
     return parser
 
 

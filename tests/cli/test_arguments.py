@@ -206,3 +206,14 @@ def test_help_has_examples_and_exit_codes(command: str, capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     assert f"sdml-kafka {command}" in shown
     assert "exit codes:" in shown
+
+
+def test_an_unknown_argument_shows_the_usage_of_its_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        parse_arguments([*LISTEN, "--grop", "g"])
+    assert exit_.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.startswith("usage: sdml-kafka listen ")
+    assert shown.endswith("sdml-kafka listen: error: unrecognized arguments: --grop g\n")

@@ -188,13 +188,6 @@ def test_a_client_that_is_not_installed(
     assert "pip install 'sdml-kafka-client[librdkafka]'" in shown
 
 
-def test_a_replay_works_over_aiokafka_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(["dead-letters", "a", "replay", "--bootstrap", "a:1", "--client", "librdkafka"])
-    assert exit_.value.code == 2
-    assert "replay works over aiokafka alone: leave --client out" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize(
     "argv",
     [

@@ -39,7 +39,7 @@ class DeadLettersOptions:
     """The topic to send to; None for where each one came from."""
     same_partition: bool = False
     new_time: bool = False
-    """Whether records get the time of sending, and not the time that they had."""
+    """True if records get the time of sending, and not the time that they had."""
     dry_run: bool = False
     progress: bool = False
     backend: Backend = "asyncio"
@@ -195,7 +195,5 @@ def _check_action(
             if names_one
             else "--to, --same-partition, --new-time, --dry-run and --progress are for replay alone"
         )
-    if action in ("replay", "replay one") and given.client != "aiokafka":
-        parser.error("replay works over aiokafka alone: leave --client out")
     if given.to == given.topic:
         parser.error("--to is the topic of the dead letters itself")

@@ -302,6 +302,23 @@ def test_records_that_are_too_old_for_their_topic(topics: Topics) -> None:
     assert newest > FIRST_MS
 
 
+@pytest.mark.one_loop
+@BACKENDS
+def test_over_librdkafka_each_is_sent_once(topics: Topics, backend: str) -> None:
+    """What one client has sent, the other does not send again."""
+    how = ["--client", "librdkafka", "--backend", backend, "-o", "socket.timeout.ms=10000"]
+    topics.fill([topics.first] * 6)
+    one = topics.run("replay", "1", "1", *how)
+    assert (one.returncode, one.stderr) == (0, f"1 record sent ({topics.first}: 1)\n".encode())
+    rest = topics.run("replay", *how)
+    assert rest.returncode == 0, rest.stderr
+    assert rest.stderr.endswith(f"5 records sent ({topics.first}: 5)\n".encode())
+    for client in (how, []):
+        again = topics.run("replay", *client)
+        assert (again.returncode, again.stderr.endswith(b"\n0 records sent\n")) == (0, True)
+    assert sorted(topics.committed(topics.first)) == [b"%d" % number for number in range(6)]
+
+
 def test_one_is_sent_by_its_place_and_once(topics: Topics) -> None:
     topics.fill([topics.first] * 4)
     sent = topics.run("replay", "1", "1")
