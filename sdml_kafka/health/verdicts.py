@@ -1,4 +1,4 @@
-"""What `health()` returns: whether an object does its work, and if not, why and since when."""
+"""The answer of `health()`: whether an object does its work, and if not, why and since when."""
 
 from typing import Literal, get_args
 
@@ -43,31 +43,31 @@ class PartHealth:
     """The state of one part of an object: a partition, a processor, its group, its brokers."""
 
     kind: PartKind
-    """What the part is."""
+    """The kind of the part."""
     name: str
     """The part's own name, such as "orders 3" for a partition."""
     state: State
     """The state of the part."""
     reason: str
-    """What a person wants to know of it: which record, why, and what to do."""
+    """The explanation for a person: which record, why, and what to do."""
     since_s: float | None = None
     """Seconds that it has been so, None if that is not known."""
 
     @property
     def ok(self) -> bool:
-        """Whether the part does its work, or has none to do."""
+        """True if the part does its work, or has none to do."""
         return self.state in _GOOD
 
 
 @frozen
 class Health:
-    """Whether an object does its work at this moment."""
+    """The health of an object at this moment: whether it does its work, and why not."""
 
     live: bool
     """True while the object may do its work. False once it has failed itself: then only a new
     object or a new process helps."""
     ready: bool
-    """Whether the object does its work now: it runs, and none of its parts is in trouble, but for
+    """True if the object does its work now: it runs, and none of its parts is in trouble, but for
     topics that do not exist beside others that do."""
     state: State
     """The state of the object: that of its worst part, if it runs."""

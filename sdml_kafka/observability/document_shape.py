@@ -97,7 +97,7 @@ class PartitionDocument(TypedDict):
     parsing: int
     paused: bool
     held: str | None
-    """Why a batch that does not decode holds the partition."""
+    """The reason for which a batch that does not decode, or a schema, holds the partition."""
 
 
 class ProcessorDocument(TypedDict):

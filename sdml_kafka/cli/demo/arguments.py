@@ -22,7 +22,7 @@ class DemoOptions:
     bootstrap: str | None
     """The address of a Kafka that is there already; None if the demo starts its own."""
     seconds: float
-    """How long records are sent."""
+    """The seconds for which records are sent."""
     backend: Backend
     version: str | None = None
     """The version of the Kafka that the demo starts; None for the default."""

@@ -25,7 +25,7 @@ class Step:
 class Plan:
     steps: tuple[Step, ...]
     seconds: float
-    """How long records are sent."""
+    """The seconds for which records are sent."""
 
     def next_step(self, done: int) -> Step | None:
         """Return the step that follows when `done` steps are done, None when there is none."""

@@ -31,7 +31,7 @@ class ListenOptions:
     """The consumer group; None to read without one, from `offset` on."""
     start: Start
     maximum: int | None
-    """How many records are written at most; None for no limit."""
+    """The most records that are written; None for no limit."""
     progress: bool
     backend: Backend
     config: ClientConfig = NO_CONFIG
@@ -40,7 +40,7 @@ class ListenOptions:
     partitions: frozenset[int] = frozenset()
     """The partitions that are read without a group; empty for all."""
     exits_at_end: bool = False
-    """Whether the command ends when it has written what was there."""
+    """True if the command ends when it has written what was there."""
 
 
 def add_listen(commands: Any) -> None:

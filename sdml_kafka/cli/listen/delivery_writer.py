@@ -10,7 +10,7 @@ from sdml_kafka import Delivery
 from sdml_kafka.cli.output import PIPE_BUF, Output
 
 CHECK_EVERY_S = 0.5
-"""How often an idle writer checks whether its pipe is still open."""
+"""The seconds between two looks of an idle writer at whether its pipe is still open."""
 
 
 class DeliveryWriter:

@@ -34,7 +34,7 @@ class RequestOptions:
     server_group: str | None
     reply_topic: str | None
     streams: bool
-    """Whether the server may answer with several replies."""
+    """True if the server may answer with several replies."""
     backend: Backend
     config: ClientConfig = NO_CONFIG
     dialect: DialectName = "native"

@@ -27,7 +27,7 @@ class SendOptions:
     key: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     reads_json: bool
-    """Whether each line is an object, and not a value."""
+    """True if each line is an object, and not a value."""
     progress: bool
     backend: Backend
     config: ClientConfig = NO_CONFIG

@@ -19,7 +19,7 @@ Headers = tuple[tuple[str, bytes], ...]
 
 @frozen
 class Outgoing:
-    """What one record is made of."""
+    """The parts of one record."""
 
     value: bytes | None
     key: bytes | None

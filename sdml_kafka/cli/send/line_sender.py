@@ -17,7 +17,7 @@ from sdml_kafka.cli.send.json_lines import Outgoing
 MAX_BYTES = 16 << 20
 """The bytes of lines on their way above which no further one is read."""
 EXTRA_BYTES = 500
-"""What a record takes beside its line, roughly."""
+"""The bytes that a record takes beside its line, roughly."""
 
 
 class WrongLine(Exception):

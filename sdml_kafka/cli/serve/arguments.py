@@ -27,11 +27,11 @@ class ServeOptions:
     bootstrap: str
     group: str
     concurrency: int
-    """How many programs run at a time."""
+    """The number of programs that run at a time."""
     timeout_s: float
-    """How long one run of the program may take."""
+    """The seconds that one run of the program may take."""
     maximum: int | None
-    """How many requests are answered at most; None for no limit."""
+    """The most requests that are answered; None for no limit."""
     backend: Backend
     command: tuple[str, ...]
     """The program and its arguments."""

@@ -25,13 +25,13 @@ PIPE_ERRORS = (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError)
 
 @frozen
 class ProgramResult:
-    """What a program wrote, and how it ended."""
+    """The output of a program, and how it ended."""
 
     output: bytes
     code: int
     """The exit code; the negative number of the signal that ended the program."""
     is_too_long: bool
-    """Whether the program wrote more than `MAX_OUTPUT_BYTES`, and was ended for that."""
+    """True if the program wrote more than `MAX_OUTPUT_BYTES`, and was ended for that."""
 
 
 class Program:

@@ -1,4 +1,4 @@
-"""Who may ask: whoever has the token, from a page of this server or from a program. Pure."""
+"""Access: whoever has the token may ask, from a page of this server or from a program. Pure."""
 
 import hmac
 from collections.abc import Mapping

@@ -59,10 +59,10 @@ class ListedTopic(TypedDict):
 
     topic: str
     letters: list[dict[str, Any]]
-    """Each as `sdml-kafka dead-letters` lists it, with `age_s`, and `sent`: whether it was sent
+    """Each as `sdml-kafka dead-letters` lists it, with `age_s`, and `sent`: true if it was sent
     anew, null if that is not known."""
     error: str | None
-    """Why they could not be read, or what is not known of them."""
+    """The reason for which they could not be read, or what is not known of them."""
 
 
 class Round(TypedDict):
@@ -76,7 +76,7 @@ class Round(TypedDict):
     """True if all is done; else another round goes on."""
     notes: list[str]
     error: str | None
-    """Why it could not go on. What `sent` says was sent even so."""
+    """The reason for which it could not go on. What `sent` says was sent even so."""
 
 
 class Desk:

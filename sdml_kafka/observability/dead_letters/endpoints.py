@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Any, cast
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -32,6 +32,8 @@ def dead_letter_routes(desk: Desk, access: Access) -> Sequence[Route]:
                 return _json(await answer(await _body(request)), 200)
             except Refused as why:
                 return _json({"error": str(why)}, why.status)
+            except ClientDisconnect:  # no failure of the server, and nobody reads the answer
+                return _json({"error": "the request has no end"}, 400)
 
         return Route(path, endpoint, methods=["POST"])
 

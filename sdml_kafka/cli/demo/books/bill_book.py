@@ -46,7 +46,7 @@ class BillBook:
 
     @property
     def holds(self) -> bool:
-        """Whether each bill was handled or was a dead letter, never both, and none overtook."""
+        """True if each bill was handled or was a dead letter, never both, and none overtook."""
         is_split = not self.missing and not self.handled & self.dead_letters
         is_split = is_split and self.replayed == self.dead_letters
         return is_split and not self.out_of_order

@@ -34,7 +34,7 @@ class CallBalance:
 
     @property
     def holds(self) -> bool:
-        """Whether calls were answered, all of them settled, and every failure has a cause."""
+        """True if calls were answered, all of them settled, and every failure has a cause."""
         is_right = self.right > 0 and self.wrong == 0
         return is_right and self.made == self.settled and self.unexplained == 0
 

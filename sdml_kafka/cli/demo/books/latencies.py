@@ -1,4 +1,4 @@
-"""How long the calls of the last few seconds took."""
+"""The times that the calls of the last few seconds took."""
 
 from collections import deque
 

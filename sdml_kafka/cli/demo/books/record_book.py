@@ -67,7 +67,7 @@ class RecordBalance:
 
     @property
     def holds(self) -> bool:
-        """Whether records were sent, none was lost, and every repeat has a cause."""
+        """True if records were sent, none was lost, and every repeat has a cause."""
         return self.sent > 0 and self.lost == 0 and self.repeats[Cause.UNEXPLAINED] == 0
 
 

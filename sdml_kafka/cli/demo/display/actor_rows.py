@@ -11,7 +11,7 @@ from sdml_kafka.runtime import ActorSnapshot
 class ActorRow:
     is_child: bool
     is_last: bool
-    """Whether the actor is the last child of its parent."""
+    """True if the actor is the last child of its parent."""
     depth: int
     actor: ActorSnapshot
 

@@ -1,4 +1,4 @@
-"""What the demo shows at one moment, as frozen values."""
+"""Frames: the demo at one moment, as frozen values."""
 
 from attrs import frozen
 
@@ -52,9 +52,9 @@ class Frame:
     title: str
     elapsed_s: float
     seconds: float
-    """How long records are sent."""
+    """The seconds for which records are sent."""
     announcement: str
-    """What happens next, and when."""
+    """The next event, and when it comes."""
     broker_is_up: bool
     listeners: tuple[ParticipantView, ...]
     callers: tuple[ParticipantView, ...]
