@@ -20,9 +20,11 @@ pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.timeout(120)]
 class CuttingOff:
     """An inspector that cancels a scope at an await of its questions."""
 
-    def __init__(self, inspector: Inspector, scope: anyio.CancelScope, at: int) -> None:
+    inspector: Inspector
+
+    def __init__(self, scope: anyio.CancelScope, at: int) -> None:
         self.seen = 0
-        self._inspector, self._scope, self._at = inspector, scope, at
+        self._scope, self._at = scope, at
 
     def _count(self) -> None:
         self.seen += 1
@@ -33,7 +35,7 @@ class CuttingOff:
         answers = list[bytes]()
 
         async def ask() -> None:
-            answers.append(await self._inspector.ask(address, request, timeout_s))
+            answers.append(await self.inspector.ask(address, request, timeout_s))
 
         await watched(ask(), self._count)
         return answers[0]
@@ -50,9 +52,10 @@ async def test_an_examination_that_is_cut_off(embedded_kafka: EmbeddedKafka) -> 
     connections, tasks = psutil.Process().net_connections, task_count()
     before, at = len(connections()), 1
     while True:
-        with anyio.CancelScope() as scope:
-            async with inspector({}) as opened:
-                cutting = CuttingOff(opened, scope, at)
+        scope = anyio.CancelScope()
+        cutting = CuttingOff(scope, at)
+        with scope:
+            async with inspector({}) as cutting.inspector:
                 await Examination(cutting, plan, Ours()).run()
         assert task_count() == tasks
         if cutting.seen < at:

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from inspect import CO_GENERATOR
 from types import FrameType
 from typing import Any
@@ -38,6 +39,13 @@ class Pressed(Console):
         if show and self._again:
             signal.raise_signal(self._number)
         return super().show_cursor(show)
+
+
+def press(number: signal.Signals, own: object, first: int, call: int) -> None:
+    """Press the key at the first call that is due while the command takes its signals itself."""
+    if call >= first and signal.getsignal(number) != own:
+        sys.setprofile(None)
+        signal.raise_signal(number)
 
 
 @contextmanager
@@ -83,13 +91,7 @@ def test_a_signal_at_any_call(
     while len(looks) <= LOOKS:
         looks.clear()
         at, tried, out = at + STEP, tried + 1, io.StringIO()
-
-        def hit(call: int, at: int = at) -> None:
-            if call >= at and signal.getsignal(number) != own:
-                sys.setprofile(None)
-                signal.raise_signal(number)
-
-        with calling_back(hit):
+        with calling_back(partial(press, number, own, at)):
             code = show_live(OPTIONS, Pressed(number, out, again=again))
         assert code == 128 + number
         assert last_modes(out.getvalue()) in ({}, {"1049": "l", "25": "h"}), at
