@@ -21,8 +21,8 @@ def lead_to(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
         ("listener.listener", "listener_transport", twin.listener_transport),
         ("rpc.client.client", "rpc_transport", twin.rpc_transport),
         ("rpc.server.server", "rpc_server_transport", twin.rpc_server_transport),
-        ("producer.producer", "producer_connect", twin.producer_connect),
-        ("producer.producer", "transactional_connect", twin.transactional_connect),
+        ("producer.connecting", "producer_connect", twin.producer_connect),
+        ("producer.connecting", "transactional_connect", twin.transactional_connect),
     ]:
         monkeypatch.setattr(f"sdml_kafka.{module}.{name}", lead)
 
