@@ -287,6 +287,7 @@ class PendingSends:
                 yield
             finally:
                 self._preparing.discard(scope)
+                self._wake_if_settled()
         if scope.cancelled_caught and self._refusal is not None:
             raise self._refusal.with_traceback(None)
 
@@ -316,6 +317,10 @@ class PendingSends:
         if self._wait_for_room and self._room.wake_one():
             self._handed += 1
         if not self.waiting and self._all_settled:
+            self._wake_if_settled()
+
+    def _wake_if_settled(self) -> None:
+        if not self.waiting and not self._preparing:
             waiters, self._all_settled = self._all_settled, []
             for waiter in waiters:
                 wake(waiter)
@@ -340,8 +345,8 @@ class PendingSends:
         return min((each.due - each.timeout_s for each in oldest), default=None)
 
     async def wait_settled(self) -> None:
-        """Wait until no record waits."""
-        while self.waiting:
+        """Wait until no record waits, neither for its acknowledgement nor for its serializer."""
+        while self.waiting or self._preparing:
             waiter = self.new_waiter()
             self._all_settled.append(waiter)
             try:

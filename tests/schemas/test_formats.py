@@ -246,6 +246,34 @@ def test_avro_of_a_topic_with_several_types_by_reference(text: str, value: objec
     assert avro.reader(schema, Reading(dict, lambda read: read))(data, 0, None) == value
 
 
+CART = (
+    '{"type": "record", "name": "Cart", "namespace": "shop", "fields": ['
+    '{"name": "first", "type": "Order"},'
+    ' {"name": "more", "type": {"type": "array", "items": "Order"}},'
+    ' {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["SMALL", "BIG"]}}]}'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_alone"),
+    [
+        ('["null", "shop.Cart", "shop.Order"]', True),
+        ('["shop.Order", "shop.Cart"]', True),
+        (
+            '{"type": "record", "name": "Van", "fields": [{"name": "a", "type": "shop.Cart"}]}',
+            False,
+        ),
+        ('{"type": "map", "values": ["null", "shop.Cart"]}', False),
+    ],
+)
+def test_avro_whose_references_refer_to_others(text: str, is_alone: bool) -> None:
+    schema = SchemaText("AVRO", text, {"shop.Order": ORDER_AVRO, "shop.Cart": CART})
+    cart = {"first": ORDER, "more": [ORDER, ORDER], "kind": "BIG"}
+    value = cart if is_alone else {"a": cart}
+    data = avro.writer(schema)(value)
+    assert avro.reader(schema, Reading(dict, lambda read: read))(data, 0, None) == value
+
+
 async def test_json_is_checked_unless_it_is_not_wanted(registry: SchemaRegistry) -> None:
     serialize = registry.serializer("orders-value", ORDER_JSON, kind="JSON", register=True)
     careless = registry.serializer("orders-value", ORDER_JSON, kind="JSON", validate=False)

@@ -105,6 +105,21 @@ async def test_a_producer_waits_and_writes_headers() -> None:
     assert [name for name, _ in third.headers] == ["own", HEADERS["value"]]
 
 
+async def test_a_flush_waits_for_schemas_as_well() -> None:
+    client = FakeRegistry(takes_s=5.0)
+    to_order = registry_of(client).serializer("orders-value")
+    broker = MemoryBroker({TOPIC: 1})
+    transport = broker.connect_producer()
+    async with (
+        KafkaProducer(transport=transport, serializers={Order: to_order}) as producer,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(producer.send, TOPIC, Order(id=1, item="figs"))
+        await anyio.sleep(1)
+        await producer.flush()
+        assert len(broker.records(P0)) == 1
+
+
 async def test_a_producer_that_is_left_waits_for_no_schema() -> None:
     client = FakeRegistry()
     to_order = registry_of(client).serializer("orders-value")

@@ -1,6 +1,7 @@
 """Avro, by fastavro."""
 
 import json
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, cast
 
@@ -63,12 +64,41 @@ def _parsed(schema: SchemaText) -> Any:
     try:
         for text in schema.references.values():
             parse(json.loads(text), named_schemas=named)
-        document = json.loads(schema.text)
-        # What is known by name goes with a named schema alone; in any other it is written out.
-        expand = bool(named) and not (isinstance(document, dict) and "name" in document)
-        return parse(document, named_schemas=named, expand=expand)
+        parsed = parse(json.loads(schema.text), named_schemas=named)
+        return parse(_whole(parsed, named, set())) if schema.references else parsed
     except Exception as error:  # of whichever class: the schema came from outside
         raise SchemaRefused(f"the schema is not valid Avro ({type(error).__name__})") from error
+
+
+def _whole(schema: Any, named: Mapping[str, Any], seen: set[str]) -> Any:
+    """Return a parsed schema that refers to nothing outside: it defines each name itself.
+
+    Args:
+        schema: The schema, or a part of it.
+        named: What it refers to, by name.
+        seen: The names that were defined so far.
+    """
+    if isinstance(schema, list):
+        return [_whole(each, named, seen) for each in schema]  # pyright: ignore[reportUnknownVariableType]
+    found: Any = schema
+    if isinstance(schema, str):
+        if schema not in named or schema in seen:
+            return schema
+        found = named[schema]
+    if found["type"] in ("record", "error", "enum", "fixed"):
+        if found["name"] in seen:
+            return found["name"]
+        seen.add(found["name"])
+    whole = {key: value for key, value in found.items() if not key.startswith("__fastavro")}
+    whole.pop("__named_schemas", None)
+    if "fields" in whole:
+        whole["fields"] = [
+            {**each, "type": _whole(each["type"], named, seen)} for each in whole["fields"]
+        ]
+    for part in ("type", "items", "values"):
+        if part in whole:
+            whole[part] = _whole(whole[part], named, seen)
+    return whole
 
 
 def _reader_schema(reading: Reading) -> Any:

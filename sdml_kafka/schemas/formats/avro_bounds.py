@@ -91,9 +91,6 @@ class _Steps:
 
     def __attrs_post_init__(self) -> None:
         self._collect(self.schema)
-        if isinstance(self.schema, dict):  # what it refers to, and does not hold
-            for each in self.schema.get("__named_schemas", {}).values():  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
-                self._collect(each)
 
     def _collect(self, schema: Any) -> None:
         if isinstance(schema, dict) and "name" in schema:
