@@ -26,6 +26,20 @@ def test_what_describes_its_arguments_describes_each_of_them() -> None:
     assert checked > 100
 
 
+def test_none_begins_with_a_question() -> None:
+    """A docstring begins with a verb, or names the thing: "True if ...", "The number of ..."."""
+    begun = re.compile(r"What|Whether")
+    found = [
+        f"{file.relative_to(PACKAGE)}:{node.lineno}"
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and begun.match(str(node.value.value))
+    ]
+    assert found == []
+
+
 def functions_of(tree: ast.Module) -> Iterator[tuple[Function, str]]:
     """Yield functions with their docstrings; a constructor's may be its class's."""
     for node in ast.walk(tree):

@@ -1,4 +1,4 @@
-"""What the actors of a listener share, built and wired. Nothing here waits."""
+"""The parts that the actors of a listener share, built and wired. Nothing here waits."""
 
 from collections.abc import Collection, Container, Sequence
 from logging import getLogger

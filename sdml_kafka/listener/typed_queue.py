@@ -140,7 +140,8 @@ class TypedQueue:
             pass_on: Called when records wait here that no stream will read.
             dropped: Gives back deliveries that are dropped in other threads.
         """
-        self.type, self.dropped = type_, dropped
+        self.type: object = type_
+        self.dropped: Dropped = dropped
         self.maxsizes: list[int] = []
         """The bound of each open stream; 0 is no bound."""
         self.closed: bool = False

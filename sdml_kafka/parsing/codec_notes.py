@@ -1,4 +1,4 @@
-"""What is known of parsers and serializers, beside how to call them.
+"""Notes on parsers and serializers, beside how to call them.
 
 That is the media type of what one reads or writes; and of a parser that looks at a record's value
 alone, what it does with that, so that no record has to be made for it.

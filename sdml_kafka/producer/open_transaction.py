@@ -1,4 +1,4 @@
-"""What a program holds of a transaction: it takes records, and a record that fails spoils it."""
+"""An open transaction of a program: it takes records, and a record that fails spoils it."""
 
 from collections.abc import Awaitable, Generator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What confluent-kafka's registry client is asked for, one request after another, in a thread.
+"""Requests of confluent-kafka's registry client, one after another, in a thread.
 
 Its answers are a stranger's, so what they are made of is bounded: their size, the schemas that one
 refers to, and the time that all of it may take.

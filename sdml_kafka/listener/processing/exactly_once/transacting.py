@@ -1,4 +1,4 @@
-"""What a listener has for transactions, and whether that will do."""
+"""A listener's means for transactions, and a check that they will do."""
 
 from collections.abc import Callable, Collection
 
