@@ -121,6 +121,9 @@ class TypedQueue:
 
     It is bounded by the dispatcher, which asks for room before it puts something in. Whoever finds
     no room is remembered until the dispatcher has been called; nobody else can clear that.
+
+    At any call of a function the garbage collector may come, and `put_back` what a program has
+    dropped. So what was looked at before a call may be another thing after it.
     """
 
     def __init__(
@@ -183,14 +186,14 @@ class TypedQueue:
         return (self,)
 
     def __len__(self) -> int:
-        return sum(map(_count, self._lines.values()))
+        return sum(map(_count, list(self._lines.values())))
 
     def room_for(self, tenancy: Tenancy, *, is_parsed: bool) -> int:
         """Return how many more records of a partition fit; if none do, `on_room` will be called.
 
         `is_parsed` says whether the values are ready before they wait.
         """
-        line = self._lines.get(tenancy, ())
+        line = list(self._lines.get(tenancy, ()))
         waiting = _count(line)
         if self.maxsizes and 0 not in self.maxsizes:
             bound = min(MAX_PARSED_AHEAD, max(self.maxsizes))
@@ -220,26 +223,29 @@ class TypedQueue:
         """Return the line of a partition, at the end of the turns if it is a new one."""
         line = self._lines.get(tenancy)
         if line is None:
-            line = self._lines[tenancy] = deque()
-            self._turns.append(tenancy)
+            line = self._lines.setdefault(tenancy, deque())
+            if tenancy not in self._turns:
+                self._turns.append(tenancy)
         return line
 
     def _first_line(self) -> deque[Parcel] | None:
         """Return the line of the partition whose turn it is, None if no record waits."""
         turns = self._turns
         while turns:
-            line = self._lines[turns[0]]
+            line = self._lines[tenancy := turns[0]]
             while line and line[0].next >= line[0].end:
                 line.popleft()
             if line:
                 return line
-            self._end_first_line()
+            self._end_line(tenancy)
         return None
 
-    def _end_first_line(self) -> None:
-        """Forget the line of the partition whose turn it is, since nothing waits there."""
-        tenancy = self._turns.popleft()
+    def _end_line(self, tenancy: Tenancy) -> None:
+        """Forget the line of a partition, unless something waits there after all."""
+        if self._lines[tenancy]:
+            return
         del self._lines[tenancy]
+        self._turns.remove(tenancy)
         self._taken_in_turn = 0
         if self._refused and (tenancy in self._refused or not self._turns):
             self._refused.clear()
@@ -265,14 +271,15 @@ class TypedQueue:
         line = self._first_line()
         if line is None:
             return None
-        parcel, most = line[0], max(1, turn - self._taken_in_turn)
+        most = max(1, turn - self._taken_in_turn)
+        parcel = line[0]
         count = parcel.end - parcel.next
         if count > most:
             count, parcel = most, parcel.split(most)
         else:
             line.popleft()
         if not line:
-            self._end_first_line()  # which asks for more, while these are handled
+            self._end_line(parcel.chunk.tenancy)  # which asks for more, while these are handled
         elif count < most:
             self._taken_in_turn += count
         else:
@@ -304,9 +311,12 @@ class TypedQueue:
         """Put records in front of those that wait, in the order of their offsets."""
         tenancy = parcel.chunk.tenancy
         line = self._line(tenancy)
-        line.insert(_place_of(parcel, line), parcel)
-        self._turns.remove(tenancy)
-        self._turns.appendleft(tenancy)
+        line.insert(_place_of(parcel, list(line)), parcel)
+        turns = self._turns
+        if tenancy in turns:
+            turns.remove(tenancy)
+        if tenancy not in turns:
+            turns.appendleft(tenancy)
         self._waiting.wake(parcel.end - parcel.next)
 
     def withdraw(self, tenancies: Collection[Tenancy]) -> None:
@@ -354,7 +364,7 @@ class TypedQueue:
 
 
 def _count(parcels: Iterable[Parcel]) -> int:
-    return sum(parcel.end - parcel.next for parcel in parcels)
+    return sum(parcel.end - parcel.next for parcel in list(parcels))
 
 
 def _place_of(back: Parcel, line: Iterable[Parcel]) -> int:
