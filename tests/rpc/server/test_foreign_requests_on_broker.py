@@ -74,21 +74,23 @@ async def test_replies_errors_nulls_and_streams_in_the_partition_asked_for(
     async def count(value: bytes, call: Call) -> AsyncGenerator[bytes]:
         yield b"0"
         await anyio.sleep(0.01)
-        yield b"1"
+        for number in range(1, 20):
+            yield b"%d" % number
 
     def spring(id_: bytes) -> list[tuple[str, bytes]]:
         partition = ("kafka_replyPartition", b"\x00\x00\x00\x01")
         return [("kafka_replyTopic", reply_topic.encode()), partition, ("kafka_correlationId", id_)]
 
-    def nest(id_: bytes) -> list[tuple[str, bytes]]:
+    def nest(id_: bytes, partition: bytes = b"2") -> list[tuple[str, bytes]]:
         topic = ("kafka_replyTopic", reply_topic.encode())
-        return [("kafka_correlationId", id_), topic, ("kafka_replyPartition", b"2")]
+        return [("kafka_correlationId", id_), topic, ("kafka_replyPartition", partition)]
 
     of_spring = {value: uuid4().bytes for value in (b"figs", b"fail", b"null")}
     of_nest = {value: b"%021x" % number for number, value in enumerate(of_spring)}
     requests = [(calls, value, spring(id_)) for value, id_ in of_spring.items()]
     requests += [(calls, value, nest(id_)) for value, id_ in of_nest.items()]
-    requests.append((streams, b"", nest(b"f" * 21)))
+    asked_for = {b"f" * 21: b"2", b"e" * 21: b"99", b"d" * 21: b""}
+    requests += [(streams, b"", nest(id_, number)) for id_, number in asked_for.items()]
     async with server:
         found = await ask(embedded_kafka, reply_topic, requests)
     assert dialects == {"spring", "nestjs"}
@@ -99,4 +101,8 @@ async def test_replies_errors_nulls_and_streams_in_the_partition_asked_for(
             assert got == (value if value == b"figs" else None)
             assert headers.get("serverSentAnError") == (b"no figs" if value == b"fail" else None)
             assert ("kafka_nest-err" in headers) == (value == b"fail")
-    assert [(where, got) for where, _, got, _ in found[b"f" * 21]] == [(2, b"0"), (2, b"1")]
+    for id_, number in asked_for.items():
+        assert [got for _, _, got, _ in found[id_]] == [b"%d" % number for number in range(20)]
+        places = {where for where, *_ in found[id_]}
+        assert len(places) == 1
+        assert number != b"2" or places == {2}
