@@ -7,9 +7,10 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, RemoteError
+from sdml_kafka import Call, Hook, KafkaRPC, KafkaRPCServer, Outgoing, RemoteError, SendFailed
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from sdml_kafka.transport.interfaces.transports import Transport
+from tests.support.client_by_hand import ask, echo, new_broker, replies, reply, serving
 from tests.support.seeing_hook import CURRENT, SeeingHook
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
@@ -138,3 +139,35 @@ async def test_a_client_that_is_left_settles_its_calls() -> None:
         rpc._actors.settle_calls()
     assert [event.outcome for event in client.of("call_settled")] == ["ClientClosed"]
     assert len(failures) == 1
+
+
+class Adding(Hook):
+    """Adds a header to each message, and asks for no outcome."""
+
+    def sending(self, message: Outgoing) -> None:
+        message.add_header("tenant", b"blue")
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+async def test_a_reply_that_is_sent_again_has_the_headers_of_hooks_once(is_stream: bool) -> None:
+    async def stream(value: bytes, call: Call) -> AsyncGenerator[bytes]:
+        yield value
+
+    broker = new_broker()
+    async with serving(broker, stream if is_stream else echo, hooks=[Adding()]):
+        broker.fail_sends(SendFailed("away"), times=2)
+        ask(broker)
+        records = await replies(broker, 2 if is_stream else 1)
+    names = [[name for name, _ in record.headers].count("tenant") for record in records]
+    assert names == [1] * len(records)
+
+
+async def test_an_error_in_place_of_a_reply_has_them_too() -> None:
+    async def large(value: bytes, call: Call) -> bytes:
+        return b"x" * (2 << 20)
+
+    broker = new_broker()
+    async with serving(broker, large, hooks=[Adding()]):
+        ask(broker)
+        record = await reply(broker)
+    assert [name for name, _ in record.headers].count("tenant") == 1

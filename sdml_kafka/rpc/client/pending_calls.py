@@ -51,6 +51,8 @@ class PendingCall(Call):
     parses: set[anyio.CancelScope] | None = None
     """The scopes of the tasks that parse replies for it: an async parser, or one that needs
     something first. They end with the call."""
+    waits_for: Callable[[], str] | None = None
+    """Returns what the reply waits for that was the last to need a task of its own."""
     takes_several: bool = False
     """True if it takes further replies while the first one is being parsed."""
     arrived: int = 0
@@ -121,11 +123,12 @@ class PendingCall(Call):
         """Return the reply with its number in the order of arrival; streams alone need it."""
         return reply
 
-    def parse_scope(self, reply: Reply, why: str) -> anyio.CancelScope | None:
+    def parse_scope(self, reply: Reply, why: Callable[[], str]) -> anyio.CancelScope | None:
         """Return the scope for a reply to be parsed in a task of its own, for this reason.
 
         None stands for one reply too many, with which a stream has failed.
         """
+        self.waits_for = why
         scope = anyio.CancelScope()
         if self.parses is None:
             self.parses = set()
@@ -165,7 +168,11 @@ class PendingCall(Call):
 
     def timeout_text(self) -> tuple[str, str]:
         """Return what did not come in time, and a hint for when the connection is fine."""
-        where = f"from {self.message.topic!r} within {in_seconds(self.timeout_s)}"
+        within = f"within {in_seconds(self.timeout_s)}"
+        where = f"from {self.message.topic!r} {within}"
+        if self.parses and self.waits_for is not None:
+            text = f"The reply from {self.message.topic!r} came, and was not parsed {within}"
+            return f"{text}: {self.waits_for()}", ""
         if self.waits_for_ack:
             return f"No acknowledgement {where}", ""
         return (

@@ -30,7 +30,6 @@ from sdml_kafka.transport.fetched.parts import flat_headers
 from sdml_kafka.transport.interfaces.records import Record
 
 MAX_TYPES = 1000
-SLOW_PARSER = "their parser is slower than they come. Allow more with max_waiting, or parse faster"
 MAX_ID_NAMES = 20
 """How many headers may be read for an id; each slows down the reading of every reply a little."""
 
@@ -274,15 +273,16 @@ class ReplyDispatcher(Actor):
         try:
             value = spec.parser(record)
             if type(value) not in self._plain and self._is_awaitable(value):
-                if (scope := call.parse_scope(reply, SLOW_PARSER)) is not None:
+                if (scope := call.parse_scope(reply, _parser_waits)) is not None:
                     parsing.start_soon(_finish_parsing, value, record, call, reply, scope)
                 elif iscoroutine(value):
                     value.close()
                 return
             call.expectation.check(value)
         except NotYet as not_yet:
-            if (scope := call.parse_scope(reply, not_yet.why)) is not None:
-                later = _parsed_later(spec, record, not_yet)
+            first = not_yet
+            if (scope := call.parse_scope(reply, lambda: first.why)) is not None:
+                later = _parsed_later(spec, record, first)
                 parsing.start_soon(_finish_parsing, later, record, call, reply, scope)
         except Exception as error:
             call.take_reply(reply, None, invalid(record, error, call))
@@ -297,6 +297,10 @@ class ReplyDispatcher(Actor):
         if len(self._plain) < MAX_TYPES:
             self._plain.add(type(value))
         return False
+
+
+def _parser_waits() -> str:
+    return "its parser, which is async, has not returned"
 
 
 async def _parsed_later(spec: CompiledSpec, record: Record, not_yet: NotYet) -> Any:

@@ -88,9 +88,12 @@ class PendingStream(PendingCall):
             return super().timeout_text()
         replies = "1 reply" if count == 1 else f"{count} replies"
         stream = f"The stream from {self.message.topic!r}"
-        return f"{stream} did not end within {in_seconds(self.timeout_s)}; {replies} came", ""
+        text = f"{stream} did not end within {in_seconds(self.timeout_s)}; {replies} came"
+        if self.parses and self.waits_for is not None:
+            text += f", and {len(self.parses)} more wait to be parsed: {self.waits_for()}"
+        return text, ""
 
-    def parse_scope(self, reply: Reply, why: str) -> anyio.CancelScope | None:
+    def parse_scope(self, reply: Reply, why: Callable[[], str]) -> anyio.CancelScope | None:
         """Return the scope for a reply to be parsed in a task of its own, for this reason.
 
         None stands for one reply too many, with which the stream has failed.
@@ -99,7 +102,7 @@ class PendingStream(PendingCall):
             self.cancel_partition = reply.cancel_partition
         if len(self.parses or ()) + len(self.ready) + len(self._ahead) < self.max_waiting:
             return super().parse_scope(reply, why)
-        self._break(f"More than {self.max_waiting} replies wait to be parsed: {why}")
+        self._break(f"More than {self.max_waiting} replies wait to be parsed: {why()}")
         return None
 
     def _end_at(self, sequence: int, error: Exception | None) -> None:

@@ -177,6 +177,10 @@ class ServerCall(Call):
     """Writes the replies in the request's dialect."""
     own_headers: ReplyHeaders | None = None
     """The headers of the handler's own, None if it has asked for none."""
+    takes_part: bool = False
+    """True once hooks have taken part in the reply. Set where one of them wants to."""
+    failure: BaseException | None = None
+    """The error that the answer stands for. Set where hooks want to know it."""
     handling: Handling | None = None
     """The handling that hooks have entered around the handler; None where no hook does."""
     began: float

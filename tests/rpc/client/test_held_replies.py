@@ -7,7 +7,15 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import KafkaRPC, NotYet, ParserSpec, RemoteError, ReplyInvalid, StreamBroken
+from sdml_kafka import (
+    CallTimeout,
+    KafkaRPC,
+    NotYet,
+    ParserSpec,
+    RemoteError,
+    ReplyInvalid,
+    StreamBroken,
+)
 from sdml_kafka.transport.interfaces.records import Record
 from tests.support.headers import header
 from tests.support.nest_peer import NestResponder
@@ -84,7 +92,7 @@ async def test_no_more_replies_of_a_stream_are_held_than_may_wait(is_async: bool
             cancels.append(await server.request())
 
         tasks.start_soon(serve)
-        why = "parser is slower" if is_async else "the schema is away"
+        why = "has not returned" if is_async else "the schema is away"
         with pytest.raises(StreamBroken, match=f"More than 5 replies wait to be parsed: .*{why}"):
             async for _ in rpc.stream(REQUEST, b"", res_timeout=None, max_waiting=5):
                 pass
@@ -152,6 +160,45 @@ async def test_the_first_reply_counts_though_it_is_not_parsed_yet(is_async: bool
         assert schema.most == 1
         schema.come.set()
         assert await outcome.get() == b"first"
+
+
+@BOTH
+async def test_a_call_that_times_out_says_that_its_reply_came(is_async: bool) -> None:
+    broker, schema = new_broker(), Schema()
+    parsers = parser_of(schema, is_async=is_async)
+    async with (
+        client_on(broker, parsers=parsers) as rpc,
+        hand(broker) as server,
+        callers(rpc) as calls,
+    ):
+        outcome = calls.call(res_timeout=5)
+        server.reply(await server.request())
+        why = "its parser, which is async" if is_async else "the schema is away"
+        with pytest.raises(CallTimeout, match=f"came, and was not parsed within 5 s: {why}"):
+            await outcome.get()
+        assert schema.waiting == 0
+
+
+async def test_a_stream_that_times_out_says_what_came_and_what_is_not_parsed() -> None:
+    broker, schema = new_broker(), Schema()
+
+    def parse(record: Record) -> bytes:
+        return b"0" if record.value == b"0" else schema.parse(record)
+
+    spec: ParserSpec[bytes] = {"topics": [REPLY], "type": bytes, "parser": parse}
+    async with (
+        client_on(broker, parsers=[spec]) as rpc,
+        hand(broker) as server,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def serve() -> None:
+            answer_with_stream(server, await server.request(), [b"0", b"1", b"2"], end=False)
+
+        tasks.start_soon(serve)
+        seen, error = await read_all(rpc)
+    assert seen == [b"0"]
+    assert str(error).endswith("; 1 reply came, and 2 more wait to be parsed: the schema is away")
 
 
 def fail_natively(server: Any, request: Record) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sdml_kafka.errors import SendFailed
 from sdml_kafka.hooks.calls import Hooks
-from sdml_kafka.hooks.receipts import HookReceipt, settle, take_part
+from sdml_kafka.hooks.receipts import settle, take_part
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rpc.server.call import ServerCall
 from sdml_kafka.rpc.server.replying.replies import Replies
@@ -31,8 +31,9 @@ class _HookedOutbox:
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
     ) -> None:
         reply: Any = on_sent
-        if type(message.receipt) is not HookReceipt:
+        if not reply.takes_part:
             call: ServerCall = reply.call
+            reply.takes_part = True
             message = take_part(self._hooks, message, "reply", call.handling, call_id=call.id)
             reply.message = message
         self._outbox.send(message, on_sent, is_wanted)
@@ -60,7 +61,8 @@ class HookedReplies(Replies):
 
     def _replace_by_error(self, reply: "Reply | ServerCall", error: Exception) -> None:
         settle(reply.message, error)
-        reply.message = reply.message._replace(receipt=None)  # they take part anew
+        reply.message = reply.message._replace(receipt=None)
+        reply.takes_part = False  # they take part anew
         super()._replace_by_error(reply, error)
 
     def _mended(self, reply: "Reply | ServerCall", error: Exception) -> bool:

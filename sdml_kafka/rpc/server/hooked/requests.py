@@ -42,7 +42,6 @@ class HookedRunner(HandlerRunner):
     def __init__(self, hooks: Hooks, *parts: Any, **options: Any) -> None:
         super().__init__(*parts, **options)
         self._hooks = hooks
-        self._errors: dict[ServerCall, BaseException] = {}
 
     async def answer(self, call: ServerCall) -> Answer:
         """Return the answer to a call; see `HandlerRunner.answer`."""
@@ -56,16 +55,16 @@ class HookedRunner(HandlerRunner):
         except BaseException as error:
             leave(error)
             raise
-        leave(self._errors.pop(call, None) if self._errors else None)
+        leave(call.failure)
         return answer
 
     def _invalid(self, call: ServerCall, error: BaseException) -> Answer:
-        self._errors[call] = error
+        call.failure = error
         return super()._invalid(call, error)
 
     def failed(self, call: ServerCall, error: BaseException) -> Answer:
         """Return the answer to a call whose handler raised `error`."""
-        self._errors[call] = error
+        call.failure = error
         return super().failed(call, error)
 
 

@@ -21,7 +21,7 @@ class TakesOutcomes(Protocol):
 class Reply:
     """A reply of a call that gets several, or an error."""
 
-    __slots__ = ("call", "is_error", "message", "replies")
+    __slots__ = ("call", "is_error", "message", "replies", "takes_part")
 
     def __init__(
         self, replies: TakesOutcomes, call: ServerCall, message: Message, is_error: bool
@@ -30,6 +30,8 @@ class Reply:
         self.call: ServerCall = call
         self.message: Message = message
         self.is_error: bool = is_error
+        self.takes_part: bool = False
+        """True once hooks have taken part in it. Set where one of them wants to."""
 
     def __call__(self, error: Exception | None) -> None:
         """Take the outcome, as an `OnSent`."""
