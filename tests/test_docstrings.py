@@ -8,6 +8,7 @@ from pathlib import Path
 import sdml_kafka
 
 PACKAGE = Path(sdml_kafka.__file__).parent  # which a test of the wheel finds where it is installed
+TREES = {file: ast.parse(file.read_text()) for file in PACKAGE.rglob("*.py")}
 ARGUMENT = re.compile(r"^    \*{0,2}(\w+)(?: \(.+\))?:", re.MULTILINE)
 NEXT_SECTION = re.compile(r"\n(?:Returns|Raises|Yields):")
 
@@ -16,8 +17,8 @@ type Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def test_what_describes_its_arguments_describes_each_of_them() -> None:
     checked = 0
-    for file in PACKAGE.rglob("*.py"):
-        for function, docstring in functions_of(ast.parse(file.read_text())):
+    for file, tree in TREES.items():
+        for function, docstring in functions_of(tree):
             _, _, arguments = docstring.partition("Args:\n")
             if arguments:
                 checked += 1
@@ -31,8 +32,8 @@ def test_none_begins_with_a_question() -> None:
     begun = re.compile(r"What|Whether")
     found = [
         f"{file.relative_to(PACKAGE)}:{node.lineno}"
-        for file in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(file.read_text()))
+        for file, tree in TREES.items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)
         and begun.match(str(node.value.value))
