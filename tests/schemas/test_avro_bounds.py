@@ -179,17 +179,25 @@ def test_a_type_that_holds_itself_by_reference() -> None:
     assert read(data[1:], 0, None)
 
 
+BYTES = {"type": "bytes", "logicalType": "decimal", "precision": 40, "scale": 2}
+FIXED = {"type": "fixed", "name": "Sum", "logicalType": "decimal", "scale": 2}
+
+
 @pytest.mark.parametrize("is_nested", [False, True])
-def test_how_long_a_decimal_may_be(is_nested: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    decimal = {"type": "bytes", "logicalType": "decimal", "precision": 40, "scale": 2}
-    record = {"type": "record", "name": "Bill", "fields": [{"name": "sum", "type": decimal}]}
-    schema: Any = record if is_nested else ["null", decimal]
+@pytest.mark.parametrize("kind", ["bytes", "fixed"])
+def test_how_long_a_decimal_may_be(
+    kind: str, is_nested: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(avro_bounds, "MAX_DECIMAL_BYTES", 4)
-    read = reader(schema)
 
-    def value(text: str) -> Any:
-        return {"sum": Decimal(text)} if is_nested else Decimal(text)
+    def read(size: int, text: str) -> Any:
+        decimal = BYTES if kind == "bytes" else {**FIXED, "size": size, "precision": 2 * size}
+        record = {"type": "record", "name": "Bill", "fields": [{"name": "sum", "type": decimal}]}
+        schema: Any = record if is_nested else ["null", decimal]
+        value = Decimal(text)
+        read = reader(schema)(written(schema, {"sum": value} if is_nested else value))
+        return read["sum"] if is_nested else read
 
-    assert read(written(schema, value("123456.78"))) == value("123456.78")
+    assert read(4, "123456.78") == Decimal("123456.78")
     with pytest.raises(OutOfBounds, match="more than 4 bytes"):
-        read(written(schema, value("12345678901234567890.12")))
+        read(16, "12345678901234567890.12")

@@ -4,7 +4,7 @@ How this works. Most schemas have a byte at least in each item, so the size of a
 work. Two kinds do not. Of items without a byte (nulls, records without fields) an array has
 millions in a few bytes. And a type that holds itself is as deep as its data says, where fastavro's
 compiled reader calls itself until the process has no stack left. Data of such a schema is walked
-through here before it is read, in plain Python and therefore slowly; that of others is not.
+through here before it is read, in plain Python, which takes as long as to read it; others' is not.
 
 A decimal is bounded by a name of its own: what Python makes of one has a cost that grows with the
 square of its size.
@@ -264,16 +264,21 @@ def with_bounded_decimals(schema: Any, logical_readers: dict[str, Any]) -> Any:
         schema: The schema as fastavro has parsed it, for reading alone.
         logical_readers: Fastavro's readers of logical types, which this adds one to.
     """
-    read = logical_readers["bytes-decimal"]
+    for kind in ("bytes", "fixed"):
+        logical_readers.setdefault(
+            f"{kind}-{DECIMAL}", _bounded(logical_readers[f"{kind}-decimal"])
+        )
+    _rename(schema)
+    return schema
 
+
+def _bounded(read: Callable[..., Any]) -> Callable[..., Any]:
     def bounded(data: bytes, writer_schema: Any, reader_schema: Any) -> Any:
         if len(data) > MAX_DECIMAL_BYTES:
             raise OutOfBounds(f"a decimal has more than {MAX_DECIMAL_BYTES} bytes")
         return read(data, writer_schema, reader_schema)
 
-    logical_readers.setdefault(f"bytes-{DECIMAL}", bounded)
-    _rename(schema)
-    return schema
+    return bounded
 
 
 def _rename(schema: Any) -> None:
@@ -284,7 +289,7 @@ def _rename(schema: Any) -> None:
             continue
         seen.add(id(part))
         if isinstance(part, dict):
-            if part.get("type") == "bytes" and part.get("logicalType") == "decimal":  # pyright: ignore[reportUnknownMemberType]
+            if part.get("type") in ("bytes", "fixed") and part.get("logicalType") == "decimal":  # pyright: ignore[reportUnknownMemberType]
                 part["logicalType"] = DECIMAL
             left += part.values()  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
         elif isinstance(part, list):
