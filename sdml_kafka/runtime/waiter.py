@@ -69,3 +69,18 @@ def clock() -> Callable[[], float]:
     if getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time:
         return monotonic  # which it calls
     return loop.time
+
+
+def soon() -> Callable[[Callable[[], object]], object]:
+    """Return what has the event loop that runs here call a function soon.
+
+    Any thread may call it, and so may the garbage collector, wherever it comes. It raises a
+    RuntimeError once the event loop has ended.
+    """
+    if on_trio():
+        import trio
+
+        return trio.lowlevel.current_trio_token().run_sync_soon
+    import asyncio
+
+    return asyncio.get_running_loop().call_soon_threadsafe

@@ -379,7 +379,7 @@ class KafkaRPC(Enterable):
             if self._lifecycle.state != "running" or server_group is not None:
                 timeout_s = await self._get_ready(res_timeout, server_group)
             call = self._builder.build(
-                partial(kind, new_waiter=self._builder.new_waiter),
+                partial(kind, new_waiter=self._builder.new_waiter, soon=self._builder.soon),
                 req_topic,
                 req_value,
                 req_key,

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,7 +24,12 @@ class PendingStream(PendingCall):
     takes_several = True
 
     def __init__(
-        self, *call: Any, max_waiting: int, new_waiter: Callable[[], Waiter], **options: Any
+        self,
+        *call: Any,
+        max_waiting: int,
+        new_waiter: Callable[[], Waiter],
+        soon: Callable[[Callable[[], object]], object],
+        **options: Any,
     ) -> None:
         """Make a stream that has not begun.
 
@@ -32,11 +38,13 @@ class PendingStream(PendingCall):
             max_waiting: How many replies may wait to be read. Nothing holds the server back, so one
                 more is an error.
             new_waiter: Makes a waiter for each further reply.
+            soon: Has the event loop call a function.
             **options: What a `PendingCall` takes.
         """
         super().__init__(*call, **options)
         self.max_waiting: int = max_waiting
         self.new_waiter: Callable[[], Waiter] = new_waiter
+        self.soon: Callable[[Callable[[], object]], object] = soon
         self.ready: deque[Any] = deque()
         """The values that are next in order and not read yet."""
         self.arrived: int = 0
@@ -76,6 +84,12 @@ class PendingStream(PendingCall):
         if not reply.more_follow:
             self._end = number + 1
         return reply._replace(sequence=number)
+
+    def break_off(self) -> None:
+        """Wait for no more replies, and let a server that asked for it know."""
+        if not self.settled:
+            self.forget()
+            self.send_cancel()
 
     def send_cancel(self) -> None:
         """Let a server that asked for it know that nobody reads any more."""
@@ -208,13 +222,15 @@ class ReplyStream[T]:
 
     def _close(self) -> None:
         self._closed = True
-        call = self._call
-        if call is not None and not call.settled:
-            call.forget()
-            call.send_cancel()
+        if self._call is not None:
+            self._call.break_off()
 
     def __del__(self) -> None:
-        self._close()
+        # The garbage collector comes in any thread, and amid the work of the table of calls.
+        call = self._call
+        if call is not None and not call.settled:
+            with suppress(RuntimeError):  # the event loop has ended
+                call.soon(call.break_off)
 
     async def __aenter__(self) -> Self:
         return self

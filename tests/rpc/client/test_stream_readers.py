@@ -1,11 +1,13 @@
 """Readers of a stream that break off, are cancelled or fall behind, and clients that are left."""
 
 from functools import partial
+from threading import Thread, get_ident
 
 import anyio
 import pytest
 
 from sdml_kafka import ClientClosed, ConfigurationError, KafkaRPC, StreamBroken, StreamBusy
+from sdml_kafka.rpc.client.pending_calls import PendingCall, PendingCalls
 from sdml_kafka.transport.interfaces.records import Record
 from tests.support.headers import header
 from tests.support.server_by_hand import REQUEST, answer_with_stream, client_on, hand, new_broker
@@ -138,6 +140,41 @@ async def test_a_cancelled_reader_leaves_nothing_behind() -> None:
             assert rpc.status().in_flight == 1
             tasks.cancel_scope.cancel()
         assert rpc.status().in_flight == 0
+
+
+@pytest.mark.parametrize("in_thread", [False, True])
+async def test_a_stream_that_is_dropped_is_broken_off_by_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch, in_thread: bool
+) -> None:
+    """The garbage collector comes in any thread, and at any call of a function."""
+    broker, threads = new_broker(), list[int]()
+    forget = PendingCalls.forget
+
+    def noted(calls: PendingCalls, call: PendingCall) -> None:
+        threads.append(get_ident())
+        forget(calls, call)
+
+    monkeypatch.setattr(PendingCalls, "forget", noted)
+    async with client_on(broker) as rpc, hand(broker) as server, anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            request = await server.request()
+            place = ("x-cancel-partition", b"%d" % request.partition)
+            server.reply(request, b"a", ("x-sequence", b"0"), place)
+
+        tasks.start_soon(serve)
+        stream = rpc.stream(REQUEST, b"", res_timeout=None)
+        assert await anext(stream) == b"a"
+        if in_thread:
+            thread = Thread(target=stream.__del__)
+            thread.start()
+            thread.join()
+        else:
+            stream.__del__()
+        assert rpc.status().in_flight == 1
+        await until(lambda: rpc.status().in_flight == 0)
+        assert threads == [get_ident()]
+        assert header(await server.request(), "x-cancel") == b"1"
 
 
 async def test_closing_a_stream_ends_the_loop_of_another_task_over_it() -> None:

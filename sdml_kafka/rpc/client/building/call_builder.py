@@ -22,7 +22,7 @@ from sdml_kafka.rpc.client.request_options import (
 from sdml_kafka.rpc.deadline import DEADLINE
 from sdml_kafka.rpc.dialects.messages import Headers
 from sdml_kafka.rpc.dialects.native import ID_NAMES, request_headers
-from sdml_kafka.runtime.waiter import Waiter, clock, waiter_maker
+from sdml_kafka.runtime.waiter import Waiter, clock, soon, waiter_maker
 from sdml_kafka.transport.interfaces.producer import Message
 
 OptionsTuple = tuple[
@@ -54,6 +54,7 @@ class CallBuilder:
         """Lets a call wait, and sends its record."""
         self._now = clock()
         self.new_waiter: Callable[[], Waiter] = waiter_maker()
+        self.soon: Callable[[Callable[[], object]], object] = soon()
 
     def build[C: PendingCall](
         self,
