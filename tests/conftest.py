@@ -4,7 +4,6 @@ The tests are spread over a few processes (pytest-xdist), each with an `embedded
 own. Tests that share another broker stay together in one process.
 """
 
-import logging
 import os
 import re
 import signal
@@ -19,6 +18,7 @@ from sdml_kafka.transport.connect import Client
 from tests.support import crash_notes
 from tests.support.clients import VARIABLE, VARIANTS, chosen
 from tests.support.guarded_kafka import guarded_kafka as guarded_kafka_with_users
+from tests.support.log_lines import logs_as_before
 from tests.support.rebalance_delay import set_rebalance_delay
 
 ASYNCIO = pytest.param(("asyncio", {"use_uvloop": False}), id="asyncio")
@@ -162,9 +162,5 @@ def _shared_fixtures(item: pytest.Function) -> list[str]:
 @pytest.fixture(autouse=True)
 def log_as_before() -> Iterator[None]:
     """Undo what the command line, run in the process of the tests, does to the logs."""
-    loggers = [logging.getLogger(name) for name in ("sdml_kafka", "aiokafka")]
-    before = [(each.handlers, each.level, each.propagate) for each in loggers]
-    yield
-    for each, (handlers, level, propagate) in zip(loggers, before, strict=True):
-        each.handlers, each.propagate = handlers, propagate
-        each.setLevel(level)
+    with logs_as_before():
+        yield

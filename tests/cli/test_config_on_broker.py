@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.command_line import EXIT_TIMEOUT_S, PROGRAM
+from tests.support.command_line import EXIT_TIMEOUT_S, PROGRAM, run_here
 from tests.support.guarded_kafka import PASSWORD, login
 from tests.support.kafka_from_outside import create_topic, produce, unique
 
@@ -31,8 +31,7 @@ def config(folder: Path, kafka: EmbeddedKafka, password: str = PASSWORD) -> str:
 
 
 def listen(topic: str, file: str) -> subprocess.CompletedProcess[bytes]:
-    argv = [PROGRAM, "listen", topic, "--config", file, "--group", "g", "--max", "1"]
-    return subprocess.run(argv, capture_output=True, timeout=EXIT_TIMEOUT_S, check=False)
+    return run_here("listen", topic, "--config", file, "--group", "g", "--max", "1")
 
 
 def test_listen_logs_in(guarded_kafka: EmbeddedKafka, topic: str, tmp_path: Path) -> None:
@@ -58,12 +57,7 @@ def test_serve_and_request_log_in(guarded_kafka: EmbeddedKafka, topic: str, tmp_
     argv = [PROGRAM, "serve", topic, "--config", file, "--group", "g", "--max", "1"]
     with subprocess.Popen([*argv, "--", "tr", "a-z", "A-Z"], stderr=subprocess.PIPE) as server:
         try:
-            ended = subprocess.run(
-                [PROGRAM, "request", topic, "hello", "--config", file],
-                capture_output=True,
-                timeout=EXIT_TIMEOUT_S,
-                check=False,
-            )
+            ended = run_here("request", topic, "hello", "--config", file)
             assert ended.returncode == 0, ended.stderr
             assert ended.stdout == b"HELLO"
             assert server.wait(EXIT_TIMEOUT_S) == 0

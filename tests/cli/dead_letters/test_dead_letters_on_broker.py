@@ -1,4 +1,4 @@
-"""`sdml-kafka dead-letters` as people run it, on a real Kafka."""
+"""`sdml-kafka dead-letters` on a real Kafka; what is cut off or killed is a program of its own."""
 
 import asyncio
 import json
@@ -8,17 +8,18 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from sdml_kafka import Record
 from sdml_kafka.dead_letters.filters import Filters
 from sdml_kafka.dead_letters.replay import AT_ONCE
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM
+from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM, run_here, run_program
 from tests.support.dead_letters import failure_headers
 from tests.support.kafka_from_outside import create_topic, topics_of, unique
+from tests.support.processing_on_broker import records_of
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
@@ -56,8 +57,11 @@ class Topics:
 
         asyncio.run(send())
 
-    def argv(self, *argv: str) -> list[str]:
-        return [PROGRAM, "dead-letters", self.dead, *argv, "--bootstrap", self.servers]
+    def words(self, *words: str) -> list[str]:
+        return ["dead-letters", self.dead, *words, "--bootstrap", self.servers]
+
+    def argv(self, *words: str) -> list[str]:
+        return [PROGRAM, *self.words(*words)]
 
     def committed(self, topic: str) -> list[bytes]:
         """Return the values that readers of committed records see."""
@@ -90,16 +94,11 @@ class Topics:
         """Return how many offsets the topic has."""
         return asyncio.run(self.read_end(topic))
 
-    def run(self, *argv: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run(
-            self.argv(*argv), capture_output=True, timeout=2 * EXIT_TIMEOUT_S, check=False
-        )
+    def run(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        return run_here(*self.words(*words))
 
-    def records(self, topic: str) -> list[dict[str, Any]]:
-        argv = [PROGRAM, "listen", topic, "--bootstrap", self.servers]
-        argv += ["--offset", "earliest", "--exit-at-end"]
-        ended = subprocess.run(argv, capture_output=True, timeout=EXIT_TIMEOUT_S, check=True)
-        return [json.loads(line) for line in ended.stdout.splitlines()]
+    def records(self, topic: str) -> list[Record]:
+        return asyncio.run(records_of(self.servers, topic))
 
 
 @pytest.fixture
@@ -128,11 +127,11 @@ def test_list_show_and_replay(topics: Topics, backend: str) -> None:
     assert topics.records(topics.first) == []
 
     assert topics.run("replay", *on).returncode == 0
-    records = sorted(topics.records(topics.first), key=lambda record: record["timestamp"])
-    assert [record["value"] for record in records] == ["0", "1", "2", "3", "4"]
-    assert [record["key"] for record in records] == ["k0", "k1", "k2", "k3", "k4"]
-    assert [record["timestamp"] - FIRST_MS for record in records] == [0, 1, 2, 3, 4]
-    assert all(record["headers"] == [["own", "1"]] for record in records)
+    records = sorted(topics.records(topics.first), key=lambda record: record.timestamp)
+    assert [record.value for record in records] == [b"0", b"1", b"2", b"3", b"4"]
+    assert [record.key for record in records] == [b"k0", b"k1", b"k2", b"k3", b"k4"]
+    assert [record.timestamp - FIRST_MS for record in records] == [0, 1, 2, 3, 4]
+    assert all(list(record.headers) == [("own", b"1")] for record in records)
 
     again = topics.run("replay", *on)
     assert again.returncode == 0
@@ -147,7 +146,7 @@ def test_filters_have_commits_of_their_own(topics: Topics) -> None:
     ended = topics.run("replay", "--from-topic", topics.first, "--same-partition")
     assert ended.returncode == 0
     assert ended.stderr.endswith(f"2 records sent ({topics.first}: 2)\n".encode())
-    assert {record["partition"] for record in topics.records(topics.first)} == {1}
+    assert {record.partition for record in topics.records(topics.first)} == {1}
     assert topics.records(other) == []
     assert topics.run("replay", "--exception", "Broken", "--to", other).returncode == 0
     assert len(topics.records(other)) == 3
@@ -190,7 +189,7 @@ def test_each_is_sent_once_however_often_it_is_cut_off(topics: Topics, backend: 
             codes.append(replaying.wait(EXIT_TIMEOUT_S))
     assert 143 in codes
     assert topics.run("replay", "--backend", backend).returncode == 0
-    values = [int(record["value"]) for record in topics.records(topics.first)]
+    values = [int(record.value or b"") for record in topics.records(topics.first)]
     assert len(values) == count
     assert set(values) == set(range(count))
 
@@ -224,8 +223,9 @@ def test_a_member_that_is_gone_keeps_no_dead_letters(topics: Topics, backend: st
     async def replay_beside_a_member() -> subprocess.CompletedProcess[bytes]:
         group = Filters().group_for(topics.dead, None)
         where = {"bootstrap_servers": topics.servers, "group_id": group}
+        replay = topics.words("replay", "--backend", backend)
         async with AIOKafkaConsumer(topics.dead, **where, enable_auto_commit=False):
-            return await asyncio.to_thread(topics.run, "replay", "--backend", backend)
+            return await asyncio.to_thread(run_program, *replay)
 
     ended = asyncio.run(replay_beside_a_member())
     assert ended.returncode == 0
@@ -298,7 +298,7 @@ def test_records_that_are_too_old_for_their_topic(topics: Topics) -> None:
     assert b"--new-time" in topics.run("replay").stderr
     ended = topics.run("replay", "--new-time", "--partition", "0")
     assert b"--new-time" not in ended.stderr
-    newest = max(record["timestamp"] for record in topics.records(topics.first))
+    newest = max(record.timestamp for record in topics.records(topics.first))
     assert newest > FIRST_MS
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 
 from sdml_kafka.dead_letters.filters import Filters
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM
+from tests.support.command_line import BACKENDS, run_here
 from tests.support.dead_letters import failure_headers
 from tests.support.guarded_kafka import CLERK, Resource, Right, grant, login
 from tests.support.kafka_from_outside import create_topic, unique
@@ -46,11 +45,9 @@ def test_without_rights_on_transactions_a_warning_says_what_that_means(
     options = {"bootstrap_servers": servers, **login(CLERK)}
     path.write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in options.items()))
     path.chmod(0o600)
-    argv = [PROGRAM, "dead-letters", dead, "replay", "--new-time", "--backend", backend]
+    words = ["dead-letters", dead, "replay", "--new-time", "--backend", backend]
     for sent in (10, 0):
-        ended = subprocess.run(
-            [*argv, "--config", str(path)], capture_output=True, timeout=EXIT_TIMEOUT_S, check=False
-        )
+        ended = run_here(*words, "--config", str(path))
         assert ended.returncode == 0, ended.stderr
         assert b"without transactions" in ended.stderr
         assert b"%d records sent" % sent in ended.stderr

@@ -1,4 +1,4 @@
-"""The doctor and a real Kafka."""
+"""The doctor and a real Kafka, mostly in the process of the test."""
 
 import asyncio
 import json
@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,13 @@ from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.connect import inspector
 from sdml_kafka.transport.inspection.brokers import metadata_request, read_metadata
 from sdml_kafka.transport.interfaces.inspection import Address, Inspector, Request
-from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM
+from tests.support.command_line import (
+    BACKENDS,
+    EXIT_TIMEOUT_S,
+    PROGRAM,
+    run_here,
+    run_program,
+)
 from tests.support.guarded_kafka import CLERK, PASSWORD, Resource, Right, grant, login
 from tests.support.kafka_from_outside import (
     commit,
@@ -43,14 +50,14 @@ BUSY_S = 5.0
 """Seconds that everything else may take on a machine that is busy."""
 
 
-def doctor(kafka: EmbeddedKafka | str, *words: str) -> subprocess.CompletedProcess[bytes]:
+Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
+
+
+def doctor(
+    kafka: EmbeddedKafka | str, *words: str, run: Run = run_here
+) -> "subprocess.CompletedProcess[bytes]":
     bootstrap = kafka if isinstance(kafka, str) else kafka.bootstrap_servers
-    return subprocess.run(
-        [PROGRAM, "doctor", "--bootstrap", bootstrap, "--watch", "0", *words],
-        capture_output=True,
-        timeout=2 * EXIT_TIMEOUT_S,
-        check=False,
-    )
+    return run("doctor", "--bootstrap", bootstrap, "--watch", "0", *words)
 
 
 def free_port() -> int:
@@ -65,9 +72,9 @@ def wait_for_connection(pid: int, port: int) -> None:
         pass
 
 
-def report(kafka: EmbeddedKafka | str, *words: str) -> Mapping[str, Any]:
+def report(kafka: EmbeddedKafka | str, *words: str, run: Run = run_here) -> Mapping[str, Any]:
     """Return the document that the doctor writes with `--json`."""
-    ended = doctor(kafka, "--json", *words)
+    ended = doctor(kafka, "--json", *words, run=run)
     assert ended.stderr == b""
     document: dict[str, Any] = json.loads(ended.stdout)
     assert ended.returncode == document["exit_code"]
@@ -152,7 +159,9 @@ async def test_members_of_a_group_and_what_they_do_not_commit(
     async with listeners[0], listeners[1]:
         await produce(servers, topic, "abc")
         words = "--group", group, "--watch", "1"
-        found = await anyio.to_thread.run_sync(report, embedded_kafka, *words)
+        found = await anyio.to_thread.run_sync(
+            partial(report, embedded_kafka, *words, run=run_program)
+        )
     assert {"idle-members", "no-progress"} <= codes(found)
     assert not codes(found, "error")
     assert (found["group"]["protocol"], found["group"]["assignor"]) == ("classic", "roundrobin")
@@ -172,7 +181,9 @@ async def test_a_group_of_kip_848(embedded_kafka: EmbeddedKafka, anyio_backend: 
         group_id=group,
         client="librdkafka",
     ):
-        found = await anyio.to_thread.run_sync(report, embedded_kafka, "--group", group)
+        found = await anyio.to_thread.run_sync(
+            partial(report, embedded_kafka, "--group", group, run=run_program)
+        )
     assert (found["group"]["protocol"], found["group"]["state"]) == ("consumer", "Stable")
     (member,) = found["group"]["member_list"]
     assert member["topics"] == [topic]
@@ -188,6 +199,7 @@ def test_time_outs_of_a_file(embedded_kafka: EmbeddedKafka, tmp_path: Path) -> N
     assert wrong <= codes(found)
 
 
+@pytest.mark.one_loop
 @BACKENDS
 def test_a_frozen_kafka_is_a_finding(mortal_kafka: EmbeddedKafka, backend: str) -> None:
     mortal_kafka.freeze()

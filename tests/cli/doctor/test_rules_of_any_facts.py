@@ -132,7 +132,7 @@ any_facts = st.builds(
 
 
 @given(any_facts)
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_whatever_was_found_out_is_reported(facts: Facts) -> None:
     findings = findings_of(facts)
     assert [each.severity for each in findings] == sorted(

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM
+from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM, run_here
 
 pytestmark = pytest.mark.broker
 
@@ -90,6 +90,14 @@ def end(process: subprocess.Popen[bytes]) -> str:
     return errors.decode()
 
 
+def lines_to_the_end(kafka: EmbeddedKafka, topic: str, *options: str) -> list[dict[str, Any]]:
+    """Return what it writes up to the end of the topic."""
+    words = ["listen", topic, "--bootstrap", kafka.bootstrap_servers, "--exit-at-end"]
+    ended = run_here(*words, *options)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    return [json.loads(line) for line in ended.stdout.splitlines()]
+
+
 @BACKENDS
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_commits_what_was_written_and_leaves(
@@ -143,8 +151,7 @@ def test_max_takes_so_many_and_the_next_run_goes_on(
 
 
 def test_no_broker_is_one_line_and_exit_code_2() -> None:
-    argv = [PROGRAM, "listen", "orders", "--bootstrap", "127.0.0.1:1", "--group", "g"]
-    ended = subprocess.run(argv, capture_output=True, timeout=EXIT_TIMEOUT_S, check=False)
+    ended = run_here("listen", "orders", "--bootstrap", "127.0.0.1:1", "--group", "g")
     assert ended.returncode == 2
     assert ended.stdout == b""
     assert ended.stderr.startswith(b"sdml-kafka: listen: ")
@@ -166,6 +173,7 @@ def test_a_full_disk_is_one_line_and_exit_code_1(embedded_kafka: EmbeddedKafka, 
     assert not any(committed(embedded_kafka, f"{topic}-group").values())
 
 
+@pytest.mark.one_loop
 @BACKENDS
 @pytest.mark.parametrize(
     "options",
@@ -180,15 +188,15 @@ def test_a_topic_that_does_not_exist_is_one_line_and_exit_code_2(
     options: tuple[str, ...], backend: str, embedded_kafka: EmbeddedKafka, topic: str
 ) -> None:
     misspelt = topic.replace("listen", "lisen")
-    argv = [PROGRAM, "listen", misspelt, *options, "--backend", backend]
-    argv += ["--bootstrap", embedded_kafka.bootstrap_servers]
-    ended = subprocess.run(argv, capture_output=True, timeout=EXIT_TIMEOUT_S, check=False)
+    words = ["listen", misspelt, *options, "--backend", backend]
+    ended = run_here(*words, "--bootstrap", embedded_kafka.bootstrap_servers)
     assert ended.returncode == 2
     assert ended.stdout == b""
     line = f"sdml-kafka: listen: there is no topic '{misspelt}' (did you mean '{topic}'?)\n"
     assert ended.stderr.decode() == line
 
 
+@pytest.mark.one_loop
 @BACKENDS
 @pytest.mark.parametrize(
     ("options", "numbers"),
@@ -207,25 +215,19 @@ def test_without_a_group_to_the_end(
     topic: str,
 ) -> None:
     produce(embedded_kafka, topic, 30)
-    options = (*options, "--exit-at-end", "--backend", backend)
-    with listening(embedded_kafka, topic, *options) as process:
-        lines = [json.loads(line) for line in out(process).read().splitlines()]
-        assert end(process) == ""
+    lines = lines_to_the_end(embedded_kafka, topic, *options, "--backend", backend)
     assert sorted(int(line["value"]) for line in lines) == list(numbers)
 
 
 def test_a_group_to_the_end_twice(embedded_kafka: EmbeddedKafka, topic: str) -> None:
     produce(embedded_kafka, topic, 30)
     for count in (30, 0):
-        options = ("--group", f"{topic}-group", "--exit-at-end")
-        with listening(embedded_kafka, topic, *options) as process:
-            assert len(out(process).read().splitlines()) == count
-            assert end(process) == ""
+        assert len(lines_to_the_end(embedded_kafka, topic, "--group", f"{topic}-group")) == count
 
 
 def test_a_partition_that_is_not_there(embedded_kafka: EmbeddedKafka, topic: str) -> None:
-    with listening(embedded_kafka, topic, "--partition", "3", "--exit-at-end") as process:
-        _, errors = process.communicate(timeout=EXIT_TIMEOUT_S)
-    assert process.returncode == 2
-    assert errors.count(b"\n") == 1
-    assert b"--partition 3" in errors
+    words = ["listen", topic, "--bootstrap", embedded_kafka.bootstrap_servers]
+    ended = run_here(*words, "--partition", "3", "--exit-at-end")
+    assert ended.returncode == 2
+    assert ended.stderr.count(b"\n") == 1
+    assert b"--partition 3" in ended.stderr

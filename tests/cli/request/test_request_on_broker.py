@@ -85,6 +85,7 @@ def test_a_closed_pipe_ends_a_request(embedded_kafka: EmbeddedKafka) -> None:
             assert asking.stderr.read() == b""
 
 
+@pytest.mark.one_loop
 @BACKENDS
 def test_no_broker_is_one_line(backend: str) -> None:
     ended = request("127.0.0.1:1", "orders", "hello", "--timeout", "2", "--backend", backend)

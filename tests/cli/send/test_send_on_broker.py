@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM
+from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM, run_here
 from tests.support.kafka_from_outside import create_topic, unique
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(90)]
@@ -30,9 +30,10 @@ def send(
 
 
 def written(kafka: EmbeddedKafka, topic: str) -> bytes:
-    argv = [PROGRAM, "listen", topic, "--bootstrap", kafka.bootstrap_servers]
-    argv += ["--offset", "earliest", "--exit-at-end"]
-    return subprocess.run(argv, capture_output=True, timeout=EXIT_TIMEOUT_S, check=True).stdout
+    words = ["listen", topic, "--bootstrap", kafka.bootstrap_servers]
+    ended = run_here(*words, "--offset", "earliest", "--exit-at-end")
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
 @BACKENDS
@@ -60,6 +61,7 @@ def test_what_listen_writes_can_be_sent(embedded_kafka: EmbeddedKafka, topic: st
         assert one[name] == other[name]
 
 
+@pytest.mark.one_loop
 @BACKENDS
 def test_a_wrong_line(embedded_kafka: EmbeddedKafka, topic: str, backend: str) -> None:
     lines = b'{"value": "a"}\n{"value": "b"}\n{"value": \x1b\n{"value": "d"}\n'
@@ -83,6 +85,7 @@ def test_a_record_that_is_too_large(embedded_kafka: EmbeddedKafka, topic: str) -
     assert ended.stderr.startswith(b"sdml-kafka: send: line 2: ")
 
 
+@pytest.mark.one_loop
 @BACKENDS
 def test_no_broker_is_one_line(backend: str) -> None:
     ended = send("127.0.0.1:1", "orders", b"a", "--backend", backend)

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,19 +25,6 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 TIMEOUT_S = 20.0
 REPLY: ParserSpec[bytes] = {"topics": ["reply"], "type": bytes, "parser": parse_bytes}
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Undo what the command does to the logging of the process."""
-    import logging
-
-    ours, theirs = logging.getLogger("sdml_kafka"), logging.getLogger("aiokafka")
-    before = [(each.handlers, each.propagate, each.level) for each in (ours, theirs)]
-    yield
-    for each, (handlers, propagate, level) in zip((ours, theirs), before, strict=True):
-        each.handlers, each.propagate = handlers, propagate
-        each.setLevel(level)
 
 
 @define

@@ -1,12 +1,11 @@
 """`sdml-kafka serve` as people run it, on a real Kafka."""
 
 import signal
-import subprocess
 
 import pytest
 
 from sdml_kafka.testing import EmbeddedKafka
-from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM, request, serving
+from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, request, run_here, serving
 from tests.support.kafka_from_outside import unique
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(90)]
@@ -59,9 +58,8 @@ def test_max_ends_a_server(embedded_kafka: EmbeddedKafka) -> None:
 
 
 def test_a_server_without_a_broker_cannot_begin() -> None:
-    argv = [PROGRAM, "serve", "orders", "--bootstrap", "127.0.0.1:1", "--group", "g"]
-    argv += ["--backend", "trio", "--", "cat"]
-    ended = subprocess.run(argv, capture_output=True, timeout=EXIT_TIMEOUT_S, check=False)
+    where = "--bootstrap", "127.0.0.1:1", "--group", "g", "--backend", "trio"
+    ended = run_here("serve", "orders", *where, "--", "cat")
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert ended.stderr.startswith(b"sdml-kafka: serve: ")
     assert ended.stderr.count(b"\n") == 1
