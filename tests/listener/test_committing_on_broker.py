@@ -87,6 +87,7 @@ async def finish_in_tens(
             held.clear()
 
 
+@pytest.mark.one_loop
 async def test_nor_while_members_join_and_leave(embedded_kafka: EmbeddedKafka) -> None:
     bootstrap, group = embedded_kafka.bootstrap_servers, unique("group")
     topic = await create_topic(bootstrap, unique("frontier"), 2)

@@ -86,6 +86,7 @@ async def test_a_member_that_is_killed_loses_nothing(embedded_kafka: EmbeddedKaf
     assert set(survivor.seen) | set(lines) == sent
 
 
+@pytest.mark.one_loop
 @pytest.mark.usefixtures("client")
 async def test_a_member_frozen_past_its_session_cannot_commit_over_its_successor(
     embedded_kafka: EmbeddedKafka,

@@ -70,6 +70,7 @@ def is_longer(seen: list[tuple[int, int]], count: int) -> bool:
     return len(seen) > count
 
 
+@pytest.mark.one_loop
 async def test_a_processor_under_load_is_paused_and_moved(embedded_kafka: EmbeddedKafka) -> None:
     bootstrap, group = embedded_kafka.bootstrap_servers, unique("group")
     topic = await create_topic(bootstrap, unique("moved"), 2)
@@ -124,6 +125,7 @@ async def test_a_processor_under_load_is_paused_and_moved(embedded_kafka: Embedd
     assert await committed(bootstrap, group) == {(topic, 0): 3000, (topic, 1): 3000}
 
 
+@pytest.mark.one_loop
 @pytest.mark.trio_asyncio_too
 async def test_a_pause_outlives_a_rebalance_and_offsets_are_a_programs_own(
     embedded_kafka: EmbeddedKafka,

@@ -41,6 +41,7 @@ async def test_the_stream_goes_on_over_a_restart_of_the_broker(mortal_kafka: Emb
     assert set(reader.seen) == sent
 
 
+@pytest.mark.one_loop
 async def test_leaving_with_the_broker_gone_keeps_to_its_time(mortal_kafka: EmbeddedKafka) -> None:
     topic = await create_topic(mortal_kafka.bootstrap_servers, unique("gone"))
     await produce(mortal_kafka.bootstrap_servers, topic, ["a", "b", "c"])
@@ -55,6 +56,7 @@ async def test_leaving_with_the_broker_gone_keeps_to_its_time(mortal_kafka: Embe
         await anyio.to_thread.run_sync(mortal_kafka.restart)
 
 
+@pytest.mark.one_loop
 async def test_leaving_with_the_broker_frozen_keeps_to_its_time(
     mortal_kafka: EmbeddedKafka,
 ) -> None:

@@ -77,6 +77,7 @@ async def in_turn(faults: Sequence[Fault], traffic: Traffic, calls: int) -> None
         await traffic.flows(between)
 
 
+@pytest.mark.one_loop
 @at_least
 async def test_every_call_settles_whatever_happens_to_the_servers_and_the_broker(
     mortal_kafka: EmbeddedKafka,

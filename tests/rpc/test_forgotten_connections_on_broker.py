@@ -13,7 +13,7 @@ from tests.support.waiting import BUSY_S, until
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.broker,
-    pytest.mark.uvloop_too,
+    pytest.mark.one_loop,
     pytest.mark.trio_asyncio_too,
 ]
 

@@ -64,6 +64,7 @@ class Garbage:
         await on_asyncio(send())
 
 
+@pytest.mark.one_loop
 async def test_garbage_in_both_topics_loses_and_swaps_nothing(strict_kafka: EmbeddedKafka) -> None:
     bootstrap = strict_kafka.bootstrap_servers
     reply = await create_topic(bootstrap, unique("reply"), 2)

@@ -44,6 +44,7 @@ async def test_calls_settle_over_a_broker_that_freezes_and_thaws(
     assert patient == reversed_(requests[1::2])
 
 
+@pytest.mark.one_loop
 @pytest.mark.usefixtures("client")
 async def test_with_the_broker_gone_for_good_calls_end_at_their_deadlines(
     strict_kafka: EmbeddedKafka,

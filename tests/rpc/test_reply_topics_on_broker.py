@@ -36,6 +36,7 @@ async def test_reply_topics_of_clients_that_have_left_do_not_come_back(
     assert not left
 
 
+@pytest.mark.one_loop
 @pytest.mark.parametrize("shared", [True, False])
 async def test_calls_go_on_after_the_reply_topic_was_deleted(
     strict_kafka: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch, *, shared: bool

@@ -25,6 +25,7 @@ def slow_kafka() -> Iterator[EmbeddedKafka]:
         yield kafka
 
 
+@pytest.mark.one_loop
 @pytest.mark.usefixtures("client")
 async def test_a_client_without_a_group_is_entered_without_waiting_for_one(
     slow_kafka: EmbeddedKafka,
@@ -92,6 +93,7 @@ async def test_a_start_that_its_caller_cuts_off_ends_soon_and_is_tried_again(
     await listener.stop()
 
 
+@pytest.mark.one_loop
 @pytest.mark.usefixtures("client")
 async def test_a_group_that_is_shared_is_found_out_here_as_well(slow_kafka: EmbeddedKafka) -> None:
     reply = await create_topic(slow_kafka.bootstrap_servers, unique("reply"), 4)
@@ -102,6 +104,7 @@ async def test_a_group_that_is_shared_is_found_out_here_as_well(slow_kafka: Embe
                 pytest.fail("entered")
 
 
+@pytest.mark.one_loop
 async def test_a_factory_may_return_a_consumer_without_a_group(slow_kafka: EmbeddedKafka) -> None:
     servers = slow_kafka.bootstrap_servers
     topic = await create_topic(servers, unique("request"), 1)

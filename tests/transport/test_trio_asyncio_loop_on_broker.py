@@ -11,6 +11,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(900)]
 TESTS = Path(__file__).parents[1]
 BY_HAND = (
     "join_and_leave or pause_outlives or refuses_cost or inherit or by_mistake or have_left or old"
+    " or over_a_restart or forgotten"
 )
 """What takes long and is the same inside of any loop once a member, a call and an outage are."""
 

@@ -41,6 +41,7 @@ def test_the_java_of_the_wheel_runs_each_version(temp: Path, version: str) -> No
 
 
 @pytest.mark.anyio
+@pytest.mark.one_loop
 @pytest.mark.parametrize("main_class", ["kafka.tools.StorageTool", "kafka.Kafka"])
 async def test_cancelled_while_it_starts_it_leaves_nothing(temp: Path, main_class: str) -> None:
     async def enter() -> None:

@@ -8,6 +8,11 @@ import pytest
 from sdml_kafka.testing import EmbeddedKafka
 from tests.support.contracts.aiokafka_consumer_world import aiokafka_world
 from tests.support.contracts.consumer import Contract
+from tests.support.contracts.consumer_commits import CommitsContract
+from tests.support.contracts.consumer_endings import EndingsContract
+from tests.support.contracts.consumer_polls import PollsContract
+from tests.support.contracts.consumer_positions import PositionsContract
+from tests.support.contracts.consumer_rebalances import RebalancesContract
 from tests.support.contracts.consumer_world import World
 from tests.support.contracts.tail import TailContract
 
@@ -20,14 +25,25 @@ class OnAiokafka:
         async with aiokafka_world(strict_kafka.bootstrap_servers) as world:
             yield world
 
+    topic = Contract.topic
 
-@pytest.mark.anyio
-@pytest.mark.broker
-class TestAiokafka(OnAiokafka, Contract):
     # The contract takes the name from `world`, and one test has no world.
     @pytest.fixture
     def group(self) -> str:
         return f"contract-{uuid4().hex}"
+
+
+@pytest.mark.anyio
+@pytest.mark.broker
+class TestAiokafka(OnAiokafka, PollsContract, RebalancesContract, EndingsContract):
+    """What depends on how a consumer's calls get to its loop."""
+
+
+@pytest.mark.anyio
+@pytest.mark.broker
+@pytest.mark.one_loop
+class TestAiokafkaPlaces(OnAiokafka, PositionsContract, CommitsContract):
+    """What the driver decides by itself, wherever its loop is."""
 
 
 @pytest.mark.anyio

@@ -143,7 +143,7 @@ async def test_for_a_tail_nothing_is_asked(world: World, embedded_kafka: Embedde
         await share_out(1, member)
         at_first = asked.count
         await world.produce(p0, *numbered(3))
-        for _ in range(40):
+        for _ in range(int(2 * RECENT_S / 0.1)):
             await member.poll(ready=())
         assert asked.count == at_first
 
@@ -165,7 +165,7 @@ async def test_reading_committed_the_end_is_where_the_first_open_transaction_beg
             await world.produce(p0, *numbered(2))
             await knows(member, p0, 3, *ready)
             await knows(other, p0, 6, *ready)
-            for _ in range(int(3 * RECENT_S / 0.1)):
+            for _ in range(int(2 * RECENT_S / 0.1)):
                 await member.poll(ready)
                 assert end_of(member, p0) == 3
             if is_fetched:  # the log's own end bounds ages, and is another one

@@ -114,6 +114,7 @@ async def test_a_refusal_after_an_attempt_without_an_answer_has_the_producer_rep
         assert not error.in_doubt
 
 
+@pytest.mark.one_loop
 async def test_a_broker_that_dies_and_comes_back_gets_each_record_once(
     world: AiokafkaWorld, topic: str, outcomes: Outcomes
 ) -> None:
