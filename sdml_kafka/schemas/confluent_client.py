@@ -34,7 +34,8 @@ MAX_TEXT = 200
 class _Clients:
     """The clients of one process: each is used by one thread at a time, and its cache with it.
 
-    Threads that share one would read what the client remembers of the others' answers.
+    Threads that share one would read what the client remembers of the others' answers, whatever
+    format they ask for (findings/confluent-schema-format-cache.sh).
     """
 
     pid: int
@@ -144,7 +145,9 @@ class ConfluentClient:
             # To close them might take a lock that is held for good.
             self._of_parents.append(clients)
             clients = self._clients = _Clients(getpid())
-        if len(clients.busy) >= MAX_THREADS:  # asyncio's limiter forgets those that are left behind
+        # On asyncio the limiter forgets threads that nobody waits for any more:
+        # findings/anyio-abandoned-threads.sh
+        if len(clients.busy) >= MAX_THREADS:
             raise RegistryAway(f"{MAX_THREADS} requests to it have no answer yet")
         try:
             client = clients.free.pop()
