@@ -1,4 +1,4 @@
-"""Wherever a program is cancelled: a transaction is whole, and room that was taken is free again."""
+"""Wherever a program is cancelled a transaction is whole, and room that was taken is free."""
 
 import anyio
 import anyio.abc
