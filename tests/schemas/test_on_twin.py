@@ -241,6 +241,32 @@ async def test_calls() -> None:
             await rpc.request(REQUEST, encoded(9), res_expect_type=dict)
 
 
+@pytest.mark.parametrize("dialect", ["native", "spring", "nestjs"])
+async def test_calls_whose_schemas_are_in_headers(dialect: Any) -> None:
+    registry = registry_of(FakeRegistry())
+    to_order = registry.serializer("orders-value", id_in="header")
+    broker = new_broker()
+    server = server_on(broker)
+
+    async def price(order: dict[str, Any], call: Any) -> dict[str, Any]:
+        assert HEADERS["value"] in dict(call.headers)
+        return {**order, "item": "dates"}
+
+    server.handler(REQUEST, parser=registry.parser(dict), serializer=to_order)(price)
+    replies = [{"topics": [REPLY], "type": dict, "parser": registry.parser(dict)}]
+    transport = Transport(broker.connect("client"), broker.connect_producer())
+    rpc: Any = KafkaRPC(replies, transport=transport, dialect=dialect)  # type: ignore[arg-type]
+    await to_order.prepare()
+    async with server, rpc:
+        request = to_order({"id": 1, "item": "figs"})
+        reply = await rpc.request(REQUEST, request, res_expect_type=dict)
+        assert reply == {"id": 1, "item": "dates"}
+        await rpc.notify(REQUEST, request)
+    (record,) = broker.records(TopicPartition(REPLY, 0))
+    assert record.value == b'{"id":1,"item":"dates"}'
+    assert HEADERS["value"] in dict(record.headers)
+
+
 async def test_a_reply_is_held_no_longer_than_its_caller_waits() -> None:
     async def echo(value: bytes, call: Any) -> bytes:
         return value
