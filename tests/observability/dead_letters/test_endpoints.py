@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 
 from sdml_kafka import ConfigurationError, DeadLetter, KafkaListener
 from sdml_kafka.observability import app
+from tests.support.asgi import Server
 from tests.support.listener_on_twin import broker_with, listener_on
 from tests.support.virtual_time import in_virtual_time
 
@@ -90,6 +91,23 @@ async def test_another_site_cannot_ask() -> None:
 async def test_what_is_asked_has_to_make_sense(body: bytes, status: int) -> None:
     async with asking(app(unreachable(), dead_letter_token=TOKEN)) as client:
         assert (await client.post("/dead-letters/replay", content=body)).status_code == status
+
+
+async def test_a_client_that_leaves_within_its_request_is_no_failure_of_the_server() -> None:
+    headers = {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"}
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/dead-letters/replay",
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    with Server() as server:
+        await server.send_to_app({"type": "http.request", "body": b"{", "more_body": True})
+        await server.send_to_app({"type": "http.disconnect"})
+        application: Any = app(unreachable(), dead_letter_token=TOKEN)
+        await application(scope, server.receive.receive, server.send.send)
+        assert (await server.answer())["status"] == 400
 
 
 async def test_a_length_of_thousands_of_digits_is_refused() -> None:
