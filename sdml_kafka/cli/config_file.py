@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sdml_kafka.cli.terminal import say
 from sdml_kafka.cli.tls import TLS_OPTIONS, make_tls_context
+from sdml_kafka.cli.values import is_number
 from sdml_kafka.client_config import ClientConfig
 from sdml_kafka.errors import ConfigurationError
 
@@ -195,7 +196,7 @@ def _converted(name: str, text: str, defaults: Mapping[str, object]) -> Any:
         return TRUTHS.get(text.lower(), text)
     if kind == "text, in quotes" or (kind is None and not name.endswith(("_ms", "_records"))):
         return text
-    return int(text) if text.removeprefix("-").isdecimal() else text
+    return int(text) if is_number(text.removeprefix("-")) else text
 
 
 def _warn_if_readable(path: str, given: Mapping[str, Any]) -> None:

@@ -6,6 +6,8 @@ import sys
 
 import anyio
 
+from sdml_kafka.cli.terminal import CannotRun
+
 PIPE_BUF = select.PIPE_BUF
 """The number of bytes that a writable pipe takes at once."""
 
@@ -18,6 +20,9 @@ def write_out(data: bytes) -> None:
         sys.stdout.buffer.flush()
     except BrokenPipeError:
         drop_stdout()
+    except OSError as error:
+        drop_stdout()
+        raise CannotRun(f"stdout cannot be written: {error}") from None
 
 
 def drop_stdout() -> None:

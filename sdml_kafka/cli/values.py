@@ -4,13 +4,20 @@ import argparse
 import os
 
 MAX_PORT = 65535
+MAX_DIGITS = 30
+"""The digits of a number that is typed; Python refuses to read very long ones."""
+
+
+def is_number(text: str) -> bool:
+    """Return whether a text is a whole number that can be read, without a sign."""
+    return text.isdecimal() and len(text) <= MAX_DIGITS
 
 
 def bootstrap(text: str) -> str:
     """Return the addresses, HOST:PORT with commas between them, as they were typed."""
     for address in text.split(","):
         host, _, port = address.rpartition(":")
-        if not host.strip() or not port.isdecimal() or not 0 < int(port) <= MAX_PORT:
+        if not host.strip() or not is_number(port) or not 0 < int(port) <= MAX_PORT:
             raise argparse.ArgumentTypeError(
                 f"{address!r} is not HOST:PORT (several are separated by commas)"
             )
@@ -56,14 +63,14 @@ def name(text: str) -> str:
 
 def count(text: str) -> int:
     """Return a whole number of 1 or more."""
-    if not text.isdecimal() or int(text) < 1:
+    if not is_number(text) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
 
 
 def whole_number(text: str) -> int:
     """Return a whole number of 0 or more."""
-    if not text.isdecimal():
+    if not is_number(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
     return int(text)
 
@@ -72,7 +79,7 @@ def offset(text: str) -> int | str:
     """Return an offset, or `earliest` or `latest`."""
     if text in ("earliest", "latest"):
         return text
-    if not text.isdecimal():
+    if not is_number(text):
         raise argparse.ArgumentTypeError(
             f"{text!r} is not earliest, latest or a whole number of 0 or more"
         )
@@ -81,7 +88,7 @@ def offset(text: str) -> int | str:
 
 def port(text: str) -> int:
     """Return the number of a port, or 0 for a free one."""
-    if not text.isdecimal() or int(text) > MAX_PORT:
+    if not is_number(text) or int(text) > MAX_PORT:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a port: 1 to {MAX_PORT}, or 0 for a free one"
         )

@@ -9,6 +9,7 @@ from sdml_kafka.cli.broker.arguments import BrokerOptions
 from sdml_kafka.cli.demo.arguments import DemoOptions
 from sdml_kafka.cli.listen.arguments import ListenOptions
 from sdml_kafka.cli.main import main
+from sdml_kafka.cli.options import BOOTSTRAP
 from sdml_kafka.cli.request.arguments import RequestOptions
 from sdml_kafka.cli.serve.arguments import ServeOptions
 
@@ -217,3 +218,29 @@ def test_an_unknown_argument_shows_the_usage_of_its_command(
     shown = capsys.readouterr().err
     assert shown.startswith("usage: sdml-kafka listen ")
     assert shown.endswith("sdml-kafka listen: error: unrecognized arguments: --grop g\n")
+
+
+LONG = "9" * 5000
+"""More digits than Python reads."""
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["dead-letters", "t", "show", "0", LONG, "--bootstrap", "a:1"],
+        ["listen", "t", "--offset", LONG, "--partition", "0", "--bootstrap", "a:1"],
+        ["listen", "t", "--offset", "earliest", "--bootstrap", f"a:{LONG}"],
+        [*LISTEN, "--max", LONG],
+        [*LISTEN, "-o", f"request_timeout_ms={LONG}"],
+        ["listen", "t", "--offset", "earliest"],
+        ["broker", "--port", LONG],
+    ],
+)
+def test_numbers_that_are_too_long(
+    argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(BOOTSTRAP, f"a:{LONG}")
+    with pytest.raises(SystemExit) as exit_:
+        parse_arguments(argv)
+    assert exit_.value.code == 2
+    assert capsys.readouterr().err

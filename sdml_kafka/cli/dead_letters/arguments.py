@@ -170,7 +170,7 @@ def _dead_letters_options(
 
 
 def _action(parser: argparse.ArgumentParser, words: list[str]) -> tuple[Action, tuple[int, int]]:
-    names_one = len(words) == 3 and all(map(str.isdecimal, words[1:]))
+    names_one = len(words) == 3 and all(map(values.is_number, words[1:]))
     if words not in ([], ["replay"]) and not (names_one and words[0] in ("show", "replay")):
         parser.error(
             f"{' '.join(words)!r} is neither `show PARTITION OFFSET` or `replay PARTITION OFFSET`, "

@@ -3,7 +3,7 @@
 import logging
 import signal
 import sys
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 
 import anyio
 
@@ -51,8 +51,12 @@ async def _run(options: DoctorOptions, opening: AbstractAsyncContextManager[Insp
         return 128 + ended_by[0]
     findings = findings_of(facts)
     text = as_json(facts, findings) if options.writes_json else as_text(facts, findings)
-    with suppress(BrokenPipeError):  # nobody reads it any more; the exit code says the worst
+    try:
         await Output(sys.stdout.fileno()).write(text)
+    except BrokenPipeError:
+        pass  # nobody reads it any more; the exit code says the worst
+    except OSError as error:
+        raise CannotRun(f"doctor: the report cannot be written: {error}") from None
     return exit_code(findings)
 
 

@@ -1,6 +1,7 @@
 """The facts that were found out about a Kafka, as the rules read them. Pure."""
 
 from collections.abc import Mapping
+from math import isfinite
 
 from attrs import field, frozen
 
@@ -81,9 +82,9 @@ class Ours:
     """The name of the way in which our listeners share out partitions."""
 
     def number(self, name: str) -> int:
-        """Return an option that is a number, 0 if it is none or not there."""
+        """Return an option that is a number, 0 if it is none, without an end, or not there."""
         value = self.consumer.get(name, self.producer.get(name))
-        return int(value) if isinstance(value, int | float) else 0
+        return int(value) if isinstance(value, int | float) and isfinite(value) else 0
 
 
 @frozen

@@ -3,8 +3,10 @@
 import sys
 import time
 from contextlib import suppress
+from io import StringIO
 from typing import TYPE_CHECKING
 
+from sdml_kafka.cli.output import write_out
 from sdml_kafka.cli.terminal import CannotRun, complain, require
 from sdml_kafka.cli.top.arguments import TopOptions
 from sdml_kafka.cli.top.fetching import NoAnswer, fetch
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 FAILED = 1
 RESIZE_CHECK_S = 0.1
+UNKNOWN = "backslashreplace"
+"""What becomes of characters that stdout cannot have: not each terminal takes UTF-8."""
 
 
 def run_top(options: TopOptions) -> int:
@@ -25,13 +29,13 @@ def run_top(options: TopOptions) -> int:
     require("rich", "cli")
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]
         raise CannotRun("stdout is closed, so there is nowhere to write")
-    if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
-        reconfigure(errors="backslashreplace")  # not every terminal takes UTF-8
+    if options.once or not sys.stdout.isatty():
+        return _show_once(options.url)
     # Imported late, as below: without the extra the command says what is missing.
     from rich.console import Console
 
-    if options.once or not sys.stdout.isatty():
-        return _show_once(options.url)
+    if (reconfigure := getattr(sys.stdout, "reconfigure", None)) is not None:
+        reconfigure(errors=UNKNOWN)
     return show_live(options, Console())
 
 
@@ -46,7 +50,10 @@ def _show_once(url: str) -> int:
     except NoAnswer as reason:
         complain(reason)
         return FAILED
-    Console().print(picture(document, History(), url))
+    drawn = StringIO()
+    console = Console(file=drawn, force_terminal=sys.stdout.isatty())
+    console.print(picture(document, History(), url))
+    write_out(drawn.getvalue().encode(sys.stdout.encoding, UNKNOWN))
     return 0
 
 

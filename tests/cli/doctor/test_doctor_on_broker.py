@@ -291,6 +291,14 @@ def test_a_pipe_that_is_closed(embedded_kafka: EmbeddedKafka) -> None:
         assert process.wait(EXIT_TIMEOUT_S) in (0, 1, 3)
 
 
+def test_a_disk_that_is_full_is_said(embedded_kafka: EmbeddedKafka) -> None:
+    argv = [PROGRAM, "doctor", "--bootstrap", embedded_kafka.bootstrap_servers]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(argv, stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b"the report cannot be written" in done.stderr
+
+
 @pytest.fixture
 def clerks_file(guarded_kafka: EmbeddedKafka, tmp_path: Path) -> str:
     path = tmp_path / "client.toml"

@@ -1,6 +1,7 @@
 """Rules find something to say, or nothing, whatever brokers have answered; they never fail."""
 
 import json
+import math
 
 import pytest
 from hypothesis import given, settings
@@ -159,6 +160,12 @@ def test_numbers_that_no_broker_has_are_no_numbers(number: str) -> None:
         configs={name: Config(0, name, of_topic) for name in names},
         brokers={0: contact(0, config=Config(0, "0", dict.fromkeys(BROKER, number)))},
     )
+    assert as_text(facts, findings_of(facts)).endswith(b"\n")
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+def test_options_without_an_end_are_no_numbers(number: float) -> None:
+    facts = well(ours=Ours(dict.fromkeys(OURS, number), {"max_request_size": number}))
     assert as_text(facts, findings_of(facts)).endswith(b"\n")
 
 

@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 import subprocess
 from typing import Any
 
+import anyio
 import pytest
 
 from sdml_kafka.cli.arguments import parse_arguments
@@ -131,6 +133,23 @@ async def test_fields_that_were_added_later_do_not_matter() -> None:
 )
 def test_scheme_and_path_may_be_left_out(typed: str, url: str) -> None:
     assert parse_arguments(["top", typed]) == TopOptions(url)
+
+
+@pytest.mark.parametrize(
+    ("stdout", "code", "said"),
+    [(">/dev/full", 2, "stdout cannot be written: "), ("| head -c 0", 0, "")],
+)
+@pytest.mark.anyio
+async def test_a_stdout_that_takes_nothing(stdout: str, code: int, said: str) -> None:
+    body = json.dumps(document()).encode()
+    with answering(body) as url:
+        script = f'"$0" top "$1" {stdout}; exit ${{PIPESTATUS[0]}}'
+        environment = {**os.environ, "no_proxy": "127.0.0.1"}
+        argv = ["bash", "-c", script, PROGRAM, url]
+        done = await anyio.run_process(argv, check=False, env=environment)
+    assert done.returncode == code
+    assert said in done.stderr.decode()
+    assert done.stderr.count(b"\n") == bool(said)
 
 
 def test_a_password_in_an_address_is_refused_and_not_shown(
