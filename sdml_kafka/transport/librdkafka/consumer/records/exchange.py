@@ -107,6 +107,9 @@ class Exchange:
         """The partitions whose assignment a poll has taken."""
         self._has_assigned = False
         """True if a poll has taken an assignment."""
+        self._withheld: set[TopicPartition] = set()
+        """The partitions that are being revoked, until they are closed. Their assignment may still
+        be on its way from one thread to the other."""
         self._health: Health | None = None
         self._jumps: list[Jump] = []
         self._corrupt: list[Jump] = []
@@ -190,27 +193,40 @@ class Exchange:
         """Read the partitions of an assignment, which the next poll returns with the health."""
         with self.lock:
             for key, position in assignment.positions.items():
-                self.partitions[key] = Fetched(position)
+                self._begin(key, Fetched(position))
                 self.read_to[key] = position
-            self._assignments.append(assignment)
+            self._assignments.append(self._left_of(assignment))
             self._health = health
+
+    def _begin(self, key: TopicPartition, fetched: Fetched) -> None:
+        fetched.is_withheld = key in self._withheld
+        self.partitions[key] = fetched
+
+    def _left_of(self, assignment: Assignment) -> Assignment:
+        """Return an assignment without the partitions that are being revoked."""
+        positions = assignment.positions
+        left = {key: at for key, at in positions.items() if key not in self._withheld}
+        committed = {key: assignment.committed[key] for key in left}
+        return evolve(assignment, positions=left, committed=committed)
 
     def withhold(self, keys: Collection[TopicPartition]) -> frozenset[TopicPartition]:
         """Hand out no record of these partitions any more, and return those the program knows of.
 
-        The assignment of the others is taken back.
+        The assignment of the others is taken back, also one that is still to be opened.
         """
         with self.lock:
+            self._withheld.update(keys)
             for key in keys:
                 if (each := self.partitions.get(key)) is not None:
                     each.is_withheld = True
                     each.parts.clear()
                     each.count, each.moved = 0, None
+            # The first one says that the group has counted the member in, whatever is left of it.
             self._assignments = deque(
-                evolve(each, positions=left, committed={key: each.committed[key] for key in left})
+                left
                 for each in self._assignments
-                if (left := {k: p for k, p in each.positions.items() if k not in keys})
-                or not each.positions
+                if (left := self._left_of(each)).positions
+                or not (each.positions and self._has_assigned)
             )
             return self._announced.intersection(keys)  # type: ignore[return-value]
 
@@ -220,6 +236,7 @@ class Exchange:
             for key in keys:
                 self.partitions.pop(key, None)
                 self._announced.discard(key)
+                self._withheld.discard(key)
 
     def put(self, key: TopicPartition, records: RecordColumns) -> None:
         """Append records of a partition, one at least."""
@@ -240,7 +257,7 @@ class Exchange:
         """Note where partitions are read on, which is no news to whoever has asked for it."""
         with self.lock:
             for key, position in positions.items():
-                self.partitions[key] = Fetched(position, number)
+                self._begin(key, Fetched(position, number))
 
     def note_jumps(self, jumps: Sequence[Jump], corrupt: Sequence[Jump] = ()) -> None:
         """Report where reading goes on elsewhere than it should have."""
