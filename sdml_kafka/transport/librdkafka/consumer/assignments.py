@@ -153,6 +153,10 @@ class Assignments:
         )
 
     def _revoke(self, keys: frozenset[TopicPartition], *, lost: bool) -> None:
+        if (before := self._pending) is not None:  # librdkafka has not waited for its release
+            before.lost = before.lost or lost
+            self._overdue.append(before)
+            keys = keys | self._revoked
         self._revoked = keys
         if self.to_position is not None:
             self.to_position = self.to_position - keys or None
