@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 from confluent_kafka import KafkaError
 
 from sdml_kafka.errors import AdvertisedAddressUnreachable, BrokerUnreachable, SdmlKafkaError
+from sdml_kafka.log_fields import escaped
 from sdml_kafka.transport.librdkafka.error_mapping import (
     MAX_TEXT_CHARS,
     NO_LOGIN,
@@ -49,7 +50,12 @@ class Failure(NamedTuple):
         if match is None:
             return None
         place, node = match["place"] or match["coordinator"], match["node"] or COORDINATOR
-        return cls(place, node, error, match["what"])
+        return cls(place, node, error, escaped(match["what"], MAX_TEXT_CHARS))
+
+    def by_broker(self, protocol: str) -> Mapping[str, str]:
+        """Return the reason by the broker's number, or by its address if that is not known."""
+        broker = self.node if self.node.isdecimal() else self.place
+        return {broker: f"{self.place}: {self.reason(protocol)}"}
 
     @property
     def name(self) -> str:
@@ -73,7 +79,7 @@ class Failure(NamedTuple):
             )
         if "Disconnected while requesting ApiVersion" in self.what:
             return _ends_connections(protocol)
-        return f"{self.what:.{MAX_TEXT_CHARS}}"
+        return self.what
 
 
 def unreachable(

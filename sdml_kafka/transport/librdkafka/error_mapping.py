@@ -18,11 +18,14 @@ from sdml_kafka.errors import (
     TransactionFailed,
     TransactionInDoubt,
 )
+from sdml_kafka.log_fields import escaped
 from sdml_kafka.transport.record_checks import TOPIC_RULE, no_such_topic
 
 MAX_TEXT_CHARS = 300
 NO_LOGIN = "Request not valid in current SASL state"
 """librdkafka's words for a broker that takes no login at all."""
+_NO_TOKEN = "Failed to acquire SASL OAUTHBEARER token: "
+"""librdkafka's words where it gets no token. It asks again in 10 s."""
 
 AUTHORIZATION = frozenset(
     {
@@ -75,11 +78,32 @@ _NO_ANSWER = frozenset(
         KafkaError._RESOLVE,
     }
 )
+_PASSES = frozenset(
+    {
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.CONCURRENT_TRANSACTIONS,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+    }
+)
+"""With one of these a broker says to try again, as while a leader or a coordinator moves. Whether
+an error is `retriable`, confluent-kafka knows of transactions alone."""
 
 
 def shown(error: KafkaError) -> str:
-    """Return Kafka's or librdkafka's name of an error, and its text."""
-    return f"{error.name()}: {error.str():.{MAX_TEXT_CHARS}}"
+    """Return Kafka's or librdkafka's name of an error, and its text, which may be a broker's."""
+    return f"{error.name()}: {escaped(error.str(), MAX_TEXT_CHARS)}"
 
 
 def is_authorization(error: KafkaError) -> bool:
@@ -88,14 +112,22 @@ def is_authorization(error: KafkaError) -> bool:
 
 def may_succeed_later(error: KafkaError) -> bool:
     """Return whether a request that failed so may succeed if it is sent again."""
-    return bool(error.retriable()) or error.code() in _NO_ANSWER
+    return bool(error.retriable()) or error.code() in _NO_ANSWER or error.code() in _PASSES
+
+
+def is_about_token(error: KafkaError) -> bool:
+    """Return whether a client could get no token for its login, or no new one."""
+    return error.code() == KafkaError._AUTHENTICATION and error.str().startswith(_NO_TOKEN)
 
 
 def refused_credentials(error: KafkaError) -> AuthenticationFailed | None:
     """Return the package's error if the broker or the client refused to trust the other."""
-    text = f"{error.str():.{MAX_TEXT_CHARS}}"
+    text = escaped(error.str(), MAX_TEXT_CHARS)
     if NO_LOGIN in text:
         return None
+    if is_about_token(error):
+        why = text.removeprefix(_NO_TOKEN)
+        return AuthenticationFailed(f"There is no token for the login (SASL/OAUTHBEARER): {why}")
     if error.code() in (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED):
         if "mechanism" in text.lower():
             return AuthenticationFailed(f"The broker has no such sasl.mechanism: {text}")

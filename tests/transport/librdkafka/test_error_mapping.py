@@ -47,6 +47,31 @@ def test_a_record_that_was_not_acknowledged(
 
 
 @pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError.NOT_CONTROLLER,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.THROTTLING_QUOTA_EXCEEDED,
+    ],
+)
+def test_what_a_broker_refuses_for_the_moment_alone(code: int) -> None:
+    error = KafkaError(code)
+    assert error_mapping.may_succeed_later(error)
+    assert error_mapping.from_commit(error) is None
+    asked = error_mapping.from_admin(error, "create the topic 'orders'")
+    assert type(asked) is SendFailed
+    assert asked.in_doubt
+
+
+def test_a_text_of_a_broker_acts_on_no_terminal() -> None:
+    login = KafkaError(KafkaError.SASL_AUTHENTICATION_FAILED, "go away\x1b[2J\nnow")
+    for error in (error_mapping.refused_credentials(login), error_mapping.may_not_read(login)):
+        assert "go away\\x1b[2J\\nnow" in str(error)
+
+
+@pytest.mark.parametrize(
     ("code", "kind"),
     [
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, AuthorizationFailed),
