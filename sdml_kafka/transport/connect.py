@@ -35,6 +35,9 @@ class ClientChoice(NamedTuple):
     options: Mapping[str, Any] | None
     """The `client_options` that were given: librdkafka's options by its own names."""
 
+    def __repr__(self) -> str:  # without the options, of which some are secrets
+        return f"{type(self).__name__}({self.name!r})"
+
 
 AIOKAFKA = ClientChoice("aiokafka", None)
 
@@ -77,7 +80,7 @@ def listener_transport(
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
         options = choice.options or {}
         consumer, producer, transactions = clients_of(*where, own_names, options)
-        reads_committed = options.get("isolation.level") == "read_committed"
+        reads_committed = str(options.get("isolation.level")).lower() == "read_committed"
         parts = consumer, producer, choice.name, transactions
         return ListenerTransport(*parts, reads_committed=reads_committed)
     _check_callable("consumer_factory", consumer_factory)

@@ -4,7 +4,7 @@ By default it is that of KIP-848 where the broker has it (Kafka 4.0 and later), 
 with the assignor `cooperative-sticky`. Both leave alone what does not move.
 """
 
-from attrs import frozen
+from attrs import field, frozen
 
 from sdml_kafka.transport.interfaces.reports import Membership
 from sdml_kafka.transport.librdkafka.option_names import CLASSIC_GROUPS
@@ -23,9 +23,9 @@ POLL_INTERVAL_MS = 300_000
 class GroupProtocol:
     """How the member joins its group."""
 
-    settings: Settings
+    settings: Settings = field(repr=False)  # some of which are secrets
     """The configuration of the member."""
-    fallback: Settings | None
+    fallback: Settings | None = field(repr=False)
     """The configuration to take if the broker does not have the protocol, None for none."""
     is_incremental: bool
     """True if partitions come and go while others stay."""

@@ -34,6 +34,22 @@ CLASSIC_GROUPS = frozenset(
 )
 """Options of the classic group protocol, which are the broker's in KIP-848."""
 
+DURATIONS = frozenset(
+    {
+        "delivery.timeout.ms",
+        "max.poll.interval.ms",
+        "message.timeout.ms",
+        "reconnect.backoff.max.ms",
+        "session.timeout.ms",
+        "socket.timeout.ms",
+        "transaction.timeout.ms",
+    }
+)
+"""Options in milliseconds that the package reckons with. librdkafka takes `300s` for 300 ms."""
+
+WORDS = frozenset({"auto.offset.reset", "isolation.level"})
+"""Options that the package compares. librdkafka takes them in capital letters as well."""
+
 _COMMITS = (
     "the package commits by itself, what has finished and nothing else: see auto_commit=. False "
     "leaves it to commit()"

@@ -12,15 +12,17 @@ from typing import Any, Literal
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.errors import AuthenticationFailed, ConfigurationError, SdmlKafkaError
 from sdml_kafka.transport.librdkafka.logs import without_secrets
 from sdml_kafka.transport.librdkafka.option_names import (
     ALIASES,
     CLASSIC_GROUPS,
+    DURATIONS,
     KNOWN,
     OF_AIOKAFKA,
     REFUSED,
     SECRET_ENDINGS,
+    WORDS,
 )
 from sdml_kafka.transport.option_checks import check_addresses, check_names
 
@@ -31,6 +33,7 @@ CONNECTIONS_MAX_IDLE_MS = 180_000
 """Load balancers forget idle connections without a word, the common ones after 4 minutes."""
 
 ID = "transactional.id"
+TOKEN_FUNCTION = "oauth_cb"
 TRANSACTION_TIMEOUT = "transaction.timeout.ms"
 TRANSACTION_TIMEOUT_MS = 10_000
 """The time for which readers of committed records wait for a transaction whose producer is gone,
@@ -114,8 +117,8 @@ def producer_settings(
     check_addresses(bootstrap_servers)
     _check(options)
     settings = {**PRODUCER_DEFAULTS, **options}
-    acks = options.get("acks", options.get("request.required.acks", -1))
-    if "enable.idempotence" not in options and str(acks) not in ("-1", "all"):
+    acks = str(options.get("acks", options.get("request.required.acks", -1)))
+    if "enable.idempotence" not in options and acks.lower() not in ("-1", "all"):
         settings["enable.idempotence"] = False  # idempotence needs acks="all"
     _try("producer", settings, shared=shared)
     return {"bootstrap.servers": _joined(bootstrap_servers), **settings}
@@ -171,6 +174,7 @@ def consumer_settings(
     if AUTO_COMMIT in options:
         settings[COMMIT_INTERVAL] = 0
     settings |= {AUTO_COMMIT: False, "enable.auto.offset.store": False}
+    settings |= {name: str(settings[name]).lower() for name in WORDS}
     _try("consumer", {**_shortest_session(settings), **settings}, shared=shared)
     return {"bootstrap.servers": _joined(bootstrap_servers), **settings}
 
@@ -194,12 +198,8 @@ def _shortest_session(settings: Settings) -> Settings:
     """Return the session that suits the other options, which `group_protocol.py` decides later."""
     if str(settings.get("group.protocol", "")).lower() == "consumer":
         return {}
-    most_ms = settings.get("max.poll.interval.ms", SESSION_MS)
-    return {"session.timeout.ms": min(SESSION_MS, int(most_ms))} if _is_number(most_ms) else {}
-
-
-def _is_number(value: object) -> bool:
-    return str(value).isdecimal()
+    most_ms = int(settings.get("max.poll.interval.ms", SESSION_MS))
+    return {"session.timeout.ms": min(SESSION_MS, most_ms)}
 
 
 def refuse_keywords(given: Collection[str], own_names: Collection[str] | None) -> None:
@@ -219,9 +219,9 @@ def refuse_keywords(given: Collection[str], own_names: Collection[str] | None) -
 def secrets_of(settings: Mapping[str, Any]) -> Collection[str]:
     """Return the values that no line and no error may show."""
     return [
-        value
+        str(value)
         for name, value in settings.items()
-        if isinstance(value, str) and value and name.endswith(SECRET_ENDINGS)
+        if name.endswith(SECRET_ENDINGS) and str(value)
     ]
 
 
@@ -230,6 +230,7 @@ def made[C](make: Callable[..., C], settings: Mapping[str, Any], log: object) ->
 
     Raises:
         ConfigurationError: librdkafka refuses the configuration.
+        AuthenticationFailed: A function of the program was to give a token, and has given none.
     """
     try:
         return make(dict(settings), logger=log)
@@ -263,13 +264,15 @@ def _check_option(name: object, value: object) -> None:
         return  # then the program commits, and so it does by the option's own meaning
     if (why := REFUSED.get(name)) is not None:
         raise ConfigurationError(f"client_options: {name!r} cannot be given: {why}")
-    if name == "oauth_cb":
+    if name == TOKEN_FUNCTION:
         if not callable(value):
             raise ConfigurationError("client_options: 'oauth_cb' is a function")
     elif not isinstance(value, str | int | float):
         raise ConfigurationError(
             f"client_options: {name!r} is a text, a number or a bool, not {type(value).__name__}"
         )
+    elif name in DURATIONS and not (str(value).isascii() and str(value).isdecimal()):
+        raise ConfigurationError(f"client_options: {name!r} is a whole number of milliseconds")
 
 
 class _Warnings:
@@ -320,13 +323,19 @@ def _without_login(settings: Settings) -> Settings:
     if mechanism.upper().startswith(_SASL_BY_PASSWORD) or not protocol.lower().startswith("sasl"):
         return settings
     own = {name: value for name, value in settings.items() if not name.startswith("sasl.")}
-    own.pop("oauth_cb", None)
+    own.pop(TOKEN_FUNCTION, None)
     return {**own, "security.protocol": protocol.lower().removeprefix("sasl_")}
 
 
-def _refusal(error: Exception, settings: Mapping[str, Any]) -> ConfigurationError:
+def _refusal(error: Exception, settings: Mapping[str, Any]) -> SdmlKafkaError:
     """Return the error for options that librdkafka refuses."""
     text = _text_of(error)
+    if text.startswith("OAuth token not set"):
+        return AuthenticationFailed(
+            "client_options: 'oauth_cb' has given no token within 10 s. It is called with the text "
+            "of 'sasl.oauthbearer.config', and returns a token and the time at which that expires, "
+            "in seconds since the epoch. Nobody sees what it raises: log that in the function."
+        )
     if (match := _NAMED.search(text)) is None:
         return ConfigurationError(
             f"client_options: librdkafka refuses them: {_safe(text, settings)}"

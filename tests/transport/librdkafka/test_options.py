@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.librdkafka.option_names import ALIASES
+from sdml_kafka.transport.connect import ClientChoice, listener_transport
+from sdml_kafka.transport.librdkafka.group_protocol import group_protocol
+from sdml_kafka.transport.librdkafka.option_names import ALIASES, DURATIONS
 from sdml_kafka.transport.librdkafka.options import (
     consumer_settings,
     producer_settings,
@@ -68,6 +70,15 @@ def test_an_option_of_a_consumer_that_cannot_be(options: dict[str, Any], why: st
     assert why in str(caught.value)
 
 
+@pytest.mark.parametrize("name", sorted(DURATIONS))
+@pytest.mark.parametrize("ms", ["0x493e0", "45s", 4.5, True])
+def test_a_duration_that_librdkafka_would_take_for_another_one(name: str, ms: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"'{name}' is a whole number of milliseconds"):
+        consumer_settings(SERVERS, "g", None, {name: ms})
+    with pytest.raises(ConfigurationError, match=f"'{name}' is a whole number of milliseconds"):
+        producer_settings(SERVERS, {name: ms})
+
+
 @pytest.mark.parametrize("options", ["linger.ms=5", 5, [("linger.ms", 5)]])
 def test_options_that_are_no_mapping(options: Any) -> None:
     with pytest.raises(ConfigurationError, match="client_options is a mapping"):
@@ -105,6 +116,25 @@ def test_what_is_right_is_taken_and_overrides_our_defaults() -> None:
 
 def test_a_producer_that_waits_for_fewer_acknowledgements_is_not_idempotent() -> None:
     assert producer_settings(SERVERS, {"acks": 1})["enable.idempotence"] is False
+
+
+def test_words_in_capital_letters_mean_what_they_mean_to_librdkafka() -> None:
+    given = {"auto.offset.reset": "Earliest", "isolation.level": "READ_COMMITTED"}
+    settings = consumer_settings(SERVERS, "g", None, given)
+    assert settings["auto.offset.reset"] == "earliest"
+    assert settings["isolation.level"] == "read_committed"
+    choice = ClientChoice("librdkafka", given)
+    transport = listener_transport(None, None, SERVERS, "g", {}, 1, choice=choice)
+    assert transport.reads_committed
+    assert producer_settings(SERVERS, {"acks": "ALL"})["enable.idempotence"] is True
+
+
+def test_a_password_is_secret_whatever_it_is_made_of() -> None:
+    login = {"sasl.password": 12345, "ssl.key.password": PASSWORD}
+    assert secrets_of(login) == ["12345", PASSWORD]
+    shown = f"{ClientChoice('librdkafka', login)!r} {group_protocol(login)!r}"
+    assert PASSWORD not in shown
+    assert "12345" not in shown
 
 
 @pytest.mark.parametrize("name", ["max.in.flight", "max.in.flight.requests.per.connection"])
