@@ -15,10 +15,11 @@ the question.
 
 import threading
 from collections.abc import Callable, Collection, Mapping
-from time import monotonic
+from time import monotonic, sleep
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
+from sdml_kafka.errors import SdmlKafkaError
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.librdkafka import error_mapping
@@ -32,6 +33,7 @@ FIRST_TIMEOUT_S = 1.0
 MIN_TIMEOUT_S = 0.05
 COORDINATOR_TIMEOUT_S = 0.3
 MAX_TIMEOUT_S = 5.0
+RETRY_S = 1.0
 REPLACE_S = 10.0
 """Seconds after which another client asks for commits (`lost_brokers.py`)."""
 FIRST, END = -2, -1
@@ -66,6 +68,9 @@ class Lookups:
         """Return what the group has committed, without the partitions of which it has nothing."""
         wanted = as_client(partitions)
         found = self._asked(lambda timeout_s: self._consumer.committed(wanted, timeout=timeout_s))
+        for each in found:
+            if each.error is not None:  # which is not to pass for a group without a commit
+                raise KafkaException(each.error)
         return {
             TopicPartition(each.topic, each.partition): Commit(each.offset, each.metadata or "")
             for each in found
@@ -185,23 +190,30 @@ class Question:
         self.error: KafkaException | None = None
         self.is_wanted: bool = True
         self._settings, self._log = settings, log
-        self._replace_at = monotonic() + REPLACE_S
-        self._consumer: Consumer = made(Consumer, settings, log)
         threading.Thread(target=self._ask, name="sdml-kafka-commits", daemon=True).start()
 
+    @property
+    def _is_open(self) -> bool:
+        return self.is_wanted and self.answer is None and self.error is None
+
     def _ask(self) -> None:
-        consumer = self._consumer
-        lookups = Lookups(lambda: consumer)
-        try:
-            while self.is_wanted and self.answer is None and self.error is None:
-                if monotonic() >= self._replace_at:  # it may have lost its brokers
-                    consumer.close()
-                    self._replace_at = monotonic() + REPLACE_S
-                    self._consumer = consumer = made(Consumer, self._settings, self._log)
-                try:
-                    self.answer = lookups.committed(self.keys)
-                except KafkaException as error:
-                    if not error_mapping.may_succeed_later(error_of(error)):
-                        self.error = error
-        finally:
-            consumer.close()
+        while self._is_open:
+            try:
+                consumer = made(Consumer, self._settings, self._log)
+            except SdmlKafkaError:  # it has got no token for its login
+                sleep(RETRY_S)
+                continue
+            try:
+                self._ask_by(consumer)
+            finally:
+                consumer.close()
+
+    def _ask_by(self, consumer: Consumer) -> None:
+        """Ask by one client, but not for long: it may have lost its brokers."""
+        lookups, replace_at = Lookups(lambda: consumer), monotonic() + REPLACE_S
+        while self._is_open and monotonic() < replace_at:
+            try:
+                self.answer = lookups.committed(self.keys)
+            except KafkaException as error:
+                if not error_mapping.may_succeed_later(error_of(error)):
+                    self.error = error

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from sdml_kafka.errors import AuthorizationFailed
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import ConsumerSettings
 from sdml_kafka.transport.librdkafka.consumer.positions import positioning as module
@@ -101,6 +102,19 @@ def test_a_leader_that_does_not_answer_is_no_sign_that_none_does(
     assert stub.refreshed == 1
     assert stub.asked_for_ends == 2
     assert stub.failures == []
+
+
+def test_what_this_group_may_not_look_up_is_said() -> None:
+    stub = Stub()
+    refused = KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+
+    def look_up(*_: object) -> None:
+        raise refused
+
+    stub.look_up = look_up  # type: ignore[assignment, method-assign]
+    positioning_of(stub).turn()
+    (failure,) = stub.failures
+    assert type(failure) is AuthorizationFailed
 
 
 def test_where_no_broker_answers_that_is_seen_and_brokers_are_all_that_is_asked_for() -> None:

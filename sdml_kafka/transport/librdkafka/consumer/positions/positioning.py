@@ -14,8 +14,9 @@ from confluent_kafka import KafkaException
 from sdml_kafka.errors import ConsumerFailed, SdmlKafkaError
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Assignment, Commit, ConsumerSettings
+from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.librdkafka.consumer.ends import Ends
-from sdml_kafka.transport.librdkafka.consumer.lookups import FIRST
+from sdml_kafka.transport.librdkafka.consumer.lookups import FIRST, error_of
 from sdml_kafka.transport.librdkafka.consumer.member import Member
 from sdml_kafka.transport.librdkafka.consumer.obstacles import Obstacles
 from sdml_kafka.transport.librdkafka.consumer.positions.starting import Start
@@ -95,7 +96,9 @@ class Positioning:
                 self._refresh_topics()
             elif not self._start.is_tail:  # nobody is shown the lag of a tail
                 self._ends.ask_due(list(assignments.epochs))
-        except KafkaException:
+        except KafkaException as error:
+            if error_mapping.is_authorization(error_of(error)):
+                raise error_mapping.may_not_read(error_of(error)) from error
             self._is_in_doubt = True
             self._position_at = now + RETRY_S
 
