@@ -1,6 +1,8 @@
 """Start a consumer, in the member's thread: find its topics, and see what its group has read."""
 
 from collections.abc import Callable
+from concurrent.futures import wait
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -9,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from sdml_kafka.transport.librdkafka import error_mapping
-from sdml_kafka.transport.librdkafka.consumer.lookups import error_of
+from sdml_kafka.transport.librdkafka.consumer.lookups import MIN_TIMEOUT_S, error_of
 from sdml_kafka.transport.librdkafka.consumer.member import Member
 from sdml_kafka.transport.librdkafka.consumer.obstacles import Obstacles
 from sdml_kafka.transport.librdkafka.consumer.topics import Topics
@@ -20,6 +22,8 @@ from sdml_kafka.transport.rules.start_rules import StartRules
 
 LOOK_BACK_TRIES = 4
 CREATE_TIMEOUT_S = 5.0
+LOOK_S = 0.1
+"""Seconds between two looks whether the consumer is stopped while a topic is created."""
 
 
 class Startup:
@@ -47,7 +51,7 @@ class Startup:
         """
         while True:
             try:
-                topics.find(self._create_topic if creates else None)
+                topics.find(partial(self._create_topic, deadline) if creates else None)
             except KafkaException as error:
                 self._member.poll(0.0)  # errors of connections are handed over by this alone
                 obstacles = self._obstacles
@@ -59,15 +63,19 @@ class Startup:
             else:
                 return
 
-    def _create_topic(self, topic: str) -> bool:
+    def _create_topic(self, deadline: float, topic: str) -> bool:
         """Create a topic as the broker is configured, and return whether it is new."""
         settings = {**without_group(self._settings), "error_cb": self._member.note_error}
         client: Any = made(AdminClient, settings, self._log)  # its requests are not typed
         try:
             with client:  # an error would else keep it
+                timeout_s = max(MIN_TIMEOUT_S, min(CREATE_TIMEOUT_S, deadline - monotonic()))
                 new = [NewTopic(topic, -1)]
-                asked = client.create_topics(new, request_timeout=CREATE_TIMEOUT_S)
-                asked[topic].result(CREATE_TIMEOUT_S)
+                asked = client.create_topics(new, request_timeout=timeout_s)[topic]
+                while not wait([asked], LOOK_S).done:
+                    if self._is_stopping():
+                        raise KafkaException(KafkaError(KafkaError._DESTROY))
+                asked.result()
         except KafkaException as error:
             if error_of(error).code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 return False
