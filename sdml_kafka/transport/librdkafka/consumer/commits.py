@@ -145,6 +145,10 @@ class Commits:
         call.settle(outcome)
 
     def close(self) -> None:
-        """Settle what waits."""
-        while self._calls:
-            self._settle(self._calls[0], CommitRejected("the consumer is closed"))
+        """Settle what waits, and what nobody will know the answer to."""
+        for call in list(self._calls):
+            closed = "the consumer is closed"
+            if call is self._sent:
+                self._settle(call, CommitFailed(f"{closed}: the commit may have gone through"))
+            else:
+                self._settle(call, CommitRejected(closed))
