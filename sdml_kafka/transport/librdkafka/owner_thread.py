@@ -105,14 +105,18 @@ class OwnerThread:
         self._calls: set[_Call] = set()
         """The calls that have no outcome yet; the program's."""
         self._is_stopping = False
-        self._is_over = False
+        self.is_over: bool = False
         """True if no command will be carried out any more; the program's."""
         self._ended = anyio.Event()
+        self._starting = threading.Lock()
+        """Held while the thread is started: its client may be closed as it is begun with."""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the thread, unless it was started."""
+        with self._starting:
+            if self._thread.ident is None:
+                self._thread.start()
 
     @property
     def is_stopping(self) -> bool:
@@ -139,7 +143,7 @@ class OwnerThread:
         Raises:
             ThreadEnded: The thread has ended before that.
         """
-        if self._is_over:
+        if self.is_over:
             raise ThreadEnded
         call = _Call(command, self._loop.new_waiter())
         self._calls.add(call)
@@ -165,8 +169,7 @@ class OwnerThread:
     async def stop(self, timeout_s: float) -> bool:
         """Have the client closed, and return whether the thread has ended by then."""
         self._is_stopping = True
-        if self._thread.ident is None:
-            self._thread.start()  # to close the client, and nothing else
+        self.start()  # to close the client, and nothing else, if it was not started
         self.wake()
         with anyio.move_on_after(timeout_s):
             await self._ended.wait()
@@ -195,7 +198,7 @@ class OwnerThread:
                 commands.popleft()()
 
     def _note_end(self) -> None:
-        self._is_over = True
+        self.is_over = True
         self._ended.set()
         for call in self._calls:
             if not call.waiter.done():

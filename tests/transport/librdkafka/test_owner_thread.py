@@ -26,6 +26,20 @@ async def test_what_a_thread_has_run_on_the_loop_knows_which_loop_it_is() -> Non
         await is_done.wait()
 
 
+async def test_a_thread_that_is_stopped_as_it_is_started_closes_its_client_once() -> None:
+    ends, rest = list[int](), threading.Event()
+    thread = OwnerThread(
+        "client", ProgramLoop(), lambda: rest.wait(0.01), lambda: ends.append(1), print
+    )
+    starters = [threading.Thread(target=thread.start) for _ in range(20)]
+    for each in starters:
+        each.start()
+    assert await thread.stop(10.0)
+    for each in starters:
+        each.join()
+    assert ends == [1]
+
+
 class Client:
     """What a thread owns."""
 
