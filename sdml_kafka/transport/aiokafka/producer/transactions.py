@@ -157,7 +157,14 @@ async def _send(producer: Client, message: Message) -> "asyncio.Future[Any]":
             topic, value, key, partition=partition, timestamp_ms=timestamp_ms, headers=pairs
         )
     future: asyncio.Future[Any] = await sending
+    # The first error ends the transaction, and asyncio logs those at which nobody looks.
+    future.add_done_callback(_look_at)
     return future
+
+
+def _look_at(future: "asyncio.Future[Any]") -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 class CrossingTransactions:
