@@ -8,6 +8,7 @@ from contextvars import Context, copy_context
 
 import anyio
 
+from sdml_kafka.errors import ConsumerFailed
 from sdml_kafka.transport.crossing_loop import CrossingLoop
 
 
@@ -21,6 +22,8 @@ class ThreadLoop(CrossingLoop):
         self._started, self._ended = anyio.Event(), anyio.Event()
         self._stop: asyncio.Event
         self._context: Context
+        self._failure: OSError | None = None
+        """Why there is no loop: the system may have no file descriptor left for it."""
         # A daemon, so that a client that hangs cannot keep the program from ending.
         self._thread = threading.Thread(target=self._run, name="sdml-kafka", daemon=True)
 
@@ -28,6 +31,8 @@ class ThreadLoop(CrossingLoop):
         self._thread.start()
         with anyio.CancelScope(shield=True):  # bounded: a loop is up in milliseconds
             await self._started.wait()
+        if self._failure is not None:
+            raise ConsumerFailed(f"the client's event loop did not start: {self._failure!r}")
 
     async def stop(self) -> None:
         self.call_soon(self._stop.set)
@@ -46,7 +51,10 @@ class ThreadLoop(CrossingLoop):
             with asyncio.Runner() as runner:
                 self._loop = runner.get_loop()
                 runner.run(self._live())
+        except OSError as error:
+            self._failure = error
         finally:
+            self.call_back(self._started.set)
             self.call_back(self._ended.set)
 
     async def _live(self) -> None:

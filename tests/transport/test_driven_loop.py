@@ -46,6 +46,17 @@ async def test_a_client_with_heartbeats_lives_in_a_thread() -> None:
         assert not home.shares_the_thread
 
 
+@pytest.mark.timeout(20)
+async def test_a_thread_that_gets_no_loop_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(asyncio.Runner, "get_loop", refuse)
+    with pytest.raises(ConsumerFailed, match="Too many open files"):
+        async with open_home(has_heartbeats=True):
+            pass
+
+
 async def test_calls_run_in_this_thread_and_are_asyncio_to_everybody(home: Home) -> None:
     async def look() -> tuple[object, ...]:
         await asyncio.sleep(0)
