@@ -39,6 +39,7 @@ from sdml_kafka.transport.librdkafka.group_protocol import (
 )
 from sdml_kafka.transport.librdkafka.options import COMMIT_INTERVAL, NO_GROUP, Settings
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop, ThreadEnded
+from sdml_kafka.transport.librdkafka.token_waits import made_apart
 
 CLOSE_TIMEOUT_S = 3.0
 """Seconds that leaving a context waits for. Without a broker that takes a second; but librdkafka
@@ -57,7 +58,8 @@ def connect(settings: Settings) -> Connect:
 
     @asynccontextmanager
     async def open_consumer() -> AsyncGenerator[Consumer]:
-        consumer = LibrdkafkaConsumer(settings)
+        loop = ProgramLoop()
+        consumer = await made_apart(settings, lambda: LibrdkafkaConsumer(settings, loop))
         if consumer.settings.group_id:
             _log_choice(group_protocol(settings).decided_by)
         try:
@@ -97,9 +99,9 @@ def settings_of(settings: Settings) -> ConsumerSettings:
 class LibrdkafkaConsumer:
     """Carries each call of the port to the thread that it is for, and its result back."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, loop: ProgramLoop) -> None:
         self.settings: ConsumerSettings = settings_of(settings)
-        self._loop = loop = ProgramLoop()
+        self._loop = loop
         self._driver = driver = ConsumerDriver(loop, settings, self.settings, self._note_revocation)
         self._exchange = driver.exchange
         self._member = driver.member_thread
@@ -173,7 +175,7 @@ class LibrdkafkaConsumer:
     async def commit(
         self, epoch: int, commits: Mapping[TopicPartition, Commit], timeout_s: float
     ) -> None:
-        if self._is_closed:
+        if self._is_closed or self._member.is_over:
             raise CommitRejected(CLOSED)
         waiter, outcomes = self._loop.new_waiter(), list[SdmlKafkaError | None]()
 

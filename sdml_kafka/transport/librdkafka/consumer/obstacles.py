@@ -5,12 +5,15 @@ is noted here in the member's thread is read in the other one: objects are repla
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from logging import WARNING, getLogger
 from math import inf
 from time import monotonic
 
 from confluent_kafka import KafkaError
 
 from sdml_kafka.errors import CoordinatorUnavailable, SdmlKafkaError
+from sdml_kafka.log_fields import fields
+from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.librdkafka.connection_failures import (
     BOOTSTRAP,
@@ -36,6 +39,7 @@ class Obstacles:
         self._servers = str(settings["bootstrap.servers"])
         self._protocol = str(settings.get("security.protocol", "plaintext"))
         self._fail = fail
+        self._log = RateLimitedLog(getLogger("sdml_kafka.transport"))
         self._failures: Mapping[str, Failure] = {}
         """The brokers that were not reached, by the name of the connection."""
         self._of_group: KafkaError | None = None
@@ -51,6 +55,11 @@ class Obstacles:
 
     def note(self, error: KafkaError) -> None:
         """Note what librdkafka says."""
+        if error_mapping.is_about_token(error) and self.answered_at > -inf:
+            text = "no new token for the login could be had, and librdkafka asks again in 10 s: %s"
+            why = error_mapping.refused_credentials(error)
+            self._log.log(WARNING, "token", text, why, extra=fields(group=self._group, error=why))
+            return
         if (failed := Failure.of(error)) is not None:
             self._failures = {**self._failures, f"{failed.place}/{failed.node}": failed}
         if error.code() == KafkaError._ALL_BROKERS_DOWN:

@@ -29,6 +29,7 @@ from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
 from sdml_kafka.transport.librdkafka.producer.admin import Admin
 from sdml_kafka.transport.librdkafka.producer.outcomes import report_error
 from sdml_kafka.transport.librdkafka.producer.sending import Sending
+from sdml_kafka.transport.librdkafka.token_waits import made_apart
 
 CLOSED = "the producer is closed"
 CLOSE_TIMEOUT_S = 2.0
@@ -82,10 +83,11 @@ class LibrdkafkaProducer:
 
     async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
         settings = {**self._settings, "allow.auto.create.topics": creates_topics}
-        admin = self._admin = Admin(self._loop, settings, self._note_outage)
-        self._sending = sending = Sending(
-            self._loop, settings, self._take_error, creates_topics=creates_topics
-        )
+        make_admin = partial(Admin, self._loop, settings, self._note_outage)
+        self._admin = admin = await made_apart(settings, make_admin)
+        parts = self._loop, settings, self._take_error
+        make = partial(Sending, *parts, creates_topics=creates_topics)
+        self._sending = sending = await made_apart(settings, make)
         await admin.find_broker(timeout_s)
         self._is_up = True
         self.send = sending.send  # type: ignore[method-assign]  # which saves a call for each record
@@ -118,9 +120,7 @@ class LibrdkafkaProducer:
     def _take_error(self, error: KafkaError) -> None:
         if (failure := Failure.of(error)) is not None:
             protocol = str(self._settings.get("security.protocol", "plaintext"))
-            broker = failure.node if failure.node.isdecimal() else failure.place
-            reason = f"{failure.place}: {failure.reason(protocol)}"
-            self.unreachable = {broker: reason}
+            self.unreachable = failure.by_broker(protocol)
         if error.fatal() or error.code() == KafkaError._FATAL:
             self._fail(error_mapping.from_fatal(error))
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:

@@ -22,7 +22,7 @@ from sdml_kafka.transport.librdkafka import error_mapping
 from sdml_kafka.transport.librdkafka.connection_failures import Failure, unreachable
 from sdml_kafka.transport.librdkafka.logs import ClientLog
 from sdml_kafka.transport.librdkafka.lost_brokers import knows_cluster
-from sdml_kafka.transport.librdkafka.options import Settings, made, secrets_of
+from sdml_kafka.transport.librdkafka.options import TOKEN_FUNCTION, Settings, made, secrets_of
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
@@ -58,6 +58,8 @@ class Admin:
         self._protocol = str(settings.get("security.protocol", "plaintext"))
         self._failures: dict[str, Failure] = {}
         self._all_down = False
+        self._no_token: KafkaError | None = None
+        """Why there is no token for the login."""
         self._waiters: set[Waiter] = set()
         """Those of the calls that wait for an answer."""
         self._on_all_down = on_all_down
@@ -90,15 +92,18 @@ class Admin:
     def renew(self) -> None:
         """Make another client after an outage, since this one may have lost its brokers.
 
-        Calls that wait keep it: they end by their timeout, if it has.
+        Calls that wait keep it: they end by their timeout, if it has. No client is made that would
+        hold up the program until it has a token.
         """
-        if not self._is_closed and not self._waiters:
+        if not (self._is_closed or self._waiters or TOKEN_FUNCTION in self._settings):
             self._made.__exit__(None, None, None)
             self._made, self._all_down = self._new(), False
 
     def _note_error(self, error: KafkaError) -> None:
         if (failure := Failure.of(error)) is not None:
             self._failures[failure.place] = failure
+        if error_mapping.is_about_token(error):
+            self._no_token = error
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._all_down = True
             self._on_all_down()
@@ -138,8 +143,9 @@ class Admin:
     def _look_for_refusals(self) -> None:
         """Raise what keeps every broker from answering, if that is known."""
         self._client.poll(0)
-        for failure in self._failures.values():
-            if (refused := error_mapping.refused_credentials(failure.error)) is not None:
+        errors = [failure.error for failure in self._failures.values()]
+        for error in errors if self._no_token is None else [*errors, self._no_token]:
+            if (refused := error_mapping.refused_credentials(error)) is not None:
                 raise refused
         if self._all_down:
             raise self._unreachable(None)

@@ -31,7 +31,7 @@ from collections.abc import Callable
 from math import inf
 from time import monotonic
 
-from sdml_kafka.transport.librdkafka.options import ID, Settings
+from sdml_kafka.transport.librdkafka.options import ID, TOKEN_FUNCTION, Settings
 from sdml_kafka.transport.librdkafka.producer.delivery_reports import ReportingProducer
 
 MOST_ALONE = 4
@@ -60,10 +60,12 @@ class Rounds:
         """Make the first producer; the second one is made for the first round."""
         self._make = make
         self._settings = settings
+        self._most: float = MOST_ALONE if _has_rounds(settings) else inf
         self._alone = make(settings)
         self._together: ReportingProducer | None = None
+        if TOKEN_FUNCTION in settings and self._most != inf:  # which takes a second, so not later
+            self._together = self._make_together()
         self.current: ReportingProducer = self._alone
-        self._most: float = MOST_ALONE if _has_rounds(settings) else inf
         self.most: float = self._most
         """The number of records on their way from which on others are held back."""
         self.is_busy: bool = False
@@ -114,13 +116,16 @@ class Rounds:
     def _choose(self, count: int, now: float) -> None:
         if count > MOST_ALONE and self._most != inf:
             if self._together is None:
-                self._together = self._make({**self._settings, "linger.ms": LINGER_MS})
+                self._together = self._make_together()
             self.current = self._together
             self.is_busy, self._many_at = now < self._many_at + BUSY_S, now
         elif not self.is_busy:
             self.current = self._alone
         if count:
             self._open_until = now + OPEN_S
+
+    def _make_together(self) -> ReportingProducer:
+        return self._make({**self._settings, "linger.ms": LINGER_MS})
 
     def end(self) -> None:
         """Note that nothing is held back any more."""

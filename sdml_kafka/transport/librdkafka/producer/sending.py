@@ -29,7 +29,7 @@ from typing import Any
 import anyio
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from sdml_kafka.errors import SdmlKafkaError, SendFailed
+from sdml_kafka.errors import AuthenticationFailed, SdmlKafkaError, SendFailed
 from sdml_kafka.transport.interfaces.producer import Message as Record
 from sdml_kafka.transport.interfaces.producer import OnSent, always
 from sdml_kafka.transport.librdkafka import error_mapping
@@ -85,12 +85,9 @@ class Sending:
         self._settings = settings
         self._take_error, self._creates_topics = take_error, creates_topics
         self._rests = rests
-        self._rounds = Rounds(self._make, settings)
         self._single: ReportingProducer | None = None
         """Sends the records of batches that were refused, each in a batch of its own."""
-        self._lookups = TopicLookups(
-            loop, self._rounds.current.partitions, self._found, self._not_found
-        )
+        self._lookups = TopicLookups(loop, self._count, self._found, self._not_found)
         self._sought = self._lookups.waiting
         self._lost = LostClients(loop, settings, self._clients, self._all_topics, self._note_lost)
         self._topics: dict[str, Partitions] = {}
@@ -101,6 +98,7 @@ class Sending:
         """The number of such a part while it is handed over."""
         self._all_settled = anyio.Event()
         self._refusal: str | None = None
+        self._rounds = Rounds(self._make, settings)  # the last, since its clients call back
 
     # -- taking records ------------------------------------------------------------------
 
@@ -185,6 +183,10 @@ class Sending:
         """Look for a topic again before the next record for it is sent."""
         self._topics.pop(topic, None)
 
+    def _count(self, topic: str, timeout_s: float) -> int | KafkaError:
+        """Ask for the number of a topic's partitions, in the thread of the lookups."""
+        return self._rounds.current.partitions(topic, timeout_s)
+
     def _found(self, topic: str, count: int, entries: deque[Entry]) -> None:
         self._topics[topic] = count, cycle(range(count))
         found = list[Entry]()
@@ -258,13 +260,10 @@ class Sending:
 
     def _send_alone(self, entry: Entry) -> None:
         """Send a record of a batch that was refused, which may be to blame for it or not."""
-        if self._single is None:
-            settings = {**self._settings, "batch.num.messages": 1}
-            self._single = ReportingProducer(
-                self._loop, settings, self._take_single, self._note_error, self._send_waiting
-            )
         topic, value, key, headers, partition, _, timestamp_ms, _ = entry[0]
         try:
+            if self._single is None:
+                self._single = self._make_single()
             self._single.produce(
                 topic,
                 value if value is None else bytes(value),
@@ -277,8 +276,13 @@ class Sending:
             )
         except KafkaException as error:
             self._report(entry, self._error(error.args[0], topic))
-        except BufferError as error:
+        except (BufferError, AuthenticationFailed) as error:  # or it has got no token
             self._report(entry, SendFailed(f"The record for {topic!r} was not sent: {error}."))
+
+    def _make_single(self) -> ReportingProducer:
+        settings = {**self._settings, "batch.num.messages": 1}
+        callbacks = self._take_single, self._note_error, self._send_waiting
+        return ReportingProducer(self._loop, settings, *callbacks)
 
     def _take_single(self, reports: Sequence[Report]) -> None:
         for entry, error, message in reports:
