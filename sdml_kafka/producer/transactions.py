@@ -7,7 +7,7 @@ new one with the same id first ends what the one before has left. A producer tha
 replaced: its transaction raises that, and so does each one after it.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 import anyio
@@ -70,6 +70,8 @@ class TransactionOutbox(Outbox):
         self.counts: TransactionCounts = TransactionCounts()
         self._lent: TransactionalProducer | None = None
         self._turns = TransactionTurns()
+        self._last: TransactionalProducer | None = None
+        """The producer that was lent last, which knows why no broker can be reached."""
         self._has_lent: anyio.Event | None = None
         self._is_spent: anyio.Event | None = None
         self._failure: ProducerFailed | None = None
@@ -83,6 +85,12 @@ class TransactionOutbox(Outbox):
     def connected(self) -> bool:
         """True if there is a producer."""
         return self._lent is not None
+
+    @property
+    def unreachable(self) -> Mapping[str, str]:
+        """The brokers that were not reached lately, with the address and the reason of each."""
+        producer = self._last  # other threads may ask
+        return {} if producer is None else producer.unreachable
 
     def _keep(
         self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool] = always
@@ -115,7 +123,8 @@ class TransactionOutbox(Outbox):
             ProducerFailed: It has failed, and not only to answer in time; but a producer that was
                 fenced only if no transaction has raised that.
         """
-        self._lent, self._is_spent, self._failure = producer, anyio.Event(), None
+        self._lent = self._last = producer
+        self._is_spent, self._failure = anyio.Event(), None
         if self._has_lent is not None:
             self._has_lent.set()
         try:

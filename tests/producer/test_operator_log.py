@@ -5,7 +5,8 @@ import logging
 import anyio
 import pytest
 
-from sdml_kafka import KafkaProducer
+from sdml_kafka import KafkaProducer, SdmlKafkaError
+from sdml_kafka.testing import Transport
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.log_lines import Lines, lines_of
 from tests.support.virtual_time import in_virtual_time
@@ -36,6 +37,25 @@ async def test_an_outage_is_said_once_and_so_is_its_end(
     assert back.startswith("INFO a broker can be reached again, after 20")
     extra = vars(next(each for each in caplog.records if each.levelname == "WARNING"))
     assert (extra["kafka_broker"], extra["kafka_error"]) == ("0", "BrokerUnreachable")
+
+
+async def test_an_outage_of_a_producer_of_transactions_names_the_broker(lines: Lines) -> None:
+    broker = MemoryBroker({"topic": 1})
+    connect = broker.connect("group"), broker.connect_producer()
+    transport = Transport(*connect, transactions=broker.connect_transactions())
+    async with KafkaProducer(
+        transport=transport, transactional_id="id", start_timeout=1.0, timeout_s=2.0
+    ) as producer:
+        broker.down()
+        with pytest.raises(SdmlKafkaError):
+            async with producer.transaction() as transaction:
+                await transaction.send("topic", b"v")
+        await anyio.sleep(5)
+        broker.up()
+        await anyio.sleep(60)
+        assert producer.status().connected
+    (away,) = [line for line in lines() if "no broker can be reached" in line]
+    assert away.endswith(": memory: it is down")
 
 
 async def test_a_moment_without_a_connection_is_not_said(lines: Lines) -> None:

@@ -6,7 +6,7 @@ carried out without an answer.
 """
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from logging import getLogger
@@ -66,6 +66,10 @@ class MemoryTransactions:
         """The records that have not reached the broker."""
         self._reports: deque[Callable[[], object]] = deque()
         """The calls for outcomes that are due."""
+
+    @property
+    def unreachable(self) -> Mapping[str, str]:
+        return {"0": "memory: it is down"} if self._state.faults.down else {}
 
     async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
         if self._is_open or self._failure is not None:

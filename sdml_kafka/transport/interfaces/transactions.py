@@ -24,6 +24,11 @@ class GroupOffsets(NamedTuple):
 class TransactionalProducer(Protocol):
     """Sends records in transactions, one after another, under one transactional id."""
 
+    @property
+    def unreachable(self) -> Mapping[str, str]:
+        """The brokers that the client has failed to connect to lately; see `Producer`."""
+        ...
+
     async def start(self, timeout_s: float, *, creates_topics: bool = True) -> None:
         """Connect, and take the place of the producer before with the same id.
 

@@ -17,7 +17,7 @@ Rules for whoever edits this file:
 - A producer that has failed stays failed: each call raises the same error.
 """
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from math import inf
@@ -42,6 +42,7 @@ from sdml_kafka.transport.interfaces.transactions import (
     TransactionalProducer,
 )
 from sdml_kafka.transport.librdkafka import error_mapping
+from sdml_kafka.transport.librdkafka.connection_failures import Failure
 from sdml_kafka.transport.librdkafka.lost_brokers import LOST
 from sdml_kafka.transport.librdkafka.options import ID, TRANSACTION_TIMEOUT, Settings
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop, ThreadEnded
@@ -51,6 +52,7 @@ from sdml_kafka.transport.librdkafka.producer.transactional_sending import (
     OnFailed,
     TransactionalSending,
 )
+from sdml_kafka.transport.librdkafka.token_waits import made_apart
 
 CLOSED = "the producer is closed"
 CLOSE_TIMEOUT_S = 2.0
@@ -87,6 +89,7 @@ class LibrdkafkaTransactions:
         self._ending: Ending | None = None
         """The commit or the abort that has no outcome yet."""
         self._failure: SdmlKafkaError | None = None
+        self.unreachable: Mapping[str, str] = {}
         self._is_closing = False
 
     # -- start ---------------------------------------------------------------------------
@@ -95,7 +98,7 @@ class LibrdkafkaTransactions:
         deadline = monotonic() + timeout_s
         settings = {**self._settings, "allow.auto.create.topics": creates_topics}
         plain = {name: value for name, value in settings.items() if name != ID}
-        self._admin = Admin(self._loop, plain)
+        self._admin = await made_apart(settings, partial(Admin, self._loop, plain))
         self._settings = settings
         await self._admin.find_broker(timeout_s)
         self._admin.close()
@@ -104,9 +107,9 @@ class LibrdkafkaTransactions:
     async def _open(self, deadline: float, *, alone: bool) -> None:
         """Make the client, and let the brokers know of it, which fences the one before."""
         creates_topics = self._settings["allow.auto.create.topics"]
-        self._sending = TransactionalSending(
-            self._loop, self._settings, self._take_error, creates_topics=creates_topics, alone=alone
-        )
+        parts = self._loop, self._settings, self._take_error
+        make = partial(TransactionalSending, *parts, creates_topics=creates_topics, alone=alone)
+        self._sending = await made_apart(self._settings, make)
 
         def begin(attempt: Attempt, producer: Producer) -> None:
             attempt.repeat(producer.init_transactions)
@@ -148,6 +151,9 @@ class LibrdkafkaTransactions:
         return self._failure
 
     def _take_error(self, error: KafkaError) -> None:
+        if (failure := Failure.of(error)) is not None:
+            protocol = str(self._settings.get("security.protocol", "plaintext"))
+            self.unreachable = failure.by_broker(protocol)
         # The calls that end a transaction raise what the client knows itself.
         if error.code() == KafkaError._FATAL and error.str() == LOST:
             self._failed(ProducerFailed(LOST))
