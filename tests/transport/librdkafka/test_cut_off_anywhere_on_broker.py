@@ -11,6 +11,10 @@ from attrs import Factory, astuple, frozen
 
 from sdml_kafka import Call, Delivery, KafkaListener, KafkaProducer, KafkaRPC, KafkaRPCServer, Send
 from sdml_kafka.testing import EmbeddedKafka
+from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.interfaces.reports import Commit
+from sdml_kafka.transport.librdkafka.consumer.adapter import connect
+from sdml_kafka.transport.librdkafka.options import consumer_settings
 from tests.support.checkpoints import cancelled_at
 from tests.support.kafka_from_outside import create_topic, produce, unique
 from tests.support.listener_on_broker import texts
@@ -38,6 +42,23 @@ async def transact(servers: str, source: str, target: str) -> None:
         producer.transaction() as transaction,
     ):
         await transaction.send(target, b"one")
+
+
+async def consume(servers: str, source: str, target: str) -> None:
+    """Await each call of a consumer in this task, so that each is cut off."""
+    key = TopicPartition(source, 0)
+    settings = consumer_settings(servers, unique("group"), "earliest", {})
+    async with connect(settings)() as consumer:
+        await consumer.start([source], LIMIT_S)
+        epoch = 0
+        while not (polled := await consumer.poll([key], 100, 1.0)).records:
+            epoch = polled.assignment.epoch if polled.assignment else epoch
+        epoch = polled.assignment.epoch if polled.assignment else epoch
+        await consumer.commit(epoch, {key: Commit(1)}, LIMIT_S)
+        await consumer.group_metadata(epoch, [key], LIMIT_S)
+        await consumer.seek(epoch, 1, {key: "earliest"}, LIMIT_S)
+        while not (await consumer.poll([key], 100, 1.0, 1)).records:
+            pass
 
 
 async def process(servers: str, source: str, target: str) -> None:
@@ -100,7 +121,14 @@ async def topics(embedded_kafka: EmbeddedKafka) -> tuple[str, str, str]:
     return servers, source, target
 
 
-@pytest.mark.parametrize("scenario", [send, pytest.param(transact, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        send,
+        pytest.param(transact, marks=pytest.mark.soak),
+        pytest.param(consume, marks=pytest.mark.soak),
+    ],
+)
 async def test_nothing_is_left_after_any_checkpoint(
     topics: tuple[str, str, str], scenario: Scenario
 ) -> None:
