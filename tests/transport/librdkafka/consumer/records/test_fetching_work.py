@@ -42,7 +42,8 @@ class Client:
 
     def _next(self) -> Message | None:
         round_, at = divmod(self._taken, self._run)
-        if self._taken == COUNT:
+        # A pause drops what was fetched of a partition.
+        if self._taken == COUNT or round_ % PARTITIONS in self.paused:
             return None
         self._taken += 1
         offset = round_ // PARTITIONS * self._run + at
