@@ -308,7 +308,7 @@ async def test_matching_a_pattern_ends(
     [
         '{"$ref": "http://127.0.0.1:1/elsewhere.json"}',
         '{"$ref": "unknown.json"}',
-        '{"$schema": "http://127.0.0.1:1/draft.json"}',
+        '{"$id": "http://127.0.0.1:1/a.json", "$ref": "unknown.json"}',
         '{"pattern": "("}',
     ],
 )
@@ -318,13 +318,30 @@ def test_a_json_schema_asks_nobody_else(text: str) -> None:
         json_schema.reader(SchemaText("JSON", text), reading)
 
 
+@pytest.mark.parametrize(
+    "draft",
+    [
+        "http://127.0.0.1:1/own-draft",
+        "http://json-schema.org/schema#",
+        "https://json-schema.org/draft/2020-12/schema",
+    ],
+)
+def test_the_draft_of_a_json_schema(draft: str) -> None:
+    text = json.dumps({"$schema": draft, "type": "integer"})
+    read = json_schema.reader(SchemaText("JSON", text), Reading(int, lambda value: value))
+    assert read(b"7", 0, None) == 7
+    with pytest.raises(DocumentInvalid):
+        read(b"null", 0, None)
+
+
+@pytest.mark.parametrize("own", [{}, {"$id": "http://shop/list.json"}])
 @pytest.mark.parametrize("name", ["line.json", "http://shop/line.json"])
-def test_a_json_schema_that_refers_to_others(name: str) -> None:
+def test_a_json_schema_that_refers_to_others(name: str, own: dict[str, str]) -> None:
     line = (
         '{"properties": {"n": {"$ref": "#/definitions/n"}}, '
         '"definitions": {"n": {"type": "integer"}}}'
     )
-    text = json.dumps({"type": "array", "items": {"$ref": name}})
+    text = json.dumps({**own, "type": "array", "items": {"$ref": name}})
     schema = SchemaText("JSON", text, {"more.json": '{"type": "integer"}', name: line})
     read = json_schema.reader(schema, Reading(dict, lambda value: value))
     assert read(b'[{"n": 1}]', 0, None) == [{"n": 1}]

@@ -1,8 +1,9 @@
 """JSON Schema, by jsonschema-rs; a schema may refer to those that came with it alone."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
+from urllib.parse import urljoin
 
 from sdml_kafka.errors import DocumentInvalid, SchemaRefused
 from sdml_kafka.parsing.json_library import decode_json
@@ -19,9 +20,7 @@ def reader(schema: SchemaText, reading: Reading) -> Read:
         SchemaRefused: The schema is not valid.
     """
     document = _loaded(schema.text)
-    is_object = isinstance(document, dict)
-    title = cast("dict[str, Any]", document).get("title") if is_object else None
-    if reading.name is not None and reading.name != title:
+    if reading.name is not None and reading.name != _fields(document).get("title"):
         return lambda data, at, path: SKIP
     check = _checker(schema, document) if reading.validate else None
     build = reading.build
@@ -60,14 +59,22 @@ def _loaded(text: str) -> Any:
         raise SchemaRefused("the schema is not JSON") from error
 
 
+def _fields(document: Any) -> dict[str, Any]:
+    """Return the fields of a schema, none if it is `true` or `false`."""
+    return cast("dict[str, Any]", document) if isinstance(document, dict) else {}
+
+
 def _checker(schema: SchemaText, document: Any) -> Callable[[Any], None]:
     """Return what raises DocumentInvalid for a document that does not match."""
     rs = library("jsonschema_rs")
     try:
-        resources = [(name, _loaded(text)) for name, text in schema.references.items()]
+        make, draft = rs.Draft7Validator, _fields(document).get("$schema")
+        if isinstance(draft, str) and "json-schema.org/" in draft:
+            make = rs.validator_for
+        elif isinstance(draft, str):  # a draft of somebody's own is read as the most frequent one
+            document = {name: part for name, part in document.items() if name != "$schema"}
+        resources = list(_resources(schema, document))
         known = rs.Registry(resources, draft=rs.Draft7, retriever=_retrieve_nothing)
-        says_its_draft = isinstance(document, dict) and "$schema" in document
-        make = rs.validator_for if says_its_draft else rs.Draft7Validator
         # The pattern is the schema's, the text to match a stranger's: not every pair of them ends.
         patterns = rs.FancyRegexOptions(backtrack_limit=MAX_BACKTRACKS)
         validator = make(document, registry=known, validate_formats=False, pattern_options=patterns)
@@ -86,6 +93,16 @@ def _checker(schema: SchemaText, document: Any) -> Callable[[Any], None]:
             raise DocumentInvalid(fields)
 
     return check
+
+
+def _resources(schema: SchemaText, document: Any) -> Iterator[tuple[str, Any]]:
+    """Return what a schema refers to, by the names that it may use: relative to its own, or not."""
+    own = _fields(document).get("$id")
+    for name, text in schema.references.items():
+        loaded = _loaded(text)
+        yield name, loaded
+        if isinstance(own, str) and (resolved := urljoin(own, name)) != name:
+            yield resolved, loaded
 
 
 def _retrieve_nothing(uri: str) -> Any:
