@@ -20,7 +20,8 @@ class SchemaText:
     text: str = field(repr=False)
     """The schema; a Protobuf's is its file descriptor in base64, or the text of the .proto file."""
     references: Mapping[str, str] = field(factory=dict[str, str], repr=False, eq=False, hash=False)
-    """The texts of the schemas that it refers to, by name, each behind those that it needs."""
+    """The texts of the schemas that it refers to, by name, each behind those that it needs. Of a
+    Protobuf it is empty, but for one that is to be registered: the files that it imports."""
 
 
 @frozen
@@ -41,7 +42,8 @@ class RegistryClient(Protocol):
     """Asks a registry. Each call may be cancelled at any time.
 
     It raises `SchemaUnknown` if the registry says that it has no such schema, `SchemaRefused` if a
-    schema is of no use, and `RegistryAway` with the reason if something else is in the way.
+    schema is of no use, and `RegistryAway` with the reason if something else is in the way. Whatever
+    else it raises counts as being away, too, with the name of its class for the reason.
     """
 
     async def fetch(self, schema_id: SchemaId, /) -> SchemaText:
