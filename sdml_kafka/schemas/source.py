@@ -42,7 +42,7 @@ class RegistryClient(Protocol):
     """Asks a registry. Each call may be cancelled at any time.
 
     It raises `SchemaUnknown` if the registry says that it has no such schema, `SchemaRefused` if a
-    schema is of no use, and `RegistryAway` with the reason if something else is in the way. Whatever
+    schema is of no use, and `RegistryAway` with the reason if something else is in the way. What
     else it raises counts as being away, too, with the name of its class for the reason.
     """
 
