@@ -1,7 +1,7 @@
 """A client that has lost its brokers is found out by one that has not."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -14,6 +14,7 @@ from sdml_kafka.transport.librdkafka.lost_brokers import has_lost_brokers, is_an
 from sdml_kafka.transport.librdkafka.options import consumer_settings, producer_settings
 from sdml_kafka.transport.librdkafka.owner_thread import ProgramLoop
 from sdml_kafka.transport.librdkafka.producer import lost_clients
+from sdml_kafka.transport.librdkafka.producer.delivery_reports import ReportingProducer
 from sdml_kafka.transport.librdkafka.producer.lost_clients import LostClients
 from tests.support.other_servers import answering
 from tests.support.waiting import until
@@ -111,10 +112,12 @@ class Client:
         return 1
 
 
-def lost_among(*clients: Client) -> tuple[LostClients, list[str]]:
+def lost_among(
+    *clients: Client, kind: type[LostClients] = LostClients
+) -> tuple[LostClients, list[str]]:
     found: list[str] = []
     all_clients = list(clients)
-    lost = LostClients(
+    lost = kind(
         ProgramLoop(),
         SETTINGS,
         lambda: all_clients,  # type: ignore[arg-type, return-value]  # does what is used here
@@ -124,8 +127,28 @@ def lost_among(*clients: Client) -> tuple[LostClients, list[str]]:
     return lost, found
 
 
+class EndsAtABadTime(LostClients):
+    """Clients of which one reports an outage just as the thread has decided to end."""
+
+    def _goes_on(self, left: Sequence[ReportingProducer]) -> bool:
+        goes_on = super()._goes_on(left)
+        if not goes_on:
+            self.look()
+        return goes_on
+
+
 def is_asking() -> bool:
     return any(each.name == "sdml-kafka-lost-clients" for each in threading.enumerate())
+
+
+@pytest.mark.anyio
+async def test_an_outage_is_looked_into_whenever_it_comes() -> None:
+    client = Client(None)
+    lost, _ = lost_among(client, kind=EndsAtABadTime)
+    lost.look()
+    await until(lambda: client.asked > 3)
+    lost.close()
+    await until(lambda: not is_asking())
 
 
 @pytest.mark.anyio

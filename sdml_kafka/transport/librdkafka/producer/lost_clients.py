@@ -47,6 +47,8 @@ class LostClients:
         self._clients = clients
         self._topics = topics
         self._found_lost = found_lost
+        self._lock = threading.Lock()
+        """Held while it is decided whether the thread goes on."""
         self._is_asking = False
         self._is_due = False
         """True if a client has reported an outage since the thread has begun with all of them."""
@@ -58,11 +60,13 @@ class LostClients:
         # A client that was given no topic asks for none, and forgets no broker.
         if topic is None or not self._is_wanted:
             return
-        self._is_due = True
-        if not self._is_asking:
+        with self._lock:
+            self._is_due = True
+            if self._is_asking:
+                return
             self._is_asking = True
-            ask = partial(self._ask, topic)
-            threading.Thread(target=ask, name="sdml-kafka-lost-clients", daemon=True).start()
+        ask = partial(self._ask, topic)
+        threading.Thread(target=ask, name="sdml-kafka-lost-clients", daemon=True).start()
 
     def close(self) -> None:
         """Ask no more."""
@@ -70,14 +74,18 @@ class LostClients:
 
     def _ask(self, topic: str) -> None:
         left: list[ReportingProducer] = []
-        while self._is_wanted and (left or self._is_due):
+        while self._goes_on(left):
             if self._is_due:
                 self._is_due, left = False, list(self._clients())
             elif self._is_answered(left[0], topic):
                 left.pop(0)
             else:
                 time.sleep(INTERVAL_S)
-        self._is_asking = False
+
+    def _goes_on(self, left: Sequence[ReportingProducer]) -> bool:
+        with self._lock:
+            self._is_asking = self._is_wanted and bool(left or self._is_due)
+            return self._is_asking
 
     def _is_answered(self, client: ReportingProducer, topic: str) -> bool:
         try:
