@@ -25,8 +25,6 @@ class OnAiokafka:
         async with aiokafka_world(strict_kafka.bootstrap_servers) as world:
             yield world
 
-    topic = Contract.topic
-
     # The contract takes the name from `world`, and one test has no world.
     @pytest.fixture
     def group(self) -> str:
@@ -38,12 +36,16 @@ class OnAiokafka:
 class TestAiokafka(OnAiokafka, PollsContract, RebalancesContract, EndingsContract):
     """What depends on how a consumer's calls get to its loop."""
 
+    topic = Contract.topic
+
 
 @pytest.mark.anyio
 @pytest.mark.broker
 @pytest.mark.one_loop
 class TestAiokafkaPlaces(OnAiokafka, PositionsContract, CommitsContract):
     """What the driver decides by itself, wherever its loop is."""
+
+    topic = Contract.topic
 
 
 @pytest.mark.anyio
