@@ -87,16 +87,19 @@ class CallLifecycle:
 
         Args:
             call: The call.
-            answer: Its answer, which repeats that wait for it get too.
-            is_repeatable: Whether repeats that come later may get this answer: the handler's own.
+            answer: Its answer.
+            is_repeatable: Whether repeats get this answer as well, since it is the handler's own.
+                Otherwise those that wait for it and have time left are handled themselves.
         """
         self._leave_handler(call)
         if call.own_headers is not None:
             answer = answer._replace(headers=(*own_headers_of(call), *answer.headers))
         if call.repeat_key is not None:
-            for waiting in self._waiting_for(call, answer if is_repeatable else None):
+            repeats = self._waiting_for(call, answer if is_repeatable else None)
+            for waiting in reversed(repeats):  # each that is put back gets in front
                 self._replies.remove_waiting()
-                self._replies.finish(waiting, answer)
+                if is_repeatable or not self._put_back(waiting):
+                    self._replies.finish(waiting, answer)
         self._replies.finish(call, answer)
 
     def failed(self, call: ServerCall, error: BaseException) -> None:
@@ -130,6 +133,17 @@ class CallLifecycle:
                 self._replies.remove_waiting()
             self._counts.in_flight -= 1
             given_back.chunk.give_back()
+
+    def _put_back(self, call: ServerCall) -> bool:
+        """Have a repeat handled itself that has waited for an answer that is none for it.
+
+        Return False if its time is up as well, or its partition was taken away.
+        """
+        if call.due <= self._clock() or not self._queue.put_back(call):
+            return False
+        self._counts.in_flight -= 1
+        call.chunk.give_back()
+        return True
 
     def _leave_handler(self, call: ServerCall) -> None:
         call.running_scope = None

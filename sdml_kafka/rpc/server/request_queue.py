@@ -163,6 +163,18 @@ class RequestQueue:
                 return lane
         return None
 
+    def put_back(self, call: ServerCall) -> bool:
+        """Put a call in front of those that wait; return False if its partition was taken away."""
+        tenancy = call.chunk.tenancy
+        lane = self._lanes.get(TopicPartition(tenancy.topic, tenancy.partition))
+        if lane is None or lane.partition.tenancy is not tenancy or tenancy.withdrawn:
+            return False
+        lane.calls.append(call)
+        if not lane.is_queued:
+            lane.is_queued = True
+            self._turns.append(lane)
+        return True
+
     def unpark(self, handler: Handler) -> None:
         """Put the lanes of this handler back into the queue, if it may run one more request."""
         if handler.parked and handler.running < handler.limit:
