@@ -3,7 +3,7 @@
 How this works. A parcel waits in its lane at once; by key it is taken apart into one for each key.
 A lane whose records fill a batch, or whose first record has waited for the interval, is ready once
 it is not busy. Unlike in `lanes.py` a lane is remembered as long as records wait in it, since a
-batch is made of what has come meanwhile. Records become jobs as a batch is made. What is left of a
+batch is made of what has come meanwhile; that of a whole partition until it is revoked. Records become jobs as a batch is made. What is left of a
 parcel then becomes a parcel of its own: the batch may be done and gone long before the rest.
 
 The rules are those of `lanes.py`. The time is passed in; `wait` asks for a call of `note_due`.
@@ -12,6 +12,7 @@ The rules are those of `lanes.py`. The time is passed in; `wait` asks for a call
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
+from math import inf
 
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.listener.processing.job import BatchLane, Job, JobBatch, new_job, new_jobs
@@ -85,7 +86,7 @@ class BatchLanes:
             if not count:
                 lane.due = now + self._batch.interval_s
                 if not lane.is_ready:
-                    self._wait(lane.due, lane)
+                    self._wait_until_due(lane)
 
     def _parts(self, parcel: Parcel) -> Iterable[tuple[object, Parcel]]:
         """Return the records of each lane, by the key of the lane."""
@@ -106,8 +107,17 @@ class BatchLanes:
 
     def note_due(self, lane: BatchLane, now: float) -> None:
         """Look at a lane whose time has come, if it still waits."""
+        lane.looks_at = inf
         if lane.count and now >= lane.due:
             self._note_ready(lane)
+        elif lane.count:
+            self._wait_until_due(lane)
+
+    def _wait_until_due(self, lane: BatchLane) -> None:
+        """Ask for a call of `note_due`, unless one comes before: there is one for many batches."""
+        if lane.due < lane.looks_at:
+            lane.looks_at = lane.due
+            self._wait(lane.due, lane)
 
     def take(self, now: float) -> JobBatch | None:
         """Return the next batch, None if there is none. Its lane is busy from now on."""
@@ -174,7 +184,7 @@ class BatchLanes:
             at = self._begins_at(job, now)
             if at > now:
                 lane.due = at
-                self._wait(at, lane)
+                self._wait_until_due(lane)
                 break
             lane.first = None
             parcel.next += 1
@@ -182,17 +192,17 @@ class BatchLanes:
         return jobs
 
     def _look_again(self, lane: BatchLane, now: float) -> None:
-        """See when the rest of a lane is due; forget a lane that has none and is not busy."""
+        """See when the rest of a lane is due; forget the lane of a key that has none."""
         if lane.is_busy:
             return
         if not lane.count:
             lanes = self._lanes.get(lane.tenancy)
-            if lanes is not None and lanes.get(lane.key) is lane:
+            if self._order == "key" and lanes is not None and lanes.get(lane.key) is lane:
                 del lanes[lane.key]
         elif lane.count >= self._batch.size or now >= lane.due:
             self._note_ready(lane)
         else:
-            self._wait(lane.due, lane)
+            self._wait_until_due(lane)
 
     def free(self, batch: JobBatch, now: float) -> None:
         """Let the next batch of a lane begin."""

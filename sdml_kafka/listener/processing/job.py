@@ -209,6 +209,8 @@ class BatchLane:
     """The first record that waits, if somebody had to look at it before it could begin."""
     due: float = field(default=0.0, init=False)
     """When the first record that waits has waited long enough."""
+    looks_at: float = field(default=inf, init=False)
+    """When somebody looks at the lane, `inf` if nobody was asked to."""
     is_busy: bool = field(default=False, init=False)
     is_ready: bool = field(default=False, init=False)
     """True if it stands in the line of the lanes that are ready."""

@@ -202,3 +202,16 @@ def test_nothing_begins_beyond_the_bound_until_the_lane_is_reopened() -> None:
     rest = world.lanes.take(world.now)
     assert rest is not None
     assert len(rest.jobs) == 2
+
+
+def test_many_full_batches_leave_one_time_to_wait_for() -> None:
+    world = World("partition", "free", Batch(size=10, interval_s=3600.0))
+    for _ in range(1001):
+        world.add(0, [b"key"] * 13)
+        while (batch := world.lanes.take(world.now)) is not None:
+            world.lanes.free(batch, world.now)
+        world.pass_time(1.0)
+    assert len(world.due) == 1
+    assert world.lanes.queued < 10
+    world.pass_time(3600.0)
+    assert world.lanes.take(world.now) is not None
