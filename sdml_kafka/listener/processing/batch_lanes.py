@@ -3,8 +3,9 @@
 How this works. A parcel waits in its lane at once; by key it is taken apart into one for each key.
 A lane whose records fill a batch, or whose first record has waited for the interval, is ready once
 it is not busy. Unlike in `lanes.py` a lane is remembered as long as records wait in it, since a
-batch is made of what has come meanwhile; that of a whole partition until it is revoked. Records become jobs as a batch is made. What is left of a
-parcel then becomes a parcel of its own: the batch may be done and gone long before the rest.
+batch is made of what has come meanwhile; that of a whole partition until it is revoked. Records
+become jobs as a batch is made. What is left of a parcel then becomes a parcel of its own: the batch
+may be done and gone long before the rest.
 
 The rules are those of `lanes.py`. The time is passed in; `wait` asks for a call of `note_due`.
 """
