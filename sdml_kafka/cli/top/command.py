@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FAILED = 1
 RESIZE_CHECK_S = 0.1
 UNKNOWN = "backslashreplace"
-"""What becomes of characters that stdout cannot have: not each terminal takes UTF-8."""
+"""The handling of characters that stdout cannot have: not each terminal takes UTF-8."""
 
 
 def run_top(options: TopOptions) -> int:
