@@ -150,8 +150,9 @@ class Cashier:
             concurrency=CUSTOMERS,
             retry=Retry(attempts=3, backoff_s=0.1, unless=(CardDeclined,)),
             on_failure=DeadLetter(topic=dead_letters),
+            name="pay",
         )(self._handle)
-        listener.processor(DeadBill)(self._show)
+        listener.processor(DeadBill, name="send anew")(self._show)
         return listener
 
     async def _handle(self, number: int, delivery: Delivery[int]) -> None:
