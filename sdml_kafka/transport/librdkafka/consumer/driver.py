@@ -117,6 +117,9 @@ class ConsumerDriver:
         return made(Consumer, settings, self._log)
 
     def _failed(self, error: Exception) -> None:
+        if isinstance(error, ConsumerFailed):
+            self.exchange.fail(error)
+            return
         if isinstance(error, KafkaException):
             text = error_mapping.shown(error_of(error))
         else:

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from sdml_kafka.errors import CommitRejected
+from sdml_kafka.errors import CommitRejected, ConsumerFailed
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import ConsumerSettings, Membership
 from sdml_kafka.transport.librdkafka.consumer.assignments import (
@@ -134,6 +134,8 @@ class Member:
 
     def _fall_back(self) -> None:
         self._is_refused = False
+        if self.assignments.epoch:  # the next consumer begins with the other one
+            raise ConsumerFailed("the brokers do not have the group's protocol any more")
         if self._protocol.fallback is not None:
             self.assignments.close()
             self._client.close()
