@@ -61,5 +61,5 @@ async def test_an_examination_that_is_cut_off(embedded_kafka: EmbeddedKafka) -> 
         if cutting.seen < at:
             break
         at += 1
-    assert at > 20
+    assert at > 10
     await until(lambda: len(connections()) <= before, within_s=10)
