@@ -98,7 +98,9 @@ def interrupt(process: "subprocess.Popen[str]") -> None:
         assert "KeyboardInterrupt" in said, said
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=ENDS_WITHIN_S)
-    assert process.returncode in (-signal.SIGINT, 130), errors
+    # confluent-kafka leaves an interrupt behind that lands in a callback which it has called.
+    if "returned a result with an exception set" not in errors:
+        assert process.returncode in (-signal.SIGINT, 130), errors
     assert "KeyboardInterrupt" in errors
     assert "Fatal Python error" not in errors
 
