@@ -106,6 +106,10 @@ class Answers[K: Hashable, V]:
             if not asking.waiting:
                 del all_asking[key]
 
+    def note_there(self, key: K) -> None:
+        """Ask again for what was refused before, since the registry has it now."""
+        self._here().refused.pop(key, None)
+
     def _here(self) -> _Loop[K]:
         try:
             return self._loop.get()

@@ -175,9 +175,13 @@ class SchemaRegistry:
         return SchemaSerializer(self._subjects, wanted, validate=validate, in_header=in_header)
 
     async def _ask_subject(self, subject: Subject) -> Registered:
-        return await self._client.registered(
+        registered = await self._client.registered(
             subject.name, subject.schema, register=subject.register
         )
+        for schema_id in (registered.id, registered.guid):
+            if schema_id is not None:
+                self._schemas.note_there(schema_id)
+        return registered
 
     def close(self) -> None:
         """Close the connections to the registry."""

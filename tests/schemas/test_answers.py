@@ -116,6 +116,16 @@ async def test_an_unknown_schema_is_asked_for_again_after_a_while_alone() -> Non
     assert client.asked == [1, 1]
 
 
+async def test_what_the_same_registry_has_registered_is_known_at_once() -> None:
+    client = FakeRegistry()
+    registry = SchemaRegistry(client=client)
+    with pytest.raises(SchemaUnknown):
+        await parsed(registry)
+    kept = registry.serializer("orders-value", ORDER_JSON, kind="JSON", register=True)
+    await kept.prepare()
+    assert await parsed(registry) == ORDER
+
+
 @pytest.mark.parametrize(
     "schema",
     [
