@@ -62,9 +62,9 @@ class Case:
 
     @property
     def topic(self) -> str:
-        """The topic that holds the records; cases that differ in the parser share it."""
+        """The topic that holds the records; cases that differ in the parser alone share it."""
         what = self.traced + self.handled
-        parts = self.shape, self.size, self.partitions, self.codec, self.filled, what
+        parts = self.shape, self.size, self.partitions, self.codec, self.filled, what, self.records
         return "-".join(map(str, ("reading", *parts)))
 
 
