@@ -1,5 +1,6 @@
 """Members over librdkafka join and leave under load: what stays goes on, and none comes twice."""
 
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +19,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.broker, pytest.mark.one_loop, pytes
 
 PARTITIONS = 4
 DRAIN_S = 2.0
+WAITING = 100
+"""Records of a partition that wait at least, some 2 s of work."""
 
 
 class Books:
@@ -25,14 +28,16 @@ class Books:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.handled: Counter[int] = Counter()
+        """The number of records of each partition that were handled."""
         self.moving: frozenset[int] = frozenset()
         """The partitions that are being taken from the first member."""
         self.during_drain: list[tuple[int, float]] = []
         self.drained: list[int] = []
 
     async def by_first(self, value: str, delivery: Delivery[str]) -> None:
-        self.seen.append(value)
         partition = delivery.record.partition
+        self.note(value, partition)
         if self.moving and partition not in self.moving:
             self.during_drain.append((partition, anyio.current_time()))
         await anyio.sleep(0.02)
@@ -41,7 +46,11 @@ class Books:
             await anyio.sleep(DRAIN_S)
 
     async def by_second(self, value: str, delivery: Delivery[str]) -> None:
+        self.note(value, delivery.record.partition)
+
+    def note(self, value: str, partition: int) -> None:
         self.seen.append(value)
+        self.handled[partition] += 1
 
 
 class Noting:
@@ -86,13 +95,15 @@ async def test_what_stays_is_handled_while_the_rest_is_drained(
 
         async def feed() -> None:
             nonlocal sent
-            count = 100  # so that there is always a next one
+            made = Counter[int]()
             while is_fed:
                 for number in range(PARTITIONS):
-                    values = [b"%d" % each for each in range(sent, sent + count)]
-                    await world.produce(TopicPartition(topic, number), *values)
-                    sent += count
-                count = 1
+                    # So that each has a next one, however long a member takes to join.
+                    if made[number] < books.handled[number] + WAITING:
+                        values = [b"%d" % each for each in range(sent, sent + WAITING)]
+                        await world.produce(TopicPartition(topic, number), *values)
+                        sent += WAITING
+                        made[number] += WAITING
                 await anyio.sleep(0.03)
 
         async def process(listener: KafkaListener, handle: Any) -> None:
