@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import anyio
+from anyio.abc import TaskGroup
 from attrs import frozen
 
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
@@ -119,24 +120,32 @@ class Processor:
                 async with anyio.create_task_group() as tasks:
                     self._not_yet_sent.open(tasks)
                     self._pool.open(tasks, self._work)
-                    tasks.start_soon(self._again.run)
-                    tasks.start_soon(self._due.run)
-                    tasks.start_soon(self._later.run)
-                    tasks.start_soon(self._forwards.run)
-                    tasks.start_soon(self._raise_failure)
-                    if maker is not None:
-                        tasks.start_soon(maker.run)
-                    first, *others = self._queue.each
-                    for queue in others:
-                        tasks.start_soon(self._feed, queue)
-                    await self._feed(first)
-                    self._begin_nothing_more()
-                    await self._work.wait_idle()
+                    try:
+                        await self._handle_all(tasks, maker)
+                    finally:
+                        # Before the tasks end: what is acknowledged meanwhile wakes the pool, and a
+                        # group that has ended takes no more workers.
+                        self._pool.close()
                     tasks.cancel_scope.cancel()
             finally:
-                self._pool.close()
                 self._begin_nothing_more()
                 self._give_all_back()
+
+    async def _handle_all(self, tasks: TaskGroup, maker: RetryTopicMaker | None) -> None:
+        """Handle records until the listener is left, and the handlers that run have ended."""
+        tasks.start_soon(self._again.run)
+        tasks.start_soon(self._due.run)
+        tasks.start_soon(self._later.run)
+        tasks.start_soon(self._forwards.run)
+        tasks.start_soon(self._raise_failure)
+        if maker is not None:
+            tasks.start_soon(maker.run)
+        first, *others = self._queue.each
+        for queue in others:
+            tasks.start_soon(self._feed, queue)
+        await self._feed(first)
+        self._begin_nothing_more()
+        await self._work.wait_idle()
 
     async def _feed(self, queue: TypedQueue) -> None:
         """Have the workers look whenever something has come, until the listener is left."""
