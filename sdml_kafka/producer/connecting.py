@@ -1,4 +1,4 @@
-"""Which client a producer sends with, and whether its options will do."""
+"""The client that a producer sends with, and the check of its options."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any

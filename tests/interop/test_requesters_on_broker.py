@@ -30,7 +30,7 @@ PINNED = 1
 """The partition that Spring's template `pinned` reads."""
 PRICE = {"item": "apple", "cents": 120}
 END = None
-"""What Nest's client shows for an end that comes after the last value."""
+"""The value that Nest's client shows for an end that comes after the last value."""
 
 Outcome = dict[str, Any]
 

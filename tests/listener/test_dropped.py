@@ -1,4 +1,4 @@
-"""What a program drops in another thread than that of the event loop is given back there."""
+"""Records that a program drops in another thread are given back in that of the event loop."""
 
 import anyio
 import anyio.to_thread

@@ -1,4 +1,4 @@
-"""What shows a program from outside works while its broker is frozen, killed, and back again."""
+"""The page, `top` and `doctor` work while the broker is frozen, killed, and back again."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a record waits for may need something first itself, and say so in any way."""
+"""A preparation may need something first itself, and say why in any way."""
 
 import anyio
 import anyio.lowlevel

@@ -305,7 +305,7 @@ def test_records_that_are_too_old_for_their_topic(topics: Topics) -> None:
 @pytest.mark.one_loop
 @BACKENDS
 def test_over_librdkafka_each_is_sent_once(topics: Topics, backend: str) -> None:
-    """What one client has sent, the other does not send again."""
+    """The clients share their memory: a letter that one has sent, the other does not send again."""
     how = ["--client", "librdkafka", "--backend", backend, "-o", "socket.timeout.ms=10000"]
     topics.fill([topics.first] * 6)
     one = topics.run("replay", "1", "1", *how)

@@ -1,4 +1,4 @@
-"""What a document holds too much of is counted, and not shown."""
+"""Too much of a document is counted, and not shown."""
 
 import io
 import json

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(120)
 DOCUMENT = status_of(busy_listener(rows=2))
 LOOKS = 1
 STEP = 307
-"""Of so many calls one is tried. It divides nothing that goes on regularly."""
+"""The number of calls of which one is tried. It divides nothing that goes on regularly."""
 OPTIONS = TopOptions("http://here", interval_s=0.0)
 
 

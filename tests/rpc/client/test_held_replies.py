@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 
 
 class Schema:
-    """What a parser needs, which is away until `come` is set."""
+    """A schema that a parser needs, which is away until `come` is set."""
 
     def __init__(self) -> None:
         self.come = anyio.Event()

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.anyio, in_virtual_time]
 
 
 class Schema:
-    """What a parser and a serializer need, which is away until `come` is set."""
+    """A schema that a parser and a serializer need, which is away until `come` is set."""
 
     def __init__(self) -> None:
         self.come = anyio.Event()

@@ -26,7 +26,7 @@ MINUTE_MS = 60_000
 async def test_an_address_that_is_asked_twice_at_once_has_one_connection(
     embedded_kafka: EmbeddedKafka,
 ) -> None:
-    """As two brokers have it that advertise the same address."""
+    """Two brokers that advertise the same address."""
     address = ("127.0.0.1", embedded_kafka.ports[0])
     connections = psutil.Process().net_connections
     before = len(connections())

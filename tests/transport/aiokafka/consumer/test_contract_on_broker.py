@@ -34,7 +34,7 @@ class OnAiokafka:
 @pytest.mark.anyio
 @pytest.mark.broker
 class TestAiokafka(OnAiokafka, PollsContract, RebalancesContract, EndingsContract):
-    """What depends on how a consumer's calls get to its loop."""
+    """The contract's part that depends on how a consumer's calls get to its loop."""
 
     topic = Contract.topic
 
@@ -43,7 +43,7 @@ class TestAiokafka(OnAiokafka, PollsContract, RebalancesContract, EndingsContrac
 @pytest.mark.broker
 @pytest.mark.one_loop
 class TestAiokafkaPlaces(OnAiokafka, PositionsContract, CommitsContract):
-    """What the driver decides by itself, wherever its loop is."""
+    """The contract's part that the driver decides by itself, wherever its loop is."""
 
     topic = Contract.topic
 

@@ -1,4 +1,4 @@
-"""What a member has, whatever librdkafka reports in which order."""
+"""The partitions of a member, whatever librdkafka reports in which order."""
 
 from typing import Any
 

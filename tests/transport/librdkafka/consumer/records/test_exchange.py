@@ -1,4 +1,4 @@
-"""What is being revoked is not handed out, wherever its assignment is at that moment."""
+"""Partitions being revoked are not handed out, wherever their assignment is at that moment."""
 
 import pytest
 
