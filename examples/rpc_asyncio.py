@@ -34,10 +34,10 @@ async def ask(rpc: KafkaRPC, item: str) -> None:
     try:
         reply = await rpc.request("prices", json.dumps(item).encode(), res_timeout=2.0)
         print(f"{item}: {json.loads(reply)}", flush=True)
-    except RemoteError as error:
-        print(f"{item}: {error.status}", flush=True)
     except CallTimeout:
         print(f"{item}: deadline_exceeded", flush=True)
+    except RemoteError as error:
+        print(f"{item}: {error.status}", flush=True)
 
 
 async def main(bootstrap: str) -> None:

@@ -16,7 +16,6 @@ STATUS_CODES = {
     "invalid_argument": 400,
     "not_found": 404,
     "unavailable": 503,
-    "deadline_exceeded": 504,
 }
 
 
@@ -41,10 +40,10 @@ async def ask(rpc: KafkaRPC, item: str) -> tuple[int, Any]:
             "prices", json.dumps(item).encode(), res_timeout=2.0, res_expect_type=bytes
         )
         return 200, {"item": item, "price": json.loads(reply)}
-    except RemoteError as error:
-        return STATUS_CODES.get(error.status, 502), {"error": error.status}
     except CallTimeout:
         return 504, {"error": "deadline_exceeded"}
+    except RemoteError as error:
+        return STATUS_CODES.get(error.status, 502), {"error": error.status}
     except SdmlKafkaError:
         return 503, {"error": "cannot ask right now"}
 

@@ -262,8 +262,11 @@ class RemoteError(SdmlKafkaError):
         return f"{self.status}: {text}" if text else self.status
 
 
-class RemoteTimeout(RemoteError, TimeoutError):
-    """The server noticed the deadline before the client did: the status is `deadline_exceeded`."""
+class RemoteTimeout(RemoteError, CallTimeout):
+    """The server noticed the deadline before the client did: the status is `deadline_exceeded`.
+
+    Which of them is first is a matter of chance, so whoever catches `CallTimeout` catches this, too.
+    """
 
 
 def unwrapped(error: BaseException) -> BaseException:

@@ -44,9 +44,9 @@ async def test_calls_of_a_handler_inherit_what_is_left_of_its_budget(
             async with pair_on(embedded_kafka, pass_on) as (outer, outer_topic):
                 assert await outer.request(outer_topic, b"first") == b"first"  # all is connected
                 began = anyio.current_time()
-                with pytest.raises(CallTimeout):
+                with pytest.raises(CallTimeout):  # the server may be first
                     await outer.request(outer_topic, b"value", res_timeout=2.0)
-                assert 2.0 <= anyio.current_time() - began < 2.0 + BUSY_S
+                assert 1.9 <= anyio.current_time() - began < 2.0 + BUSY_S
                 with anyio.fail_after(1.0 + BUSY_S):
                     await ended.wait()
     assert len(left) == 2

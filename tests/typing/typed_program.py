@@ -323,10 +323,10 @@ async def ask(rpc: KafkaRPC) -> str:
     try:
         too_many = in_json({"item": "figs", "count": 2000})
         await rpc.request("price", too_many, server_group="pricing", correlation_id="1")
-    except RemoteError as error:
-        return f"{anything} {error.status} {error.text}"
     except CallTimeout as error:
         return f"{error} {error.__cause__}"
+    except RemoteError as error:
+        return f"{anything} {error.status} {error.text}"
     return ""
 
 

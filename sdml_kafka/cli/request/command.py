@@ -100,6 +100,12 @@ class RequestCall:
         match failure:
             case None | BrokenPipeError():
                 return REPLIED
+            case RemoteError():
+                # Whether the client or the server notices first that the deadline has passed is
+                # chance, so both give the same exit code.
+                code = TIMED_OUT if failure.status == "deadline_exceeded" else REMOTE_ERROR
+                own = self._options.server_group and failure.status == "unavailable"
+                complain(f"request: {'' if own else 'the server answered '}{failure}")
             case CallTimeout():
                 code, why = TIMED_OUT, failure.__cause__
                 within = f"within {self._options.timeout_s:g} s"
@@ -111,12 +117,6 @@ class RequestCall:
                     text = f"no reply {within}"
                     hint = f". {why or f'Does a server answer the topic {self._options.topic}?'}"
                 complain(f"request: {text}{hint}")
-            case RemoteError():
-                # Whether the client or the server notices first that the deadline has passed is
-                # chance, so both give the same exit code.
-                code = TIMED_OUT if failure.status == "deadline_exceeded" else REMOTE_ERROR
-                own = self._options.server_group and failure.status == "unavailable"
-                complain(f"request: {'' if own else 'the server answered '}{failure}")
             case _:
                 code = WRONG_ARGUMENTS if isinstance(failure, ConfigurationError) else FAILED
                 complain(f"request: {failure}")

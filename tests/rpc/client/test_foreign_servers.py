@@ -244,7 +244,9 @@ async def test_a_deadline_that_our_server_noticed_is_a_timeout() -> None:
         outcome = calls.call()
         error = b'{"status": "deadline_exceeded", "message": ""}'
         NestResponder(broker).fail(await server.request(), error)
-        assert isinstance(await error_of(outcome), RemoteTimeout)
+        found = await error_of(outcome)
+    assert isinstance(found, RemoteTimeout)
+    assert isinstance(found, CallTimeout)
 
 
 @pytest.mark.parametrize("value", [b"first", None])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import anyio
 from attrs import define, field
 
-from sdml_kafka import CallTimeout, KafkaRPC, RemoteError
+from sdml_kafka import CallTimeout, KafkaRPC, RemoteTimeout
 from tests.support.rpc_chaos.fleet import Execution
 from tests.support.rpc_chaos.server import answer_to
 from tests.support.waiting import BUSY_S
@@ -85,12 +85,10 @@ class Traffic:
             self.replies[number] = await self.rpc.request(
                 self.topic, b"%d" % number, req_key=key, res_timeout=timeout_s
             )
+        except RemoteTimeout as error:
+            self._timed_out(number, error.status)
         except CallTimeout as error:
             self._timed_out(number, type(error.__cause__).__name__)
-        except RemoteError as error:
-            if error.status != "deadline_exceeded":
-                self.wrong.append(f"call {number}: {error!r}")
-            self._timed_out(number, "deadline_exceeded")
         except Exception as error:
             self.wrong.append(f"call {number}: {error!r}")
         took_s = anyio.current_time() - began
