@@ -31,6 +31,10 @@ _REASONS = (
     ("Network is unreachable", "there is no way to it in the network"),
 )
 
+_ENDED = ("Disconnected while requesting ApiVersion", "Broken pipe", "reset by peer")
+"""The texts of connections that a broker has ended. Which one comes is a matter of time: the
+broker may end it before a request, while it is sent, or after it."""
+
 
 class Failure(NamedTuple):
     """A broker that librdkafka did not reach."""
@@ -77,7 +81,8 @@ class Failure(NamedTuple):
                 f"it does not speak TLS as security.protocol {protocol!r} needs it "
                 f"({self.what:.200})"
             )
-        if "Disconnected while requesting ApiVersion" in self.what:
+        # A broker that lets nobody in gives no address to another connection.
+        if self.node == BOOTSTRAP and any(text in self.what for text in _ENDED):
             return _ends_connections(protocol)
         return self.what
 

@@ -28,3 +28,20 @@ def test_a_connection_that_ends_later_says_nothing_of_tls() -> None:
     failure = Failure.of(KafkaError(KafkaError._TRANSPORT, said))
     assert failure is not None
     assert failure.reason("ssl") == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Disconnected while requesting ApiVersion: might be caused by incorrect security.protocol",
+        "Send failed: Broken pipe",
+        "Receive failed: Connection reset by peer",
+    ],
+)
+def test_a_broker_that_ends_the_first_connection_may_ask_for_a_login(text: str) -> None:
+    asks = "it may ask for TLS or a login (SASL)"
+    for node, expected in (("bootstrap", True), ("1", False)):
+        said = f"127.0.0.1:9092/{node}: {text} (after 1ms in state UP)"
+        failure = Failure.of(KafkaError(KafkaError._TRANSPORT, said))
+        assert failure is not None
+        assert (asks in failure.reason("plaintext")) is expected
