@@ -265,7 +265,7 @@ class RemoteError(SdmlKafkaError):
 class RemoteTimeout(RemoteError, CallTimeout):
     """The server noticed the deadline before the client did: the status is `deadline_exceeded`.
 
-    Which of them is first is a matter of chance, so whoever catches `CallTimeout` catches this, too.
+    Which of them is first is a matter of chance: `except CallTimeout` covers both.
     """
 
 

@@ -147,6 +147,9 @@ def traces() -> list[Hook]:
 
 TRIES = 4
 """The number of runs, of which that with the fewest turns of the loop counts."""
+MARGIN = 2 / 3
+"""The calls for each record that do not count: one call more for each record is 1, while turns of
+the loop, whose number is a matter of chance on trio, make up to a third."""
 
 plain: dict[tuple[Do, str], int] = {}
 """The calls without hooks, for each event loop."""
@@ -167,13 +170,12 @@ async def more(do: Do, hooks: Callable[[], list[Hook]], most: float) -> float:
 
 @pytest.mark.parametrize("do", [read, process, send, call])
 async def test_hooks_that_override_nothing_cost_nothing(do: Do) -> None:
-    # One call for each record is 1.
-    assert await more(do, lambda: [Hook(), Hook()], 1 / 3) < 1 / 3
+    assert await more(do, lambda: [Hook(), Hook()], MARGIN) < MARGIN
 
 
 @pytest.mark.parametrize("do", [read, process])
 async def test_hooks_for_batches_cost_hardly_anything(do: Do) -> None:
-    assert await more(do, lambda: [Batches()], 1 / 3) < 1 / 3
+    assert await more(do, lambda: [Batches()], MARGIN) < MARGIN
 
 
 @pytest.mark.parametrize(
@@ -190,4 +192,4 @@ async def test_hooks_for_batches_cost_hardly_anything(do: Do) -> None:
 async def test_what_hooks_of_this_package_cost(
     make: Callable[[], list[Hook]], do: Do, most: int
 ) -> None:
-    assert await more(do, make, most + 1 / 3) < most + 1 / 3
+    assert await more(do, make, most + MARGIN) < most + MARGIN
