@@ -80,7 +80,7 @@ async def test_function_calls_for_each_record_of_a_batch(order: Order) -> None:
 
 async def test_each_record_with_a_key_of_its_own_costs_no_more() -> None:
     few, many = await process("key"), await process("key", keys=RECORDS)
-    assert many.calls < 1.02 * few.calls
+    assert many.calls < 1.05 * few.calls  # one more for each record is 1.12
 
 
 @pytest.mark.parametrize(("order", "most"), [("partition", 37.0), ("key", 20.0), ("none", 20.0)])
