@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
@@ -27,6 +28,9 @@ puNAH8ZWypAmMT+4lyMbmV2EQTxzGYFkN/ZDdF+apJo=
 """
 """A key for this one purpose, with a certificate of its own for `localhost`."""
 
+METADATA, SASL_HANDSHAKE, API_VERSIONS, SASL_AUTHENTICATE = 3, 17, 18, 36
+UNSUPPORTED_VERSION = 35
+
 
 @contextmanager
 def answering(answer: bytes | None) -> Generator[str]:
@@ -41,15 +45,43 @@ def answering(answer: bytes | None) -> Generator[str]:
 
 
 @contextmanager
-def untrusted_server(folder: Path) -> Generator[str]:
-    """Run a server whose certificate is signed by itself; yield its address."""
+def ending_at_login() -> Generator[str]:
+    """Run a broker that ends each connection once it is asked for a login; yield its address."""
+    keys = ((API_VERSIONS, 0), (METADATA, 9), (SASL_HANDSHAKE, 1), (SASL_AUTHENTICATE, 0))
+    known = struct.pack("!hi", 0, len(keys)) + b"".join(
+        struct.pack("!hhh", key, 0, newest) for key, newest in keys
+    )
+    too_new = struct.pack("!hihhh", UNSUPPORTED_VERSION, 1, API_VERSIONS, 0, 0)
+
+    def handle(connection: socket.socket) -> None:
+        while len(request := connection.recv(1000)) >= 12:
+            key, version, number = struct.unpack_from("!hhi", request, 4)
+            if key != API_VERSIONS:
+                return
+            answer = struct.pack("!i", number) + (too_new if version else known)
+            connection.sendall(struct.pack("!i", len(answer)) + answer)
+
+    with _listening(handle) as port:
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
+def untrusted_server(folder: Path, *, wants_certificate: bool = False) -> Generator[str]:
+    """Run a server whose certificate is signed by itself; yield its address.
+
+    Args:
+        folder: Where to write that, with its key, as `untrusted.pem`.
+        wants_certificate: Whether it wants one of its clients as well.
+    """
     file = folder / "untrusted.pem"
     file.write_text(KEY_AND_CERTIFICATE)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
+    if wants_certificate:
+        context.verify_mode = ssl.CERT_REQUIRED
 
     def handle(connection: socket.socket) -> None:
-        with suppress(OSError), context.wrap_socket(connection, server_side=True) as tls:
+        with context.wrap_socket(connection, server_side=True) as tls:
             tls.recv(1000)
 
     with _listening(handle) as port:
@@ -67,7 +99,7 @@ def _listening(handle: Callable[[socket.socket], None] | None) -> Generator[int]
                     connection, _ = listening.accept()
                 except OSError:
                     return
-                with connection:
+                with connection, suppress(OSError):  # the client has left
                     handle(connection)
 
         if handle is not None:

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError
 from sdml_kafka.errors import AdvertisedAddressUnreachable, BrokerUnreachable, SdmlKafkaError
 from sdml_kafka.log_fields import escaped
 from sdml_kafka.transport.librdkafka.error_mapping import (
+    BROKEN_OFF,
     MAX_TEXT_CHARS,
     NO_LOGIN,
     refused_credentials,
@@ -26,14 +27,17 @@ _TEXT = re.compile(
 _REASONS = (
     ("Failed to resolve", "its name does not resolve"),
     ("Connection refused", "it refuses connections, so nothing listens there"),
-    ("timed out", "it does not answer"),
+    ("imed out", "it does not answer"),
     ("No route to host", "there is no way to it in the network"),
     ("Network is unreachable", "there is no way to it in the network"),
 )
 
-_ENDED = ("Disconnected while requesting ApiVersion", "Broken pipe", "reset by peer")
-"""The texts of connections that a broker has ended. Which one comes is a matter of time: the
-broker may end it before a request, while it is sent, or after it."""
+_ENDED = ("Disconnected", "Send failed: ", "Receive failed: ")
+"""How the texts begin of connections that a broker has ended. Which one comes is a matter of time:
+the broker may end it before a request, while it is sent, or after it."""
+_SIZE = re.compile(r"Receive failed: Invalid response size (-?\d+) ")
+"""The text of what is no answer of Kafka's: its first bytes were taken for a size."""
+_HTTP, _TLS_ALERT = b"HTTP", b"\x15"
 
 
 class Failure(NamedTuple):
@@ -74,6 +78,8 @@ class Failure(NamedTuple):
                 return reason
         if NO_LOGIN in self.what:
             return f"it takes no login, and security.protocol is {protocol!r}"
+        if self.node == BOOTSTRAP and (found := _SIZE.match(self.what)) is not None:
+            return _reason_of_bytes(int(found[1]), protocol)
         # A broker may also close the connection before librdkafka has read what it is not.
         in_handshake = "SSL handshake failed" in self.what or HANDSHAKE in self.error.str()
         if self.error.code() == KafkaError._SSL or in_handshake:
@@ -82,9 +88,16 @@ class Failure(NamedTuple):
                 f"({self.what:.200})"
             )
         # A broker that lets nobody in gives no address to another connection.
-        if self.node == BOOTSTRAP and any(text in self.what for text in _ENDED):
+        if self.node == BOOTSTRAP and self._was_ended:
             return _ends_connections(protocol)
         return self.what
+
+    @property
+    def _was_ended(self) -> bool:
+        """True if the broker has ended the connection, without a word on why."""
+        if BROKEN_OFF in self.what:
+            return True
+        return self.error.code() == KafkaError._TRANSPORT and self.what.startswith(_ENDED)
 
 
 def unreachable(
@@ -122,9 +135,21 @@ def unreachable(
     return BrokerUnreachable(f"No broker answered{within} ({reasons}). {HINT}")
 
 
+def _reason_of_bytes(size: int, protocol: str) -> str:
+    """Return why a connection failed on which the first bytes of an answer say this size."""
+    head = (size & 0xFFFFFFFF).to_bytes(4, "big")
+    if head == _HTTP:
+        return "an HTTP server answers there, not Kafka"
+    if head.startswith(_TLS_ALERT):
+        return f"it speaks TLS, and security.protocol is {protocol!r}"
+    return "something answers there that is not Kafka"
+
+
 def _ends_connections(protocol: str) -> str:
-    needs = "a login (SASL)" if "ssl" in protocol.lower() else "TLS or a login (SASL)"
-    return f"it ends the connection; it may ask for {needs}, and security.protocol is {protocol!r}"
+    may = "may ask for TLS or a login (SASL)"
+    if "ssl" in protocol.lower():
+        may = "may not speak TLS, or ask for a login (SASL) or a client's certificate"
+    return f"it ends the connection; it {may}, and security.protocol is {protocol!r}"
 
 
 def _rounded(seconds: float) -> str:

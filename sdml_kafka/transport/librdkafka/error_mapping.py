@@ -24,6 +24,12 @@ from sdml_kafka.transport.record_checks import TOPIC_RULE, no_such_topic
 MAX_TEXT_CHARS = 300
 NO_LOGIN = "Request not valid in current SASL state"
 """librdkafka's words for a broker that takes no login at all."""
+BROKEN_OFF = KafkaError(KafkaError._TRANSPORT).str()
+"""librdkafka's words for a connection that was lost while an answer was waited for."""
+_LOGIN_CUT_OFF = "handshake failed: Local: "
+"""Its words for a login that nobody has answered: the broker has ended, or is too slow."""
+_ALERT = "SSL alert number"
+"""OpenSSL's words for what the other side says."""
 _NO_TOKEN = "Failed to acquire SASL OAUTHBEARER token: "
 """librdkafka's words where it gets no token. It asks again in 10 s."""
 
@@ -123,7 +129,7 @@ def is_about_token(error: KafkaError) -> bool:
 def refused_credentials(error: KafkaError) -> AuthenticationFailed | None:
     """Return the package's error if the broker or the client refused to trust the other."""
     text = escaped(error.str(), MAX_TEXT_CHARS)
-    if NO_LOGIN in text:
+    if NO_LOGIN in text or _LOGIN_CUT_OFF in text:
         return None
     if is_about_token(error):
         why = text.removeprefix(_NO_TOKEN)
@@ -134,6 +140,11 @@ def refused_credentials(error: KafkaError) -> AuthenticationFailed | None:
         return AuthenticationFailed(f"The broker refused the credentials: {text}")
     if error.code() == KafkaError.UNSUPPORTED_SASL_MECHANISM:
         return AuthenticationFailed(f"The broker has no such sasl.mechanism: {text}")
+    if _ALERT in text and ("certificate" in text or "unknown ca" in text):
+        # Under TLS 1.3 this comes once the handshake is over for the client, as `_TRANSPORT`.
+        return AuthenticationFailed(
+            f"The broker wants a client's certificate, or does not accept this one: {text}"
+        )
     if error.code() == KafkaError._SSL and "certificate" in text.lower():
         return AuthenticationFailed(f"The broker's certificate was not accepted: {text}")
     return None

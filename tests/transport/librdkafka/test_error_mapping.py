@@ -128,6 +128,26 @@ def test_credentials_that_are_refused(text: str, why: str) -> None:
     assert why in str(error)
 
 
+@pytest.mark.parametrize("why", ["Broker transport failure", "Timed out"])
+def test_a_broker_that_ends_within_a_login_refuses_nothing(why: str) -> None:
+    text = f"SASL PLAIN mechanism handshake failed: Local: {why}: broker's supported mechanisms:"
+    error = KafkaError(KafkaError._AUTHENTICATION, text)
+    assert error_mapping.refused_credentials(error) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        (KafkaError._SSL, "SSL handshake failed: error:0A000412:SSL routines::sslv3 alert bad "),
+        (KafkaError._TRANSPORT, "Receive failed: error:0A00045C:SSL routines::tlsv13 alert "),
+    ],
+)
+def test_a_certificate_of_the_client_that_is_not_accepted(code: int, text: str) -> None:
+    said = f"{text}certificate required: SSL alert number 116"
+    error = error_mapping.refused_credentials(KafkaError(code, said))
+    assert "The broker wants a client's certificate" in str(error)
+
+
 def test_a_certificate_that_is_not_accepted() -> None:
     text = (
         "SSL handshake failed: certificate verify failed: broker certificate could not be verified"

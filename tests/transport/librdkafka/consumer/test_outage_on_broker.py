@@ -107,7 +107,9 @@ async def test_all_later_calls(mortal_kafka: EmbeddedKafka, away: Away) -> None:
             epoch = await assigned(consumer, key)
             await consumer.commit(epoch, {key: Commit(1)}, CALL_S)
             await anyio.to_thread.run_sync(away, mortal_kafka)
-            with within(1.0 + SPARE_S), pytest.raises(CommitFailed, match="may have gone through"):
+            # librdkafka may say itself that the coordinator is away, right before the time is over.
+            unknown = "may have gone through|coordinator is away"
+            with within(1.0 + SPARE_S), pytest.raises(CommitFailed, match=unknown):
                 await consumer.commit(epoch, {key: Commit(2)}, 1.0)
             with within(1.0 + 5.0 + SPARE_S), pytest.raises(SeekFailed, match="in time"):
                 await consumer.seek(epoch, 1, {key: "latest"}, 1.0)
