@@ -95,7 +95,17 @@ PRODUCER_DEFAULTS: Mapping[str, Any] = {
     "topic.metadata.propagation.max.ms": 1000,
 }
 
+QUEUE_KBYTES = "queue.buffering.max.kbytes"
+_MAX_QUEUE_BYTES = 64 << 20
+"""The bytes of values that a client of librdkafka takes at most, which it keeps until a broker has
+them, wanted or not. What has no room waits in this package, and is dropped once nobody waits for
+it. librdkafka's own bound is 1 GiB, which a program that goes on to send fills in an outage."""
+_MIN_QUEUE_RECORDS = 4
+"""The number of records of the largest size for which there is room in any case."""
+
 _NAMED = re.compile(r'configuration property:? "(?P<name>[^"]+)"')
+_NUMBER = re.compile(r"0x[\da-f]+|\d+")
+"""What librdkafka reads of a number; it leaves out what follows."""
 _THREAD = re.compile(r"^\[thrd:[^\]]*\]: ")
 _OF_THE_OTHER = re.compile(r"Configuration property (?P<name>\S+) is a (?P<kind>\w+) property and")
 _SASL_BY_PASSWORD = ("PLAIN", "SCRAM")
@@ -121,7 +131,15 @@ def producer_settings(
     if "enable.idempotence" not in options and acks.lower() not in ("-1", "all"):
         settings["enable.idempotence"] = False  # idempotence needs acks="all"
     _try("producer", settings, shared=shared)
+    settings.setdefault(QUEUE_KBYTES, _queue_kbytes(str(settings["message.max.bytes"])))
     return {"bootstrap.servers": _joined(bootstrap_servers), **settings}
+
+
+def _queue_kbytes(record_bytes: str) -> int:
+    """Return the room of a producer for records of such a size, as librdkafka was given it."""
+    digits = _NUMBER.match(record_bytes.strip().lower())
+    size = 0 if digits is None else int(digits[0], 16 if digits[0].startswith("0x") else 10)
+    return max(_MAX_QUEUE_BYTES, _MIN_QUEUE_RECORDS * size) >> 10
 
 
 def transaction_settings(producer: Settings, transactional_id: str | None = None) -> Settings:

@@ -114,6 +114,22 @@ def test_what_is_right_is_taken_and_overrides_our_defaults() -> None:
     assert secrets_of(settings) == [PASSWORD]
 
 
+@pytest.mark.parametrize(
+    ("options", "room"),
+    [
+        ({}, 64 << 10),
+        ({"message.max.bytes": 100 << 20}, 400 << 10),
+        ({"message.max.bytes": "0x4000000"}, 256 << 10),
+        ({"message.max.bytes": 104_857_600.0}, 400 << 10),
+        ({"queue.buffering.max.kbytes": 10}, 10),
+    ],
+)
+def test_the_room_of_a_producer_suits_its_largest_record(
+    options: dict[str, Any], room: int
+) -> None:
+    assert producer_settings(SERVERS, options)["queue.buffering.max.kbytes"] == room
+
+
 def test_a_producer_that_waits_for_fewer_acknowledgements_is_not_idempotent() -> None:
     assert producer_settings(SERVERS, {"acks": 1})["enable.idempotence"] is False
 
