@@ -122,6 +122,11 @@ class Assignments:
         elif monotonic() - self._joined_at >= EMPTY_S:
             self.give(())
 
+    @property
+    def has_joined(self) -> bool:
+        """True if the group had taken the member, as far as `look_whether_joined` has seen."""
+        return self._joined_at is not None
+
     def give(self, keys: Iterable[TopicPartition]) -> None:
         """Take partitions, as the group does."""
         self.epoch += 1

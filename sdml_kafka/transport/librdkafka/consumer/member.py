@@ -3,6 +3,9 @@
 By default the member joins by KIP-848's protocol. If the broker does not have that, another client
 joins by the classic one and takes the place of the first. So whoever needs the client, its
 assignments or its commits asks the member for them each time.
+
+A broker from Kafka 4.0 on says so itself. Of an older one librdkafka does not say that it has no
+such request: it looks for the coordinator again and again, which answers.
 """
 
 from collections.abc import Callable, Collection
@@ -40,6 +43,9 @@ BUSY_TURN_S = 0.002
 """Seconds of a turn while a commit waits for its answer."""
 COORDINATOR_INTERVAL_S = 0.5
 """Seconds between two looks for the group's coordinator, while the group takes no member."""
+PASSED_OVER_S = 2.0
+"""Seconds for which the coordinator answers and the member has not joined, until it joins by the
+other protocol. A broker that has both takes it in any case."""
 MIN_DRAIN_S = 0.5
 REBALANCE_MARGIN_S = 1.0
 """Seconds before the end of the rebalance timeout at which the rebalance goes on anyway."""
@@ -84,6 +90,8 @@ class Member:
         self._is_tail = False
         self._session: SessionLookup | None = None
         self._coordinator_at = 0.0
+        self._answers_since: float | None = None
+        """The time since which the coordinator answers, None if it does not."""
         self.lookups: Lookups = Lookups(lambda: self._client)
         self.stable_commits: StableCommits = StableCommits(settings, log)
         self._set_up(self._protocol.settings)
@@ -109,6 +117,7 @@ class Member:
         """Join the group, for which an assignment that gives nothing counts as one of a tail."""
         self._topics, self._is_tail = sorted(topics), is_tail
         self._coordinator_at = monotonic() + COORDINATOR_INTERVAL_S
+        self._answers_since = None
         self.assignments.subscribe(self._topics, reports_empty=is_tail)
 
     # -- turns ---------------------------------------------------------------------------
@@ -153,6 +162,8 @@ class Member:
             is_answered = self._look_for_coordinator(monotonic())
             if is_answered and self.membership.protocol == "classic" and not finds_topics:
                 self.assignments.give(())
+            if self._is_passed_over:
+                self._fall_back()
         elif self._session is None and self._shows_brokers_session:
             self._look_up_session()
 
@@ -170,7 +181,17 @@ class Member:
         except KafkaException as error:
             reason = error_of(error)
         self._obstacles.note_coordinator(reason)
+        self._answers_since = None if reason is not None else self._answers_since or now
         return reason is None
+
+    @property
+    def _is_passed_over(self) -> bool:
+        """True if the coordinator answers, and seems not to know of the protocol that was tried."""
+        if self.membership.protocol == "classic" or self._protocol.fallback is None:
+            return False
+        if self._answers_since is None or self.assignments.epoch or self.assignments.has_joined:
+            return False
+        return monotonic() >= self._answers_since + PASSED_OVER_S
 
     @property
     def _shows_brokers_session(self) -> bool:
