@@ -105,7 +105,7 @@ _MIN_QUEUE_RECORDS = 4
 
 _NAMED = re.compile(r'configuration property:? "(?P<name>[^"]+)"')
 _NUMBER = re.compile(r"0x[\da-f]+|\d+")
-"""What librdkafka reads of a number; it leaves out what follows."""
+"""The part of a number that librdkafka reads; it leaves out what follows."""
 _THREAD = re.compile(r"^\[thrd:[^\]]*\]: ")
 _OF_THE_OTHER = re.compile(r"Configuration property (?P<name>\S+) is a (?P<kind>\w+) property and")
 _SASL_BY_PASSWORD = ("PLAIN", "SCRAM")
