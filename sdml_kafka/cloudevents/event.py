@@ -111,6 +111,7 @@ def read_time(text: str) -> datetime:
 
 def _check_text(name: str, value: object, *, may_be_empty: bool = False) -> None:
     if not isinstance(value, str) or not (value or may_be_empty):
-        raise ValueError(f"{name} is a text that is not empty, not {type(value).__name__}")
+        given = "''" if value == "" else type(value).__name__
+        raise ValueError(f"{name} is a text that is not empty, not {given}")
     if _CONTROL.search(value):
         raise ValueError(f"{name} has a control character or half of a surrogate pair")

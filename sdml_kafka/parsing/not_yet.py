@@ -29,6 +29,10 @@ class NotYet(Exception):
         self._why, self._prepare = why, prepare
         self._first: NotYet | None = None
 
+    def __str__(self) -> str:
+        """Return why, and what to do for whoever calls a parser or serializer by hand."""
+        return f"{self.why}: await this error's prepare(), then call again"
+
     @property
     def why(self) -> str:
         """The reason why the record is held."""

@@ -29,6 +29,12 @@ class ChildSpec:
     def __attrs_post_init__(self) -> None:
         if not self.name:
             raise ValueError("name must not be empty")
+        if not callable(self.factory):
+            kind = type(self.factory).__name__
+            raise ValueError(
+                "factory must be a class or a function that makes a new actor for each life: "
+                f"write lambda: {kind}(...), not {kind}(...)"
+            )
         check_choice("restart", self.restart, RestartType)
         check_seconds("start_timeout_s", self.start_timeout_s)
         check_seconds("stop_timeout_s", self.stop_timeout_s)

@@ -59,6 +59,8 @@ def _never(_: Exception) -> bool:
 def _check_names(supervisor: str, children: Sequence[ChildSpec]) -> None:
     if not supervisor:
         raise ValueError("name must not be empty")
+    if wrong := [each for each in children if not isinstance(each, ChildSpec)]:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ValueError(f"children of {supervisor!r} must be ChildSpecs, not {wrong[0]!r:.300}")
     names = [spec.name for spec in children]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"children of {supervisor!r} must have unique names; not so: {twice}")

@@ -137,8 +137,8 @@ class Answers[K: Hashable, V]:
             except (SchemaUnknown, SchemaRefused) as refusal:
                 self._away = None
                 until = anyio.current_time() + self._refused_for_s
-                refused = refusal.with_traceback(None), until
-                remember(self._here().refused, key, refused, self._max_known)
+                named = type(refusal)(f"{self._name(key)}: {refusal}")
+                remember(self._here().refused, key, (named, until), self._max_known)
                 return
             except TimeoutError:
                 self._away = f"no answer within {self._timeout_s:g} s"

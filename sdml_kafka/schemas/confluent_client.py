@@ -196,6 +196,11 @@ def _without_credentials(url: str) -> dict[str, Any]:
     bare, found = list[str](), set[str]()
     for address in addresses_in(url):
         parts = urlsplit(address)
+        if parts.scheme not in ("http", "https", "mock"):
+            raise ConfigurationError(
+                "The registry's url has to begin with http:// or https://, as in "
+                "'http://localhost:8081', or be 'mock://' in tests"
+            )
         if parts.username is not None:
             found.add(f"{unquote(parts.username)}:{unquote(parts.password or '')}")
             address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

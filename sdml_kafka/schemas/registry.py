@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, overload
 from urllib.parse import urlsplit
 
-from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.errors import ConfigurationError, SchemaUnknown
 from sdml_kafka.factories import called_as
 from sdml_kafka.parsing.codec_notes import reads_value
 from sdml_kafka.parsing.plain_data import builder_of
@@ -175,9 +175,11 @@ class SchemaRegistry:
         return SchemaSerializer(self._subjects, wanted, validate=validate, in_header=in_header)
 
     async def _ask_subject(self, subject: Subject) -> Registered:
-        registered = await self._client.registered(
-            subject.name, subject.schema, register=subject.register
-        )
+        asked = self._client.registered(subject.name, subject.schema, register=subject.register)
+        try:
+            registered = await asked
+        except SchemaUnknown as unknown:
+            raise SchemaUnknown(f"{unknown}; {subject.unless_known()}") from None
         for schema_id in (registered.id, registered.guid):
             if schema_id is not None:
                 self._schemas.note_there(schema_id)

@@ -47,6 +47,12 @@ class Subject:
             )
         return cls(name, SchemaText(str(kind), schema), register)
 
+    def unless_known(self) -> str:
+        """Return what to do about a registry that does not have it."""
+        if self.schema is None:
+            return "register one under this subject, or give a schema and register=True"
+        return "register this one under the subject, or give register=True"
+
     def shown(self) -> str:
         """Return how statuses and errors name it."""
         return f"the schema of {self.name!r:.250}"

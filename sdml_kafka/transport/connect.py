@@ -90,6 +90,7 @@ def listener_transport(
         extra = [name for name, value in given.items() if value is not None]
         _refuse_options([*extra, *client_options], "consumer")
     elif not bootstrap_servers or not group_id:
+        defaults.split_options(client_options, own_names)  # which may have one of them, misspelt
         raise ConfigurationError(
             "Give either consumer_factory, or bootstrap_servers and group_id. Listeners with "
             "the same group_id share the partitions of their topics."
@@ -177,12 +178,12 @@ def rpc_transport(
         return Transport(consumer, producer, choice.name)
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
+    consumer_options, producer_options = defaults.split_options(client_options, own_names)
     if consumer_factory is None and bootstrap_servers is None:
         raise ConfigurationError(
             "Give bootstrap_servers ('host:port'), or consumer_factory and producer_factory"
         )
     in_group = consumer_factory is not None or group_id is not None
-    consumer_options, producer_options = defaults.split_options(client_options, own_names)
     if consumer_factory is None:
         consumer_factory = defaults.default_consumer_factory(
             bootstrap_servers or "", group_id, consumer_options, max_bytes
@@ -229,9 +230,9 @@ def producer_connect(
         given = [] if bootstrap_servers is None else ["bootstrap_servers"]
         _refuse_options([*given, *client_options], "producer")
         return connect_producer(producer_factory)
+    defaults.check_producer_names(client_options, own_names)
     if not bootstrap_servers:
         raise ConfigurationError("Give bootstrap_servers ('host:port'), or a producer_factory")
-    defaults.check_producer_names(client_options, own_names)
     return connect_producer(defaults.default_producer_factory(bootstrap_servers, client_options))
 
 

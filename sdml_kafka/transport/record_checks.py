@@ -86,8 +86,8 @@ def _is_bytes(message: Message) -> bool:
 def not_bytes(topic: str, why: str = "") -> ConfigurationError:
     """Return the error of a record that is not made of bytes; `why` is added to its text."""
     return ConfigurationError(
-        f"The record for {topic!r} cannot be sent: keys, values and headers' values are bytes, "
-        f"headers' names are str{why}."
+        f"The record for {topic!r} cannot be sent: key and value are bytes or None, and headers "
+        f"are pairs of a str and bytes, [('name', b'value')]{why}."
     )
 
 

@@ -193,7 +193,7 @@ def test_data_that_cannot_be_written(mode: Any) -> None:
         ({"extensions": {"id": "x"}}, "'id' cannot be an extension"),
         ({"extensions": {"big": 2**31}}, "extension big"),
         ({"extensions": {"half": 0.5}}, "extension half"),
-        ({"subject": ""}, "subject is a text that is not empty"),
+        ({"subject": ""}, "subject is a text that is not empty, not ''"),
         ({"source": 7}, "source is a text that is not empty"),
     ],
 )

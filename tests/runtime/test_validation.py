@@ -36,6 +36,7 @@ def test_restarts_are_validated(settings: dict[str, Any], text: str) -> None:
     ("settings", "text"),
     [
         ({"name": ""}, "name must not be empty"),
+        ({"factory": object()}, "factory must be .*: write lambda: object"),
         ({"restart": "always"}, "restart must be one of 'permanent', 'transient', 'temporary'"),
         ({"start_timeout_s": float("inf")}, "start_timeout_s must be a finite"),
         ({"stop_timeout_s": -1}, "stop_timeout_s must be a finite"),
@@ -52,5 +53,7 @@ def test_supervisors_are_validated() -> None:
         Supervisor("root", twice)
     with pytest.raises(ValueError, match="name must not be empty"):
         Supervisor("", [])
+    with pytest.raises(ValueError, match=r"children of 'root' must be ChildSpecs, not .*Puppet"):
+        Supervisor("root", [Puppet])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="strategy must be one of 'one_for_one'"):
         Supervisor("root", [], strategy="all")  # type: ignore[arg-type]

@@ -107,13 +107,27 @@ async def test_an_unknown_schema_is_asked_for_again_after_a_while_alone() -> Non
     client = FakeRegistry()
     registry = SchemaRegistry(client=client, retry_unknown_s=30.0)
     for _ in range(5):
-        with pytest.raises(SchemaUnknown):
+        with pytest.raises(SchemaUnknown, match=r"^schema 1: the registry does not know it$"):
             await parsed(registry)
     assert client.asked == [1]
     await anyio.sleep(31)
     client.add("orders-value", SchemaText("JSON", ORDER_JSON))
     assert await parsed(registry) == ORDER
     assert client.asked == [1, 1]
+
+
+@pytest.mark.parametrize("schema", [None, ORDER_JSON])
+async def test_a_subject_that_is_not_there_is_named_with_what_to_do(schema: str | None) -> None:
+    unknown = SchemaRegistry(client=FakeRegistry()).serializer("orders-value", schema, kind="JSON")
+    with pytest.raises(SchemaUnknown, match=r"^the schema of 'orders-value': .*register=True"):
+        await unknown.prepare()
+
+
+async def test_a_serializer_that_is_called_too_early_says_what_to_do() -> None:
+    client = fake()
+    serializer = SchemaRegistry(client=client).serializer("orders-value")
+    with pytest.raises(NotYet, match=r"^the schema of 'orders-value' is .*await this error's prep"):
+        serializer(ORDER)
 
 
 async def test_what_the_same_registry_has_registered_is_known_at_once() -> None:

@@ -393,6 +393,12 @@ async def test_a_key(registry: SchemaRegistry) -> None:
     assert await ready(lambda: registry.parser(str, part="key")(record)) == "k1"
 
 
+def test_an_address_without_its_scheme_says_how_it_is_written() -> None:
+    with pytest.raises(ConfigurationError, match="has to begin with http:// or") as caught:
+        SchemaRegistry("me:secret@localhost:8081")
+    assert "secret" not in str(caught.value)
+
+
 def test_what_cannot_work() -> None:
     with SchemaRegistry("mock://") as registry:
         for wrong in (

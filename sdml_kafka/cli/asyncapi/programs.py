@@ -45,8 +45,9 @@ def _module(name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise CannotRun(f"asyncapi: {name} cannot be imported: {error}") from error
+        near = f": did you mean {name[:-3]}?" if name.endswith(".py") else ""
         raise CannotRun(
-            f"asyncapi: there is no module {name!r} here; give MODULE or MODULE:NAME"
+            f"asyncapi: there is no module {name!r} here; give MODULE or MODULE:NAME{near}"
         ) from None
     except (Exception, SystemExit) as error:  # a program that ends says nothing of itself
         kind = type(error).__name__

@@ -100,6 +100,7 @@ def test_a_function_makes_the_objects_and_a_file_takes_yaml(run: Run, folder: Pa
     ("arguments", "why"),
     [
         (["nowhere"], "there is no module 'nowhere'"),
+        (["nowhere.py"], "give MODULE or MODULE:NAME: did you mean nowhere?"),
         (["wrong"], "wrong cannot be imported: ZeroDivisionError"),
         (["lacking"], "lacking cannot be imported: No module named 'there_is_none'"),
         (["service:other"], "service has no 'other'"),

@@ -52,6 +52,14 @@ def test_a_value_of_the_producer(make: Make, option: str, value: str) -> None:
 
 
 @each
+@pytest.mark.parametrize("option", ["bootstrap_server", "bootstrap"])
+def test_the_addresses_under_a_name_that_is_misspelt(make: Make, option: str) -> None:
+    said = rf"{option} \(did you mean bootstrap_servers\?\)"
+    with pytest.raises(ConfigurationError, match=said):
+        make(bootstrap_servers=None, **{option: "localhost:9092"})
+
+
+@each
 @pytest.mark.parametrize(
     ("option", "near"),
     [("sasl_plain_pasword", "sasl_plain_password"), ("security_protocl", "security_protocol")],
