@@ -45,6 +45,20 @@ def answering(answer: bytes | None) -> Generator[str]:
 
 
 @contextmanager
+def pouring(head: bytes) -> Generator[str]:
+    """Run something that sends this and then zeros without an end; yield its address."""
+
+    def handle(connection: socket.socket) -> None:
+        with suppress(OSError):  # the client has closed the connection
+            connection.sendall(head)
+            while True:
+                connection.sendall(bytes(1 << 16))
+
+    with _listening(handle) as port:
+        yield f"127.0.0.1:{port}"
+
+
+@contextmanager
 def ending_at_login() -> Generator[str]:
     """Run a broker that ends each connection once it is asked for a login; yield its address."""
     keys = ((API_VERSIONS, 0), (METADATA, 9), (SASL_HANDSHAKE, 1), (SASL_AUTHENTICATE, 0))

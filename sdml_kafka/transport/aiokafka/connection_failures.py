@@ -22,6 +22,8 @@ from sdml_kafka.errors import (
 HINT = "Check the address, the network and that Kafka runs; security_protocol has to fit too."
 MAX_TEXT_CHARS = 300
 TLS_ALERT = 0x15
+MAX_ANSWER_BYTES = 100_000_000
+"""The bytes that an answer may have; librdkafka takes as many (`receive.message.max.bytes`)."""
 Address = tuple[str, int]
 
 
@@ -81,6 +83,8 @@ def _reason_of_end(error: BaseException, protocol: str) -> str:
             return f"it speaks TLS, and security_protocol is {protocol!r}"
         if error.expected > 4 and head.isascii() and head.decode().isprintable():
             return f"something answers there that is not Kafka ({head.decode()!r} ...)"
+        if error.expected > MAX_ANSWER_BYTES:
+            return "something answers there that is not Kafka"
     if isinstance(error, ValueError | AssertionError | UnicodeDecodeError):
         return "something answers there that is not Kafka"
     needs = "a login (SASL)" if protocol.endswith("SSL") else "TLS or a login (SASL)"

@@ -3,11 +3,12 @@
 """Carry single requests to single addresses, over connections of aiokafka's that log in as usual.
 
 The private attributes of a connection that are used, checked on aiokafka 0.13.0, 0.14.0 and
-0.15.0rc1: `_protocol`, to see whether there was a connection at all.
+0.15.0rc1: `_protocol`, to see whether there was a connection at all; `_reader`, and
+`_create_reader_task`, which begins to read from it.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from io import BytesIO
@@ -17,7 +18,11 @@ import anyio
 from aiokafka.conn import AIOKafkaConnection
 
 from sdml_kafka.errors import BrokerUnreachable
-from sdml_kafka.transport.aiokafka.connection_failures import reason_of, refused_credentials
+from sdml_kafka.transport.aiokafka.connection_failures import (
+    MAX_ANSWER_BYTES,
+    reason_of,
+    refused_credentials,
+)
 from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
 from sdml_kafka.transport.aiokafka.quick_headers import (
     Encoded,
@@ -90,7 +95,7 @@ class _Links:
             async with asyncio.timeout(timeout_s):
                 if connection is None or not connection.connected():
                     limit_ms = int(timeout_s * 1000)
-                    connection = AIOKafkaConnection(
+                    connection = _BoundedConnection(
                         *address, request_timeout_ms=limit_ms, **self._options
                     )
                     await connection.connect()
@@ -120,6 +125,24 @@ class _Links:
         self._open.clear()
         if closing := [each for each in closing if each is not None]:
             await asyncio.wait(closing)
+
+
+class _BoundedConnection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka is not typed
+    """A connection that breaks off where an answer is announced that no broker gives.
+
+    aiokafka would take in up to 2 GB of whatever else answers there, as fast as it comes.
+    """
+
+    def _create_reader_task(self) -> Any:
+        reader: Any = self._reader
+        reader.readexactly = partial(_read_bounded, reader.readexactly)
+        return super()._create_reader_task()
+
+
+async def _read_bounded(read: Callable[[int], Awaitable[bytes]], count: int) -> bytes:
+    if count > MAX_ANSWER_BYTES:
+        raise asyncio.IncompleteReadError(b"", count)
+    return await read(count)
 
 
 class _RawRequest:
