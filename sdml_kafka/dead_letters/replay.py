@@ -110,6 +110,8 @@ class Replay:
         self.sent: SentLetters = SentLetters()
         """The letters that were sent, in former runs as well."""
         self._ended = anyio.Event()
+        self._failure: Exception | None = None
+        """The error that a transaction has ended with, and so the run."""
         self._has_warned = False
 
     @property
@@ -122,7 +124,11 @@ class Replay:
         self._ended.set()
 
     async def run(self, on_begin: Callable[[Callable[[], ListenerStatus]], None]) -> None:
-        """Send the dead letters, and call `on_begin` with a status when the first may go out."""
+        """Send the dead letters, and call `on_begin` with a status when the first may go out.
+
+        Raises:
+            SdmlKafkaError: A dead letter cannot be read, or sent; `failed` says which one.
+        """
         async with AsyncExitStack() as stack:
             self._transactions = await self._open_transactions(stack)
             commits = await committed(self._source, self.group)
@@ -141,6 +147,8 @@ class Replay:
                 await self._ended.wait()
                 tasks.cancel_scope.cancel()
             self.is_partial = isinstance(watch, GroupWatch) and watch.is_partial
+        if self._failure is not None:
+            raise self._failure
 
     async def _open_transactions(self, stack: AsyncExitStack) -> Transactions | None:
         """Return what makes transactions, None if the broker does not allow that."""
@@ -181,10 +189,18 @@ class Replay:
     # -- in transactions -----------------------------------------------------------------
 
     async def _send_together(self, deliveries: list[Delivery[Letter]]) -> None:
-        """Send records of a partition in a transaction, unless a former consumer brought them."""
+        """Send records of a partition in a transaction, unless a former consumer brought them.
+
+        A failure ends the run. It is no failure of the listener, which would log it as its own, and
+        nothing is committed for that: whoever replays says what has failed.
+        """
         new = [each for each in deliveries if not self._was_sent(each.record)]
-        if new:
-            await self._commit([(each, self._prepare(each.value)) for each in new])
+        if new and self._failure is None:
+            try:
+                await self._commit([(each, self._prepare(each.value)) for each in new])
+            except Exception as failure:
+                self._failure = failure
+                self._ended.set()
 
     async def _commit(self, prepared: Sequence[Prepared]) -> None:
         """Send and commit all in one transaction; those before one that is not taken by themselves.
