@@ -36,7 +36,8 @@ class Standing:
 MAX_LOOK_S = 0.5
 """Seconds between two looks, unless the event loop stood still meanwhile."""
 FORGET_S = 15.0
-"""Seconds after which records that timed out say nothing any more, unless others wait."""
+"""Seconds after which records that timed out say nothing any more, unless others wait or the
+brokers were away: then it is until one can be reached again."""
 
 
 @define(eq=False)
@@ -47,9 +48,16 @@ class Silence:
     _acknowledged: int = 0
     _timed_out: int = 0
     _timed_out_at: float = -inf
+    _was_connected: bool = True
 
     def note(
-        self, now: float, acknowledged: int, timed_out: int, waits_since: float | None
+        self,
+        now: float,
+        acknowledged: int,
+        timed_out: int,
+        waits_since: float | None,
+        *,
+        is_connected: bool,
     ) -> None:
         """Note how many have come to an end, and since when the oldest waits, None if none does.
 
@@ -57,7 +65,8 @@ class Silence:
         """
         if timed_out != self._timed_out:
             self._timed_out, self._timed_out_at = timed_out, now
-        is_quiet = waits_since is None and now - self._timed_out_at >= FORGET_S
+        is_back, self._was_connected = is_connected and not self._was_connected, is_connected
+        is_quiet = waits_since is None and (is_back or now - self._timed_out_at >= FORGET_S)
         if acknowledged != self._acknowledged or is_quiet:
             self._acknowledged, self._timed_out_at, self._since = acknowledged, -inf, None
         if self._since is None:

@@ -108,9 +108,10 @@ class ProducerActors:
         self._note_silence(now)
 
     def _note_silence(self, now: float) -> None:
-        sends = self.sends
+        sends, is_connected = self.sends, self.outbox.connected
         answered = sends.counts.sent + sends.late
-        self._silence.note(now, answered, sends.timed_out, sends.waits_since())
+        since = sends.waits_since()
+        self._silence.note(now, answered, sends.timed_out, since, is_connected=is_connected)
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:
         """Return whether the producer does its work."""

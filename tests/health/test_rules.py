@@ -143,6 +143,14 @@ def test_a_group_that_has_no_name_yet_is_not_rejoined() -> None:
     assert not [part for part in judge(known, LIMITS).parts if part.kind == "group"]
 
 
+@pytest.mark.parametrize(("has_topic", "why"), [(False, "none of its topics"), (True, "members")])
+def test_a_member_without_partitions_says_what_it_waits_for(has_topic: bool, why: str) -> None:
+    without = evolve(facts(), group=evolve(MEMBER, partitions=0), partitions=())
+    known = evolve(without, missing_topics={"orders": ""}, has_topic=has_topic)
+    (part,) = (part for part in judge(known, LIMITS).parts if part.kind == "group")
+    assert why in part.reason
+
+
 def test_an_obstacle_is_the_reason_for_a_long_start() -> None:
     group = evolve(MEMBER, is_member=False, obstacle="the group is full")
     health = judge(evolve(facts(), state="starting", group=group), LIMITS)
@@ -207,27 +215,37 @@ def test_an_outage_begins_after_the_last_look_that_saw_a_connection() -> None:
 
 def test_silence_begins_with_the_oldest_record_that_nothing_was_acknowledged_after() -> None:
     silence = Silence()
-    silence.note(1.0, 0, 0, None)
+    silence.note(1.0, 0, 0, None, is_connected=True)
     assert silence.seconds(1.0) is None
-    silence.note(2.0, 0, 0, 2.0)
-    silence.note(5.0, 0, 3, None)  # it has timed out
+    silence.note(2.0, 0, 0, 2.0, is_connected=True)
+    silence.note(5.0, 0, 3, None, is_connected=True)  # it has timed out
     assert silence.seconds(14.0) == 12.0
-    silence.note(13.0, 0, 3, 13.0)
+    silence.note(13.0, 0, 3, 13.0, is_connected=True)
     assert silence.seconds(14.0) == 12.0
-    silence.note(13.5, 1, 3, 13.5)
+    silence.note(13.5, 1, 3, 13.5, is_connected=True)
     assert silence.seconds(14.0) == 0.5
-    silence.note(14.0, 1, 3, None)  # it was refused
+    silence.note(14.0, 1, 3, None, is_connected=True)  # it was refused
     assert silence.seconds(15.0) is None
 
 
 def test_silence_is_forgotten_once_nothing_is_sent_any_more() -> None:
     silence = Silence()
-    silence.note(2.0, 0, 0, 2.0)
-    silence.note(5.0, 0, 1, None)
-    silence.note(19.0, 0, 1, None)
+    silence.note(2.0, 0, 0, 2.0, is_connected=True)
+    silence.note(5.0, 0, 1, None, is_connected=True)
+    silence.note(19.0, 0, 1, None, is_connected=True)
     assert silence.seconds(19.0) == 17.0
-    silence.note(20.0, 0, 1, None)
+    silence.note(20.0, 0, 1, None, is_connected=True)
     assert silence.seconds(20.0) is None
+
+
+def test_silence_ends_with_the_outage_that_it_was_part_of() -> None:
+    silence = Silence()
+    silence.note(2.0, 0, 0, 2.0, is_connected=True)
+    silence.note(3.0, 0, 0, 2.0, is_connected=False)
+    silence.note(5.0, 0, 1, None, is_connected=False)
+    assert silence.seconds(6.0) == 4.0
+    silence.note(6.0, 0, 1, None, is_connected=True)
+    assert silence.seconds(6.0) is None
 
 
 def test_a_producer_without_acknowledgements_is_stuck() -> None:

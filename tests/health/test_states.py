@@ -301,6 +301,19 @@ async def test_a_producer_without_answers() -> None:
         broker.up()
 
 
+async def test_a_producer_is_ready_again_once_an_outage_is_over() -> None:
+    broker = MemoryBroker({TOPIC: 1})
+    async with KafkaProducer(transport=broker.connect_producer()) as producer:
+        await producer.send(TOPIC, b"a")
+        broker.down()
+        with pytest.raises(SendFailed):
+            await producer.send(TOPIC, b"b", timeout_s=12)
+        assert {part.state for part in producer.health().parts} >= {"stuck", "broker away"}
+        broker.up()
+        await anyio.sleep(3)
+        assert producer.health().ready, producer.health()
+
+
 async def test_a_producer_whose_records_come_through_late_is_ready_at_once() -> None:
     broker = broker_with()
     async with KafkaProducer(transport=broker.connect_producer()) as producer:
