@@ -154,6 +154,10 @@ class Facts:
     processors: Mapping[str, ProcessorValues] = {}
     under_way: Mapping[Literal["calls", "sends"], int] = {}
     """The number of calls or records that wait for an answer."""
+    waits_for: str | None = None
+    """The reason for which a reply that has come cannot be parsed yet, None if none is held."""
+    waits_for_s: float = 0.0
+    """Seconds that this reply has been held."""
     silent_s: float | None = None
     """Seconds since a record was sent after which none was acknowledged, None if there is none."""
 

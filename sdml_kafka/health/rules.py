@@ -78,7 +78,7 @@ def _parts(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
     if away is not None:
         yield away
     if facts.group is not None and facts.group.group_id:  # else it has not begun to join
-        yield from _group(facts.group)
+        yield from _group(facts.group, facts)
     yield from _actors(facts.tree, ())
     for topic, hint in facts.missing_topics.items():
         text = f"the topic does not exist; it is read as soon as it does{hint}"
@@ -95,9 +95,16 @@ def _parts(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
             state = "stuck"
             text = f"a handler has run for {age_s:.0f} s: does what it waits for have a timeout?"
         yield PartHealth("processor", name, state, text, age_s)
+    yield from _under_way(facts, limits)
+
+
+def _under_way(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
     for kind, count in facts.under_way.items():
         what = "calls wait for replies" if kind == "calls" else "records wait for acknowledgements"
         yield PartHealth(kind, kind, "moving" if count else "idle", f"{count} {what}")
+    if facts.waits_for is not None and facts.waits_for_s >= limits.away_after_s:
+        text = f"{facts.waits_for}. It is tried again until its call ends"
+        yield PartHealth("calls", "replies", "held", text, facts.waits_for_s)
     if facts.silent_s is not None and facts.silent_s >= UNACKNOWLEDGED_S:
         text = f"for {facts.silent_s:.0f} s no record was acknowledged: is a broker frozen?"
         yield PartHealth("sends", "acknowledgements", "stuck", text, facts.silent_s)
@@ -111,17 +118,21 @@ def _broker(facts: Facts, limits: Limits) -> PartHealth | None:
     return PartHealth("broker", "brokers", "broker away", text, facts.away_s)
 
 
-def _group(group: GroupFacts) -> Iterator[PartHealth]:
+def _group(group: GroupFacts, facts: Facts) -> Iterator[PartHealth]:
     if not group.is_member:
         again = " again" if group.was_member else ""
         why = group.obstacle or "a rebalance waits until each member has drained or timed out"
         text = f"this member joins its group{again}, and reads nothing meanwhile: {why}"
         yield PartHealth("group", group.group_id, "rejoining", text, group.since_s)
     elif not group.partitions:
-        text = (
-            "the group has given this member no partition: it has as many members as partitions, "
-            "or more. This one takes over when another ends"
-        )
+        text = "the group has given this member no partition: "
+        if facts.missing_topics and not facts.has_topic:
+            text += "none of its topics exists"
+        else:
+            text += (
+                "it has as many members as partitions, or more. This one takes over when another "
+                "ends"
+            )
         yield PartHealth("group", group.group_id, "no partitions", text, group.since_s)
 
 

@@ -123,7 +123,7 @@ class CallBegun:
     """The correlation id. No other call of this client has it before this one is settled."""
     method: Literal["request", "stream", "notify"]
     timeout_s: float
-    """Seconds until its deadline."""
+    """Seconds until its deadline, `inf` if it has none."""
 
 
 @frozen

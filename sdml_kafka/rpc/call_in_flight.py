@@ -16,9 +16,9 @@ class CallInFlight:
     """The topic of the request."""
     id: str
     """The correlation id as text, with what is no text in it escaped; empty for none."""
-    age_s: float | None
-    """Seconds since the call was begun, None for one without a deadline. For a request, seconds
-    since it was sent, by the clock of its sender."""
+    age_s: float
+    """Seconds since the call was begun. For a request, seconds since it was sent, by the clock of
+    its sender."""
     left_s: float | None
     """Seconds until the deadline, None for a call without one."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any
 
 import anyio
@@ -108,6 +109,18 @@ async def test_a_call_that_times_out_and_one_that_is_cancelled() -> None:
     assert cancelled == "cancelled"
     assert client.of("call_settled")[0].seconds >= 1.0
     assert server.of("request_handled")[0].status == "deadline_exceeded"
+
+
+async def test_calls_without_a_deadline_take_as_long_as_they_do() -> None:
+    client = SeeingHook()
+    async with calling(broker_of(), client, SeeingHook()) as rpc:
+        assert await rpc.request("requests", b"slow", res_timeout=None) == b"slow"
+        assert len([each async for each in rpc.stream("streams", b"", res_timeout=None)]) == 2
+        await rpc.notify("requests", b"n", res_timeout=None)
+    assert [event.timeout_s for event in client.of("call_begun")] == [inf] * 3
+    slow, *quick = [event.seconds for event in client.of("call_settled")]
+    assert slow == pytest.approx(100, abs=1)
+    assert all(0 <= seconds < 5 for seconds in quick)
 
 
 async def test_a_stream_and_a_notification() -> None:

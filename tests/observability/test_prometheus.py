@@ -122,13 +122,15 @@ async def test_calls_requests_and_sends() -> None:
     registry.register(Collector(server, rpc, producer))
     async with server, rpc, producer:
         await rpc.request("requests", b"x", res_timeout=5.0)
+        await rpc.request("requests", b"x", res_timeout=None)
         await producer.send("sent", b"x")
         samples = read(registry)
     call = {"topic": "requests", "outcome": "ok"}
-    assert samples.value("sdml_kafka_call_seconds_count", **call) == 1
-    assert samples.value("sdml_kafka_handler_seconds_count", kind="server") == 1
-    assert samples.value("sdml_kafka_calls_total", object="rpc") == 1
-    assert samples.value("sdml_kafka_requests_total", object="server") == 1
+    assert samples.value("sdml_kafka_call_seconds_count", **call) == 2
+    assert 0 <= samples.value("sdml_kafka_call_seconds_sum", **call) < 5
+    assert samples.value("sdml_kafka_handler_seconds_count", kind="server") == 2
+    assert samples.value("sdml_kafka_calls_total", object="rpc") == 2
+    assert samples.value("sdml_kafka_requests_total", object="server") == 2
     assert samples.value("sdml_kafka_sends_acknowledged_total", object="producer") == 1
 
 

@@ -37,6 +37,17 @@ async def test_calls_that_wait_the_oldest_first() -> None:
         assert rpc.status().oldest[0].age_s == pytest.approx(0, abs=0.1)
 
 
+async def test_a_call_without_a_deadline_has_an_age() -> None:
+    async with client_on(new_broker()) as rpc, callers(rpc) as tasks:
+        outcome = tasks.call(res_timeout=None)
+        await until(lambda: rpc.status().in_flight == 1)
+        await anyio.sleep(3)
+        (call,) = rpc.status().oldest
+        assert call.age_s == pytest.approx(3, abs=0.1)
+        assert call.left_s is None
+        outcome.scope.cancel()
+
+
 async def test_requests_in_handlers_and_no_others() -> None:
     broker, gate = broker_of_server(), anyio.Event()
 

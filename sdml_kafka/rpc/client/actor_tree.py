@@ -139,6 +139,7 @@ class ClientActors:
 
     def status(self, lifecycle: Lifecycle) -> RPCStatus:
         """Return what the client is doing right now."""
+        now = lifecycle.now()
         return rpc_status(
             self.supervisor.snapshot(),
             self.calls.counts,
@@ -147,20 +148,22 @@ class ClientActors:
             reply_partitions=self.reading.partitions,
             client=self._client,
             recent=self.supervisor.recent_events(),
-            oldest=self.calls.oldest(lifecycle.now()),
+            oldest=self.calls.oldest(now),
             sends_waiting=self.outbox.waiting,
+            held=self.calls.held.oldest(now),
         )
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:
         """Return whether the client does its work."""
-        health = self.reading.health
+        health, now = self.reading.health, lifecycle.now()
+        held = self.calls.held.oldest(now)
         return judge(
             Facts(
                 what=lifecycle.what,
                 state=lifecycle.state,
                 tree=self.supervisor.snapshot(),
                 failure=lifecycle.failure,
-                away_s=self.reading.outage.seconds(lifecycle.now()),
+                away_s=self.reading.outage.seconds(now),
                 away_why=next(iter(health.unreachable.values()), ""),
                 group=GroupFacts(
                     "replies",
@@ -171,6 +174,8 @@ class ClientActors:
                     str(self.reading.trouble or health.obstacle or ""),
                 ),
                 under_way={"calls": len(self.calls.table)},
+                waits_for=None if held is None else held.why,
+                waits_for_s=0.0 if held is None else held.for_s,
             ),
             limits,
         )

@@ -26,6 +26,7 @@ from sdml_kafka.producing.outbox import Outgoing
 from sdml_kafka.rpc.call_in_flight import MAX_SHOWN, CallInFlight, shown_id
 from sdml_kafka.rpc.client.call_table import Call, CallTable
 from sdml_kafka.rpc.client.expectations import Expectation
+from sdml_kafka.rpc.client.held_replies import HeldReplies
 from sdml_kafka.rpc.client.status import Counts
 from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import Reply
@@ -55,6 +56,8 @@ class PendingCall(Call):
     """Returns what the reply waits for that was the last to need a task of its own."""
     takes_several: bool = False
     """True if it takes further replies while the first one is being parsed."""
+    began: float
+    """The time at which it was made."""
     arrived: int = 0
     """The number of replies that came without numbers of their own, and are not the only one."""
     settled: bool = False
@@ -239,6 +242,7 @@ class PendingCalls:
         self._on_timeouts = on_timeouts
         self.table: CallTable[PendingCall] = CallTable() if table is None else table
         self.counts: Counts = Counts()
+        self.held: HeldReplies = HeldReplies()
         self.closed: bool = False
         self._wakes_at = inf
         """When `wait_due` ends by itself."""
@@ -330,10 +334,9 @@ class PendingCalls:
 
 
 def _in_flight(call: PendingCall, now: float) -> CallInFlight:
-    topic, id_, left_s = call.message.topic, shown_id(call.id), call.due - now
-    if left_s == inf:
-        return CallInFlight(topic, id_, None, None)
-    return CallInFlight(topic, id_, max(0.0, call.timeout_s - left_s), max(0.0, left_s))
+    left_s = None if call.due == inf else max(0.0, call.due - now)
+    age_s = max(0.0, now - call.began)
+    return CallInFlight(call.message.topic, shown_id(call.id), age_s, left_s)
 
 
 class CallRegistry(Actor):

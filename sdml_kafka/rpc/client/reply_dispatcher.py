@@ -282,7 +282,7 @@ class ReplyDispatcher(Actor):
         except NotYet as not_yet:
             first = not_yet
             if (scope := call.parse_scope(reply, lambda: first.why)) is not None:
-                later = _parsed_later(spec, record, first)
+                later = _parsed_later(spec, record, call, first)
                 parsing.start_soon(_finish_parsing, later, record, call, reply, scope)
         except Exception as error:
             call.take_reply(reply, None, invalid(record, error, call))
@@ -303,10 +303,14 @@ def _parser_waits() -> str:
     return "its parser, which is async, has not returned"
 
 
-async def _parsed_later(spec: CompiledSpec, record: Record, not_yet: NotYet) -> Any:
+async def _parsed_later(
+    spec: CompiledSpec, record: Record, call: PendingCall, not_yet: NotYet
+) -> Any:
     """Return what the parser makes of a reply once it has what it needs."""
+    since = anyio.current_time()
     while True:
-        await not_yet.prepare()
+        with call.calls.held.holding(call.message.topic, since, not_yet):
+            await not_yet.prepare()
         try:
             value: Any = spec.parser(record)
             return await value if isawaitable(value) else value

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from attrs import define, frozen
 
 from sdml_kafka.rpc.call_in_flight import CallInFlight
+from sdml_kafka.rpc.client.held_replies import HeldReply
 from sdml_kafka.runtime import ActorSnapshot
 from sdml_kafka.runtime.events import RecentEvent
 from sdml_kafka.runtime.snapshot import all_actors
@@ -50,6 +51,11 @@ class RPCStatus:
     """The calls that have waited longest for their replies, the first one first; at most 20."""
     sends_waiting: int = 0
     """The number of requests and other records that wait to be acknowledged."""
+    waits_for: str | None = None
+    """Why the reply that has been held longest cannot be parsed yet, such as "schema registry
+    away"; None if none is held."""
+    waits_for_s: float = 0.0
+    """Seconds that this reply has been held."""
 
 
 @define(eq=False)
@@ -76,6 +82,7 @@ def rpc_status(
     recent: Sequence[RecentEvent],
     oldest: Sequence[CallInFlight],
     sends_waiting: int,
+    held: HeldReply | None,
 ) -> RPCStatus:
     """Return the status of a client with these actors and counts."""
     return RPCStatus(
@@ -97,4 +104,6 @@ def rpc_status(
         recent=recent,
         oldest=oldest,
         sends_waiting=sends_waiting,
+        waits_for=None if held is None else held.why,
+        waits_for_s=0.0 if held is None else held.for_s,
     )

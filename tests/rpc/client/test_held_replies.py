@@ -103,6 +103,52 @@ async def test_no_more_replies_of_a_stream_are_held_than_may_wait(is_async: bool
     assert header(cancels[0], "x-cancel") == b"1"
 
 
+@pytest.mark.uvloop_too
+async def test_status_and_health_say_why() -> None:
+    broker, schema = new_broker(), Schema()
+    async with (
+        client_on(broker, parsers=parser_of(schema, is_async=False)) as rpc,
+        hand(broker) as server,
+        callers(rpc) as calls,
+    ):
+        outcome = calls.call(res_timeout=None)
+        server.reply(await server.request())
+        await until(lambda: schema.waiting == 1)
+        why = rpc.status().waits_for
+        assert why == f"a reply from {REQUEST!r} waits: the schema is away"
+        assert rpc.health().ready
+        await anyio.sleep(30)
+        assert rpc.status().waits_for_s == pytest.approx(30, abs=1)
+        health = rpc.health()
+        assert (health.state, health.ready, health.live) == ("held", False, True)
+        assert health.reason.startswith(why)
+        schema.come.set()
+        await outcome.get()
+        assert rpc.status().waits_for is None
+        assert rpc.health().ready
+
+
+async def test_what_is_tried_again_and_again_is_held_all_the_time() -> None:
+    broker = new_broker()
+
+    def parse(record: Record) -> bytes:
+        raise NotYet("a table is locked", partial(anyio.sleep, 0.3))
+
+    spec: ParserSpec[bytes] = {"topics": [REPLY], "type": bytes, "parser": parse}
+    async with (
+        client_on(broker, parsers=[spec]) as rpc,
+        hand(broker) as server,
+        callers(rpc) as calls,
+    ):
+        outcome = calls.call(res_timeout=None)
+        server.reply(await server.request())
+        await until(lambda: rpc.status().waits_for is not None)
+        await anyio.sleep(10.1)
+        assert "a table is locked" in rpc.health().reason
+        outcome.scope.cancel()
+        await until(lambda: rpc.status().waits_for is None)
+
+
 @BOTH
 async def test_a_call_that_its_caller_cancels_holds_no_reply(is_async: bool) -> None:
     broker, schema = new_broker(), Schema()

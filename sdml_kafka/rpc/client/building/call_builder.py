@@ -93,7 +93,8 @@ class CallBuilder:
             id_ = call_id(correlation_id)
             self._dialect.check_id(id_)
         sent, left_s = plan.headers, plan.timeout_s
-        due = self._now() + left_s
+        now = self._now()
+        due = now + left_s
         if DEADLINE.get() is not None:
             due, left_s = self._due(left_s)
             sent = plan.headers_with(left_s)
@@ -116,7 +117,9 @@ class CallBuilder:
             )
         )
         waiter, expectation = self.new_waiter(), plan.expectation
-        return kind(id_, due, key, message, waiter, self._calls, expectation, left_s)
+        call = kind(id_, due, key, message, waiter, self._calls, expectation, left_s)
+        call.began = now
+        return call
 
     def notification(
         self,
@@ -139,9 +142,11 @@ class CallBuilder:
         sent_key = None if key is None else in_bytes("req_key", key)
         message = Message(topic, data, sent_key, sent)
         waiter = self.new_waiter()
-        return PendingCall(
+        call = PendingCall(
             id_, due, None, message, waiter, self._calls, None, left_s, waits_for_ack=True
         )
+        call.began = self._now()
+        return call
 
     def _encoded(
         self, value: bytes | Encoded | None, sent: Headers

@@ -108,7 +108,7 @@ class TimedCalls(PendingCalls):
 
     def _report(self, call: PendingCall, outcome: str, error: BaseException | None) -> None:
         if (time_call := self._time_call) is not None:
-            time_call(call.message[0], outcome, self._now() - call.due + call.timeout_s)
+            time_call(call.message[0], outcome, self._now() - call.began)
 
 
 class HookedCalls(TimedCalls):
@@ -143,7 +143,7 @@ class HookedCalls(TimedCalls):
             text = "the call was over before its request was acknowledged"
             settle(message, SendFailed(text, in_doubt=True))
         if (settled := hooks.call_settled) is not None:
-            seconds = self._now() - call.due + call.timeout_s
+            seconds = self._now() - call.began
             parts = message.topic, call.id, _method_of(call), seconds, outcome, error
             settled(CallSettled(hooks.origin, *parts))
 
