@@ -18,7 +18,8 @@ Order = Literal["partition", "key", "none"]
 
 NO_PRODUCER = (
     "Sends, retry topics and dead letters need a producer: give the listener bootstrap_servers, or "
-    "a producer_factory beside the consumer_factory."
+    "a producer_factory beside the consumer_factory; in a test give "
+    "Transport(broker.connect('a-group'), broker.connect_producer())."
 )
 
 MAX_ATTEMPTS = 32_767

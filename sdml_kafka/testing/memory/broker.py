@@ -20,7 +20,7 @@ from sdml_kafka.testing.memory.member import Member, MemberOptions, Reset
 from sdml_kafka.testing.memory.placement import Placement
 from sdml_kafka.testing.memory.producer import MemoryProducer, running
 from sdml_kafka.testing.memory.state import State, loop_time, now
-from sdml_kafka.testing.memory.topics import Topics
+from sdml_kafka.testing.memory.topics import Topics, partition_of
 from sdml_kafka.testing.memory.transactions import MemoryTransactions
 from sdml_kafka.transport.interfaces.consumer import Connect, Consumer
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, Producer
@@ -248,12 +248,12 @@ class MemoryBroker:
 
     def committed(self, group_id: str, partition: TopicPartition) -> int | None:
         """Return the offset that a group has committed, None if it has not."""
-        commit = self._state.group(group_id).committed.get(TopicPartition(*partition))
+        commit = self._state.group(group_id).committed.get(partition_of(partition))
         return None if commit is None else commit.offset
 
     def committed_metadata(self, group_id: str, partition: TopicPartition) -> str | None:
         """Return the text that a group has committed with its offset, None without a commit."""
-        commit = self._state.group(group_id).committed.get(TopicPartition(*partition))
+        commit = self._state.group(group_id).committed.get(partition_of(partition))
         return None if commit is None else commit.metadata
 
     def commit(

@@ -8,6 +8,18 @@ from sdml_kafka.testing.memory.log import Log, MemoryRecord, Misuse
 from sdml_kafka.testing.memory.state import State, now
 from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.interfaces.records import TopicPartition
+from sdml_kafka.transport.record_checks import fault_of
+
+
+def partition_of(given: TopicPartition) -> TopicPartition:
+    """Return a partition, which a test may have given as a plain pair.
+
+    Raises:
+        Misuse: It is the name of a topic alone.
+    """
+    if isinstance(given, str):
+        raise Misuse(f"{given!r} is no partition: give TopicPartition({given!r}, 0)")
+    return TopicPartition(*given)
 
 
 class Topics:
@@ -68,11 +80,13 @@ class Topics:
 
         Without a partition the key decides, and without a key the partitions take turns.
         """
+        message = Message(topic, value, key, headers)
+        if fault := fault_of(message):
+            raise Misuse(str(fault))
         if key is None and topic in self._state.compacted:
             raise Misuse(f"produce({topic!r}) without a key, which a compacted topic refuses")
         if partition is None:
             partition = self.choose(topic, key)
-        message = Message(topic, value, key, headers)
         return self.append(TopicPartition(topic, partition), message)
 
     def append(self, partition: TopicPartition, message: Message) -> MemoryRecord:
@@ -92,7 +106,7 @@ class Topics:
     def log(self, partition: TopicPartition) -> Log:
         """Return the records of a partition."""
         try:
-            return self._state.logs[TopicPartition(*partition)]
+            return self._state.logs[partition_of(partition)]
         except KeyError:
             raise Misuse(f"there is no partition {partition}") from None
 

@@ -1,5 +1,8 @@
 """Mistakes of a test that the in-memory broker refuses."""
 
+from functools import partial
+from typing import Any
+
 import anyio
 import pytest
 
@@ -31,8 +34,22 @@ async def test_what_no_program_can_mean_is_refused(broker: MemoryBroker) -> None
             broker.produce("unknown", b"")
         with pytest.raises(Misuse, match="no partition"):
             broker.end_offset(TopicPartition("unknown", 0))
+        orders: Any = "orders"
+        for look in (broker.records, broker.end_offset, partial(broker.committed, "group")):
+            with pytest.raises(Misuse, match=r"give TopicPartition\('orders', 0\)"):
+                look(orders)
         with pytest.raises(Misuse, match="no group"):
             broker.expel("nobody")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"value": "text"}, {"value": {"a": 1}}, {"key": "ann"}, {"headers": {"a": b"1"}}]
+)
+async def test_a_record_that_no_broker_could_take_is_refused(
+    broker: MemoryBroker, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(Misuse, match="'orders' cannot be sent: key and value are bytes or None"):
+        broker.produce("orders", **{"value": b"", **wrong})
 
 
 async def test_two_polls_at_once_are_refused(broker: MemoryBroker) -> None:
