@@ -6,7 +6,8 @@ from the table; the others find it settled, and change nothing. A record that is
 not gone out is dropped on the way.
 
 Records with the same timeout are due in the order in which they came, so a table for each timeout
-in use needs no sorting, and a record costs one entry in a dictionary.
+in use needs no sorting, and a record costs one entry in a dictionary. A flush begins new tables
+(`cohorts.py`).
 
 Rules for whoever edits this file:
 
@@ -20,7 +21,6 @@ from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from logging import WARNING
-from math import inf
 from typing import NamedTuple
 
 import anyio
@@ -28,6 +28,7 @@ from attrs import define
 
 from sdml_kafka.errors import ClientClosed, SendFailed
 from sdml_kafka.log_fields import fields
+from sdml_kafka.producer.cohorts import Cohort, Cohorts
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime.wait_queue import WaitQueue
@@ -233,12 +234,12 @@ class PendingSends:
         self.outbox: Outbox = outbox
         self._max_waiting = max_waiting
         self._log = log
-        self._by_timeout: dict[float, dict[PendingSend, None]] = {}
+        self.cohorts: Cohorts[PendingSend] = Cohorts()
+        """The records that wait."""
         self._room = WaitQueue(on_lost=self._take_place)
         self._wait_for_room = 0
         self._handed = 0
         """The number of places that were handed to those who wait for room."""
-        self._all_settled: list[Waiter] = []
         self._refusal: Exception | None = None
         self._preparing: set[anyio.CancelScope] = set()
 
@@ -287,15 +288,20 @@ class PendingSends:
                 yield
             finally:
                 self._preparing.discard(scope)
-                self._wake_if_settled()
         if scope.cancelled_caught and self._refusal is not None:
             raise self._refusal.with_traceback(None)
 
-    def begin(self, topic: str, timeout_s: float, now: float) -> PendingSend:
-        """Let a record wait from now on, that is about to be sent."""
-        table = self._by_timeout.get(timeout_s)
+    def begin(
+        self, topic: str, timeout_s: float, now: float, cohort: Cohort[PendingSend] | None
+    ) -> PendingSend:
+        """Let a record wait from now on, that is about to be sent.
+
+        `cohort` is that of a call that has waited; see `Cohorts.joining`.
+        """
+        by_timeout = (cohort or self.cohorts.newest).by_timeout
+        table = by_timeout.get(timeout_s)
         if table is None:
-            table = self._by_timeout[timeout_s] = {}
+            table = by_timeout[timeout_s] = {}
         pending = self._make(topic, self, table, timeout_s, now + timeout_s)
         table[pending] = None
         self.waiting += 1
@@ -316,44 +322,28 @@ class PendingSends:
         self.waiting -= 1
         if self._wait_for_room and self._room.wake_one():
             self._handed += 1
-        if not self.waiting and self._all_settled:
-            self._wake_if_settled()
+        if self.cohorts.older:
+            self.cohorts.wake_flushes()
 
-    def _wake_if_settled(self) -> None:
-        if not self.waiting and not self._preparing:
-            waiters, self._all_settled = self._all_settled, []
-            for waiter in waiters:
-                wake(waiter)
+    def expire(self, now: float) -> None:
+        """Fail the records whose time is over."""
+        for cohort in self.cohorts:
+            for timeout_s, table in list(cohort.by_timeout.items()):
+                for pending in list(table):
+                    if pending.due > now:
+                        break
+                    self.timed_out += 1
+                    self.fail(pending, _timeout(pending))
+                else:
+                    del cohort.by_timeout[timeout_s]
 
-    def expire(self, now: float) -> float:
-        """Fail the records whose time is over; return when the next one is due, or `inf`."""
-        next_due = inf
-        for timeout_s, table in list(self._by_timeout.items()):
-            for pending in list(table):
-                if pending.due > now:
-                    next_due = min(next_due, pending.due)
-                    break
-                self.timed_out += 1
-                self.fail(pending, _timeout(pending))
-            else:
-                del self._by_timeout[timeout_s]
-        return next_due
+    def _tables(self) -> list[dict[PendingSend, None]]:
+        return [table for cohort in self.cohorts for table in cohort.by_timeout.values()]
 
     def waits_since(self) -> float | None:
         """Return when the oldest record that waits was sent, None if none waits."""
-        oldest = [next(iter(table)) for table in self._by_timeout.values() if table]
+        oldest = [next(iter(table)) for table in self._tables() if table]
         return min((each.due - each.timeout_s for each in oldest), default=None)
-
-    async def wait_settled(self) -> None:
-        """Wait until no record waits, neither for its acknowledgement nor for its serializer."""
-        while self.waiting or self._preparing:
-            waiter = self.new_waiter()
-            self._all_settled.append(waiter)
-            try:
-                await waiter
-            finally:
-                if waiter in self._all_settled:
-                    self._all_settled.remove(waiter)
 
     def refuse(self, error: ClientClosed) -> None:
         """Take no more records, and let nobody wait for room, or for what a serializer needs."""
@@ -366,7 +356,7 @@ class PendingSends:
     def close(self) -> Counter[str]:
         """Fail what still waits; return how many records that were, by topic."""
         topics = Counter[str]()
-        for table in list(self._by_timeout.values()):
+        for table in self._tables():
             for pending in list(table):
                 topics[pending.topic] += 1
                 text = f"The record for {pending.topic!r} was not acknowledged before the "
@@ -376,7 +366,7 @@ class PendingSends:
     def forsake(self, error: Exception) -> None:
         """Give every record this error and wake nobody: the tasks are another process's."""
         self._refusal = error
-        for table in self._by_timeout.values():
+        for table in self._tables():
             for pending in table:
                 pending.forsake(error)
 

@@ -20,6 +20,7 @@ from sdml_kafka.lifecycle import Enterable, Lifecycle, check_timeouts, was_cance
 from sdml_kafka.log_fields import fields
 from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.producer.actor_tree import ProducerActors
+from sdml_kafka.producer.cohorts import Cohort
 from sdml_kafka.producer.connecting import connects
 from sdml_kafka.producer.open_transaction import OpenTransaction, TransactionState
 from sdml_kafka.producer.pending_sends import PendingSend, Sent
@@ -144,7 +145,7 @@ class KafkaProducer(Enterable):
                 finally:
                     actors.sends.refuse(ClientClosed("The producer was left"))
                     with anyio.move_on_after(patience_s, shield=True):
-                        await actors.sends.wait_settled()
+                        await actors.sends.cohorts.wait_settled()
         finally:
             self._report_unsent(actors)
             actors.outbox.close()
@@ -221,13 +222,14 @@ class KafkaProducer(Enterable):
             ClientClosed: The producer was left.
         """
         timeout_s = self._timeout_s if timeout_s is None else _seconds(timeout_s)
-        if self._lifecycle.state != "running" or not self._actors.sends.has_room():
-            timeout_s = await self._wait_for_room(topic, timeout_s)
         record = topic, value, key, headers, partition, timestamp_ms
-        try:
-            pending = self._begin(*record, timeout_s)
-        except NotYet as not_yet:
-            pending = await self._begin_later(record, timeout_s, not_yet)
+        if self._lifecycle.state != "running" or not self._actors.sends.has_room():
+            pending = await self._begin_later(record, timeout_s)
+        else:
+            try:
+                pending = self._begin(*record, timeout_s)
+            except NotYet as not_yet:
+                pending = await self._begin_later(record, timeout_s, not_yet)
         try:
             if not pending.settled:
                 await pending.new_waiter()
@@ -261,9 +263,9 @@ class KafkaProducer(Enterable):
             ClientClosed: The producer was left.
         """
         timeout_s = self._timeout_s if timeout_s is None else _seconds(timeout_s)
-        if self._lifecycle.state != "running" or not self._actors.sends.has_room():
-            timeout_s = await self._wait_for_room(topic, timeout_s)
         record = topic, value, key, headers, partition, timestamp_ms
+        if self._lifecycle.state != "running" or not self._actors.sends.has_room():
+            return await self._begin_later(record, timeout_s)
         try:
             return self._begin(*record, timeout_s)
         except NotYet as not_yet:
@@ -278,6 +280,7 @@ class KafkaProducer(Enterable):
         partition: int | None,
         timestamp_ms: int | None,
         timeout_s: float,
+        cohort: Cohort[PendingSend] | None = None,
     ) -> PendingSend:
         try:
             if value is not None and value.__class__ is not bytes:
@@ -291,21 +294,35 @@ class KafkaProducer(Enterable):
         except Exception:
             self._actors.sends.offer_room()
             raise
-        pending = self._actors.sends.begin(topic, timeout_s, self._clock())
+        pending = self._actors.sends.begin(topic, timeout_s, self._clock(), cohort)
         pending.send(Message(topic, value, key, headers, partition, True, timestamp_ms, pending))
         return pending
 
-    async def _begin_later(self, record: Record, timeout_s: float, not_yet: NotYet) -> PendingSend:
-        """Send a record once its serializer has what it needs."""
+    async def _begin_later(
+        self, record: Record, timeout_s: float, not_yet: NotYet | None = None
+    ) -> PendingSend:
+        """Send a record once there is room, and its serializer has what it needs."""
+        if self._lifecycle.state != "running":
+            await self._start_or_fail()
+        with self._actors.sends.cohorts.joining() as cohort:
+            if not_yet is None:
+                timeout_s = await self._wait_for_room(record[0], timeout_s)
+                try:
+                    return self._begin(*record, timeout_s, cohort)
+                except NotYet as first:
+                    not_yet = first
+            return await self._begin_prepared(record, timeout_s, not_yet, cohort)
+
+    async def _begin_prepared(
+        self, record: Record, timeout_s: float, not_yet: NotYet, cohort: Cohort[PendingSend]
+    ) -> PendingSend:
         due = self._clock() + timeout_s
         with self._actors.sends.preparing(due):
             while True:
                 await not_yet.prepare()
-                left_s = max(due - self._clock(), 0.0)
-                if self._lifecycle.state != "running" or not self._actors.sends.has_room():
-                    left_s = await self._wait_for_room(record[0], left_s)
+                left_s = await self._wait_for_room(record[0], max(due - self._clock(), 0.0))
                 try:
-                    return self._begin(*record, left_s)
+                    return self._begin(*record, left_s, cohort)
                 except NotYet as another:
                     not_yet = another
         raise SendFailed(
@@ -313,9 +330,7 @@ class KafkaProducer(Enterable):
         )
 
     async def _wait_for_room(self, topic: str, timeout_s: float) -> float:
-        """Start the producer if need be, wait for room, and return the seconds that are left."""
-        if self._lifecycle.state != "running":
-            await self._start_or_fail()
+        """Wait for room, and return the seconds that are left."""
         began = self._clock()
         with anyio.move_on_after(timeout_s) as patience:
             await self._actors.sends.wait_for_room()
@@ -361,9 +376,12 @@ class KafkaProducer(Enterable):
             yield OpenTransaction(partial(send, self), partial(send_soon, self), state)
 
     async def flush(self) -> None:
-        """Wait until every record that was given to `send` or `send_soon` has its outcome."""
+        """Wait until every record that was given to `send` or `send_soon` before has its outcome.
+
+        That includes those that wait for room. What comes later is not waited for.
+        """
         self._lifecycle.check_process()
-        await self._actors.sends.wait_settled()
+        await self._actors.sends.cohorts.wait_settled()
 
     def status(self) -> ProducerStatus:
         """Return what the producer is doing right now. Cheap: no broker is asked."""
