@@ -179,7 +179,7 @@ class PendingSend:
         elif type(error) is SendFailed and not error.in_doubt and self._resends < MAX_RESENDS:
             assert self._message is not None
             self._resends += 1
-            self._sends.outbox.send(self._message, self, self.is_waiting)
+            self._sends.outbox.send_again(self._message, self, self.is_waiting)
         else:
             self._sends.fail(self, error)
 

@@ -1,7 +1,7 @@
 """The outbox, where records wait to be sent, and the sender, the actor that owns the producer."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from logging import WARNING, getLogger
 from typing import Protocol
@@ -34,6 +34,9 @@ class _Send(Protocol):
     ) -> None: ...
 
 
+_Waiting = tuple[Message, OnSent, Callable[[], bool]]
+
+
 class Outgoing(Protocol):
     """Takes records to be sent: an `Outbox`, or what has hooks take part first."""
 
@@ -53,7 +56,9 @@ class Outbox:
         It is the producer's own function while there is one, which saves a call for each record."""
         self.producer: Producer | None = None
         """The producer of the sender's present life, None between two lives."""
-        self._waiting: deque[tuple[Message, OnSent, Callable[[], bool]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
+        self._again: deque[_Waiting] = deque()
+        """The records that a former producer has not sent, which go before the others."""
         self._closed = False
         self._on_need: Callable[[], None] | None = None
 
@@ -61,7 +66,7 @@ class Outbox:
         """Wait until a record waits for a producer. For the sender alone."""
         needed = anyio.Event()
         self._on_need = needed.set
-        if not self._waiting:
+        if not (self._again or self._waiting):
             await needed.wait()
 
     @property
@@ -74,7 +79,8 @@ class Outbox:
     def waiting(self) -> int:
         """The number of records that were given to `send` and have no outcome yet."""
         producer = self.producer  # other threads may ask
-        return len(self._waiting) + (0 if producer is None else producer.waiting)
+        kept = len(self._again) + len(self._waiting)
+        return kept + (0 if producer is None else producer.waiting)
 
     @property
     def unreachable(self) -> Mapping[str, str]:
@@ -88,9 +94,19 @@ class Outbox:
         if self._closed:
             on_sent(SendFailed("the client was left"))
         else:
-            self._waiting.append((message, on_sent, is_wanted))
-            if self._on_need is not None:
-                self._on_need()
+            self._wait(self._waiting, (message, on_sent, is_wanted))
+
+    def send_again(self, message: Message, on_sent: OnSent, is_wanted: Callable[[], bool]) -> None:
+        """Send a record that has not gone out; with no producer, before those that came since."""
+        if self.producer is None and not self._closed:
+            self._wait(self._again, (message, on_sent, is_wanted))
+        else:
+            self.send(message, on_sent, is_wanted)
+
+    def _wait(self, line: deque[_Waiting], entry: _Waiting) -> None:
+        line.append(entry)
+        if self._on_need is not None:
+            self._on_need()
 
     def note_failed(self, error: Exception) -> None:
         """Note that whoever has sent a record takes it for lost."""
@@ -100,10 +116,8 @@ class Outbox:
         """Send through `producer` inside the context, first what waits. For the sender alone."""
         self.producer, self.send = producer, producer.send
         try:
-            while self._waiting:
-                message, on_sent, is_wanted = self._waiting.popleft()
-                if is_wanted():
-                    producer.send(message, on_sent, is_wanted)
+            for message, on_sent, is_wanted in self._taken():
+                producer.send(message, on_sent, is_wanted)
             yield
         finally:
             self.producer, self.send = None, self._keep
@@ -111,10 +125,16 @@ class Outbox:
     def close(self) -> None:
         """Fail what waits, since no further producer will come."""
         self._closed = True
-        while self._waiting:
-            _, on_sent, is_wanted = self._waiting.popleft()
-            if is_wanted():
-                on_sent(SendFailed("the client was left before the record could be sent"))
+        for _, on_sent, _ in self._taken():
+            on_sent(SendFailed("the client was left before the record could be sent"))
+
+    def _taken(self) -> Iterator[_Waiting]:
+        """Take out what waits and is still wanted, in the order in which it is to be sent."""
+        for waiting in self._again, self._waiting:
+            while waiting:
+                entry = waiting.popleft()
+                if entry[2]():
+                    yield entry
 
 
 class Sender(Actor):

@@ -363,12 +363,12 @@ class Sending:
         for queue in self._queues:
             waiting += queue.waiting
             queue.waiting.clear()
-        self._report(self._wanted(waiting), _not_sent(self._refusal or ""))
         admissions = {queue.admission for queue in self._queues if queue.admission is not None}
         for admission in admissions:
             admission.cancel()
-        if admissions:
+        if admissions:  # of batches whose records came before those that wait
             await asyncio.wait(admissions, timeout=CANCEL_TIMEOUT_S)
+        self._report(self._wanted(waiting), _not_sent(self._refusal or ""))
 
     def fail_in_flight(self) -> None:
         """Fail the records that have gone out and were not acknowledged."""

@@ -86,7 +86,7 @@ async def test_closing_keeps_to_its_time_with_the_broker_killed(
         await anyio.to_thread.run_sync(world.kafka.kill)
         try:
             for number in range(50):
-                producer.send(Message(topic, bytes(600)), outcomes.of(number))
+                producer.send(Message(topic, bytes(600), partition=0), outcomes.of(number))
             assert not await producer.flush(0.5)
             began = anyio.current_time()
             await producer.close(0.5)
@@ -97,6 +97,11 @@ async def test_closing_keeps_to_its_time_with_the_broker_killed(
     assert {type(error) for number in range(50) for error in outcomes.reported[number]} == {
         SendFailed
     }
+    # What has not gone out may be sent again, in the order in which it was reported.
+    errors = {number: outcomes.reported[number][0] for number in range(50)}
+    not_sent = [number for number, error in errors.items() if not getattr(error, "in_doubt", True)]
+    assert len(not_sent) > 40
+    assert not_sent == sorted(not_sent, key=list(outcomes.reported).index)
     gc.collect()
     await until(lambda: not living(world.kafka, anyio_backend_name) - before, CALL_S)
     assert not [each for each in caplog.records if each.name == "asyncio"]
