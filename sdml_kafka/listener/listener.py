@@ -210,6 +210,7 @@ class KafkaListener(Enterable):
         lifecycle = self._lifecycle
         lifecycle.check_new()
         actors = self._actors = self._build(self._declared)
+        actors.readers.dropped.open()
         try:
             async with lifecycle.entered(actors.supervisor):
                 try:

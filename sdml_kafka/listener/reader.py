@@ -48,7 +48,7 @@ class Readers:
 
         Args:
             parser: What parses the records.
-            dropped: Gives back what is dropped in other threads.
+            dropped: Gives back what the program drops.
             max_run: The number of records that each may take before the ledger learns of it.
             make: Makes a reader of another kind than usual.
             make_delivery: Makes the deliveries.

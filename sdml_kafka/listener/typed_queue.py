@@ -141,7 +141,7 @@ class TypedQueue:
             max_bytes: The bytes of a partition's records with which it has no more room.
             on_room: Called when records found no room and what waited has been read since.
             pass_on: Called when records wait here that no stream will read.
-            dropped: Gives back deliveries that are dropped in other threads.
+            dropped: Gives back deliveries that the program drops.
         """
         self.type: object = type_
         self.dropped: Dropped = dropped

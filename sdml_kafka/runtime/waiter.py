@@ -84,3 +84,28 @@ def soon() -> Callable[[Callable[[], object]], object]:
     import asyncio
 
     return asyncio.get_running_loop().call_soon_threadsafe
+
+
+def running_here() -> Callable[[], bool]:
+    """Return what says if the event loop that runs here runs where it is called.
+
+    It returns False in other threads, where another loop runs, between two runs of the loop, and
+    once it has ended. The garbage collector may call it, wherever it comes.
+    """
+    if on_trio():
+        import trio
+
+        current: Callable[[], object] = trio.lowlevel.current_trio_token
+    else:
+        import asyncio
+
+        current = asyncio.get_running_loop
+    own = current()
+
+    def is_running_here() -> bool:
+        try:
+            return current() is own
+        except RuntimeError:  # none runs here
+            return False
+
+    return is_running_here

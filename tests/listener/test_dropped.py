@@ -1,10 +1,13 @@
-"""Records that a program drops in another thread are given back in that of the event loop."""
+"""Records that a program drops elsewhere are given back where the listener's event loop runs."""
+
+import asyncio
 
 import anyio
 import anyio.to_thread
 import pytest
 
 from sdml_kafka import Delivery
+from sdml_kafka.listener.dropped import Dropped
 from tests.support.listener_on_twin import (
     GROUP,
     P0,
@@ -16,9 +19,12 @@ from tests.support.listener_on_twin import (
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(30)]
+pytestmark = pytest.mark.timeout(30)
+on_both_loops = pytest.mark.parametrize("backend", ["asyncio", "trio"])
 
 
+@pytest.mark.anyio
+@in_virtual_time
 async def test_a_delivery_that_another_thread_drops_wakes_a_loop() -> None:
     async with listener_on(broker_with(*"abc")) as listener:
         stream, opened = await listener.subscribe(str), list[Delivery[str]]()
@@ -30,6 +36,8 @@ async def test_a_delivery_that_another_thread_drops_wakes_a_loop() -> None:
         assert loop.seen == ["b", "c", "a"]
 
 
+@pytest.mark.anyio
+@in_virtual_time
 async def test_a_loop_that_another_thread_drops_wakes_another_one() -> None:
     async with listener_on(broker_with(*"abc")) as listener:
         stream = await listener.subscribe(str)
@@ -42,6 +50,8 @@ async def test_a_loop_that_another_thread_drops_wakes_another_one() -> None:
         assert loop.seen == ["b", "c", "a"]
 
 
+@pytest.mark.anyio
+@in_virtual_time
 async def test_a_stream_that_another_thread_drops_holds_up_no_commit() -> None:
     broker = broker_with(*"abc")
     async with listener_on(broker, auto_commit={"every": 1}) as listener:
@@ -50,3 +60,47 @@ async def test_a_stream_that_another_thread_drops_holds_up_no_commit() -> None:
         assert await take_last(stream, 3) == ["a", "b", "c"]
         await anyio.to_thread.run_sync(other.clear)
         await until(lambda: broker.committed(GROUP, P0) == 3)
+
+
+@on_both_loops
+def test_nothing_is_undone_where_no_event_loop_runs_or_another_one(backend: str) -> None:
+    dropped, undone = Dropped(), list[str]()
+
+    async def drop_at_once() -> None:
+        dropped.open()
+        dropped.undo(lambda: undone.append("here"))
+        assert undone == ["here"]
+
+    async def drop_in_another_loop() -> None:
+        dropped.undo(lambda: undone.append("in another loop"))
+
+    anyio.run(drop_at_once, backend=backend)
+    dropped.undo(lambda: undone.append("in none"))
+    anyio.run(drop_in_another_loop, backend=backend)
+    assert undone == ["here"]
+
+
+@on_both_loops
+def test_what_another_thread_has_dropped_is_undone_soon(backend: str) -> None:
+    async def drop() -> None:
+        dropped, undone = Dropped(), anyio.Event()
+        dropped.open()
+        await anyio.to_thread.run_sync(dropped.undo, undone.set)
+        with anyio.fail_after(20.0):
+            await undone.wait()
+
+    anyio.run(drop, backend=backend)
+
+
+def test_between_two_runs_of_a_loop_it_is_undone_in_the_next_one() -> None:
+    dropped, undone = Dropped(), list[str]()
+
+    async def open_here() -> None:
+        dropped.open()
+
+    with asyncio.Runner() as runner:
+        runner.run(open_here())
+        dropped.undo(lambda: undone.append("between"))
+        assert not undone
+        runner.run(asyncio.sleep(0))
+        assert undone == ["between"]
