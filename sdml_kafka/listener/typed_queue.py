@@ -325,9 +325,15 @@ class TypedQueue:
         for taker in self._takers:
             taker(tenancies)
         self._refused -= gone
-        for tenancy in gone:
-            for parcel in self._lines.get(tenancy, ()):
+        for tenancy in gone & self._lines.keys():
+            for parcel in self._lines.pop(tenancy):
                 parcel.next = parcel.end  # also for a reader that is in the middle of it
+            if tenancy == self._turns[0]:
+                self._taken_in_turn = 0
+            self._turns.remove(tenancy)
+        if self._refused:
+            self._refused.clear()  # there may be room now, and a loop may take long to come back
+            self._on_room()
 
     def take_all(self) -> list[Parcel]:
         """Remove everything that waits, and return it."""

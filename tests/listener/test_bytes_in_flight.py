@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from sdml_kafka import SKIP, Delivery, KafkaListener, ParserSpec
+from sdml_kafka.listener.typed_queue import Parcel
 from sdml_kafka.testing.memory.broker import MemoryBroker
 from tests.support.listener_on_twin import (
     P0,
@@ -279,3 +280,22 @@ async def test_a_log_that_was_replaced_holds_nothing_of_the_old_one() -> None:
         fill(broker, texts(3))
         await until(lambda: bytes_of(listener) == 3 * SIZE)
         assert listener.status().partitions[P0].bytes_in_flight == 3 * SIZE
+
+
+async def test_a_loop_that_is_stuck_does_not_keep_what_rebalances_have_taken_back() -> None:
+    broker, gate = broker_with(*texts(200)), Gate()
+    async with (
+        listener_on(broker, drain_timeout=0.0) as listener,
+        loops(await listener.subscribe(str), work=gate) as (loop,),
+    ):
+        await loop.has_seen(1)
+        kept = list[int]()
+        for number in range(2, 8):
+            broker.rebalance("group")
+            await until(lambda: listener.status().counters.rebalances == number)  # noqa: B023
+            await until(lambda: listener.status().partitions[P0].in_flight == 200)
+            gc.collect()
+            kept.append(sum(type(each) is Parcel for each in gc.get_objects()))
+        assert kept[-1] <= kept[0] + 1
+        gate.open()
+        await until(lambda: listener.status().counters.finished == 200)
