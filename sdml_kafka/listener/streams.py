@@ -46,7 +46,8 @@ class TypeStream[T]:
 
         Raises:
             StreamBusy: Another task did so before, and its item would be finished by this call.
-            StopAsyncIteration: The stream was closed, or the listener was left.
+            StopAsyncIteration: The stream is closed meanwhile, or the listener was left.
+            ClientClosed: The stream was closed before.
         """
         task = anyio.get_current_task().id
         if self._by_hand is None:
@@ -64,10 +65,10 @@ class TypeStream[T]:
         """Begin a loop over the same records, to be finished in any order, many at a time.
 
         Returns:
-            An async iterator of `Delivery` objects.
+            An async iterator of `Delivery` objects, which several tasks may share.
         """
         make = self._readers.make_delivery
-        return _Deliveries[T](self._reader(), self._queue, self._on_failure, make)
+        return _Deliveries[T](self._reader(), self._new_reader, self._queue, self._on_failure, make)
 
     async def aclose(self) -> None:
         """Close this stream: its loops end, and items that are not finished are given back."""
@@ -104,20 +105,28 @@ class TypeStream[T]:
     def _reader(self) -> Reader[T]:
         if self._closed:
             raise ClientClosed("This stream is closed: subscribe again")
+        return self._new_reader()
+
+    def _new_reader(self) -> Reader[T]:
         reader: Reader[T] = self._readers.make(self._queue, self._readers, lambda: self._closed)
         self._own.add(reader)
         return reader
 
 
 class _Deliveries[T]:
+    """Several tasks may ask for the next delivery at once: each does with a reader of its own."""
+
     def __init__(
         self,
         reader: Reader[T],
+        new_reader: Callable[[], Reader[T]],
         queue: TypedQueue,
         on_failure: Callable[[Exception], None],
         make: Callable[..., StreamDelivery[T]],
     ) -> None:
-        self._reader = reader
+        self._reader: Reader[T] | None = reader
+        """The reader of the last task, None while a task waits with it."""
+        self._new_reader = new_reader
         self._queue = queue
         self._on_failure, self._make = on_failure, make
 
@@ -125,5 +134,11 @@ class _Deliveries[T]:
         return self
 
     async def __anext__(self) -> Delivery[T]:
-        value = await anext(self._reader)
-        return self._make(value, *self._reader.take(), self._queue, self._on_failure)
+        if (reader := self._reader) is None:
+            reader = self._new_reader()
+        self._reader = None
+        try:
+            value = await anext(reader)
+            return self._make(value, *reader.take(), self._queue, self._on_failure)
+        finally:
+            self._reader = reader

@@ -6,7 +6,7 @@ from typing import Any
 import anyio
 import pytest
 
-from sdml_kafka import SKIP, Delivery, KafkaListener, Record, Skip
+from sdml_kafka import SKIP, Delivery, KafkaListener, NotYet, Record, Skip
 from tests.support.listener_on_twin import (
     GROUP,
     P0,
@@ -244,3 +244,37 @@ async def test_records_skipped_between_deliveries_are_finished(parser: Any) -> N
             await listener.commit()
             assert broker.committed(GROUP, P0) == 9
             tasks.cancel_scope.cancel()
+
+
+async def test_tasks_may_share_one_iterator_while_a_record_waits_to_be_parsed() -> None:
+    broker, has_schema, seen = broker_with("a"), False, list[tuple[str, int]]()
+
+    async def get_schema() -> None:
+        nonlocal has_schema
+        await anyio.sleep(1.0)
+        has_schema = True
+
+    def parse(record: Record) -> str:
+        if not has_schema and record.value not in (b"a", b"f"):
+            raise NotYet("no schema", get_schema)
+        return (record.value or b"").decode()
+
+    async def work() -> None:
+        async for delivery in deliveries:
+            async with delivery:
+                seen.append((delivery.value, delivery.record.offset))
+                await anyio.sleep(0.1)
+
+    async with (
+        listener_on(broker, parsers=parsed_by(parse)) as listener,
+        anyio.create_task_group() as tasks,
+    ):
+        deliveries = (await listener.subscribe(str)).deliveries()
+        for _ in range(3):
+            tasks.start_soon(work)
+        await until(lambda: listener.status().counters.finished == 1)
+        fill(broker, "bcdef")  # those that come to loops unparsed, since the first one did parse
+        await until(lambda: listener.status().counters.finished == 6)
+        tasks.cancel_scope.cancel()
+    assert sorted(seen) == [(value, offset) for offset, value in enumerate("abcdef")]
+    assert broker.committed(GROUP, P0) == 6
