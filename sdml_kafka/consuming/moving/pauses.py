@@ -24,7 +24,7 @@ class Pauses(Container[TopicPartition]):
             if (what in self) is not paused:
                 self._others ^= {what}
         else:
-            self._others = {each for each in self._others if each.topic != what}
+            self._others = {each for each in self._others if each[0] != what}
             if paused:
                 self._topics.add(what)
             else:
