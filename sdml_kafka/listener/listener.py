@@ -503,7 +503,7 @@ class KafkaListener(Enterable):
 
         Raises:
             SeekFailed: It is not assigned here, or is being revoked, or no broker has said in time
-                where to begin. Then reading goes on where it was.
+                where to begin. Then reading goes on where it was, once all in hand has finished.
             OffsetBeyondEnd: The log of a partition ends before the offset; none is moved, of a
                 topic neither. Seek its partitions one by one, or a `datetime`.
             ConfigurationError: No parser reads that topic, or nothing can begin there.

@@ -215,6 +215,21 @@ async def test_records_that_a_rebalance_takes_out_of_hand_are_said(lines: Lines)
     assert late.startswith("WARNING 1 records finished after their partition was taken away")
 
 
+async def test_a_record_that_finishes_after_a_seek_is_no_news(lines: Lines) -> None:
+    broker, gate = broker_with(*"abc"), Gate()
+    async with (
+        listener_on(broker, drain_timeout=1.0) as listener,
+        loops(await listener.subscribe(str), work=gate) as (loop,),
+    ):
+        await until(lambda: gate.arrived)
+        await listener.seek(P0, 2)
+        gate.open()
+        await loop.has_seen(2)
+        await anyio.sleep(31)
+    assert loop.seen == ["a", "c"]
+    assert not [line for line in lines() if "WARNING" in line]
+
+
 async def test_a_member_that_was_thrown_out_says_so(lines: Lines) -> None:
     broker = broker_with("a")
     async with listener_on(broker) as listener:

@@ -145,6 +145,30 @@ async def test_a_record_in_a_loops_hands_finishes_late_and_is_not_committed() ->
         assert loop.seen == ["0", *TEN[5:]]
         await listener.seek(P0, 0)
         assert broker.committed(GROUP, P0) == 0
+        assert listener.status().counters.late_finishes == 0
+
+
+@pytest.mark.parametrize("to", [100, "earliest"])
+async def test_a_seek_that_fails_repeats_nothing_that_is_in_hand(to: Any) -> None:
+    broker = broker_with(*TEN)
+
+    async def work(value: str) -> None:
+        if value == "3":
+            if to == "earliest":
+                broker.down()
+            with pytest.raises(SeekFailed):
+                await listener.seek(P0, to)
+            broker.up()
+            await anyio.sleep(5.0)
+
+    async with (
+        listener_on(broker, drain_timeout=0.5, session_timeout_s=60.0) as listener,
+        loops(await listener.subscribe(str), work=work) as (loop,),
+    ):
+        await loop.has_seen(10)
+        await anyio.sleep(5.0)
+        assert loop.seen == TEN
+        assert listener.status().counters.late_finishes == 0
 
 
 async def test_what_had_finished_ahead_comes_again_after_a_seek() -> None:

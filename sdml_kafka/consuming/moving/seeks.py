@@ -8,6 +8,7 @@ it is dropped (see `Consumer.seek`).
 
 A pause withdraws as well. Then its tenancy stays open until the partition is resumed: what was in
 hand finishes and is committed. Reading goes on at the frontier, without what has finished beyond.
+So it does after a seek that has failed.
 
 Rules for whoever edits this file:
 
@@ -116,18 +117,16 @@ class Seeks:
         return [p for p in self._intake.partitions.values() if what in (p.key, p.key.topic)]
 
     async def _go_on(self, consumer: Consumer, partition: Partition) -> None:
+        """Read a withdrawn partition on, once nobody has a record of it in hand to repeat."""
         key, tenancy = partition.key, partition.tenancy
         await self._drain.wait_finished([tenancy])
         async with self._lock:
             if self._is_here(partition) and key not in self._pauses:
                 with suppress(SeekFailed, ConsumerFailed):  # then another assignment brings it
-                    await self._return_to_frontier(consumer, partition)
-
-    async def _return_to_frontier(self, consumer: Consumer, partition: Partition) -> None:
-        targets = {partition.key: partition.tenancy.frontier()}
-        number, _ = await self._move(consumer, [partition], targets, within_log=False)
-        self._intake.go_on(partition.key, number)
-        self._intake.nudge()
+                    targets = {key: tenancy.frontier()}
+                    number, _ = await self._move(consumer, [partition], targets, within_log=False)
+                    self._intake.go_on(key, number)
+                    self._intake.nudge()
 
     # -- seeking -------------------------------------------------------------------------
 
@@ -172,11 +171,9 @@ class Seeks:
             await self._drain.wait(tenancies)
             number, positions = await self._move(consumer, partitions, targets)
         except Exception:
-            # One by one, since some may be being revoked, of which the others must not suffer.
+            assert self._tasks is not None  # this is one of them
             for partition in partitions:
-                if partition.key not in self._pauses:
-                    with suppress(SeekFailed, ConsumerFailed):
-                        await self._return_to_frontier(consumer, partition)
+                self._tasks.start_soon(self._go_on, consumer, partition)
             raise
         for key, position in positions.items():
             self._intake.restart(key, position, number)

@@ -7,7 +7,9 @@ Rules for whoever edits this folder:
 
 - It is pure and has one owner: plain synchronous calls, no await, no clock, no client.
 - Nothing of a past tenancy moves a present one. A partition that is assigned again is a new
-  tenancy with a new epoch; a record of the past one that finishes is counted as late.
+  tenancy with a new epoch; a record of the past one that finishes is counted as late. A partition
+  that is moved while it is assigned, as by a seek, is a new tenancy as well, and nothing is late:
+  nobody else has got the record.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +44,7 @@ class Ledger:
         *,
         keeps_map: bool = False,
     ) -> Tenancy:
-        """Begin a tenancy; a tenancy of the same partition that is still open ends.
+        """Begin a tenancy; a tenancy of the same partition that is still open is moved, and ends.
 
         What the group has committed beyond `start` counts as nothing: that log is gone.
 
@@ -55,7 +57,7 @@ class Ledger:
             known: What has finished beyond that, in order and apart from each other.
             keeps_map: Whether what finishes beyond the frontier is to be committed as well.
         """
-        self.close(topic, partition)
+        self._end(topic, partition, is_moved=True)
         if committed is not None and committed > start:
             committed, known = None, ()
         held = HeldBytes(self.budget)
@@ -79,11 +81,14 @@ class Ledger:
         return anew
 
     def close(self, topic: str, partition: int) -> None:
-        """End a partition's tenancy, if it has one."""
+        """End a partition's tenancy, if it has one, since the partition is taken away."""
+        self._end(topic, partition, is_moved=False)
+
+    def _end(self, topic: str, partition: int, *, is_moved: bool) -> None:
         tenancy = self.tenancies.pop((topic, partition), None)
         if tenancy is not None:
             self._taken_before += tenancy.taken
-            tenancy.end()
+            tenancy.end(is_moved=is_moved)
 
     def delivered(self) -> int:
         """Return how often a record was put into a user's hands, over all tenancies."""

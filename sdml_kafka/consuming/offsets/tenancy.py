@@ -168,8 +168,8 @@ class Tenancy:
             callback, self._low = self._low[1], None
             callback()
 
-    def end(self) -> None:
-        """Count whatever finishes from now on as late, and nothing as held."""
+    def end(self, *, is_moved: bool) -> None:
+        """Count nothing as held from now on, and what finishes as late, unless it is moved."""
         if (on_finished := self.finishes.on_finished) is not None:
             for chunk in self.chunks:
                 if chunk.unfinished < len(chunk.left):
@@ -177,6 +177,8 @@ class Tenancy:
         self.open = False
         self.held.release(self.held.count)
         self.held = HeldBytes(ByteBudget())
+        if is_moved:
+            self.finishes = Finishes()  # which nobody reads
         self._low = None
         self._on_room.clear()
         self.is_watched = bool(self._on_drained)

@@ -40,6 +40,7 @@ class Stay:
     keeps_map: bool = False
     known: list[Interval] = field(factory=list)
     open: bool = True
+    is_moved: bool = False
     records: list[ModelRecord] = field(factory=list)
     committable_seen: int = -1
     committed_map: list[Interval] = field(factory=list)
@@ -107,11 +108,11 @@ class LedgerMachine(RuleBasedStateMachine):
         keeps_map: bool,
         runs: list[tuple[int, int]],
     ) -> None:
-        """A rebalance: whatever was out for the partition belongs to a past tenancy now."""
+        """A rebalance, or a seek: what was out for the partition belongs to a past tenancy now."""
         if close_first:
             self.revoke(partition)
         elif (past := self.stays.get(partition)) is not None:
-            past.open = False
+            past.open, past.is_moved = False, True
         self.epoch += 1
         committed = None if uncommitted is None else max(0, start - uncommitted)
         at, known = committed or 0, list[Interval]()
@@ -179,7 +180,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.pending.remove(record)
             if record.stay.open:
                 self._count(1)
-            else:
+            elif not record.stay.is_moved:
                 self.late += 1
         record.chunk.finish(record.index)
 
