@@ -26,10 +26,10 @@ class Route:
 
 @frozen
 class Retried:
-    """Stands for a type in retry topics of one delay, which no stream of the type reads."""
+    """Stands for a type in retry topics of one suffix, which no stream of the type reads."""
 
     type: Hashable
-    delay_ms: int
+    suffix: str
 
     def __str__(self) -> str:
         return name_of(self.type)
@@ -97,16 +97,16 @@ class Router:
         self._changed()
         return queue
 
-    def add_retry_topics(self, wanted: object, delay_ms: int, topics: Mapping[str, str]) -> None:
+    def add_retry_topics(self, wanted: object, suffix: str, topics: Mapping[str, str]) -> None:
         """Read retry topics as well, from now on, with the parsers of their first topics.
 
         Args:
             wanted: The type that is retried.
-            delay_ms: The delay of these topics in milliseconds.
+            suffix: The end of these topics' names.
             topics: The retry topic of each topic of the type.
         """
         base = self._spec_type(wanted)
-        type_ = Retried(base, delay_ms)
+        type_ = Retried(base, suffix)
         if any(spec.type == type_ for spec in self._retry_specs):
             return
         self._retry_specs += [
@@ -118,9 +118,9 @@ class Router:
         self.topics |= set(topics.values())
         self._changed()
 
-    def subscribe_retried(self, wanted: object, delay_ms: int) -> TypedQueue:
-        """Return the queue of the retry topics of one delay; as `subscribe` for the rest."""
-        return self._open(Retried(self._spec_type(wanted), delay_ms), 0, fresh=False)
+    def subscribe_retried(self, wanted: object, suffix: str) -> TypedQueue:
+        """Return the queue of the retry topics of one suffix; as `subscribe` for the rest."""
+        return self._open(Retried(self._spec_type(wanted), suffix), 0, fresh=False)
 
     def topics_of(self, wanted: object) -> Sequence[str]:
         """Return the topics that hold a type, its retry topics not among them.

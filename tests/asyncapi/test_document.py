@@ -101,6 +101,14 @@ def test_a_processor_is_an_operation_with_its_docstring_and_topics() -> None:
     }
 
 
+def test_one_retry_topic_for_all_attempts_is_described_once() -> None:
+    reading = listener()
+    reading.processor(Order, retry=RetryTopics(5, 5, suffix="none"))(bill)
+    operations = described(reading)["operations"]
+    retrying = sorted(name for name in operations if "retry" in name)
+    assert retrying == ["bill-retry-orders-retry", "bill-retry-send-orders-retry"]
+
+
 def test_records_that_cannot_be_parsed_go_to_dead_letters() -> None:
     found = described(listener(on_parse_error=DeadLetter("{topic}.bad")))
     assert found["operations"]["dead-letters-raw.bad"]["action"] == "send"

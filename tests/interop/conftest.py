@@ -26,8 +26,9 @@ def prepared(kafka: EmbeddedKafka, names: Iterable[str]) -> str:
 
 @pytest.fixture(scope="session")
 def spring_retries(embedded_kafka: EmbeddedKafka) -> Generator[Running]:
-    """A service with a `@RetryableTopic`, and one with a recoverer; see `Retries.java`."""
-    prefix = prepared(embedded_kafka, ("retried", "recovered", "recovered-dlt", "parsed"))
+    """Listeners with a `@RetryableTopic`, and one with a recoverer; see `Retries.java`."""
+    names = ("retried", "single", "indexed", "recovered", "recovered-dlt", "parsed")
+    prefix = prepared(embedded_kafka, names)
     yield from running(spring(embedded_kafka.bootstrap_servers, prefix, "retries"), prefix)
 
 

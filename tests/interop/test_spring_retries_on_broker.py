@@ -1,7 +1,8 @@
 """Records that Spring's `@RetryableTopic` and our `RetryTopics` retry by turns, and bury."""
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager
+from operator import itemgetter
 from typing import Any
 
 import anyio
@@ -36,16 +37,16 @@ PARTITION = 2
 
 @asynccontextmanager
 async def listening(
-    kafka: EmbeddedKafka, topic: str, value: str, fails: Collection[int], **options: Any
-) -> AsyncGenerator[list[int]]:
-    """Fail these attempts of a record; yield the attempts that there were."""
-    attempts: list[int] = []
+    kafka: EmbeddedKafka, topic: str, fails: Mapping[str, Collection[int]], **options: Any
+) -> AsyncGenerator[Mapping[str, list[int]]]:
+    """Fail these attempts of each record; yield the attempts that there were."""
+    attempts: dict[str, list[int]] = {value: [] for value in fails}
 
-    async def handle(each: str, delivery: Delivery[str]) -> None:
-        if each == value:
-            attempts.append(delivery.attempt)
-            if delivery.attempt in fails:
-                raise ValueError(f"{each} cannot be done here")
+    async def handle(value: str, delivery: Delivery[str]) -> None:
+        if value in fails:
+            attempts[value].append(delivery.attempt)
+            if delivery.attempt in fails[value]:
+                raise ValueError(f"{value} cannot be done here")
 
     listener = listener_on(kafka, topic)
     listener.processor(str, **options)(handle)
@@ -62,10 +63,15 @@ async def until_handled(running: Running, value: str, count: int, listener: str)
     await running.service.until(lambda: len(handled(running, value, listener)) >= count)
 
 
+async def all_in(kafka: EmbeddedKafka, topic: str, value: str) -> list[Record]:
+    """Return the records with this value, in order."""
+    found = await records_of(kafka.bootstrap_servers, topic)
+    return [each for each in found if each.value == value.encode()]
+
+
 async def record_in(kafka: EmbeddedKafka, topic: str, value: str) -> Record:
     """Return the one record with this value."""
-    found = await records_of(kafka.bootstrap_servers, topic)
-    (record,) = [each for each in found if each.value == value.encode()]
+    (record,) = await all_in(kafka, topic, value)
     return record
 
 
@@ -108,9 +114,9 @@ async def test_what_ours_retried_goes_on_in_spring_and_comes_back(
     embedded_kafka: EmbeddedKafka, spring_retries: Running
 ) -> None:
     topic, value = spring_retries.topic("retried"), f"{unique('ours')} fails 2"
-    async with listening(embedded_kafka, topic, value, {1}, retry=OURS) as attempts:
+    async with listening(embedded_kafka, topic, {value: {1}}, retry=OURS) as attempts:
         first = await send(embedded_kafka, topic, value)
-        await until(lambda: sorted(attempts) == [1, 2, 3])
+        await until(lambda: sorted(attempts[value]) == [1, 2, 3])
         await until_handled(spring_retries, value, 3, "retried")
     events = handled(spring_retries, value)
     assert [(each["topic"], each["attempt"], each["fails"]) for each in events] == [
@@ -132,10 +138,10 @@ async def test_what_spring_retried_goes_on_here_and_is_buried_by_spring(
     embedded_kafka: EmbeddedKafka, spring_retries: Running
 ) -> None:
     topic, value = spring_retries.topic("retried"), f"{unique('springs')} fails 1,3"
-    async with listening(embedded_kafka, topic, value, {2}, retry=OURS) as attempts:
+    async with listening(embedded_kafka, topic, {value: {2}}, retry=OURS) as attempts:
         first = await send(embedded_kafka, topic, value)
         await until_handled(spring_retries, value, 1, "dead")
-        await until(lambda: sorted(attempts) == [1, 2, 3])
+        await until(lambda: sorted(attempts[value]) == [1, 2, 3])
     events = handled(spring_retries, value)
     assert [(each["topic"], each["attempt"], each["fails"]) for each in events] == [
         (topic, 1, True),
@@ -157,7 +163,7 @@ async def test_what_spring_failed_twice_is_buried_here_and_read_by_spring(
 ) -> None:
     topic, value = spring_retries.topic("retried"), f"{unique('buried')} fails 1,2"
     options = {"retry": OURS, "on_failure": DeadLetter()}
-    async with listening(embedded_kafka, topic, value, {3}, **options):
+    async with listening(embedded_kafka, topic, {value: {3}}, **options):
         first = await send(embedded_kafka, topic, value)
         await until_handled(spring_retries, value, 1, "dead")
     (seen,) = handled(spring_retries, value, "dead")
@@ -169,22 +175,63 @@ async def test_what_spring_failed_twice_is_buried_here_and_read_by_spring(
     assert letter.message == f"{value} cannot be done here"
 
 
+@pytest.mark.parametrize(
+    ("listener", "ours", "ends"),
+    [
+        ("single", RetryTopics(0.3, 0.3, suffix="none"), ("-retry", "-retry")),
+        ("indexed", RetryTopics(0.3, 0.6, suffix="index"), ("-retry-0", "-retry-1")),
+    ],
+)
+async def test_one_topic_for_all_attempts_and_topics_by_number_are_shared_too(
+    listener: str,
+    ours: RetryTopics,
+    ends: tuple[str, str],
+    embedded_kafka: EmbeddedKafka,
+    spring_retries: Running,
+) -> None:
+    topic = spring_retries.topic(listener)
+    # Who fails which attempt: both by turns, and the last one either here or there.
+    done, dead_there, dead_here = (f"{unique('by turns')} fails {n}" for n in ("2", "1,3", "1,2"))
+    here = {done: {1}, dead_there: {2}, dead_here: {3}}
+    there = {done: {2}, dead_there: {1, 3}, dead_here: {1, 2}}
+    options = {"retry": ours, "on_failure": DeadLetter()}
+    async with listening(embedded_kafka, topic, here, **options) as attempts:
+        firsts = {value: await send(embedded_kafka, topic, value) for value in here}
+        await until(lambda: all(sorted(each) == [1, 2, 3] for each in attempts.values()))
+        for value in here:
+            await until_handled(spring_retries, value, 3, listener)
+        for value in (dead_there, dead_here):
+            await until_handled(spring_retries, value, 1, "dead")
+    for value, first in firsts.items():
+        events = sorted(handled(spring_retries, value, listener), key=itemgetter("attempt"))
+        assert [(each["topic"], each["attempt"], each["fails"]) for each in events] == [
+            (topic + end, attempt, attempt in there[value])
+            for attempt, end in enumerate(("", *ends), start=1)
+        ]
+        check_times(events)
+        for end in dict.fromkeys(ends):
+            for record in await all_in(embedded_kafka, topic + end, value):
+                check_origin(record, first)
+    for value, exception in ((dead_there, "java.lang"), (dead_here, "builtins.ValueError")):
+        dead = await record_in(embedded_kafka, f"{topic}-dlt", value)
+        check_origin(dead, firsts[value])
+        letter = read_letter(dead)
+        assert letter.attempt == 3
+        assert str(letter.cause or letter.exception).startswith(exception)
+
+
 async def test_dead_letters_of_both_recoverers_say_the_same_in_the_same_form(
     embedded_kafka: EmbeddedKafka, spring_retries: Running
 ) -> None:
     topic, value = spring_retries.topic("recovered"), f"{unique('plain')} fails 1"
     dead = f"{topic}-dlt"
 
-    async def letters() -> list[Record]:
-        found = await records_of(embedded_kafka.bootstrap_servers, dead)
-        return [each for each in found if each.value == value.encode()]
-
-    async with listening(embedded_kafka, topic, value, {1}, on_failure=DeadLetter()):
+    async with listening(embedded_kafka, topic, {value: {1}}, on_failure=DeadLetter()):
         first = await send(embedded_kafka, topic, value)
         with anyio.fail_after(60):
-            while len(await letters()) < 2:
+            while len(letters := await all_in(embedded_kafka, dead, value)) < 2:
                 pass
-    ours, springs = sorted(await letters(), key=lambda each: b"spring" in dict(each.headers)[FQCN])
+    ours, springs = sorted(letters, key=lambda each: b"spring" in dict(each.headers)[FQCN])
     for record in (ours, springs):
         check_origin(record, first)
         assert record.partition == PARTITION

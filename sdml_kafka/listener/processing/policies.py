@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 Order = Literal["partition", "key", "none"]
 """The records that wait for each other: those of a partition, those of a key, or none."""
 
+Suffix = Literal["delay", "index", "none"]
+"""The end of a retry topic's name: its delay in milliseconds, its number from 0, or nothing."""
+
 NO_PRODUCER = (
     "Sends, retry topics and dead letters need a producer: give the listener bootstrap_servers, or "
     "a producer_factory beside the consumer_factory; in a test give "
@@ -103,7 +106,8 @@ class RetryTopics:
 
     The record goes to `{topic}-retry-5000` (5 s in milliseconds, as Spring names such topics), is
     read back when it is due, and if it fails goes to the topic of the next delay. Others overtake
-    it meanwhile, so this gives up the order of a key.
+    it meanwhile, so this gives up the order of a key. Spring has two further ways to name the
+    topics, which `suffix` chooses.
 
     Raises:
         ConfigurationError: A value is out of its range.
@@ -113,23 +117,40 @@ class RetryTopics:
     """Seconds before each further attempt."""
     first: Retry
     """The attempts in place before a record goes to a topic."""
+    suffix: Suffix
+    """How the topics' names end: "delay" for `{topic}-retry-5000`, "index" for `{topic}-retry-0`,
+    "none" for the one topic `{topic}-retry`, which a record goes through once for each delay."""
 
-    def __init__(self, *delays_s: float, first: Retry = ONCE) -> None:
-        """Give the delays in seconds, in order."""
+    def __init__(self, *delays_s: float, first: Retry = ONCE, suffix: Suffix = "delay") -> None:
+        """Give the delays in seconds, in order; with the suffix "none" all are the same."""
         if not delays_s:
             raise ConfigurationError("RetryTopics needs the seconds of one delay at least")
         for delay_s in delays_s:
             _check_number("a delay", delay_s, 0.001, MAX_DELAY_S)
-        names = [delay_ms(delay_s) for delay_s in delays_s]
-        if len(set(names)) < len(names):
-            raise ConfigurationError(f"Each delay of RetryTopics has its topic: {delays_s} repeats")
+        check_choice("suffix", suffix, Suffix)
+        names = set(map(delay_ms, delays_s))
+        if suffix == "delay" and len(names) < len(delays_s):
+            raise ConfigurationError(
+                f"Each delay of RetryTopics has its topic: {delays_s} repeats. For Spring's names "
+                "with a fixed delay give suffix='none', or 'index'"
+            )
+        if suffix == "none" and len(names) > 1:
+            raise ConfigurationError(
+                f"One topic for all attempts has one delay, not {delays_s}: give suffix='index'"
+            )
         if not isinstance(first, Retry):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigurationError(f"first is a Retry, not {first!r}")
-        self.__attrs_init__(delays_s, first)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+        if suffix == "none" and first.attempts + len(delays_s) > MAX_ATTEMPTS:
+            # Else attempts could not tell any more where a record stands in its one topic.
+            raise ConfigurationError(f"{MAX_ATTEMPTS} attempts are the most, those in place too")
+        self.__attrs_init__(delays_s, first, suffix)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
 
     def topic(self, first_topic: str, number: int) -> str:
         """Return the name of the topic for delay `number`, from 0."""
-        return f"{first_topic}-retry-{delay_ms(self.delays_s[number])}"
+        if self.suffix == "none":
+            return f"{first_topic}-retry"
+        end = number if self.suffix == "index" else delay_ms(self.delays_s[number])
+        return f"{first_topic}-retry-{end}"
 
 
 def delay_ms(delay_s: float) -> int:

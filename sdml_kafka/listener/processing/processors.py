@@ -75,7 +75,8 @@ class Processors:
         retries = [policy.topic(each, number) for number in numbers for each in topics if policy]
         letters = tuple(self.dead_letters_of(type_, options))
         function = options.handler.function
-        return Processing(options.name, topics, type_, function, tuple(retries), letters)
+        retry_topics = tuple(dict.fromkeys(retries))
+        return Processing(options.name, topics, type_, function, retry_topics, letters)
 
     async def prepare(self, type_: Any, options: Options) -> RetryPlan | None:
         """Create the retry topics of a processor that has any, and have them read.
@@ -102,8 +103,8 @@ class Processors:
             tuple(plan.topics), RetryTopicMaker(plan, connect, self._start_timeout_s, around.log)
         )
         await maker.create()
-        for delay_ms, topics in plan.by_delay.items():
-            self._router.add_retry_topics(type_, delay_ms, topics)
+        for suffix, topics in plan.by_suffix.items():
+            self._router.add_retry_topics(type_, suffix, topics)
         return plan
 
     async def run(self, type_: Any, options: Options) -> None:
@@ -149,10 +150,10 @@ class Processors:
         queue = subscribed(router.subscribe(type_, 0, fresh=False))
         if plan is None:
             return queue
-        by_delay = {
-            each: subscribed(router.subscribe_retried(type_, each)) for each in plan.by_delay
+        by_suffix = {
+            each: subscribed(router.subscribe_retried(type_, each)) for each in plan.by_suffix
         }
-        return RetryQueues(queue, plan.queues(by_delay))
+        return RetryQueues(queue, plan.queues(by_suffix))
 
     def _free_name(self, name: str) -> str:
         number, free = 1, name

@@ -1,8 +1,6 @@
 """Retry topics: failed records are read back when they are due, and go from topic to topic."""
 
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 from typing import Any
@@ -25,6 +23,7 @@ from sdml_kafka.testing.memory.log import Misuse
 from sdml_kafka.testing.memory.producer import MemoryProducer
 from tests.support.listener_on_twin import GROUP, P0, TEXTS, TOPIC, broker_with, fill, loops
 from tests.support.processing_on_twin import processing, processing_on
+from tests.support.retrying_on_twin import TOPICS, Attempts, bad_fails, retrying
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
@@ -32,39 +31,6 @@ pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 
 FIVE, SIXTY = TopicPartition(f"{TOPIC}-retry-5000", 0), TopicPartition(f"{TOPIC}-retry-60000", 0)
 DLT = TopicPartition(f"{TOPIC}-dlt", 0)
-TOPICS = RetryTopics(5.0, 60.0)
-
-
-class Attempts:
-    """A handler that fails some attempts, and notes when each came and from where."""
-
-    def __init__(self, fails: Callable[[str, int], bool] = lambda value, attempt: True) -> None:
-        self.fails = fails
-        self.seen: list[tuple[str, int]] = []
-        self.topics: list[str] = []
-        self.times: list[float] = []
-
-    async def __call__(self, value: str, delivery: Delivery[str]) -> None:
-        self.seen.append((value, delivery.attempt))
-        self.topics.append(delivery.record.topic)
-        self.times.append(anyio.current_time())
-        if self.fails(value, delivery.attempt):
-            raise ValueError(f"cannot do {value}")
-
-
-def bad_fails(value: str, attempt: int) -> bool:
-    return value.startswith("bad")
-
-
-@asynccontextmanager
-async def retrying(
-    broker: MemoryBroker, handle: Callable[..., Any], retry: RetryTopics = TOPICS, **options: Any
-) -> AsyncGenerator[KafkaListener]:
-    """Enter a listener for which a processor with retry topics was declared."""
-    listener = processing_on(broker)
-    listener.processor(str, retry=retry, name="texts", **options)(handle)
-    async with listener:
-        yield listener
 
 
 def partition_count(broker: MemoryBroker, topic: str) -> int:

@@ -265,7 +265,8 @@ class Outcomes:
         self._failure_log.tried_again(jobs[0], error, jobs[0].attempt, delay_s, None)
 
     def _try_later(self, job: Job, plan: RetryPlan, error: Exception) -> None:
-        step, record = plan.next_step(job.record.topic), job.record
+        record = job.record
+        step = plan.next_step(record.topic, job.attempt)
         if step is None:
             self._give_up(job, error)
             return

@@ -2,6 +2,7 @@
 
 Everybody can write to a retry topic. So the first topic of a record is looked up by the topic that
 it was read from, never in its headers, and a due time is no further off than the longest delay.
+Only where one topic is that of all attempts do the headers say how many of them are left.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -9,7 +10,7 @@ from math import ceil
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.listener.processing.job import Job
-from sdml_kafka.listener.processing.policies import RetryTopics, delay_ms
+from sdml_kafka.listener.processing.policies import RetryTopics
 from sdml_kafka.listener.processing.spring_headers import MAX_OFFSET, attempt_of, due_ms
 from sdml_kafka.transport.record_checks import TOPIC_RULE, is_topic_name
 
@@ -36,17 +37,16 @@ class RetryPlan:
             ConfigurationError: A retry topic cannot have its name, or a parser reads it.
         """
         self._wall_clock = wall_clock
-        self._delays_s = policy.delays_s
+        self._policy = policy
         self._steps: dict[str, tuple[str, int]] = {}
-        """The first topic of each retry topic, and the number of its delay."""
-        self.by_delay: dict[int, Mapping[str, str]] = {}
-        """The retry topic of each first topic, for each delay in milliseconds."""
+        """The first topic of each retry topic, and the number of its delay, or of its last one."""
+        self.by_suffix: dict[str, Mapping[str, str]] = {}
+        """The retry topic of each first topic, for each end of a retry topic's name."""
         firsts = list(first_topics)
-        for number, delay_s in enumerate(policy.delays_s):
+        for number in range(len(policy.delays_s)):
             topics = {first: policy.topic(first, number) for first in firsts}
-            self.by_delay[delay_ms(delay_s)] = topics
+            self.by_suffix[policy.topic("", number)] = topics
             self._steps.update((topics[first], (first, number)) for first in firsts)
-        self._topic_of = {step: topic for topic, step in self._steps.items()}
         for topic in self._steps:
             if not is_topic_name(topic):
                 raise ConfigurationError(
@@ -63,11 +63,11 @@ class RetryPlan:
         """All retry topics."""
         return self._steps.keys()
 
-    def queues[Q](self, by_delay: Mapping[int, Q]) -> Mapping[str, Q]:
-        """Return the queue of each retry topic, from the queues of the delays."""
+    def queues[Q](self, by_suffix: Mapping[str, Q]) -> Mapping[str, Q]:
+        """Return the queue of each retry topic, from the queues of the ends of their names."""
         return {
-            topic: by_delay[delay]
-            for delay, topics in self.by_delay.items()
+            topic: by_suffix[suffix]
+            for suffix, topics in self.by_suffix.items()
             for topic in topics.values()
         }
 
@@ -80,11 +80,22 @@ class RetryPlan:
         step = self._steps.get(topic)
         return topic if step is None else step[0]
 
-    def next_step(self, topic: str) -> tuple[str, float] | None:
-        """Return the topic after `topic` and its delay in seconds, None after the last one."""
+    def next_step(self, topic: str, attempt: int) -> tuple[str, float] | None:
+        """Return the next topic of a record and its delay in seconds, None after the last one.
+
+        Args:
+            topic: The topic that the record was read from.
+            attempt: The number of the attempt that failed.
+        """
+        policy = self._policy
         first, number = self._steps.get(topic, (topic, -1))
-        following = self._topic_of.get((first, number + 1))
-        return None if following is None else (following, self._delays_s[number + 1])
+        if policy.suffix == "none" and topic in self._steps:
+            # Whoever wrote the record may have tried it less often in place.
+            number = max(-1, attempt - policy.first.attempts - 1)
+        following = number + 1
+        if following >= len(policy.delays_s):
+            return None
+        return policy.topic(first, following), policy.delays_s[following]
 
     def now_ms(self) -> int:
         """Return the time in milliseconds since the epoch, rounded up so that nothing is early."""
@@ -103,5 +114,5 @@ class RetryPlan:
             job.attempt = attempt_of(headers)
             wait_s = (due_ms(headers, MAX_OFFSET) or 0) / 1000 - self._wall_clock()
             # The clock of whoever wrote the record may be ahead, so a time is bounded, not ignored.
-            at = job.begins_at = now + min(max(0.0, wait_s), max(self._delays_s))
+            at = job.begins_at = now + min(max(0.0, wait_s), max(self._policy.delays_s))
         return at

@@ -23,6 +23,7 @@ import org.springframework.kafka.core.KafkaTemplate;
 import org.springframework.kafka.core.ProducerFactory;
 import org.springframework.kafka.listener.DeadLetterPublishingRecoverer;
 import org.springframework.kafka.listener.DefaultErrorHandler;
+import org.springframework.kafka.retrytopic.TopicSuffixingStrategy;
 import org.springframework.kafka.support.serializer.DelegatingByTypeSerializer;
 import org.springframework.kafka.support.serializer.ErrorHandlingDeserializer;
 import org.springframework.kafka.support.serializer.JsonDeserializer;
@@ -51,8 +52,21 @@ class Retries {
     @RetryableTopic(attempts = "3", backoff = @Backoff(delay = 300, multiplier = 2), numPartitions = "3")
     @KafkaListener(topics = "${interop.prefix}-retried", groupId = "${interop.prefix}-retried")
     void retried(ConsumerRecord<String, String> record) {
-        Header attempts = record.headers().lastHeader("retry_topic-attempts");
-        handle("retried", record, attempts == null ? 1 : ByteBuffer.wrap(attempts.value()).getInt());
+        handle("retried", record, attempt(record));
+    }
+
+    /** With a fixed delay all attempts go through one topic. */
+    @RetryableTopic(attempts = "3", backoff = @Backoff(delay = 300), numPartitions = "3")
+    @KafkaListener(topics = "${interop.prefix}-single", groupId = "${interop.prefix}-single")
+    void single(ConsumerRecord<String, String> record) {
+        handle("single", record, attempt(record));
+    }
+
+    @RetryableTopic(attempts = "3", backoff = @Backoff(delay = 300, multiplier = 2), numPartitions = "3",
+            topicSuffixingStrategy = TopicSuffixingStrategy.SUFFIX_WITH_INDEX_VALUE)
+    @KafkaListener(topics = "${interop.prefix}-indexed", groupId = "${interop.prefix}-indexed")
+    void indexed(ConsumerRecord<String, String> record) {
+        handle("indexed", record, attempt(record));
     }
 
     @DltHandler
@@ -122,6 +136,11 @@ class Retries {
             isMended = arguments.get("is_mended").asBoolean();
             return isMended;
         };
+    }
+
+    private static int attempt(ConsumerRecord<?, ?> record) {
+        Header attempts = record.headers().lastHeader("retry_topic-attempts");
+        return attempts == null ? 1 : ByteBuffer.wrap(attempts.value()).getInt();
     }
 
     private void handle(String listener, ConsumerRecord<String, String> record, int attempt) {
