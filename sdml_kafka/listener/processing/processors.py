@@ -75,8 +75,7 @@ class Processors:
         retries = [policy.topic(each, number) for number in numbers for each in topics if policy]
         letters = tuple(self.dead_letters_of(type_, options))
         function = options.handler.function
-        retry_topics = tuple(dict.fromkeys(retries))
-        return Processing(options.name, topics, type_, function, retry_topics, letters)
+        return Processing(options.name, topics, type_, function, tuple(retries), letters)
 
     async def prepare(self, type_: Any, options: Options) -> RetryPlan | None:
         """Create the retry topics of a processor that has any, and have them read.
