@@ -19,6 +19,8 @@ from sdml_kafka.errors import ConfigurationError
 
 def name_of(hint: object) -> str:
     """Return the name of a type hint, as errors show it."""
+    if isinstance(hint, str):
+        return f"{hint[:250]!r}, which is a text and no type"
     return hint.__qualname__ if type(hint) is type else str(hint)
 
 

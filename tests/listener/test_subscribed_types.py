@@ -90,6 +90,7 @@ async def test_the_type_itself_goes_before_what_resembles_it() -> None:
         ([dict], Page, "No parser yields Page"),
         ([object], dict, "No parser yields dict"),
         ([dict], [], "No parser yields"),
+        ([dict], "orders", "No parser yields 'orders', which is a text and no type; those"),
     ],
 )
 async def test_a_type_without_a_spec_or_with_several_is_an_error(
