@@ -23,6 +23,7 @@ class Stub:
     may_be_positioned, is_tail, is_due = True, False, False
     names, missing = frozenset({"orders"}), frozenset[str]()
     is_connected = True
+    away: Mapping[str, str] = {}
 
     def __init__(self) -> None:
         self.commits: Mapping[TopicPartition, object] | None = {}
@@ -65,6 +66,9 @@ class Stub:
         if not self.metadata_is_answered:
             raise NO_ANSWER
 
+    def unreachable(self) -> Mapping[str, str]:
+        return self.away
+
     def note_connection(self) -> None:
         self.is_connected = True
 
@@ -87,6 +91,18 @@ def test_while_a_transaction_is_open_the_ends_of_others_are_asked_for() -> None:
     for _ in range(3):
         positioning.turn()
     assert stub.asked_for_ends == 3
+
+
+def test_a_tail_asks_for_ends_until_brokers_that_were_away_answer() -> None:
+    stub = Stub()
+    stub.is_tail, stub.may_be_positioned = True, False
+    stub.away = {"0": "localhost:9092: it refuses connections"}
+    positioning = positioning_of(stub)
+    positioning.turn()
+    assert stub.asked_for_ends == 1
+    stub.away = {}
+    positioning.turn()
+    assert stub.asked_for_ends == 1
 
 
 def test_a_leader_that_does_not_answer_is_no_sign_that_none_does(

@@ -94,7 +94,8 @@ class Positioning:
                 return
             if self._topics.is_due:
                 self._refresh_topics()
-            elif not self._start.is_tail:  # nobody is shown the lag of a tail
+            elif not self._start.is_tail or self._obstacles.unreachable():
+                # Nobody is shown the lag of a tail, but whether brokers that were away answer.
                 self._ends.ask_due(list(assignments.epochs))
         except KafkaException as error:
             if error_mapping.is_authorization(error_of(error)):
