@@ -45,7 +45,7 @@ COORDINATOR_INTERVAL_S = 0.5
 """Seconds between two looks for the group's coordinator, while the group takes no member."""
 PASSED_OVER_S = 2.0
 """Seconds for which the coordinator answers and the member has not joined, until it joins by the
-other protocol. A broker that has both takes it in any case."""
+other protocol. A broker that has both would take it in the group all the same."""
 MIN_DRAIN_S = 0.5
 REBALANCE_MARGIN_S = 1.0
 """Seconds before the end of the rebalance timeout at which the rebalance goes on anyway."""
@@ -188,6 +188,10 @@ class Member:
     def _is_passed_over(self) -> bool:
         """True if the coordinator answers, and seems not to know of the protocol that was tried."""
         if self.membership.protocol == "classic" or self._protocol.fallback is None:
+            return False
+        # A group that knows the protocol lets nobody in while it is full, or while the session of a
+        # static member of this name is not over.
+        if self._obstacles.is_group_full or STATIC_NAME in self._settings:
             return False
         if self._answers_since is None or self.assignments.epoch or self.assignments.has_joined:
             return False

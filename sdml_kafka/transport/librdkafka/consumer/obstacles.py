@@ -72,8 +72,13 @@ class Obstacles:
 
     def note_coordinator(self, error: KafkaError | None) -> None:
         """Note why the group's coordinator does not answer, None if it does."""
-        if self._of_group is None or not is_full(self._of_group):
+        if not self.is_group_full:
             self._of_group = error
+
+    @property
+    def is_group_full(self) -> bool:
+        """True if the group has said that it has no room for the member."""
+        return self._of_group is not None and is_full(self._of_group)
 
     def note_connection(self) -> None:
         """Note that a broker has answered."""
@@ -118,7 +123,7 @@ class Obstacles:
             return error
         if self._of_group is None:
             return None
-        if is_full(self._of_group):
+        if self.is_group_full:
             return group_full(self._group, self._of_group)
         return CoordinatorUnavailable(
             f"The group {self._group!r} has no coordinator: {error_mapping.shown(self._of_group)}. "
