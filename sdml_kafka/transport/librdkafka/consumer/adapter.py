@@ -44,6 +44,9 @@ from sdml_kafka.transport.librdkafka.token_waits import made_apart
 CLOSE_TIMEOUT_S = 3.0
 """Seconds that leaving a context waits for. Without a broker that takes a second; but librdkafka
 waits up to a minute for the answer to a commit, in a thread that does not keep the program."""
+JOINING_CLOSE_TIMEOUT_S = 0.3
+"""The same for a member of the classic protocol that its group has not taken yet. librdkafka waits
+for the answer to its request to join, which comes once the rebalance has ended."""
 POLL_RECORDS = 8000
 """The number of records that a poll takes. They are decoded by then, in another thread."""
 CLOSED = "the consumer is closed"
@@ -235,6 +238,8 @@ class LibrdkafkaConsumer:
 
     async def close(self, timeout_s: float) -> None:
         self._is_closed = True
+        if self._driver.member.is_kept_waiting:
+            timeout_s = min(timeout_s, JOINING_CLOSE_TIMEOUT_S)
         with anyio.CancelScope(shield=True):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._driver.fetching_thread.stop, timeout_s)

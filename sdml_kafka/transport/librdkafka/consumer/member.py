@@ -175,14 +175,25 @@ class Member:
         if now < self._coordinator_at or self.assignments.to_position is not None:
             return False
         self._coordinator_at = now + COORDINATOR_INTERVAL_S
-        reason: KafkaError | None = None
         try:
             self.lookups.find_coordinator(TopicPartition(self._topics[0], 0))
         except KafkaException as error:
             reason = error_of(error)
-        self._obstacles.note_coordinator(reason)
-        self._answers_since = None if reason is not None else self._answers_since or now
-        return reason is None
+            # Kafka answers nothing more over a connection until the rebalance has ended for which
+            # a member of the classic protocol waits there. That is no fault of the coordinator.
+            is_kept_waiting = self.is_kept_waiting and reason.code() == KafkaError._TIMED_OUT
+            self._obstacles.note_coordinator(None if is_kept_waiting else reason)
+            self._answers_since = None
+            return False
+        self._obstacles.note_coordinator(None)
+        self._answers_since = self._answers_since or now
+        return True
+
+    @property
+    def is_kept_waiting(self) -> bool:
+        """True if a group of the classic protocol has not taken the member. Any thread may ask."""
+        has_joined = self.assignments.epoch or self.assignments.has_joined
+        return self.membership.protocol == "classic" and bool(self._topics) and not has_joined
 
     @property
     def _is_passed_over(self) -> bool:

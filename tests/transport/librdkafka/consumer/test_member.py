@@ -1,11 +1,12 @@
-"""A member whose brokers do not have the group protocol that it was to join by."""
+"""A member that its group does not take: by another protocol, at once, or at all."""
 
 from collections.abc import Generator
+from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
-from sdml_kafka.errors import ConsumerFailed
+from sdml_kafka.errors import ConsumerFailed, CoordinatorUnavailable
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.librdkafka.consumer.adapter import settings_of
 from sdml_kafka.transport.librdkafka.consumer.member import Member
@@ -16,12 +17,18 @@ from sdml_kafka.transport.librdkafka.options import consumer_settings
 NO_VERSION = KafkaError(KafkaError._FATAL, "ConsumerGroupHeartbeat API version not supported")
 
 
+SETTINGS = consumer_settings("127.0.0.1:1", "group", None, {})
+
+
 @pytest.fixture
-def member() -> Generator[Member]:
-    settings = consumer_settings("127.0.0.1:1", "group", None, {})
-    obstacles = Obstacles(settings, print)
+def obstacles() -> Obstacles:
+    return Obstacles(SETTINGS, print)
+
+
+@pytest.fixture
+def member(obstacles: Obstacles) -> Generator[Member]:
     made = Member(
-        settings, settings_of(settings), ClientLog(()), obstacles, frozenset, print, print
+        SETTINGS, settings_of(SETTINGS), ClientLog(()), obstacles, frozenset, print, print
     )
     made.join(["orders"], is_tail=False)
     yield made
@@ -39,3 +46,33 @@ def test_once_it_has_joined_another_consumer_takes_its_place(member: Member) -> 
     member.note_error(NO_VERSION)
     with pytest.raises(ConsumerFailed, match="protocol"):
         member.turn()
+
+
+@pytest.mark.parametrize(
+    ("code", "is_classic", "is_obstacle"),
+    [
+        (KafkaError._TIMED_OUT, True, False),
+        (KafkaError._TIMED_OUT, False, True),
+        (KafkaError._WAIT_COORD, True, True),
+    ],
+)
+def test_a_coordinator_that_keeps_a_member_waiting_is_not_away(
+    member: Member,
+    obstacles: Obstacles,
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    is_classic: bool,
+    is_obstacle: bool,
+) -> None:
+    def find(_: Any) -> None:
+        raise KafkaException(KafkaError(code))
+
+    if is_classic:
+        member.note_error(NO_VERSION)
+        member.turn()
+    obstacles.note_connection()
+    monkeypatch.setattr(member.lookups, "find_coordinator", find)
+    monkeypatch.setattr(member, "_coordinator_at", 0.0)
+    member.look_at_group(finds_topics=True)
+    found = obstacles.find(has_joined=False)
+    assert isinstance(found, CoordinatorUnavailable) is is_obstacle
