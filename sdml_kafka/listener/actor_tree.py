@@ -5,7 +5,6 @@ from functools import partial
 
 from attrs import evolve
 
-from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.consuming.committer import CommitScheduler
 from sdml_kafka.consuming.consumer_loop import ConsumerLoop
 from sdml_kafka.declarations import Processing
@@ -14,23 +13,15 @@ from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.rules import judge
 from sdml_kafka.health.verdicts import Health
 from sdml_kafka.hooks.batches import on_delivered
-from sdml_kafka.hooks.calls import Hooks
 from sdml_kafka.lifecycle import ACTOR_GRACE_S, Lifecycle, is_expected
-from sdml_kafka.listener.batch_parser import OnParseError
 from sdml_kafka.listener.dispatch.dispatcher import Dispatcher
-from sdml_kafka.listener.options import ReadOptions, Timeouts
+from sdml_kafka.listener.options import Settings
 from sdml_kafka.listener.parse_failures import ParseFailuresActor
 from sdml_kafka.listener.parts import ListenerParts
-from sdml_kafka.listener.processing.policies import DeadLetter
 from sdml_kafka.listener.processing.processors import Declared, processing_supervisor
-from sdml_kafka.listener.rebalance_callbacks import RebalanceCallbacks
 from sdml_kafka.listener.status import ListenerStatus, listener_status
-from sdml_kafka.parsing.specs import CompiledSpec
-from sdml_kafka.producing.serializers import Serializers
-from sdml_kafka.runtime import ChildSpec, Restarts, Supervisor
+from sdml_kafka.runtime import ChildSpec, Supervisor
 from sdml_kafka.transport.connect import skips_corrupt
-from sdml_kafka.transport.interfaces.consumer import Connect
-from sdml_kafka.transport.interfaces.transports import ListenerTransport
 
 FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
 """Errors that no restart can mend."""
@@ -39,45 +30,26 @@ FATAL = (AuthenticationFailed, AuthorizationFailed, ConfigurationError)
 class ListenerActors(ListenerParts):
     """Builds the consumer loop, the dispatcher, the commit scheduler and the processors."""
 
-    def __init__(
-        self,
-        options: ReadOptions,
-        timeouts: Timeouts,
-        transport: ListenerTransport,
-        serializers: Serializers,
-        specs: Sequence[CompiledSpec],
-        auto_commit: AutoCommit | None,
-        callbacks: RebalanceCallbacks,
-        on_parse_error: OnParseError | DeadLetter,
-        restarts: Restarts,
-        hooks: Hooks,
-        declared: Sequence[Declared] = (),
-    ) -> None:
-        """Build everything, and start nothing; the arguments are those of `KafkaListener`."""
-        parts = transport, serializers, specs, auto_commit, on_parse_error, hooks
-        super().__init__(options, timeouts, *parts)
-        self._client = transport.client
+    def __init__(self, settings: Settings, declared: Sequence[Declared] = ()) -> None:
+        """Build everything, and start nothing; `declared` run as long as the listener does."""
+        super().__init__(settings)
         self.supervisor: Supervisor = Supervisor(
             "listener",
-            self._processing(declared, transport, restarts, timeouts)
-            + self._children(transport.consumer, callbacks, options, timeouts),
+            self._processing(declared) + self._children(),
             strategy="rest_for_one",
-            restarts=restarts,
+            restarts=settings.restarts,
             is_fatal=self._is_fatal,
             is_expected=is_expected,
-            on_event=hooks.on_event,
+            on_event=self._hooks.on_event,
         )
 
-    def _children(
-        self,
-        connect: Connect,
-        callbacks: RebalanceCallbacks,
-        options: ReadOptions,
-        timeouts: Timeouts,
-    ) -> list[ChildSpec]:
+    def _children(self) -> list[ChildSpec]:
+        reading, timeouts = self._settings.reading, self._settings.timeouts
+        callbacks = self._settings.callbacks
+
         def consumer_loop() -> ConsumerLoop:
             return ConsumerLoop(
-                connect,
+                self._settings.transport.consumer,
                 self._current,
                 self.intake,
                 self.router,
@@ -85,8 +57,8 @@ class ListenerActors(ListenerParts):
                 self.drain,
                 self._log,
                 start_timeout_s=timeouts.start_s,
-                create_topics=options.create_topics,
-                skips_corrupt=skips_corrupt(options.on_corrupt),
+                create_topics=reading.create_topics,
+                skips_corrupt=skips_corrupt(reading.on_corrupt),
                 on_records=self.signal.notify,
                 on_assigned=callbacks.on_assigned,
                 on_revoked=callbacks.on_revoked,
@@ -99,7 +71,7 @@ class ListenerActors(ListenerParts):
                 self.intake,
                 self.router,
                 self._parser,
-                options.max_in_flight,
+                reading.max_in_flight,
                 on_delivered(self._hooks),
             )
 
@@ -107,7 +79,7 @@ class ListenerActors(ListenerParts):
             return CommitScheduler(
                 self.committer,
                 self.intake.ledger,
-                self._log.limited,
+                self._limited_log,
                 lambda: self.intake.health.connected,
             )
 
@@ -122,15 +94,10 @@ class ListenerActors(ListenerParts):
             ChildSpec("commit-scheduler", commit_scheduler),
         ]
 
-    def _processing(
-        self,
-        declared: Sequence[Declared],
-        transport: ListenerTransport,
-        restarts: Restarts,
-        timeouts: Timeouts,
-    ) -> list[ChildSpec]:
+    def _processing(self, declared: Sequence[Declared]) -> list[ChildSpec]:
         """Return the actors of the processors. They stop last, when the drain is over."""
-        if transport.producer is None and not declared:
+        timeouts, connect_producer = self._settings.timeouts, self._settings.transport.producer
+        if connect_producer is None and not declared:
             return []
         failures = self._parse_failures
         beside = (
@@ -141,8 +108,8 @@ class ListenerActors(ListenerParts):
             self.processors,
             declared,
             self.outbox,
-            transport.producer,
-            restarts,
+            connect_producer,
+            self._settings.restarts,
             self._is_fatal,
             is_expected,
             timeouts.start_s,
@@ -171,7 +138,7 @@ class ListenerActors(ListenerParts):
             self.processors.status(with_ended=self.signal.failure is not None),
             () if failures is None else failures.held(),
             0 if failures is None else failures.counted_twice,
-            self._client,
+            self._settings.transport.client,
             self._log.standing.group_id,
             self.supervisor.recent_events(),
             self.outbox.waiting,

@@ -25,7 +25,7 @@ from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle, was_cancelled
 from sdml_kafka.listener.actor_tree import ListenerActors
 from sdml_kafka.listener.batch_parser import OnParseError
-from sdml_kafka.listener.options import ReadOptions, Timeouts
+from sdml_kafka.listener.options import ReadOptions, Settings, Timeouts
 from sdml_kafka.listener.parse_failures import check_on_parse_error
 from sdml_kafka.listener.processing.handler import (
     BatchDecorator,
@@ -177,8 +177,9 @@ class KafkaListener(Enterable):
         driver = self._choose_driver(transport, where, most, choice)
         what = compile_specs(parsers), auto_commit_of(auto_commit), callbacks_of(rebalance_listener)
         seen = hooks_of("listener", group_id, client_options, aiokafka_options, hooks, on_event)
-        failing = check_on_parse_error(on_parse_error), restarts or Restarts(), seen
-        self._prepare(reading, timeouts, driver, Serializers(serializers or {}), *what, *failing)
+        failing = check_on_parse_error(on_parse_error), restarts or Restarts()
+        written_by = Serializers(serializers or {})
+        self._prepare(Settings(reading, timeouts, driver, *what, seen, *failing, written_by))
 
     def _choose_driver(
         self,
@@ -192,24 +193,28 @@ class KafkaListener(Enterable):
             *where, max_bytes, _own_names(), choice
         )
 
-    def _prepare(self, reading: ReadOptions, timeouts: Timeouts, *parts: Any) -> None:
-        specs, seen = parts[2], parts[-1]
+    def _prepare(self, settings: Settings) -> None:
+        specs, timeouts, origin = settings.specs, settings.timeouts, settings.hooks.origin
         self._specs: Sequence[CompiledSpec] = specs
         topics = ", ".join(topic for spec in specs for topic in spec.topics)
-        self._words: Sequence[str] = seen.origin.group_id, topics, seen.origin.client_id
-        self._build: Callable[..., ListenerActors] = partial(
-            ListenerActors, reading, timeouts, *parts
-        )
-        self._actors, self._declared = self._build(), list[Declared]()
+        self._words: Sequence[str] = origin.group_id, topics, origin.client_id
+        self._settings, self._declared = settings, list[Declared]()
+        self._actors = ListenerActors(settings)
         self._streams = WeakSet[TypeStream[Any]]()  # which end with the life
-        ends = self._end_streams, self._forsake_streams, "subscribe() or start()"
-        self._lifecycle = Lifecycle("listener", timeouts.start_s, timeouts.stop_s, *ends)
+        self._lifecycle = Lifecycle(
+            "listener",
+            timeouts.start_s,
+            timeouts.stop_s,
+            self._end_streams,
+            self._forsake_streams,
+            "subscribe() or start()",
+        )
 
     @asynccontextmanager
     async def __asynccontextmanager__(self) -> AsyncGenerator[Self]:
         lifecycle = self._lifecycle
         lifecycle.check_new()
-        actors = self._actors = self._build(self._declared)
+        actors = self._actors = ListenerActors(self._settings, self._declared)
         actors.readers.dropped.open()
         try:
             async with lifecycle.entered(actors.supervisor):

@@ -1,6 +1,6 @@
 """The parts that the actors of a listener share, built and wired. Nothing here waits."""
 
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container
 from logging import getLogger
 
 import anyio
@@ -17,12 +17,11 @@ from sdml_kafka.consuming.partitions import Intake
 from sdml_kafka.consuming.status import ConsumerFacts, Place
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.hooks.batches import CommitHooks, on_finished
-from sdml_kafka.hooks.calls import Hooks
-from sdml_kafka.listener.batch_parser import BatchParser, OnParseError
+from sdml_kafka.listener.batch_parser import BatchParser
 from sdml_kafka.listener.dispatch.dispatch_signal import DispatchSignal
 from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.hooked.streams import loops_with
-from sdml_kafka.listener.options import ReadOptions, Timeouts
+from sdml_kafka.listener.options import Settings
 from sdml_kafka.listener.parse_failures import ParseFailures
 from sdml_kafka.listener.processing.exactly_once.stage import SharedRecords
 from sdml_kafka.listener.processing.exactly_once.transacting import Transacting
@@ -32,13 +31,10 @@ from sdml_kafka.listener.processing.processor import Surroundings
 from sdml_kafka.listener.processing.processors import Processors
 from sdml_kafka.listener.reader import MAX_RUN, Readers
 from sdml_kafka.listener.router import Router
-from sdml_kafka.parsing.specs import CompiledSpec
 from sdml_kafka.producing.outbox import Outbox
-from sdml_kafka.producing.serializers import Serializers
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.transport.connect import clock_of
 from sdml_kafka.transport.interfaces.reports import ConsumerSettings
-from sdml_kafka.transport.interfaces.transports import ListenerTransport
 
 QUEUES = 8
 """The least number of queues that take all of `max_bytes_in_flight`: what waits for a stream that
@@ -50,87 +46,119 @@ _log = getLogger("sdml_kafka.listener")
 class ListenerParts:
     """The parts of one listener, each with those that it calls."""
 
-    outbox: Outbox
-
-    def __init__(
-        self,
-        options: ReadOptions,
-        timeouts: Timeouts,
-        transport: ListenerTransport,
-        serializers: Serializers,
-        specs: Sequence[CompiledSpec],
-        auto_commit: AutoCommit | None,
-        on_parse_error: OnParseError | DeadLetter,
-        hooks: Hooks,
-    ) -> None:
-        """Join the parts; the arguments are those of `KafkaListener`."""
-        self._auto_commit, self._hooks = auto_commit, hooks
-        self._current, paused = CurrentConsumer(), Pauses()
+    def __init__(self, settings: Settings) -> None:
+        """Join the parts of a listener with these settings."""
+        self._settings, self._hooks = settings, settings.hooks
+        self._current, self._paused = CurrentConsumer(), Pauses()
+        self._limited_log = RateLimitedLog(_log, anyio.current_time, self._hooks.log_fields)
+        self.outbox: Outbox = Outbox()
         self.signal: DispatchSignal = DispatchSignal()
-        self.router: Router = self._make_router(specs, options)
-        self.intake: Intake = self._make_intake(options, paused)
-        self.outbox, log = Outbox(), RateLimitedLog(_log, anyio.current_time, hooks.log_fields)
-        self._parse_failures = failures = self._make_failures(on_parse_error, transport, log)
-        self._parser = BatchParser(
-            _policy(on_parse_error), self.signal.fail, log, failures, self.intake.preparations
+        self.router: Router = self._make_router()
+        self.intake: Intake = self._make_intake()
+        self._parse_failures = self._make_failures()
+        self._parser = self._make_parser()
+        self.readers: Readers = self._make_readers()
+        self.committer: Committer = self._make_committer()
+        self.processors: Processors = self._make_processors()
+        self.drain: Drain = Drain(settings.timeouts.drain_s, self.readers.flush, self._cut_off)
+        self._log = self._make_operator_log()
+        self._health_facts = self._make_health_facts()
+        self.seeks: Seeks = Seeks(
+            self.intake,
+            self._paused,
+            self.router.withdraw,
+            self.committer,
+            self.drain,
+            settings.reading.start_from,
         )
-        taken = self._parser, self.router.dropped, _max_run(auto_commit)
-        self.readers: Readers = Readers(*taken, *loops_with(hooks))
-        self.committer: Committer = self._make_committer(log)
-        parts = transport, serializers, log, timeouts, self._make_transacting(transport, options)
-        self.processors: Processors = self._make_processors(*parts)
-        self.drain: Drain = Drain(timeouts.drain_s, self.readers.flush, self._cut_off)
-        self._log, self._health_facts = self._make_watches(log)
-        self.seeks: Seeks = self._make_seeks(paused, options)
 
-    def _make_router(self, specs: Sequence[CompiledSpec], options: ReadOptions) -> Router:
-        parts = specs, options.max_bytes / QUEUES, self._routes_changed, self.signal.notify
-        return Router(*parts, self._withdrawn)
+    def _make_router(self) -> Router:
+        return Router(
+            self._settings.specs,
+            self._settings.reading.max_bytes / QUEUES,
+            self._routes_changed,
+            self.signal.notify,
+            self._withdrawn,
+        )
 
-    def _make_intake(self, options: ReadOptions, paused: Pauses) -> Intake:
-        reads = self.router.is_read, self._current, options.max_bytes
-        observe = on_finished(self._hooks)
-        return Intake(*reads, keeps_maps=options.offset_map, paused=paused, on_finished=observe)
+    def _make_intake(self) -> Intake:
+        reading = self._settings.reading
+        return Intake(
+            self.router.is_read,
+            self._current,
+            reading.max_bytes,
+            keeps_maps=reading.offset_map,
+            paused=self._paused,
+            on_finished=on_finished(self._hooks),
+        )
 
-    def _make_committer(self, log: RateLimitedLog) -> Committer:
-        of = self.intake.ledger, self._current, self._choose_policy, log
-        return Committer(*of, CommitHooks(self._hooks), self.readers.flush)
+    def _make_parser(self) -> BatchParser:
+        policy = self._settings.on_parse_error
+        return BatchParser(
+            "skip" if isinstance(policy, DeadLetter) else policy,
+            self.signal.fail,
+            self._limited_log,
+            self._parse_failures,
+            self.intake.preparations,
+        )
 
-    def _make_seeks(self, paused: Pauses, options: ReadOptions) -> Seeks:
-        moves = self.intake, paused, self.router.withdraw, self.committer, self.drain
-        return Seeks(*moves, options.start_from)
+    def _make_readers(self) -> Readers:
+        auto_commit = self._settings.auto_commit
+        every = None if auto_commit is None else auto_commit.every
+        max_run = min(MAX_RUN, every or MAX_RUN)
+        dropped = self.router.dropped
+        return Readers(self._parser, dropped, max_run, *loops_with(self._hooks))
 
-    def _make_watches(self, log: RateLimitedLog) -> tuple[OperatorLog, ConsumerFacts]:
+    def _make_committer(self) -> Committer:
+        return Committer(
+            self.intake.ledger,
+            self._current,
+            self._choose_policy,
+            self._limited_log,
+            CommitHooks(self._hooks),
+            self.readers.flush,
+        )
+
+    def _make_operator_log(self) -> OperatorLog:
+        return OperatorLog(
+            _log,
+            self._limited_log,
+            self.intake,
+            flush=self.readers.flush,
+            may_wait=self.router.is_retry_topic,
+            hooks=self._hooks,
+        )
+
+    def _make_health_facts(self) -> ConsumerFacts:
         router = self.router
-        flush, may_wait = self.readers.flush, router.is_retry_topic
-        watch = OperatorLog(
-            _log, log, self.intake, flush=flush, may_wait=may_wait, hooks=self._hooks
+        return ConsumerFacts(
+            self.intake,
+            self._log,
+            lambda: router.own_topics,
+            router.is_read,
+            router.is_retry_topic,
+            router.taker,
+            unacknowledged=self._unacknowledged,
         )
-        known = lambda: router.own_topics, router.is_read, may_wait, router.taker
-        return watch, ConsumerFacts(self.intake, watch, *known, unacknowledged=self._unacknowledged)
 
     def _unacknowledged(self) -> Container[Place]:
         failures = self._parse_failures
         places = set[Place]() if failures is None else places_of(failures.unacknowledged())
         return places | places_of(self.processors.unacknowledged())
 
-    def _make_failures(
-        self,
-        on_parse_error: OnParseError | DeadLetter,
-        transport: ListenerTransport,
-        log: RateLimitedLog,
-    ) -> ParseFailures | None:
-        if not isinstance(on_parse_error, DeadLetter):
+    def _make_failures(self) -> ParseFailures | None:
+        policy = self._settings.on_parse_error
+        if not isinstance(policy, DeadLetter):
             return None
-        if transport.producer is None:
+        if self._settings.transport.producer is None:
             raise ConfigurationError(NO_PRODUCER)
-        on_parse_error.check_topics(self.router.own_topics)
+        policy.check_topics(self.router.own_topics)
         return ParseFailures(
-            on_parse_error,
+            policy,
             self.outbox,
             self.intake.ledger,
             lambda: self.readers.flush(),
-            log,
+            self._limited_log,
             self._group,
             self.router.first_topic,
             self.signal.fail,
@@ -151,34 +179,31 @@ class ListenerParts:
         parts = [self.processors, self._parse_failures]
         return any([part.cut_off(tenancies) for part in parts if part is not None])
 
-    def _make_processors(
-        self,
-        transport: ListenerTransport,
-        serializers: Serializers,
-        log: RateLimitedLog,
-        timeouts: Timeouts,
-        transacting: Transacting,
-    ) -> Processors:
+    def _make_processors(self) -> Processors:
+        transport = self._settings.transport
         around = Surroundings(
             self._parser,
             self.outbox,
-            serializers,
-            log,
+            self._settings.serializers,
+            self._limited_log,
             self._group,
             clock_of(transport),
             self.signal.fail,
             can_send=transport.producer is not None,
             hooks=self._hooks,
         )
-        parts = transport.producer, timeouts.start_s, transacting
-        return Processors(self.router, around, *parts)
+        start_timeout_s = self._settings.timeouts.start_s
+        return Processors(
+            self.router, around, transport.producer, start_timeout_s, self._make_transacting()
+        )
 
-    def _make_transacting(self, transport: ListenerTransport, options: ReadOptions) -> Transacting:
+    def _make_transacting(self) -> Transacting:
+        transport, reading = self._settings.transport, self._settings.reading
         return Transacting(
             transport.transactions,
-            options.offset_map,
+            reading.offset_map,
             # With all that may be in hand of a partition, no more would come before the commit.
-            max(1, options.max_in_flight // 2),
+            max(1, reading.max_in_flight // 2),
             self.committer,
             self._current,
             self._note_doubt,
@@ -198,15 +223,7 @@ class ListenerParts:
         self.signal.notify()
 
     def _choose_policy(self, settings: ConsumerSettings) -> AutoCommit | None:
-        if self._auto_commit is not None or settings.auto_commit_interval_s is None:
-            return self._auto_commit
+        auto_commit = self._settings.auto_commit
+        if auto_commit is not None or settings.auto_commit_interval_s is None:
+            return auto_commit
         return AutoCommit(interval_s=settings.auto_commit_interval_s)
-
-
-def _max_run(auto_commit: AutoCommit | None) -> int:
-    """Return how many records a reader may take before the ledger learns of them."""
-    return MAX_RUN if auto_commit is None else min(MAX_RUN, auto_commit.every or MAX_RUN)
-
-
-def _policy(on_parse_error: OnParseError | DeadLetter) -> OnParseError:
-    return "skip" if isinstance(on_parse_error, DeadLetter) else on_parse_error
