@@ -12,6 +12,7 @@ from sdml_kafka.consuming.without_group import Reading, WithoutGroup, connect_wi
 from sdml_kafka.dead_letters.never_creating import NeverCreating
 from sdml_kafka.listener.listener import KafkaListener
 from sdml_kafka.transport.connect import (
+    ClientArguments,
     group_offsets,
     listener_transport,
     producer_connect,
@@ -83,8 +84,8 @@ def member(
 ) -> KafkaListener:
     """Return a listener that is a member of the group, and commits each record."""
     options, choice = source.config.consumer_choice(CLIENT_ID, "earliest")
-    where = None, None, source.bootstrap, group, options, MAX_BYTES
-    transport = listener_transport(*where, choice=choice)
+    given = ClientArguments(None, None, source.bootstrap, group, options, choice)
+    transport = listener_transport(given, MAX_BYTES)
     options, choice = source.config.producer_choice(CLIENT_ID)
     connect = producer_connect(None, source.bootstrap, options, choice=choice)
     return _listener(

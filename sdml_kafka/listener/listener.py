@@ -45,23 +45,19 @@ from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.parsing.specs import CompiledSpec, compile_specs
 from sdml_kafka.producing.serializers import Serializer, Serializers
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import Client, ClientChoice, OnCorrupt, listener_transport
+from sdml_kafka.transport.connect import (
+    Client,
+    ClientArguments,
+    ClientChoice,
+    OnCorrupt,
+    listener_transport,
+)
 from sdml_kafka.transport.interfaces.consumer import Connect, ConsumerFactory, Target
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
 from sdml_kafka.transport.interfaces.records import TopicPartition
-from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport, transport_of
+from sdml_kafka.transport.interfaces.transports import Transport, transport_of
 
 T = TypeVar("T")
-
-
-Where = tuple[
-    ConsumerFactory | None,
-    ProducerFactory | None,
-    str | Sequence[str] | None,
-    str | None,
-    Mapping[str, Any],
-]
-"""A program's choice of its client: the factories, or the addresses, the group and options."""
 
 
 class KafkaListener(Enterable):
@@ -173,25 +169,14 @@ class KafkaListener(Enterable):
         reading = ReadOptions(max_in_flight, most, create_topics, offset_map, on_corrupt, start)
         timeouts = Timeouts(start_timeout, stop_timeout, drain_timeout)
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
-        choice = ClientChoice(client, client_options)
-        driver = self._choose_driver(transport, where, most, choice)
+        given = ClientArguments(*where, ClientChoice(client, client_options))
+        self._client = partial(client_given, *given)
+        driver = transport_of(transport) or listener_transport(given, most, _own_names())
         what = compile_specs(parsers), auto_commit_of(auto_commit), callbacks_of(rebalance_listener)
         seen = hooks_of("listener", group_id, client_options, aiokafka_options, hooks, on_event)
         failing = check_on_parse_error(on_parse_error), restarts or Restarts()
         written_by = Serializers(serializers or {})
         self._prepare(Settings(reading, timeouts, driver, *what, seen, *failing, written_by))
-
-    def _choose_driver(
-        self,
-        transport: Connect | Transport | None,
-        where: Where,
-        max_bytes: int,
-        choice: ClientChoice,
-    ) -> ListenerTransport:
-        self._client = partial(client_given, *where, choice)
-        return transport_of(transport) or listener_transport(
-            *where, max_bytes, _own_names(), choice
-        )
 
     def _prepare(self, settings: Settings) -> None:
         specs, timeouts, origin = settings.specs, settings.timeouts, settings.hooks.origin

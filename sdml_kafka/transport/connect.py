@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple, get_args
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
+from sdml_kafka.transport.interfaces.consumer import Connect, ConsumerFactory
 from sdml_kafka.transport.interfaces.inspection import Inspector
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, ProducerFactory
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -41,6 +41,21 @@ class ClientChoice(NamedTuple):
 
 AIOKAFKA = ClientChoice("aiokafka", None)
 
+
+class ClientArguments(NamedTuple):
+    """The arguments by which a program has chosen its client: factories, or addresses."""
+
+    consumer_factory: ConsumerFactory | None
+    producer_factory: ProducerFactory | None
+    bootstrap_servers: str | Sequence[str] | None
+    group_id: str | None
+    aiokafka_options: Mapping[str, Any]
+    choice: ClientChoice = AIOKAFKA
+
+    def __repr__(self) -> str:  # without the options, of which some are secrets
+        return f"{type(self).__name__}({self.choice!r})"
+
+
 LIBRDKAFKAS_RESET = "auto.offset.reset"
 """librdkafka's option that says where a group begins."""
 
@@ -49,14 +64,7 @@ DEFAULT_ADDRESS = "127.0.0.1:9092"
 
 
 def listener_transport(
-    consumer_factory: ConsumerFactory | None,
-    producer_factory: ProducerFactory | None,
-    bootstrap_servers: str | Sequence[str] | None,
-    group_id: str | None,
-    client_options: Mapping[str, Any],
-    max_bytes: int,
-    own_names: Collection[str] | None = None,
-    choice: ClientChoice = AIOKAFKA,
+    given: ClientArguments, max_bytes: int, own_names: Collection[str] | None = None
 ) -> ListenerTransport:
     """Return the functions that open a listener's consumer and its producer.
 
@@ -71,25 +79,27 @@ def listener_transport(
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
+    consumer_factory, producer_factory, servers, group_id, client_options, choice = given
     _check_group_id(group_id)
     if _is_librdkafka(choice):
-        from sdml_kafka.transport.librdkafka.factory import clients_of
-
         if not group_id:
             raise ConfigurationError("Give group_id: listeners with the same one share partitions")
-        where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
-        options = choice.options or {}
-        consumer, producer, transactions = clients_of(*where, own_names, options)
-        reads_committed = str(options.get("isolation.level")).lower() == "read_committed"
-        parts = consumer, producer, choice.name, transactions
-        return ListenerTransport(*parts, reads_committed=reads_committed)
+        consumer, producer, transactions = _librdkafkas(given, own_names)
+        isolation = (choice.options or {}).get("isolation.level")
+        return ListenerTransport(
+            consumer,
+            producer,
+            choice.name,
+            transactions,
+            reads_committed=str(isolation).lower() == "read_committed",
+        )
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
     if consumer_factory is not None:
-        given = {"bootstrap_servers": bootstrap_servers, "group_id": group_id}
-        extra = [name for name, value in given.items() if value is not None]
+        beside = {"bootstrap_servers": servers, "group_id": group_id}
+        extra = [name for name, value in beside.items() if value is not None]
         _refuse_options([*extra, *client_options], "consumer")
-    elif not bootstrap_servers or not group_id:
+    elif not servers or not group_id:
         defaults.split_options(client_options, own_names)  # which may have one of them, misspelt
         raise ConfigurationError(
             "Give either consumer_factory, or bootstrap_servers and group_id. Listeners with "
@@ -97,10 +107,10 @@ def listener_transport(
         )
     else:
         consumer_factory = defaults.default_consumer_factory(
-            bootstrap_servers, group_id, client_options, max_bytes, own_names
+            servers, group_id, client_options, max_bytes, own_names
         )
         producer_factory = producer_factory or defaults.default_producer_factory(
-            bootstrap_servers, defaults.options_of_producer(client_options)
+            servers, defaults.options_of_producer(client_options)
         )
     return ListenerTransport(
         connect(consumer_factory),
@@ -110,14 +120,9 @@ def listener_transport(
 
 
 def rpc_server_transport(
-    consumer_factory: ConsumerFactory | None,
-    producer_factory: ProducerFactory | None,
-    bootstrap_servers: str | Sequence[str] | None,
-    group_id: str | None,
-    client_options: Mapping[str, Any],
+    given: ClientArguments,
     max_bytes: int | None = None,
     own_names: Collection[str] | None = None,
-    choice: ClientChoice = AIOKAFKA,
 ) -> Transport:
     """Return the functions that open an RPC server's consumer and producer.
 
@@ -127,32 +132,26 @@ def rpc_server_transport(
     Raises:
         ConfigurationError: The arguments do not go together.
     """
-    if consumer_factory is not None:
-        if group_id is not None:
+    if given.consumer_factory is not None:
+        if given.group_id is not None:
             _refuse_options(["group_id"], "consumer")
-    elif not group_id:
+    elif not given.group_id:
         raise ConfigurationError(
             "Give group_id: servers with the same one share the requests of their topics"
         )
     else:
         # A request that came before the first start is served, if its deadline allows it.
-        if not (isinstance(choice.options, Mapping) and LIBRDKAFKAS_RESET in choice.options):
-            client_options = {"auto_offset_reset": "earliest", **client_options}
-    factories = consumer_factory, producer_factory
-    return rpc_transport(
-        *factories, bootstrap_servers, group_id, client_options, max_bytes, own_names, choice
-    )
+        options = given.choice.options
+        if not (isinstance(options, Mapping) and LIBRDKAFKAS_RESET in options):
+            earliest = {"auto_offset_reset": "earliest", **given.aiokafka_options}
+            given = given._replace(aiokafka_options=earliest)
+    return rpc_transport(given, max_bytes, own_names)
 
 
 def rpc_transport(
-    consumer_factory: ConsumerFactory | None,
-    producer_factory: ProducerFactory | None,
-    bootstrap_servers: str | Sequence[str] | None,
-    group_id: str | None,
-    client_options: Mapping[str, Any],
+    given: ClientArguments,
     max_bytes: int | None = None,
     own_names: Collection[str] | None = None,
-    choice: ClientChoice = AIOKAFKA,
 ) -> Transport:
     """Return the functions that open the consumer and the producer that calls travel over.
 
@@ -167,32 +166,30 @@ def rpc_transport(
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
+    consumer_factory, producer_factory, servers, group_id, client_options, choice = given
     _check_group_id(group_id)
     if group_id == "":
         raise ConfigurationError("group_id is empty: give the name of a group, or none at all")
     if _is_librdkafka(choice):
-        from sdml_kafka.transport.librdkafka.factory import clients_of
-
-        where = consumer_factory, producer_factory, bootstrap_servers, group_id, client_options
-        consumer, producer, _ = clients_of(*where, own_names, choice.options or {})
+        consumer, producer, _ = _librdkafkas(given, own_names)
         return Transport(consumer, producer, choice.name)
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
     consumer_options, producer_options = defaults.split_options(client_options, own_names)
-    if consumer_factory is None and bootstrap_servers is None:
+    if consumer_factory is None and servers is None:
         raise ConfigurationError(
             "Give bootstrap_servers ('host:port'), or consumer_factory and producer_factory"
         )
     in_group = consumer_factory is not None or group_id is not None
     if consumer_factory is None:
         consumer_factory = defaults.default_consumer_factory(
-            bootstrap_servers or "", group_id, consumer_options, max_bytes
+            servers or "", group_id, consumer_options, max_bytes
         )
     else:
         _refuse_options(consumer_options, "consumer")
     if producer_factory is None:
         producer_factory = defaults.default_producer_factory(
-            bootstrap_servers or DEFAULT_ADDRESS, producer_options
+            servers or DEFAULT_ADDRESS, producer_options
         )
     else:
         _refuse_options(sorted(producer_options.keys() - consumer_options), "producer")
@@ -201,6 +198,15 @@ def rpc_transport(
         connect_producer(producer_factory),
         choice.name,
     )
+
+
+def _librdkafkas(
+    given: ClientArguments, own_names: Collection[str] | None
+) -> tuple[Connect, ConnectProducer, ConnectTransactions]:
+    """Return what opens librdkafka's consumer, its producer, and its producer of transactions."""
+    from sdml_kafka.transport.librdkafka.factory import clients_of
+
+    return clients_of(*given[:5], own_names, given.choice.options or {})
 
 
 def producer_connect(

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from sdml_kafka.testing import MemoryBroker
 from sdml_kafka.transport import connect
+from sdml_kafka.transport.connect import ClientArguments
 from sdml_kafka.transport.interfaces.producer import ConnectProducer
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport
@@ -34,27 +35,29 @@ class Twin:
     broker: MemoryBroker
     _numbers: Callable[[], int] = field(factory=lambda: count(1).__next__)
 
-    def listener_transport(self, *given: Any) -> ListenerTransport:
+    def listener_transport(
+        self, given: ClientArguments, *more: Any, **options: Any
+    ) -> ListenerTransport:
         """Return the twin's consumer, its producer, and its transactions if the client has some."""
-        made = connect.listener_transport(*given)
-        consumer = self.broker.connect(given[3] or "group", **reset_of(given))
+        made = connect.listener_transport(given, *more, **options)
+        consumer = self.broker.connect(given.group_id or "group", **reset_of(given))
         producer = self.broker.connect_producer()
         transactions = self.broker.connect_transactions() if made.transactions else None
         return ListenerTransport(
             consumer, producer, made.client, transactions, made.reads_committed
         )
 
-    def rpc_transport(self, *given: Any) -> Transport:
+    def rpc_transport(self, given: ClientArguments, *more: Any, **options: Any) -> Transport:
         """Return the twin's consumer, in a group of its own if none is given, and its producer."""
-        made = connect.rpc_transport(*given)
-        group = given[3] or f"calls-{self._numbers()}"
+        made = connect.rpc_transport(given, *more, **options)
+        group = given.group_id or f"calls-{self._numbers()}"
         consumer = self.broker.connect(group, **reset_of(given))
         return Transport(consumer, self.broker.connect_producer(), made.client)
 
-    def rpc_server_transport(self, *given: Any) -> Transport:
+    def rpc_server_transport(self, given: ClientArguments, *more: Any, **options: Any) -> Transport:
         """Return the twin's consumer, which begins at the earliest request, and its producer."""
-        made = connect.rpc_server_transport(*given)
-        consumer = self.broker.connect(given[3] or "group", auto_offset_reset="earliest")
+        made = connect.rpc_server_transport(given, *more, **options)
+        consumer = self.broker.connect(given.group_id or "group", auto_offset_reset="earliest")
         return Transport(consumer, self.broker.connect_producer(), made.client)
 
     def producer_connect(self, *given: Any) -> ConnectProducer:
@@ -68,6 +71,7 @@ class Twin:
         return self.broker.connect_transactions(transactional_id=given[5])
 
 
-def reset_of(given: tuple[Any, ...]) -> Mapping[str, Any]:
-    """Return where a group begins, by aiokafka's options: the fifth argument."""
-    return {key: given[4][key] for key in ("auto_offset_reset",) if key in given[4]}
+def reset_of(given: ClientArguments) -> Mapping[str, Any]:
+    """Return where a group begins, by aiokafka's options."""
+    options = given.aiokafka_options
+    return {key: options[key] for key in ("auto_offset_reset",) if key in options}

@@ -36,7 +36,7 @@ from sdml_kafka.cli.terminal import complain, first_of, require, require_backend
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.runtime import RuntimeFailure
 from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError
-from sdml_kafka.transport.connect import ClientChoice, rpc_server_transport
+from sdml_kafka.transport.connect import ClientArguments, ClientChoice, rpc_server_transport
 from sdml_kafka.transport.interfaces.transports import Transport
 
 BALANCED, FAILED, CANNOT_RUN, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -131,9 +131,9 @@ class Demo:
                 options = {"auto_offset_reset": "earliest", **self._group_options}
                 choice = ClientChoice(self._options.client, self._client_options)
                 orders, prices, bills = map(self._topic, ("orders", "prices", "bills"))
-                transport = rpc_server_transport(
-                    None, None, servers, f"{orders}-group", options, choice=choice
-                )
+                group = f"{orders}-group"
+                given = ClientArguments(None, None, servers, group, options, choice)
+                transport = rpc_server_transport(given)
                 deletes = self._kafka is None
                 topics = orders, prices, bills, dead_letters_of(bills)
                 async with demo_topics(transport.producer, *topics, deletes=deletes):

@@ -1,6 +1,6 @@
 """KafkaRPC: requests over Kafka, each with its reply."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from math import inf
@@ -38,7 +38,7 @@ from sdml_kafka.rpc.dialects.choice import Dialect, codec_of
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import Client, ClientChoice, rpc_transport
+from sdml_kafka.transport.connect import Client, ClientArguments, ClientChoice, rpc_transport
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
 from sdml_kafka.transport.interfaces.transports import Transport, transport_for_calls
@@ -128,12 +128,12 @@ class KafkaRPC(Enterable):
     ) -> None:
         check_timeouts(start_timeout, stop_timeout)
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
-        more = None, KafkaRPC.__init__.__kwdefaults__, ClientChoice(client, client_options)
-        transport = transport_for_calls(transport) or rpc_transport(*where, *more)
+        given = ClientArguments(*where, ClientChoice(client, client_options))
+        transport = transport_for_calls(transport) or rpc_transport(given, own_names=_own_names())
         topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
         choose_topics = partial(choose_reply_topics, parsers, topics)
         self._codec = codec_of(dialect, corr_header_keys)
-        self._given = partial(client_given, *where, more[-1]), parsers, self._codec.id_names[0]
+        self._given = partial(client_given, *given), parsers, self._codec.id_names[0]
         seen = hooks_of("rpc", group_id, client_options, aiokafka_options, hooks, on_event)
         self._words = seen.origin.client_id, reply_topic or "", group_id or ""
         ids = self._codec, correlation_from_record
@@ -478,3 +478,7 @@ def declaration_of(rpc: KafkaRPC) -> Declaration:
 def words_of(rpc: KafkaRPC) -> Sequence[str]:
     """Return the words that may distinguish a client from others, the best first."""
     return rpc._words  # pyright: ignore[reportPrivateUsage]  # of its module
+
+
+def _own_names() -> Collection[str]:
+    return KafkaRPC.__init__.__kwdefaults__ or ()

@@ -1,6 +1,6 @@
 """KafkaRPCServer, which answers requests."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Self, overload
@@ -35,6 +35,7 @@ from sdml_kafka.rpc.server.status import ServerStatus
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.transport.connect import (
     Client,
+    ClientArguments,
     ClientChoice,
     OnCorrupt,
     rpc_server_transport,
@@ -156,10 +157,10 @@ class KafkaRPCServer(Enterable):
         **aiokafka_options: Any,
     ) -> None:
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
-        own, choice = KafkaRPCServer.__init__.__kwdefaults__, ClientChoice(client, client_options)
+        given = ClientArguments(*where, ClientChoice(client, client_options))
         limit = Bounds(concurrency, max_bytes_in_flight, start_timeout, stop_timeout, drain_timeout)
-        self._given = partial(client_given, *where, choice), [*corr_header_keys, ""][0]
-        transport = transport or rpc_server_transport(*where, max_bytes_in_flight, own, choice)
+        self._given = partial(client_given, *given), [*corr_header_keys, ""][0]
+        transport = transport or rpc_server_transport(given, max_bytes_in_flight, _own_names())
         read_as = corr_header_keys, correlation_from_record, dialects, default_timeout
         requests = IntakeOptions(*read_as, dedupe, max_age_s, clock, create_topics, on_corrupt)
         options = requests, ReplyOptions(reply_topics, most_reply_topics, expose_errors)
@@ -379,3 +380,7 @@ def words_of(server: KafkaRPCServer) -> Sequence[str]:
     origin = server._origin  # pyright: ignore[reportPrivateUsage]  # of its module
     topics = server._handlers  # pyright: ignore[reportPrivateUsage]  # too
     return origin.group_id, ", ".join(topics), origin.client_id
+
+
+def _own_names() -> Collection[str]:
+    return KafkaRPCServer.__init__.__kwdefaults__ or ()
