@@ -128,52 +128,60 @@ class ServerActors:
         bounds: Bounds,
         intake_options: IntakeOptions,
         reply_options: ReplyOptions,
-        restarts: Restarts | None,
+        restarts: Restarts,
         hooks: Hooks,
     ) -> None:
-        self._transport = transport
-        self._bounds = bounds
-        self._restarts = restarts = restarts or Restarts()
+        self._transport, self._bounds, self._restarts = transport, bounds, restarts
         self._intake_options, self._reply_options = intake_options, reply_options
         self._wall_clock = intake_options.wall_clock or clock_of(transport)
-        self._limited_log = log = RateLimitedLog(_log, common=hooks.log_fields)
-        self._counts, self._hooks = Counts(), hooks
+        self._hooks, self._counts = hooks, Counts()
+        self._limited_log = RateLimitedLog(_log, common=hooks.log_fields)
         self.outbox: Outbox = Outbox()
         self.pool: Pool[ServerCall, Answer] = Pool(bounds.concurrency)
-        self._make_reading(bounds, log)
-        out = hooks, self.outbox, self._counts, log, self.pool.wake
-        self.replies: Replies = replies_of(*out)
-        self.request_intake: RequestIntake = self._request_intake(
-            handlers, intake_options, reply_options
-        )
-        requests = self.request_intake
-        look_ahead, calls_of = requests.cancellations.look_ahead, delivering(hooks, requests)
-        self.queue: RequestQueue = RequestQueue(self.intake, handlers, look_ahead, calls_of)
-        self.supervisor: Supervisor = Supervisor(
-            "server",
-            self._children(),
-            strategy="one_for_one",
-            restarts=restarts,
-            is_fatal=_is_fatal,
-            is_expected=is_expected,
-            on_event=hooks.on_event,
-        )
-
-    def _make_reading(self, bounds: Bounds, log: RateLimitedLog) -> None:
-        """Make what reads and commits requests."""
-        self._current, hooks = CurrentConsumer(), self._hooks
-        self.intake: Intake = Intake(
-            lambda topic: True,
-            self._current,
-            bounds.max_bytes_in_flight,
-            on_finished=on_finished(hooks),
-        )
-        self._log = OperatorLog(_log, log, self.intake, lambda: self.outbox.connected, hooks=hooks)
+        self._current = CurrentConsumer()
+        self.intake: Intake = self._make_intake()
+        self._log = self._make_operator_log()
         self._health_facts = ConsumerFacts(
             self.intake, self._log, lambda: self.queue.topics, handled=self._handled
         )
-        commits = self.intake.ledger, self._current, _commit_policy, log
-        self._committer = Committer(*commits, CommitHooks(hooks))
+        self._committer = self._make_committer()
+        self.replies: Replies = replies_of(
+            hooks, self.outbox, self._counts, self._limited_log, self.pool.wake
+        )
+        self.request_intake: RequestIntake = self._make_request_intake(handlers)
+        self.queue: RequestQueue = RequestQueue(
+            self.intake,
+            handlers,
+            self.request_intake.cancellations.look_ahead,
+            delivering(hooks, self.request_intake),
+        )
+        self.supervisor: Supervisor = self._make_supervisor()
+
+    def _make_intake(self) -> Intake:
+        return Intake(
+            lambda topic: True,
+            self._current,
+            self._bounds.max_bytes_in_flight,
+            on_finished=on_finished(self._hooks),
+        )
+
+    def _make_operator_log(self) -> OperatorLog:
+        return OperatorLog(
+            _log,
+            self._limited_log,
+            self.intake,
+            is_sending=lambda: self.outbox.connected,
+            hooks=self._hooks,
+        )
+
+    def _make_committer(self) -> Committer:
+        return Committer(
+            self.intake.ledger,
+            self._current,
+            _commit_policy,
+            self._limited_log,
+            CommitHooks(self._hooks),
+        )
 
     def status(self, lifecycle: Lifecycle) -> ServerStatus:
         """Return what the server is doing at this moment."""
@@ -207,14 +215,12 @@ class ServerActors:
                 places.add((key, call.chunk.offsets[call.index]))
         return places
 
-    def _request_intake(
-        self, handlers: Mapping[str, Handler], requests: IntakeOptions, replies: ReplyOptions
-    ) -> RequestIntake:
-        log, extract = self._limited_log, requests.extract_id
+    def _make_request_intake(self, handlers: Mapping[str, Handler]) -> RequestIntake:
+        requests, replies, log = self._intake_options, self._reply_options, self._limited_log
+        extract, timeout_s = requests.extract_id, requests.default_timeout_s
         reads_native, foreign = check_dialects(requests.dialects)
         sign = None if foreign is None else foreign.sign
         wire = evolve(wire_of(requests.id_names), sign_of_others=sign)
-        timeout_s = requests.default_timeout_s
         own_ids = None if extract is None else OwnIds(extract, wire.id_names[0], log)
         return RequestIntake(
             wire=wire,
@@ -232,6 +238,17 @@ class ServerActors:
         )
 
     # -- the tree ------------------------------------------------------------------------
+
+    def _make_supervisor(self) -> Supervisor:
+        return Supervisor(
+            "server",
+            self._children(),
+            strategy="one_for_one",
+            restarts=self._restarts,
+            is_fatal=_is_fatal,
+            is_expected=is_expected,
+            on_event=self._hooks.on_event,
+        )
 
     def _children(self) -> list[ChildSpec]:
         start_timeout_s = self._bounds.start_timeout_s

@@ -13,7 +13,7 @@ from sdml_kafka.declarations import Answering, Declaration
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.health.facts import Limits
 from sdml_kafka.health.verdicts import Health
-from sdml_kafka.hooks.calls import hooks_of
+from sdml_kafka.hooks.calls import Hooks, hooks_of
 from sdml_kafka.hooks.events import Origin
 from sdml_kafka.hooks.hook import Hook
 from sdml_kafka.lifecycle import Enterable, Lifecycle
@@ -163,16 +163,26 @@ class KafkaRPCServer(Enterable):
         transport = transport or rpc_server_transport(given, max_bytes_in_flight, _own_names())
         read_as = corr_header_keys, correlation_from_record, dialects, default_timeout
         requests = IntakeOptions(*read_as, dedupe, max_age_s, clock, create_topics, on_corrupt)
-        options = requests, ReplyOptions(reply_topics, most_reply_topics, expose_errors)
+        replies = ReplyOptions(reply_topics, most_reply_topics, expose_errors)
         seen = hooks_of("server", group_id, client_options, aiokafka_options, hooks, on_event)
-        self._prepare(limit, transport, *options, restarts, seen)
+        self._prepare(limit, transport, requests, replies, restarts or Restarts(), seen)
 
-    def _prepare(self, bounds: Bounds, transport: Transport, *parts: Any) -> None:
+    def _prepare(
+        self,
+        bounds: Bounds,
+        transport: Transport,
+        requests: IntakeOptions,
+        replies: ReplyOptions,
+        restarts: Restarts,
+        hooks: Hooks,
+    ) -> None:
         check_transport(transport)
-        self._origin: Origin = parts[-1].origin
+        self._origin: Origin = hooks.origin
         self._handlers: dict[str, Handler] = {}
         self._bounds = bounds
-        self._build = partial(ServerActors, self._handlers, transport, bounds, *parts)
+        self._build = partial(
+            ServerActors, self._handlers, transport, bounds, requests, replies, restarts, hooks
+        )
         self._actors = self._build()
         self._lifecycle = Lifecycle("server", bounds.start_timeout_s, bounds.stop_timeout_s)
 
