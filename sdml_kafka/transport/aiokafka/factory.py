@@ -90,11 +90,7 @@ def default_consumer_factory(
                 **settings,
             )
         except (TypeError, ValueError) as error:
-            # The error names what is wrong, never what was given for it: that may be a secret.
-            raise ConfigurationError(
-                f"aiokafka refuses one of {', '.join(['bootstrap_servers', *options])}: "
-                f"{error}. bootstrap_servers is 'host:port', several with commas or in a list."
-            ) from error
+            raise _refused(options, error) from error
 
     return consumer_factory
 
@@ -142,13 +138,20 @@ def default_producer_factory(
                 **settings,
             )
         except (TypeError, ValueError, RuntimeError) as error:
-            # The error names what is wrong, never what was given for it: that may be a secret.
-            raise ConfigurationError(
-                f"aiokafka refuses one of {', '.join(['bootstrap_servers', *options])}: "
-                f"{error}. bootstrap_servers is 'host:port', several with commas or in a list."
-            ) from error
+            raise _refused(options, error) from error
 
     return producer_factory
+
+
+def _refused(options: Collection[str], error: Exception) -> ConfigurationError:
+    """Return the error of a client that aiokafka does not make of these options.
+
+    It names what is wrong, never what was given for an option: that may be a secret.
+    """
+    return ConfigurationError(
+        f"aiokafka refuses one of {', '.join(['bootstrap_servers', *options])}: {error}. "
+        "bootstrap_servers is 'host:port', several with commas or in a list."
+    )
 
 
 def split_options(

@@ -189,13 +189,6 @@ def client_of(consumer: Client) -> Any:
     return consumer._client
 
 
-def leader_of(consumer: Client, partition: Any) -> int | None:
-    """Return the broker that leads a partition, None if that is not known."""
-    cluster = consumer._client.cluster
-    leader: int | None = cluster.leader_for_partition(ClientPartition(*partition))
-    return leader
-
-
 def unauthorized_topics(consumer: Client) -> set[str]:
     """Return the topics that the broker does not let this client see."""
     topics: set[str] = consumer._client.cluster.unauthorized_topics

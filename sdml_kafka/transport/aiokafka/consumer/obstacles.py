@@ -60,7 +60,7 @@ class Obstacles:
         if to_position is not None:
             if not failures:
                 return None
-            leaders = {internals.leader_of(self._consumer, each) for each in to_position}
+            leaders = {internals.leader(self._consumer, each) for each in to_position}
             failures = {node: failures[node] for node in leaders & failures.keys()}
             return advertised(failures, connecting.asked, connecting.protocol) if failures else None
         if not internals.has_group(self._consumer):
