@@ -78,11 +78,15 @@ class Parcel:
 
     def rest(self) -> "Parcel":
         """Return a parcel of the records that were not taken."""
+        return self.part(self.next, self.end)
+
+    def part(self, begin: int, end: int) -> "Parcel":
+        """Return a parcel of the records from one place to before another."""
         return Parcel(
             self.chunk,
-            self.values[self.next : self.end],
-            self.indices[self.next : self.end],
-            self.records[self.next : self.end],
+            self.values[begin:end],
+            self.indices[begin:end],
+            self.records[begin:end],
             self.spec,
             self.sharers,
             self.parse,
@@ -292,18 +296,7 @@ class TypedQueue:
         chunk = parcel.chunk
         chunk.give_back()
         if chunk.tenancy.open and not chunk.tenancy.withdrawn and not self.closed:
-            one = slice(at, at + 1)
-            self.put_back(
-                Parcel(
-                    chunk,
-                    parcel.values[one],
-                    parcel.indices[one],
-                    parcel.records[one],
-                    parcel.spec,
-                    parcel.sharers,
-                    parcel.parse,
-                )
-            )
+            self.put_back(parcel.part(at, at + 1))
             if self.is_abandoned:
                 self._pass_on(self)
 
