@@ -1,6 +1,7 @@
 """Replies that are not parsed at once: by an async parser, or one that needs something first."""
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -15,13 +16,16 @@ from sdml_kafka import (
     RemoteError,
     ReplyInvalid,
     StreamBroken,
+    parse_bytes,
 )
 from sdml_kafka.transport.interfaces.records import Record
 from tests.support.headers import header
 from tests.support.nest_peer import NestResponder
+from tests.support.schema_away import AWAY, Schema
 from tests.support.server_by_hand import (
     REPLY,
     REQUEST,
+    Hand,
     answer_with_stream,
     callers,
     client_on,
@@ -34,35 +38,18 @@ from tests.support.waiting import until
 pytestmark = [pytest.mark.anyio, in_virtual_time, pytest.mark.timeout(60)]
 
 
-class Schema:
-    """A schema that a parser needs, which is away until `come` is set."""
-
-    def __init__(self) -> None:
-        self.come = anyio.Event()
-        self.waiting = 0
-        self.most = 0
-
-    async def prepare(self) -> None:
-        self.waiting += 1
-        self.most = max(self.most, self.waiting)
-        try:
-            await self.come.wait()
-        finally:
-            self.waiting -= 1
-
-    def parse(self, record: Record) -> bytes:
-        if not self.come.is_set():
-            raise NotYet("the schema is away", self.prepare)
-        return record.value or b""
-
-    async def parse_later(self, record: Record) -> bytes:
-        await self.prepare()
-        return record.value or b""
+@asynccontextmanager
+async def client_and_hand(
+    parser: Callable[[Record], Any] = parse_bytes, **options: Any
+) -> AsyncGenerator[tuple[KafkaRPC, Hand]]:
+    """Enter a client whose replies this parses, and a server by hand."""
+    broker, spec = new_broker(), ParserSpec[bytes](topics=[REPLY], type=bytes, parser=parser)
+    async with client_on(broker, parsers=[spec], **options) as rpc, hand(broker) as server:
+        yield rpc, server
 
 
-def parser_of(schema: Schema, *, is_async: bool) -> list[ParserSpec[bytes]]:
-    parser: Any = schema.parse_later if is_async else schema.parse
-    return [{"topics": [REPLY], "type": bytes, "parser": parser}]
+def parser_of(schema: Schema, *, is_async: bool) -> Callable[[Record], Any]:
+    return schema.parse_later if is_async else schema.parse
 
 
 BOTH = pytest.mark.parametrize("is_async", [False, True])
@@ -71,13 +58,9 @@ BOTH = pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.uvloop_too
 @BOTH
 async def test_no_more_replies_of_a_stream_are_held_than_may_wait(is_async: bool) -> None:
-    broker, schema = new_broker(), Schema()
-    parsers = parser_of(schema, is_async=is_async)
-    async with (
-        client_on(broker, parsers=parsers) as rpc,
-        hand(broker) as server,
-        anyio.create_task_group() as tasks,
-    ):
+    schema = Schema()
+    parser = parser_of(schema, is_async=is_async)
+    async with client_and_hand(parser) as (rpc, server), anyio.create_task_group() as tasks:
         cancels: list[Record] = []
 
         def is_waiting(count: int) -> bool:
@@ -92,7 +75,7 @@ async def test_no_more_replies_of_a_stream_are_held_than_may_wait(is_async: bool
             cancels.append(await server.request())
 
         tasks.start_soon(serve)
-        why = "has not returned" if is_async else "the schema is away"
+        why = "has not returned" if is_async else AWAY
         with pytest.raises(StreamBroken, match=f"More than 5 replies wait to be parsed: .*{why}"):
             async for _ in rpc.stream(REQUEST, b"", res_timeout=None, max_waiting=5):
                 pass
@@ -105,17 +88,13 @@ async def test_no_more_replies_of_a_stream_are_held_than_may_wait(is_async: bool
 
 @pytest.mark.uvloop_too
 async def test_status_and_health_say_why() -> None:
-    broker, schema = new_broker(), Schema()
-    async with (
-        client_on(broker, parsers=parser_of(schema, is_async=False)) as rpc,
-        hand(broker) as server,
-        callers(rpc) as calls,
-    ):
+    schema = Schema()
+    async with client_and_hand(schema.parse) as (rpc, server), callers(rpc) as calls:
         outcome = calls.call(res_timeout=None)
         server.reply(await server.request())
         await until(lambda: schema.waiting == 1)
         why = rpc.status().waits_for
-        assert why == f"a reply from {REQUEST!r} waits: the schema is away"
+        assert why == f"a reply from {REQUEST!r} waits: {AWAY}"
         assert rpc.health().ready
         await anyio.sleep(30)
         assert rpc.status().waits_for_s == pytest.approx(30, abs=1)
@@ -129,17 +108,10 @@ async def test_status_and_health_say_why() -> None:
 
 
 async def test_what_is_tried_again_and_again_is_held_all_the_time() -> None:
-    broker = new_broker()
-
     def parse(record: Record) -> bytes:
         raise NotYet("a table is locked", partial(anyio.sleep, 0.3))
 
-    spec: ParserSpec[bytes] = {"topics": [REPLY], "type": bytes, "parser": parse}
-    async with (
-        client_on(broker, parsers=[spec]) as rpc,
-        hand(broker) as server,
-        callers(rpc) as calls,
-    ):
+    async with client_and_hand(parse) as (rpc, server), callers(rpc) as calls:
         outcome = calls.call(res_timeout=None)
         server.reply(await server.request())
         await until(lambda: rpc.status().waits_for is not None)
@@ -151,13 +123,9 @@ async def test_what_is_tried_again_and_again_is_held_all_the_time() -> None:
 
 @BOTH
 async def test_a_call_that_its_caller_cancels_holds_no_reply(is_async: bool) -> None:
-    broker, schema = new_broker(), Schema()
-    parsers = parser_of(schema, is_async=is_async)
-    async with (
-        client_on(broker, parsers=parsers) as rpc,
-        hand(broker) as server,
-        callers(rpc) as calls,
-    ):
+    schema = Schema()
+    parser = parser_of(schema, is_async=is_async)
+    async with client_and_hand(parser) as (rpc, server), callers(rpc) as calls:
         outcome = calls.call(res_timeout=None)
         server.reply(await server.request())
         await until(lambda: schema.waiting == 1)
@@ -168,13 +136,9 @@ async def test_a_call_that_its_caller_cancels_holds_no_reply(is_async: bool) -> 
 
 @BOTH
 async def test_a_stream_that_its_reader_leaves_holds_no_reply(is_async: bool) -> None:
-    broker, schema = new_broker(), Schema()
-    parsers = parser_of(schema, is_async=is_async)
-    async with (
-        client_on(broker, parsers=parsers) as rpc,
-        hand(broker) as server,
-        anyio.create_task_group() as tasks,
-    ):
+    schema = Schema()
+    parser = parser_of(schema, is_async=is_async)
+    async with client_and_hand(parser) as (rpc, server), anyio.create_task_group() as tasks:
         stream = rpc.stream(REQUEST, b"", res_timeout=None)
 
         async def read() -> None:
@@ -189,13 +153,9 @@ async def test_a_stream_that_its_reader_leaves_holds_no_reply(is_async: bool) ->
 
 @BOTH
 async def test_the_first_reply_counts_though_it_is_not_parsed_yet(is_async: bool) -> None:
-    broker, schema = new_broker(), Schema()
-    parsers = parser_of(schema, is_async=is_async)
-    async with (
-        client_on(broker, parsers=parsers) as rpc,
-        hand(broker) as server,
-        callers(rpc) as calls,
-    ):
+    schema = Schema()
+    parser = parser_of(schema, is_async=is_async)
+    async with client_and_hand(parser) as (rpc, server), callers(rpc) as calls:
         outcome = calls.call()
         request = await server.request()
         server.reply(request, b"first", partition=0)
@@ -210,33 +170,24 @@ async def test_the_first_reply_counts_though_it_is_not_parsed_yet(is_async: bool
 
 @BOTH
 async def test_a_call_that_times_out_says_that_its_reply_came(is_async: bool) -> None:
-    broker, schema = new_broker(), Schema()
-    parsers = parser_of(schema, is_async=is_async)
-    async with (
-        client_on(broker, parsers=parsers) as rpc,
-        hand(broker) as server,
-        callers(rpc) as calls,
-    ):
+    schema = Schema()
+    parser = parser_of(schema, is_async=is_async)
+    async with client_and_hand(parser) as (rpc, server), callers(rpc) as calls:
         outcome = calls.call(res_timeout=5)
         server.reply(await server.request())
-        why = "its parser, which is async" if is_async else "the schema is away"
+        why = "its parser, which is async" if is_async else AWAY
         with pytest.raises(CallTimeout, match=f"came, and was not parsed within 5 s: {why}"):
             await outcome.get()
         assert schema.waiting == 0
 
 
 async def test_a_stream_that_times_out_says_what_came_and_what_is_not_parsed() -> None:
-    broker, schema = new_broker(), Schema()
+    schema = Schema()
 
     def parse(record: Record) -> bytes:
         return b"0" if record.value == b"0" else schema.parse(record)
 
-    spec: ParserSpec[bytes] = {"topics": [REPLY], "type": bytes, "parser": parse}
-    async with (
-        client_on(broker, parsers=[spec]) as rpc,
-        hand(broker) as server,
-        anyio.create_task_group() as tasks,
-    ):
+    async with client_and_hand(parse) as (rpc, server), anyio.create_task_group() as tasks:
 
         async def serve() -> None:
             answer_with_stream(server, await server.request(), [b"0", b"1", b"2"], end=False)
@@ -244,16 +195,16 @@ async def test_a_stream_that_times_out_says_what_came_and_what_is_not_parsed() -
         tasks.start_soon(serve)
         seen, error = await read_all(rpc)
     assert seen == [b"0"]
-    assert str(error).endswith("; 1 reply came, and 2 more wait to be parsed: the schema is away")
+    assert str(error).endswith(f"; 1 reply came, and 2 more wait to be parsed: {AWAY}")
 
 
-def fail_natively(server: Any, request: Record) -> None:
+def fail_natively(server: Hand, request: Record) -> None:
     answer_with_stream(server, request, [b"0", b"1"], end=False)
     error = ("x-status", b"gone"), ("x-error", b"no more")
     server.reply(request, b"", ("x-sequence", b"2"), ("x-end", b"1"), *error, partition=0)
 
 
-def fail_as_nest(server: Any, request: Record) -> None:
+def fail_as_nest(server: Hand, request: Record) -> None:
     nest = NestResponder(server._broker)
     nest.next(request, b"0")
     nest.next(request, b"1")
@@ -273,13 +224,12 @@ async def read_all(rpc: KafkaRPC) -> tuple[list[bytes], Exception | None]:
 @BOTH
 @pytest.mark.parametrize(("dialect", "fail"), [("native", fail_natively), ("nestjs", fail_as_nest)])
 async def test_an_error_waits_for_the_values_before_it(
-    dialect: Any, fail: Callable[[Any, Record], None], is_async: bool
+    dialect: Any, fail: Callable[[Hand, Record], None], is_async: bool
 ) -> None:
-    broker, schema = new_broker(), Schema()
-    parsers = parser_of(schema, is_async=is_async)
+    schema = Schema()
+    parser = parser_of(schema, is_async=is_async)
     async with (
-        client_on(broker, parsers=parsers, dialect=dialect) as rpc,
-        hand(broker) as server,
+        client_and_hand(parser, dialect=dialect) as (rpc, server),
         anyio.create_task_group() as tasks,
     ):
 
@@ -297,12 +247,7 @@ async def test_an_error_waits_for_the_values_before_it(
 
 
 async def test_an_error_outweighs_replies_that_are_missing() -> None:
-    broker = new_broker()
-    async with (
-        client_on(broker) as rpc,
-        hand(broker) as server,
-        anyio.create_task_group() as tasks,
-    ):
+    async with client_and_hand() as (rpc, server), anyio.create_task_group() as tasks:
 
         async def serve() -> None:
             request = await server.request()
@@ -317,19 +262,14 @@ async def test_an_error_outweighs_replies_that_are_missing() -> None:
 
 
 async def test_a_value_that_does_not_parse_ends_the_stream_in_its_place() -> None:
-    broker, schema = new_broker(), Schema()
+    schema = Schema()
 
     def parse(record: Record) -> bytes:
         if record.value == b"bad":
             raise ValueError("bad")
         return schema.parse(record)
 
-    spec: ParserSpec[bytes] = {"topics": [REPLY], "type": bytes, "parser": parse}
-    async with (
-        client_on(broker, parsers=[spec]) as rpc,
-        hand(broker) as server,
-        anyio.create_task_group() as tasks,
-    ):
+    async with client_and_hand(parse) as (rpc, server), anyio.create_task_group() as tasks:
 
         async def serve() -> None:
             answer_with_stream(server, await server.request(), [b"0", b"bad", b"2"])
@@ -344,14 +284,11 @@ async def test_a_value_that_does_not_parse_ends_the_stream_in_its_place() -> Non
 
 @pytest.mark.parametrize("found", ["\udcff", b"", b"x" * 2000, ["a"], 5, object()])
 async def test_what_cannot_be_an_id_harms_no_other_call(found: Any) -> None:
-    broker = new_broker()
-
     def find(record: Any) -> Any:
         return found if record.value == b"strange" else header(record, "request_id")
 
     async with (
-        client_on(broker, correlation_from_record=find) as rpc,
-        hand(broker) as server,
+        client_and_hand(correlation_from_record=find) as (rpc, server),
         callers(rpc) as calls,
     ):
         outcome = calls.call()

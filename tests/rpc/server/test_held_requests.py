@@ -20,35 +20,11 @@ from tests.support.client_by_hand import (
     outcomes,
     serving,
 )
+from tests.support.schema_away import AWAY, Schema
 from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.anyio, in_virtual_time]
-
-
-class Schema:
-    """A schema that a parser and a serializer need, which is away until `come` is set."""
-
-    def __init__(self) -> None:
-        self.come = anyio.Event()
-        self.waiting = 0
-
-    async def prepare(self) -> None:
-        self.waiting += 1
-        try:
-            await self.come.wait()
-        finally:
-            self.waiting -= 1
-
-    def parse(self, record: Record) -> bytes:
-        if not self.come.is_set():
-            raise NotYet("schema registry away: gone", self.prepare)
-        return record.value or b""
-
-    def write(self, value: str) -> bytes:
-        if not self.come.is_set():
-            raise NotYet("schema registry away: gone", self.prepare)
-        return value.encode()
 
 
 async def text(value: bytes, call: Call) -> str:
@@ -78,13 +54,13 @@ async def test_status_health_and_log_say_so(what: str, caplog: pytest.LogCapture
         ask(broker, b"b", b"2")
         await until(lambda: schema.waiting == 2)
         status = server.status().partitions[P0]
-        assert status.waits_for == "record 0 waits: schema registry away: gone"
+        assert status.waits_for == f"record 0 waits: {AWAY}"
         await anyio.sleep(30)
         assert server.status().partitions[P0].waits_for_s == pytest.approx(30, abs=1)
         health = server.health()
         assert (health.state, health.ready) == ("held", False)
-        assert "record 0 waits: schema registry away: gone" in health.reason
-        assert "record 0 waits: schema registry away: gone" in caplog.text
+        assert f"record 0 waits: {AWAY}" in health.reason
+        assert f"record 0 waits: {AWAY}" in caplog.text
         schema.come.set()
         await finished(broker, server, 2)
         assert server.status().partitions[P0].waits_for is None
