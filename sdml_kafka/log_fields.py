@@ -4,6 +4,8 @@ from typing import Protocol, TypedDict, Unpack
 
 MAX_TEXT = 400
 """Characters of a text out of an error or a record that are logged."""
+MAX_BRIEF = 200
+"""Characters of an error that is a part of another text."""
 MAX_CHARS = 250
 """Characters of a field that is a text. A topic's name has 249 at most."""
 
@@ -77,6 +79,19 @@ def _shown(value: object) -> object:
     if isinstance(value, bytes):
         value = value[:MAX_CHARS].decode("utf-8", "backslashreplace")
     return escaped(value, MAX_CHARS)
+
+
+def place_of(record: Place) -> str:
+    """Return the name of a record for people: its topic, partition and offset."""
+    return f"{record.topic!r} partition {record.partition} offset {record.offset}"
+
+
+def brief(error: BaseException) -> str:
+    """Return an error as Python shows it, in one short line that is escaped and bounded."""
+    try:
+        return escaped(repr(error), MAX_BRIEF)
+    except Exception:  # the class may be the user's
+        return f"{type(error).__name__}, whose repr raises"
 
 
 def escaped(value: object, most: int = MAX_TEXT) -> str:

@@ -14,7 +14,7 @@ from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.consuming.preparations import Preparations
 from sdml_kafka.errors import ConfigurationError, ParseFailed
-from sdml_kafka.log_fields import record_fields
+from sdml_kafka.log_fields import brief, place_of, record_fields
 from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.parsing.parsers import SKIP, Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
@@ -26,8 +26,6 @@ RUN = 32
 """Records that are parsed between two looks at the clock."""
 MAX_PARSING_S = 0.01
 """Seconds that parsers may hold up the event loop before others get their turn."""
-MAX_ERROR_TEXT = 200
-"""Characters of an error that are shown."""
 
 ParseErrorHandler = Callable[[Record, Exception], Awaitable[None] | None]
 OnParseError = Literal["skip", "raise"] | ParseErrorHandler
@@ -287,9 +285,7 @@ class BatchParser:
         if isinstance(error, Skip):
             forget_raise(error)
             return SKIP
-        where = f"{record.topic!r} partition {record.partition} offset {record.offset}"
-        # An error's text may quote the record, so it is escaped and cut.
-        why = _brief(error)
+        where, why = place_of(record), brief(error)  # whose text may quote the record
         if isinstance(error, ConfigurationError):
             # Whatever the policy: every record would be skipped because of the program.
             mistake = ConfigurationError(
@@ -347,10 +343,3 @@ def _drop_skipped(parsed: Parsed) -> None:
     parsed.dropped += [index for index, value in pairs if isinstance(value, Skip)]
     kept = [pair for pair in pairs if not isinstance(pair[1], Skip)]
     parsed.indices, parsed.values = [at for at, _ in kept], [value for _, value in kept]
-
-
-def _brief(error: Exception) -> str:
-    try:
-        return repr(error)[:MAX_ERROR_TEXT]
-    except Exception:  # the class is the user's
-        return f"{type(error).__name__}, whose repr raises"

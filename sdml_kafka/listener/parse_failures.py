@@ -23,7 +23,7 @@ from sdml_kafka.listener.processing.limits import FailureLimits
 from sdml_kafka.listener.processing.policies import DeadLetter
 from sdml_kafka.listener.processing.spring_headers import dead_letter_headers
 from sdml_kafka.listener.typed_queue import Parcel
-from sdml_kafka.log_fields import record_fields
+from sdml_kafka.log_fields import place_of, record_fields
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.rate_limited_log import RateLimitedLog
 from sdml_kafka.runtime import Actor, Life
@@ -112,7 +112,7 @@ class ParseFailures:
         """
         policy, now = self._policy, anyio.current_time()
         self._count_good(now, is_in_hand=is_in_hand)
-        where = f"{record.topic!r} partition {record.partition} offset {record.offset}"
+        where = place_of(record)
         refusal = self._limits.refusal(policy, now)
         if refusal is not None:
             failure = TooManyDeadLetters(

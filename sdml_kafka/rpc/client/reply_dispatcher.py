@@ -11,6 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from sdml_kafka.errors import ConfigurationError, RemoteError, RemoteTimeout, ReplyInvalid
+from sdml_kafka.log_fields import place_of
 from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.parsing.parsers import Skip, forget_raise
 from sdml_kafka.parsing.specs import CompiledSpec
@@ -350,7 +351,7 @@ def invalid(record: Record, error: Exception, call: PendingCall) -> ReplyInvalid
     call.calls.counts.invalid += 1
     if isinstance(error, ReplyInvalid):
         return error
-    where = f"{record.topic!r} partition {record.partition} offset {record.offset}"
+    where = place_of(record)
     if isinstance(error, Skip):
         forget_raise(error)
         return ReplyInvalid(f"The reply ({where}) is of another type: its parser returned SKIP")

@@ -9,6 +9,7 @@ import anyio
 from sdml_kafka.consuming.offsets.chunks import Chunk
 from sdml_kafka.consuming.offsets.tenancy import Tenancy
 from sdml_kafka.hooks.participation import Handling
+from sdml_kafka.log_fields import place_of
 from sdml_kafka.rpc.dialects.messages import OK, DialectName, FlatHeaders, ReplyWriter, Request
 from sdml_kafka.rpc.dialects.native import NATIVE_REPLIES
 from sdml_kafka.rpc.dialects.own_headers import GivenHeaders, ReplyHeaders
@@ -114,8 +115,7 @@ class Call:
         raise NotImplementedError  # ServerCall has it
 
     def __repr__(self) -> str:
-        record = self.record
-        return f"<Call {record.topic!r} partition {record.partition} offset {record.offset}>"
+        return f"<Call {place_of(self.record)}>"
 
 
 class _MadeOnDemand:

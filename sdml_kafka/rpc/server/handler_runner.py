@@ -12,7 +12,7 @@ from typing import Any
 
 from sdml_kafka.consuming.preparations import Preparations
 from sdml_kafka.errors import ConfigurationError, RemoteError, unwrapped
-from sdml_kafka.log_fields import escaped, record_fields
+from sdml_kafka.log_fields import brief, record_fields
 from sdml_kafka.parsing.not_yet import NotYet
 from sdml_kafka.parsing.parsers import Skip, forget_raise
 from sdml_kafka.producing.serializers import Encoded
@@ -25,9 +25,6 @@ from sdml_kafka.rpc.server.replying.reply import own_headers_of
 from sdml_kafka.rpc.server.threads import Threads
 from sdml_kafka.runtime.waiter import Waiter
 from sdml_kafka.workers.first_step import FirstStep
-
-MAX_ERROR_TEXT = 200
-"""Characters of an error that are logged."""
 
 _new_answer: Callable[[tuple[bytes | None, str, str, tuple[()]]], Answer]
 # Called as a class, a named tuple is made in twice the time.
@@ -220,7 +217,7 @@ class HandlerRunner:
         if isinstance(error, RemoteError | TimeoutError | ConfigurationError):
             return self.failed(call, error)
         # A stranger's request is no fault of this program, whose traceback would show where.
-        self._log_failure(WARNING, call, f"does not parse ({_brief(error)})", None)
+        self._log_failure(WARNING, call, f"does not parse ({brief(error)})", None)
         return Answer(b"", INVALID_ARGUMENT, self._text(error, "the request does not parse"))
 
     def failed(self, call: ServerCall, error: BaseException) -> Answer:
@@ -310,10 +307,3 @@ def _answer(call: ServerCall, result: Any) -> Answer:
     reserved, id_name = call.writer.reserved, call.id_name and call.id_name.lower()
     headers = tuple(checked(name, value, reserved, id_name) for name, value in result.headers)
     return Answer(result.value, headers=headers)
-
-
-def _brief(error: BaseException) -> str:
-    try:
-        return escaped(repr(error), MAX_ERROR_TEXT)
-    except Exception:  # the class is the program's own
-        return f"{type(error).__name__}, whose repr raises"

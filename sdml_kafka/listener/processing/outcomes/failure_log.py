@@ -3,7 +3,7 @@
 from logging import ERROR, WARNING
 
 from sdml_kafka.listener.processing.job import Job
-from sdml_kafka.log_fields import escaped, record_fields
+from sdml_kafka.log_fields import escaped, place_of, record_fields
 from sdml_kafka.rate_limited_log import RateLimitedLog
 
 
@@ -78,5 +78,4 @@ def named(error: Exception) -> str:
 
 def place(job: Job) -> str:
     """Return the name of a record for people."""
-    record = job.record
-    return f"{record.topic!r} partition {record.partition} offset {record.offset}"
+    return place_of(job.record)
