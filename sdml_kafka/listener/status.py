@@ -84,15 +84,16 @@ def listener_status(
     intake: Intake,
     now: float,
     tree: ActorSnapshot,
+    *,
     parse_errors: int,
     processors: Mapping[str, ProcessorStatus],
-    held: Sequence[Held] = (),
-    counted_twice: int = 0,
-    client: str = "other",
-    group_id: str = "",
-    recent: Sequence[RecentEvent] = (),
-    sends_waiting: int = 0,
-    dead_letters: int = 0,
+    held: Sequence[Held],
+    counted_twice: int,
+    client: str,
+    group_id: str,
+    recent: Sequence[RecentEvent],
+    sends_waiting: int,
+    dead_letters: int,
 ) -> ListenerStatus:
     """Return the status, from a ledger that is up to date with the readers.
 

@@ -192,12 +192,12 @@ class ServerActors:
             lifecycle.now(),
             self.supervisor.snapshot(),
             self._counts,
-            self.outbox.connected,
-            self._transport.client,
-            self._log.standing.group_id,
-            self.supervisor.recent_events(),
-            oldest_in_handlers(self.pool, self._wall_clock),
-            self.outbox.waiting,
+            is_sending=self.outbox.connected,
+            client=self._transport.client,
+            group_id=self._log.standing.group_id,
+            recent=self.supervisor.recent_events(),
+            oldest=oldest_in_handlers(self.pool, self._wall_clock),
+            sends_waiting=self.outbox.waiting,
         )
 
     def health(self, lifecycle: Lifecycle, limits: Limits) -> Health:

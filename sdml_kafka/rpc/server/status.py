@@ -119,6 +119,7 @@ def server_status(
     now: float,
     tree: ActorSnapshot,
     counts: Counts,
+    *,
     is_sending: bool,
     client: str,
     group_id: str,
