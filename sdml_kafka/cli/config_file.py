@@ -77,9 +77,9 @@ def _source(path: str | None, typed: Sequence[tuple[str, str]]) -> str:
 def _of_aiokafka(
     of_file: Mapping[str, Any], typed: Mapping[str, str], source: str, folder: Path
 ) -> ClientConfig:
-    from sdml_kafka.transport.connect import client_options
+    from sdml_kafka.transport.connect import aiokafka_defaults
 
-    consumer, producer = client_options()
+    consumer, producer = aiokafka_defaults()
     defaults = {**producer, **consumer, **TLS_OPTIONS, SERVERS["aiokafka"]: ""}
     own = {name: _converted(name, text, defaults) for name, text in typed.items()}
     given = {**of_file, **own}

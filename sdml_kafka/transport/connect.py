@@ -79,7 +79,7 @@ def listener_transport(
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
-    consumer_factory, producer_factory, servers, group_id, client_options, choice = given
+    consumer_factory, producer_factory, servers, group_id, aiokafka_options, choice = given
     _check_group_id(group_id)
     if _is_librdkafka(choice):
         if not group_id:
@@ -98,19 +98,19 @@ def listener_transport(
     if consumer_factory is not None:
         beside = {"bootstrap_servers": servers, "group_id": group_id}
         extra = [name for name, value in beside.items() if value is not None]
-        _refuse_options([*extra, *client_options], "consumer")
+        _refuse_options([*extra, *aiokafka_options], "consumer")
     elif not servers or not group_id:
-        defaults.split_options(client_options, own_names)  # which may have one of them, misspelt
+        defaults.split_options(aiokafka_options, own_names)  # which may have one of them, misspelt
         raise ConfigurationError(
             "Give either consumer_factory, or bootstrap_servers and group_id. Listeners with "
             "the same group_id share the partitions of their topics."
         )
     else:
         consumer_factory = defaults.default_consumer_factory(
-            servers, group_id, client_options, max_bytes, own_names
+            servers, group_id, aiokafka_options, max_bytes, own_names
         )
         producer_factory = producer_factory or defaults.default_producer_factory(
-            servers, defaults.options_of_producer(client_options)
+            servers, defaults.options_of_producer(aiokafka_options)
         )
     return ListenerTransport(
         connect(consumer_factory),
@@ -166,7 +166,7 @@ def rpc_transport(
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
-    consumer_factory, producer_factory, servers, group_id, client_options, choice = given
+    consumer_factory, producer_factory, servers, group_id, aiokafka_options, choice = given
     _check_group_id(group_id)
     if group_id == "":
         raise ConfigurationError("group_id is empty: give the name of a group, or none at all")
@@ -175,7 +175,7 @@ def rpc_transport(
         return Transport(consumer, producer, choice.name)
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
-    consumer_options, producer_options = defaults.split_options(client_options, own_names)
+    consumer_options, producer_options = defaults.split_options(aiokafka_options, own_names)
     if consumer_factory is None and servers is None:
         raise ConfigurationError(
             "Give bootstrap_servers ('host:port'), or consumer_factory and producer_factory"
@@ -212,7 +212,7 @@ def _librdkafkas(
 def producer_connect(
     producer_factory: ProducerFactory | None,
     bootstrap_servers: str | Sequence[str] | None,
-    client_options: Mapping[str, Any],
+    aiokafka_options: Mapping[str, Any],
     own_names: Collection[str] | None = None,
     choice: ClientChoice = AIOKAFKA,
 ) -> ConnectProducer:
@@ -226,7 +226,7 @@ def producer_connect(
     if _is_librdkafka(choice):
         from sdml_kafka.transport.librdkafka.factory import producer_of
 
-        where = producer_factory, bootstrap_servers, client_options
+        where = producer_factory, bootstrap_servers, aiokafka_options
         return producer_of(*where, own_names, choice.options or {})
     from sdml_kafka.transport.aiokafka import factory as defaults
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
@@ -234,18 +234,18 @@ def producer_connect(
     _check_callable("producer_factory", producer_factory)
     if producer_factory is not None:
         given = [] if bootstrap_servers is None else ["bootstrap_servers"]
-        _refuse_options([*given, *client_options], "producer")
+        _refuse_options([*given, *aiokafka_options], "producer")
         return connect_producer(producer_factory)
-    defaults.check_producer_names(client_options, own_names)
+    defaults.check_producer_names(aiokafka_options, own_names)
     if not bootstrap_servers:
         raise ConfigurationError("Give bootstrap_servers ('host:port'), or a producer_factory")
-    return connect_producer(defaults.default_producer_factory(bootstrap_servers, client_options))
+    return connect_producer(defaults.default_producer_factory(bootstrap_servers, aiokafka_options))
 
 
 def transactional_connect(
     producer_factory: ProducerFactory | None,
     bootstrap_servers: str | Sequence[str] | None,
-    client_options: Mapping[str, Any],
+    aiokafka_options: Mapping[str, Any],
     own_names: Collection[str] | None,
     choice: ClientChoice,
     transactional_id: str,
@@ -259,13 +259,13 @@ def transactional_connect(
         raise ConfigurationError("transactional_id needs client='librdkafka'")
     from sdml_kafka.transport.librdkafka.factory import transactions_of
 
-    where = producer_factory, bootstrap_servers, client_options
+    where = producer_factory, bootstrap_servers, aiokafka_options
     return transactions_of(*where, own_names, choice.options or {}, transactional_id)
 
 
 def transactions(
     bootstrap_servers: str,
-    client_options: Mapping[str, Any],
+    aiokafka_options: Mapping[str, Any],
     id_: str,
     start_timeout_s: float,
     choice: ClientChoice = AIOKAFKA,
@@ -286,7 +286,7 @@ def transactions(
     from sdml_kafka.transport.aiokafka import factory as defaults
     from sdml_kafka.transport.aiokafka.producer.transactions import open_transactions
 
-    factory = defaults.default_producer_factory(bootstrap_servers, client_options, id_)
+    factory = defaults.default_producer_factory(bootstrap_servers, aiokafka_options, id_)
     return open_transactions(factory, start_timeout_s)
 
 
@@ -311,7 +311,7 @@ def effective_options(
     """Return what holds in a listener and in a producer over aiokafka that get these options."""
     from sdml_kafka.transport.aiokafka import factory
 
-    consumer, producer = factory.option_defaults()
+    consumer, producer = aiokafka_defaults()
     return (
         {**consumer, **factory.DEFAULTS, **for_consumer},
         {**producer, **factory.PRODUCER_DEFAULTS, **for_producer},
@@ -320,7 +320,7 @@ def effective_options(
 
 def group_offsets(
     bootstrap_servers: str,
-    client_options: Mapping[str, Any],
+    aiokafka_options: Mapping[str, Any],
     group_id: str,
     topic: str,
     timeout_s: float,
@@ -339,13 +339,13 @@ def group_offsets(
     from sdml_kafka.transport.aiokafka import factory as defaults
     from sdml_kafka.transport.aiokafka.producer.group_offsets import group_offsets
 
-    plain = {**client_options, "enable_idempotence": False}  # for which a user may have no right
+    plain = {**aiokafka_options, "enable_idempotence": False}  # for which a user may have no right
     factory = defaults.default_producer_factory(bootstrap_servers, plain)
     return group_offsets(factory, group_id, topic, timeout_s)
 
 
-def client_options() -> tuple[Mapping[str, object], Mapping[str, object]]:
-    """Return the options that the client's consumer and its producer take, with their defaults."""
+def aiokafka_defaults() -> tuple[Mapping[str, object], Mapping[str, object]]:
+    """Return the options that aiokafka's consumer and its producer take, with their defaults."""
     from sdml_kafka.transport.aiokafka.factory import option_defaults
 
     return option_defaults()
