@@ -10,7 +10,6 @@ import anyio.lowlevel
 from attrs import define
 
 from sdml_kafka.errors import (
-    BrokerUnreachable,
     ConfigurationError,
     ProducerFailed,
     SendFailed,
@@ -92,10 +91,7 @@ class MemoryProducer:
         if self._failure is not None:
             raise Misuse(f"start after the end: {self._failure}")
         await anyio.lowlevel.checkpoint()
-        if not await self._wait_for_broker(now() + timeout_s):
-            raise BrokerUnreachable(f"no broker answered within {timeout_s:g} s")
-        if (failure := next_failure(self._state.faults.starts, self.client_id)) is not None:
-            raise failure.error
+        await self._state.start_producer(self.client_id, timeout_s)
         self._is_open = True
 
     # -- send ----------------------------------------------------------------------------
@@ -263,15 +259,8 @@ class MemoryProducer:
         if not self._is_open:
             raise Misuse(f"{what} with a producer that is not started")
         await anyio.lowlevel.checkpoint()
-        if not await self._wait_for_broker(now() + timeout_s):
+        if not await self._state.wait_for_broker(now() + timeout_s):
             raise SendFailed(f"Could not {what} within {timeout_s:g} s.", in_doubt=True)
-
-    async def _wait_for_broker(self, deadline: float) -> bool:
-        while self._state.faults.down:
-            if now() >= deadline:
-                return False
-            await self._state.signal.wait(deadline)
-        return True
 
 
 def _report(sending: Sending, error: Exception | None, record: MemoryRecord | None = None) -> None:

@@ -8,9 +8,9 @@ import anyio
 from anyio.lowlevel import RunVar
 from attrs import define, field
 
-from sdml_kafka.errors import CommitRejected, ProducerFenced
+from sdml_kafka.errors import BrokerUnreachable, CommitRejected, ProducerFenced
 from sdml_kafka.runtime.waiter import on_trio
-from sdml_kafka.testing.memory.faults import Faults
+from sdml_kafka.testing.memory.faults import Faults, next_failure
 from sdml_kafka.testing.memory.group import Group, StagedOffsets
 from sdml_kafka.testing.memory.incremental_group import IncrementalGroup
 from sdml_kafka.testing.memory.log import Log, MemoryCommit
@@ -178,6 +178,28 @@ class State:
         await self.signal.wait(min(deadline, group.next_deadline(), self.next_expiry()))
         self.expire(now())
         group.advance(now())
+
+    # -- producers -----------------------------------------------------------------------
+
+    async def start_producer(self, client_id: str, timeout_s: float) -> None:
+        """Wait for a broker, as a producer of either kind does that starts.
+
+        Raises:
+            BrokerUnreachable: None can be reached within the time.
+            Exception: What the test has ordered.
+        """
+        if not await self.wait_for_broker(now() + timeout_s):
+            raise BrokerUnreachable(f"no broker answered within {timeout_s:g} s")
+        if (failure := next_failure(self.faults.starts, client_id)) is not None:
+            raise failure.error
+
+    async def wait_for_broker(self, deadline: float) -> bool:
+        """Wait until a broker can be reached; return False if none can by the deadline."""
+        while self.faults.down:
+            if now() >= deadline:
+                return False
+            await self.signal.wait(deadline)
+        return True
 
     # -- transactions --------------------------------------------------------------------
 

@@ -16,7 +16,6 @@ import anyio
 import anyio.lowlevel
 
 from sdml_kafka.errors import (
-    BrokerUnreachable,
     ProducerFailed,
     ProducerFenced,
     SendFailed,
@@ -76,10 +75,7 @@ class MemoryTransactions:
             raise Misuse("started twice")
         self._placement.creates_topics = creates_topics
         await anyio.lowlevel.checkpoint()
-        if not await self._wait_for_broker(now() + timeout_s):
-            raise BrokerUnreachable(f"no broker answered within {timeout_s:g} s")
-        if (failure := next_failure(self._state.faults.starts, self.client_id)) is not None:
-            raise failure.error
+        await self._state.start_producer(self.client_id, timeout_s)
         if (fence := self._state.fences.get(self._id)) is not None:
             fence(ProducerFenced(f"another producer has taken the transactional id {self._id!r}"))
         self._state.fences[self._id] = self._fence
@@ -174,7 +170,8 @@ class MemoryTransactions:
             transaction = self._begun()
             if self._state.faults.commit_latency_s:
                 await anyio.sleep(min(self._state.faults.commit_latency_s, timeout_s))
-            if not await self._all_arrived(deadline) or not await self._wait_for_broker(deadline):
+            have_arrived = await self._all_arrived(deadline)
+            if not (have_arrived and await self._state.wait_for_broker(deadline)):
                 raise TransactionInDoubt("no broker answered in time")
             self._check_open()
             if transaction.outcome is None:
@@ -242,7 +239,7 @@ class MemoryTransactions:
             self._drop("its transaction was aborted")
             if (transaction := self._transaction) is None:
                 return
-            if not await self._wait_for_broker(deadline):
+            if not await self._state.wait_for_broker(deadline):
                 raise TransactionInDoubt("no broker answered in time")
             self._check_open()
             self._state.expire(now())
@@ -273,13 +270,6 @@ class MemoryTransactions:
             self._in_doubt = None
         finally:
             self._is_ending = False
-
-    async def _wait_for_broker(self, deadline: float) -> bool:
-        while self._state.faults.down:
-            if now() >= deadline:
-                return False
-            await self._state.signal.wait(deadline)
-        return True
 
     # -- the end -------------------------------------------------------------------------
 
