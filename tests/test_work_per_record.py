@@ -59,10 +59,14 @@ def parse(record: Record) -> object:
     return json.loads(record.value or b"")
 
 
-async def read(deliveries: bool) -> None:
+def filled() -> MemoryBroker:
     broker = MemoryBroker({"orders": 12})
     for number, document in enumerate(documents("nested", 512, COUNT)):
         broker.produce("orders", document, partition=number % 12)
+    return broker
+
+
+async def read(broker: MemoryBroker, deliveries: bool) -> None:
     parsers: list[ParserSpec[Any]] = [{"topics": ["orders"], "type": dict, "parser": parse}]
     async with KafkaListener(
         parsers, transport=broker.connect("group", auto_offset_reset="earliest")
@@ -84,8 +88,9 @@ async def read(deliveries: bool) -> None:
 
 @pytest.mark.parametrize(("deliveries", "most"), [(False, 2.0), (True, 12.0)])
 async def test_calls_for_each_record(deliveries: bool, most: float) -> None:
+    broker = filled()
     with counted() as calls:
-        await read(deliveries)
+        await read(broker, deliveries)
     assert calls.count / COUNT < most
 
 
@@ -93,7 +98,7 @@ async def test_calls_for_each_record(deliveries: bool, most: float) -> None:
 async def test_collections_for_each_record(deliveries: bool) -> None:
     gc.collect()
     before = gc.get_stats()[0]["collections"]
-    await read(deliveries)
+    await read(filled(), deliveries)
     collections = gc.get_stats()[0]["collections"] - before
     # Values that are parsed long before they are read cost twelve times as many.
     assert collections < 300 * COUNT / 1e5
