@@ -192,16 +192,19 @@ class TypedQueue:
     def __len__(self) -> int:
         return sum(map(_count, list(self._lines.values())))
 
-    def room_for(self, tenancy: Tenancy, *, is_parsed: bool) -> int:
+    def room_for(self, tenancy: Tenancy, *, is_parsed: bool, may_take_long: bool = False) -> int:
         """Return how many more records of a partition fit; if none do, `on_room` will be called.
 
-        `is_parsed` says whether the values are ready before they wait.
+        `is_parsed` says whether the values are ready before they wait, and `may_take_long` whether
+        a parser may wait before it returns them.
         """
         line = list(self._lines.get(tenancy, ()))
         waiting = _count(line)
         if self.maxsizes and 0 not in self.maxsizes:
             bound = min(MAX_PARSED_AHEAD, max(self.maxsizes))
             room = bound - len(self) - self.reserved
+            if may_take_long:  # so that there is some left for other partitions meanwhile
+                room = (room + 1) // 2
         elif is_parsed:
             room = MAX_PARSED_AHEAD - len(self) - self.reserved
             if not waiting:

@@ -81,3 +81,20 @@ async def test_a_partition_that_is_revoked_while_it_parses_lets_the_others_have_
                     await until(lambda: len({*loop.seen, *second.seen}) >= 400)
                     seen = [*loop.seen, *second.seen]
     assert sorted(map(int, seen)) == list(range(400))
+
+
+@pytest.mark.parametrize("queue_maxsize", [0, 2, 10])
+async def test_a_parser_that_waits_for_ever_holds_up_its_own_partition_alone(
+    queue_maxsize: int,
+) -> None:
+    async def parse(record: Any) -> str:
+        if record.partition == 0:
+            await anyio.sleep_forever()
+        return str(record.value.decode())
+
+    broker = broker_with(400)
+    async with listener_on(broker, parsers=parsed_by(parse), drain_timeout=0.0) as listener:
+        stream = await listener.subscribe(str, queue_maxsize)
+        async with loops(stream) as (loop,):
+            await loop.has_seen(300)
+    assert sorted(map(int, loop.seen)) == [n for n in range(400) if n % PARTITIONS]

@@ -178,7 +178,9 @@ class Dispatcher(Actor):
             tenancy.call_when_low(self._max_in_flight // 2, self._signal.notify)
             room = free
         is_parsed = not self._reader_parses(routes)
+        may_take_long = not all(self._parser.is_plain(route.spec) for route in routes)
         for route in routes:
             for queue in route.queues:
-                room = min(room, queue.room_for(tenancy, is_parsed=is_parsed))
+                fitting = queue.room_for(tenancy, is_parsed=is_parsed, may_take_long=may_take_long)
+                room = min(room, fitting)
         return partition.first(room) if room > 0 else 0
