@@ -135,7 +135,11 @@ class StreamDelivery[T](Delivery[T]):
 
     def __del__(self) -> None:
         if not self._settled:
-            self._queue.dropped.undo(self._give_back)
+            self._queue.dropped.undo(self._give_back_dropped)
+
+    def _give_back_dropped(self) -> None:
+        self._give_back()
+        self._queue.dropped.count(self._record)
 
 
 def check_error(error: object) -> None:

@@ -1,6 +1,7 @@
 """The parts that the actors of a listener share, built and wired. Nothing here waits."""
 
 from collections.abc import Collection, Container
+from functools import partial
 from logging import getLogger
 
 import anyio
@@ -19,6 +20,7 @@ from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.hooks.batches import CommitHooks, on_finished
 from sdml_kafka.listener.batch_parser import BatchParser
 from sdml_kafka.listener.dispatch.dispatch_signal import DispatchSignal
+from sdml_kafka.listener.dropped import Dropped, warn_of
 from sdml_kafka.listener.hooked.records import RecordHooks
 from sdml_kafka.listener.hooked.streams import loops_with
 from sdml_kafka.listener.options import Settings
@@ -79,6 +81,7 @@ class ListenerParts:
             self._routes_changed,
             self.signal.notify,
             self._withdrawn,
+            Dropped(partial(warn_of, self._limited_log)),
         )
 
     def _make_intake(self) -> Intake:

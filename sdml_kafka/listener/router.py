@@ -44,7 +44,8 @@ class Router:
         max_waiting_bytes: float,
         on_routes_changed: Callable[[], None],
         on_room: Callable[[], None],
-        on_withdrawn: Callable[[], None] = lambda: None,
+        on_withdrawn: Callable[[], None],
+        dropped: Dropped,
     ) -> None:
         """Begin without streams.
 
@@ -54,6 +55,7 @@ class Router:
             on_routes_changed: Called when a stream was opened or closed.
             on_room: Called when a queue that had no room has been read empty.
             on_withdrawn: Called when records were withdrawn, since their partition is revoked.
+            dropped: Gives back what streams have handed out and the program has dropped.
         """
         self._specs = specs
         self._retry_specs: list[CompiledSpec] = []
@@ -63,8 +65,7 @@ class Router:
         self._on_routes_changed = on_routes_changed
         self._on_room = on_room
         self._on_withdrawn = on_withdrawn
-        self.dropped: Dropped = Dropped()
-        """Gives back what streams have handed out and the program has dropped."""
+        self.dropped: Dropped = dropped
         self._shared: dict[Hashable, TypedQueue] = {}
         self._fresh: list[TypedQueue] = []
         self._routes: dict[str, tuple[Route, ...]] = {}

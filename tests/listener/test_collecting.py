@@ -33,7 +33,9 @@ class Stage:
     def __init__(self, counts: tuple[int, int]) -> None:
         ledger = Ledger()
         self.tenancies = [ledger.open("topic", number, 1, 0, None) for number in range(2)]
-        self.queue = TypedQueue(str, 1e9, lambda: None, lambda queue: None, Dropped())
+        self.queue = TypedQueue(
+            str, 1e9, lambda: None, lambda queue: None, Dropped(lambda record: None)
+        )
         self.in_hand = parcel_of(self.tenancies[0], 0, 1)
         self.in_hand.next = 1
         for tenancy, count in zip(self.tenancies, counts, strict=True):

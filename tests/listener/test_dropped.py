@@ -64,7 +64,7 @@ async def test_a_stream_that_another_thread_drops_holds_up_no_commit() -> None:
 
 @on_both_loops
 def test_nothing_is_undone_where_no_event_loop_runs_or_another_one(backend: str) -> None:
-    dropped, undone = Dropped(), list[str]()
+    dropped, undone = Dropped(lambda record: None), list[str]()
 
     async def drop_at_once() -> None:
         dropped.open()
@@ -83,7 +83,7 @@ def test_nothing_is_undone_where_no_event_loop_runs_or_another_one(backend: str)
 @on_both_loops
 def test_what_another_thread_has_dropped_is_undone_soon(backend: str) -> None:
     async def drop() -> None:
-        dropped, undone = Dropped(), anyio.Event()
+        dropped, undone = Dropped(lambda record: None), anyio.Event()
         dropped.open()
         await anyio.to_thread.run_sync(dropped.undo, undone.set)
         with anyio.fail_after(20.0):
@@ -93,7 +93,7 @@ def test_what_another_thread_has_dropped_is_undone_soon(backend: str) -> None:
 
 
 def test_between_two_runs_of_a_loop_it_is_undone_in_the_next_one() -> None:
-    dropped, undone = Dropped(), list[str]()
+    dropped, undone = Dropped(lambda record: None), list[str]()
 
     async def open_here() -> None:
         dropped.open()

@@ -304,3 +304,32 @@ async def test_the_lines_of_a_thousand_partitions_are_short(lines: Lines) -> Non
         pass
     assert "and" in lines()[0]
     assert max(map(len, lines())) < 400
+
+
+async def test_a_loop_that_settles_nothing_is_told_so(lines: Lines) -> None:
+    def told() -> list[str]:
+        return [line for line in lines() if "dropped unfinished" in line]
+
+    async with listener_on(broker_with("a", "b")) as listener:
+        stream, seen = await listener.subscribe(str), list[str]()
+        async for delivery in stream.deliveries():
+            seen.append(delivery.value)
+            if len(seen) == 20:
+                break
+        await until(told)
+        [line] = told()  # the others of the next half minute are one line
+    assert {*seen} == {"a", "b"}
+    assert line.startswith("WARNING 'topic' partition 0 offset ")
+    assert "is dropped unfinished again and again, and so it comes again" in line
+
+
+async def test_loops_that_break_off_are_told_nothing(lines: Lines) -> None:
+    async with listener_on(broker_with("a", "b", "c")) as listener:
+        stream = await listener.subscribe(str)
+        for _ in range(2):
+            async for delivery in stream.deliveries():
+                assert delivery.value == "a"
+                break
+            del delivery
+        assert await take_last(stream, 3) == ["a", "b", "c"]
+    assert not [line for line in lines() if "dropped" in line]

@@ -22,7 +22,7 @@ def parcel_of(tenancy: Tenancy, first: int, count: int) -> Parcel:
 def test_a_partition_that_has_records_is_at_most_a_turn_behind(sizes: list[list[int]]) -> None:
     ledger = Ledger()
     tenancies = [ledger.open("topic", number, 1, 0, None) for number in range(len(sizes))]
-    queue = TypedQueue(str, 1e9, lambda: None, lambda queue: None, Dropped())
+    queue = TypedQueue(str, 1e9, lambda: None, lambda queue: None, Dropped(lambda record: None))
     for tenancy, counts in zip(tenancies, sizes, strict=True):
         first = 0
         for count in counts:
