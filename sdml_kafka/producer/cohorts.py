@@ -28,7 +28,7 @@ class Cohort[T]:
     calls: int = 0
     """The number of calls that have yet to put their record in."""
     flushes: list[Waiter] = field(factory=list[Waiter])
-    """Those who wait for this cohort and all earlier ones."""
+    """The waiters for this cohort and all earlier ones."""
 
     def is_settled(self) -> bool:
         """Return whether none of its records waits, and none is to come."""
@@ -43,7 +43,7 @@ class Cohorts[T]:
         """Begin without records."""
         self.newest: Cohort[T] = Cohort()
         self.older: deque[Cohort[T]] = deque()
-        """Those that take no more records."""
+        """The cohorts that take no more records."""
 
     def __iter__(self) -> Iterator[Cohort[T]]:
         return iter((*self.older, self.newest))

@@ -1,4 +1,4 @@
-"""What a flush of the producer waits for, and what it does not."""
+"""The records that a flush of the producer waits for, and those that it does not."""
 
 from contextlib import ExitStack
 from random import Random

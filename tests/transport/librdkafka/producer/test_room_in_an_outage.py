@@ -1,4 +1,4 @@
-"""What librdkafka keeps of a program that goes on to send while no broker can be reached."""
+"""The records that librdkafka keeps of a program that sends while no broker can be reached."""
 
 from itertools import cycle
 
