@@ -1,12 +1,12 @@
 """The Kafka client that a command uses, and the options that were given for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 if TYPE_CHECKING:  # `--help` needs none of it
-    from sdml_kafka.transport.connect import Client, ClientChoice
+    from sdml_kafka.transport.connect import Client, ClientArguments, ClientChoice
 
 _RESET = {"aiokafka": "auto_offset_reset", "librdkafka": "auto.offset.reset"}
 """The option that says where a group begins which has no commit."""
@@ -91,26 +91,19 @@ _OF_MEMBERS = frozenset({"group_instance_id", "group.instance.id"})
 """The options that say which member of its group a consumer is."""
 
 
-def client_given(
-    consumer_factory: object,
-    producer_factory: object,
-    bootstrap_servers: str | Sequence[str] | None,
-    group_id: str | None,
-    aiokafka_options: Mapping[str, Any],
-    choice: "ClientChoice",
-) -> ClientConfig | None:
+def client_given(arguments: "ClientArguments") -> ClientConfig | None:
     """Return the client that a listener's arguments describe, None if they have no addresses.
 
     It is for consumers and producers beside the listener, which are no members of its group.
     """
     from sdml_kafka.transport.connect import split_aiokafka_options, split_librdkafka_options
 
-    if not bootstrap_servers:
+    servers, choice = arguments.bootstrap_servers, arguments.choice
+    if not servers:
         return None
-    servers = bootstrap_servers
     joined = servers if isinstance(servers, str) else ",".join(servers)
     is_aiokafka = choice.name == "aiokafka"
-    given = aiokafka_options if is_aiokafka else choice.options or {}
+    given = arguments.aiokafka_options if is_aiokafka else choice.options or {}
     options = {name: each for name, each in given.items() if name not in _OF_MEMBERS}
     split = split_aiokafka_options if is_aiokafka else split_librdkafka_options
     for_consumer, for_producer = split(options)

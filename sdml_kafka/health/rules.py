@@ -78,7 +78,9 @@ def _parts(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
     if away is not None:
         yield away
     if facts.group is not None and facts.group.group_id:  # else it has not begun to join
-        yield from _group(facts.group, facts)
+        yield from _group(
+            facts.group, lacks_topics=bool(facts.missing_topics) and not facts.has_topic
+        )
     yield from _actors(facts.tree, ())
     for topic, hint in facts.missing_topics.items():
         text = f"the topic does not exist; it is read as soon as it does{hint}"
@@ -118,7 +120,7 @@ def _broker(facts: Facts, limits: Limits) -> PartHealth | None:
     return PartHealth("broker", "brokers", "broker away", text, facts.away_s)
 
 
-def _group(group: GroupFacts, facts: Facts) -> Iterator[PartHealth]:
+def _group(group: GroupFacts, *, lacks_topics: bool) -> Iterator[PartHealth]:
     if not group.is_member:
         again = " again" if group.was_member else ""
         why = group.obstacle or "a rebalance waits until each member has drained or timed out"
@@ -126,7 +128,7 @@ def _group(group: GroupFacts, facts: Facts) -> Iterator[PartHealth]:
         yield PartHealth("group", group.group_id, "rejoining", text, group.since_s)
     elif not group.partitions:
         text = "the group has given this member no partition: "
-        if facts.missing_topics and not facts.has_topic:
+        if lacks_topics:
             text += "none of its topics exists"
         else:
             text += (

@@ -46,8 +46,7 @@ class Dropped:
             undo()
         else:
             self._later.append(undo)
-            with suppress(RuntimeError):  # the event loop has ended
-                self._soon(self.settle)
+            self._call_soon(self.settle)
 
     def count(self, record: Place) -> None:
         """Count a record in that was given back since the program has dropped it unfinished."""
@@ -58,7 +57,11 @@ class Dropped:
         if self._counts[place] == OFTEN:
             del self._counts[place]
             # Not here, where the garbage collector may have come in the middle of anything.
-            self._soon(partial(self._on_often, record))
+            self._call_soon(partial(self._on_often, record))
+
+    def _call_soon(self, function: Callable[[], object]) -> None:
+        with suppress(RuntimeError):  # the event loop has ended
+            self._soon(function)
 
     def settle(self) -> None:
         """Undo what was dropped where the event loop does not run."""

@@ -170,7 +170,7 @@ class KafkaListener(Enterable):
         timeouts = Timeouts(start_timeout, stop_timeout, drain_timeout)
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
         given = ClientArguments(*where, ClientChoice(client, client_options))
-        self._client = partial(client_given, *given)
+        self._client = partial(client_given, given)
         driver = transport_of(transport) or listener_transport(given, most, _own_names())
         what = compile_specs(parsers), auto_commit_of(auto_commit), callbacks_of(rebalance_listener)
         seen = hooks_of("listener", group_id, client_options, aiokafka_options, hooks, on_event)

@@ -29,7 +29,7 @@ from sdml_kafka.producer.transactions import NOT_OPEN
 from sdml_kafka.producing.serializers import Encoded, Serializer, Serializers, headers_with
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.runtime.waiter import clock, waiter_maker
-from sdml_kafka.transport.connect import Client, ClientChoice
+from sdml_kafka.transport.connect import Client, ClientArguments, ClientChoice
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, Message, ProducerFactory
 from sdml_kafka.transport.interfaces.transports import Transport
 from sdml_kafka.transport.record_checks import check_timestamp_ms
@@ -112,8 +112,8 @@ class KafkaProducer(Enterable):
         self._serializers = Serializers(serializers or {})
         where = bootstrap_servers, producer_factory, aiokafka_options
         choice = ClientChoice(client, client_options)
-        given = bootstrap_servers, None, aiokafka_options
-        self._given = partial(client_given, None, producer_factory, *given, choice)
+        given = None, producer_factory, bootstrap_servers, None, aiokafka_options, choice
+        self._given = partial(client_given, ClientArguments(*given))
         own_names = KafkaProducer.__init__.__kwdefaults__ or ()
         connections = connects(transport, transactional_id, *where, choice, own_names)
         if transactional_id is not None:

@@ -50,7 +50,7 @@ class ClientArguments(NamedTuple):
     bootstrap_servers: str | Sequence[str] | None
     group_id: str | None
     aiokafka_options: Mapping[str, Any]
-    choice: ClientChoice = AIOKAFKA
+    choice: ClientChoice
 
     def __repr__(self) -> str:  # without the options, of which some are secrets
         return f"{type(self).__name__}({self.choice!r})"

@@ -7,7 +7,8 @@ import anyio.to_thread
 import pytest
 
 from sdml_kafka import Delivery
-from sdml_kafka.listener.dropped import Dropped
+from sdml_kafka.listener.dropped import OFTEN, Dropped
+from sdml_kafka.testing import MemoryRecord
 from tests.support.listener_on_twin import (
     GROUP,
     P0,
@@ -104,3 +105,17 @@ def test_between_two_runs_of_a_loop_it_is_undone_in_the_next_one() -> None:
         assert not undone
         runner.run(asyncio.sleep(0))
         assert undone == ["between"]
+
+
+@on_both_loops
+def test_what_is_counted_once_the_loop_has_ended_is_told_to_nobody(backend: str) -> None:
+    told = list[object]()
+    dropped = Dropped(told.append)
+
+    async def open_here() -> None:
+        dropped.open()
+
+    anyio.run(open_here, backend=backend)
+    for _ in range(OFTEN):
+        dropped.count(MemoryRecord("topic", 0, 0, 0, None, b"a"))
+    assert not told

@@ -133,7 +133,7 @@ class KafkaRPC(Enterable):
         topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
         choose_topics = partial(choose_reply_topics, parsers, topics)
         self._codec = codec_of(dialect, corr_header_keys)
-        self._given = partial(client_given, *given), parsers, self._codec.id_names[0]
+        self._given = partial(client_given, given), parsers, self._codec.id_names[0]
         seen = hooks_of("rpc", group_id, client_options, aiokafka_options, hooks, on_event)
         self._words = seen.origin.client_id, reply_topic or "", group_id or ""
         ids = self._codec, correlation_from_record

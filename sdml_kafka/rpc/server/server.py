@@ -159,7 +159,7 @@ class KafkaRPCServer(Enterable):
         where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
         given = ClientArguments(*where, ClientChoice(client, client_options))
         limit = Bounds(concurrency, max_bytes_in_flight, start_timeout, stop_timeout, drain_timeout)
-        self._given = partial(client_given, *given), [*corr_header_keys, ""][0]
+        self._given = partial(client_given, given), [*corr_header_keys, ""][0]
         transport = transport or rpc_server_transport(given, max_bytes_in_flight, _own_names())
         read_as = corr_header_keys, correlation_from_record, dialects, default_timeout
         requests = IntakeOptions(*read_as, dedupe, max_age_s, clock, create_topics, on_corrupt)
