@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterator
 import anyio
 
 from sdml_kafka import ListenerStatus, PartitionStatus, ServerStatus
-from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.terminal import say
+from sdml_kafka.plurals import counted
 from sdml_kafka.runtime import ActorState
 
 CHECK_EVERY_S = 0.5

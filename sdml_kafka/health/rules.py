@@ -15,8 +15,16 @@ Rules for whoever edits this file:
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sdml_kafka.health.facts import Facts, GroupFacts, Limits, NotTaken, PartitionFacts
+from sdml_kafka.health.facts import (
+    Facts,
+    GroupFacts,
+    Limits,
+    NotTaken,
+    PartitionFacts,
+    PartitionValues,
+)
 from sdml_kafka.health.verdicts import Health, PartHealth, State, rank
+from sdml_kafka.plurals import counted
 from sdml_kafka.runtime.snapshot import ActorSnapshot, ActorState
 from sdml_kafka.transport.interfaces.records import TopicPartition
 
@@ -57,7 +65,8 @@ def judge(facts: Facts, limits: Limits) -> Health:
     is_ready = all(part.ok or (facts.has_topic and part.kind == "topic") for part in parts)
     if worst.state in ("idle", "moving") and facts.partitions:
         lag = sum(each.status.lag or 0 for each in facts.partitions)
-        reason = f"{len(facts.partitions)} partitions are read, {lag} records are unfinished"
+        read = counted(len(facts.partitions), "partition")
+        reason = f"{read} read, {counted(lag, 'record')} unfinished"
     else:
         of_several = f"{worst.name}: " if worst.kind in NAMED else ""
         reason = f"{of_several}{worst.reason}"
@@ -92,7 +101,8 @@ def _parts(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
     for name, processor in facts.processors.items():
         age_s = processor.oldest_s
         state: State = "moving" if processor.running or processor.queued else "idle"
-        text = f"{processor.running} handlers run, {processor.queued} records wait"
+        running = counted(processor.running, "handler")
+        text = f"{running} running, {counted(processor.queued, 'record')} waiting"
         if age_s is not None and age_s >= limits.stuck_after_s:
             state = "stuck"
             text = f"a handler has run for {age_s:.0f} s: does what it waits for have a timeout?"
@@ -102,8 +112,10 @@ def _parts(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
 
 def _under_way(facts: Facts, limits: Limits) -> Iterator[PartHealth]:
     for kind, count in facts.under_way.items():
-        what = "calls wait for replies" if kind == "calls" else "records wait for acknowledgements"
-        yield PartHealth(kind, kind, "moving" if count else "idle", f"{count} {what}")
+        is_calls = kind == "calls"
+        what = counted(count, "call" if is_calls else "record")
+        waiting = "waiting for a reply" if is_calls else "waiting for an acknowledgement"
+        yield PartHealth(kind, kind, "moving" if count else "idle", f"{what} {waiting}")
     if facts.waits_for is not None and facts.waits_for_s >= limits.away_after_s:
         text = f"{facts.waits_for}. It is tried again until its call ends"
         yield PartHealth("calls", "replies", "held", text, facts.waits_for_s)
@@ -195,7 +207,8 @@ def _blocked(facts: PartitionFacts, not_taken: NotTaken | None, limits: Limits) 
     if waits_for is not None and waits_s >= limits.away_after_s:
         return "held", f"{waits_for}. It is tried again and again, and nothing is skipped", waits_s
     if facts.is_draining:
-        text = f"it is being taken away; {facts.status.in_hand} records in hand finish first"
+        in_hand = counted(facts.status.in_hand, "record")
+        text = f"it is being taken away, and what is in hand finishes first ({in_hand})"
         return "draining", text, None
     return None
 
@@ -214,8 +227,10 @@ def _overdue(facts: PartitionFacts, away: PartHealth | None, limits: Limits) -> 
             return "unread", f"{text} to take it, and none was taken meanwhile: {hint}", waits_s
     is_waiting = not status.in_flight and bool(status.lag or status.parsing)
     if is_waiting and facts.is_read and not status.paused and facts.unmoved_s >= _fetch_s(limits):
-        doing = "its parser has not returned" if status.parsing else "nothing of it is fetched"
-        text = f"{status.lag} records wait from offset {status.position} on, and {doing}"
+        if status.parsing:
+            text = f"a parser has {counted(status.parsing, 'record')} of it, and has not returned"
+        else:
+            text = f"{_waiting(status)}, and nothing of it is fetched"
         return "stuck", text, facts.unmoved_s
     return None
 
@@ -256,19 +271,21 @@ def _silent(facts: PartitionFacts, away: PartHealth | None) -> Judged | None:
 
 def _as_usual(facts: PartitionFacts) -> Judged:
     status = facts.status
-    lag = "an unknown number of" if status.lag is None else str(status.lag)
     if status.paused:
-        return "paused", f"the program has paused it; {lag} records wait", None
+        return "paused", f"the program has paused it; {_waiting(status)}", None
     if status.in_flight and facts.may_wait:
         return "waiting", f"its records wait until they are due, from {status.frontier} on", None
     if status.in_flight:
-        count = status.in_flight
-        what = "1 record is" if count == 1 else f"{count} records are"
-        text = f"{what} in flight, from {status.frontier} on"
+        text = f"{counted(status.in_flight, 'record')} in flight, from {status.frontier} on"
         return "moving", text, status.frontier_age_s
     if not status.lag and not status.parsing:
         return "idle", f"all has finished up to {status.frontier}", None
     if not facts.is_read:
-        text = f"no stream or processor reads it now; {lag} records wait from {status.position} on"
-        return "waiting", text, None
-    return "moving", f"{lag} records wait from {status.position} on", None
+        return "waiting", f"no stream or processor reads it now; {_waiting(status)}", None
+    return "moving", _waiting(status), None
+
+
+def _waiting(status: PartitionValues) -> str:
+    """Return how many records wait to be read, and from where on."""
+    lag = "an unknown number of records" if status.lag is None else counted(status.lag, "record")
+    return f"{lag} waiting from offset {status.position} on"

@@ -108,6 +108,18 @@ def test_a_stuck_record_is_named_with_its_age() -> None:
     assert health.since_s == 75.2
 
 
+@pytest.mark.parametrize(
+    ("lag", "parsing", "reason"),
+    [
+        (1, 0, "1 record waiting from offset 20 on, and nothing of it is fetched"),
+        (None, 2, "a parser has 2 records of it, and has not returned"),
+    ],
+)
+def test_what_does_not_move_is_counted(lag: int | None, parsing: int, reason: str) -> None:
+    health = judge(facts(evolve(IDLE, lag=lag, parsing=parsing), unmoved_s=60.0), LIMITS)
+    assert health.reason == f"orders 3: {reason}"
+
+
 def test_a_dead_letter_that_is_not_taken_says_where_and_why() -> None:
     held = Held("orders", 3, 17, "orders.DLT", "dead letter", "it does not exist", 4.0)
     later = evolve(held, offset=18)

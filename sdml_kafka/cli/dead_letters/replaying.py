@@ -11,7 +11,6 @@ from sdml_kafka import SKIP, ListenerStatus, Record
 from sdml_kafka.cli.dead_letters.arguments import DeadLettersOptions
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
 from sdml_kafka.cli.output import Output
-from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.progress import ProgressReport
 from sdml_kafka.cli.terminal import CannotRun, say, set_up_logging
 from sdml_kafka.dead_letters.filters import Filters
@@ -19,6 +18,7 @@ from sdml_kafka.dead_letters.letter import as_json
 from sdml_kafka.dead_letters.replay import Replay, Sending
 from sdml_kafka.dead_letters.sources import Source, committed, reader
 from sdml_kafka.listener.end_watch import EndWatch, check_topics
+from sdml_kafka.plurals import counted
 
 MAX_SHOWN = 20
 """The number of topics that are reported one by one."""

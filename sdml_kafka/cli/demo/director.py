@@ -10,7 +10,7 @@ from sdml_kafka.cli.demo.clock import DemoClock
 from sdml_kafka.cli.demo.event_log import EventLog
 from sdml_kafka.cli.demo.participants.cast import Cast
 from sdml_kafka.cli.demo.plan import Act, Plan, Step
-from sdml_kafka.cli.plurals import counted
+from sdml_kafka.plurals import counted
 from sdml_kafka.testing import EmbeddedKafka
 
 SETTLE_TIMEOUT_S = 30.0

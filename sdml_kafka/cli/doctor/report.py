@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from sdml_kafka.cli.doctor.facts import Facts
 from sdml_kafka.cli.doctor.rules.finding import Finding, Severity
 from sdml_kafka.cli.doctor.summary import as_data, as_lines
-from sdml_kafka.cli.plurals import counted
+from sdml_kafka.plurals import counted
 from sdml_kafka.printable import one_line
 
 SCHEMA = 1

@@ -6,7 +6,7 @@ from typing import Any
 from sdml_kafka.cli.doctor.facts import Contact, Facts
 from sdml_kafka.cli.doctor.lag import lag_of, unknown_lag
 from sdml_kafka.cli.doctor.rules.finding import place
-from sdml_kafka.cli.plurals import counted
+from sdml_kafka.plurals import counted
 from sdml_kafka.transport.inspection.brokers import Topic
 from sdml_kafka.transport.inspection.groups import Member
 

@@ -12,7 +12,6 @@ from sdml_kafka.cli.listen.arguments import ListenOptions
 from sdml_kafka.cli.listen.delivery_writer import DeliveryWriter
 from sdml_kafka.cli.listen.json_lines import as_line
 from sdml_kafka.cli.output import Output
-from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.progress import ProgressReport
 from sdml_kafka.cli.signals import cancel_on_signal
 from sdml_kafka.cli.terminal import (
@@ -25,6 +24,7 @@ from sdml_kafka.cli.terminal import (
 )
 from sdml_kafka.consuming.without_group import Reading, WithoutGroup, connect_without_group
 from sdml_kafka.listener.end_watch import EndWatch, check_topics
+from sdml_kafka.plurals import counted
 from sdml_kafka.runtime import RuntimeFailure
 
 CLIENT_ID = "sdml-kafka-listen"

@@ -25,6 +25,7 @@ from sdml_kafka.cli.terminal import (
     say,
     set_up_logging,
 )
+from sdml_kafka.plurals import counted
 from sdml_kafka.printable import printable
 from sdml_kafka.rpc.client.request_options import RequestOptions as RPCOptions
 from sdml_kafka.runtime import RuntimeFailure
@@ -110,7 +111,7 @@ class RequestCall:
                 code, why = TIMED_OUT, failure.__cause__
                 within = f"within {self._options.timeout_s:g} s"
                 if self._written and self._options.streams:
-                    replies = "1 reply" if self._written == 1 else f"{self._written} replies"
+                    replies = counted(self._written, "reply", "replies")
                     text = f"the stream did not end {within}; {replies} came"
                     hint = f". {why}" if why else ""
                 else:

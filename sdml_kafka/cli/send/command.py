@@ -10,7 +10,6 @@ import anyio.abc
 
 from sdml_kafka import ConfigurationError, KafkaProducer, SdmlKafkaError
 from sdml_kafka.cli.input import Input
-from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.send.arguments import SendOptions
 from sdml_kafka.cli.send.json_lines import Outgoing, read_line
 from sdml_kafka.cli.send.line_sender import LineSender, NotSent, WrongLine
@@ -23,6 +22,7 @@ from sdml_kafka.cli.terminal import (
     say,
     set_up_logging,
 )
+from sdml_kafka.plurals import counted
 from sdml_kafka.runtime import RuntimeFailure
 
 SENT, FAILED, WRONG = 0, 1, 2

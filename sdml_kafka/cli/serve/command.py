@@ -11,7 +11,6 @@ import anyio
 import anyio.abc
 
 from sdml_kafka import Call, ConfigurationError, KafkaRPCServer, RemoteError, SdmlKafkaError
-from sdml_kafka.cli.plurals import counted
 from sdml_kafka.cli.progress import TroubleReport
 from sdml_kafka.cli.serve.arguments import ServeOptions
 from sdml_kafka.cli.serve.call_env import call_env
@@ -26,6 +25,7 @@ from sdml_kafka.cli.terminal import (
     say,
     set_up_logging,
 )
+from sdml_kafka.plurals import counted
 from sdml_kafka.runtime import RuntimeFailure
 
 DONE, FAILED, COULD_NOT_BEGIN = 0, 1, 2

@@ -9,6 +9,7 @@ from collections import deque
 from attrs import define, field
 
 from sdml_kafka.listener.processing.policies import DeadLetter
+from sdml_kafka.plurals import counted
 
 LEAST_RECORDS = 10
 """Records that have to have ended before their ratio says anything."""
@@ -59,7 +60,7 @@ class FailureLimits:
         if self._window_s is not None:
             self._count(now, 1, 1)
         if policy.max_consecutive is not None and self.consecutive > policy.max_consecutive:
-            return f"{self.consecutive} records failed in a row (max_consecutive)"
+            return f"{counted(self.consecutive, 'record')} failed in a row (max_consecutive)"
         if policy.max_ratio is None or self._ended < LEAST_RECORDS:
             return None
         if self._failed <= policy.max_ratio * self._ended:

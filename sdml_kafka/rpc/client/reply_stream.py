@@ -9,6 +9,7 @@ from typing import Any, Self
 import anyio.lowlevel
 
 from sdml_kafka.errors import ReplyInvalid, StreamBroken, StreamBusy
+from sdml_kafka.plurals import counted
 from sdml_kafka.rpc.client.pending_calls import PendingCall
 from sdml_kafka.rpc.deadline import in_seconds
 from sdml_kafka.rpc.dialects.messages import OK, Reply
@@ -100,7 +101,7 @@ class PendingStream(PendingCall):
         count = self._next + len(self._ahead)
         if not count:
             return super().timeout_text()
-        replies = "1 reply" if count == 1 else f"{count} replies"
+        replies = counted(count, "reply", "replies")
         stream = f"The stream from {self.message.topic!r}"
         text = f"{stream} did not end within {in_seconds(self.timeout_s)}; {replies} came"
         if self.parses and self.waits_for is not None:

@@ -8,7 +8,7 @@ from sdml_kafka.cli.demo.books.bill_book import BillBook
 from sdml_kafka.cli.demo.books.call_book import TIMED_OUT, CallBalance, CallBook
 from sdml_kafka.cli.demo.books.causes import Cause
 from sdml_kafka.cli.demo.books.record_book import Finish, RecordBalance, RecordBook
-from sdml_kafka.cli.plurals import counted
+from sdml_kafka.plurals import counted
 
 MAX_EVIDENCE = 5
 """The number of lost records that are listed, and of repeats, and of wrong replies."""

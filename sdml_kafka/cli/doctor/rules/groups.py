@@ -16,7 +16,7 @@ from sdml_kafka.cli.doctor.rules.finding import (
     warning,
 )
 from sdml_kafka.cli.doctor.rules.uses import is_retry_topic
-from sdml_kafka.cli.plurals import counted
+from sdml_kafka.plurals import counted
 from sdml_kafka.transport.inspection.groups import NOT_FOUND, Group, Member
 from sdml_kafka.transport.interfaces.records import TopicPartition
 

@@ -14,6 +14,7 @@ from sdml_kafka.cli.doctor.rules.finding import (
     some,
     warning,
 )
+from sdml_kafka.plurals import counted
 from sdml_kafka.transport.inspection.brokers import Partition, Topic
 
 MISSING, FORBIDDEN = 3, 29
@@ -185,7 +186,7 @@ def check_other_topics(facts: Facts) -> Findings:
 
 
 def _others(names: Sequence[str]) -> str:
-    return f"{len(names):,} other topic{'' if len(names) == 1 else 's'}"
+    return counted(len(names), "other topic")
 
 
 def _listed(partitions: Sequence[Partition]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sdml_kafka.cli.plurals import counted
+from sdml_kafka.plurals import counted
 
 
 @pytest.mark.parametrize(
