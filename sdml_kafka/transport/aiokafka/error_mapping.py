@@ -11,6 +11,7 @@ from sdml_kafka.errors import (
     CommitRejected,
     ConfigurationError,
     PayloadTooLarge,
+    ProducerFailed,
     RecordRefused,
     SdmlKafkaError,
     SendFailed,
@@ -60,6 +61,16 @@ _OUT_OF_STEP = (
     kafka.InvalidProducerEpoch,
     kafka.ProducerFenced,
 )
+_FENCED = (
+    kafka.InvalidProducerEpoch,
+    kafka.InvalidProducerIdMapping,
+    kafka.InvalidTxnState,
+    kafka.ProducerFenced,
+)
+"""With one of these the broker has ended a producer's transaction: the next producer did, or time.
+
+Which one it is depends on the request that meets the end, and on how far the end has come.
+"""
 
 
 class BatchRefused(Exception):
@@ -218,6 +229,27 @@ def from_send(error: BaseException, topic: str) -> SdmlKafkaError:
     return SendFailed(
         f"The record for {topic!r} may have arrived or not: {error!r}.", in_doubt=True
     )
+
+
+def is_fenced(error: BaseException) -> bool:
+    """Return whether the broker has ended the transaction in which this happened."""
+    return isinstance(error, _FENCED)
+
+
+def from_transaction(error: BaseException) -> ProducerFailed:
+    """Return the error of a transaction that was not committed."""
+    if is_fenced(error):
+        return ProducerFailed(
+            "another one with the same transactional id has begun, or the transaction took longer "
+            f"than the broker waits ({error!r})"
+        )
+    if isinstance(error, kafka.UnknownError):
+        # Kafka 4.4 answers so to a commit that comes while it hands the id to another producer.
+        return ProducerFailed(
+            "the broker has not said what became of the transaction. Perhaps another one with the "
+            f"same transactional id has begun ({error!r})"
+        )
+    return ProducerFailed(f"the transaction was not committed: {error!r}")
 
 
 def _from_refusal(refusal: BatchRefused, topic: str) -> SendFailed:

@@ -274,6 +274,7 @@ def test_a_second_run_takes_the_place_of_the_first(topics: Topics) -> None:
         assert topics.run("replay").returncode == 0
         _, said = first.communicate(timeout=EXIT_TIMEOUT_S)
     assert first.returncode == 0 or b"has begun" in said
+    assert b"Traceback" not in said
     values = topics.committed(topics.first)
     assert len(values) == count
     assert set(values) == {b"%d" % number for number in range(count)}

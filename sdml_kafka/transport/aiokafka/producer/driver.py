@@ -38,6 +38,7 @@ _log = getLogger("sdml_kafka.transport")
 class ProducerDriver:
     def __init__(self, producer: object, report_outcome: ReportOutcome) -> None:
         self._producer = check_producer(producer)
+        internals.look_at_failures(self._producer)
         self._loop = asyncio.get_running_loop()
         self._requests = ProduceRequests(
             self._producer, lambda partition, error: self._fail(spent(partition, error))

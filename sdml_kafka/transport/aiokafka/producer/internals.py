@@ -6,7 +6,8 @@ Checked on aiokafka 0.13.0, 0.14.0 and 0.15.0rc1. They are read only, unless it 
 written.
 
 - `_closed`, `_sender._sender_task`, `_key_serializer`, `_value_serializer`, `_txn_manager`
-  (`.transactional_id`, `.state`): whether a producer is in use, cannot be used, or is dead.
+  (`.transactional_id`, `.state`): whether a producer is in use, cannot be used, or is dead,
+  and of what.
 - `_max_request_size`, `_partitioner`, `client.cluster._partitions`: for what `send()` would do with
   each record, and is done here once for each batch or each refresh of the metadata.
 - `_message_accumulator._batches[...]._builder`: whether a batch may still be added to; the
@@ -24,6 +25,8 @@ written.
   gone.
 - `_message_accumulator._batches` and `_pending_batches`, their `failure`, `_drain_waiter`,
   `_sender._sender_task`: the second half of a `stop()` that hangs.
+- `_sender._fail_all` is wrapped, and `_txn_manager._transaction_waiter` looked at, which nobody
+  else does once a sender has died.
 """
 
 import asyncio
@@ -33,7 +36,7 @@ from copy import copy
 from operator import attrgetter
 from typing import Any
 
-from aiokafka.errors import ProducerClosed
+from aiokafka.errors import KafkaError, ProducerClosed
 
 from sdml_kafka.transport.aiokafka.client import Client, close_client
 
@@ -121,11 +124,26 @@ def dead_task(producer: Client) -> str | None:
         ("metadata", producer.client._sync_task),
     ):
         if task is not None and task.done():
-            return f"aiokafka's {name} task has died"
+            error = sender_error(producer) if name == "sender" else None
+            return f"aiokafka's {name} task has died" + (f" of {error!r}" if error else "")
     manager = producer._txn_manager
     if manager is not None and manager.state.name == "FATAL_ERROR":
         return "aiokafka's producer had a fatal error"
     return None
+
+
+def sender_error(producer: Client) -> BaseException | None:
+    """Return what has ended aiokafka's sender, None if nothing has.
+
+    Sender and batches fail with a general error, and those of the batches are copies, which have
+    lost what it came from.
+    """
+    task: asyncio.Task[None] | None = producer._sender._sender_task
+    if task is None or not task.done() or task.cancelled():
+        return None
+    error = task.exception()
+    hidden: BaseException | None = getattr(error, "__cause__", None)
+    return hidden if hidden is not None and type(error) is KafkaError else error
 
 
 def connections(producer: Client) -> list[bool]:
@@ -170,7 +188,28 @@ async def finish_stop(producer: Client, requests: "set[asyncio.Task[Any]]") -> N
     accumulator._pending_batches.update(queued)
     for batch in list(accumulator._pending_batches):
         batch.failure(ProducerClosed())
-        for future in (batch.future, batch._drain_waiter):
-            if future.done() and not future.cancelled():
-                future.exception()  # asyncio would log an error that nobody has looked at
+        _look_at(batch.future, batch._drain_waiter)
     await close_client(producer.client)
+
+
+def look_at_failures(producer: Client) -> None:
+    """Have the errors looked at with which all fails that waits when the sender dies."""
+    sender, accumulator = producer._sender, producer._message_accumulator
+    fail_all = sender._fail_all
+
+    def fail(task: "asyncio.Task[None]") -> None:
+        batches = [batch for batches in accumulator._batches.values() for batch in batches]
+        fail_all(task)
+        for batch in batches:
+            _look_at(batch.future, batch._drain_waiter)
+        if (manager := producer._txn_manager) is not None:
+            _look_at(manager._transaction_waiter)
+
+    sender._fail_all = fail
+
+
+def _look_at(*futures: "asyncio.Future[Any] | None") -> None:
+    """Look at the errors of futures, since asyncio logs those at which nobody has looked."""
+    for future in futures:
+        if future is not None and future.done() and not future.cancelled():
+            future.exception()

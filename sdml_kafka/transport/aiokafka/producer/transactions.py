@@ -23,6 +23,7 @@ from sdml_kafka.transport.aiokafka import error_mapping
 from sdml_kafka.transport.aiokafka.client import CLOSE_TIMEOUT_S, Client
 from sdml_kafka.transport.aiokafka.connecting import Connecting
 from sdml_kafka.transport.aiokafka.log_filter import limited_logs, own_context
+from sdml_kafka.transport.aiokafka.producer import internals
 from sdml_kafka.transport.aiokafka.producer.admin import Admin
 from sdml_kafka.transport.aiokafka.startup import Startup
 from sdml_kafka.transport.asyncio_loop import Home, open_home
@@ -41,7 +42,6 @@ _REFUSED = (
     kafka.IncompatibleBrokerVersion,
     kafka.UnsupportedVersionError,
 )
-_FENCED = (kafka.ProducerFenced, kafka.InvalidProducerEpoch)
 
 
 class ProducerTransactions:
@@ -60,6 +60,7 @@ class ProducerTransactions:
 
     async def start(self) -> Client:
         self._producer = producer = self._producer_factory()
+        internals.look_at_failures(producer)
         connecting = Connecting(producer.client)
         self._startup = Startup(producer, connecting, _explain_start)
         try:
@@ -97,15 +98,17 @@ class ProducerTransactions:
             await producer.send_offsets_to_transaction(commits, group)
             await producer.commit_transaction()
         except BaseException as error:
+            ended = internals.sender_error(producer)
             # A caller that is cancelled leaves no connection either.
             with anyio.move_on_after(ABORT_TIMEOUT_S + CLOSE_TIMEOUT_S, shield=True):
                 with suppress(Exception, asyncio.CancelledError):
                     async with asyncio.timeout(ABORT_TIMEOUT_S):
                         await producer.abort_transaction()
                 await self.close()
-            if isinstance(error, RecordsFailed) or not isinstance(error, Exception):
+            is_about_records = isinstance(error, RecordsFailed) and ended is None
+            if is_about_records or not isinstance(error, Exception):
                 raise
-            raise _explain(error) from error
+            raise error_mapping.from_transaction(ended or error) from error
 
     async def _look_up(self, producer: Client, topics: Collection[str]) -> None:
         """Look for topics, for aiokafka would create one that is missing."""
@@ -136,9 +139,9 @@ async def _send_all(producer: Client, messages: Sequence[Message]) -> None:
     for topic, future in sent:
         try:
             await future
-        except _FENCED:
-            raise
         except Exception as error:
+            if error_mapping.is_fenced(error):
+                raise
             failure = failure or RecordsFailed(error_mapping.from_send(error, topic))
     if failure is not None:
         raise failure
@@ -217,11 +220,3 @@ def _explain_start(error: BaseException) -> BaseException:
     if isinstance(error, kafka.KafkaError | AssertionError | asyncio.CancelledError):
         return ProducerFailed(f"the client did not start: {error!r}")
     return error
-
-
-def _explain(error: Exception) -> Exception:
-    if isinstance(error, _FENCED):
-        return ProducerFailed("another one with the same transactional id has begun")
-    if isinstance(error, SdmlKafkaError):
-        return error
-    return ProducerFailed(f"the transaction was not committed: {error!r}")
