@@ -35,6 +35,7 @@ from sdml_kafka.dead_letters.sources import (
     open_transactions,
     reader,
 )
+from sdml_kafka.errors import ProducerFailed
 from sdml_kafka.listener.delivery import Delivery
 from sdml_kafka.listener.end_watch import EndWatch, check_topics
 from sdml_kafka.listener.listener import KafkaListener
@@ -219,11 +220,21 @@ class Replay:
             if not half:
                 self._note_failed(last)
                 raise failure.error from None
+            await self._check_alone()
             await self._commit(prepared[:half])
             await self._commit(prepared[half:])
         else:
             self.sent.note(place, commit)
             self.targets.update(message.topic for message in messages)
+
+    async def _check_alone(self) -> None:
+        """Raise ProducerFailed if another run has taken the place of this one, and committed.
+
+        A batch may be refused for a reason of its own though another run has the transactional id
+        by then, which the next producer takes back.
+        """
+        if not self.sent.agrees(await committed(self._source, self.group)):
+            raise ProducerFailed("another one with the same transactional id has begun")
 
     # -- without transactions ------------------------------------------------------------
 

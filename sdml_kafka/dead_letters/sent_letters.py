@@ -33,6 +33,12 @@ class SentLetters:
                 self._offsets[place] = commit.offset
                 self._beyond[place] = decode(commit.offset, commit.metadata)
 
+    def agrees(self, commits: Mapping[TopicPartition, Commit | None]) -> bool:
+        """Return whether these commits say what is known already."""
+        others = SentLetters()
+        others.remember(commits)
+        return (others._offsets, others._beyond) == (self._offsets, self._beyond)
+
     def has(self, place: TopicPartition, offset: int) -> bool:
         """Return whether the dead letter at the offset was sent."""
         beyond = self._beyond.get(place, [])

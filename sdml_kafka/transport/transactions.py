@@ -33,6 +33,7 @@ class Transactions(Protocol):
         """Send records, and commit offsets for a group, in one transaction.
 
         Raises:
-            RecordsFailed: A record was not taken. Nothing was sent or committed.
+            RecordsFailed: A record was not taken. Nothing was sent or committed. Another producer
+                may have had the id meanwhile, which this one has taken back by now.
             ProducerFailed: The broker takes no more transactions of this producer.
         """

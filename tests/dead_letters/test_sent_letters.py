@@ -48,3 +48,14 @@ def test_a_commit_of_others_is_no_reason_to_fail() -> None:
     sent = SentLetters()
     sent.remember({PLACE: Commit(5, "written by hand")})
     assert [sent.has(PLACE, each) for each in (4, 5)] == [True, False]
+
+
+def test_commits_of_another_run_are_noticed() -> None:
+    sent, other = SentLetters(), TopicPartition("orders-dlt", 1)
+    commit = sent.with_one(PLACE, 7, 3)
+    assert commit is not None
+    sent.note(PLACE, commit)
+    assert sent.agrees({PLACE: commit, other: None})
+    assert not sent.agrees({PLACE: Commit(commit.offset), other: None})
+    assert not sent.agrees({PLACE: commit, other: Commit(0)})
+    assert not sent.agrees({PLACE: Commit(commit.offset + 1, commit.metadata), other: None})

@@ -8,14 +8,18 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from sdml_kafka import Record
+from sdml_kafka import PayloadTooLarge, Record
 from sdml_kafka.dead_letters.filters import Filters
 from sdml_kafka.dead_letters.replay import AT_ONCE
 from sdml_kafka.testing import EmbeddedKafka
+from sdml_kafka.transport.aiokafka.producer import transactions as aiokafka_transactions
+from sdml_kafka.transport.interfaces.producer import Message
+from sdml_kafka.transport.transactions import RecordsFailed
 from tests.support.command_line import BACKENDS, EXIT_TIMEOUT_S, PROGRAM, run_here, run_program
 from tests.support.dead_letters import failure_headers
 from tests.support.kafka_from_outside import create_topic, topics_of, unique
@@ -278,6 +282,27 @@ def test_a_second_run_takes_the_place_of_the_first(topics: Topics) -> None:
     values = topics.committed(topics.first)
     assert len(values) == count
     assert set(values) == {b"%d" % number for number in range(count)}
+
+
+def test_a_run_that_was_overtaken_goes_on_with_nothing(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that the client refuses says nothing of another run, and has a new producer made."""
+    topics.fill([topics.first] * 40)
+    send_all, others = aiokafka_transactions._send_all, list[int]()
+
+    async def refuse_late(producer: Any, messages: Sequence[Message]) -> None:
+        if others:
+            return await send_all(producer, messages)
+        ended = await asyncio.to_thread(run_program, *topics.words("replay"))
+        others.append(ended.returncode)
+        raise RecordsFailed(PayloadTooLarge("larger than max_request_size"))
+
+    monkeypatch.setattr(aiokafka_transactions, "_send_all", refuse_late)
+    ended = topics.run("replay")
+    assert Counter(topics.committed(topics.first)) == {b"%d" % number: 1 for number in range(40)}
+    assert (others, ended.returncode) == ([0], 1)
+    assert b"has begun" in ended.stderr
 
 
 def test_places_that_are_not_there(topics: Topics) -> None:

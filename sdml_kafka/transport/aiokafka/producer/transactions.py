@@ -105,8 +105,10 @@ class ProducerTransactions:
                     async with asyncio.timeout(ABORT_TIMEOUT_S):
                         await producer.abort_transaction()
                 await self.close()
-            is_about_records = isinstance(error, RecordsFailed) and ended is None
-            if is_about_records or not isinstance(error, Exception):
+            if not isinstance(error, Exception):
+                raise
+            if isinstance(error, RecordsFailed) and ended is None:
+                await self.start()  # the caller can then see what others have done before that
                 raise
             raise error_mapping.from_transaction(ended or error) from error
 

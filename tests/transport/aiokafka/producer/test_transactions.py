@@ -18,7 +18,6 @@ from aiokafka.errors import (
 from sdml_kafka import ProducerFailed
 from sdml_kafka.transport.aiokafka.producer.transactions import ProducerTransactions, _send_all
 from sdml_kafka.transport.interfaces.producer import Message
-from sdml_kafka.transport.transactions import RecordsFailed
 
 
 class Failing:
@@ -95,15 +94,6 @@ def test_a_sender_that_died_is_no_fault_of_a_record() -> None:
         sender = await _dies_of(IllegalOperation())
         producer = Failing(KafkaError("Unexpected error during batch delivery"), sender)
         with pytest.raises(ProducerFailed, match="not committed: IllegalOperation"):
-            await _send(lambda: producer)
-
-    asyncio.run(send())
-
-
-def test_a_record_that_is_refused_is_named_while_the_sender_lives() -> None:
-    async def send() -> None:
-        producer = Failing(UnknownError())
-        with pytest.raises(RecordsFailed):
             await _send(lambda: producer)
 
     asyncio.run(send())
