@@ -171,6 +171,17 @@ async def test_a_broker_that_does_not_know_of_the_protocol_of_our_default(
         assert entered.status().group_protocol == "classic"
 
 
+@pytest.mark.parametrize("options", [KIP_848, {"group.instance.id": "one"}])
+async def test_a_broker_that_does_not_know_of_a_protocol_that_is_final(
+    classic_kafka_and_older: tuple[EmbeddedKafka, str], options: dict[str, Any]
+) -> None:
+    kafka, older = classic_kafka_and_older
+    topic = await create_topic(kafka.bootstrap_servers, unique("topic"), 2)
+    make = partial(listener, older, topic, client_options=options)
+    error = await error_that_says("give 'group.protocol': 'classic'", make, 4.0)
+    assert type(error) is JoinTimeout
+
+
 async def test_a_broker_without_the_protocol_of_our_default_has_the_other_one(
     classic_kafka: EmbeddedKafka,
 ) -> None:

@@ -6,6 +6,7 @@ from sdml_kafka.errors import (
     ConfigurationError,
     ConsumerFailed,
     GroupFull,
+    JoinTimeout,
     SdmlKafkaError,
 )
 from sdml_kafka.transport.librdkafka import error_mapping
@@ -87,6 +88,16 @@ def group_full(group: str, error: KafkaError) -> GroupFull:
         f"The group {group!r} is full: it has as many members as group.max.size on the "
         "broker allows, or in a group of KIP-848 group.consumer.max.size. Raise that, or run fewer "
         f"members. ({error_mapping.shown(error)})"
+    )
+
+
+def passed_over(group: str) -> JoinTimeout:
+    """Return the error of a member of KIP-848 that the group's coordinator seems not to know."""
+    return JoinTimeout(
+        f"The coordinator of the group {group!r} answers, and does not take the member. Kafka "
+        "before 4.0 has no groups of KIP-848: give 'group.protocol': 'classic' in client_options "
+        "there. Later ones let a static member ('group.instance.id') in once the session of a "
+        "former one of its name is over."
     )
 
 

@@ -45,7 +45,7 @@ COORDINATOR_INTERVAL_S = 0.5
 """Seconds between two looks for the group's coordinator, while the group takes no member."""
 PASSED_OVER_S = 2.0
 """Seconds for which the coordinator answers and the member has not joined, until it joins by the
-other protocol. A broker that has both would take it in the group all the same."""
+other protocol, or that is said. A broker that has both would take it in the group all the same."""
 MIN_DRAIN_S = 0.5
 REBALANCE_MARGIN_S = 1.0
 """Seconds before the end of the rebalance timeout at which the rebalance goes on anyway."""
@@ -162,8 +162,7 @@ class Member:
             is_answered = self._look_for_coordinator(monotonic())
             if is_answered and self.membership.protocol == "classic" and not finds_topics:
                 self.assignments.give(())
-            if self._is_passed_over:
-                self._fall_back()
+            self._look_whether_passed_over()
         elif self._session is None and self._shows_brokers_session:
             self._look_up_session()
 
@@ -195,14 +194,18 @@ class Member:
         has_joined = self.assignments.epoch or self.assignments.has_joined
         return self.membership.protocol == "classic" and bool(self._topics) and not has_joined
 
+    def _look_whether_passed_over(self) -> None:
+        is_passed_over = self._is_passed_over
+        # A group that knows the protocol lets a static member in after the session of another one.
+        if is_passed_over and self._protocol.fallback and STATIC_NAME not in self._settings:
+            self._fall_back()
+        else:
+            self._obstacles.is_passed_over = is_passed_over
+
     @property
     def _is_passed_over(self) -> bool:
         """True if the coordinator answers, and seems not to know of the protocol that was tried."""
-        if self.membership.protocol == "classic" or self._protocol.fallback is None:
-            return False
-        # A group that knows the protocol lets nobody in while it is full, or while the session of a
-        # static member of this name is not over.
-        if self._obstacles.is_group_full or STATIC_NAME in self._settings:
+        if self.membership.protocol == "classic" or self._obstacles.is_group_full:
             return False
         if self._answers_since is None or self.assignments.epoch or self.assignments.has_joined:
             return False

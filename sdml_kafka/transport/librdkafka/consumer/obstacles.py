@@ -21,7 +21,12 @@ from sdml_kafka.transport.librdkafka.connection_failures import (
     Failure,
     unreachable,
 )
-from sdml_kafka.transport.librdkafka.consumer.failures import final, group_full, is_full
+from sdml_kafka.transport.librdkafka.consumer.failures import (
+    final,
+    group_full,
+    is_full,
+    passed_over,
+)
 from sdml_kafka.transport.librdkafka.options import Settings
 
 
@@ -44,6 +49,8 @@ class Obstacles:
         """The brokers that were not reached, by the name of the connection."""
         self._of_group: KafkaError | None = None
         """Why the group does not take the member."""
+        self.is_passed_over: bool = False
+        """True if the coordinator answers all but the member's wish to join."""
         self.refusal: SdmlKafkaError | None = None
         """The error that no waiting mends."""
         self.all_down: bool = False
@@ -122,7 +129,7 @@ class Obstacles:
             error.__cause__ = cause
             return error
         if self._of_group is None:
-            return None
+            return passed_over(self._group) if self.is_passed_over else None
         if self.is_group_full:
             return group_full(self._group, self._of_group)
         return CoordinatorUnavailable(

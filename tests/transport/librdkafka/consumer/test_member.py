@@ -1,18 +1,19 @@
 """A member that its group does not take: by another protocol, at once, or at all."""
 
 from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from sdml_kafka.errors import ConsumerFailed, CoordinatorUnavailable
+from sdml_kafka.errors import ConsumerFailed, CoordinatorUnavailable, JoinTimeout
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.librdkafka.consumer.adapter import settings_of
 from sdml_kafka.transport.librdkafka.consumer.member import Member
 from sdml_kafka.transport.librdkafka.consumer.obstacles import Obstacles
 from sdml_kafka.transport.librdkafka.logs import ClientLog
-from sdml_kafka.transport.librdkafka.options import consumer_settings
+from sdml_kafka.transport.librdkafka.options import Settings, consumer_settings
 
 NO_VERSION = KafkaError(KafkaError._FATAL, "ConsumerGroupHeartbeat API version not supported")
 
@@ -25,14 +26,20 @@ def obstacles() -> Obstacles:
     return Obstacles(SETTINGS, print)
 
 
-@pytest.fixture
-def member(obstacles: Obstacles) -> Generator[Member]:
+@contextmanager
+def member_of(settings: Settings, obstacles: Obstacles) -> Generator[Member]:
     made = Member(
-        SETTINGS, settings_of(SETTINGS), ClientLog(()), obstacles, frozenset, print, print
+        settings, settings_of(settings), ClientLog(()), obstacles, frozenset, print, print
     )
     made.join(["orders"], is_tail=False)
     yield made
     made.close()
+
+
+@pytest.fixture
+def member(obstacles: Obstacles) -> Generator[Member]:
+    with member_of(SETTINGS, obstacles) as made:
+        yield made
 
 
 def test_it_joins_by_the_other_one(member: Member) -> None:
@@ -76,3 +83,32 @@ def test_a_coordinator_that_keeps_a_member_waiting_is_not_away(
     member.look_at_group(finds_topics=True)
     found = obstacles.find(has_joined=False)
     assert isinstance(found, CoordinatorUnavailable) is is_obstacle
+
+
+@pytest.mark.parametrize(
+    ("options", "falls_back"),
+    [({}, True), ({"group.protocol": "consumer"}, False), ({"group.instance.id": "one"}, False)],
+)
+def test_a_coordinator_that_passes_it_over(
+    obstacles: Obstacles,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, str],
+    falls_back: bool,
+) -> None:
+    settings = {**SETTINGS, **options}
+    with member_of(settings, obstacles) as member:
+        monkeypatch.setattr(member.lookups, "find_coordinator", lambda _: None)
+        monkeypatch.setattr(member, "_coordinator_at", 0.0)
+        member.look_at_group(finds_topics=True)
+        assert (member.membership.protocol, obstacles.is_passed_over) == ("consumer", False)
+        monkeypatch.setattr(member, "_answers_since", 0.0)
+        member.look_at_group(finds_topics=True)
+        assert (member.membership.protocol == "classic") is falls_back
+        assert obstacles.is_passed_over is not falls_back
+
+
+def test_what_a_member_is_told_that_is_passed_over(obstacles: Obstacles) -> None:
+    obstacles.note_connection()
+    obstacles.is_passed_over = True
+    assert type(obstacles.find(has_joined=False)) is JoinTimeout
+    assert obstacles.find(has_joined=True) is None
