@@ -13,7 +13,7 @@ from attrs import frozen
 from benchmarks.documents import nested
 from benchmarks.observers import NO_HOOKS, SPANS_BY_HAND, SpansByHand, options_of
 from sdml_kafka import Call, KafkaRPC, KafkaRPCServer, parse_bytes, parse_json, to_json
-from sdml_kafka.transport.connect import Client
+from sdml_kafka.transport.client_choice import Client
 
 PRODUCER: dict[str, Any] = {"acks": "all", "linger_ms": 0, "max_batch_size": 1 << 20}
 """The settings that ours has as well. The pair by hand has no deadlines, no idempotence, and no

@@ -24,7 +24,7 @@ from benchmarks.meter import ReadingMeter, ReadingSample
 from sdml_kafka import KafkaProducer
 from sdml_kafka.testing import EmbeddedKafka
 from sdml_kafka.transport.aiokafka.factory import PRODUCER_DEFAULTS
-from sdml_kafka.transport.connect import Client
+from sdml_kafka.transport.client_choice import Client
 from sdml_kafka.transport.librdkafka import options as librdkafka
 
 AT_ONCE = 1000

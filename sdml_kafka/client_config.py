@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 if TYPE_CHECKING:  # `--help` needs none of it
-    from sdml_kafka.transport.connect import Client, ClientArguments, ClientChoice
+    from sdml_kafka.transport.client_choice import Client, ClientArguments, ClientChoice
 
 _RESET = {"aiokafka": "auto_offset_reset", "librdkafka": "auto.offset.reset"}
 """The option that says where a group begins which has no commit."""
@@ -78,7 +78,7 @@ class ClientConfig:
     def _choice(
         self, client_id: str, options: Mapping[str, Any]
     ) -> "tuple[Mapping[str, Any], ClientChoice]":
-        from sdml_kafka.transport.connect import AIOKAFKA, ClientChoice
+        from sdml_kafka.transport.client_choice import AIOKAFKA, ClientChoice
 
         if self.client == "aiokafka":
             return {"client_id": client_id, **options}, AIOKAFKA

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.connect import Client
+from sdml_kafka.transport.client_choice import Client
 from tests.support import crash_notes
 from tests.support.clients import VARIABLE, VARIANTS, chosen
 from tests.support.guarded_kafka import guarded_kafka as guarded_kafka_with_users

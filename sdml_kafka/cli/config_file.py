@@ -21,7 +21,7 @@ from sdml_kafka.client_config import ClientConfig
 from sdml_kafka.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from sdml_kafka.transport.connect import Client
+    from sdml_kafka.transport.client_choice import Client
 
 SERVERS = {"aiokafka": "bootstrap_servers", "librdkafka": "bootstrap.servers"}
 GIVEN_OTHERWISE = {

@@ -12,7 +12,8 @@ from attrs import evolve, frozen
 
 from sdml_kafka.client_config import ClientConfig
 from sdml_kafka.errors import CommitRejected, ConfigurationError
-from sdml_kafka.transport.connect import ClientArguments, rpc_transport
+from sdml_kafka.transport.client_choice import ClientArguments
+from sdml_kafka.transport.connect import rpc_transport
 from sdml_kafka.transport.interfaces.consumer import Connect, Consumer, Target
 from sdml_kafka.transport.interfaces.records import Record, TopicPartition
 from sdml_kafka.transport.interfaces.reports import (
@@ -40,7 +41,7 @@ class Reading:
 def connect_without_group(config: ClientConfig, bootstrap: str, client_id: str) -> Connect:
     """Return the function that opens the client's consumers, which join no group."""
     options, choice = config.consumer_choice(client_id)
-    given = ClientArguments(None, None, bootstrap, None, options, choice)
+    given = ClientArguments(bootstrap_servers=bootstrap, aiokafka_options=options, choice=choice)
     return rpc_transport(given).consumer
 
 

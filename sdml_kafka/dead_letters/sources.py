@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from sdml_kafka.client_config import ClientConfig
 from sdml_kafka.consuming.commit_schedule import AutoCommit
 from sdml_kafka.consuming.without_group import Reading, WithoutGroup, connect_without_group
 from sdml_kafka.dead_letters.never_creating import NeverCreating
 from sdml_kafka.listener.listener import KafkaListener
+from sdml_kafka.transport.client_choice import ClientArguments
 from sdml_kafka.transport.connect import (
-    ClientArguments,
     group_offsets,
     listener_transport,
     producer_connect,
@@ -84,10 +84,12 @@ def member(
 ) -> KafkaListener:
     """Return a listener that is a member of the group, and commits each record."""
     options, choice = source.config.consumer_choice(CLIENT_ID, "earliest")
-    given = ClientArguments(None, None, source.bootstrap, group, options, choice)
+    given = ClientArguments(
+        bootstrap_servers=source.bootstrap, group_id=group, aiokafka_options=options, choice=choice
+    )
     transport = listener_transport(given, MAX_BYTES)
     options, choice = source.config.producer_choice(CLIENT_ID)
-    connect = producer_connect(None, source.bootstrap, options, choice=choice)
+    connect = producer_connect(evolve(given, aiokafka_options=options, choice=choice))
     return _listener(
         source,
         type_,

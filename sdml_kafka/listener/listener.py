@@ -45,13 +45,8 @@ from sdml_kafka.parsing.parsers import ParserSpec
 from sdml_kafka.parsing.specs import CompiledSpec, compile_specs
 from sdml_kafka.producing.serializers import Serializer, Serializers
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import (
-    Client,
-    ClientArguments,
-    ClientChoice,
-    OnCorrupt,
-    listener_transport,
-)
+from sdml_kafka.transport.client_choice import Client, ClientArguments, ClientChoice
+from sdml_kafka.transport.connect import OnCorrupt, listener_transport
 from sdml_kafka.transport.interfaces.consumer import Connect, ConsumerFactory, Target
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -168,10 +163,10 @@ class KafkaListener(Enterable):
         start, most = StartFrom(start_from, force), max_bytes_in_flight
         reading = ReadOptions(max_in_flight, most, create_topics, offset_map, on_corrupt, start)
         timeouts = Timeouts(start_timeout, stop_timeout, drain_timeout)
-        where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
-        given = ClientArguments(*where, ClientChoice(client, client_options))
+        where = bootstrap_servers, group_id, consumer_factory, producer_factory, aiokafka_options
+        given = ClientArguments(*where, ClientChoice(client, client_options), _own_names())
         self._client = partial(client_given, given)
-        driver = transport_of(transport) or listener_transport(given, most, _own_names())
+        driver = transport_of(transport) or listener_transport(given, most)
         what = compile_specs(parsers), auto_commit_of(auto_commit), callbacks_of(rebalance_listener)
         seen = hooks_of("listener", group_id, client_options, aiokafka_options, hooks, on_event)
         failing = check_on_parse_error(on_parse_error), restarts or Restarts()

@@ -1,12 +1,13 @@
 """The client that a producer sends with, and the check of its options."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sdml_kafka.errors import ConfigurationError
 from sdml_kafka.producer.transactions import check_transactional_id
-from sdml_kafka.transport.connect import ClientChoice, producer_connect, transactional_connect
-from sdml_kafka.transport.interfaces.producer import ConnectProducer, ProducerFactory
+from sdml_kafka.transport.client_choice import ClientArguments
+from sdml_kafka.transport.connect import producer_connect, transactional_connect
+from sdml_kafka.transport.interfaces.producer import ConnectProducer
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.interfaces.transports import Transport, check_transport
 
@@ -14,37 +15,28 @@ from sdml_kafka.transport.interfaces.transports import Transport, check_transpor
 def connects(
     transport: ConnectProducer | Transport | None,
     transactional_id: str | None,
-    bootstrap_servers: str | Sequence[str] | None,
-    producer_factory: ProducerFactory | None,
-    aiokafka_options: Mapping[str, Any],
-    choice: ClientChoice,
-    own_names: Collection[str],
+    given: ClientArguments,
 ) -> tuple[ConnectProducer | None, ConnectTransactions | None]:
     """Return what opens a producer, or else one of transactions.
 
     Args:
         transport: Another client than those that come along, None for one of these.
         transactional_id: The id of a producer of transactions, None for another one.
-        bootstrap_servers: The addresses of some brokers.
-        producer_factory: Makes aiokafka's producers.
-        aiokafka_options: aiokafka's own options.
-        choice: The client, and librdkafka's own options.
-        own_names: The names that are no options of aiokafka.
+        given: The client that was chosen.
 
     Raises:
         ConfigurationError: Something of this cannot work.
     """
     check_transport(transport, "broker.connect_producer() alone")
-    where = producer_factory, bootstrap_servers, aiokafka_options
     if transactional_id is None:
         connect = transport.producer if isinstance(transport, Transport) else transport
         if connect is None:
-            connect = producer_connect(*where, own_names, choice)
-            _check_acknowledged(aiokafka_options, choice.options or {})
+            connect = producer_connect(given)
+            _check_acknowledged(given.aiokafka_options, given.choice.options or {})
         return connect, None
     check_transactional_id(transactional_id)
     if transport is None:
-        return None, transactional_connect(*where, own_names, choice, transactional_id)
+        return None, transactional_connect(given, transactional_id)
     if not isinstance(transport, Transport) or transport.transactions is None:
         raise ConfigurationError("transactional_id needs a Transport that has `transactions`")
     return None, transport.transactions

@@ -29,7 +29,7 @@ from sdml_kafka.producer.transactions import NOT_OPEN
 from sdml_kafka.producing.serializers import Encoded, Serializer, Serializers, headers_with
 from sdml_kafka.runtime import Event, Restarts
 from sdml_kafka.runtime.waiter import clock, waiter_maker
-from sdml_kafka.transport.connect import Client, ClientArguments, ClientChoice
+from sdml_kafka.transport.client_choice import Client, ClientArguments, ClientChoice
 from sdml_kafka.transport.interfaces.producer import ConnectProducer, Message, ProducerFactory
 from sdml_kafka.transport.interfaces.transports import Transport
 from sdml_kafka.transport.record_checks import check_timestamp_ms
@@ -110,12 +110,11 @@ class KafkaProducer(Enterable):
         self._timeout_s = _seconds(timeout_s)
         self._stop_timeout_s = stop_timeout
         self._serializers = Serializers(serializers or {})
-        where = bootstrap_servers, producer_factory, aiokafka_options
-        choice = ClientChoice(client, client_options)
-        given = None, producer_factory, bootstrap_servers, None, aiokafka_options, choice
-        self._given = partial(client_given, ClientArguments(*given))
+        where = bootstrap_servers, None, None, producer_factory, aiokafka_options
         own_names = KafkaProducer.__init__.__kwdefaults__ or ()
-        connections = connects(transport, transactional_id, *where, choice, own_names)
+        given = ClientArguments(*where, ClientChoice(client, client_options), own_names)
+        self._given = partial(client_given, given)
+        connections = connects(transport, transactional_id, given)
         if transactional_id is not None:
             self.send = self.send_soon = _refuse  # type: ignore[method-assign]  # free for the others
         name = "other" if transport else client

@@ -6,15 +6,18 @@ when it is chosen, so that an import of this module loads no Kafka client.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib.util import find_spec
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
+
+from attrs import evolve
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.interfaces.consumer import Connect, ConsumerFactory
+from sdml_kafka.transport.client_choice import AIOKAFKA, Client, ClientArguments, ClientChoice
+from sdml_kafka.transport.interfaces.consumer import Connect
 from sdml_kafka.transport.interfaces.inspection import Inspector
-from sdml_kafka.transport.interfaces.producer import ConnectProducer, ProducerFactory
+from sdml_kafka.transport.interfaces.producer import ConnectProducer
 from sdml_kafka.transport.interfaces.records import TopicPartition
 from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
@@ -24,38 +27,6 @@ from sdml_kafka.transport.transactions import Transactions
 OnCorrupt = Literal["hold", "skip"]
 """The choice for a batch that does not decode: hold its partition, or go on behind it."""
 
-Client = Literal["aiokafka", "librdkafka"]
-"""The Kafka clients that a program can choose."""
-
-
-class ClientChoice(NamedTuple):
-    """The Kafka client that a program has chosen."""
-
-    name: Client
-    options: Mapping[str, Any] | None
-    """The `client_options` that were given: librdkafka's options by its own names."""
-
-    def __repr__(self) -> str:  # without the options, of which some are secrets
-        return f"{type(self).__name__}({self.name!r})"
-
-
-AIOKAFKA = ClientChoice("aiokafka", None)
-
-
-class ClientArguments(NamedTuple):
-    """The arguments by which a program has chosen its client: factories, or addresses."""
-
-    consumer_factory: ConsumerFactory | None
-    producer_factory: ProducerFactory | None
-    bootstrap_servers: str | Sequence[str] | None
-    group_id: str | None
-    aiokafka_options: Mapping[str, Any]
-    choice: ClientChoice
-
-    def __repr__(self) -> str:  # without the options, of which some are secrets
-        return f"{type(self).__name__}({self.choice!r})"
-
-
 LIBRDKAFKAS_RESET = "auto.offset.reset"
 """librdkafka's option that says where a group begins."""
 
@@ -63,14 +34,11 @@ DEFAULT_ADDRESS = "127.0.0.1:9092"
 """The address that a producer connects to when only a `consumer_factory` is given."""
 
 
-def listener_transport(
-    given: ClientArguments, max_bytes: int, own_names: Collection[str] | None = None
-) -> ListenerTransport:
+def listener_transport(given: ClientArguments, max_bytes: int) -> ListenerTransport:
     """Return the functions that open a listener's consumer and its producer.
 
     The consumer may hold `max_bytes`. The producer takes those of the options that a producer has,
-    so with a `consumer_factory` alone there is none. `own_names` are the listener's own options, to
-    suggest for one that is misspelt.
+    so with a `consumer_factory` alone there is none.
 
     Raises:
         ConfigurationError: The arguments do not go together.
@@ -79,12 +47,14 @@ def listener_transport(
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
-    consumer_factory, producer_factory, servers, group_id, aiokafka_options, choice = given
+    servers, group_id, choice = given.bootstrap_servers, given.group_id, given.choice
+    consumer_factory, producer_factory = given.consumer_factory, given.producer_factory
+    aiokafka_options, own_names = given.aiokafka_options, given.own_names
     _check_group_id(group_id)
     if _is_librdkafka(choice):
         if not group_id:
             raise ConfigurationError("Give group_id: listeners with the same one share partitions")
-        consumer, producer, transactions = _librdkafkas(given, own_names)
+        consumer, producer, transactions = _librdkafkas(given)
         isolation = (choice.options or {}).get("isolation.level")
         return ListenerTransport(
             consumer,
@@ -119,15 +89,10 @@ def listener_transport(
     )
 
 
-def rpc_server_transport(
-    given: ClientArguments,
-    max_bytes: int | None = None,
-    own_names: Collection[str] | None = None,
-) -> Transport:
+def rpc_server_transport(given: ClientArguments, max_bytes: int | None = None) -> Transport:
     """Return the functions that open an RPC server's consumer and producer.
 
     With `max_bytes` the consumer fetches no more than suits a program that holds so many.
-    `own_names` are the server's own options, to suggest for one that is misspelt.
 
     Raises:
         ConfigurationError: The arguments do not go together.
@@ -144,20 +109,15 @@ def rpc_server_transport(
         options = given.choice.options
         if not (isinstance(options, Mapping) and LIBRDKAFKAS_RESET in options):
             earliest = {"auto_offset_reset": "earliest", **given.aiokafka_options}
-            given = given._replace(aiokafka_options=earliest)
-    return rpc_transport(given, max_bytes, own_names)
+            given = evolve(given, aiokafka_options=earliest)
+    return rpc_transport(given, max_bytes)
 
 
-def rpc_transport(
-    given: ClientArguments,
-    max_bytes: int | None = None,
-    own_names: Collection[str] | None = None,
-) -> Transport:
+def rpc_transport(given: ClientArguments, max_bytes: int | None = None) -> Transport:
     """Return the functions that open the consumer and the producer that calls travel over.
 
     Without a `group_id` the consumer is in no group, and commits nothing. With `max_bytes` the
-    consumer fetches no more than suits a program that holds so many. `own_names` are the own
-    options of the client or server, to suggest for one that is misspelt.
+    consumer fetches no more than suits a program that holds so many.
 
     Raises:
         ConfigurationError: The arguments do not go together.
@@ -166,16 +126,18 @@ def rpc_transport(
     from sdml_kafka.transport.aiokafka.consumer.adapter import connect
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
-    consumer_factory, producer_factory, servers, group_id, aiokafka_options, choice = given
+    servers, group_id = given.bootstrap_servers, given.group_id
+    consumer_factory, producer_factory = given.consumer_factory, given.producer_factory
     _check_group_id(group_id)
     if group_id == "":
         raise ConfigurationError("group_id is empty: give the name of a group, or none at all")
-    if _is_librdkafka(choice):
-        consumer, producer, _ = _librdkafkas(given, own_names)
-        return Transport(consumer, producer, choice.name)
+    if _is_librdkafka(given.choice):
+        consumer, producer, _ = _librdkafkas(given)
+        return Transport(consumer, producer, given.choice.name)
     _check_callable("consumer_factory", consumer_factory)
     _check_callable("producer_factory", producer_factory)
-    consumer_options, producer_options = defaults.split_options(aiokafka_options, own_names)
+    options = defaults.split_options(given.aiokafka_options, given.own_names)
+    consumer_options, producer_options = options
     if consumer_factory is None and servers is None:
         raise ConfigurationError(
             "Give bootstrap_servers ('host:port'), or consumer_factory and producer_factory"
@@ -196,71 +158,55 @@ def rpc_transport(
     return Transport(
         connect(consumer_factory, in_group=in_group),
         connect_producer(producer_factory),
-        choice.name,
+        given.choice.name,
     )
 
 
 def _librdkafkas(
-    given: ClientArguments, own_names: Collection[str] | None
+    given: ClientArguments,
 ) -> tuple[Connect, ConnectProducer, ConnectTransactions]:
     """Return what opens librdkafka's consumer, its producer, and its producer of transactions."""
     from sdml_kafka.transport.librdkafka.factory import clients_of
 
-    return clients_of(*given[:5], own_names, given.choice.options or {})
+    return clients_of(given)
 
 
-def producer_connect(
-    producer_factory: ProducerFactory | None,
-    bootstrap_servers: str | Sequence[str] | None,
-    aiokafka_options: Mapping[str, Any],
-    own_names: Collection[str] | None = None,
-    choice: ClientChoice = AIOKAFKA,
-) -> ConnectProducer:
+def producer_connect(given: ClientArguments) -> ConnectProducer:
     """Return the function that opens a producer.
-
-    `own_names` are the producer's own options, to suggest for one that is misspelt.
 
     Raises:
         ConfigurationError: The arguments do not go together.
     """
-    if _is_librdkafka(choice):
+    if _is_librdkafka(given.choice):
         from sdml_kafka.transport.librdkafka.factory import producer_of
 
-        where = producer_factory, bootstrap_servers, aiokafka_options
-        return producer_of(*where, own_names, choice.options or {})
+        return producer_of(given)
     from sdml_kafka.transport.aiokafka import factory as defaults
     from sdml_kafka.transport.aiokafka.producer.adapter import connect_producer
 
-    _check_callable("producer_factory", producer_factory)
-    if producer_factory is not None:
-        given = [] if bootstrap_servers is None else ["bootstrap_servers"]
-        _refuse_options([*given, *aiokafka_options], "producer")
-        return connect_producer(producer_factory)
-    defaults.check_producer_names(aiokafka_options, own_names)
-    if not bootstrap_servers:
+    servers, options = given.bootstrap_servers, given.aiokafka_options
+    _check_callable("producer_factory", given.producer_factory)
+    if given.producer_factory is not None:
+        beside = [] if servers is None else ["bootstrap_servers"]
+        _refuse_options([*beside, *options], "producer")
+        return connect_producer(given.producer_factory)
+    defaults.check_producer_names(options, given.own_names)
+    if not servers:
         raise ConfigurationError("Give bootstrap_servers ('host:port'), or a producer_factory")
-    return connect_producer(defaults.default_producer_factory(bootstrap_servers, aiokafka_options))
+    return connect_producer(defaults.default_producer_factory(servers, options))
 
 
-def transactional_connect(
-    producer_factory: ProducerFactory | None,
-    bootstrap_servers: str | Sequence[str] | None,
-    aiokafka_options: Mapping[str, Any],
-    own_names: Collection[str] | None,
-    choice: ClientChoice,
-    transactional_id: str,
-) -> ConnectTransactions:
+def transactional_connect(given: ClientArguments, transactional_id: str) -> ConnectTransactions:
     """Return the function that opens a producer of transactions with this id.
 
     Raises:
         ConfigurationError: The arguments do not go together, or the client has no transactions.
     """
-    if not _is_librdkafka(choice):
+    if not _is_librdkafka(given.choice):
         raise ConfigurationError("transactional_id needs client='librdkafka'")
     from sdml_kafka.transport.librdkafka.factory import transactions_of
 
-    where = producer_factory, bootstrap_servers, aiokafka_options
-    return transactions_of(*where, own_names, choice.options or {}, transactional_id)
+    return transactions_of(given, transactional_id)
 
 
 def transactions(

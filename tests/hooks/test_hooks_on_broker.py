@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sdml_kafka import DeadLetter, Delivery, KafkaListener, KafkaProducer, parse_text
 from sdml_kafka.observability.prometheus import Collector, Prometheus
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.connect import Client
+from sdml_kafka.transport.client_choice import Client
 from tests.support.clients import arguments
 from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.processing_on_broker import records_of

@@ -5,7 +5,7 @@ import pytest
 
 from sdml_kafka import Call, KafkaRPC, parse_bytes
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.connect import Client
+from sdml_kafka.transport.client_choice import Client
 from tests.support.kafka_from_outside import (
     create_topic,
     delete_topic,

@@ -7,7 +7,7 @@ import pytest
 
 from sdml_kafka import KafkaListener, TopicPartition
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.connect import Client
+from sdml_kafka.transport.client_choice import Client
 from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.listener_on_broker import listener_on
 from tests.support.waiting import until

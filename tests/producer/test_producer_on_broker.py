@@ -15,7 +15,7 @@ from sdml_kafka.errors import (
     TopicMissing,
 )
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.connect import Client
+from sdml_kafka.transport.client_choice import Client
 from tests.support.guarded_kafka import CLERK, Resource, Right, grant, login, login_of
 from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.processing_on_broker import records_of

@@ -10,7 +10,7 @@ import pytest
 from sdml_kafka import KafkaListener, KafkaProducer, SchemaRegistry
 from sdml_kafka.schemas import answers
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.connect import Client
+from sdml_kafka.transport.client_choice import Client
 from tests.support.kafka_from_outside import create_topic, unique
 from tests.support.registry_server import registry_server
 from tests.support.schemas import ORDER_AVRO

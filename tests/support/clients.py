@@ -7,7 +7,7 @@ environment, so that processes which a test starts make it as well.
 import os
 from typing import Any, Literal, get_args
 
-from sdml_kafka.transport.connect import Client
+from sdml_kafka.transport.client_choice import Client
 from sdml_kafka.transport.librdkafka.option_names import CLASSIC_GROUPS, OF_AIOKAFKA
 
 Variant = Literal["aiokafka", "librdkafka", "librdkafka-classic"]

@@ -9,7 +9,7 @@ from attrs import field, frozen
 
 from sdml_kafka.testing import MemoryBroker
 from sdml_kafka.transport import connect
-from sdml_kafka.transport.connect import ClientArguments
+from sdml_kafka.transport.client_choice import ClientArguments
 from sdml_kafka.transport.interfaces.producer import ConnectProducer
 from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.interfaces.transports import ListenerTransport, Transport
@@ -68,7 +68,7 @@ class Twin:
     def transactional_connect(self, *given: Any) -> ConnectTransactions:
         """Return the twin's producer of transactions."""
         connect.transactional_connect(*given)
-        return self.broker.connect_transactions(transactional_id=given[5])
+        return self.broker.connect_transactions(transactional_id=given[1])
 
 
 def reset_of(given: ClientArguments) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from sdml_kafka.cli.options import add_backend, add_client, add_command, add_kaf
 from sdml_kafka.cli.terminal import Backend
 
 if TYPE_CHECKING:  # `--help` needs none of it
-    from sdml_kafka.transport.connect import Client
+    from sdml_kafka.transport.client_choice import Client
 
 MIN_DEMO_S = 8.0
 

@@ -36,7 +36,8 @@ from sdml_kafka.cli.terminal import complain, first_of, require, require_backend
 from sdml_kafka.producing.outbox import Outbox
 from sdml_kafka.runtime import RuntimeFailure
 from sdml_kafka.testing import EmbeddedKafka, EmbeddedKafkaError
-from sdml_kafka.transport.connect import ClientArguments, ClientChoice, rpc_server_transport
+from sdml_kafka.transport.client_choice import ClientArguments, ClientChoice
+from sdml_kafka.transport.connect import rpc_server_transport
 from sdml_kafka.transport.interfaces.transports import Transport
 
 BALANCED, FAILED, CANNOT_RUN, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -132,7 +133,12 @@ class Demo:
                 choice = ClientChoice(self._options.client, self._client_options)
                 orders, prices, bills = map(self._topic, ("orders", "prices", "bills"))
                 group = f"{orders}-group"
-                given = ClientArguments(None, None, servers, group, options, choice)
+                given = ClientArguments(
+                    bootstrap_servers=servers,
+                    group_id=group,
+                    aiokafka_options=options,
+                    choice=choice,
+                )
                 transport = rpc_server_transport(given)
                 deletes = self._kafka is None
                 topics = orders, prices, bills, dead_letters_of(bills)

@@ -38,7 +38,8 @@ from sdml_kafka.rpc.dialects.choice import Dialect, codec_of
 from sdml_kafka.rpc.dialects.messages import CorrelationFromRecord
 from sdml_kafka.rpc.dialects.native import ID_NAMES
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import Client, ClientArguments, ClientChoice, rpc_transport
+from sdml_kafka.transport.client_choice import Client, ClientArguments, ClientChoice
+from sdml_kafka.transport.connect import rpc_transport
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
 from sdml_kafka.transport.interfaces.transports import Transport, transport_for_calls
@@ -127,9 +128,9 @@ class KafkaRPC(Enterable):
         **aiokafka_options: Any,
     ) -> None:
         check_timeouts(start_timeout, stop_timeout)
-        where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
-        given = ClientArguments(*where, ClientChoice(client, client_options))
-        transport = transport_for_calls(transport) or rpc_transport(given, own_names=_own_names())
+        where = bootstrap_servers, group_id, consumer_factory, producer_factory, aiokafka_options
+        given = ClientArguments(*where, ClientChoice(client, client_options), _own_names())
+        transport = transport_for_calls(transport) or rpc_transport(given)
         topics = ReplyTopicSpec(reply_topic, reply_partitions, reply_retention, reply_topic_config)
         choose_topics = partial(choose_reply_topics, parsers, topics)
         self._codec = codec_of(dialect, corr_header_keys)

@@ -33,13 +33,8 @@ from sdml_kafka.rpc.server.handlers import (
 from sdml_kafka.rpc.server.reply_topic_policy import ReplyTopics
 from sdml_kafka.rpc.server.status import ServerStatus
 from sdml_kafka.runtime import Event, Restarts
-from sdml_kafka.transport.connect import (
-    Client,
-    ClientArguments,
-    ClientChoice,
-    OnCorrupt,
-    rpc_server_transport,
-)
+from sdml_kafka.transport.client_choice import Client, ClientArguments, ClientChoice
+from sdml_kafka.transport.connect import OnCorrupt, rpc_server_transport
 from sdml_kafka.transport.interfaces.consumer import ConsumerFactory
 from sdml_kafka.transport.interfaces.producer import ProducerFactory
 from sdml_kafka.transport.interfaces.records import Record
@@ -156,11 +151,11 @@ class KafkaRPCServer(Enterable):
         transport: Transport | None = None,
         **aiokafka_options: Any,
     ) -> None:
-        where = consumer_factory, producer_factory, bootstrap_servers, group_id, aiokafka_options
-        given = ClientArguments(*where, ClientChoice(client, client_options))
+        where = bootstrap_servers, group_id, consumer_factory, producer_factory, aiokafka_options
+        given = ClientArguments(*where, ClientChoice(client, client_options), _own_names())
         limit = Bounds(concurrency, max_bytes_in_flight, start_timeout, stop_timeout, drain_timeout)
         self._given = partial(client_given, given), [*corr_header_keys, ""][0]
-        transport = transport or rpc_server_transport(given, max_bytes_in_flight, _own_names())
+        transport = transport or rpc_server_transport(given, max_bytes_in_flight)
         read_as = corr_header_keys, correlation_from_record, dialects, default_timeout
         requests = IntakeOptions(*read_as, dedupe, max_age_s, clock, create_topics, on_corrupt)
         replies = ReplyOptions(reply_topics, most_reply_topics, expose_errors)

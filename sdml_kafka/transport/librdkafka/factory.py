@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from sdml_kafka.errors import ConfigurationError
+from sdml_kafka.transport.client_choice import ClientArguments
 from sdml_kafka.transport.interfaces.consumer import Connect
 from sdml_kafka.transport.interfaces.producer import ConnectProducer
 from sdml_kafka.transport.interfaces.records import TopicPartition
@@ -13,7 +14,6 @@ from sdml_kafka.transport.interfaces.transactions import ConnectTransactions
 from sdml_kafka.transport.librdkafka.consumer.adapter import connect
 from sdml_kafka.transport.librdkafka.options import (
     TRANSACTION_TIMEOUT,
-    Settings,
     consumer_settings,
     producer_settings,
     refuse_keywords,
@@ -27,7 +27,6 @@ from sdml_kafka.transport.librdkafka.producer.group_transactions import (
 from sdml_kafka.transport.librdkafka.producer.transactions import connect_transactions
 from sdml_kafka.transport.transactions import Transactions
 
-Servers = str | Sequence[str] | None
 PROGRAMS_TIMEOUT_MS = 60_000
 """The time for a transaction that a program has in its own hands, as in other clients of Kafka."""
 RESET = "auto_offset_reset"
@@ -35,63 +34,39 @@ RESET = "auto_offset_reset"
 
 
 def clients_of(
-    consumer_factory: object,
-    producer_factory: object,
-    bootstrap_servers: Servers,
-    group_id: str | None,
-    aiokafka_options: Mapping[str, Any],
-    own_names: Collection[str] | None,
-    options: Mapping[str, Any],
+    given: ClientArguments,
 ) -> tuple[Connect, ConnectProducer, ConnectTransactions]:
     """Return the functions that open a consumer, a producer, and a producer of transactions.
 
     Raises:
         ConfigurationError: The arguments do not go together, or cannot work.
     """
-    _refuse_factory("consumer_factory", consumer_factory)
-    _refuse_factory("producer_factory", producer_factory)
-    refuse_keywords(aiokafka_options.keys() - {RESET}, own_names)
-    if not bootstrap_servers:
-        raise ConfigurationError("Give bootstrap_servers ('host:port')")
-    reset = aiokafka_options.get(RESET)
-    consumer = consumer_settings(bootstrap_servers, group_id, reset, options)
-    producer = producer_settings(bootstrap_servers, options, shared=True)
-    transactions = connect_transactions(transaction_settings(producer), group_id or "")
+    servers, options = _checked(given, given.aiokafka_options.keys() - {RESET})
+    reset = given.aiokafka_options.get(RESET)
+    consumer = consumer_settings(servers, given.group_id, reset, options)
+    producer = producer_settings(servers, options, shared=True)
+    transactions = connect_transactions(transaction_settings(producer), given.group_id or "")
     return connect(consumer), connect_producer(producer), transactions
 
 
-def producer_of(
-    producer_factory: object,
-    bootstrap_servers: Servers,
-    aiokafka_options: Mapping[str, Any],
-    own_names: Collection[str] | None,
-    options: Mapping[str, Any],
-) -> ConnectProducer:
+def producer_of(given: ClientArguments) -> ConnectProducer:
     """Return the function that opens a producer.
 
     Raises:
         ConfigurationError: The arguments do not go together, or cannot work.
     """
-    where = producer_factory, bootstrap_servers, aiokafka_options, own_names
-    return connect_producer(_settings_of_producer(*where, options))
+    return connect_producer(producer_settings(*_checked(given, given.aiokafka_options)))
 
 
-def transactions_of(
-    producer_factory: object,
-    bootstrap_servers: Servers,
-    aiokafka_options: Mapping[str, Any],
-    own_names: Collection[str] | None,
-    options: Mapping[str, Any],
-    transactional_id: str,
-) -> ConnectTransactions:
+def transactions_of(given: ClientArguments, transactional_id: str) -> ConnectTransactions:
     """Return the function that opens a producer of transactions with this id.
 
     Raises:
         ConfigurationError: The arguments do not go together, or cannot work.
     """
+    servers, options = _checked(given, given.aiokafka_options)
     options = {TRANSACTION_TIMEOUT: PROGRAMS_TIMEOUT_MS, **options}
-    where = producer_factory, bootstrap_servers, aiokafka_options, own_names
-    producer = _settings_of_producer(*where, options)
+    producer = producer_settings(servers, options)
     return connect_transactions(transaction_settings(producer, transactional_id))
 
 
@@ -122,18 +97,16 @@ def group_offsets_of(
     return group_offsets(settings, topic, timeout_s)
 
 
-def _settings_of_producer(
-    producer_factory: object,
-    bootstrap_servers: Servers,
-    aiokafka_options: Mapping[str, Any],
-    own_names: Collection[str] | None,
-    options: Mapping[str, Any],
-) -> Settings:
-    _refuse_factory("producer_factory", producer_factory)
-    refuse_keywords(aiokafka_options, own_names)
-    if not bootstrap_servers:
+def _checked(
+    given: ClientArguments, keywords: Collection[str]
+) -> tuple[str | Sequence[str], Mapping[str, Any]]:
+    """Return the addresses and librdkafka's options, if nothing else is given."""
+    _refuse_factory("consumer_factory", given.consumer_factory)
+    _refuse_factory("producer_factory", given.producer_factory)
+    refuse_keywords(keywords, given.own_names)
+    if not given.bootstrap_servers:
         raise ConfigurationError("Give bootstrap_servers ('host:port')")
-    return producer_settings(bootstrap_servers, options)
+    return given.bootstrap_servers, given.choice.options or {}
 
 
 def _refuse_factory(name: str, factory: object) -> None:

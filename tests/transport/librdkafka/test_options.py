@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from sdml_kafka.errors import ConfigurationError
-from sdml_kafka.transport.connect import ClientArguments, ClientChoice, listener_transport
+from sdml_kafka.transport.client_choice import ClientArguments, ClientChoice
+from sdml_kafka.transport.connect import listener_transport
 from sdml_kafka.transport.librdkafka.group_protocol import group_protocol
 from sdml_kafka.transport.librdkafka.option_names import ALIASES, DURATIONS
 from sdml_kafka.transport.librdkafka.options import (
@@ -140,7 +141,8 @@ def test_words_in_capital_letters_mean_what_they_mean_to_librdkafka() -> None:
     assert settings["auto.offset.reset"] == "earliest"
     assert settings["isolation.level"] == "read_committed"
     choice = ClientChoice("librdkafka", given)
-    transport = listener_transport(ClientArguments(None, None, SERVERS, "g", {}, choice), 1)
+    arguments = ClientArguments(bootstrap_servers=SERVERS, group_id="g", choice=choice)
+    transport = listener_transport(arguments, 1)
     assert transport.reads_committed
     assert producer_settings(SERVERS, {"acks": "ALL"})["enable.idempotence"] is True
 

@@ -5,7 +5,8 @@ import pytest
 from sdml_kafka import TopicPartition
 from sdml_kafka.errors import BrokerUnreachable, ProducerFailed, SdmlKafkaError, TopicMissing
 from sdml_kafka.testing import EmbeddedKafka
-from sdml_kafka.transport.connect import ClientChoice, group_offsets, transactions
+from sdml_kafka.transport.client_choice import ClientChoice
+from sdml_kafka.transport.connect import group_offsets, transactions
 from sdml_kafka.transport.interfaces.producer import Message
 from sdml_kafka.transport.interfaces.reports import Commit
 from sdml_kafka.transport.transactions import RecordsFailed
