@@ -188,7 +188,7 @@ async def finish_stop(producer: Client, requests: "set[asyncio.Task[Any]]") -> N
     accumulator._pending_batches.update(queued)
     for batch in list(accumulator._pending_batches):
         batch.failure(ProducerClosed())
-        _look_at(batch.future, batch._drain_waiter)
+        look_at(batch.future, batch._drain_waiter)
     await close_client(producer.client)
 
 
@@ -201,14 +201,14 @@ def look_at_failures(producer: Client) -> None:
         batches = [batch for batches in accumulator._batches.values() for batch in batches]
         fail_all(task)
         for batch in batches:
-            _look_at(batch.future, batch._drain_waiter)
+            look_at(batch.future, batch._drain_waiter)
         if (manager := producer._txn_manager) is not None:
-            _look_at(manager._transaction_waiter)
+            look_at(manager._transaction_waiter)
 
     sender._fail_all = fail
 
 
-def _look_at(*futures: "asyncio.Future[Any] | None") -> None:
+def look_at(*futures: "asyncio.Future[Any] | None") -> None:
     """Look at the errors of futures, since asyncio logs those at which nobody has looked."""
     for future in futures:
         if future is not None and future.done() and not future.cancelled():

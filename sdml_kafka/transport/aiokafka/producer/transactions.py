@@ -163,13 +163,8 @@ async def _send(producer: Client, message: Message) -> "asyncio.Future[Any]":
         )
     future: asyncio.Future[Any] = await sending
     # The first error ends the transaction, and asyncio logs those at which nobody looks.
-    future.add_done_callback(_look_at)
+    future.add_done_callback(internals.look_at)
     return future
-
-
-def _look_at(future: "asyncio.Future[Any]") -> None:
-    if not future.cancelled():
-        future.exception()
 
 
 class CrossingTransactions:
