@@ -1,4 +1,4 @@
-"""What is closed after a `stop()` that raised, and errors at which nobody else looks."""
+"""Connections after a `stop()` that raised, and errors at which nobody else looks."""
 
 import asyncio
 import gc
@@ -11,10 +11,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import ProducerClosed
 
 from sdml_kafka.transport.aiokafka.consumer.internals import finish_stop
-from sdml_kafka.transport.aiokafka.producer.internals import (
-    dead_task,
-    look_at_failures,
-)
+from sdml_kafka.transport.aiokafka.producer.internals import dead_task, look_at_failures
 from sdml_kafka.transport.aiokafka.producer.internals import finish_stop as finish_producer_stop
 
 PARTITION = TopicPartition("topic", 0)

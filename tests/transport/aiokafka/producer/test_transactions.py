@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -69,9 +68,9 @@ async def _dies_of(error: Exception) -> "asyncio.Task[None]":
     return sender
 
 
-async def _send(make: Callable[[], Any]) -> None:
-    transactions = ProducerTransactions(make, timeout_s=1)
-    transactions._producer = make()
+async def _send(producer: Any) -> None:
+    transactions = ProducerTransactions(lambda: producer, timeout_s=1)
+    transactions._producer = producer
     transactions._counts["topic"] = 1
     await transactions.send([Message("topic", b"value")], {}, "group")
 
@@ -83,7 +82,7 @@ def test_whoever_loses_the_id_hears_of_it_whatever_request_meets_the_end(error: 
         # A batch fails with a copy, which has no cause.
         producer = Failing(KafkaError("Unexpected error during batch delivery"), sender)
         with pytest.raises(ProducerFailed, match="has begun"):
-            await _send(lambda: producer)
+            await _send(producer)
         assert not producer.has_begun
 
     asyncio.run(send())
@@ -94,6 +93,6 @@ def test_a_sender_that_died_is_no_fault_of_a_record() -> None:
         sender = await _dies_of(IllegalOperation())
         producer = Failing(KafkaError("Unexpected error during batch delivery"), sender)
         with pytest.raises(ProducerFailed, match="not committed: IllegalOperation"):
-            await _send(lambda: producer)
+            await _send(producer)
 
     asyncio.run(send())
